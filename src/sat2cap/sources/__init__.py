@@ -1,0 +1,1 @@
+"""Where imagery and photos come from: the protocols, and the sources that read files."""

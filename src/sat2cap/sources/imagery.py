@@ -1,0 +1,49 @@
+"""What every imagery source gives: RGBA pixels on any grid you ask for."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import xarray as xr
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
+
+RGBA = ("red", "green", "blue", "alpha")
+
+
+@dataclass(frozen=True)
+class ImageryInfo:
+    """Where pixels come from and what may be done with them."""
+
+    uri: str
+    """What the user wrote to get it: a path, a URL, ``miniworld:SEED``."""
+    identity: str
+    """Changes when the pixels change: a content hash, or size and time for files too large to hash."""
+    gsd_m: float
+    """Ground sample distance in metres at native resolution."""
+    attribution: str = ""
+    licence: str = "unknown"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+class Imagery(Protocol):
+    """A source of overhead pixels."""
+
+    @property
+    def info(self) -> ImageryInfo:
+        """Provenance."""
+        ...
+
+    @property
+    def footprint(self) -> Geometry | None:
+        """Where there may be pixels, in any CRS; None for everywhere."""
+        ...
+
+    def read(self, box: GeoBox) -> xr.DataArray:
+        """Pixels on exactly `box`, uint8, dims ``(y, x, band)`` with bands `RGBA`; alpha 0 means no data there.
+
+        Reads no finer than about twice what `box` needs. Raises `ImageryError` when reading fails.
+        """
+        ...

@@ -1,0 +1,45 @@
+"""What every photo source gives: records of where and when, and the image behind each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One ground photo as its source describes it, faults included; `sat2cap.pairs` decides what is usable."""
+
+    key: str
+    """Unique within the source; letters, digits, ``-`` and ``_``."""
+    lon: float | None
+    """Degrees east, WGS 84; None when the source has no place."""
+    lat: float | None
+    """Degrees north, WGS 84."""
+    taken: datetime | None
+    """Local clock time without zone; None when missing or unreadable."""
+    user: str = ""
+    licence: str = "unknown"
+    source: str = ""
+    """Where it was published: a page URL, or the source's own name."""
+
+
+class PhotoSource(Protocol):
+    """A collection of ground photos."""
+
+    @property
+    def uri(self) -> str:
+        """What the user wrote to get it."""
+        ...
+
+    def __len__(self) -> int:
+        """How many records there are, unusable ones included."""
+        ...
+
+    def photos(self) -> Iterator[Photo]:
+        """Every record, always in the same order."""
+        ...
+
+    def image(self, photo: Photo) -> bytes:
+        """The photo as an encoded image (JPEG or PNG bytes). Raises `JobError` when it cannot be had."""
+        ...
