@@ -1,0 +1,154 @@
+"""Grids of cells, and the finer grids of imagery under them."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.crs import CRS, CRSError
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
+from pyproj import Transformer
+
+from sat2cap.errors import RegionError
+from sat2cap.geo.region import Region, longitude_span
+
+_WIDEST_UTM_DEG = 20.0  # 10 degrees from the central meridian lengths are at most 1.5% off
+_MOST_CELLS = 2**31
+_MASK_BLOCK = 64
+
+
+def local_crs(lon: float, lat: float) -> CRS:
+    """The UTM zone of a point (degrees), by longitude alone; polar stereographic beyond 84 N and 80 S."""
+    if lat > 84 or lat < -80:
+        return CRS(f"EPSG:{32661 if lat > 0 else 32761}")
+    zone = int((lon + 180) % 360 // 6) + 1
+    return CRS(f"EPSG:{(32600 if lat >= 0 else 32700) + zone}")
+
+
+def cell_grid(region: Region, cell_m: float = 480.0, crs: str | CRS | None = None) -> GeoBox:
+    """The grid that covers `region`, one pixel a cell of `cell_m` metres, north up.
+
+    Its edges are multiples of `cell_m` in the CRS, so grids of neighbouring regions in one CRS join.
+    Without `crs`, the UTM zone of the region's middle. Metres are those of the CRS: in EPSG:3857 they are
+    shorter on the ground by the cosine of the latitude. Raises `RegionError`.
+    """
+    if not (math.isfinite(cell_m) and cell_m > 0):
+        raise RegionError(f"cell size {cell_m:g} m must be more than 0; the paper's patches cover 480")
+    target = _region_crs(region) if crs is None else _metric_crs(crs)
+    box = _project(region.geometry, target).boundingbox
+    if not all(math.isfinite(edge) for edge in box):
+        raise RegionError(f"region {region.label!r} does not fit in {target}; choose another CRS")
+    left, top = math.floor(box.left / cell_m), math.ceil(box.top / cell_m)
+    width, height = math.ceil(box.right / cell_m) - left, top - math.floor(box.bottom / cell_m)
+    width, height = max(width, 1), max(height, 1)
+    if width * height > _MOST_CELLS:
+        size = f"{height} x {width} cells of {cell_m:g} m"
+        raise RegionError(f"region {region.label!r} is {size}, too many; take less or larger cells")
+    affine = Affine(cell_m, 0, left * cell_m, 0, -cell_m, top * cell_m)
+    return GeoBox((height, width), affine, target)
+
+
+def cell_mask(grid: GeoBox, region: Region, *, touched: bool = True) -> NDArray[np.bool_]:
+    """Which cells of `grid` belong to `region`, bool [y, x].
+
+    A cell belongs when any of its area is inside the region, so that a small region is never empty; with
+    ``touched=False`` when its centre is inside, so that regions sharing a border share no cell.
+    """
+    shape = _project(region.geometry, grid.crs).geom
+    to_cells = ~grid.affine
+    matrix = [to_cells.a, to_cells.b, to_cells.d, to_cells.e, to_cells.c, to_cells.f]
+    shape = shapely.transform(shape, lambda xy: xy @ np.reshape(matrix[:4], (2, 2)).T + matrix[4:])
+    shapely.prepare(shape)
+    mask = np.zeros(grid.shape, dtype=bool)
+    for top in range(0, grid.shape[0], _MASK_BLOCK):
+        for left in range(0, grid.shape[1], _MASK_BLOCK):
+            block = mask[top : top + _MASK_BLOCK, left : left + _MASK_BLOCK]
+            _fill_block(block, top, left, shape, touched)
+    return mask
+
+
+def patch_box(grid: GeoBox, rows: slice, cols: slice, pixels: int) -> GeoBox:
+    """The imagery grid under a block of cells, `pixels` px to a cell side: one read serves the block."""
+    block = grid[rows, cols]
+    shape = (block.shape[0] * pixels, block.shape[1] * pixels)
+    return GeoBox(shape, block.affine * Affine.scale(1 / pixels), grid.crs)
+
+
+def patch_around(lon: float, lat: float, size_m: float, pixels: int) -> GeoBox:
+    """A square of `size_m` metres and `pixels` px a side around a point (degrees), north up in its UTM zone."""
+    crs = local_crs(lon, lat)
+    x, y = _from_lonlat(crs).transform(lon, lat)
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise RegionError(f"{lon:g},{lat:g} is not a place on Earth; give lon,lat in degrees")
+    step = size_m / pixels
+    return GeoBox((pixels, pixels), Affine(step, 0, x - size_m / 2, 0, -step, y + size_m / 2), crs)
+
+
+def cell_lonlat(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``(lon, lat)`` in degrees of the cell centres, float64 [y, x] each."""
+    row, col = np.meshgrid(np.arange(grid.shape[0]) + 0.5, np.arange(grid.shape[1]) + 0.5, indexing="ij")
+    x, y = grid.affine * (col, row)
+    lon, lat = _to_lonlat(grid.crs).transform(x, y)
+    return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+
+
+@lru_cache(maxsize=128)
+def _from_lonlat(crs: CRS) -> Transformer:
+    return Transformer.from_crs("EPSG:4326", crs.proj, always_xy=True)
+
+
+@lru_cache(maxsize=128)
+def _to_lonlat(crs: CRS) -> Transformer:
+    return Transformer.from_crs(crs.proj, "EPSG:4326", always_xy=True)
+
+
+def _region_crs(region: Region) -> CRS:
+    west, east = longitude_span(region.geometry)
+    box = region.geometry.boundingbox
+    crs = local_crs((west + east) / 2, (box.bottom + box.top) / 2)
+    polar = crs.epsg in (32661, 32761)
+    if east - west > _WIDEST_UTM_DEG and not polar:
+        rule = f"one UTM zone serves at most {_WIDEST_UTM_DEG:g}"
+        raise RegionError(
+            f"region {region.label!r} spans {east - west:.1f} degrees; {rule}: split it or give a CRS"
+        )
+    return crs
+
+
+def _metric_crs(crs: str | CRS) -> CRS:
+    try:
+        target = CRS(crs)
+    except (CRSError, ValueError):
+        raise RegionError(f"CRS {str(crs)!r} is not known; give one in metres, such as EPSG:32631") from None
+    if not target.projected or set(target.units) != {"metre"}:
+        raise RegionError(f"CRS {target} is not in metres; give one that is, such as EPSG:32631")
+    return target
+
+
+def _project(geometry: Geometry, crs: CRS) -> Geometry:
+    """Into `crs`, with points added so that a long straight edge bends as it should."""
+    box = geometry.boundingbox
+    return geometry.to_crs(crs, resolution=max(box.span_x, box.span_y) / 256)
+
+
+def _fill_block(
+    block: NDArray[np.bool_], top: int, left: int, shape: shapely.Geometry, touched: bool
+) -> None:
+    """Set the cells of one block; `shape` is prepared, in cell coordinates. Far from its edges: one test."""
+    height, width = block.shape
+    outline = shapely.box(left, top, left + width, top + height)
+    if shapely.contains(shape, outline):
+        block[:] = True
+        return
+    if not shapely.intersects(shape, outline):
+        return
+    row, col = np.meshgrid(np.arange(height) + top, np.arange(width) + left, indexing="ij")
+    if touched:
+        edge = 1e-6  # a border that only runs along a cell's edge does not make it the region's
+        cells = shapely.box(col + edge, row + edge, col + 1 - edge, row + 1 - edge)
+        block[:] = shapely.intersects(shape, cells)
+    else:
+        block[:] = shapely.intersects_xy(shape, col + 0.5, row + 0.5)
