@@ -78,7 +78,7 @@ def patch_box(grid: GeoBox, rows: slice, cols: slice, pixels: int) -> GeoBox:
 
 
 def patch_around(lon: float, lat: float, size_m: float, pixels: int) -> GeoBox:
-    """A square of `size_m` metres and `pixels` px a side around a point (degrees), north up in its UTM zone."""
+    """A square of `size_m` metres and `pixels` px a side around a point (degrees), north up in its UTM."""
     crs = local_crs(lon, lat)
     x, y = _from_lonlat(crs).transform(lon, lat)
     if not (math.isfinite(x) and math.isfinite(y)):

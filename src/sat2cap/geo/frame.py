@@ -1,0 +1,74 @@
+"""Arrays that carry their grid: plain numbers plus a `GeoBox`, as an `xarray.DataArray`, and back.
+
+The CRS is written as rioxarray and odc-geo both read it: a ``spatial_ref`` coordinate, CF's grid mapping. Written
+here because `odc.geo.xr` cannot be imported unless dask is installed.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+
+from sat2cap.errors import RegionError
+
+
+def on_grid(
+    values: NDArray[Any],
+    grid: GeoBox,
+    dims: Sequence[str] = ("y", "x"),
+    coords: Mapping[str, Any] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.DataArray:
+    """`values` as a DataArray on a north-up `grid`, with cell centres as ``y`` and ``x``, and the CRS.
+
+    `dims` must hold ``y`` and ``x``, sized as the grid; other dimensions are free.
+    """
+    a, unit = grid.affine, {"units": grid.crs.units[0], "crs": str(grid.crs)}
+    height, width = grid.shape
+    place = {
+        "y": ("y", a.f + a.e * (np.arange(height) + 0.5), unit),
+        "x": ("x", a.c + a.a * (np.arange(width) + 0.5), unit),
+        "spatial_ref": ((), 0, {**_crs_attributes(grid.crs), "GeoTransform": _gdal_transform(a)}),
+    }
+    array = xr.DataArray(
+        values, dims=tuple(dims), coords={**place, **(coords or {})}, attrs=dict(attrs or {})
+    )
+    array.encoding["grid_mapping"] = "spatial_ref"
+    return array
+
+
+def grid_of(array: xr.DataArray | xr.Dataset) -> GeoBox:
+    """The grid of an array made by `on_grid`, or by what writes the same coordinates (odc, rioxarray).
+
+    After slicing, it is the grid of the slice. Raises `RegionError` when the array does not say where it is.
+    """
+    if "spatial_ref" not in array.coords or not {"y", "x"} <= set(array.coords):
+        raise RegionError(
+            "this array does not carry its place on Earth; keep its y, x and spatial_ref coordinates"
+        )
+    reference = array.coords["spatial_ref"].attrs
+    whole = [float(number) for number in reference["GeoTransform"].split()]
+    y, x = array.coords["y"].values, array.coords["x"].values
+    affine = Affine(whole[1], 0, x[0] - whole[1] / 2, 0, whole[5], y[0] - whole[5] / 2)
+    return GeoBox((y.size, x.size), affine, _crs(reference["crs_wkt"]))
+
+
+def _gdal_transform(affine: Affine) -> str:
+    return " ".join(repr(float(number)) for number in affine.to_gdal())
+
+
+@lru_cache(maxsize=128)
+def _crs(wkt: str) -> CRS:
+    code = CRS(wkt).to_epsg()  # by code where it has one, so that it compares and prints as the grid's did
+    return CRS(wkt if code is None else f"EPSG:{code}")
+
+
+@lru_cache(maxsize=128)
+def _crs_attributes(crs: CRS) -> dict[str, Any]:
+    return {**crs.proj.to_cf(), "crs_wkt": crs.to_wkt(), "spatial_ref": crs.to_wkt()}
