@@ -1,0 +1,19 @@
+"""Which photo belongs to which overhead patch: screening, splits, shards, and reading them back."""
+
+from sat2cap.pairs.build import build_pairs
+from sat2cap.pairs.dataset import Pair, PairSet, open_pairs
+from sat2cap.pairs.plan import PatchSpec
+from sat2cap.pairs.screen import Funnel, Rules, screen
+from sat2cap.pairs.split import SplitPlan
+
+__all__ = [
+    "Funnel",
+    "Pair",
+    "PairSet",
+    "PatchSpec",
+    "Rules",
+    "SplitPlan",
+    "build_pairs",
+    "open_pairs",
+    "screen",
+]

@@ -1,0 +1,166 @@
+"""Which pairs train, which choose settings, which test.
+
+Places photographed often are photographed from a few metres apart, so a random split puts test places into
+training. The spatial split gives whole blocks of land to one split, and leaves out pairs of a lesser split
+that come so near a block of a greater one (train < val < test) that their patches could overlap. Which block
+goes where depends on the seed alone, never on which photos exist: adding photos moves none.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from sat2cap.errors import PairsError
+
+Floats = npt.NDArray[np.float64]
+SPLITS = ("train", "val", "test")
+BUFFER = "buffer"
+"""The name of no split: pairs left out so that patches of different splits do not overlap."""
+
+_M_PER_DEGREE = 111_195.0  # on a sphere of 6371 km; the ellipsoid differs by at most 0.6 %
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """How pairs are divided."""
+
+    method: Literal["spatial", "random"] = "spatial"
+    """`random` is the paper's own; its test places lie metres from training places."""
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    """Shares of train, val and test; of blocks when spatial, of pairs when random. They add up to 1."""
+    block_km: float = 10.0
+    """Side of a block of the spatial split."""
+    buffer_m: float | None = None
+    """Least distance between pairs of different splits; None for the diagonal of a patch, 0 for no buffer."""
+
+    def __post_init__(self) -> None:
+        if self.method not in ("spatial", "random"):
+            raise PairsError(f"split {self.method!r} is unknown; use one of spatial, random")
+        if len(self.fractions) != 3 or min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise PairsError(
+                f"fractions {self.fractions} must be three shares that add up to 1; use (0.8, 0.1, 0.1)"
+            )
+        if not (math.isfinite(self.block_km) and self.block_km > 0):
+            raise PairsError(f"block_km {self.block_km} must be above 0; use 10")
+        if self.buffer_m is not None and not 0 <= self.buffer_m <= self.block_km * 250:
+            raise PairsError(
+                f"buffer_m {self.buffer_m} must lie between 0 and a quarter of a block ({self.block_km} km); "
+                "use larger blocks"
+            )
+
+
+def _mix(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's finaliser: a fixed scramble of 64 bits, the same on every machine."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def _uniform(seed: int, *numbers: npt.NDArray[np.int64]) -> Floats:
+    """A number in [0, 1) for each row of `numbers`, fixed by it and the seed."""
+    state = np.broadcast_to(np.uint64(seed % 2**64), numbers[0].shape).astype(np.uint64)
+    for column in numbers:
+        state = _mix(state * np.uint64(0x9E3779B97F4A7C15) + column.astype(np.uint64))
+    scrambled = _mix(state + np.uint64(0x9E3779B97F4A7C15))
+    return np.asarray((scrambled >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+
+def _named(uniform: Floats, fractions: tuple[float, float, float]) -> npt.NDArray[np.str_]:
+    bounds = np.cumsum(fractions)[:2]
+    # a share of 0 gets nothing: with equal bounds side="right" steps over it
+    return np.array(SPLITS)[np.searchsorted(bounds, uniform, side="right")]
+
+
+def _blocks(lon: Floats, lat: Floats, block_km: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Row and column of each point's block: rows of equal height, each of columns of near equal width."""
+    height = block_km * 1000 / _M_PER_DEGREE
+    row = np.floor((lat + 90) / height).astype(np.int64)
+    middle = np.deg2rad((row + 0.5) * height - 90)
+    # a whole number of columns around the globe, so that no block is cut by the antimeridian
+    columns = np.maximum(1, np.floor(360 * np.cos(middle).clip(0) / height)).astype(np.int64)
+    column = np.floor(np.mod(lon + 180, 360) / 360 * columns).astype(np.int64)
+    return row, np.minimum(column, columns - 1)
+
+
+def spatial_split(
+    lon: Floats,
+    lat: Floats,
+    *,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    block_km: float = 10.0,
+    buffer_m: float = 0.0,
+) -> npt.NDArray[np.str_]:
+    """The split of each point by its block of land; `buffer` for those too near a greater split's block.
+
+    Points are degrees, WGS 84, `[N]` each. `buffer_m` is at most a quarter of a block.
+    """
+    lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+
+    def split_at(east: Floats, north: Floats) -> npt.NDArray[np.str_]:
+        return _named(_uniform(seed, *_blocks(east, north, block_km)), fractions)
+
+    split = split_at(lon, lat)
+    if buffer_m == 0:
+        return split
+    rank = {name: number for number, name in enumerate(SPLITS)}
+    ranks = np.vectorize(rank.__getitem__, otypes=[np.int64])(split) if len(split) else np.zeros(0, np.int64)
+    reach_lat = buffer_m / _M_PER_DEGREE
+    # the parallel nearest the pole that the buffer reaches is the shortest, so it decides the degrees
+    shortest = np.cos(np.deg2rad(np.minimum(np.abs(lat) + reach_lat, 89.9)))
+    near = np.zeros(len(split), bool)
+    for east in (-1, 0, 1):
+        for north in (-1, 0, 1):
+            other = split_at(lon + east * reach_lat / shortest, (lat + north * reach_lat).clip(-90, 90))
+            for name, number in rank.items():
+                near |= (other == name) & (number > ranks)
+    return np.where(near, BUFFER, split)
+
+
+def random_split(
+    count: int, *, seed: int = 0, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+) -> npt.NDArray[np.str_]:
+    """The split of each of `count` pairs, whatever their places: the paper's way, kept to compare."""
+    return _named(_uniform(seed, np.arange(count, dtype=np.int64)), fractions)
+
+
+def assign(lon: Floats, lat: Floats, plan: SplitPlan, *, seed: int, patch_m: float) -> npt.NDArray[np.str_]:
+    """The split of each pair under `plan`; `buffer` where it must be left out."""
+    if plan.method == "random":
+        return random_split(len(lon), seed=seed, fractions=plan.fractions)
+    # the diagonal: each patch is turned by its own zone's convergence, so a side is not quite enough
+    buffer_m = patch_m * math.sqrt(2) if plan.buffer_m is None else plan.buffer_m
+    if buffer_m > plan.block_km * 250:
+        raise PairsError(
+            f"blocks of {plan.block_km} km are too small for a buffer of {buffer_m:.0f} m; "
+            f"use block_km of at least {buffer_m / 250:.1f}"
+        )
+    return spatial_split(
+        lon, lat, seed=seed, fractions=plan.fractions, block_km=plan.block_km, buffer_m=buffer_m
+    )
+
+
+def leaking(lon: Floats, lat: Floats, split: npt.NDArray[np.str_], patch_m: float) -> npt.NDArray[np.bool_]:
+    """Which test pairs have a patch that may overlap a training patch: bool `[N]`, False for other splits.
+
+    Measures between centres, knowing nothing of blocks, so it checks `spatial_split` independently. A tenth
+    of the side is added for the turn of one patch against another, 6 degrees between neighbouring zones.
+    """
+    lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+    test, train = np.flatnonzero(split == "test"), np.flatnonzero(split == "train")
+    result = np.zeros(len(lon), bool)
+    reach_lat = patch_m * 1.1 / (_M_PER_DEGREE * 0.99)
+    reach_lon = reach_lat / np.cos(np.deg2rad(np.minimum(np.abs(lat[test]) + reach_lat, 89.9)))
+    tree: Any = shapely.STRtree(shapely.points(lon[train], lat[train]))
+    for turn in (-360.0, 0.0, 360.0):  # neighbours across the antimeridian
+        centre = lon[test] + turn
+        boxes = shapely.box(
+            centre - reach_lon, lat[test] - reach_lat, centre + reach_lon, lat[test] + reach_lat
+        )
+        hits = tree.query(boxes)[0]
+        result[test[np.unique(hits)]] = True
+    return result
