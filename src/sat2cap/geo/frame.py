@@ -1,7 +1,7 @@
 """Arrays that carry their grid: plain numbers plus a `GeoBox`, as an `xarray.DataArray`, and back.
 
-The CRS is written as rioxarray and odc-geo both read it: a ``spatial_ref`` coordinate, CF's grid mapping. Written
-here because `odc.geo.xr` cannot be imported unless dask is installed.
+The CRS is written as rioxarray and odc-geo both read it: a ``spatial_ref`` coordinate, CF's grid mapping.
+Written here because `odc.geo.xr` cannot be imported unless dask is installed.
 """
 
 from collections.abc import Mapping, Sequence

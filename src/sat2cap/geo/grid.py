@@ -19,6 +19,9 @@ _WIDEST_UTM_DEG = 20.0  # 10 degrees from the central meridian lengths are at mo
 _MOST_CELLS = 2**31
 _MASK_BLOCK = 64
 
+LONLAT = CRS("EPSG:4326")
+"""Degrees, WGS 84; coordinates in this package are always ``(lon, lat)``."""
+
 
 def local_crs(lon: float, lat: float) -> CRS:
     """The UTM zone of a point (degrees), by longitude alone; polar stereographic beyond 84 N and 80 S."""
@@ -26,6 +29,12 @@ def local_crs(lon: float, lat: float) -> CRS:
         return CRS(f"EPSG:{32661 if lat > 0 else 32761}")
     zone = int((lon + 180) % 360 // 6) + 1
     return CRS(f"EPSG:{(32600 if lat >= 0 else 32700) + zone}")
+
+
+@lru_cache(maxsize=256)
+def transformer(source: CRS, target: CRS) -> Transformer:
+    """Coordinates of one CRS to another, x (or longitude) first; kept, as making one takes milliseconds."""
+    return Transformer.from_crs(source.proj, target.proj, always_xy=True)
 
 
 def cell_grid(region: Region, cell_m: float = 480.0, crs: str | CRS | None = None) -> GeoBox:
@@ -80,7 +89,7 @@ def patch_box(grid: GeoBox, rows: slice, cols: slice, pixels: int) -> GeoBox:
 def patch_around(lon: float, lat: float, size_m: float, pixels: int) -> GeoBox:
     """A square of `size_m` metres and `pixels` px a side around a point (degrees), north up in its UTM."""
     crs = local_crs(lon, lat)
-    x, y = _from_lonlat(crs).transform(lon, lat)
+    x, y = transformer(LONLAT, crs).transform(lon, lat)
     if not (math.isfinite(x) and math.isfinite(y)):
         raise RegionError(f"{lon:g},{lat:g} is not a place on Earth; give lon,lat in degrees")
     step = size_m / pixels
@@ -91,18 +100,8 @@ def cell_lonlat(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     """``(lon, lat)`` in degrees of the cell centres, float64 [y, x] each."""
     row, col = np.meshgrid(np.arange(grid.shape[0]) + 0.5, np.arange(grid.shape[1]) + 0.5, indexing="ij")
     x, y = grid.affine * (col, row)
-    lon, lat = _to_lonlat(grid.crs).transform(x, y)
+    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
-
-
-@lru_cache(maxsize=128)
-def _from_lonlat(crs: CRS) -> Transformer:
-    return Transformer.from_crs("EPSG:4326", crs.proj, always_xy=True)
-
-
-@lru_cache(maxsize=128)
-def _to_lonlat(crs: CRS) -> Transformer:
-    return Transformer.from_crs(crs.proj, "EPSG:4326", always_xy=True)
 
 
 def _region_crs(region: Region) -> CRS:

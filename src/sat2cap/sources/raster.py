@@ -1,0 +1,240 @@
+"""Imagery in a file: GeoTIFF, COG, VRT, or anything else GDAL opens, local or by URL."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import xarray as xr
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
+from pyproj import Geod
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.vrt import WarpedVRT
+
+from sat2cap.errors import ImageryError
+from sat2cap.files import digest, digest_file
+from sat2cap.geo.frame import on_grid
+from sat2cap.geo.grid import LONLAT, transformer
+from sat2cap.sources.imagery import RGBA, ImageryInfo
+
+_HASHED_WHOLE = 256 * 2**20  # bytes; a larger file is known by size, time and its two ends
+_END = 2**20
+_AVERAGE_ABOVE = 2.0  # source pixels to one asked for; below it bilinear sees them all
+_COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
+
+@dataclass(frozen=True)
+class RasterImagery:
+    """An `Imagery` over one raster file; holds no open file, so it can be sent to other processes."""
+
+    path: str
+    """Path or URL, as GDAL takes it."""
+    bands: tuple[int, ...]
+    """Three band numbers from 1 for red, green and blue, or one for grey."""
+    stretch: tuple[float, float] | None
+    """The values shown as 0 and 255; None for 8-bit bands, taken as they are."""
+    info: ImageryInfo
+    """Provenance."""
+    grid: GeoBox
+    """The file's own pixels at full resolution."""
+    overviews: tuple[int, ...]
+    """How many times coarser each overview in the file is."""
+
+    @property
+    def footprint(self) -> Geometry:
+        """The outline of the file's pixels, empty ones included, in its CRS."""
+        return self.grid.extent
+
+    def read(self, box: GeoBox) -> xr.DataArray:
+        """Pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
+
+        Reads the overview just finer than asked; bilinear, or the average of what falls in a pixel when the
+        file is more than twice as fine. Raises `ImageryError` when the file cannot be read.
+        """
+        ratio = _source_pixels(self.grid, box)
+        finer = [(factor, level) for level, factor in enumerate(self.overviews) if factor <= ratio * 1.01]
+        factor, level = max(finer, default=(1, None))
+        coarse = ratio / factor > _AVERAGE_ABOVE
+        with _opened(self.path, level) as source:
+            options = {
+                "crs": str(box.crs),
+                "transform": box.affine,
+                "height": box.shape[0],
+                "width": box.shape[1],
+                "resampling": Resampling.average if coarse else Resampling.bilinear,
+                "add_alpha": _alpha_band(source) is None,
+                "UNIFIED_SRC_NODATA": "YES",  # a black channel is no hole; all bands at nodata are
+            }
+            with WarpedVRT(source, **options) as warped:
+                alpha_band = _alpha_band(source) or warped.count
+                values = warped.read([*self.bands, alpha_band])
+        return _as_imagery(values[:-1], values[-1], self.stretch, box)
+
+
+def open_raster(
+    path: str,
+    bands: tuple[int, ...] | None = None,
+    *,
+    stretch: tuple[float, float] | None = None,
+    attribution: str | None = None,
+    licence: str = "unknown",
+) -> RasterImagery:
+    """Imagery from a raster file.
+
+    `bands`: three band numbers from 1 (red, green, blue) or one (grey); found by colour when left out.
+    `stretch`: the two values to show as 0 and 255, needed for bands that are not 8-bit. Pixels at the file's
+    nodata value, outside its mask or fully transparent are no data. `attribution` defaults to the file's
+    copyright tag. Raises `ImageryError`.
+    """
+    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
+        raise ImageryError(f"imagery {path!r}: there is no such file; check the path")
+    with _opened(path) as source:
+        chosen = _choose_bands(path, source, bands)
+        _check_values(path, source, chosen, stretch)
+        grid = _native_grid(path, source)
+        credit = source.tags().get("TIFFTAG_COPYRIGHT", "") if attribution is None else attribution
+        identity = digest(_content(path, source), repr(chosen), repr(stretch))
+        overviews = tuple(source.overviews(chosen[0]))
+    info = ImageryInfo(path, identity, _gsd_m(grid), credit, licence)
+    return RasterImagery(path, chosen, stretch, info, grid, overviews)
+
+
+@contextmanager
+def _opened(path: str, level: int | None = None) -> Iterator[rasterio.DatasetReader]:
+    """The open file, at an overview level; whatever goes wrong inside is an `ImageryError`."""
+    options = {} if level is None else {"overview_level": level}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _native_grid says it better
+            source = rasterio.open(path, **options)
+        with source:
+            yield source
+    except RasterioError as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ImageryError(f"imagery {path!r} cannot be read ({reason}); check it with gdalinfo") from None
+
+
+def _choose_bands(
+    path: str, source: rasterio.DatasetReader, bands: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    if bands is not None:
+        if len(bands) not in (1, 3) or not all(1 <= band <= source.count for band in bands):
+            rule = f"the file has bands 1 to {source.count}, one or three may be chosen"
+            raise ImageryError(f"imagery {path!r}, bands {bands}: {rule}; give red,green,blue such as 3,2,1")
+        return tuple(bands)
+    colours = source.colorinterp
+    if ColorInterp.palette in colours:
+        fix = "expand it first: gdal_translate -expand rgb IN OUT"
+        raise ImageryError(f"imagery {path!r} has a colour table, whose numbers are not colours; {fix}")
+    if all(colour in colours for colour in _COLOURS):
+        return tuple(colours.index(colour) + 1 for colour in _COLOURS)
+    plain = [band for band, colour in enumerate(colours, 1) if colour != ColorInterp.alpha]
+    if len(plain) not in (1, 3):
+        rule = f"{len(plain)} bands, none marked red, green and blue"
+        raise ImageryError(f"imagery {path!r} has {rule}; say which to use, such as bands 4,3,2")
+    return tuple(plain)
+
+
+def _check_values(
+    path: str, source: rasterio.DatasetReader, bands: tuple[int, ...], stretch: tuple[float, float] | None
+) -> None:
+    if stretch is not None:
+        if not (all(math.isfinite(value) for value in stretch) and stretch[0] < stretch[1]):
+            rule = "must be two numbers, the lower first"
+            raise ImageryError(f"imagery {path!r}: stretch {stretch} {rule}; such as 0,3000")
+        return
+    kinds = {source.dtypes[band - 1] for band in bands}
+    if kinds != {"uint8"}:
+        fix = "give a stretch such as 0,3000, or copy it: gdal_translate -ot Byte -scale 0 3000 0 255 IN OUT"
+        raise ImageryError(f"imagery {path!r} is {', '.join(sorted(kinds))}, not 8-bit; {fix}")
+
+
+def _native_grid(path: str, source: rasterio.DatasetReader) -> GeoBox:
+    if source.crs is None:
+        fix = "assign one: gdal_translate -a_srs EPSG:CODE IN OUT"
+        raise ImageryError(f"imagery {path!r} has no CRS, so no place on Earth; {fix}")
+    if source.transform.is_identity:
+        fix = "georeference it first, for example in QGIS"
+        raise ImageryError(f"imagery {path!r} has a CRS but no geotransform, so no place on Earth; {fix}")
+    return GeoBox(source.shape, source.transform, CRS(source.crs))
+
+
+def _alpha_band(source: rasterio.DatasetReader) -> int | None:
+    """The number of the alpha band, None when the file marks what is missing otherwise or not at all."""
+    colours = source.colorinterp
+    return int(colours.index(ColorInterp.alpha)) + 1 if ColorInterp.alpha in colours else None
+
+
+def _content(path: str, source: rasterio.DatasetReader) -> str:
+    """A hash that changes when the pixels do: of the file and its side files, or of a small view."""
+    files = [Path(name) for name in source.files]
+    if not files or not all(file.is_file() for file in files):  # remote: its profile and a small view of it
+        factor = max(source.height, source.width) / 64
+        shape = (source.count, max(1, int(source.height / factor)), max(1, int(source.width / factor)))
+        return digest(
+            path, repr(sorted(map(str, source.profile.items()))), source.read(out_shape=shape).tobytes()
+        )
+    return digest(*(_file_content(file) for file in files))
+
+
+def _file_content(file: Path) -> str:
+    size = file.stat().st_size
+    if size <= _HASHED_WHOLE:
+        return digest_file(file)
+    with file.open("rb") as handle:
+        head = handle.read(_END)
+        handle.seek(-_END, 2)
+        return digest(str(size), str(file.stat().st_mtime_ns), head, handle.read())
+
+
+def _source_pixels(grid: GeoBox, box: GeoBox) -> float:
+    """How many pixels of `grid`, along a line, one pixel of `box` covers at its centre."""
+    row, col = box.shape[0] / 2, box.shape[1] / 2
+    x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    x, y = transformer(box.crs, grid.crs).transform(x, y)
+    col, row = ~grid.affine * (np.asarray(x), np.asarray(y))
+    steps = np.hypot(col[1:] - col[0], row[1:] - row[0])
+    return float(steps.min()) if np.isfinite(steps).all() else 1.0
+
+
+def _gsd_m(grid: GeoBox) -> float:
+    """The side of a pixel on the ground in metres, at the middle of `grid`; the finer of its two sides."""
+    row, col = grid.shape[0] / 2, grid.shape[1] / 2
+    x, y = grid.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
+    _, _, metres = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
+    return round(float(min(metres)), 6)
+
+
+def _as_imagery(
+    colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None, box: GeoBox
+) -> xr.DataArray:
+    """Band-first values to uint8 RGBA on `box`."""
+    height, width = box.shape
+    pixels = np.empty((height, width, 4), dtype=np.uint8)
+    if stretch is not None:
+        low, high = stretch
+        shown = (colours.astype(np.float32) - low) * (255 / (high - low))
+        colours = np.clip(np.nan_to_num(np.rint(shown)), 0, 255)
+    pixels[..., :3] = np.moveaxis(colours, 0, -1)  # one grey band is spread over three
+    pixels[..., 3] = _alpha_8bit(alpha)
+    pixels[pixels[..., 3] == 0] = 0
+    return on_grid(pixels, box, ("y", "x", "band"), {"band": list(RGBA)})
+
+
+def _alpha_8bit(alpha: NDArray[Any]) -> NDArray[Any]:
+    """Warping gives alpha in the bands' own type, up to its maximum; of floats only zero or not is sure."""
+    if alpha.dtype == np.uint8:
+        return alpha
+    if alpha.dtype.kind == "f":
+        return (alpha > 0) * np.uint8(255)
+    return np.ceil(alpha * (255 / np.iinfo(alpha.dtype).max))
