@@ -1,0 +1,1 @@
+"""Networks, the preprocessing that belongs to them, and checkpoints; no data loading."""

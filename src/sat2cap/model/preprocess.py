@@ -1,0 +1,135 @@
+"""Images to what a tower reads: the numbers of transformers' CLIP processor on Pillow, at less cost."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from sat2cap.errors import ModelError
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+AnyImage = Image.Image | NDArray[np.uint8]
+"""A Pillow image of any mode, or uint8 `[H, W, 3]`."""
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Centre crop (optional), resize of the shorter edge, centre crop to a square, normalisation."""
+
+    size: int
+    """Pixels a side of what comes out."""
+    mean: tuple[float, float, float] = CLIP_MEAN
+    """Of each channel, in 0-1."""
+    std: tuple[float, float, float] = CLIP_STD
+    resample: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    crop: int | None = None
+    """Centre crop of this many pixels a side taken **before** resizing; None takes the whole image."""
+    shortest_edge: int | None = None
+    """What the shorter edge is resized to before the last crop; None for `size`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later."""
+        if self.size < 1 or (self.shortest_edge or self.size) < self.size:
+            raise ModelError(
+                f"preprocessing to {self.size} px from {self.shortest_edge} px: resize to at least the size"
+            )
+        if self.resample not in _FILTERS:
+            raise ModelError(f"resample {self.resample!r} is not known: give one of {', '.join(_FILTERS)}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ModelError(
+                f"mean {self.mean} and std {self.std} must be three numbers each, std above zero"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Preprocess":
+        """From what `as_dict` gave; ModelError when it is something else."""
+        try:
+            fields = {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise ModelError(
+                f"preprocessing {values} cannot be read ({error}): save the checkpoint again"
+            ) from error
+
+    def images(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> torch.Tensor:
+        """float32 `[B, 3, size, size]` of a list of images, or of uint8 `[B, H, W, 3]`."""
+        return torch.from_numpy(self._normalise(self.pixels(images)))
+
+    def pixels(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 `[B, size, size, 3]`: everything but the normalisation."""
+        if isinstance(images, np.ndarray) and images.ndim == 4:
+            _check_array(images[0] if len(images) else np.zeros((1, 1, 3), np.uint8))
+            if images.shape[1:3] == (self.size, self.size) and self._keeps_square():
+                return images
+        if len(images) == 0:
+            return np.zeros((0, self.size, self.size, 3), np.uint8)
+        return np.stack([self._fit(image) for image in images])
+
+    def _keeps_square(self) -> bool:
+        """Whether an image that is already `size` square passes unchanged."""
+        return self.shortest_edge in (None, self.size) and (self.crop is None or self.crop >= self.size)
+
+    def _fit(self, image: AnyImage) -> NDArray[np.uint8]:
+        """One image to uint8 `[size, size, 3]`."""
+        if isinstance(image, np.ndarray):
+            _check_array(image)
+            if image.shape[:2] == (self.size, self.size) and self._keeps_square():
+                return image
+            image = Image.fromarray(image)
+        image = image.convert("RGB")
+        if self.crop is not None:
+            image = _centre_crop(image, min(self.crop, image.width), min(self.crop, image.height))
+        edge = self.shortest_edge or self.size
+        short = min(image.size)
+        # Truncation, not rounding, of the longer edge: what both transformers and torchvision do.
+        width, height = (int(edge * side / short) for side in image.size)
+        if image.size != (width, height):
+            image = image.resize((width, height), _FILTERS[self.resample])
+        return np.asarray(_centre_crop(image, self.size, self.size))
+
+    @cached_property
+    def _levels(self) -> NDArray[np.float32]:
+        """What each of the 256 levels becomes in each channel, `[3, 256]`.
+
+        Rescaled in float64, normalised in float32: transformers' own order of roundings.
+        """
+        levels = (np.arange(256) * (1 / 255)).astype(np.float32)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        values: NDArray[np.float32] = (levels[None] - mean[:, None]) / std[:, None]
+        return values
+
+    def _normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 `[B, S, S, 3]` to float32 `[B, 3, S, S]`."""
+        return np.stack([self._levels[channel][pixels[..., channel]] for channel in range(3)], axis=1)
+
+
+def _check_array(image: NDArray[Any]) -> None:
+    """ModelError unless uint8 `[H, W, 3]`."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ModelError(f"image is {image.dtype} {list(image.shape)}: give uint8 [H, W, 3]")
+
+
+def _centre_crop(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The middle of an image at least as large as what is asked."""
+    if image.size == (width, height):
+        return image
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
