@@ -13,7 +13,7 @@ from odc.geo.geom import Geometry
 from pyproj import Transformer
 
 from sat2cap.errors import RegionError
-from sat2cap.geo.region import Region, longitude_span
+from sat2cap.geo.region import Region, longitude_span, within_180
 
 _WIDEST_UTM_DEG = 20.0  # 10 degrees from the central meridian lengths are at most 1.5% off
 _MOST_CELLS = 2**31
@@ -102,6 +102,18 @@ def cell_lonlat(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     x, y = grid.affine * (col, row)
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+
+
+def outline(grid: GeoBox) -> Geometry:
+    """The edge of `grid` in EPSG:4326, within -180 to 180: two parts when across the antimeridian."""
+    box = grid.boundingbox
+    ring = grid.extent.segmented(max(box.span_x, box.span_y) / 64).exterior.coords
+    lon, lat = (np.asarray(part) for part in transformer(grid.crs, LONLAT).transform(*np.array(ring).T))
+    lon = np.unwrap(lon, period=360)
+    if abs(lon[-1] - lon[0]) > 180:  # once around the Earth: a pole is inside
+        south, north = (float(lat.min()), 90.0) if lat.mean() > 0 else (-90.0, float(lat.max()))
+        return Geometry(shapely.box(-180, south, 180, north), LONLAT)
+    return Geometry(within_180(shapely.Polygon(np.column_stack([lon, lat]))), LONLAT)
 
 
 def _region_crs(region: Region) -> CRS:

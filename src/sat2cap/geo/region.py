@@ -49,7 +49,7 @@ def parse_region(text: str) -> Region:
         raise RegionError(f"region {text!r}: there is no such file; {_FORMS}")
     else:
         raise RegionError(f"region {text!r} cannot be read; {_FORMS}")
-    return Region(Geometry(_within_180(shape), "EPSG:4326"), label)
+    return Region(Geometry(within_180(shape), "EPSG:4326"), label)
 
 
 def longitude_span(geometry: Geometry) -> tuple[float, float]:
@@ -61,6 +61,19 @@ def longitude_span(geometry: Geometry) -> tuple[float, float]:
     if (east + turn).max() - (west + turn).min() < east.max() - west.min():
         west, east = west + turn, east + turn
     return float(west.min()), float(east.max())
+
+
+def within_180(shape: shapely.Geometry) -> shapely.Geometry:
+    """Cut at the antimeridian and move every part to longitudes within -180 to 180 (RFC 7946, 3.1.9)."""
+    west, _, east, _ = shapely.bounds(shape)
+    if west >= -180 and east <= 180:
+        return shape
+    parts = []
+    for turn in (-1, 0, 1):
+        part = shapely.intersection(shape, shapely.box(-180 + 360 * turn, -90, 180 + 360 * turn, 90))
+        parts.append(shapely.transform(part, lambda xy, turn=turn: xy - [360 * turn, 0]))
+    pieces = shapely.get_parts(shapely.get_parts(np.asarray(parts)))
+    return shapely.union_all(pieces[shapely.area(pieces) > 0])
 
 
 def _number(part: str, text: str) -> float:
@@ -131,16 +144,3 @@ def _read_file(path: Path) -> shapely.Geometry:
     if not (np.isfinite([south, north]).all() and south >= -90 and north <= 90):
         raise RegionError(f"region {str(path)!r} has latitudes beyond 90 degrees; check the CRS it declares")
     return shapely.union_all(pieces)
-
-
-def _within_180(shape: shapely.Geometry) -> shapely.Geometry:
-    """Cut at the antimeridian and move every part to longitudes within -180 to 180 (RFC 7946, 3.1.9)."""
-    west, _, east, _ = shapely.bounds(shape)
-    if west >= -180 and east <= 180:
-        return shape
-    parts = []
-    for turn in (-1, 0, 1):
-        part = shapely.intersection(shape, shapely.box(-180 + 360 * turn, -90, 180 + 360 * turn, 90))
-        parts.append(shapely.transform(part, lambda xy, turn=turn: xy - [360 * turn, 0]))
-    pieces = shapely.get_parts(shapely.get_parts(np.asarray(parts)))
-    return shapely.union_all(pieces[shapely.area(pieces) > 0])

@@ -1,0 +1,70 @@
+"""The STAC item beside an atlas, with the Embedding extension (``emb:``)."""
+
+from pathlib import Path
+from typing import Any
+
+from sat2cap.atlas.conventions import as_uri, projection
+from sat2cap.atlas.plan import AtlasSpec
+from sat2cap.files import write_json
+from sat2cap.geo.grid import outline
+
+EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
+
+
+def item_path(atlas: Path) -> Path:
+    """``NAME.stac.json`` beside ``NAME.zarr``."""
+    return atlas.with_name(atlas.name.removesuffix(".zarr") + ".stac.json")
+
+
+def write_item(atlas: Path, spec: AtlasSpec) -> Path:
+    """Publish the item of a finished atlas."""
+    path = item_path(atlas)
+    write_json(path, item(atlas.name, spec))
+    return path
+
+
+def item(name: str, spec: AtlasSpec) -> dict[str, Any]:
+    """The item of the atlas folder called `name`; links and assets are relative to the item."""
+    edge = outline(spec.grid)
+    box = edge.boundingbox
+    west, east = (box.left, box.right)
+    if edge.geom.geom_type == "MultiPolygon":  # across the antimeridian: RFC 7946 puts west beyond east
+        parts = sorted(part.bounds for part in edge.geom.geoms)
+        west, east = parts[-1][0], parts[0][2]
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "stac_extensions": [EXTENSION],
+        "id": name.removesuffix(".zarr"),
+        "bbox": [west, box.bottom, east, box.top],
+        "geometry": edge.json,
+        "properties": _properties(spec),
+        "links": [
+            {"rel": "emb:model", "href": as_uri(str(spec.model.get("source", "")))},
+            {"rel": "emb:source-data", "href": as_uri(str(spec.imagery.get("uri", "")))},
+        ],
+        "assets": {
+            "embeddings": {"href": f"./{name}", "type": "application/vnd+zarr", "roles": ["data"]},
+        },
+    }
+
+
+def _properties(spec: AtlasSpec) -> dict[str, Any]:
+    when: dict[str, Any] = {"datetime": spec.imagery.get("datetime")}
+    if when["datetime"] is None:  # STAC wants an interval then; this one says that nothing is known
+        when |= {"start_datetime": "0001-01-01T00:00:00Z", "end_datetime": "9999-12-31T23:59:59Z"}
+    seen = {"patch_m": spec.patch_m, "patch_pixels": spec.patch_pixels, "cell_m": abs(spec.grid.affine.a)}
+    properties = {
+        **when,
+        **projection(spec),
+        "license": "other",
+        "emb:runtime_parameters": seen,
+        "emb:spatial_coverage": f"{int(spec.wanted.sum())} cells",
+        "sat2cap:identity": spec.identity,
+        "sat2cap:attribution": spec.imagery.get("attribution", ""),
+        "sat2cap:licence": spec.imagery.get("licence", "unknown"),
+    }
+    if spec.dtype == "int8":
+        method = {"method": "per_pixel_scale", "original_dtype": "float32", "quantized_dtype": "int8"}
+        properties["emb:quantization"] = method
+    return properties

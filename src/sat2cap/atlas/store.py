@@ -1,0 +1,21 @@
+"""The atlas as the rest of the package uses it; each name is explained where it is made."""
+
+from sat2cap.atlas.layout import STATUS_MEANINGS, CellStatus, Chunk
+from sat2cap.atlas.plan import AtlasSpec
+from sat2cap.atlas.reader import Atlas, open_atlas
+from sat2cap.atlas.verify import Problem, repair, verify
+from sat2cap.atlas.writer import AtlasWriter, create_or_resume
+
+__all__ = [
+    "STATUS_MEANINGS",
+    "Atlas",
+    "AtlasSpec",
+    "AtlasWriter",
+    "CellStatus",
+    "Chunk",
+    "Problem",
+    "create_or_resume",
+    "open_atlas",
+    "repair",
+    "verify",
+]
