@@ -81,6 +81,19 @@ class Checkpoint:
         )
 
     @cached_property
+    def place_identity(self) -> str:
+        """Hash of what scores places: overhead tower, its preprocessing, Dynamic Encoder; not the text tower.
+
+        An atlas is bound to it, so that one made with an overhead tower alone serves whoever adds the texts.
+        """
+        return digest(
+            towers.digest_weights(self.overhead.state_dict()),
+            canonical_json(self.overhead_preprocess.as_dict()),
+            "" if self.dynamic is None else towers.digest_weights(self.dynamic.state_dict()),
+            self.encoding,
+        )
+
+    @cached_property
     def identity(self) -> str:
         """Hash of all weights, the vocabulary, both preprocessings and the encoding; 64 hex digits."""
         parts: dict[str, Any] = {
@@ -136,12 +149,15 @@ class Checkpoint:
 
         Arguments broadcast, see `sat2cap.model.metadata.encode_metadata`. ModelError without Dynamic Encoder.
         """
+        return self.dynamic_from_features(encode_metadata(lat, lon, year, month, day, hour, self.encoding))
+
+    def dynamic_from_features(self, features: Floats) -> Floats:
+        """`dynamic_offset` of numbers `[N, 12]` that are encoded already."""
         if self.dynamic is None:
             name = self.card.get("name", "this model")
             raise ModelError(
                 f"{name} has no Dynamic Encoder: leave the date out, or use a model trained with metadata"
             )
-        features = encode_metadata(lat, lon, year, month, day, hour, self.encoding)
         device = self.dynamic.fc1.weight.device
         with torch.inference_mode():
             offset: Floats = self.dynamic(torch.from_numpy(features).to(device)).cpu().numpy()

@@ -18,6 +18,7 @@ from sat2cap.files import digest_file, publish
 from sat2cap.geo.grid import patch_around
 from sat2cap.pairs.plan import PatchSpec, Shard
 from sat2cap.sources.imagery import Imagery
+from sat2cap.sources.missing import filled, missing_share
 from sat2cap.sources.photos import Photo, PhotoSource
 
 Bytes = npt.NDArray[np.uint8]
@@ -125,11 +126,10 @@ def _ground(data: bytes) -> bytes | None:
 
 
 def _overhead(rgba: Bytes, patch: PatchSpec) -> bytes | None:
-    """The patch as JPEG, black where there is no data; None if too much is missing."""
-    missing = rgba[..., 3] == 0
-    if missing.mean() > patch.max_missing:
+    """The patch as JPEG, its holes filled; None if too much is missing."""
+    if missing_share(rgba) > patch.max_missing:
         return None
-    return _jpeg(np.where(missing[..., None], np.uint8(0), rgba[..., :3]), patch.quality)
+    return _jpeg(filled(rgba[None])[0], patch.quality)
 
 
 def _pair(

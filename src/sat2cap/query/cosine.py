@@ -1,0 +1,87 @@
+"""The cosine between texts and normalise(O + E(where, when)), for the stored embeddings of a chunk.
+
+O is the stored embedding, E = W2·relu(W1·x + b1) + b2 the Dynamic Encoder's offset. It is linear after its
+ReLU, so no offset is ever written out. With T a text vector and h = relu(W1·x + b1), a few numbers a cell::
+
+    (O + E)·T   = O·T + h·(W2ᵀT) + b2·T
+    ‖O + E‖²    = ‖O‖² + 2 (P·h + O·b2) + hᵀ(W2ᵀW2)h + 2 h·(W2ᵀb2) + ‖b2‖²      where P = W2ᵀO
+
+That is one matrix product of the stored numbers with all texts, W2 and b2 side by side, so another text costs
+little more than its column.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.geo.when import When
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.metadata import PLACE_FEATURES, encode_metadata
+
+Floats = NDArray[np.float32]
+
+_TINY = np.float32(1e-12)
+
+
+@dataclass(frozen=True)
+class Offset:
+    """The Dynamic Encoder at one moment, H hidden numbers."""
+
+    encoding: str
+    place: Floats
+    """`[H, 4]`: the part of W1 that reads the place."""
+    moment: Floats
+    """`[H]`: what the moment and b1 add before the ReLU."""
+    w2: Floats
+    """`[D, H]`."""
+    b2: Floats
+    """`[D]`."""
+
+    def hidden(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Floats:
+        """h of each of N places, float32 `[H, N]`; degrees."""
+        # the moment's eight numbers are in `moment` already, so any will do here
+        features = encode_metadata(lat, lon, 2015, 1, 1, 0, self.encoding)[:, :PLACE_FEATURES]  # type: ignore[arg-type]
+        return np.maximum(self.place @ features.T + self.moment[:, None], 0)
+
+
+def offset_at(checkpoint: Checkpoint, when: When) -> Offset | None:
+    """The offset of a checkpoint at a moment; None if it has no Dynamic Encoder."""
+    if checkpoint.dynamic is None:
+        return None
+    state = checkpoint.dynamic.state_dict()
+    w1, b1, w2, b2 = (
+        state[name].detach().float().cpu().numpy()
+        for name in ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
+    )
+    time = encode_metadata(0, 0, when.year, when.month, when.day, when.hour, checkpoint.encoding)
+    moment = w1[:, PLACE_FEATURES:] @ time[0, PLACE_FEATURES:] + b1
+    return Offset(checkpoint.encoding, w1[:, :PLACE_FEATURES], moment, w2, b2)
+
+
+def _unit(dots: Floats, squares: Floats) -> Floats:
+    return dots / np.sqrt(np.maximum(squares, _TINY))
+
+
+def static_cosines(stored: Floats, texts: Floats) -> Floats:
+    """`[K, N]` for unit texts `[K, D]` and embeddings `stored` `[N, D]`, each in a scale of its own.
+
+    Either memory order of `stored` serves; D before N is how an atlas keeps it.
+    """
+    return _unit(texts @ stored.T, np.einsum("nd,nd->n", stored, stored))
+
+
+def dynamic_cosines(stored: Floats, scale: Floats, texts: Floats, offset: Offset, hidden: Floats) -> Floats:
+    """`[K, N]` for unit texts `[K, D]` and embeddings `stored * scale[:, None]`, `[N, D]`, with the offset.
+
+    `hidden` is what `offset.hidden` gave for the cells, `[H, N]`.
+    """
+    count = len(texts)
+    product = np.concatenate([texts, offset.w2.T, offset.b2[None]]) @ stored.T
+    product *= scale
+    dots, pulled, onto_b2 = product[:count], product[count:-1], product[-1]
+    dots = dots + (texts @ offset.w2) @ hidden + (texts @ offset.b2)[:, None]
+    # (W2ᵀW2 h + 2 (P + W2ᵀb2))·h gathers every term that has an h
+    around = (offset.w2.T @ offset.w2) @ hidden + 2 * (pulled + (offset.w2.T @ offset.b2)[:, None])
+    squares = np.einsum("nd,nd->n", stored, stored) * scale**2 + 2 * onto_b2 + offset.b2 @ offset.b2
+    return _unit(dots, squares + np.einsum("hn,hn->n", around, hidden))

@@ -1,0 +1,185 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+import rioxarray  # noqa: F401
+from made_model import atlas, embeddings, grid, model
+
+from sat2cap.errors import AtlasError, PromptError
+from sat2cap.geo.frame import grid_of
+from sat2cap.geo.grid import cell_lonlat
+from sat2cap.geo.when import When
+from sat2cap.query import one_prompt, score
+from sat2cap.query.prompts import embed_prompts
+
+PROMPTS = ["busy street", "snow in a forest + the sea", "fishing"]
+WHENS = [None, When(2024, 5, 20, 8.0), When(2019, 12, 31, 23.5)]
+
+
+def brute(stored, checkpoint, prompts, when):
+    """normalise(O + E)·T in float64, written out: [P, y, x]."""
+    values = stored.astype(np.float64)
+    if when is not None:
+        height, width, dim = stored.shape
+        lon, lat = cell_lonlat(grid(height, width))
+        moment = (when.year, when.month, when.day, when.hour)
+        offset = checkpoint.dynamic_offset(lat.ravel(), lon.ravel(), *moment)
+        values += offset.astype(np.float64).reshape(height, width, dim)
+    values /= np.linalg.norm(values, axis=-1, keepdims=True)
+    return np.einsum("yxd,pd->pyx", values, embed_prompts(checkpoint, prompts).astype(np.float64))
+
+
+@pytest.mark.parametrize("encoding", ["cyclic", "reference"])
+@pytest.mark.parametrize("when", WHENS, ids=str)
+@pytest.mark.parametrize(("dtype", "dim"), [("int8", 64), ("float16", 64), ("int8", 512)])
+def test_cosines_are_those_of_brute_force(tmp_path, when, dtype, dim, encoding):
+    checkpoint, values = model(dim, encoding=encoding), embeddings(37, 41, dim)
+    holes = np.random.default_rng(0).random((37, 41)) < 0.2
+    holes[:, 32:] |= np.arange(37)[:, None] >= 32  # one whole chunk has nothing
+    made = atlas(tmp_path / "a.zarr", values, checkpoint, holes, dtype)
+    got = score(made, checkpoint, PROMPTS, when=when).values
+    there = ~holes & made.wanted
+    assert (np.isfinite(got) == there).all()
+    stored = made.read(slice(0, 37), slice(0, 41))
+    assert np.abs(got - brute(stored, checkpoint, PROMPTS, when))[:, there].max() < 2e-6
+    if dim == 512:  # what the quantisation itself costs, on noise, the worst case for it
+        lost = (got - brute(values, checkpoint, PROMPTS, when))[:, there]
+        assert np.sqrt((lost**2).mean()) < 5e-4
+        assert np.abs(lost).max() < 2e-3
+
+
+def test_the_moment_matters_as_it_should(tmp_path):
+    """Otherwise the test above would pass for an offset that is ignored on both sides."""
+    checkpoint, values = model(), embeddings(5, 6, 64)
+    made = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((5, 6), bool))
+    static, may, night = (score(made, checkpoint, PROMPTS, when=when).values[..., :-1] for when in WHENS)
+    assert np.abs(may - static).mean() > 0.02
+    assert np.abs(may - night).mean() > 0.02
+
+
+def test_memory_is_a_chunks_not_the_regions(tmp_path):
+    checkpoint, values = model(256), embeddings(160, 160, 256)
+    made = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((160, 160), bool))
+    tracemalloc.start()
+    score(made, checkpoint, PROMPTS, when=WHENS[1], scale="contrast")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < values.nbytes / 3
+
+
+def test_the_result_knows_where_it_is_and_where_it_comes_from(tmp_path):
+    checkpoint = model()
+    made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), checkpoint, np.zeros((4, 5), bool))
+    got = score(made, checkpoint, PROMPTS, when=WHENS[1], negatives=["a car"])
+    assert got.dims == ("prompt", "y", "x")
+    assert got.dtype == np.float32
+    assert grid_of(got) == made.grid
+    assert got.rio.crs.to_epsg() == 32631
+    assert got.attrs == {
+        "prompt": PROMPTS,
+        "negatives": ["a car"],
+        "when": "2024-05-20T08:00",
+        "dynamic": "dynamic",
+        "scale": "cosine",
+        "model": "made 0",
+        "identity": made.identity,
+        "imagery": "land.tif",
+        "attribution": "Nobody",
+        "licence": "CC0-1.0",
+    }
+    layer = one_prompt(got, 2)
+    assert layer.dims == ("y", "x")
+    assert layer.attrs["prompt"] == "fishing"
+    assert grid_of(layer) == made.grid
+    assert (layer.values == got.values[2])[:, :-1].all()
+    assert score(made, checkpoint, ["fishing"]).attrs["prompt"] == "fishing"
+
+
+def test_a_moment_without_dynamic_encoder_gives_static_scores_and_says_so(tmp_path):
+    plain = model(dynamic=False)
+    made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), plain, np.zeros((4, 5), bool))
+    static, asked = score(made, plain, PROMPTS), score(made, plain, PROMPTS, when=WHENS[1])
+    np.testing.assert_array_equal(static.values, asked.values)
+    assert (static.attrs["dynamic"], static.attrs["when"]) == ("static", "")
+    assert asked.attrs["dynamic"].startswith("ignored")
+    assert asked.attrs["when"] == ""
+
+
+def test_negatives_take_off_their_greatest_cosine(tmp_path):
+    checkpoint = model()
+    made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, np.zeros((6, 7), bool))
+    each = score(made, checkpoint, ["p", "q", "r"], when=WHENS[1]).values
+    got = score(made, checkpoint, ["p"], when=WHENS[1], negatives=["q", "r"]).values[0]
+    np.testing.assert_allclose(got, each[0] - np.maximum(each[1], each[2]), atol=1e-6)
+
+
+def test_percentile_ranks_within_the_region(tmp_path):
+    checkpoint = model()
+    holes = np.zeros((6, 7), bool)
+    holes[2, 3] = True
+    made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, holes)
+    cosine = score(made, checkpoint, ["p", "q"]).values
+    got = score(made, checkpoint, ["p", "q"], scale="percentile").values
+    for mine, ranks in zip(cosine, got, strict=True):
+        known = np.isfinite(mine)
+        assert known.sum() == 35
+        expected = 100 * np.argsort(np.argsort(mine[known])) / 34
+        np.testing.assert_allclose(ranks[known], expected, rtol=1e-6)
+        assert np.isnan(ranks[~known]).all()
+
+
+def test_contrast_is_a_softmax_of_each_prompt_against_the_bank_alone(tmp_path):
+    checkpoint = model()
+    made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, np.zeros((6, 7), bool))
+    bank = ["one", "two", "three"]
+    got = score(
+        made, checkpoint, ["p", "two"], scale="contrast", bank=bank, when=WHENS[1], negatives=["n"]
+    ).values
+    logits = 20 * score(made, checkpoint, ["p", "two", "one", "three", "n"], when=WHENS[1]).values.astype(
+        float
+    )
+    odds = np.exp(logits)
+    np.testing.assert_allclose(got[0], odds[0] / odds.sum(0), rtol=1e-4)
+    np.testing.assert_allclose(got[1], odds[1] / odds[1:].sum(0), rtol=1e-4)
+
+
+def test_the_shipped_bank_is_the_default(tmp_path):
+    checkpoint = model()
+    made = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
+    got = score(made, checkpoint, ["p"], scale="contrast").values[..., :-1]
+    assert ((got > 0) & (got < 0.9)).all()
+
+
+def test_an_atlas_of_another_model_is_refused_and_another_text_tower_is_not(tmp_path):
+    checkpoint = model()
+    made = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
+    with pytest.raises(
+        AtlasError, match=r"made 1 .* is not the model of this atlas, made 0 .*; give that model"
+    ):
+        score(made, model(seed=1), ["p"])
+    with pytest.raises(AtlasError, match="not the model"):  # same tower, other Dynamic Encoder
+        score(made, model(dynamic=False), ["p"])
+    assert model().place_identity == checkpoint.place_identity
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"prompts": []}, "no prompt"),
+        ({"prompts": [""]}, "empty"),
+        ({"prompts": ["fine", "  \t"]}, "empty"),
+        ({"prompts": ["snow + "]}, "nothing on one side"),
+        ({"prompts": "snow"}, "give a list"),
+        ({"negatives": [""]}, "empty"),
+        ({"scale": "minmax"}, "cosine, percentile, contrast"),
+        ({"scale": "contrast", "bank": []}, "bank"),
+        ({"templates": []}, "no template"),
+        ({"templates": ["a photo"]}, "must hold {}"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(tmp_path, settings, word):
+    checkpoint = model()
+    made = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
+    with pytest.raises(PromptError, match=word) as error:
+        score(made, checkpoint, **{"prompts": ["p"], **settings})
+    assert "\n" not in str(error.value)
