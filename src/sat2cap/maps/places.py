@@ -1,0 +1,148 @@
+"""The places a score points at, as vectors: the best cells, and the areas above a threshold."""
+
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import shapely
+import xarray as xr
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Geod, Transformer
+from rasterio import features
+
+from sat2cap.errors import InputError
+from sat2cap.files import write_bytes
+from sat2cap.geo.frame import grid_of
+from sat2cap.maps.layers import maps_of, provenance
+
+_EARTH_M = 6_371_008.8
+_BLOCK = 4096
+
+
+def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.GeoDataFrame:
+    """The centres of the `n` best cells of one map, none nearer than `min_distance_m` to a better one.
+
+    Columns rank (1 is best), score, lon, lat, geometry (EPSG:4326); fewer rows where there are no more such
+    cells. Equal scores are taken row by row from the top left. What the score says of itself is in
+    ``.attrs``. Raises `InputError`.
+    """
+    if n < 1 or min_distance_m < 0:
+        raise InputError(f"{n} places {min_distance_m:g} m apart: give at least 1 place and 0 m")
+    values, grid = _one_map(score), grid_of(score)
+    cells = np.flatnonzero(np.isfinite(values))
+    order = cells[np.argsort(-values.ravel()[cells], kind="stable")]
+    chosen = _spread(order, grid, n, min_distance_m)
+    lon, lat = _lonlat(chosen, grid)
+    columns = {
+        "rank": np.arange(1, len(chosen) + 1),
+        "score": values.ravel()[chosen].astype(np.float64),
+        "lon": lon,
+        "lat": lat,
+    }
+    frame = gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(lon, lat), crs="EPSG:4326")
+    frame.attrs = provenance(score)
+    return frame
+
+
+def areas_above(score: xr.DataArray, threshold: float) -> gpd.GeoDataFrame:
+    """Outlines of the connected cells of one map that score at least `threshold`, best mean score first.
+
+    Cells that share a side are one area. Columns mean, max, cells, km2, geometry (EPSG:4326).
+    """
+    values, grid = _one_map(score), grid_of(score)
+    above = values >= threshold
+    found = features.shapes(above.astype(np.uint8), mask=above, connectivity=4, transform=grid.affine)
+    shapes = [shapely.geometry.shape(outline) for outline, _ in found]
+    frame = gpd.GeoDataFrame(_area_columns(shapes, values, grid), geometry=shapes, crs=grid.crs.to_wkt())
+    frame = frame.sort_values(["mean", "cells"], ascending=False, kind="stable", ignore_index=True)
+    frame = frame.to_crs("EPSG:4326")
+    geod = Geod(ellps="WGS84")
+    frame.insert(3, "km2", [abs(geod.geometry_area_perimeter(shape)[0]) / 1e6 for shape in frame.geometry])
+    frame.attrs = {**provenance(score), "threshold": f"{threshold:.6g}"}
+    return frame
+
+
+def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
+    """Publish places as GeoJSON (RFC 7946, WGS 84); ``.attrs`` becomes the member ``sat2cap``."""
+    shapes = places.to_crs("EPSG:4326")
+    shapes = shapes.set_geometry(shapely.transform(shapes.geometry.values, lambda xy: np.round(xy, 7)))
+    collection = shapes.to_geo_dict(drop_id=True, show_bbox=False)
+    document = {
+        "type": "FeatureCollection",
+        "sat2cap": dict(places.attrs),
+        "features": collection["features"],
+    }
+    write_bytes(path, (json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def _one_map(score: xr.DataArray) -> NDArray[np.float32]:
+    layers = list(maps_of(score))
+    if len(layers) != 1:
+        raise InputError(
+            f"places are of one prompt, this score has {len(layers)}; select one with .isel(prompt=0)"
+        )
+    return layers[0][1]
+
+
+def _lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Degrees of the centres of cells given by their flat index."""
+    row, col = np.divmod(cells, grid.shape[1])
+    x, y = grid.affine * (col + 0.5, row + 0.5)
+    lon, lat = Transformer.from_crs(grid.crs.proj, "EPSG:4326", always_xy=True).transform(x, y)
+    return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+
+
+def _spread(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m: float) -> NDArray[np.intp]:
+    """The first `n` cells of `order` that keep their distance from those before them, block by block."""
+    if min_distance_m == 0:
+        return order[:n]
+    chord = 2 * np.sin(
+        min(min_distance_m / (2 * _EARTH_M), np.pi / 2)
+    )  # the distance straight through the Earth
+    chosen: list[np.intp] = []
+    points: list[NDArray[np.float64]] = []
+    for start in range(0, len(order), _BLOCK):
+        block = order[start : start + _BLOCK]
+        on_sphere = _unit_vectors(*_lonlat(block, grid))
+        for point in points:
+            block, on_sphere = _beyond(block, on_sphere, point, chord)
+        while len(block) and len(chosen) < n:
+            chosen.append(block[0])
+            points.append(on_sphere[0])
+            block, on_sphere = _beyond(block, on_sphere, on_sphere[0], chord)
+        if len(chosen) == n:
+            break
+    return np.array(chosen, dtype=np.intp)
+
+
+def _unit_vectors(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Degrees to points of a sphere of radius 1, [N, 3]."""
+    a, b = np.radians(lon), np.radians(lat)
+    return np.column_stack([np.cos(b) * np.cos(a), np.cos(b) * np.sin(a), np.sin(b)])
+
+
+def _beyond(
+    cells: NDArray[np.intp], points: NDArray[np.float64], centre: NDArray[np.float64], chord: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Those at least a chord away from `centre`; never `centre` itself."""
+    distance = np.linalg.norm(points - centre, axis=1)
+    keep = (distance >= chord) & (distance > 0)
+    return cells[keep], points[keep]
+
+
+def _area_columns(
+    shapes: list[shapely.Polygon], values: NDArray[np.float32], grid: GeoBox
+) -> dict[str, NDArray[np.float64]]:
+    """Mean and greatest score and the number of cells of each outline."""
+    if not shapes:
+        return {name: np.empty(0) for name in ("mean", "max", "cells")}
+    numbered = ((shape, i) for i, shape in enumerate(shapes, 1))
+    owner = features.rasterize(numbered, out_shape=grid.shape, transform=grid.affine, dtype="int32").ravel()
+    inside = owner > 0
+    index, scores = owner[inside] - 1, values.ravel()[inside].astype(np.float64)
+    cells = np.bincount(index, minlength=len(shapes))
+    highest = np.full(len(shapes), -np.inf)
+    np.maximum.at(highest, index, scores)
+    return {"mean": np.bincount(index, scores, len(shapes)) / cells, "max": highest, "cells": cells}

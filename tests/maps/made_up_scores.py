@@ -1,0 +1,36 @@
+"""Scores made by a formula, so that a test knows every cell."""
+
+import numpy as np
+import xarray as xr
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from sat2cap.geo.frame import on_grid
+
+ABOUT = {
+    "prompt": "a busy street",
+    "when": "2024-05-20T08:00",
+    "scale": "cosine",
+    "model": "test model",
+    "imagery": "miniworld:7",
+    "attribution": "somebody",
+    "licence": "CC0-1.0",
+}
+
+
+def made_up(
+    height: int = 40, width: int = 60, *, crs: str = "EPSG:32631", cell: float = 480.0, gaps: bool = True
+) -> xr.DataArray:
+    """A smooth score with a single peak at row 10, column 45; the lower left corner has no data."""
+    row, col = np.mgrid[:height, :width]
+    values = (0.3 * np.exp(-((row - 10) ** 2 + (col - 45) ** 2) / 300)).astype(np.float32)
+    if gaps:
+        values[height // 2 :, : width // 4] = np.nan
+    grid = GeoBox((height, width), Affine(cell, 0, 600_000, 0, -cell, 5_800_000), crs)
+    return on_grid(values, grid, attrs=ABOUT)
+
+
+def three_prompts(height: int = 20, width: int = 30) -> xr.DataArray:
+    """Dims ``(prompt, y, x)``; each layer is a multiple of the first."""
+    one = made_up(height, width)
+    return xr.concat([one, one * 2, one * 3], dim="prompt").assign_coords(prompt=["snow", "a $5 ice", "ü"])

@@ -1,0 +1,203 @@
+"""The layers of ARCHITECTURE.md: an import only goes down, imports inside functions included."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "sat2cap"
+
+LAYERS = """\
+sat2cap
+cli
+demo
+serve | report | api
+evaluate
+train | embed | query
+catalogue
+maps | miniworld
+pairs | atlas | model
+sources
+geo
+errors | files | progress
+"""
+"""Top to bottom. A name imports only from lines below its own; `sat2cap` is the package's __init__."""
+
+FORBIDDEN = {
+    "torch": {"errors", "files", "progress", "geo", "sources", "pairs", "atlas", "maps"},
+    "transformers": {"errors", "files", "progress", "geo", "sources", "pairs", "atlas", "maps"},
+    "rasterio": {"errors", "files", "progress", "model", "train"},
+    "odc": {"errors", "files", "progress", "model", "train"},
+    "typer": {"sat2cap", "demo", "api", "evaluate", "train", "embed", "query", "catalogue", "maps", "model"},
+    "rich": {"sat2cap", "demo", "api", "evaluate", "train", "embed", "query", "catalogue", "maps", "model"},
+}
+"""A library and the units that must not import it."""
+
+
+class Import(NamedTuple):
+    """One import statement's target, as an absolute dotted name."""
+
+    module: str
+    line: int
+    target: str
+
+
+def table(text: str) -> dict[str, int]:
+    """Each unit's line number in the table, 0 at the top."""
+    return {name.strip(): i for i, line in enumerate(text.splitlines()) for name in line.split("|")}
+
+
+def unit(module: str) -> str:
+    """The unit of the table that a module of this package belongs to."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "sat2cap"
+
+
+def imports(module: str, source: str, *, is_package: bool = False) -> Iterator[Import]:
+    """Every import in `source`, at any depth, absolute; ``from a import b`` counts as ``a.b``."""
+    base = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            up = base[: len(base) - node.level + 1] if node.level else []
+            start = ".".join([*up, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield Import(module, node.lineno, f"{start}.{alias.name}")
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith(("import_module", "__import__"))
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield Import(module, node.lineno, str(node.args[0].value))
+
+
+def fault(found: Import, layers: dict[str, int]) -> str | None:
+    """What is wrong with one import, or None."""
+    here, where = unit(found.module), f"{found.module}:{found.line} imports {found.target}"
+    top = found.target.split(".")[0]
+    if here not in layers:
+        return f"{found.module}: {here} is not in the table of layers"
+    if top != "sat2cap":
+        return f"{where}, which {here} must not" if here in FORBIDDEN.get(top, ()) else None
+    there = unit(found.target)
+    if there not in layers:
+        return f"{where}, which is not in the table of layers"
+    if there != here and layers[there] <= layers[here]:
+        return f"{where}: {there} is not below {here}"
+    return None
+
+
+def read_package() -> dict[str, tuple[str, bool]]:
+    """``{dotted module: (source, is a package's __init__)}`` of every file."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        found[".".join(parts[:-1] if is_package else parts)] = (path.read_text(), is_package)
+    return found
+
+
+def modules_loaded_by(statement: str) -> set[str]:
+    """Names in sys.modules of a fresh interpreter after `statement`."""
+    code = f"{statement}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_imports_only_go_down() -> None:
+    layers = table(LAYERS)
+    package = read_package()
+    found = [i for name, (source, init) in package.items() for i in imports(name, source, is_package=init)]
+    inside = [i for i in found if i.target.split(".")[0] == "sat2cap"]
+
+    assert [f for i in found if (f := fault(i, layers))] == []
+    assert {unit(name) for name in package} >= {"cli", "maps", "geo", "atlas", "model", "query", "pairs"}
+    assert len(package) >= 50, "the walk missed modules"
+    assert len(inside) >= 150, "the parser missed imports"
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "message"),
+    [
+        ("sat2cap.geo.grid", "from sat2cap.sources.imagery import Imagery", "sources is not below geo"),
+        ("sat2cap.geo.grid", "def f():\n    import sat2cap.model.checkpoint", "model is not below geo"),
+        ("sat2cap.geo.grid", "from sat2cap import atlas", "atlas is not below geo"),
+        ("sat2cap.geo.grid", "from ..atlas.store import Atlas", "atlas is not below geo"),
+        ("sat2cap.geo.grid", "from .. import atlas", "atlas is not below geo"),
+        ("sat2cap.geo.grid", "import importlib\nimportlib.import_module('sat2cap.cli')", "cli is not below"),
+        ("sat2cap.query.score", "from sat2cap.embed.job import embed_region", "embed is not below query"),
+        ("sat2cap.query.score", "from sat2cap import open", "not in the table"),
+        ("sat2cap.query.score", "import sat2cap", "sat2cap is not below query"),
+        ("sat2cap.atlas.store", "def f():\n    if True:\n        import torch.nn", "atlas must not"),
+        ("sat2cap.model.checkpoint", "from rasterio import open", "model must not"),
+        ("sat2cap.train.loop", "import odc.geo", "train must not"),
+        ("sat2cap.utils", "import numpy", "utils is not in the table"),
+    ],
+)
+def test_a_planted_fault_is_caught(module: str, source: str, message: str) -> None:
+    faults = [f for i in imports(module, source) if (f := fault(i, table(LAYERS)))]
+    assert any(message in f for f in faults), faults
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("sat2cap.query.score", "from sat2cap.atlas.store import Atlas\nimport torch"),
+        (
+            "sat2cap.geo.grid",
+            "from .region import Region\nfrom sat2cap.errors import RegionError\nimport odc.geo",
+        ),
+        (
+            "sat2cap.cli.train",
+            "def f():\n    from sat2cap import api\n    from sat2cap.cli.show import table",
+        ),
+    ],
+)
+def test_a_sound_import_passes(module: str, source: str) -> None:
+    found = list(imports(module, source))
+    assert found
+    assert [f for i in found if (f := fault(i, table(LAYERS)))] == []
+
+
+def test_relative_imports_in_an_init_start_at_the_package_itself() -> None:
+    found = list(imports("sat2cap.maps", "from .cog import write_cog", is_package=True))
+    assert [i.target for i in found] == ["sat2cap.maps.cog.write_cog"]
+
+
+def test_the_page_prints_the_same_table() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    assert f"```\n{LAYERS}```" in page, (
+        "copy LAYERS of this test into ARCHITECTURE.md, or the other way round"
+    )
+
+
+def test_the_command_line_starts_without_heavy_libraries() -> None:
+    loaded = modules_loaded_by("import sat2cap, sat2cap.cli")
+    assert "typer" in loaded
+    heavy = {"torch", "transformers", "matplotlib", "rasterio", "numpy", "pandas", "xarray", "rich"}
+    assert loaded & heavy == set()
+
+
+def test_layers_below_the_model_run_without_torch() -> None:
+    """What they import imports counts too."""
+    names = [n for n in read_package() if unit(n) in {"geo", "sources", "pairs", "atlas", "maps"}]
+    assert len(names) >= 15
+    loaded = modules_loaded_by(f"import {', '.join(names)}")
+    assert {"numpy", "sat2cap.geo.grid"} <= loaded
+    assert loaded & {"torch", "transformers"} == set()
+
+
+def test_the_model_runs_without_raster_libraries() -> None:
+    names = [n for n in read_package() if unit(n) == "model"]
+    loaded = modules_loaded_by(f"import {', '.join(names)}")
+    assert "torch" in loaded
+    assert loaded & {"rasterio", "odc", "odc.geo", "geopandas", "zarr"} == set()
