@@ -94,7 +94,7 @@ def read_plan(path: Path) -> AtlasSpec:
     try:
         spec = _spec_from_json(path, plan["parts"], plan["provenance"])
         same = spec.identity == plan["identity"]
-    except (OSError, ValueError, KeyError, TypeError, CRSError):
+    except (AtlasError, OSError, ValueError, KeyError, TypeError, CRSError):
         same = False
     if not same:
         raise AtlasError(f"atlas {str(path)!r}: its plan and mask are damaged; remove it and embed anew")

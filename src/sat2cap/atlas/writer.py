@@ -5,6 +5,7 @@ their hashes; the group's metadata is published last. So a kill loses at most th
 resumed ends in the same bytes as what was never interrupted.
 """
 
+import glob
 import hashlib
 import json
 from pathlib import Path
@@ -90,9 +91,7 @@ class AtlasWriter:
                 f"atlas {str(self.path)!r}: chunk {wrong[0]} is damaged, {len(wrong)} in all; {fix}"
             )
         journal.rewrite(self.path / JOURNAL, self._entries)
-        for leftover in self.path.rglob(".*"):  # temporary files of writers that were killed
-            if leftover.is_file():
-                leftover.unlink()
+        _sweep(self.path)
         stac.write_item(self.path, self.spec)
         write_bytes(self.path / ROOT, group_bytes(self.spec))
         return Atlas(self.path, self.spec)
@@ -182,6 +181,14 @@ def _check_free(path: Path) -> None:
     begun = {PLAN.split("/")[0], MASK.split("/")[0]}
     if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= begun):
         raise AtlasError(f"{str(path)!r} exists and is not an atlas; choose another path")
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files of writers that were killed, in the atlas and of the item beside it."""
+    item = stac.item_path(path)
+    for leftover in [*path.rglob(".*"), *path.parent.glob(f".{glob.escape(item.stem)}.*{item.suffix}")]:
+        if leftover.is_file():
+            leftover.unlink()
 
 
 def _is_fill(values: NDArray[Any], fill: float) -> bool:

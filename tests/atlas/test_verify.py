@@ -1,0 +1,104 @@
+"""What is damaged is found, named, and redone: that and nothing else."""
+
+import json
+
+import pytest
+from small_atlas import build, cells, make_spec, tree
+
+from sat2cap.atlas.store import create_or_resume, open_atlas, repair, verify
+from sat2cap.errors import JobError
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_sound_atlas_has_no_problems(atlas):
+    assert verify(atlas) == []
+    before = tree(atlas.path)
+    assert repair(atlas) == []
+    assert tree(atlas.path) == before
+
+
+CHUNK_DAMAGE = {
+    "embeddings/c/0/0/0/1": (flip, "does not match its hash", (0, 1)),
+    "scale/c/0/2/0": (flip, "does not match its hash", (2, 0)),
+    "status/c/0/1/0": (flip, "does not match its hash", (1, 0)),
+    "embeddings/c/0/0/0/0": (lambda file: file.unlink(), "is missing", (0, 0)),
+    "embeddings/c/0/0/2/1": (lambda file: file.write_bytes(file.read_bytes()[:7]), "does not match", (2, 1)),
+    "embeddings/c/0/0/1/0": (
+        lambda file: (file.parent.mkdir(exist_ok=True), file.write_bytes(b"0")),
+        "empty",
+        (1, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHUNK_DAMAGE)
+def test_a_damaged_chunk_is_found_and_only_it_is_redone(atlas, name):
+    damage, reason, index = CHUNK_DAMAGE[name]
+    before = tree(atlas.path.parent)
+    damage(atlas.path / name)
+    (problem,) = verify(atlas)
+    assert problem.file == name
+    assert reason in str(problem)
+    assert problem.chunk.index == index
+    assert [chunk.index for chunk in repair(atlas)] == [index]
+    assert not open_atlas(atlas.path).complete
+    writer = create_or_resume(atlas.path, make_spec())
+    (pending,) = writer.pending()
+    assert pending.index == index
+    writer.write(pending, *cells(pending))
+    assert verify(writer.finish()) == []
+    assert tree(atlas.path.parent) == before
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "scale/zarr.json", "x/c/0", "spatial_ref/zarr.json"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_metadata_is_mended_without_computing(atlas, name, gone):
+    before = tree(atlas.path.parent)
+    if gone and name == "zarr.json":
+        pytest.skip("without it the atlas is unfinished, not damaged")
+    (atlas.path / name).unlink() if gone else flip(atlas.path / name)
+    (problem,) = verify(atlas)
+    assert (problem.file, problem.chunk) == (name, None)
+    assert repair(atlas) == []
+    assert open_atlas(atlas.path).complete
+    assert tree(atlas.path.parent) == before
+
+
+def test_a_chunk_lost_from_the_journal_is_a_problem_of_a_complete_atlas_only(atlas):
+    journal = atlas.path / "_sat2cap/journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([lines[0], b"rubbish\n", *lines[2:]]))
+    (problem,) = verify(atlas)
+    assert problem.chunk.index == tuple(json.loads(lines[1])["chunk"])
+    assert "not journalled" in problem.reason
+    (atlas.path / "zarr.json").unlink()
+    assert verify(atlas) == []
+
+
+def test_damage_by_an_earlier_run_stops_finishing(tmp_path):
+    path = tmp_path / "a.zarr"
+    writer = create_or_resume(path, make_spec())
+    chunks = writer.pending()
+    writer.write(chunks[0], *cells(chunks[0]))
+    flip(path / "embeddings/c/0/0/0/0")
+    with pytest.raises(JobError, match=r"chunk \(0, 0\) is damaged, 1 in all; run: sat2cap atlas repair"):
+        build(path)
+    assert not open_atlas(path).complete
+    assert [chunk.index for chunk in repair(open_atlas(path))] == [(0, 0)]
+    assert verify(build(path)) == []
+
+
+def test_a_file_cut_short_or_gone_is_simply_done_again_on_resuming(tmp_path):
+    path = tmp_path / "a.zarr"
+    writer = create_or_resume(path, make_spec())
+    for chunk in writer.pending():
+        writer.write(chunk, *cells(chunk))
+    (path / "status/c/0/0/1").unlink()
+    (path / "scale/c/0/2/0").write_bytes(b"")
+    assert [chunk.index for chunk in create_or_resume(path, make_spec()).pending()] == [(0, 1), (2, 0)]
+    assert verify(build(path)) == []
