@@ -1,0 +1,1 @@
+"""The training loop of the paper, its run files, losses, queue and caches."""

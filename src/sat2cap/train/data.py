@@ -1,0 +1,212 @@
+"""What the loop reads: the decoded patches and metadata of a whole split, in memory or mapped."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sat2cap.errors import PairsError
+from sat2cap.model.metadata import Encoding, encode_metadata
+from sat2cap.model.preprocess import Preprocess
+from sat2cap.progress import Progress
+
+CHUNK = 512
+"""Patches decoded at once."""
+STATS_IMAGES = 10_000
+"""Patches that are enough to measure means and deviations on."""
+
+PAPER_MEAN = (0.3670, 0.3827, 0.3338)
+PAPER_STD = (0.2209, 0.1975, 0.1988)
+"""Of the authors' overhead images, from their code."""
+
+T = TypeVar("T")
+Three = tuple[float, float, float]
+
+
+class Pair(Protocol):
+    """One pair, as `sat2cap.pairs.dataset.Pair` has it."""
+
+    @property
+    def key(self) -> str:
+        """Unique in the set."""
+        ...
+
+    @property
+    def ground(self) -> bytes:
+        """Encoded photo."""
+        ...
+
+    @property
+    def overhead(self) -> bytes:
+        """Encoded patch, north up."""
+        ...
+
+    @property
+    def lon(self) -> float:
+        """Degrees east."""
+        ...
+
+    @property
+    def lat(self) -> float:
+        """Degrees north."""
+        ...
+
+    @property
+    def taken(self) -> datetime:
+        """Local clock time."""
+        ...
+
+
+class Pairs(Protocol):
+    """What training needs of a pair set; `sat2cap.pairs.dataset.PairSet` is one."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal exactly for equal content."""
+        ...
+
+    def count(self, split: str) -> int:
+        """Pairs in a split."""
+        ...
+
+    def read(self, split: str) -> Iterator[Pair]:
+        """All of them, always in the same order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """A split of N pairs, row by row in the pair set's order."""
+
+    keys: list[str]
+    overhead: NDArray[np.uint8]
+    """`[N, P, P, 3]`, in memory or mapped from a file."""
+    features: NDArray[np.float32]
+    """`[N, 12]`: place and time, encoded."""
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.keys)
+
+
+def decode(data: bytes, key: str) -> Image.Image:
+    """An encoded image as RGB; PairsError, naming the pair, when it is broken."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways of saying broken
+        raise PairsError(
+            f"pair {key} has an image that is broken ({error}): build the pairs again"
+        ) from error
+
+
+def decoded(
+    pairs: Pairs, split: str, count: int, chunk: int, prepare: Callable[[Pair], T]
+) -> Iterator[tuple[list[Pair], list[T]]]:
+    """The first `count` pairs in chunks with what `prepare` makes of each, made a chunk ahead of its use.
+
+    PairsError when there are fewer.
+    """
+    source, seen = islice(pairs.read(split), count), 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
+        ahead = list(islice(source, chunk))
+        coming = [pool.submit(prepare, pair) for pair in ahead]
+        while ahead:
+            now, made = ahead, coming
+            ahead = list(islice(source, chunk))
+            coming = [pool.submit(prepare, pair) for pair in ahead]
+            seen += len(now)
+            yield now, [item.result() for item in made]
+    if seen != count:
+        raise PairsError(
+            f"split {split} of {pairs.path} has {seen} pairs, not {count}: build the pairs again"
+        )
+
+
+def read_training_set(
+    pairs: Pairs,
+    split: str,
+    preprocess: Preprocess,
+    encoding: Encoding,
+    *,
+    progress: Progress,
+    spill: Path | None = None,
+    limit: int | None = None,
+) -> TrainingSet:
+    """Decode a split's patches to `preprocess.size` pixels a side, once.
+
+    With `spill` they go to that file, memory-mapped, instead of memory. `limit` takes the first pairs only.
+    """
+    count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
+    shape = (count, preprocess.size, preprocess.size, 3)
+    overhead = np.zeros(shape, np.uint8) if spill is None else _mapped(spill, shape)
+    keys: list[str] = []
+    places: list[tuple[float, ...]] = []
+    progress("decoding overhead patches", 0, count)
+
+    def fit(pair: Pair) -> NDArray[np.uint8]:
+        return preprocess.pixels([decode(pair.overhead, pair.key)])[0]
+
+    for chunk, images in decoded(pairs, split, count, CHUNK, fit):
+        for pair, image in zip(chunk, images, strict=True):
+            overhead[len(keys)] = image
+            keys.append(pair.key)
+            places.append((pair.lat, pair.lon, *_when(pair.taken)))
+        progress("decoding overhead patches", len(keys), count)
+    lat, lon, year, month, day, hour = np.array(places, np.float64).reshape(-1, 6).T
+    return TrainingSet(keys, overhead, encode_metadata(lat, lon, year, month, day, hour, encoding))
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An array in a file of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array: Any = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    mapped: NDArray[np.uint8] = array
+    return mapped
+
+
+def _when(taken: datetime) -> tuple[float, float, float, float]:
+    """Year, month, day and the hour with its fraction."""
+    hour = taken.hour + taken.minute / 60 + taken.second / 3600
+    return taken.year, taken.month, taken.day, hour
+
+
+def pixel_stats(overhead: NDArray[np.uint8]) -> tuple[Three, Three]:
+    """Mean and standard deviation of each channel, in 0-1, of patches `[N, P, P, 3]` evenly picked."""
+    picked = overhead[:: max(1, len(overhead) // STATS_IMAGES)]
+    counts = np.zeros((3, 256), np.int64)
+    for start in range(0, len(picked), CHUNK):
+        for channel in range(3):
+            counts[channel] += np.bincount(picked[start : start + CHUNK, ..., channel].ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ levels
+    std = np.sqrt(np.maximum((share * (levels - mean[:, None]) ** 2).sum(axis=1), 1e-6))
+    red, green, blue = ((round(float(m), 4), round(float(s), 4)) for m, s in zip(mean, std, strict=True))
+    return (red[0], green[0], blue[0]), (red[1], green[1], blue[1])
+
+
+def overhead_preprocess(
+    stats: Literal["init", "measure", "paper"], start: Preprocess, overhead: NDArray[np.uint8]
+) -> Preprocess:
+    """The trained tower's preprocessing: the initial one's, with other means and deviations where asked."""
+    if stats == "paper":
+        return replace(start, mean=PAPER_MEAN, std=PAPER_STD)
+    if stats == "measure":
+        mean, std = pixel_stats(overhead)
+        return replace(start, mean=mean, std=std)
+    return start

@@ -1,0 +1,114 @@
+"""What a killed run goes on from: states of all that changes, and a log cut back to the same step."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sat2cap.errors import JobError, RunFileError
+from sat2cap.files import publish, write_json
+
+IDENTITY_FILE = "run.json"
+LOG_FILE = "log.jsonl"
+
+
+def claim_folder(folder: Path, identity: str, settings: dict[str, Any]) -> None:
+    """Make `folder` this run's own; RunFileError when another run's results are in it."""
+    path = folder / IDENTITY_FILE
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        write_json(path, {"identity": identity, **settings})
+        return
+    except (OSError, ValueError) as error:
+        raise RunFileError(
+            f"{path} cannot be read ({error}): give another [output] folder or remove it"
+        ) from error
+    if known.pop("identity", None) != identity:
+        names = _differences(known, settings) or ["other software or data of the same name"]
+        raise RunFileError(
+            f"{folder} holds another run ({'; '.join(names)}): give another [output] folder or remove it"
+        )
+
+
+def _differences(known: Any, wanted: Any, name: str = "") -> list[str]:
+    """The settings that are not the same, as ``name then -> now``."""
+    if isinstance(known, dict) and isinstance(wanted, dict):
+        keys = sorted(known.keys() | wanted.keys())
+        return [
+            line
+            for key in keys
+            for line in _differences(known.get(key), wanted.get(key), f"{name}.{key}" if name else key)
+        ]
+    return [] if known == wanted else [f"{name} {known} -> {wanted}"]
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
+    """Publish the state after `step` steps and remove all but the newest `keep`."""
+    with publish(folder / f"step-{step:09d}.pt") as temporary:
+        torch.save({"step": step, **state}, temporary)
+    for path in sorted(folder.glob("step-*.pt"))[:-keep]:
+        path.unlink()
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The newest state; None when there is none yet."""
+    for leftover in folder.glob(".step-*"):  # from a process that was killed while writing
+        leftover.unlink()
+    paths = sorted(folder.glob("step-*.pt"))
+    if not paths:
+        return None
+    try:
+        state: dict[str, Any] = torch.load(paths[-1], map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a spoilt file makes of the unpickler
+        reason = " ".join(str(error).split())[:200]
+        raise JobError(
+            f"{paths[-1]} is broken ({reason}): remove it to go on from the state before"
+        ) from error
+    return state
+
+
+def remove_states(folder: Path) -> None:
+    """Once the run is complete."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Log:
+    """A JSON line a step, in a file that holds each step once however often the run was killed."""
+
+    def __init__(self, path: Path, after: int) -> None:
+        """Open to append behind the line of step `after`, dropping what is beyond."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = path.read_bytes().splitlines(keepends=True)[:after] if path.exists() else []
+        if len(kept) < after or not all(line.endswith(b"\n") for line in kept):
+            raise JobError(
+                f"{path} has fewer lines than the {after} steps done: remove the run's folder, start anew"
+            )
+        self._file = path.open("r+b" if path.exists() else "w+b")
+        self._file.truncate(sum(len(line) for line in kept))
+        self._file.seek(0, os.SEEK_END)
+        self._times = path.with_name("times.jsonl")
+
+    def write(self, record: dict[str, Any]) -> None:
+        """One line, handed to the system at once."""
+        self._file.write(json.dumps(record).encode() + b"\n")
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Down to the disk."""
+        os.fsync(self._file.fileno())
+
+    def time(self, step: int, rate: float) -> None:
+        """A line in a file of its own, since no two runs take the same time."""
+        line = json.dumps({"step": step, "samples_per_second": round(rate, 1)})
+        with self._times.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def mean_loss(path: Path, count: int) -> float:
+    """Mean loss of the last `count` steps of a log."""
+    lines = path.read_text(encoding="utf-8").splitlines()[-count:]
+    return sum(float(json.loads(line)["loss"]) for line in lines) / len(lines)
