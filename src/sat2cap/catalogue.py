@@ -1,0 +1,47 @@
+"""Names people write, to sources and models: the one place that knows both the real world and the miniature one."""
+
+from pathlib import Path
+
+from sat2cap.errors import ImageryError, InputError, ModelError
+from sat2cap.miniworld.photos import MiniPhotos
+from sat2cap.miniworld.world import MiniImagery, World
+from sat2cap.model.checkpoint import Checkpoint, load_model
+from sat2cap.sources.imagery import Imagery
+from sat2cap.sources.photos import PhotoSource
+from sat2cap.sources.raster import open_raster
+
+MINICLIP = "miniclip"
+"""The miniature CLIP that ships in the package."""
+
+_MINIWORLD = "miniworld:"
+
+
+def open_imagery(spec: str) -> Imagery:
+    """Imagery by name: ``miniworld:SEED``, or a raster file's path. Raises `ImageryError`."""
+    return MiniImagery(_world(spec)) if spec.startswith(_MINIWORLD) else open_raster(spec)
+
+
+def open_photos(spec: str, count: int = 12_000) -> PhotoSource:
+    """Photos by name: ``miniworld:SEED``, of which the first `count`. Raises `InputError`."""
+    if not spec.startswith(_MINIWORLD):
+        raise InputError(f"no photos at {spec!r}: give miniworld:SEED")
+    return MiniPhotos(_world(spec), count)
+
+
+def resolve_model(spec: str | Path) -> Checkpoint:
+    """A model by name: ``miniclip``, or a checkpoint's folder. Raises `ModelError`."""
+    if str(spec) != MINICLIP:
+        return load_model(spec)
+    folder = Path(__file__).parent / "miniworld" / "clip"
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{MINICLIP} is not in this installation; run: sat2cap train runs/miniclip.toml")
+    return load_model(folder)
+
+
+def _world(spec: str) -> World:
+    number = spec.removeprefix(_MINIWORLD)
+    if not number.isdecimal():
+        raise ImageryError(
+            f"{spec!r} names no planet; write {_MINIWORLD} and a whole number, such as {_MINIWORLD}7"
+        )
+    return World(int(number))
