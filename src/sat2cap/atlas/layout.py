@@ -1,5 +1,6 @@
 """Which files an atlas consists of: Zarr v3 arrays of uncompressed chunks. The page is docs/atlas.md."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -107,7 +108,7 @@ class ChunkedArray:
 
     def chunk_bytes(self) -> int:
         """The size of every chunk file."""
-        return int(np.prod(self.chunk)) * self.dtype.itemsize
+        return math.prod(self.chunk) * self.dtype.itemsize
 
 
 def cell_arrays(shape: Sequence[int], chunk: int, dim: int, dtype: str) -> dict[str, ChunkedArray]:

@@ -21,7 +21,7 @@ VERSION = 1
 MASK = "wanted/c/0/0"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compare identities
 class AtlasSpec:
     """Everything that decides the bytes of an atlas."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sat2cap.atlas.plan import AtlasSpec, read_plan
 from sat2cap.errors import AtlasError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two masks have no single truth of being equal; compare identities
 class Atlas:
     """An opened atlas, finished or not; holds no open file, so it can be sent to other processes."""
 
@@ -69,7 +70,7 @@ class Atlas:
         """Whether it was finished: every wanted chunk written, and the group's metadata published."""
         return (self.path / ROOT).is_file()
 
-    @property
+    @cached_property
     def arrays(self) -> dict[str, ChunkedArray]:
         """The arrays written chunk by chunk, by name."""
         spec = self.spec
