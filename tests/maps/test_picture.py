@@ -17,7 +17,8 @@ from sat2cap.errors import InputError
 from sat2cap.geo.frame import grid_of, on_grid
 from sat2cap.maps import picture
 from sat2cap.maps.colours import COLOURS
-from sat2cap.maps.furniture import draw_places, ground_metres, length_label, north_degrees, round_length
+from sat2cap.maps.furniture import draw_places, length_label, round_length
+from sat2cap.maps.ground import ground_metres, north_degrees
 from sat2cap.maps.picture import panel, write_png
 
 PLACES = [("Old Harbour", 4.9, 52.3), ("Millbrook", 4.6, 52.25), ("Nowhere", 99.0, 9.0)]

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
 
+Place = tuple[str, float, float]
+"""``(name, lon, lat)``, degrees."""
+
 PROVENANCE = (
     "prompt",
     "when",

@@ -17,8 +17,8 @@ from odc.geo.geobox import GeoBox
 from sat2cap.errors import InputError
 from sat2cap.geo.frame import grid_of
 from sat2cap.maps import colours
-from sat2cap.maps.furniture import INK, Place, draw_north, draw_places, draw_scale_bar
-from sat2cap.maps.layers import maps_of
+from sat2cap.maps.furniture import INK, draw_north, draw_places, draw_scale_bar
+from sat2cap.maps.layers import Place, maps_of
 
 _MOST_CELLS = 2400  # a side; a picture cannot show more, so they are averaged first
 _LETTER = 0.068  # inches that a letter of the colour bar's label takes

@@ -15,8 +15,9 @@ from odc.geo.geobox import GeoBox
 
 from sat2cap.files import publish
 from sat2cap.geo.frame import grid_of, on_grid
-from sat2cap.maps.furniture import INK, Place, ground_metres, length_label
-from sat2cap.maps.layers import maps_of, provenance
+from sat2cap.maps.furniture import INK, length_label
+from sat2cap.maps.ground import ground_metres
+from sat2cap.maps.layers import Place, maps_of, provenance
 from sat2cap.maps.panel import aspect, panel, view
 
 __all__ = ["panel", "write_png"]

@@ -15,7 +15,7 @@ from rasterio import features
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.geo.frame import grid_of
-from sat2cap.maps.layers import maps_of, provenance
+from sat2cap.maps.layers import Place, maps_of, provenance
 
 _EARTH_M = 6_371_008.8
 _BLOCK = 4096
@@ -75,6 +75,20 @@ def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
         "features": collection["features"],
     }
     write_bytes(path, (json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def read_places(path: Path | str) -> list[Place]:
+    """``(name, lon, lat)`` of a file of points with a column ``name``, in its order. Raises `InputError`."""
+    form = "give a GeoJSON or GeoPackage file of points with a column name"
+    try:
+        points = gpd.read_file(path)
+    except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"places {str(path)!r} cannot be read ({reason}); {form}") from error
+    if "name" not in points or points.crs is None or not (points.geom_type == "Point").all():
+        raise InputError(f"places {str(path)!r} are not named points with a CRS; {form}")
+    points = points.to_crs("EPSG:4326")
+    return list(zip(points["name"].astype(str), points.geometry.x, points.geometry.y, strict=True))
 
 
 def _one_map(score: xr.DataArray) -> NDArray[np.float32]:

@@ -1,0 +1,8 @@
+"""The command line: a thin skin that reads arguments, calls the package and prints.
+
+Nothing heavy is imported before a command runs, so that ``--help`` is instant.
+"""
+
+from sat2cap.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,50 @@
+"""Which commands there are, and what becomes of what they raise."""
+
+import re
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from sat2cap.cli import atlas, demo, embed, evaluate, models, pairs, query, train
+from sat2cap.errors import Sat2CapError
+
+_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
+
+app = typer.Typer(
+    name="sat2cap",
+    help="Type a sentence, get a map: text-prompted maps from overhead imagery.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.add_typer(pairs.app, name="pairs")
+app.command("train")(train.train)
+app.command("embed")(embed.embed)
+app.command("map")(query.map_prompts)
+app.command("search")(query.search)
+app.add_typer(atlas.app, name="atlas")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(models.app, name="models")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command line and exit: 0 done, 1 it failed, 2 something given is wrong, 130 interrupted."""
+    arguments = [_shielded(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+    try:
+        app(args=arguments, prog_name="sat2cap")
+    except Sat2CapError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(error.exit_status) from None
+    except OSError as error:
+        print(f"error: {error}; check the path, the permissions and the disk", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _shielded(argument: str) -> str:
+    """A list of numbers that starts with a minus is no option: ``-71.2,42.3,-71.0,42.4`` is a region."""
+    return f" {argument}" if _NUMBERS.fullmatch(argument) else argument

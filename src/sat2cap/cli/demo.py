@@ -1,0 +1,24 @@
+"""``sat2cap demo``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where everything is written.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """The whole story on the miniature world.
+
+    Builds pairs, trains, embeds, maps and evaluates; then open DIR/index.html.
+    """
+    from sat2cap.cli import show
+    from sat2cap.demo import run_demo
+
+    with show.progress() as progress:
+        figures = run_demo(out, progress=progress)
+    show.figures(figures, None)
+    print(f"\nopen {out / 'index.html'}")

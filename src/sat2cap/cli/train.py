@@ -1,0 +1,49 @@
+"""``sat2cap train``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.toml", help="What to train and how; see runs/.")],
+) -> None:
+    """Train a model as a run file says.
+
+    The same command goes on where a stopped run was.
+    """
+    from sat2cap.cli import show
+
+    if _method(run_file) == "clip":
+        _train_clip(run_file)
+        return
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.train.loop import train
+    from sat2cap.train.run import load_run
+
+    run = load_run(run_file)
+    with show.progress() as progress:
+        folder = train(run, resolve=resolve_model, progress=progress)
+    print(folder)
+
+
+def _method(run_file: Path) -> object:
+    """The run file's method; what is wrong with the file is said by whoever loads it."""
+    import tomllib
+
+    try:
+        return tomllib.loads(run_file.read_text(encoding="utf-8")).get("method")
+    except (OSError, ValueError):
+        return None
+
+
+def _train_clip(run_file: Path) -> None:
+    from sat2cap.cli import show
+    from sat2cap.train.clip import load_clip_run, train_clip
+
+    run = load_clip_run(run_file)
+    with show.progress(resumes=False) as progress:
+        figures = train_clip(run, progress)
+    show.figures(figures, None)
+    print(run.out)

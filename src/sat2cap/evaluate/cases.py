@@ -1,0 +1,141 @@
+"""Maps against the truth: prompts from a file, each with what is true of every cell; see docs/evaluate.md."""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import rasterio
+import xarray as xr
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+
+from sat2cap.atlas.store import Atlas
+from sat2cap.errors import InputError
+from sat2cap.evaluate.maps import auroc, average_precision, spearman
+from sat2cap.geo.when import When, parse_when
+from sat2cap.miniworld.truth import Survey, survey
+from sat2cap.miniworld.world import World
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.query import score
+
+_MINIWORLD = "miniworld:"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One prompt and its truth."""
+
+    prompt: str
+    truth: str
+    """A raster file, or ``miniworld:SEED/CONCEPT``."""
+    when: When | None
+    threshold: float
+    """A cell is positive when its truth is at least this."""
+
+
+class _CaseEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    prompt: str = Field(min_length=1)
+    truth: str = Field(min_length=1)
+    when: str | None = None
+    threshold: float = 0.5
+
+
+class _CaseFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    case: list[_CaseEntry] = Field(min_length=1)
+
+
+def load_cases(path: Path | str) -> list[Case]:
+    """Read a file of ``[[case]]`` tables. Raises `InputError` with every problem, `WhenError` for a date."""
+    form = "write [[case]] tables with prompt and truth, see docs/evaluate.md"
+    try:
+        entries = _CaseFile.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8"))).case
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+        raise InputError(f"cases {str(path)!r}: {problems}; {form}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cases {str(path)!r} cannot be read ({error}); {form}") from error
+    folder = Path(path).parent
+    return [
+        Case(e.prompt, _beside(folder, e.truth), None if e.when is None else parse_when(e.when), e.threshold)
+        for e in entries
+    ]
+
+
+def evaluate_maps(atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case]) -> Iterator[tuple[str, float]]:
+    """Yield AUROC, average precision and rank correlation of each case, then their means.
+
+    Names are ``auroc.1`` and so on, by the order of the cases, then ``auroc.mean``, …, and ``prompts``: how
+    many cases the means are over. A case whose region is all positive or all negative has no AUROC: it is
+    NaN, and in no mean.
+    """
+    grid = atlas.grid
+    found: dict[str, list[float]] = {"auroc": [], "average_precision": [], "spearman": []}
+    for number, case in enumerate(cases, 1):
+        values = score(atlas, checkpoint, [case.prompt], when=case.when).values[0]
+        truth = read_truth(case, grid)
+        positive = np.where(np.isnan(truth), np.nan, truth >= case.threshold)
+        figures = {
+            "auroc": auroc(values, positive),
+            "average_precision": average_precision(values, positive),
+            "spearman": spearman(values, truth),
+        }
+        for name, value in figures.items():
+            yield f"{name}.{number}", value
+            if not np.isnan(figures["auroc"]) and not np.isnan(value):
+                found[name].append(value)
+    for name, known in found.items():
+        yield f"{name}.mean", mean(known) if known else float("nan")
+    yield "prompts", float(len(found["auroc"]))
+
+
+def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:
+    """The truth of every cell, float64 [y, x], NaN where it is not known. Raises `InputError`."""
+    if not case.truth.startswith(_MINIWORLD):
+        return _raster_on(case.truth, grid)
+    seed, slash, concept = case.truth.removeprefix(_MINIWORLD).partition("/")
+    if not (seed.isdecimal() and slash):
+        raise InputError(f"truth {case.truth!r} names no concept; write {_MINIWORLD}SEED/CONCEPT")
+    found: xr.DataArray = _surveyed(int(seed), grid).truth(concept, case.when)
+    return np.asarray(found.values, dtype=np.float64)
+
+
+@lru_cache(maxsize=2)
+def _surveyed(seed: int, grid: GeoBox) -> Survey:
+    """A planet's places on one grid: the same for every case."""
+    return survey(World(seed), grid)
+
+
+def _beside(folder: Path, truth: str) -> str:
+    """A raster's path is relative to the file of cases."""
+    return truth if truth.startswith(_MINIWORLD) or "://" in truth else str(folder / truth)
+
+
+def _raster_on(path: str, grid: GeoBox) -> NDArray[np.float64]:
+    """The first band, averaged over each cell."""
+    options: dict[str, Any] = {
+        "crs": str(grid.crs),
+        "transform": grid.affine,
+        "height": grid.shape[0],
+        "width": grid.shape[1],
+        "resampling": Resampling.average,
+    }
+    try:
+        with rasterio.open(path) as source:
+            if source.crs is None:
+                raise InputError(f"truth {path!r} has no CRS; assign one with gdal_translate -a_srs")
+            with WarpedVRT(source, **options) as warped:
+                band = warped.read(1, masked=True)
+    except RasterioError as error:
+        raise InputError(f"truth {path!r} cannot be read ({error}); give a raster file") from error
+    return np.asarray(band.astype(np.float64).filled(np.nan), dtype=np.float64)
