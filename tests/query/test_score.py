@@ -57,14 +57,20 @@ def test_the_moment_matters_as_it_should(tmp_path):
     assert np.abs(may - night).mean() > 0.02
 
 
-def test_memory_is_a_chunks_not_the_regions(tmp_path):
-    checkpoint, values = model(256), embeddings(160, 160, 256)
-    made = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((160, 160), bool))
-    tracemalloc.start()
-    score(made, checkpoint, PROMPTS, when=WHENS[1], scale="contrast")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < values.nbytes / 3
+def test_memory_is_a_batchs_not_the_regions(tmp_path):
+    checkpoint = model(256)
+    peaks = []
+    for side in (96, 192):
+        made = atlas(
+            tmp_path / f"{side}.zarr", embeddings(side, side, 256), checkpoint, np.zeros((side, side), bool)
+        )
+        tracemalloc.start()
+        score(made, checkpoint, PROMPTS, when=WHENS[1], scale="contrast")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    more = (192**2 - 96**2) * 256 * 4  # what the added cells would take as float32
+    assert peaks[1] - peaks[0] < more / 8
+    assert peaks[1] < 192**2 * 256 * 4
 
 
 def test_the_result_knows_where_it_is_and_where_it_comes_from(tmp_path):

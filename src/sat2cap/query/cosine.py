@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.metadata import PLACE_FEATURES, encode_metadata
+from sat2cap.model.metadata import PLACE_FEATURES, Encoding, encode_metadata
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ _TINY = np.float32(1e-12)
 class Offset:
     """The Dynamic Encoder at one moment, H hidden numbers."""
 
-    encoding: str
+    encoding: Encoding
     place: Floats
     """`[H, 4]`: the part of W1 that reads the place."""
     moment: Floats
@@ -41,8 +41,11 @@ class Offset:
     def hidden(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Floats:
         """h of each of N places, float32 `[H, N]`; degrees."""
         # the moment's eight numbers are in `moment` already, so any will do here
-        features = encode_metadata(lat, lon, 2015, 1, 1, 0, self.encoding)[:, :PLACE_FEATURES]  # type: ignore[arg-type]
-        return np.maximum(self.place @ features.T + self.moment[:, None], 0)
+        features = encode_metadata(lat, lon, 2015, 1, 1, 0, self.encoding)[:, :PLACE_FEATURES]
+        hidden: Floats = self.place @ features.T
+        hidden += self.moment[:, None]
+        np.maximum(hidden, 0, out=hidden)
+        return hidden
 
 
 def offset_at(checkpoint: Checkpoint, when: When) -> Offset | None:
@@ -60,7 +63,8 @@ def offset_at(checkpoint: Checkpoint, when: When) -> Offset | None:
 
 
 def _unit(dots: Floats, squares: Floats) -> Floats:
-    return dots / np.sqrt(np.maximum(squares, _TINY))
+    lengths = np.sqrt(np.maximum(squares, _TINY))
+    return np.asarray(dots / lengths, np.float32)
 
 
 def static_cosines(stored: Floats, texts: Floats) -> Floats:

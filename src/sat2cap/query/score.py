@@ -8,13 +8,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sat2cap.atlas.layout import Chunk
 from sat2cap.atlas.store import Atlas
 from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo.frame import on_grid
-from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.query.cells import embedded_cells
 from sat2cap.query.cosine import Offset, dynamic_cosines, offset_at, static_cosines
 from sat2cap.query.prompts import GENERIC, PLAIN, embed_prompts
 from sat2cap.query.scales import contrast, percentile
@@ -116,32 +115,17 @@ def check_model(atlas: Atlas, checkpoint: Checkpoint) -> None:
 
 
 def _scan(atlas: Atlas, asked: _Asked) -> Floats:
-    """`[P, y, x]`, a chunk at a time."""
+    """`[P, y, x]`, a batch of cells at a time."""
     texts = np.concatenate([asked.prompts, asked.negatives, asked.bank])
     values = np.full((len(asked.prompts), *atlas.grid.shape), np.nan, np.float32)
-    for chunk in atlas.chunks():
-        stored, scale, known = _known(atlas, chunk)
-        if not known.any():
-            continue
+    for cells in embedded_cells(atlas):
         if asked.offset is None:
-            cosines = static_cosines(stored, texts)
+            cosines = static_cosines(cells.stored, texts)
         else:
-            lon, lat = cell_lonlat(atlas.grid[chunk.rows, chunk.cols])
-            hidden = asked.offset.hidden(lon[known], lat[known])
-            cosines = dynamic_cosines(stored, scale, texts, asked.offset, hidden)
-        values[:, chunk.rows, chunk.cols][:, known] = asked.score(cosines)
+            hidden = asked.offset.hidden(*cells.lonlat(atlas.grid))
+            cosines = dynamic_cosines(cells.stored, cells.scale, texts, asked.offset, hidden)
+        cells.put(asked.score(cosines), values)
     return values
-
-
-def _known(atlas: Atlas, chunk: Chunk) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """The N cells of a chunk with an embedding: `[N, D]` as stored, scale `[N]`, and where, bool `[h, w]`."""
-    raw, scale = atlas.read_raw(chunk.rows, chunk.cols)
-    known = np.isfinite(raw[0] if scale is None else scale)
-    columns = raw.reshape(len(raw), -1)
-    if not known.all():
-        columns = columns[:, known.ravel()]
-    scales = np.ones(columns.shape[1], np.float32) if scale is None else scale[known]
-    return columns.astype(np.float32).T, scales, known
 
 
 def _attributes(
