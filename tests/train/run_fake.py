@@ -1,6 +1,8 @@
-"""Train on the fake pairs in a process of its own, to be killed: python run_fake.py ROOT OUT [DEVICES]."""
+"""Training on the fake pairs in processes of their own, to be killed or to share batches."""
 
-import sys
+import multiprocessing
+import os
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -8,10 +10,25 @@ from fake_pairs import FakePairs, small_run
 
 from sat2cap.train.loop import train
 
-if __name__ == "__main__":
-    root, out = Path(sys.argv[1]), sys.argv[2]
-    devices = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+# A server that has imported everything forks each process in no time; importing takes seconds.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["run_fake"])
+
+
+def start(root: Path, out: str, *, devices: int = 1, rank: int = 0, port: int = 0) -> BaseProcess:
+    """Start training to ``root/out``, as one of `devices` processes that meet at `port`."""
+    folders = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))  # the server inherits no sys.path
+    process = CONTEXT.Process(target=work, args=(root, out, devices, rank, port))
+    process.start()
+    return process
+
+
+def work(root: Path, out: str, devices: int, rank: int, port: int) -> None:
+    """What such a process does."""
     torch.set_num_threads(1)
+    if devices > 1:  # as a launcher would set them
+        os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     run = small_run(
         root / out,
         data={"validation_pairs": 8},
@@ -19,4 +36,4 @@ if __name__ == "__main__":
         augment={"kind": "none" if devices > 1 else "light"},
         output={"checkpoint_every": 7},
     )
-    print(train(run, pairs=FakePairs(root / "pairs", {"train": 50, "val": 8})))
+    train(run, pairs=FakePairs(root / "pairs", {"train": 50, "val": 8}))

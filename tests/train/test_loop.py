@@ -1,19 +1,19 @@
 """The training loop on a made-up pair set: what it learns, keeps, refuses, and survives."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
+import socket
 import time
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from fake_pairs import FakePairs, small_run
+from run_fake import start
 from tiny_model import tiny_clip
 
 from sat2cap.errors import JobError, PairsError, RunFileError
@@ -23,8 +23,6 @@ from sat2cap.train.data import decode, pixel_stats
 from sat2cap.train.draws import batches, first_queue, kept, total_steps
 from sat2cap.train.loop import train
 from sat2cap.train.trained import retrieval
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -132,37 +130,26 @@ def test_measured_statistics_go_with_the_checkpoint(root: Path, pairs: FakePairs
     np.testing.assert_allclose(pixel_stats(patches)[0], patches.mean((0, 1, 2)) / 255, atol=1e-4)
 
 
-def start_process(root: Path, out: str, *more: str) -> subprocess.Popen[str]:
-    paths = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.Popen(
-        [sys.executable, str(HERE / "run_fake.py"), str(root), out, *more],
-        env={**os.environ, "PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
+def finish(*processes: BaseProcess) -> None:
+    """Wait for them; each must end well."""
+    for process in processes:
+        process.join(timeout=200)
+        assert process.exitcode == 0
 
 
 def test_a_killed_run_resumes_to_the_identical_result(root: Path) -> None:
-    finish(start_process(root, "whole"))
+    finish(start(root, "whole"))
     log = root / "killed" / "log.jsonl"
     kills = 0
-    for target in sorted(random.sample(range(8, 58), 2)):
-        process = start_process(root, "killed")
-        while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") >= target):
+    for target in sorted(random.sample(range(8, 58), 3)):
+        process = start(root, "killed")
+        while process.exitcode is None and not (log.exists() and log.read_bytes().count(b"\n") >= target):
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        process.communicate()
-        assert not (root / "killed" / "checkpoint").exists() or process.returncode == 0
+        process.kill()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
     assert kills > 0, "no process was caught before it was done"
-    assert list((root / "killed" / "state").glob("step-*.pt")), "a state must have been there to go on from"
-    finish(start_process(root, "killed"))
+    finish(start(root, "killed"))
     assert (root / "whole" / "log.jsonl").read_bytes() == log.read_bytes()
     whole, killed = files_of(root / "whole" / "checkpoint"), files_of(root / "killed" / "checkpoint")
     assert whole.keys() == killed.keys()
@@ -184,7 +171,9 @@ def test_two_processes_give_the_same_losses_as_one(root: Path) -> None:
         output={"checkpoint_every": 7},
     )
     train(single, pairs=FakePairs(root / "pairs", {"train": 50, "val": 8}))
-    finish(start_process(root, "two", "2"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    finish(*(start(root, "two", devices=2, rank=rank, port=port) for rank in range(2)))
     one, two = log_of(root / "one"), log_of(root / "two")
     assert len(one) == len(two) == 60
     np.testing.assert_allclose([x["loss"] for x in one], [x["loss"] for x in two], rtol=1e-3)

@@ -159,7 +159,8 @@ def read_training_set(
     progress("decoding overhead patches", 0, count)
 
     def fit(pair: Pair) -> NDArray[np.uint8]:
-        return preprocess.pixels([decode(pair.overhead, pair.key)])[0]
+        image: NDArray[np.uint8] = preprocess.pixels([decode(pair.overhead, pair.key)])[0]
+        return image
 
     for chunk, images in decoded(pairs, split, count, CHUNK, fit):
         for pair, image in zip(chunk, images, strict=True):

@@ -1,5 +1,6 @@
 """The training loop (paper 3.2-3.3): read `train` from top to bottom."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -188,6 +189,7 @@ def _fabric(run: Run) -> Fabric:
     if device == "cuda" and not torch.cuda.is_available():
         raise RunFileError('optim.device "cuda" is not there on this machine: use "auto" or "cpu"')
     precision = "bf16-mixed" if run.optim.precision == "bfloat16" else "32-true"
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its settings otherwise
     strategy = "ddp" if run.optim.devices > 1 else "auto"
     fabric = Fabric(accelerator=device, devices=run.optim.devices, strategy=strategy, precision=precision)
     fabric.launch()
