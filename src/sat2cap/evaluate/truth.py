@@ -1,25 +1,28 @@
 """Maps of the miniature world against its truth, in space and in time; no real data set allows this."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas.store import Atlas
+from sat2cap.atlas.store import Atlas, CellStatus
 from sat2cap.evaluate.maps import auroc, spearman
+from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt, southern
 from sat2cap.miniworld.truth import Survey
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.query.score import score
 
+Floats = NDArray[np.float32]
+
 FEWEST = 12
 """Positive, and negative, cells that a region needs for its map of a prompt to be judged."""
 
 CALENDAR = tuple(When(2020, month, 15, float(hour)) for month in range(1, 13) for hour in range(2, 24, 3))
-"""Month by hour: when `time_agreement` asks."""
+"""Month by hour: when `time_agreement` asks, and what `location_scores` takes for no date."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Country:
     survey: Survey
     south: bool = False
     """South of the equator: prompts with a season are asked half a year later."""
+    _known: dict[tuple[str, When | None], Floats] = field(default_factory=dict, repr=False, compare=False)
+    """Truths worked out before; a country with another atlas (`dataclasses.replace`) shares them."""
 
     def when(self, prompt: Prompt) -> When | None:
         """When `prompt` is asked here."""
@@ -38,60 +43,123 @@ class Country:
             return None
         return parse_when(southern(prompt.when) if self.south else prompt.when)
 
-    def truth(self, prompt: Prompt) -> NDArray[np.float32]:
+    def truth(self, prompt: Prompt) -> Floats:
         """Probability of what the prompt means, ``[cells]``."""
-        return np.asarray(self.survey.truth(prompt.concept, self.when(prompt)).values).ravel()
+        key = prompt.concept, self.when(prompt)
+        if key not in self._known:
+            self._known[key] = np.asarray(self.survey.truth(*key).values).ravel()
+        return self._known[key]
+
+    def mean_truth(self, prompt: Prompt, calendar: Sequence[When]) -> Floats:
+        """Mean probability over the embedded cells at each time, ``[times]``, whenever the prompt is asked."""
+        embedded = self.atlas.status.ravel() == CellStatus.OK
+        return np.asarray(self.survey.series(prompt.concept, calendar)[:, embedded].mean(1))
 
 
-def positives(truth: NDArray[np.float32]) -> NDArray[np.bool_]:
+Scores = Callable[[Country, Checkpoint, Sequence[str], When | None], Floats]
+"""What gives every cell of a country a score for each text, ``[texts, cells]``: a map, or a baseline."""
+
+
+def map_scores(country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None) -> Floats:
+    """The maps themselves."""
+    found = score(country.atlas, checkpoint, texts, when=when).values
+    return np.asarray(found.reshape(len(texts), -1))
+
+
+def location_scores(
+    country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None
+) -> Floats:
+    """What place and time alone say: the cosine of a text and the Dynamic Encoder's offset, imagery unseen.
+
+    The offset is a function of a place and a time, so no date means the mean of the cosines over `CALENDAR`.
+    """
+    lon, lat = (side.ravel() for side in cell_lonlat(country.atlas.grid))
+    times = CALENDAR if when is None else (when,)
+    mean = np.zeros((len(lon), checkpoint.dim), np.float32)
+    for t in times:
+        offset = checkpoint.dynamic_offset(lat, lon, t.year, t.month, t.day, t.hour)
+        mean += offset / np.maximum(np.linalg.norm(offset, axis=1, keepdims=True), 1e-12) / len(times)
+    return np.asarray(checkpoint.embed_text(texts) @ mean.T)
+
+
+def positives(truth: Floats) -> NDArray[np.bool_]:
     """Cells where the truth is at least half of the region's greatest probability."""
     return np.asarray(truth >= 0.5 * truth.max())
 
 
+def judges(country: Country, prompt: Prompt) -> bool:
+    """Whether a country can judge a prompt's map.
+
+    It needs `FEWEST` positive and negative cells, and a probability of 0.2 somewhere.
+    """
+    truth = country.truth(prompt)
+    positive = positives(truth)
+    return bool(truth.max() >= 0.2 and FEWEST <= positive.sum() <= positive.size - FEWEST)
+
+
 def map_agreement(
-    countries: Sequence[Country], checkpoint: Checkpoint, prompts: Sequence[Prompt]
+    countries: Sequence[Country],
+    checkpoint: Checkpoint,
+    prompts: Sequence[Prompt],
+    *,
+    scores: Scores = map_scores,
 ) -> Iterator[tuple[Prompt, float]]:
     """Each prompt's AUROC against the thresholded truth, the mean over the countries that can judge it.
 
-    A country judges a prompt if it has `FEWEST` positive and negative cells and the concept reaches a
-    probability of 0.2 somewhere; a prompt that no country can judge is left out.
+    A prompt that no country `judges` is left out, whatever its scores: a baseline in `scores` is measured on
+    the same prompts as the maps.
     """
-    for prompt in prompts:
-        found = []
-        for country in countries:
-            truth = country.truth(prompt)
-            positive = positives(truth)
-            if truth.max() < 0.2 or not FEWEST <= positive.sum() <= positive.size - FEWEST:
-                continue
-            scores = score(country.atlas, checkpoint, [prompt.text], when=country.when(prompt)).values.ravel()
-            found.append(auroc(scores, positive))
-        if found:
-            yield prompt, float(np.mean(found))
+    found: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
+    for country in countries:
+        mine = [prompt for prompt in prompts if judges(country, prompt)]
+        for when in dict.fromkeys(country.when(prompt) for prompt in mine):
+            group = [prompt for prompt in mine if country.when(prompt) == when]
+            layers = scores(country, checkpoint, [prompt.text for prompt in group], when)
+            for prompt, layer in zip(group, layers, strict=True):
+                found[prompt].append(auroc(layer, positives(country.truth(prompt))))
+    for prompt, values in found.items():
+        if values:
+            yield prompt, float(np.mean(values))
 
 
 def time_agreement(
-    countries: Sequence[Country], checkpoint: Checkpoint, prompts: Sequence[Prompt]
+    countries: Sequence[Country],
+    checkpoint: Checkpoint,
+    prompts: Sequence[Prompt],
+    *,
+    calendar: Sequence[When] = CALENDAR,
 ) -> Iterator[tuple[Prompt, float]]:
-    """Rank correlation over `CALENDAR` between the map's mean and the truth's, the mean over the countries.
+    """Rank correlation over a calendar between the map's mean and the truth's, the mean over the countries.
 
     Left out: prompts whose concept never reaches a mean probability of 0.1 % in any of the countries.
     """
-    for prompt in prompts:
-        found = []
-        for country in countries:
-            truth = country.survey.series(prompt.concept, CALENDAR).mean(1)
-            if truth.max() >= 0.001:
-                found.append(spearman(mean_scores(country.atlas, checkpoint, prompt.text), truth))
-        if found:
-            yield prompt, float(np.mean(found))
+    found: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
+    for country in countries:
+        truths = {prompt: country.mean_truth(prompt, calendar) for prompt in prompts}
+        mine = [prompt for prompt in prompts if truths[prompt].max() >= 0.001]
+        means = mean_scores(country.atlas, checkpoint, [prompt.text for prompt in mine], calendar)
+        for prompt, mean in zip(mine, means, strict=True):
+            found[prompt].append(spearman(mean, truths[prompt]))
+    for prompt, values in found.items():
+        if values:
+            yield prompt, float(np.mean(values))
 
 
-def mean_scores(atlas: Atlas, checkpoint: Checkpoint, text: str) -> NDArray[np.float64]:
-    """The map's mean at each time of `CALENDAR`."""
-    return np.array([float(np.nanmean(score(atlas, checkpoint, [text], when=when).values)) for when in CALENDAR])
+def mean_scores(
+    atlas: Atlas, checkpoint: Checkpoint, texts: Sequence[str], calendar: Sequence[When] = CALENDAR
+) -> NDArray[np.float64]:
+    """The mean of each text's map at each time, ``[texts, times]``."""
+    if not texts:
+        return np.zeros((0, len(calendar)))
+    maps = (score(atlas, checkpoint, texts, when=when).values for when in calendar)
+    return np.stack([np.nanmean(layers, axis=(1, 2), dtype=np.float64) for layers in maps], axis=1)
 
 
 def summary(name: str, found: Sequence[tuple[Prompt, float]]) -> dict[str, float]:
     """``{name}.mean``, ``{name}.median`` and how many prompts they are over."""
     values = [value for _, value in found]
-    return {f"{name}.mean": float(np.mean(values)), f"{name}.median": float(median(values)), f"{name}.prompts": float(len(values))}
+    return {
+        f"{name}.mean": float(np.mean(values)),
+        f"{name}.median": float(median(values)),
+        f"{name}.prompts": float(len(values)),
+    }
