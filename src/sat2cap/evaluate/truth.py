@@ -51,7 +51,7 @@ class Country:
         return self._known[key]
 
     def mean_truth(self, prompt: Prompt, calendar: Sequence[When]) -> Floats:
-        """Mean probability over the embedded cells at each time, ``[times]``, whenever the prompt is asked."""
+        """Mean probability over the embedded cells at each time, ``[times]``, for any date of the prompt."""
         embedded = self.atlas.status.ravel() == CellStatus.OK
         return np.asarray(self.survey.series(prompt.concept, calendar)[:, embedded].mean(1))
 
