@@ -37,17 +37,26 @@ def embed(
         str | None,
         typer.Argument(
             metavar="REGION",
-            help="west,south,east,north or lon,lat,radius (such as 5km) in degrees, or a GeoJSON or GeoPackage"
-            " file; all of the imagery if left out.",
+            help="west,south,east,north or lon,lat,radius (such as 5km) in degrees, "
+            "or a GeoJSON or GeoPackage file; all of the imagery if left out.",
         ),
     ] = None,
     cell: Annotated[float, typer.Option(metavar="METRES", help="Side of a cell.")] = 480.0,
     crs: Annotated[
-        str | None, typer.Option(help="Of the grid, in metres; the region's UTM zone if left out.")
+        str | None,
+        typer.Option(
+            metavar="CODE", help="Of the grid, such as EPSG:32631; the region's UTM zone if left out."
+        ),
     ] = None,
-    max_missing: Annotated[float, typer.Option(help="Share of a cell that imagery may lack.")] = 0.5,
-    dtype: Annotated[Dtype, typer.Option(help="How embeddings are stored.")] = Dtype.int8,
-    precision: Annotated[Precision, typer.Option(help="How the network computes.")] = Precision.float32,
+    max_missing: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of a cell, that the imagery may lack.")
+    ] = 0.5,
+    dtype: Annotated[
+        Dtype, typer.Option(metavar="int8|float16", help="How embeddings are stored.")
+    ] = Dtype.int8,
+    precision: Annotated[
+        Precision, typer.Option(metavar="float32|bfloat16", help="How the network computes.")
+    ] = Precision.float32,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Embed a region's imagery, once.

@@ -14,8 +14,8 @@ app = typer.Typer(help="Measure models and maps.", no_args_is_help=True)
 def retrieval(
     pairs: Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder made by: sat2cap pairs build.")],
     model: Model,
-    split: Annotated[str, typer.Option(help="Which pairs: train, val or test.")] = "test",
-    gallery: Annotated[int, typer.Option(help="How many pairs to choose from.", min=1)] = 2000,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which pairs: train, val or test.")] = "test",
+    gallery: Annotated[int, typer.Option(metavar="N", help="How many pairs to choose from.", min=1)] = 2000,
     metadata: Annotated[
         bool | None,
         typer.Option(
@@ -24,7 +24,7 @@ def retrieval(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice of the gallery.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the choice of the gallery.")] = 0,
     json: Json = None,
 ) -> None:
     """Measure how photos and patches find each other.
@@ -49,23 +49,28 @@ def retrieval(
 def maps(
     atlas: AtlasPath,
     cases: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="CASES.toml", help="Prompts and the truth each is held against; see docs/evaluate.md."
+            metavar="CASES.toml",
+            help="Prompts and the truth of each, see docs/evaluate.md; the miniature world needs none.",
         ),
-    ],
+    ] = None,
     json: Json = None,
     model: AtlasModel = None,
     text: Text = None,
 ) -> None:
     """Measure maps against the truth.
 
-    For prompts whose truth is known, as a raster or in the miniature world.
+    For prompts whose truth is known: in rasters of yours, or in the miniature world.
     """
     from sat2cap import api
     from sat2cap.cli import show
-    from sat2cap.evaluate.cases import evaluate_maps, load_cases
+    from sat2cap.evaluate.cases import evaluate_maps, evaluate_miniworld, load_cases
 
     opened = api.open(atlas, model, text)
-    found = evaluate_maps(opened.atlas, opened.checkpoint, load_cases(cases))
+    held = None if cases is None else load_cases(cases)
+    if held is None:
+        found = evaluate_miniworld(opened.atlas, opened.checkpoint)
+    else:
+        found = evaluate_maps(opened.atlas, opened.checkpoint, held)
     show.figures(dict(found), json)

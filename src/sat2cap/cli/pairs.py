@@ -27,17 +27,19 @@ def build(
     ],
     imagery: ImagerySource,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="PAIRS", help="The folder to write.")],
-    count: Annotated[int | None, typer.Option(help="How many photos to take, if not all.", min=1)] = None,
+    count: Annotated[
+        int | None, typer.Option(metavar="N", help="How many photos to take, if not all.", min=1)
+    ] = None,
     patch: Annotated[
         float, typer.Option(metavar="METRES", help="Side of an overhead patch on the ground.")
     ] = 480.0,
-    pixels: Annotated[int, typer.Option(help="Pixels a side of an overhead patch.")] = 800,
+    pixels: Annotated[int, typer.Option(metavar="N", help="Pixels a side of an overhead patch.")] = 800,
     split: Annotated[
-        Split, typer.Option(help="By blocks of land, or by chance as in the paper.")
+        Split, typer.Option(metavar="spatial|random", help="By blocks of land, or by chance as in the paper.")
     ] = Split.spatial,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
-    per_shard: Annotated[int, typer.Option(help="Pairs in a shard.", min=1)] = 1000,
-    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the split.")] = 0,
+    per_shard: Annotated[int, typer.Option(metavar="N", help="Pairs in a shard.", min=1)] = 1000,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes.", min=1)] = 1,
 ) -> None:
     """Build pairs into a folder.
 

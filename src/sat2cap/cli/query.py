@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".tif", ".tiff", ".png", ".geojson")
 Prompts = Annotated[
     list[str],
-    typer.Argument(
-        metavar="PROMPT...", help='What a photo there would show; "one thing + another" for both.'
-    ),
+    typer.Argument(metavar="PROMPT", help='What a photo there would show; "one thing + another" for both.'),
 ]
 
 
@@ -45,7 +43,8 @@ def map_prompts(
     scale: Annotated[
         Scale,
         typer.Option(
-            help="cosine; percentile within the region, 0 to 100; or contrast with generic prompts, 0 to 1."
+            metavar="cosine|percentile|contrast",
+            help="The cosine; percentile in the region, 0 to 100; contrast with generic prompts, 0 to 1.",
         ),
     ] = Scale.cosine,
     above: Annotated[
@@ -54,7 +53,9 @@ def map_prompts(
             metavar="SCORE", help="For .geojson: the least score of an area; the best 5 % if left out."
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="For .png: the heading, instead of the prompt.")] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="For .png: the heading, instead of the prompt.")
+    ] = None,
     underlay: Annotated[
         str | None, typer.Option(metavar="SRC", help="For .png: imagery to draw the scores over.")
     ] = None,
@@ -92,7 +93,7 @@ def map_prompts(
 def search(
     atlas: AtlasPath,
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What a photo there would show.")],
-    top: Annotated[int, typer.Option(help="How many places.", min=1)] = 20,
+    top: Annotated[int, typer.Option(metavar="N", help="How many places.", min=1)] = 20,
     when: When = None,
     apart: Annotated[
         float | None,

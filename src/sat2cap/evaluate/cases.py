@@ -21,7 +21,10 @@ from rasterio.vrt import WarpedVRT
 from sat2cap.atlas.store import Atlas
 from sat2cap.errors import InputError
 from sat2cap.evaluate.maps import auroc, average_precision, spearman
+from sat2cap.evaluate.truth import Country, map_agreement, summary
+from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When, parse_when
+from sat2cap.miniworld.prompts import PROMPTS
 from sat2cap.miniworld.truth import Survey, survey
 from sat2cap.miniworld.world import World
 from sat2cap.model.checkpoint import Checkpoint
@@ -97,6 +100,28 @@ def evaluate_maps(atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case]) -
     for name, known in found.items():
         yield f"{name}.mean", mean(known) if known else float("nan")
     yield "prompts", float(len(found["auroc"]))
+
+
+def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[tuple[str, float]]:
+    """The shipped prompts over a region of the miniature world: yield ``("auroc.PROMPT", …)``, then a summary.
+
+    Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
+    """
+    uri = str(atlas.imagery.get("uri", ""))
+    seed = uri.removeprefix(_MINIWORLD)
+    if not (uri.startswith(_MINIWORLD) and seed.isdecimal()):
+        raise InputError(
+            f"imagery {uri!r} has no truth of its own; give a file of cases, see docs/evaluate.md"
+        )
+    south = bool(np.mean(cell_lonlat(atlas.grid)[1]) < 0)
+    country = Country(uri, atlas, survey(World(int(seed)), atlas.grid), south)
+    found = list(map_agreement([country], checkpoint, PROMPTS))
+    if not found:
+        raise InputError(
+            f"no shipped prompt can be judged on {atlas.path}: too little varies; embed a larger one"
+        )
+    yield from ((f"auroc.{prompt.text}", value) for prompt, value in found)
+    yield from summary("auroc", found).items()
 
 
 def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:

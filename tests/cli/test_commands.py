@@ -1,0 +1,240 @@
+"""Every command as a user types it, on the miniature world with a tiny random model."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from command import Done, run
+from conftest import PLANET, REGION
+from PIL import Image
+from rio_cogeo import cog_validate
+
+import sat2cap
+from sat2cap.atlas.store import open_atlas
+
+
+def test_embed_reads_a_region_that_starts_with_a_minus(embedded: tuple[Path, Done]) -> None:
+    path, done = embedded
+    assert done.status == 0, done.err
+    opened = open_atlas(path)
+    box = opened.grid.geographic_extent.boundingbox
+    assert box.left < -10.02 < -9.95 < box.right
+    assert box.bottom < -45.03 < -44.97 < box.top
+    count = int(opened.wanted.sum())
+    assert f"{count} of {count} cells embedded" in done.out
+    assert f"embedding cells: {count} done in " in done.err
+    assert "\x1b" not in done.err + done.out, "no terminal codes in a log"
+
+
+def test_a_dry_run_writes_nothing(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.zarr"
+    done = run("embed", "--dry-run", "--imagery", PLANET, "--model", model, "-o", out, "--", REGION)
+    assert done.status == 0, done.err
+    assert "cells of 480 m in EPSG:32729" in done.out
+    assert not out.exists()
+
+
+def test_map_tif_is_what_the_python_api_gives(atlas: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.tif"
+    done = run("map", atlas, "a busy street", "snow", "--when", "2024-05-20T08:00", "-o", out)
+    assert (done.status, done.out, done.err) == (0, f"{out}\n", "")
+    opened = sat2cap.open(atlas)
+    with rasterio.open(out) as file:
+        assert file.descriptions == ("a busy street", "snow")
+        assert file.tags()["when"] == "2024-05-20T08:00"
+        assert file.tags()["model"] == "tiny"
+        for band, prompt in enumerate(file.descriptions, 1):
+            score = opened.map(prompt, when="2024-05-20 08:00")
+            np.testing.assert_allclose(file.read(band), score.values, atol=1e-6)
+        assert file.transform == opened.atlas.grid.affine
+    assert cog_validate(out, strict=True)[0]
+
+
+def test_the_date_and_the_negatives_and_the_scale_reach_the_score(atlas: Path, tmp_path: Path) -> None:
+    def pixels(*options: object) -> np.ndarray:
+        assert run("map", atlas, "snow", *options, "-o", tmp_path / "m.tif").status == 0
+        with rasterio.open(tmp_path / "m.tif") as file:
+            return file.read(1)
+
+    plain = pixels()
+    assert not np.allclose(plain, pixels("--when", "2024-01-01T08:00"), equal_nan=True)
+    assert np.allclose(pixels("--not", "snow"), 0, atol=1e-6)
+    assert np.nanmax(pixels("--scale", "percentile")) == 100
+    assert 0 < np.nanmin(pixels("--scale", "contrast")) <= np.nanmax(pixels("--scale", "contrast")) < 1
+
+
+def test_map_png_with_imagery_under_it_and_places(atlas: Path, tmp_path: Path) -> None:
+    places = tmp_path / "towns.geojson"
+    point = {"type": "Point", "coordinates": [-9.98, -45.0]}
+    feature = {"type": "Feature", "properties": {"name": "Ashford"}, "geometry": point}
+    places.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    out = tmp_path / "m.png"
+    done = run("map", atlas, "snow", "-o", out, "--underlay", PLANET, "--places", places, "--title", "Winter")
+    assert done.status == 0, done.err
+    assert Image.open(out).text["Title"] == "Winter"
+    assert run("map", atlas, "snow", "sea", "-o", tmp_path / "two.png").status == 0
+    assert Image.open(tmp_path / "two.png").width > Image.open(out).width
+
+
+def test_map_geojson_holds_the_best_cells(atlas: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.geojson"
+    assert run("map", atlas, "snow", "-o", out).status == 0
+    document = json.loads(out.read_text())
+    score = sat2cap.open(atlas).map("snow").values
+    known = score[np.isfinite(score)]
+    cells = sum(feature["properties"]["cells"] for feature in document["features"])
+    assert cells == (known >= np.percentile(known, 95)).sum()
+    assert run("map", atlas, "snow", "--above", known.max() + 1, "-o", out).status == 0
+    assert json.loads(out.read_text())["features"] == []
+
+
+def test_search_prints_what_it_writes_and_what_python_gives(atlas: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s.geojson"
+    done = run("search", atlas, "snow", "--top", 4, "--when", "2024-01", "-o", out)
+    assert done.status == 0, done.err
+    lines = [line.split() for line in done.out.splitlines()]
+    assert lines[0] == ["rank", "score", "lon", "lat"]
+    found = sat2cap.open(atlas).search("snow", top=4, when="2024-01")
+    assert [float(line[1]) for line in lines[1:]] == pytest.approx(found.score.tolist(), abs=1e-4)
+    features = json.loads(out.read_text())["features"]
+    assert [f["properties"]["lon"] for f in features] == pytest.approx(found.lon.tolist())
+
+
+def test_atlas_info_verify_repair(atlas: Path, model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "x.zarr"
+    shutil.copytree(atlas, broken)
+    info = run("atlas", "info", broken)
+    for words in ("complete     yes", "tiny", PLANET, "CC0-1.0", "EPSG:32729", "embedded"):
+        assert words in info.out
+    assert run("atlas", "verify", broken) == Done(0, f"{broken}: sound\n", "")
+
+    chunk = next(
+        path for path in sorted(broken.glob("embeddings/**/*")) if path.is_file() and path.name != "zarr.json"
+    )
+    before = chunk.read_bytes()
+    chunk.write_bytes(bytes(len(before)))
+    found = run("atlas", "verify", broken)
+    assert found.status == 1
+    assert chunk.relative_to(broken).as_posix() in found.out
+    assert "1 damaged chunks forgotten" in run("atlas", "repair", broken).out
+    again = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", broken)
+    assert again.status == 0, again.err
+    assert chunk.read_bytes() == before
+    assert run("atlas", "verify", broken).status == 0
+
+
+def test_models_info(model: Path) -> None:
+    done = run("models", "info", model)
+    assert done.status == 0, done.err
+    for words in ("tiny", "32 numbers", "16 px a side", "cyclic", "metrics.loss  1.5"):
+        assert words in done.out
+
+
+def test_pairs_build_and_inspect(pairs: tuple[Path, Done]) -> None:
+    path, done = pairs
+    assert done.status == 0, done.err
+    manifest = json.loads((path / "pairs.json").read_text())
+    assert f"{sum(manifest['counts'].values())} pairs" in done.out
+    seen = run("pairs", "inspect", path, "--check")
+    assert seen.status == 0
+    for words in (manifest["fingerprint"], "CC0-1.0", PLANET, "left out: "):
+        assert words in seen.out
+
+
+def test_inspect_notices_a_changed_shard(pairs: tuple[Path, Done], tmp_path: Path) -> None:
+    shutil.copytree(pairs[0], tmp_path / "p")
+    shard = sorted((tmp_path / "p" / "shards").glob("*.tar"))[0]
+    data = bytearray(shard.read_bytes())
+    data[600] ^= 1
+    shard.write_bytes(data)
+    done = run("pairs", "inspect", tmp_path / "p", "--check")
+    assert done.status == 1
+    assert shard.name in done.out
+
+
+def test_evaluate_retrieval(pairs: tuple[Path, Done], model: Path, tmp_path: Path) -> None:
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.evaluate.retrieval import evaluate_retrieval
+    from sat2cap.pairs import open_pairs
+
+    def figures(*options: object) -> dict[str, float]:
+        out = tmp_path / "r.json"
+        command = ("evaluate", "retrieval", pairs[0], "--model", model, "--split", "train", "--gallery", 40)
+        done = run(*command, "--json", out, *options)
+        assert done.status == 0, done.err
+        assert "overhead2ground.r10" in done.out
+        return dict(json.loads(out.read_text()))
+
+    with_time, without = figures(), figures("--no-metadata")
+    assert with_time["gallery"] == 40
+    assert with_time != without, "the Dynamic Encoder is used when the model has one"
+    again = dict(
+        evaluate_retrieval(open_pairs(pairs[0]), resolve_model(str(model)), split="train", gallery=40)
+    )
+    assert again == with_time
+    assert set(with_time) == {"gallery"} | {
+        f"{way}.{name}"
+        for way in ("overhead2ground", "ground2overhead")
+        for name in ("r1", "r5", "r10", "median_rank", "mean_rank")
+    }
+
+
+def test_evaluate_maps_against_a_raster_and_the_miniature_world(atlas: Path, tmp_path: Path) -> None:
+    """A truth made of the map itself is found perfectly; its opposite not at all."""
+    assert run("map", atlas, "snow", "-o", tmp_path / "truth.tif").status == 0
+    with rasterio.open(tmp_path / "truth.tif") as file:
+        scores, profile = file.read(1), file.profile
+    with rasterio.open(tmp_path / "opposite.tif", "w", **profile) as file:
+        file.write(-scores, 1)
+    middle = float(np.nanmedian(scores))
+    cases = tmp_path / "cases.toml"
+    cases.write_text(
+        f'[[case]]\nprompt = "snow"\ntruth = "truth.tif"\nthreshold = {middle}\n'
+        f'[[case]]\nprompt = "snow"\ntruth = "opposite.tif"\nthreshold = {-middle}\n'
+        f'[[case]]\nprompt = "snow"\ntruth = "{PLANET}/snow"\nwhen = "2024-07-01"\n'
+        '[[case]]\nprompt = "snow"\ntruth = "truth.tif"\nthreshold = 9\n'
+    )
+    done = run("evaluate", "maps", atlas, cases, "--json", tmp_path / "m.json")
+    assert done.status == 0, done.err
+    figures = json.loads((tmp_path / "m.json").read_text())
+    assert figures["auroc.1"] == figures["average_precision.1"] == 1
+    assert figures["spearman.1"] == pytest.approx(1)
+    assert figures["auroc.2"] < 0.02
+    assert figures["auroc.4"] is None, "nothing is positive"
+    judged = [figures[f"auroc.{n}"] for n in (1, 2, 3) if figures[f"auroc.{n}"] is not None]
+    assert figures["prompts"] == len(judged)
+    assert figures["auroc.mean"] == pytest.approx(np.mean(judged))
+
+
+def test_evaluate_maps_knows_the_miniature_world(model: Path, tmp_path: Path) -> None:
+    """A larger country, so that there is something to judge."""
+    out = tmp_path / "big.zarr"
+    region = ("embed", "8,44.6,9.6,45.6", "--cell", 4000, "--imagery", PLANET, "--model", model, "-o", out)
+    assert run(*region).status == 0
+    done = run("evaluate", "maps", out, "--json", tmp_path / "m.json")
+    assert done.status == 0, done.err
+    figures = json.loads((tmp_path / "m.json").read_text())
+    each = [value for name, value in figures.items() if name.startswith("auroc.") and " " in name]
+    assert len(each) >= 5
+    assert all(0 <= value <= 1 for value in each)
+
+
+def test_train_reports_where_the_checkpoint_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Training itself has its own tests; here, that the run file and the names reach it."""
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.train import loop
+
+    seen = {}
+
+    def train(run: object, **options: object) -> Path:
+        seen.update(options, run=run)
+        return tmp_path / "checkpoint"
+
+    monkeypatch.setattr(loop, "train", train)
+    shipped = Path(sat2cap.__file__).parent / "runs" / "miniworld.toml"
+    done = run("train", shipped)
+    assert (done.status, done.out) == (0, f"{tmp_path / 'checkpoint'}\n")
+    assert seen["resolve"] is resolve_model

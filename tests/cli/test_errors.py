@@ -1,0 +1,189 @@
+"""What is wrong is said in one line, with the right exit status."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from command import run
+from conftest import PLANET, REGION
+
+from sat2cap.cli.app import _shielded
+
+TO = ["--model", "{model}", "-o", "{tmp}/x"]
+
+BAD_INPUT: dict[str, tuple[list[str], str]] = {
+    "unknown model": (["models", "info", "no/such/model/here"], "no/such/model/here"),
+    "missing imagery": (["embed", REGION, "--imagery", "no.tif", *TO], "no.tif"),
+    "image without CRS": (["embed", "--imagery", "{nowhere}", *TO], "no CRS"),
+    "no extent": (["embed", "--imagery", PLANET, *TO], "give a REGION"),
+    "region outside": (["embed", "1,2,3,4", "--imagery", "{somewhere}", *TO], "outside"),
+    "region unreadable": (["embed", "1,2", "--imagery", PLANET, *TO], "'1,2'"),
+    "not a planet": (["embed", REGION, "--imagery", "miniworld:x", *TO], "miniworld:x"),
+    "empty prompt": (["map", "{atlas}", " ", "-o", "{tmp}/m.tif"], "empty"),
+    "no date": (["map", "{atlas}", "snow", "--when", "yesterday", "-o", "{tmp}/m.tif"], "'yesterday'"),
+    "no atlas": (["map", "{tmp}/no.zarr", "snow", "-o", "{tmp}/m.tif"], "no.zarr"),
+    "unknown output": (["map", "{atlas}", "snow", "-o", "{tmp}/m.jpg"], ".tif, .tiff, .png, .geojson"),
+    "areas of two": (["map", "{atlas}", "snow", "sea", "-o", "{tmp}/m.geojson"], "one prompt"),
+    "another model": (["map", "{atlas}", "snow", "--model", "{other}", "-o", "{tmp}/m.tif"], "not the model"),
+    "places unreadable": (["map", "{atlas}", "x", "-o", "{tmp}/m.png", "--places", "{tmp}/no.gpkg"], "no.gpkg"),
+    "no pairs": (["pairs", "inspect", "{tmp}"], "pairs.json"),
+    "no run file": (["train", "{tmp}/no.toml"], "no.toml"),
+    "bad run file": (["train", "{run_file}"], "optim"),
+    "no cases": (["evaluate", "maps", "{atlas}", "{tmp}/no.toml"], "no.toml"),
+    "bad cases": (["evaluate", "maps", "{atlas}", "{run_file}"], "[[case]]"),
+    "no truth": (["evaluate", "maps", "{atlas}", "{cases}"], "no.tif"),
+    "no such split": (["evaluate", "retrieval", "{tmp}", "--model", "{model}"], "pairs.json"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def names(tmp_path: Path, model: Path, atlas: Path) -> dict[str, Any]:
+    """What the words in braces stand for."""
+    profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 3, "dtype": "uint8"}
+    transform = rasterio.transform.from_origin(500_000, 5_000_000, 10, 10)
+    for name, where in (("nowhere", {}), ("somewhere", {"crs": "EPSG:32631"})):
+        with rasterio.open(tmp_path / f"{name}.tif", "w", transform=transform, **profile, **where) as file:
+            file.write(np.full((3, 64, 64), 99, np.uint8))
+    (tmp_path / "run.toml").write_text('method = "sat2cap"\n[optim]\nlr = -1\n[model]\nnonsense = 1\n')
+    (tmp_path / "cases.toml").write_text('[[case]]\nprompt = "snow"\ntruth = "no.tif"\n')
+    return {
+        "tmp": tmp_path,
+        "model": model,
+        "atlas": atlas,
+        "other": model.parent / "clip",
+        "nowhere": tmp_path / "nowhere.tif",
+        "somewhere": tmp_path / "somewhere.tif",
+        "run_file": tmp_path / "run.toml",
+        "cases": tmp_path / "cases.toml",
+    }
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_one_clean_line_and_status_2(name: str, names: dict[str, Any]) -> None:
+    words, expected = BAD_INPUT[name]
+    done = run(*(word.format(**names) for word in words))
+    assert done.status == 2, done.err
+    assert done.out == ""
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert expected in done.err
+    assert not list(names["tmp"].glob("m.*")), "nothing was written"
+
+
+def test_a_run_file_lists_all_its_problems(names: dict[str, Any]) -> None:
+    err = run("train", names["run_file"]).err
+    assert all(words in err for words in ("optim.lr", "model.nonsense", "data"))
+
+
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["embed", "--nonsense"], ["map"], ["search", "x.zarr"], ["atlas", "x"]]
+)
+def test_a_wrong_command_line_is_status_2(words: list[str]) -> None:
+    done = run(*words)
+    assert done.status == 2
+    assert "Usage: sat2cap" in done.err
+
+
+def test_a_failed_job_is_status_1(monkeypatch: pytest.MonkeyPatch, atlas: Path) -> None:
+    from sat2cap import api
+    from sat2cap.errors import JobError
+
+    def fail(*given: object) -> None:
+        raise JobError("the disk is full;\nmake room")
+
+    monkeypatch.setattr(api, "open", fail)
+    assert run("search", atlas, "snow") == (1, "", "error: the disk is full; make room\n")
+
+
+def test_a_path_that_cannot_be_written_is_status_1(atlas: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("search", atlas, "snow", "-o", tmp_path / "file" / "below.geojson")
+    assert done.status == 1
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+
+
+def test_an_interruption_is_status_130_and_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path
+) -> None:
+    from sat2cap.embed import job
+
+    def interrupted(*given: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "embed_region", interrupted)
+    done = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", tmp_path / "x.zarr")
+    assert (done.status, done.err) == (130, "stopped; the same command goes on where it was\n")
+
+
+def test_a_moved_model_is_asked_for(model: Path, tmp_path: Path) -> None:
+    import shutil
+
+    moved, out = tmp_path / "moved", tmp_path / "x.zarr"
+    shutil.copytree(model, tmp_path / "here")
+    small = ("0,45,0.004,45.004", "--imagery", PLANET, "-o", out)
+    assert run("embed", *small, "--model", tmp_path / "here").status == 0
+    (tmp_path / "here").rename(moved)
+    done = run("map", out, "snow", "-o", tmp_path / "m.tif")
+    assert done.status == 2
+    assert "tiny" in done.err
+    assert "--model" in done.err
+    assert run("map", out, "snow", "-o", tmp_path / "m.tif", "--model", moved).status == 0
+
+
+def test_a_date_for_a_model_that_knows_none_is_warned_of(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.zarr"
+    small = ("0,45,0.004,45.004", "--imagery", PLANET, "-o", out, "--model", model.parent / "clip")
+    assert run("embed", *small).status == 0
+    done = run("map", out, "snow", "--when", "2024-01", "-o", tmp_path / "m.tif")
+    assert (done.status, done.err.count("\n")) == (0, 1)
+    assert done.err.startswith("warning: the date is ignored")
+
+
+@pytest.mark.parametrize("text", ["-71.2,42.3,-71.0,42.4", "-.5,1,2,3", "-71.2,42.3,5km"])
+def test_numbers_with_a_leading_minus_are_no_options(text: str) -> None:
+    assert _shielded(text).strip() == text
+    assert not _shielded(text).startswith("-")
+
+
+@pytest.mark.parametrize("text", ["-o", "--when", "-5", "--", "-", "-x,1", "a,-1"])
+def test_everything_else_is_left_as_it_is(text: str) -> None:
+    assert _shielded(text) == text
+
+
+def test_the_installed_command_is_this_one(tmp_path: Path) -> None:
+    command = Path(sys.executable).parent / "sat2cap"
+    done = subprocess.run([command, "atlas", "info", "no.zarr"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: 'no.zarr' does not exist")
+
+
+def test_help_is_instant() -> None:
+    """CPU seconds of the quickest of five, since the machine may be busy with something else."""
+    seconds = []
+    for _ in range(5):
+        before = os.times()
+        subprocess.run(
+            [sys.executable, "-c", "from sat2cap.cli import main; main(['--help'])"],
+            stdout=subprocess.DEVNULL,
+        )
+        after = os.times()
+        seconds.append(
+            after.children_user + after.children_system - before.children_user - before.children_system
+        )
+    assert min(seconds) < 0.3
+
+
+def test_nan_is_null_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sat2cap.cli.show import figures
+
+    figures({"a": 0.5, "b": float("nan")}, tmp_path / "f.json")
+    assert json.loads((tmp_path / "f.json").read_text()) == {"a": 0.5, "b": None}
+    assert capsys.readouterr().out == "a  0.5\nb  nan\n"
