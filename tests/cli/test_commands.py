@@ -238,3 +238,17 @@ def test_train_reports_where_the_checkpoint_is(monkeypatch: pytest.MonkeyPatch, 
     done = run("train", shipped)
     assert (done.status, done.out) == (0, f"{tmp_path / 'checkpoint'}\n")
     assert seen["resolve"] is resolve_model
+
+
+def test_demo_prints_its_headline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The demo has its own tests; here, that its figures are printed and its page is named."""
+    from sat2cap import demo
+
+    def run_demo(out: Path, *, progress: object) -> dict[str, float]:
+        return {"map.auroc.mean": 0.97, "demo.seconds.total": 300.0}
+
+    monkeypatch.setattr(demo, "run_demo", run_demo)
+    done = run("demo", "--out", tmp_path)
+    assert done.status == 0, done.err
+    assert "map.auroc.mean      0.97" in done.out
+    assert str(tmp_path / "index.html") in done.out

@@ -31,7 +31,7 @@ BAD_INPUT: dict[str, tuple[list[str], str]] = {
     "unknown output": (["map", "{atlas}", "snow", "-o", "{tmp}/m.jpg"], ".tif, .tiff, .png, .geojson"),
     "areas of two": (["map", "{atlas}", "snow", "sea", "-o", "{tmp}/m.geojson"], "one prompt"),
     "another model": (["map", "{atlas}", "x", "--model", "{other}", "-o", "{tmp}/m.tif"], "not the model"),
-    "places unreadable": (["map", "{atlas}", "x", "-o", "{tmp}/m.png", "--places", "{tmp}/no.gpkg"], "no.gpkg"),
+    "bad places": (["map", "{atlas}", "x", "-o", "{tmp}/m.png", "--places", "{tmp}/no.gpkg"], "no.gpkg"),
     "no pairs": (["pairs", "inspect", "{tmp}"], "pairs.json"),
     "no run file": (["train", "{tmp}/no.toml"], "no.toml"),
     "bad run file": (["train", "{run_file}"], "optim"),

@@ -16,9 +16,9 @@ def demo(
     Builds pairs, trains, embeds, maps and evaluates; then open DIR/index.html.
     """
     from sat2cap.cli import show
-    from sat2cap.demo import run_demo
+    from sat2cap.demo import headline, run_demo
 
     with show.progress() as progress:
         figures = run_demo(out, progress=progress)
-    show.figures(figures, None)
-    print(f"\nopen {out / 'index.html'}")
+    show.figures(headline(figures), None)
+    print(f"\nall figures: {out / 'results.json'}\nopen {out / 'index.html'}")

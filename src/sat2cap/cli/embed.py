@@ -105,8 +105,10 @@ def _extent(source: "Imagery") -> "Region":
             f"imagery {source.info.uri} has no extent of its own; give a REGION before --imagery"
         )
     box = source.footprint.boundingbox
-    resolution = max(box.span_x, box.span_y) / 64  # straight edges of one CRS bend in another
-    outline = source.footprint.to_crs("EPSG:4326", resolution=resolution, wrapdateline=True)
+    side = max(box.span_x, box.span_y)
+    # Straight edges of one CRS bend in another. A hair inside, or rounding adds a row of cells without imagery.
+    inside = source.footprint.buffer(-side * 1e-5)
+    outline = inside.to_crs("EPSG:4326", resolution=side / 256, wrapdateline=True)
     return Region(outline, source.info.uri)
 
 
