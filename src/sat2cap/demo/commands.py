@@ -1,0 +1,48 @@
+"""The same by hand: what a person would type."""
+
+from pathlib import Path
+from shlex import quote
+
+from sat2cap.demo import make
+from sat2cap.demo.plan import DemoPlan
+from sat2cap.demo.words import slug
+from sat2cap.report.story import Command
+
+
+def commands(plan: DemoPlan, out: Path) -> list[Command]:
+    """Commands that do what the demo did for its first country and its first dated prompt."""
+    place = plan.countries[0]
+    prompt = next((p for p in plan.shown if p.when), plan.shown[0])
+    when = f" --when {prompt.when}" if prompt.when else ""
+    model, atlas = out / make.TRAIN / "checkpoint", out / make.ATLAS / f"{place.name}.zarr"
+    target = out / make.MAPS / slug(prompt.text)
+    world = f"miniworld:{plan.train_world}"
+    return [
+        Command(
+            "Pair photos with what lies around them, seen from above",
+            f"sat2cap pairs build --photos {world} --count {plan.train_photos} --imagery {world} "
+            f"--patch {plan.patch.size_m:g} --pixels {plan.patch.pixels} --per-shard {plan.per_shard} "
+            f"--workers {plan.workers} -o {quote(str(out / make.TRAINING))}",
+        ),
+        Command("Train, or go on with a training that was stopped", "sat2cap train runs/miniworld.toml"),
+        Command(
+            "Embed a country, once",
+            f"sat2cap embed {place.region} --imagery miniworld:{plan.test_world} "
+            f"--model {quote(str(model))} --cell {plan.patch.size_m:g} -o {quote(str(atlas))}",
+        ),
+        Command(
+            "Type a sentence, get a map for QGIS",
+            f"sat2cap map {quote(str(atlas))} {quote(prompt.text)}{when} -o {quote(f'{target}.tif')}",
+        ),
+        Command(
+            "The same as a picture",
+            f"sat2cap map {quote(str(atlas))} {quote(prompt.text)}{when} "
+            f"--underlay miniworld:{plan.test_world} -o {quote(f'{target}.png')}",
+        ),
+        Command("The best places", f"sat2cap search {quote(str(atlas))} {quote(prompt.text)}{when} --top 5"),
+        Command(
+            "Measure how patches and photos find each other",
+            f"sat2cap evaluate retrieval {quote(str(out / make.HELDOUT))} --model {quote(str(model))} "
+            f"--gallery {plan.gallery}",
+        ),
+    ]

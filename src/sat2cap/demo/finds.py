@@ -1,0 +1,98 @@
+"""The best places for a prompt, from above and as the nearest ground photos show them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.demo.figures import Measured
+from sat2cap.demo.make import where
+from sat2cap.demo.plan import DemoPlan
+from sat2cap.demo.words import asked
+from sat2cap.evaluate.truth import Country
+from sat2cap.geo.grid import LONLAT, patch_around, transformer
+from sat2cap.geo.when import When
+from sat2cap.maps.places import top_places
+from sat2cap.miniworld.prompts import Prompt
+from sat2cap.model.checkpoint import Checkpoint, Precision
+from sat2cap.pairs import PairSet
+from sat2cap.progress import silent
+from sat2cap.query import one_prompt, score
+from sat2cap.report.pictures import encoded, photo
+from sat2cap.report.story import Find, Spot
+from sat2cap.sources.imagery import Imagery
+from sat2cap.train.ground import ground_embeddings
+
+PLACES, PHOTOS = 3, 4
+"""Shown for a prompt, and for each of its places."""
+
+_APART_M = 2_000.0
+_PATCH_PIXELS = 160
+_SPLIT = "train"
+
+
+@dataclass(frozen=True)
+class _Best:
+    """A place before its photos are read."""
+
+    prompt: Prompt
+    country: Country
+    lon: float
+    lat: float
+    photos: tuple[int, ...]
+    """Positions in the split, nearest first."""
+
+
+def finds(
+    plan: DemoPlan, given: Measured, imagery: Imagery, training: PairSet, precision: Precision, out: Path
+) -> list[Find]:
+    """For each prompt that is sought its best places, each with the training photos nearest to it."""
+    ground = ground_embeddings(
+        training, _SPLIT, given.trained, fallback=out / "cache", precision=precision, progress=silent
+    )
+    best = [place for prompt in plan.sought for place in _best(prompt, given, ground)]
+    wanted = {row for place in best for row in place.photos}
+    jpegs = {row: pair.ground for row, pair in enumerate(training.read(_SPLIT)) if row in wanted}
+    found = []
+    for prompt in plan.sought:
+        mine = [place for place in best if place.prompt == prompt]
+        when = where(prompt, given.countries).when(prompt)
+        spots = [_spot(place, imagery, plan.patch.size_m, jpegs) for place in mine]
+        found.append(Find(asked(prompt, when), spots))
+    return found
+
+
+def _best(prompt: Prompt, given: Measured, ground: NDArray[np.float32]) -> Iterator[_Best]:
+    country = where(prompt, given.countries)
+    when = country.when(prompt)
+    found = one_prompt(score(country.atlas, given.trained, [prompt.text], when=when))
+    for place in top_places(found, PLACES, _APART_M).itertuples():
+        lon, lat = float(place.lon), float(place.lat)
+        nearest = np.argsort(-(ground @ _embedding(country, given.trained, lon, lat, when)), kind="stable")
+        yield _Best(prompt, country, lon, lat, tuple(int(row) for row in nearest[:PHOTOS]))
+
+
+def _embedding(
+    country: Country, checkpoint: Checkpoint, lon: float, lat: float, when: When | None
+) -> NDArray[np.float32]:
+    """What a photo taken there and then would look like, `[D]`: the cell's embedding with its offset."""
+    grid = country.atlas.grid
+    col, row = ~grid.affine * transformer(LONLAT, grid.crs).transform(lon, lat)
+    cell = country.atlas.read(slice(int(row), int(row) + 1), slice(int(col), int(col) + 1))[0, 0]
+    if when is not None and checkpoint.dynamic is not None:
+        cell = cell + checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)[0]
+    return np.asarray(cell, np.float32)
+
+
+def _spot(place: _Best, imagery: Imagery, size_m: float, jpegs: dict[int, bytes]) -> Spot:
+    patch = imagery.read(patch_around(place.lon, place.lat, size_m, _PATCH_PIXELS)).values
+    alt = f"a place for “{place.prompt.text}”"
+    return Spot(
+        place.lon,
+        place.lat,
+        place.country.name,
+        photo(patch, f"Overhead: {alt}"),
+        [encoded(jpegs[row], f"Photo near {alt}") for row in place.photos],
+    )

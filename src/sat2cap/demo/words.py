@@ -1,0 +1,28 @@
+"""Prompts and dates as file names, names of figures, and people write them."""
+
+import re
+from datetime import date
+
+from sat2cap.geo.when import When
+from sat2cap.miniworld.prompts import Prompt
+from sat2cap.miniworld.truth import concept
+from sat2cap.report.story import Asked
+
+
+def slug(text: str) -> str:
+    """Letters, digits and underscores: ``the_bank_of_a_river``."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def spoken(when: When | None) -> str:
+    """``15 January, 08:00``; empty for no date. The year is left out: the miniature world has none."""
+    if when is None:
+        return ""
+    minutes = round(when.hour * 60)
+    return f"{when.day} {date(2000, when.month, 1):%B}, {minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def asked(prompt: Prompt, when: When | None = None) -> Asked:
+    """A prompt as the page writes it."""
+    hidden = not concept(prompt.concept).above
+    return Asked(prompt.text, spoken(when), slug(prompt.text), prompt.concept, hidden)

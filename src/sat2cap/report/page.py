@@ -1,0 +1,61 @@
+"""A template and what it shows, to one HTML file."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from sat2cap.report.pictures import Picture
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_page(template: str, shown: Mapping[str, Any], figures: Mapping[str, float]) -> str:
+    """The HTML of a template, such as ``demo.html``.
+
+    A template writes a figure as ``fig(name, form)``: the figure of that name in `form`, a format such as
+    ``{:.3f}``, with its name and full value beside it for whoever checks; a dash if there is no such figure.
+    A template that uses anything not in `shown` is a fault and raises jinja2's `UndefinedError`.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    tools = {"fig": _figure_writer(figures), "img": _image, "share": _share(figures)}
+    return environment.get_template(template).render({**shown, **tools}) + "\n"
+
+
+def _figure_writer(figures: Mapping[str, float]) -> Callable[[str, str], Markup]:
+    def write(name: str, form: str = "{:.3f}") -> Markup:
+        if name not in figures or math.isnan(figures[name]):
+            return Markup('<span class="none">–</span>')
+        value = figures[name]
+        return Markup(
+            f'<data value="{value!r}" data-figure="{escape(name)}" data-form="{escape(form)}">'
+            f"{escape(form.format(value))}</data>"
+        )
+
+    return write
+
+
+def _share(figures: Mapping[str, float]) -> Callable[[str, float, float], str]:
+    def write(name: str, low: float = 0.0, high: float = 1.0) -> str:
+        """How far a figure is between two others, as a percentage for a bar's width."""
+        value = figures.get(name, low)
+        share = 0.0 if math.isnan(value) or high <= low else (value - low) / (high - low)
+        return f"{100 * min(max(share, 0.0), 1.0):.1f}%"
+
+    return write
+
+
+def _image(picture: Picture, kind: str = "") -> Markup:
+    return Markup(
+        f'<img class="{escape(kind)}" src="{picture.uri}" width="{picture.width}" height="{picture.height}" '
+        f'alt="{escape(picture.alt)}">'
+    )
