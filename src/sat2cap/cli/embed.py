@@ -106,7 +106,7 @@ def _extent(source: "Imagery") -> "Region":
         )
     box = source.footprint.boundingbox
     side = max(box.span_x, box.span_y)
-    # Straight edges of one CRS bend in another. A hair inside, or rounding adds a row of cells without imagery.
+    # Straight edges of one CRS bend in another; a hair inside, or rounding adds a row of cells in vain.
     inside = source.footprint.buffer(-side * 1e-5)
     outline = inside.to_crs("EPSG:4326", resolution=side / 256, wrapdateline=True)
     return Region(outline, source.info.uri)
