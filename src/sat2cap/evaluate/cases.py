@@ -103,7 +103,7 @@ def evaluate_maps(atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case]) -
 
 
 def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[tuple[str, float]]:
-    """The shipped prompts over a region of the miniature world: yield ``("auroc.PROMPT", …)``, then a summary.
+    """The shipped prompts on a region of the miniature world: yield ``("auroc.PROMPT", …)``, then a summary.
 
     Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
     """
