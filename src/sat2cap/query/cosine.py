@@ -75,17 +75,39 @@ def static_cosines(stored: Floats, texts: Floats) -> Floats:
     return _unit(texts @ stored.T, np.einsum("nd,nd->n", stored, stored))
 
 
-def dynamic_cosines(stored: Floats, scale: Floats, texts: Floats, offset: Offset, hidden: Floats) -> Floats:
-    """`[K, N]` for unit texts `[K, D]` and embeddings `stored * scale[:, None]`, `[N, D]`, with the offset.
+@dataclass(frozen=True)
+class DynamicCosines:
+    """Unit texts and an offset, with all that is the same for every cell worked out once."""
 
-    `hidden` is what `offset.hidden` gave for the cells, `[H, N]`.
-    """
-    count = len(texts)
-    product = np.concatenate([texts, offset.w2.T, offset.b2[None]]) @ stored.T
-    product *= scale
-    dots, pulled, onto_b2 = product[:count], product[count:-1], product[-1]
-    dots = dots + (texts @ offset.w2) @ hidden + (texts @ offset.b2)[:, None]
-    # (W2ᵀW2 h + 2 (P + W2ᵀb2))·h gathers every term that has an h
-    around = (offset.w2.T @ offset.w2) @ hidden + 2 * (pulled + (offset.w2.T @ offset.b2)[:, None])
-    squares = np.einsum("nd,nd->n", stored, stored) * scale**2 + 2 * onto_b2 + offset.b2 @ offset.b2
-    return _unit(dots, squares + np.einsum("hn,hn->n", around, hidden))
+    from_stored: Floats
+    """`[K + H + 1, D]`: texts, W2ᵀ and b2, to be multiplied with stored embeddings."""
+    from_hidden: Floats
+    """`[K + H, H]`: texts·W2 and W2ᵀW2, to be multiplied with h."""
+    constant: Floats
+    """`[K + H]`: texts·b2 and 2 W2ᵀb2."""
+    b2_square: float
+    texts: int
+    """K."""
+
+    @classmethod
+    def of(cls, texts: Floats, offset: Offset) -> "DynamicCosines":
+        """From unit texts `[K, D]`."""
+        w2, b2 = offset.w2, offset.b2
+        return cls(
+            np.concatenate([texts, w2.T, b2[None]]),
+            np.concatenate([texts @ w2, w2.T @ w2]),
+            np.concatenate([texts @ b2, 2 * (w2.T @ b2)]),
+            float(b2 @ b2),
+            len(texts),
+        )
+
+    def __call__(self, stored: Floats, scale: Floats, hidden: Floats) -> Floats:
+        """`[K, N]` for embeddings `stored * scale[:, None]`, `[N, D]`, and their `Offset.hidden`."""
+        k = self.texts
+        one, two = self.from_stored @ stored.T, self.from_hidden @ hidden
+        one *= scale
+        two += self.constant[:, None]
+        # (W2ᵀW2 h + 2 W2ᵀb2 + 2 P)·h gathers every term of the square that has an h
+        around = np.add(two[k:], 2 * one[k:-1], out=two[k:])
+        squares = np.einsum("nd,nd->n", stored, stored) * scale**2 + 2 * one[-1] + np.float32(self.b2_square)
+        return _unit(one[:k] + two[:k], squares + np.einsum("hn,hn->n", around, hidden))

@@ -14,7 +14,7 @@ from sat2cap.geo.frame import on_grid
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.query.cells import embedded_cells
-from sat2cap.query.cosine import Offset, dynamic_cosines, offset_at, static_cosines
+from sat2cap.query.cosine import DynamicCosines, Offset, offset_at, static_cosines
 from sat2cap.query.prompts import GENERIC, PLAIN, embed_prompts
 from sat2cap.query.scales import contrast, percentile
 
@@ -118,12 +118,13 @@ def _scan(atlas: Atlas, asked: _Asked) -> Floats:
     """`[P, y, x]`, a batch of cells at a time."""
     texts = np.concatenate([asked.prompts, asked.negatives, asked.bank])
     values = np.full((len(asked.prompts), *atlas.grid.shape), np.nan, np.float32)
+    dynamic = DynamicCosines.of(texts, asked.offset) if asked.offset else None
     for cells in embedded_cells(atlas):
-        if asked.offset is None:
+        if asked.offset is None or dynamic is None:
             cosines = static_cosines(cells.stored, texts)
         else:
             hidden = asked.offset.hidden(*cells.lonlat(atlas.grid))
-            cosines = dynamic_cosines(cells.stored, cells.scale, texts, asked.offset, hidden)
+            cosines = dynamic(cells.stored, cells.scale, hidden)
         cells.put(asked.score(cosines), values)
     return values
 

@@ -1,0 +1,44 @@
+"""Prompts over many moments: what a map does through the year and the day."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.atlas.store import Atlas
+from sat2cap.errors import PromptError, WhenError
+from sat2cap.geo.when import When
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.query.cells import embedded_cells
+from sat2cap.query.cosine import DynamicCosines, offset_at, static_cosines
+from sat2cap.query.prompts import embed_prompts
+from sat2cap.query.score import check_model
+
+
+def mean_scores(
+    atlas: Atlas, checkpoint: Checkpoint, prompts: Sequence[str], times: Sequence[When]
+) -> NDArray[np.float64]:
+    """The mean cosine over the atlas's embedded cells, float64 ``[prompts, times]``.
+
+    The same as the means of what `score` gives for each time, but prompts are embedded and the atlas is read
+    only once. Without a Dynamic Encoder all times are alike. NaN if no cell is embedded. Raises
+    `PromptError`, `WhenError`, `ModelError`, `AtlasError`.
+    """
+    if not prompts:
+        raise PromptError("no prompt is given; write what a photo there would show")
+    if not times:
+        raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
+    check_model(atlas, checkpoint)
+    texts = embed_prompts(checkpoint, prompts)
+    offsets = [offset_at(checkpoint, when) for when in times]
+    sums, count = np.zeros((len(prompts), len(times))), 0
+    for cells in embedded_cells(atlas):
+        lonlat = cells.lonlat(atlas.grid)
+        count += len(cells.scale)
+        for column, offset in enumerate(offsets):
+            if offset is None:
+                cosines = static_cosines(cells.stored, texts)
+            else:
+                cosines = DynamicCosines.of(texts, offset)(cells.stored, cells.scale, offset.hidden(*lonlat))
+            sums[:, column] += cosines.sum(axis=1, dtype=np.float64)
+    return sums / count if count else np.full_like(sums, np.nan)
