@@ -15,7 +15,6 @@ from sat2cap.evaluate.truth import (
     Country,
     location_scores,
     map_agreement,
-    mean_scores,
     time_agreement,
 )
 from sat2cap.geo.when import When
@@ -23,6 +22,7 @@ from sat2cap.miniworld.prompts import Prompt
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
+from sat2cap.query.series import mean_scores
 
 STAGE = "evaluating"
 DIRECTIONS = ("overhead2ground", "ground2overhead")

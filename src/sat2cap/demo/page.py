@@ -1,6 +1,5 @@
 """What the page shows, drawn from the atlases, the truth and the pairs."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -8,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas.store import CellStatus
+from sat2cap.atlas.store import Atlas, CellStatus
 from sat2cap.demo.commands import commands
 from sat2cap.demo.figures import JANUARY, JULY, Measured
 from sat2cap.demo.finds import finds
 from sat2cap.demo.make import where
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.words import asked, spoken
-from sat2cap.evaluate.truth import Country, judges, mean_scores
+from sat2cap.evaluate.truth import Country, judges
 from sat2cap.geo.grid import patch_box
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt
@@ -23,6 +22,7 @@ from sat2cap.model.checkpoint import Checkpoint, Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
 from sat2cap.query import score
+from sat2cap.query.series import mean_scores
 from sat2cap.report.charts import Line, month_hour, year_lines
 from sat2cap.report.pictures import Picture, colour_map, limits_of, overlay, photo
 from sat2cap.report.story import Calendar, Comparison, Layer, Moments, Story, Year
@@ -56,15 +56,16 @@ def tell(
     progress(STAGE, 0, total)
     comparisons = [_comparison(prompt, given) for prompt in plan.shown]
     progress(STAGE, 1, total)
-    mosaic = imagery.read(patch_box(first.atlas.grid, slice(None), slice(None), plan.mosaic_pixels)).values
+    rows, cols = _view(first.atlas)
+    mosaic = imagery.read(patch_box(first.atlas.grid, rows, cols, plan.mosaic_pixels)).values
     progress(STAGE, 2, total)
     sought = finds(plan, given, imagery, training, precision, out)
     progress(STAGE, 3, total)
-    calendars = [_calendar(prompt, plan.calendar, first, given.trained) for prompt in plan.by_calendar]
+    calendars = _calendars(plan, first, given.trained)
     progress(STAGE, 4, total)
     story = Story(
         mosaic=photo(mosaic, f"The country in the {first.name}, seen from above", quality=84),
-        mosaic_km=first.atlas.grid.shape[1] * plan.patch.size_m / 1000,
+        mosaic_km=(cols.stop - cols.start) * plan.patch.size_m / 1000,
         layers=_layers(plan, first, given.trained),
         comparisons=comparisons,
         seasons=[
@@ -132,17 +133,23 @@ def _moments(prompt: Prompt, country: Country, checkpoint: Checkpoint, moments: 
     )
 
 
-def _calendar(prompt: Prompt, calendar: Sequence[When], country: Country, checkpoint: Checkpoint) -> Calendar:
+def _calendars(plan: DemoPlan, country: Country, checkpoint: Checkpoint) -> list[Calendar]:
     """Month by hour of one country, map and truth."""
-    hours = sorted({when.hour for when in calendar})
-    shape = (len(calendar) // len(hours), len(hours))
-    ours = mean_scores(country.atlas, checkpoint, [prompt.text], calendar)[0].reshape(shape)
-    truth = country.mean_truth(prompt, calendar).reshape(shape)
-    return Calendar(
-        asked(prompt),
-        month_hour(ours, hours, f"Mean score of “{prompt.text}” by month and hour"),
-        month_hour(truth, hours, f"Mean truth of “{prompt.text}” by month and hour"),
-    )
+    hours = sorted({when.hour for when in plan.calendar})
+    shape = (len(plan.calendar) // len(hours), len(hours))
+    texts = [prompt.text for prompt in plan.by_calendar]
+    found = mean_scores(country.atlas, checkpoint, texts, plan.calendar)
+    calendars = []
+    for prompt, ours in zip(plan.by_calendar, found, strict=True):
+        truth = country.mean_truth(prompt, plan.calendar)
+        calendars.append(
+            Calendar(
+                asked(prompt),
+                month_hour(ours.reshape(shape), hours, f"Mean score of “{prompt.text}” by month and hour"),
+                month_hour(truth.reshape(shape), hours, f"Mean truth of “{prompt.text}” by month and hour"),
+            )
+        )
+    return calendars
 
 
 def _years(plan: DemoPlan, given: Measured) -> list[Year]:
@@ -174,13 +181,26 @@ def _standard(values: NDArray[np.floating]) -> list[float]:
 
 
 def _map(country: Country, checkpoint: Checkpoint, prompt: Prompt, when: When | None) -> NDArray[np.float32]:
-    return np.asarray(score(country.atlas, checkpoint, [prompt.text], when=when).values[0])
+    """The cells that are shown, `[y, x]`."""
+    return np.asarray(
+        score(country.atlas, checkpoint, [prompt.text], when=when).values[0][_view(country.atlas)]
+    )
 
 
 def _truth(country: Country, prompt: Prompt, when: When | None) -> NDArray[np.float32]:
-    """Probability `[y, x]`, NaN where the map has nothing either."""
+    """Probability of the cells that are shown, `[y, x]`, NaN where the map has nothing either."""
     values = np.asarray(country.survey.truth(prompt.concept, when).values)
-    return np.where(country.atlas.status == CellStatus.OK, values, np.float32("nan"))
+    embedded = country.atlas.status == CellStatus.OK
+    return np.where(embedded, values, np.float32("nan"))[_view(country.atlas)]
+
+
+def _view(atlas: Atlas) -> tuple[slice, slice]:
+    """The rows and columns that are mostly embedded: a region in degrees lies askew in its grid."""
+    embedded = atlas.status == CellStatus.OK
+    rows, cols = (np.flatnonzero(embedded.mean(axis) > 0.5) for axis in (1, 0))
+    if not (len(rows) and len(cols)):
+        return slice(0, embedded.shape[0]), slice(0, embedded.shape[1])
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
 
 
 def _facts(given: Measured) -> dict[str, str]:

@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas.store import Atlas, CellStatus
+from sat2cap.errors import ModelError
 from sat2cap.evaluate.maps import auroc, spearman
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt, southern
 from sat2cap.miniworld.truth import Survey
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.query.cosine import DynamicCosines, offset_at
+from sat2cap.query.prompts import embed_prompts
 from sat2cap.query.score import score
+from sat2cap.query.series import mean_scores
 
 Floats = NDArray[np.float32]
 
@@ -74,12 +78,16 @@ def location_scores(
     The offset is a function of a place and a time, so no date means the mean of the cosines over `CALENDAR`.
     """
     lon, lat = (side.ravel() for side in cell_lonlat(country.atlas.grid))
+    vectors = embed_prompts(checkpoint, texts)
+    nothing, scale = np.zeros((len(lon), checkpoint.dim), np.float32), np.ones(len(lon), np.float32)
     times = CALENDAR if when is None else (when,)
-    mean = np.zeros((len(lon), checkpoint.dim), np.float32)
-    for t in times:
-        offset = checkpoint.dynamic_offset(lat, lon, t.year, t.month, t.day, t.hour)
-        mean += offset / np.maximum(np.linalg.norm(offset, axis=1, keepdims=True), 1e-12) / len(times)
-    return np.asarray(checkpoint.embed_text(texts) @ mean.T)
+    total = np.zeros((len(texts), len(lon)), np.float32)
+    for time in times:
+        offset = offset_at(checkpoint, time)
+        if offset is None:
+            raise ModelError("this model has no Dynamic Encoder, so place and time alone say nothing")
+        total += DynamicCosines.of(vectors, offset)(nothing, scale, offset.hidden(lon, lat))
+    return total / np.float32(len(times))
 
 
 def positives(truth: Floats) -> NDArray[np.bool_]:
@@ -137,22 +145,14 @@ def time_agreement(
     for country in countries:
         truths = {prompt: country.mean_truth(prompt, calendar) for prompt in prompts}
         mine = [prompt for prompt in prompts if truths[prompt].max() >= 0.001]
-        means = mean_scores(country.atlas, checkpoint, [prompt.text for prompt in mine], calendar)
+        means = (
+            mean_scores(country.atlas, checkpoint, [prompt.text for prompt in mine], calendar) if mine else ()
+        )
         for prompt, mean in zip(mine, means, strict=True):
             found[prompt].append(spearman(mean, truths[prompt]))
     for prompt, values in found.items():
         if values:
             yield prompt, float(np.mean(values))
-
-
-def mean_scores(
-    atlas: Atlas, checkpoint: Checkpoint, texts: Sequence[str], calendar: Sequence[When] = CALENDAR
-) -> NDArray[np.float64]:
-    """The mean of each text's map at each time, ``[texts, times]``."""
-    if not texts:
-        return np.zeros((0, len(calendar)))
-    maps = (score(atlas, checkpoint, texts, when=when).values for when in calendar)
-    return np.stack([np.nanmean(layers, axis=(1, 2), dtype=np.float64) for layers in maps], axis=1)
 
 
 def summary(name: str, found: Sequence[tuple[Prompt, float]]) -> dict[str, float]:

@@ -28,11 +28,12 @@ def month_hour(values: NDArray[np.floating], hours: Sequence[float], label: str)
     low, top = float(np.min(values)), float(np.max(values))
     shares = (values - low) / (top - low) if top > low else np.zeros_like(values)
     width, height = left + wide * values.shape[0], high * values.shape[1] + foot
-    parts = [_open(width, height, label)]
+    parts = [_open(width, height, label), '<g shape-rendering="crispEdges">']
     for month, row in enumerate(shares):
         for hour, share in enumerate(row):
             x, y = left + month * wide, (len(hours) - 1 - hour) * high
             parts.append(f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" fill="{colour(share)}"/>')
+    parts.append("</g>")
     for hour, value in enumerate(hours):
         if hour % 2 == 1:
             base = (len(hours) - 1 - hour) * high + high * 0.78
