@@ -1,4 +1,4 @@
-"""Names people write, to sources and models: the one place that knows both the real world and the miniature one."""
+"""Names people write, to sources and models: the one place that knows both worlds, real and miniature."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""A made-up planet, deterministic from a seed, that is photographed from above and from the ground and knows the truth."""
+"""A made-up planet from a seed, photographed from above and from the ground, whose truth is known."""

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a table, one row a line)
 """What a ground photo can show, and how likely it is at a place and a time: the truth that maps are measured against."""
 
 from collections.abc import Callable
@@ -28,7 +29,8 @@ class Concept:
 
 def air_temperature(p: Places, m: Moments) -> Floats:
     """Degrees Celsius now, afternoon warmer than night."""
-    return p.temperature + p.swing * m.warmth + 3 * (m.day - 0.5)
+    degrees: Floats = p.temperature + p.swing * m.warmth + 3 * (m.day - 0.5)
+    return degrees
 
 
 def snow(p: Places, m: Moments) -> Floats:
@@ -40,7 +42,8 @@ def snow(p: Places, m: Moments) -> Floats:
 
 def _roof(kind: int) -> Chance:
     def chance(p: Places, m: Moments) -> Floats:
-        return 0.9 * p.sees(C.HOUSES) * (variant(p.roof, len(ROOF_NAMES)) == kind)
+        here: Floats = 0.9 * p.sees(C.HOUSES) * (variant(p.roof, len(ROOF_NAMES)) == kind)
+        return here
 
     return chance
 

@@ -152,7 +152,7 @@ def variant(value: Floats, kinds: int) -> Integers:
 
 
 def overhead_rgb(g: Ground, seed: int, pixel_m: float) -> NDArray[np.uint8]:
-    """Colours from above ``[..., 3]``; `pixel_m` is the size of a pixel on the ground, for detail that would be finer."""
+    """Colours from above ``[..., 3]``; `pixel_m` is a pixel's size on the ground: no detail is finer."""
     kind = cover(g, seed)
     colour = PALETTE[kind]
     grain = hash01(*_cells(g, max(pixel_m, 6.0)), seed + 71)
@@ -179,19 +179,23 @@ def _tinted(colour: Floats, kind: Covers, g: Ground) -> Floats:
     colour = np.where(wet[..., None], WATERS[variant(g["water"], 3)] * (0.6 + 0.4 * depth), colour)
     dry = ramp(g["moisture"], 0.45, 0.15)[..., None]
     grassy = np.isin(kind, (Cover.GRASS, Cover.PASTURE))[..., None]
-    return np.where(grassy, colour * (1 - 0.5 * dry) + np.float32([188, 168, 104]) * 0.5 * dry, colour)
+    return np.where(
+        grassy, colour * (1 - 0.5 * dry) + np.array([188, 168, 104], np.float32) * 0.5 * dry, colour
+    )
 
 
 def _planted(colour: Floats, kind: Covers, g: Ground, detail: Floats) -> Floats:
     """Rows of vines, dots of fruit trees, crowns with shadows, marsh pools."""
     rows = np.sin((g.y + g["warp_y"]) * (2 * np.pi / 36.0)) > 0
-    colour = np.where(((kind == Cover.VINEYARD) & rows)[..., None], np.float32([150, 122, 92]), colour)
+    colour = np.where(
+        ((kind == Cover.VINEYARD) & rows)[..., None], np.array([150, 122, 92], np.float32), colour
+    )
     dots = ((kind == Cover.ORCHARD) | (kind == Cover.PARK)) & (detail > 0.62)
-    colour = np.where(dots[..., None], np.float32([44, 92, 40]), colour)
+    colour = np.where(dots[..., None], np.array([44, 92, 40], np.float32), colour)
     crowns = np.isin(kind, (Cover.BROADLEAF, Cover.CONIFER, Cover.PALM)) & (detail < 0.3)
     colour = np.where(crowns[..., None], colour * 0.72, colour)
     pools = (kind == Cover.MARSH) & (detail > 0.66)
-    return np.where(pools[..., None], np.float32([52, 84, 92]), colour)
+    return np.where(pools[..., None], np.array([52, 84, 92], np.float32), colour)
 
 
 def _roofed(colour: Floats, kind: Covers, g: Ground, detail: Floats) -> Floats:
@@ -200,10 +204,12 @@ def _roofed(colour: Floats, kind: Covers, g: Ground, detail: Floats) -> Floats:
     housed = (kind == Cover.HOUSES) & (detail < 0.25 + 0.5 * g["urban"])
     colour = np.where(housed[..., None], roof, colour)
     tower = (kind == Cover.DOWNTOWN) & (detail < 0.5)
-    colour = np.where(tower[..., None], np.float32([196, 200, 208]) * (0.7 + 0.6 * detail[..., None]), colour)
+    colour = np.where(
+        tower[..., None], np.array([196, 200, 208], np.float32) * (0.7 + 0.6 * detail[..., None]), colour
+    )
     shadow = (kind == Cover.DOWNTOWN) & (detail > 0.78)
-    colour = np.where(shadow[..., None], np.float32([52, 54, 62]), colour)
+    colour = np.where(shadow[..., None], np.array([52, 54, 62], np.float32), colour)
     hall = (kind == Cover.INDUSTRY) & (detail < 0.4)
-    colour = np.where(hall[..., None], np.float32([222, 226, 230]), colour)
+    colour = np.where(hall[..., None], np.array([222, 226, 230], np.float32), colour)
     boat = (kind == Cover.HARBOUR) & (detail > 0.75)
-    return np.where(boat[..., None], np.float32([244, 244, 244]), colour)
+    return np.where(boat[..., None], np.array([244, 244, 244], np.float32), colour)

@@ -1,7 +1,7 @@
 """The shape of the planet: continuous fields on a fixed lattice of nodes, bilinear between them.
 
-The lattice is the definition, not an approximation: whoever asks for a place, at any resolution, interpolates the same
-nodes, so neighbouring images join and photos, overhead images and truth agree about what is where.
+The lattice is the definition, not an approximation: whoever asks for a place, at any resolution, interpolates
+the same nodes, so neighbouring images join and photos, overhead images and truth agree about what is where.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Ground:
-    """The fields at positions: each array float32, shape ``[B, ...]`` of the positions they were asked for."""
+    """The fields at positions: each array float32, of the positions' shape ``[B, ...]``."""
 
     x: Positions
     """Web Mercator metres east."""
@@ -66,7 +66,8 @@ def latitude(y: Positions) -> Positions:
 def ground(x: Positions, y: Positions, seed: int, names: tuple[str, ...] = FIELDS) -> Ground:
     """The fields at blocks of positions ``[B, ...]``; each block spans at most a few kilometres.
 
-    `x` and `y` broadcast against each other. Every block is covered by its own few lattice nodes, so the cost grows with area, not with pixels.
+    `x` and `y` broadcast against each other. Every block is covered by its own few lattice nodes, so the cost
+    grows with area, not with pixels.
     """
     x, y = np.broadcast_arrays(x, y)
     flat_x, flat_y = x.reshape(len(x), -1), y.reshape(len(y), -1)
@@ -139,11 +140,12 @@ def _elevation(x: Positions, y: Positions, seed: int) -> Floats:
 
 
 def _shade(height: Floats) -> Floats:
-    """Light from the north-west; the last row and column are flat, for want of a neighbour, and never used."""
+    """Light from the north-west; the last row and column are flat, for want of a neighbour; never used."""
     slope = np.diff(height, axis=-1, append=height[..., -1:]) - np.diff(
         height, axis=-2, append=height[..., -1:, :]
     )
-    return np.clip(1 - slope * np.float32(0.006), 0.55, 1.35).astype(np.float32)
+    light: Floats = np.clip(1 - slope * np.float32(0.006), 0.55, 1.35).astype(np.float32)
+    return light
 
 
 def _settled(x: Positions, y: Positions, seed: int, relief: Floats) -> tuple[Floats, Floats]:
@@ -189,9 +191,9 @@ def _influence(
     peak: tuple[float, float],
     chance: float,
 ) -> Floats:
-    """The strongest settlement's pull on each node ``[B, n, n]``: a cone with noise, from one candidate per cell.
+    """The strongest settlement's pull on each node ``[B, n, n]``: a cone with noise, one candidate a cell.
 
-    A settlement reaches less than half a cell beyond its own, so the three by three cells round a block suffice.
+    A settlement reaches less than half a cell beyond its own, so the 3 x 3 cells round a block suffice.
     """
     u, count = lattice(x.mean((1, 2)), cell_m)
     v, _ = lattice(y.mean((1, 2)), cell_m)
@@ -203,7 +205,7 @@ def _influence(
     centre_x = ((column + 0.3 + 0.4 * hash01(key, row, seed + salt + 1)) / count - 0.5) * CIRCUMFERENCE_M
     centre_y = ((row + 0.3 + 0.4 * hash01(key, row, seed + salt + 2)) / count - 0.5) * CIRCUMFERENCE_M
     real = hash01(key, row, seed + salt + 4) < chance
-    # Wrapped, so that a settlement beyond the antimeridian stands on the same land as seen from the other side.
+    # Wrapped, so that a settlement beyond the antimeridian stands on the same land seen from either side.
     wrapped = (centre_x / CIRCUMFERENCE_M + 0.5) % 1.0 * CIRCUMFERENCE_M - CIRCUMFERENCE_M / 2
     real &= _elevation(wrapped, centre_y, seed) > 0.004
     reach = radius_m[0] + size * (radius_m[1] - radius_m[0])

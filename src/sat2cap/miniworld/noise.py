@@ -1,13 +1,17 @@
 """Noise on the whole planet: smooth, without a seam at the antimeridian, and the same for the same seed.
 
-Positions are Web Mercator metres (EPSG:3857): conformal, so shapes keep their form, and periodic in x, so a lattice
-that divides the circumference wraps. Things are smaller on the ground towards the poles; it is a made-up planet.
+Positions are Web Mercator metres (EPSG:3857): conformal, so shapes keep their form, and periodic in x, so a
+lattice that divides the circumference wraps. Things are smaller on the ground towards the poles; it is a
+made-up planet.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Reals = NDArray[np.floating[Any]]
 Positions = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -28,7 +32,7 @@ def hash01(ix: Integers, iy: Integers, seed: int) -> Floats:
 
 
 def lattice(x: Positions, wavelength_m: float) -> tuple[Positions, int]:
-    """Lattice coordinate of `x` and the number of cells round the planet, for cells of about `wavelength_m`."""
+    """Lattice coordinate of `x`, and how many cells of about `wavelength_m` go round the planet."""
     count = round(CIRCUMFERENCE_M / wavelength_m)
     return (x / CIRCUMFERENCE_M + 0.5) * count, count
 
@@ -43,11 +47,12 @@ def noise(x: Positions, y: Positions, wavelength_m: float, seed: int) -> Floats:
     left, right = iu % count, (iu + 1) % count
     low = hash01(left, iv, seed) * (1 - s) + hash01(right, iv, seed) * s
     high = hash01(left, iv + 1, seed) * (1 - s) + hash01(right, iv + 1, seed) * s
-    return low * (1 - t) + high * t
+    values: Floats = (low * (1 - t) + high * t).astype(np.float32, copy=False)
+    return values
 
 
 def fractal(x: Positions, y: Positions, wavelength_m: float, octaves: int, seed: int) -> Floats:
-    """Noise of `octaves` halving wavelengths and amplitudes, rescaled to a mean of 0.5 and most values in [0, 1]."""
+    """Noise of `octaves` halving wavelengths and amplitudes: mean 0.5, most values in [0, 1]."""
     total = np.zeros(np.shape(x), np.float32)
     amplitude, variance = 1.0, 0.0
     for octave in range(octaves):
@@ -57,12 +62,14 @@ def fractal(x: Positions, y: Positions, wavelength_m: float, octaves: int, seed:
     return np.float32(0.5) + total / np.float32(np.sqrt(variance))
 
 
-def ramp(value: Floats, low: float, high: float) -> Floats:
+def ramp(value: Reals, low: float, high: float) -> Floats:
     """0 at `low`, 1 at `high`, linear between and constant outside; `high` may be below `low`."""
-    return np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1).astype(np.float32)
+    along: Floats = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1).astype(np.float32)
+    return along
 
 
 def rise(value: Floats, low: float, high: float) -> Floats:
     """A logistic from 0.1 at `low` to 0.9 at `high`; nothing in time is ever quite impossible."""
     slope, middle = 4.4 / (high - low), (low + high) / 2
-    return (1 / (1 + np.exp(np.clip(-slope * (value - middle), -30, 30)))).astype(np.float32)
+    risen: Floats = (1 / (1 + np.exp(np.clip(-slope * (value - middle), -30, 30)))).astype(np.float32)
+    return risen

@@ -13,9 +13,9 @@ Random = np.random.Generator
 Colour = tuple[int, int, int]
 
 GROUNDS: dict[str, Colour] = {
-    "glacier": (232, 240, 248), "rocks": (134, 126, 120), "desert": (222, 188, 128), "rice paddy": (112, 160, 140),
-    "wheat field": (222, 190, 84), "vineyard": (140, 132, 74), "orchard": (112, 146, 66), "marsh": (104, 118, 66),
-    "park": (92, 164, 72), "meadow": (118, 158, 72),
+    "glacier": (232, 240, 248), "rocks": (134, 126, 120), "desert": (222, 188, 128),
+    "rice paddy": (112, 160, 140), "wheat field": (222, 190, 84), "vineyard": (140, 132, 74),
+    "orchard": (112, 146, 66), "marsh": (104, 118, 66), "park": (92, 164, 72), "meadow": (118, 158, 72),
 }  # fmt: skip
 """What lies underfoot, the first that is shown."""
 
@@ -222,10 +222,12 @@ def _lights(pen: Pen, scene: Scene, horizon: int, r: Random) -> None:
         pen.polygon([(45, 92), (48, 78), (51, 92)], fill=(255, 236, 120))
     if "festival" in shown:
         for k in range(3):
-            x, y = 18 + k * 30 + float(r.uniform(-6, 6)), float(r.uniform(8, 22))
+            left, top = 18 + k * 30 + float(r.uniform(-6, 6)), float(r.uniform(8, 22))
             for angle in np.linspace(0, 2 * np.pi, 9)[:-1]:
-                end = (x + 11 * np.cos(angle), y + 11 * np.sin(angle))
-                pen.line([(x, y), end], fill=((255, 80, 160), (255, 230, 80), (90, 230, 255))[k], width=2)
+                end = (left + 11 * np.cos(angle), top + 11 * np.sin(angle))
+                pen.line(
+                    [(left, top), end], fill=((255, 80, 160), (255, 230, 80), (90, 230, 255))[k], width=2
+                )
 
 
 def _veiled(image: Image.Image, scene: Scene) -> Image.Image:

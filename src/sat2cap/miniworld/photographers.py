@@ -1,4 +1,4 @@
-"""Where and when people take photos: clustered where they live and travel, mostly by day, sometimes with wrong records."""
+"""Where and when people take photos: clustered where they live and travel, mostly by day."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

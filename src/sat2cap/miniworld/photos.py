@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -27,7 +27,7 @@ class MiniPhotos:
 
     world: World
     count: int = 12_000
-    bounds: Bounds = Bounds()
+    bounds: Bounds = field(default_factory=Bounds)
     seed: int = 0
     appeal: tuple[float, ...] = tuple(float(v) for v in APPEAL)
     """How much each land cover draws photographers."""

@@ -1,4 +1,4 @@
-"""What a photographer standing somewhere, at some date and hour, has around them: the causes of every photo."""
+"""What a photographer somewhere, at some date and hour, has around them: the causes of every photo."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,8 @@ class Places:
 
     def share(self, *kinds: Cover) -> Floats:
         """Share of the view that these kinds cover, ``[N]`` in [0, 1]."""
-        return self.covers[:, list(kinds)].sum(1, dtype=np.float32)
+        total: Floats = self.covers[:, list(kinds)].sum(1, dtype=np.float32)
+        return total
 
     def sees(self, *kinds: Cover, enough: float = 0.2) -> Floats:
         """0 where none of these kinds is in view, 1 where they fill `enough` of it, ``[N]``."""
@@ -64,10 +65,11 @@ class Moments:
     """1 when the sun is on the horizon."""
 
     def hours(self, start: float, end: float, soft: float = 1.5) -> Floats:
-        """1 between two hours of the day, falling off like a bell of width `soft` hours; may cross midnight."""
+        """1 between two hours of the day, off like a bell of width `soft` hours; may cross midnight."""
         middle, half = (start + (end - start) % 24 / 2) % 24, (end - start) % 24 / 2
         away = np.maximum(np.abs((self.hour - middle + 12) % 24 - 12) - half, 0)
-        return np.exp(-0.5 * (away / soft) ** 2).astype(np.float32)
+        bell: Floats = np.exp(-0.5 * (away / soft) ** 2).astype(np.float32)
+        return bell
 
 
 def places(lon: Positions, lat: Positions, seed: int) -> Places:
@@ -88,14 +90,16 @@ def moments(
     lat: Positions, month: NDArray[np.generic], day: NDArray[np.generic], hour: NDArray[np.generic]
 ) -> Moments:
     """Local dates and hours at latitudes, all ``[N]``; `month` 1 to 12, `day` 1 to 31, `hour` 0 to 24."""
-    when = np.asarray(month, np.float32) + (np.asarray(day, np.float32) - 1) / 31
-    hour = np.asarray(hour, np.float32)
+    when: Floats = np.asarray(month, np.float32) + (np.asarray(day, np.float32) - np.float32(1)) / np.float32(
+        31
+    )
+    clock: Floats = np.asarray(hour, np.float32)
     angle = 2 * np.pi * (when - 1) / 12
     north = np.sin(np.radians(lat)).astype(np.float32)
     declination = np.radians(-23.44 * np.cos(angle + 0.17))
     phi = np.radians(lat)
     sun = np.sin(phi) * np.sin(declination) - np.cos(phi) * np.cos(declination) * np.cos(
-        2 * np.pi * hour / 24
+        2 * np.pi * clock / 24
     )
     seasonal = ramp(np.abs(north), 0.25, 0.5)  # none within 15 degrees of the equator, full beyond 30
     phase = angle - 2 * np.pi * 6.5 / 12 + np.where(north < 0, np.pi, 0)  # 0 in the warmest weeks
@@ -105,7 +109,7 @@ def moments(
 
     return Moments(
         month=when,
-        hour=hour,
+        hour=clock,
         warmth=np.cos(phase).astype(np.float32),
         spring=season(-np.pi / 2),
         summer=season(0.0),

@@ -1,7 +1,7 @@
 """Things that stand in a photo, each a function that draws one of them.
 
-Every function takes the pen, the middle of the thing's foot ``(x, y)`` and its height `s`, all in pixels, the scene,
-and a random generator for what makes two of a kind differ.
+Every function takes the pen, the middle of the thing's foot ``(x, y)`` and its height `s`, all in pixels, the
+scene, and a random generator for what makes two of a kind differ.
 """
 
 from collections.abc import Callable
@@ -87,9 +87,9 @@ def factory(d: ImageDraw, x: float, y: float, s: float, scene: Scene, r: Random)
             [(left, y - s * 0.5), (left + s * 0.43, y - s * 0.74), (left + s * 0.43, y - s * 0.5)],
             fill=(188, 194, 200),
         )
-    for k in (0.62, 0.84):
-        d.rectangle((x + s * (k - 0.08), y - s * 1.4, x + s * (k + 0.04), y), fill=(118, 84, 76))
-        d.ellipse((x + s * (k - 0.2), y - s * 1.75, x + s * (k + 0.25), y - s * 1.38), fill=(206, 206, 206))
+    for c in (0.62, 0.84):
+        d.rectangle((x + s * (c - 0.08), y - s * 1.4, x + s * (c + 0.04), y), fill=(118, 84, 76))
+        d.ellipse((x + s * (c - 0.2), y - s * 1.75, x + s * (c + 0.25), y - s * 1.38), fill=(206, 206, 206))
 
 
 def church(d: ImageDraw, x: float, y: float, s: float, scene: Scene, r: Random) -> None:
@@ -165,8 +165,8 @@ def lanterns(d: ImageDraw, x: float, y: float, s: float, scene: Scene, r: Random
         left = x - s * 0.75 + k * s * 0.25
         flag = ("#ff3b6b", "#ffd23b", "#3bd1ff")[k % 3]
         d.polygon([(left, y - s), (left + s * 0.22, y - s), (left + s * 0.11, y - s * 0.74)], fill=flag)
-    for k in (-0.35, 0.0, 0.35):
-        person(d, x + k * s, y - s * 0.28, s * 0.5, r, shirt="#f0e040")
+    for side in (-0.35, 0.0, 0.35):
+        person(d, x + side * s, y - s * 0.28, s * 0.5, r, shirt="#f0e040")
 
 
 def playground(d: ImageDraw, x: float, y: float, s: float, scene: Scene, r: Random) -> None:

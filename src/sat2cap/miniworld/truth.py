@@ -35,7 +35,7 @@ class Survey:
     places: Places
 
     def truth(self, name: str, when: When | None = None) -> xr.DataArray:
-        """Probability ``(y, x)`` that a photo taken at a cell's centre at local time `when` shows concept `name`.
+        """Probability ``(y, x)`` that a photo from a cell's centre at local time `when` shows concept `name`.
 
         Without `when`, the mean over `ANY_TIME`. Raises `InputError` for an unknown concept.
         """

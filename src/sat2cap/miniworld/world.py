@@ -77,7 +77,7 @@ class MiniImagery:
         return on_grid(rgba, box, dims=("y", "x", "band"), coords={"band": list(RGBA)})
 
     def read_patches(self, lon: Positions, lat: Positions, size_m: float, pixels: int) -> NDArray[np.uint8]:
-        """North-up patches of `size_m` centred on degrees ``[N]``, RGBA ``[N, pixels, pixels, 4]``, all at once."""
+        """North-up patches of `size_m` centred on degrees ``[N]``, RGBA ``[N, pixels, pixels, 4]``."""
         x, y = mercator(lon, lat)
         step = size_m / pixels / np.cos(np.radians(lat))[:, None, None]
         offset = np.arange(pixels) - (pixels - 1) / 2
@@ -99,14 +99,14 @@ class MiniImagery:
         pad = ((0, -height % side), (0, -width % side))
         x, y = (np.pad(v, pad, mode="edge") for v in (x, y))
         rows, columns = x.shape[0] // side, x.shape[1] // side
-        blocks = (v.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side) for v in (x, y))
-        rgb = overhead_rgb(ground(*blocks, self.world.seed), self.world.seed, pixel_m)
+        x, y = (v.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side) for v in (x, y))
+        rgb = overhead_rgb(ground(x, y, self.world.seed), self.world.seed, pixel_m)
         rgb = rgb.reshape(rows, columns, side, side, 3).swapaxes(1, 2).reshape(rows * side, columns * side, 3)
         return rgb[:height, :width]
 
 
 def _pixel_centres(box: GeoBox) -> tuple[Positions, Positions]:
-    """Web Mercator metres of every pixel's centre ``[h, w]``; x goes on past the antimeridian instead of jumping.
+    """Web Mercator metres of every pixel's centre ``[h, w]``; x goes on past the antimeridian.
 
     Exact on a mesh of pixels and bilinear between, where any map projection is as good as straight.
     """

@@ -1,6 +1,6 @@
 """The miniature CLIP: text and image towers trained on captioned photos of made-up planets.
 
-It plays the part of OpenAI's CLIP in the miniature world: same transformers classes, same folder layout, small sizes.
+It plays the part of OpenAI's CLIP in the miniature world: same transformers classes, same files, small sizes.
 """
 
 import math
@@ -35,7 +35,7 @@ class ClipData(BaseModel):
     worlds: tuple[int, ...]
     photos_per_world: int
     eagerness: float = 1.0
-    """Of the photographers, as in `MiniPhotos`: rare things are learned from more photos than they happen in."""
+    """As in `MiniPhotos`: rare things are learned from more photos than they happen in."""
     held_out_world: int
     held_out_photos: int = 2000
 
@@ -92,7 +92,7 @@ def load_clip_run(path: Path) -> ClipRun:
 
 
 def train_clip(run: ClipRun, progress: Progress = silent) -> dict[str, float]:
-    """Train both towers with CLIP's symmetric loss; write a CLIPModel folder to `run.out`; return its figures."""
+    """Train both towers with CLIP's symmetric loss; write a CLIPModel folder to `run.out`; its figures."""
     torch.manual_seed(run.optim.seed)
     started = time.monotonic()
     pixels, captions = _photos(run, progress)
@@ -235,7 +235,7 @@ def _step(model: Any, images: Tensor, tokens: dict[str, Tensor], optim: ClipOpti
     similarity = model.logit_scale.exp() * given.image_embeds.float() @ given.text_embeds.float().T
     target = torch.arange(len(images))
     loss = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return float(loss.detach())
 
 
