@@ -1,0 +1,89 @@
+"""One tiny demo for all tests of this folder, run as a user's is, with a random CLIP."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model lives there
+
+from sat2cap.demo import CountryPlan, DemoPlan, run_demo
+from sat2cap.demo.plan import chosen
+from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
+from sat2cap.pairs import PatchSpec
+
+RUN = """
+method = "sat2cap"
+[data]
+pairs = "elsewhere"
+[model]
+init = "nobody"
+[loss]
+queue = 16
+[optim]
+lr = 1e-3
+batch = 16
+steps = 1000
+device = "cpu"
+precision = "float32"
+[output]
+folder = "elsewhere"
+"""
+
+
+class Ran(NamedTuple):
+    """A demo that was run."""
+
+    out: Path
+    plan: DemoPlan
+    figures: dict[str, float]
+    told: list[tuple[str, int, int]]
+    """What it said of its progress."""
+
+
+def tiny_plan(folder: Path) -> DemoPlan:
+    """Minutes of the full plan in seconds; `folder` gets the CLIP and the run file that it begins with."""
+    from tiny_model import tiny_clip
+
+    clip, run_file = folder / "clip", folder / "run.toml"
+    if not clip.exists():
+        tiny_clip(clip, image=16, hidden=64, dim=32)
+        run_file.write_text(RUN)
+    prompts = chosen(PROMPTS, "sea", "church", "rice paddy", "market", "vineyard", "autumn leaves")
+    timed = chosen(SEASONAL, "traffic jam", "snow")
+    return DemoPlan(
+        train_photos=130,
+        test_photos=40,
+        gallery=30,
+        patch=PatchSpec(480.0, 16),
+        per_shard=50,
+        workers=1,
+        run_file=run_file,
+        steps=4,
+        init=str(clip),
+        countries=(
+            CountryPlan("north", "-69.92,46.09,-69.85,46.14"),
+            CountryPlan("south", "-67.30,-35.88,-67.23,-35.83", south=True),
+        ),
+        prompts=prompts,
+        timed=timed,
+        shown=prompts[:4],
+        winter=chosen(SEASONAL, "snow"),
+        summer=chosen(SEASONAL, "bathers"),
+        by_hour=timed[:1],
+        by_calendar=timed[:1],
+        sought=prompts[3:4],
+        mosaic_pixels=4,
+    )
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    torch.set_num_threads(1)  # the networks are too small to share
+    folder = tmp_path_factory.mktemp("demo")
+    plan, told = tiny_plan(folder), []
+    out = folder / "out"
+    figures = run_demo(out, plan=plan, progress=lambda *said: told.append(said))
+    return Ran(out, plan, figures, told)

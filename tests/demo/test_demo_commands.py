@@ -1,0 +1,42 @@
+"""The commands on the page are real ones."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import typer.main
+from conftest import Ran
+
+from sat2cap.cli import main
+from sat2cap.cli.app import app
+from sat2cap.demo import DemoPlan
+from sat2cap.demo.commands import commands
+from sat2cap.demo.words import slug
+
+
+def test_every_command_is_one_that_the_command_line_knows(ran: Ran) -> None:
+    lines = [shlex.split(command.line) for command in commands(DemoPlan(), ran.out)]
+    assert len(lines) >= 6
+    for name, *words in lines:
+        assert name == "sat2cap"
+        group = typer.main.get_command(app)
+        while hasattr(group, "commands"):
+            group, words = group.commands[words[0]], words[1:]
+        words = [f" {word}" if word[:1] == "-" and "," in word else word for word in words]  # as main shields
+        group.make_context("sat2cap", words)  # raises for what it does not know
+
+
+def test_a_map_made_by_hand_is_that_of_the_demo(ran: Ran, tmp_path: Path) -> None:
+    command = next(c for c in commands(ran.plan, ran.out) if c.line.endswith(".tif"))
+    words = [*shlex.split(command.line)[1:-1], str(tmp_path / "mine.tif")]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert not stop.value.code
+    prompt = next(p for p in ran.plan.shown if p.when)
+    with (
+        rasterio.open(words[-1]) as mine,
+        rasterio.open(ran.out / "maps" / f"{slug(prompt.text)}-north.tif") as theirs,
+    ):
+        np.testing.assert_array_equal(mine.read(), theirs.read())
