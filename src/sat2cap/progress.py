@@ -1,6 +1,7 @@
 """How long work says where it is, without knowing who listens.
 
-A job calls ``progress("embedding cells", done, total)`` as it goes, cheaply and often; only the command line draws it.
+A job calls ``progress("embedding cells", done, total)`` as it goes, cheaply and often; only the command
+line draws it.
 """
 
 from collections.abc import Callable

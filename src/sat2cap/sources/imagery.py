@@ -42,7 +42,7 @@ class Imagery(Protocol):
         ...
 
     def read(self, box: GeoBox) -> xr.DataArray:
-        """Pixels on exactly `box`, uint8, dims ``(y, x, band)`` with bands `RGBA`; alpha 0 means no data there.
+        """Pixels on exactly `box`, uint8, dims ``(y, x, band)`` with bands `RGBA`; alpha 0 means no data.
 
         Reads no finer than about twice what `box` needs. Raises `ImageryError` when reading fails.
         """

@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Photo:
-    """One ground photo as its source describes it, faults included; `sat2cap.pairs` decides what is usable."""
+    """One ground photo as its source describes it, faults included; `pairs` decides what is usable."""
 
     key: str
     """Unique within the source; letters, digits, ``-`` and ``_``."""
