@@ -66,7 +66,7 @@ class Page(HTMLParser):
         assert self.open.pop()[0] == tag
 
     def handle_data(self, data: str) -> None:
-        tag, known = self.open[-1] if self.open else ("", {})
+        _, known = self.open[-1] if self.open else ("", {})
         if "data-figure" in known:
             self.figures.append(Figure(known["data-figure"], float(known["value"]), known["data-form"], data))
         elif SPOKEN_ELSEWHERE.isdisjoint(name for name, _ in self.open) and known.get("class") != "where":
