@@ -14,6 +14,7 @@ from sat2cap.catalogue import resolve_model
 from sat2cap.demo import headline, run_demo
 from sat2cap.demo.words import slug
 from sat2cap.errors import InputError
+from sat2cap.evaluate.retrieval import evaluate_retrieval
 from sat2cap.geo.when import parse_when
 from sat2cap.miniworld.truth import truth
 from sat2cap.miniworld.world import World
@@ -168,3 +169,21 @@ def test_the_headline_is_short_and_holds_the_main_figures(ran: Ran) -> None:
     assert set(short.items()) <= set(ran.figures.items())
     assert {"map.auroc.mean", "retrieval.overhead2ground.r10", "demo.seconds.total"} <= set(short)
     assert len(short) <= 36
+
+
+def test_retrieval_is_what_the_evaluation_of_the_command_line_gives(ran: Ran) -> None:
+    """The demo embeds photos once for three rows of the table; here each row is measured by itself."""
+    heldout = open_pairs(ran.out / "heldout")
+    trained, clip = resolve_model(ran.out / "train" / "checkpoint"), resolve_model(str(ran.plan.init))
+    for kind, checkpoint, told in (
+        ("", trained, True),
+        ("no_metadata.", trained, False),
+        ("clip.", clip, False),
+    ):
+        alone = dict(evaluate_retrieval(heldout, checkpoint, gallery=30, use_metadata=told))
+        for way in DIRECTIONS:
+            for name in ("r1", "r5", "r10", "median_rank"):
+                assert ran.figures[f"retrieval.{kind}{way}.{name}"] == alone[f"{way}.{name}"]
+    told = {n: v for n, v in ran.figures.items() if n.startswith("retrieval.overhead2ground")}
+    untold = {n.replace("no_metadata.", ""): v for n, v in ran.figures.items() if "no_metadata.over" in n}
+    assert told != untold

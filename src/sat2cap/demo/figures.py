@@ -10,7 +10,7 @@ import numpy as np
 from sat2cap.demo.clock import Clock
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.words import slug
-from sat2cap.evaluate.retrieval import evaluate_retrieval
+from sat2cap.evaluate.retrieval import embed_gallery, gallery_metrics
 from sat2cap.evaluate.truth import (
     Country,
     location_scores,
@@ -111,12 +111,16 @@ def _over_prompts(name: str, found: Sequence[tuple[Prompt, float]]) -> Iterator[
 
 def _retrieval(plan: DemoPlan, given: Measured, heldout: PairSet) -> Iterator[tuple[str, float]]:
     """Table 1 of the paper for the trained model told place and time, not told, and for CLIP; and chance."""
-    kinds = {"": (given.trained, True), "no_metadata.": (given.trained, False), "clip.": (given.clip, False)}
-    found: dict[str, float] = {}
-    for kind, (checkpoint, metadata) in kinds.items():
-        use = metadata and checkpoint.dynamic is not None
-        figures = evaluate_retrieval(heldout, checkpoint, gallery=plan.gallery, use_metadata=use)
-        found |= {f"{'' if name == 'gallery' else kind}{name}": value for name, value in figures}
+    ours = embed_gallery(heldout, given.trained, gallery=plan.gallery)
+    same_photos = given.clip.ground_identity == given.trained.ground_identity
+    clip = embed_gallery(
+        heldout, given.clip, gallery=plan.gallery, ground=ours.ground if same_photos else None
+    )
+    told = given.trained.dynamic is not None
+    found = dict(gallery_metrics(ours, given.trained, use_metadata=told))
+    for kind, seen, checkpoint in (("no_metadata", ours, given.trained), ("clip", clip, given.clip)):
+        figures = dict(gallery_metrics(seen, checkpoint, use_metadata=False))
+        found |= {f"{kind}.{name}": value for name, value in figures.items() if name != "gallery"}
     gallery = found["gallery"]
     chance = {f"r{k}": min(k / gallery, 1.0) for k in (1, 5, 10)} | {"median_rank": (gallery + 1) / 2}
     found |= {f"chance.{name}": value for name, value in chance.items()}

@@ -7,6 +7,7 @@ not 1.
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -67,7 +68,67 @@ def evaluate_retrieval(
     place and time added before it is normalised. Raises `PairsError` for a split without pairs,
     `ModelError` for a model without what is needed.
     """
-    overhead, ground = _embed_gallery(pairs, checkpoint, split, gallery, use_metadata, seed)
+    yield from gallery_metrics(
+        embed_gallery(pairs, checkpoint, split, gallery, seed), checkpoint, use_metadata
+    )
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """N pairs as a model sees them, to be measured in several ways."""
+
+    overhead: NDArray[np.float32]
+    """`[N, D]`, not normalised, without the Dynamic Encoder's offset."""
+    ground: NDArray[np.float32]
+    """`[N, D]`, of length 1."""
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+    taken: tuple[When, ...]
+
+
+def embed_gallery(
+    pairs: PairSet,
+    checkpoint: Checkpoint,
+    split: str = "test",
+    gallery: int = 2000,
+    seed: int = 0,
+    *,
+    ground: NDArray[np.float32] | None = None,
+) -> Gallery:
+    """Embed the pairs that `evaluate_retrieval` would choose.
+
+    `ground` are the photos of the very same pairs, embedded by a model with the same ground tower: a baseline
+    need not embed them again. Raises `PairsError` for a split without pairs.
+    """
+    total = pairs.count(split)
+    if total == 0 or gallery < 1:
+        raise PairsError(
+            f"split {split!r} of {pairs.path} has {total} pairs, gallery {gallery}: both must be 1 or more"
+        )
+    chosen = set(np.random.default_rng(seed).permutation(total)[:gallery].tolist())
+    if ground is not None and ground.shape != (len(chosen), checkpoint.dim):
+        expected = (len(chosen), checkpoint.dim)
+        raise PairsError(f"ground embeddings have shape {ground.shape}, not {expected}; leave them out")
+    stream = (pair for i, pair in enumerate(pairs.read(split)) if i in chosen)
+    overheads, grounds = [], []
+    lon, lat, taken = [], [], []
+    for batch in _batches(stream):
+        overheads.append(_embed_patches(batch, checkpoint))
+        if ground is None:
+            grounds.append(checkpoint.embed_ground([_decode(pair.ground) for pair in batch]))
+        lon += [pair.lon for pair in batch]
+        lat += [pair.lat for pair in batch]
+        taken += [When.from_datetime(pair.taken) for pair in batch]
+    photos = np.concatenate(grounds) if ground is None else ground
+    return Gallery(np.concatenate(overheads), photos, np.array(lon), np.array(lat), tuple(taken))
+
+
+def gallery_metrics(
+    gallery: Gallery, checkpoint: Checkpoint, use_metadata: bool
+) -> Iterator[tuple[str, float]]:
+    """What `evaluate_retrieval` yields, of a gallery that `checkpoint` embedded. Raises `ModelError`."""
+    overhead = gallery.overhead + _offsets(gallery, checkpoint) if use_metadata else gallery.overhead
+    overhead, ground = _normalised(overhead), _normalised(gallery.ground)
     yield "gallery", float(len(ground))
     for direction, query, answers in (
         ("overhead2ground", overhead, ground),
@@ -77,46 +138,21 @@ def evaluate_retrieval(
             yield f"{direction}.{name}", value
 
 
-def _embed_gallery(
-    pairs: PairSet, checkpoint: Checkpoint, split: str, gallery: int, use_metadata: bool, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """``(overhead, ground)`` of the chosen pairs, [N, D] each, both normalised."""
-    total = pairs.count(split)
-    if total == 0 or gallery < 1:
-        raise PairsError(
-            f"split {split!r} of {pairs.path} has {total} pairs, gallery {gallery}: both must be 1 or more"
-        )
-    chosen = np.random.default_rng(seed).permutation(total)[:gallery]
-    wanted = set(chosen.tolist())
-    stream = (pair for i, pair in enumerate(pairs.read(split)) if i in wanted)
-    parts = [_embed_batch(batch, checkpoint, use_metadata) for batch in _batches(stream)]
-    overhead, ground = (np.concatenate(side) for side in zip(*parts, strict=True))
-    return overhead, ground
-
-
 def _batches(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
     while batch := list(islice(stream, _BATCH)):
         yield batch
 
 
-def _embed_batch(
-    batch: Sequence[Pair], checkpoint: Checkpoint, use_metadata: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    ground = checkpoint.embed_ground([_decode(pair.ground) for pair in batch])
-    overhead = checkpoint.embed_overhead(np.stack([np.asarray(_decode(pair.overhead)) for pair in batch]))
-    if use_metadata:
-        overhead = overhead + _offsets(batch, checkpoint)
-    return _normalised(overhead), _normalised(ground)
+def _embed_patches(batch: Sequence[Pair], checkpoint: Checkpoint) -> NDArray[np.float32]:
+    return checkpoint.embed_overhead(np.stack([np.asarray(_decode(pair.overhead)) for pair in batch]))
 
 
-def _offsets(batch: Sequence[Pair], checkpoint: Checkpoint) -> NDArray[np.float32]:
-    """The Dynamic Encoder at each pair's place and time, [B, D]."""
-    moments = [When.from_datetime(pair.taken) for pair in batch]
-    return checkpoint.dynamic_offset(
-        np.array([pair.lat for pair in batch]),
-        np.array([pair.lon for pair in batch]),
-        *(np.array([getattr(m, name) for m in moments]) for name in ("year", "month", "day", "hour")),
+def _offsets(gallery: Gallery, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """The Dynamic Encoder at each pair's place and time, [N, D]."""
+    moments = (
+        np.array([getattr(when, name) for when in gallery.taken]) for name in ("year", "month", "day", "hour")
     )
+    return checkpoint.dynamic_offset(gallery.lat, gallery.lon, *moments)
 
 
 def _decode(data: bytes) -> Image.Image:

@@ -62,7 +62,13 @@ def colour_map(values: Values, alt: str, limits: tuple[float, float] | None = No
 
 
 def overlay(values: Values, alt: str, limits: tuple[float, float] | None = None) -> Picture:
-    """A map `[h, w]` to lie over imagery, one pixel a cell: low values let it show, high ones glow."""
+    """A map `[h, w]` to lie over imagery, one pixel a cell: low values let it show, high ones glow.
+
+    Without `limits` the lower half of the cells lets all of it show.
+    """
+    if limits is None:
+        middle, (_, high) = float(np.nanmedian(values)), limits_of(values)
+        limits = (middle, high) if middle < high else limits_of(values)
     shares = np.nan_to_num(_shares(values, limits))
     rgba = (COLOURS(shares) * 255).round().astype(np.uint8)
     rgba[..., 3] = np.where(np.isfinite(values), veil(shares.astype(np.float32)) * 255, 0).astype(np.uint8)

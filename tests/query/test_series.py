@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from made_model import atlas, embeddings, model
+
+from sat2cap.errors import AtlasError, PromptError, WhenError
+from sat2cap.geo.when import When
+from sat2cap.query import score
+from sat2cap.query.series import mean_scores
+
+PROMPTS = ["busy street", "snow in a forest + the sea"]
+TIMES = [When(2024, 5, 20, 8.0), When(2019, 12, 31, 23.5), When(2020, 1, 1, 0.0)]
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_means_are_those_of_the_maps(tmp_path, dynamic):
+    checkpoint = model(dynamic=dynamic)
+    holes = np.random.default_rng(1).random((37, 41)) < 0.3
+    made = atlas(tmp_path / "a.zarr", embeddings(37, 41, 64), checkpoint, holes)
+    found = mean_scores(made, checkpoint, PROMPTS, TIMES)
+    assert found.shape == (2, 3)
+    for column, when in enumerate(TIMES):
+        maps = score(made, checkpoint, PROMPTS, when=when).values.astype(np.float64)
+        np.testing.assert_allclose(found[:, column], np.nanmean(maps, axis=(1, 2)), atol=1e-7)
+    assert (np.ptp(found, axis=1) > 1e-3).all() == dynamic
+
+
+def test_an_atlas_without_embeddings_has_no_mean(tmp_path):
+    checkpoint = model()
+    made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), checkpoint, np.ones((4, 5), bool))
+    assert np.isnan(mean_scores(made, checkpoint, PROMPTS, TIMES)).all()
+
+
+def test_what_is_wrong_is_said(tmp_path):
+    checkpoint = model()
+    made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), checkpoint, np.zeros((4, 5), bool))
+    with pytest.raises(PromptError, match="no prompt"):
+        mean_scores(made, checkpoint, [], TIMES)
+    with pytest.raises(WhenError, match="no moment"):
+        mean_scores(made, checkpoint, PROMPTS, [])
+    with pytest.raises(AtlasError, match="embed again"):
+        mean_scores(made, model(seed=5), PROMPTS, TIMES)
