@@ -1,0 +1,127 @@
+"""Training the miniature CLIP: a few steps make a model, and a bad run file is told whole."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sat2cap
+from sat2cap.cli import main
+from sat2cap.errors import JobError, RunFileError
+from sat2cap.model.checkpoint import load_model
+from sat2cap.train.clip import ClipRun, load_clip_run, train_clip
+
+Trained = tuple[Path, dict[str, float], list[tuple[str, int, int]]]
+
+RUN = """
+method = "clip"
+out = "{out}"
+
+[data]
+worlds = [1, 2]
+photos_per_world = 100
+held_out_world = 3
+
+[size]
+image_size = 24
+patch_size = 8
+hidden = 32
+heads = 2
+image_layers = 1
+text_layers = 1
+context = 24
+vocabulary = 400
+dim = 16
+
+[optim]
+batch_size = 50
+epochs = {epochs}
+warmup_steps = 4
+lr = 3e-3
+"""
+
+
+def run_file(folder: Path, epochs: int = 1) -> Path:
+    path = folder / "run.toml"
+    path.write_text(RUN.format(out=(folder / "clip").as_posix(), epochs=epochs))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    seen: list[tuple[str, int, int]] = []
+    run = load_clip_run(run_file(tmp_path_factory.mktemp("clip"), epochs=30))
+    figures = train_clip(run, lambda doing, done, total: seen.append((doing, done, total)))
+    return run.out, figures, seen
+
+
+def test_a_run_writes_a_model_that_loads(trained: Trained) -> None:
+    model = load_model(trained[0])
+    assert model.dim == 16
+    texts = model.embed_text(["the sea", "a sea view with camels"])
+    assert texts.shape == (2, 16)
+    assert np.linalg.norm(texts, axis=1) == pytest.approx(1, abs=1e-3)
+    pictures = model.embed_ground([np.full((96, 96, 3), level, np.uint8) for level in (30, 220)])
+    assert np.abs(pictures[0] - pictures[1]).max() > 1e-3
+    assert model.embed_overhead(np.zeros((3, 24, 24, 3), np.uint8)).shape == (3, 16)
+
+
+def test_it_learns_and_tells_how_far_it_is(trained: Trained) -> None:
+    _, figures, seen = trained
+    steps = [(done, total) for doing, done, total in seen if doing.startswith("training CLIP")]
+    assert steps == [(k + 1, 120) for k in range(120)]
+    assert ("photographing made-up planets", 200, 200) in seen
+    assert figures["seconds"] > 0
+    assert 0 < figures["loss.last100"] < np.log(50) - 0.3  # a model that knows nothing: log(50)
+
+
+def test_the_shipped_run_file_is_right() -> None:
+    run = load_clip_run(Path(sat2cap.__file__).parent / "runs" / "miniclip.toml")
+    assert isinstance(run, ClipRun)
+    assert run.data.held_out_world not in run.data.worlds
+    folder = Path(sat2cap.__file__).parent / "miniworld" / "clip"
+    shipped = json.loads((folder / "config.json").read_text())
+    assert shipped["projection_dim"] == run.size.dim
+    assert shipped["vision_config"]["image_size"] == run.size.image_size
+
+
+def test_a_bad_run_file_lists_every_problem(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    wrong = '[data]\nworlds = "all"\nheld_out_world = 3\n[size]\nhidden = "wide"\n[optim]\nspeed = 9\n'
+    path.write_text('method = "clip"\n' + wrong)
+    with pytest.raises(RunFileError) as caught:
+        load_clip_run(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for place in ("out:", "data.worlds:", "data.photos_per_world:", "size.hidden:", "optim.speed:"):
+        assert place in message
+
+
+@pytest.mark.parametrize("text", [None, "method = "], ids=["missing", "not TOML"])
+def test_a_run_file_that_cannot_be_read_is_one_line(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "run.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RunFileError, match=r"run\.toml cannot be read") as caught:
+        load_clip_run(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_is_no_number_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sat2cap.train.clip._step", lambda *_: float("nan"))
+    with pytest.raises(JobError, match="loss is nan at step 0; lower lr"):
+        train_clip(load_clip_run(run_file(tmp_path)))
+    assert not (tmp_path / "clip").exists()
+
+
+def test_the_command_trains_and_prints_the_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", str(run_file(tmp_path))])
+    assert not stop.value.code
+    printed = capsys.readouterr()
+    assert "loss.last100" in printed.out
+    assert printed.out.rstrip().endswith(str(tmp_path / "clip"))
+    assert load_model(tmp_path / "clip").dim == 16
