@@ -80,6 +80,9 @@ def test_it_learns_and_the_checkpoint_carries_everything(root: Path, pairs: Fake
     assert card["metrics"]["loss"] == pytest.approx(np.mean([line["loss"] for line in log[-100:]]))
     assert card["metrics"]["validation.gallery"] == 12
     assert not (root / "out" / "state").exists()
+    assert "eager" not in (folder / "overhead" / "config.json").read_text(), (
+        "how it ran is no part of the model"
+    )
 
 
 def test_training_improves_retrieval_over_the_model_it_began_as(root: Path, pairs: FakePairs) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,7 +69,6 @@ def train(
     mine = slice(share * fabric.global_rank, share * (fabric.global_rank + 1))
 
     log = Log(folder / LOG_FILE, done) if fabric.is_global_zero else None
-    since, clock = done, time.monotonic()
     for step, epoch, rows_drawn in batches(run, len(data.keys), done):
         rows = torch.from_numpy(rows_drawn).to(fabric.device)
         patches = torch.from_numpy(data.overhead[rows_drawn[mine]]).to(fabric.device)
@@ -103,32 +101,15 @@ def train(
         student.clamp()
         queue.push(data.ground[rows], rows)
 
+        if log is not None:
+            lr = run.optim.lr * factor
+            log.write({"step": step + 1, "epoch": epoch, "loss": value, "lr": lr, "scale": scale.item()})
+            if (step + 1) % run.output.checkpoint_every == 0 or step + 1 == total:
+                _save(run, step + 1, student, optimizer, queue, log)
         progress("training", step + 1, total)
-        if log is None:
-            continue
-        log.write(
-            {
-                "step": step + 1,
-                "epoch": epoch,
-                "loss": value,
-                "lr": run.optim.lr * factor,
-                "scale": scale.item(),
-            }
-        )
-        if (step + 1) % run.output.checkpoint_every == 0 or step + 1 == total:
-            _check_finite(student, step + 1)
-            log.sync()
-            state = {
-                "student": student.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "queue": queue.state(),
-            }
-            save_state(folder / "state", step + 1, state, run.output.keep)
-            rate = (step + 1 - since) * run.optim.batch / (time.monotonic() - clock)
-            log.time(step + 1, rate)
-            since, clock = step + 1, time.monotonic()
 
-    if fabric.is_global_zero:
+    if log is not None:
+        log.close()
         _finish(run, pairs, start, student, data.preprocess, total, progress)
     fabric.barrier()
     return folder / "checkpoint"
@@ -152,6 +133,8 @@ def _material(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progres
     """Read and decode all pairs once, and embed their photos unless that was done before."""
     cache = Path(run.output.folder) / "cache"
     start.to(fabric.device)
+    if start.ground is not None:
+        quickest_attention(start.ground, fabric.device)
     pixels = run.augment.source_pixels or start.patch_pixels
     source = replace(start.overhead_preprocess, size=pixels, shortest_edge=None)
     large = pairs.count(run.data.split) * 3 * pixels**2 > run.output.cache_gb * 1e9
@@ -222,6 +205,20 @@ def _restore(folder: Path, student: Student, optimizer: torch.optim.Optimizer, q
     optimizer.load_state_dict(state["optimizer"])
     queue.restore(state["queue"])
     return int(state["step"])
+
+
+def _save(
+    run: Run, step: int, student: Student, optimizer: torch.optim.Optimizer, queue: RingQueue, log: Log
+) -> None:
+    """What a killed run goes on from; the log reaches the disk first, since a state needs its lines."""
+    _check_finite(student, step)
+    log.sync(step, run.optim.batch)
+    state = {
+        "student": student.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "queue": queue.state(),
+    }
+    save_state(Path(run.output.folder) / "state", step, state, run.output.keep)
 
 
 def _not_a_number(value: float, step: int, embedding: Tensor, keys: list[str]) -> str:

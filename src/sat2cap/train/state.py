@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,21 +92,25 @@ class Log:
         self._file.truncate(sum(len(line) for line in kept))
         self._file.seek(0, os.SEEK_END)
         self._times = path.with_name("times.jsonl")
+        self._since = (after, time.monotonic())
 
     def write(self, record: dict[str, Any]) -> None:
         """One line, handed to the system at once."""
         self._file.write(json.dumps(record).encode() + b"\n")
         self._file.flush()
 
-    def sync(self) -> None:
-        """Down to the disk."""
+    def sync(self, step: int, batch: int) -> None:
+        """Down to the disk; how fast goes to a file of its own, since no two runs are as fast."""
         os.fsync(self._file.fileno())
-
-    def time(self, step: int, rate: float) -> None:
-        """A line in a file of its own, since no two runs take the same time."""
-        line = json.dumps({"step": step, "samples_per_second": round(rate, 1)})
+        now = time.monotonic()
+        rate = (step - self._since[0]) * batch / max(now - self._since[1], 1e-9)
         with self._times.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(json.dumps({"step": step, "samples_per_second": round(rate, 1)}) + "\n")
+        self._since = (step, now)
+
+    def close(self) -> None:
+        """After the last line."""
+        self._file.close()
 
 
 def mean_loss(path: Path, count: int) -> float:
