@@ -1,0 +1,59 @@
+"""Table 1's ablation on the miniature world: metadata in training, its dropout, and metadata at inference.
+
+    python benchmarks/ablation.py DEMO_FOLDER OUT.json [STEPS]
+
+needs the pairs of a finished `sat2cap demo --out DEMO_FOLDER`; trains three models, each resumable.
+"""
+
+import sys
+from pathlib import Path
+
+from sat2cap.catalogue import resolve_model
+from sat2cap.demo.plan import RUN_FILE
+from sat2cap.evaluate.retrieval import evaluate_retrieval
+from sat2cap.files import write_json
+from sat2cap.pairs import open_pairs
+from sat2cap.train.loop import train
+from sat2cap.train.run import Run, load_run
+
+VARIANTS = {
+    "no metadata": {"dynamic": False},
+    "metadata, no dropout": {"dynamic": True, "dropout": 0.0},
+    "metadata, dropout 0.3": {"dynamic": True, "dropout": 0.3},
+}
+
+
+def variant(base: Run, demo: Path, name: str, steps: int) -> Run:
+    """The demo's run with the model section of one row of the table."""
+    folder = demo / "ablation" / name.replace(" ", "-").replace(",", "")
+    return base.model_copy(
+        update={
+            "data": base.data.model_copy(update={"pairs": str(demo / "pairs"), "validation_pairs": 0}),
+            "model": base.model.model_copy(update=VARIANTS[name]),
+            "optim": base.optim.model_copy(update={"steps": steps}),
+            "output": base.output.model_copy(update={"folder": str(folder)}),
+        }
+    )
+
+
+def main(demo: Path, out: Path, steps: int) -> None:
+    """Train the three, measure each with and without metadata on the held-out planet."""
+    figures: dict[str, float] = {"steps": float(steps)}
+    heldout = open_pairs(demo / "heldout")
+    split = str(heldout.index["split"].mode()[0])
+    for name in VARIANTS:
+        checkpoint = resolve_model(
+            train(variant(load_run(RUN_FILE), demo, name, steps), resolve=resolve_model)
+        )
+        for metadata in (False, True):
+            if metadata and checkpoint.dynamic is None:
+                continue
+            label = f"{name}; {'with' if metadata else 'without'} metadata at inference"
+            for key, value in evaluate_retrieval(heldout, checkpoint, split=split, use_metadata=metadata):
+                figures[f"{label}; {key}"] = value
+                print(f"{label}; {key}: {value:.4f}", flush=True)
+    write_json(out, figures)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 300)
