@@ -1,6 +1,7 @@
 """The miniature CLIP that ships in the package knows the photos of a planet that it never saw."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,11 @@ FEWEST = 5
 
 
 @pytest.fixture(scope="module")
-def clip() -> Checkpoint:
+def clip() -> Iterator[Checkpoint]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        return resolve_model("miniclip")
-    finally:
-        torch.set_num_threads(before)
+    yield resolve_model("miniclip")
+    torch.set_num_threads(before)
 
 
 def test_it_is_small() -> None:
