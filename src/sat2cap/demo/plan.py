@@ -41,7 +41,7 @@ class DemoPlan:
     """The default is the full demo; tests take less of everything."""
 
     train_world: int = 1
-    train_photos: int = 12_000
+    train_photos: int = 24_000
     test_world: int = 2
     """Another planet: nothing on it was ever trained on."""
     test_photos: int = 2_300
