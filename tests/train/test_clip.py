@@ -9,6 +9,7 @@ import torch
 
 import sat2cap
 from sat2cap.cli import main
+from sat2cap.demo.plan import DemoPlan
 from sat2cap.errors import JobError, RunFileError
 from sat2cap.model.checkpoint import load_model
 from sat2cap.train.clip import ClipRun, load_clip_run, train_clip
@@ -22,7 +23,6 @@ out = "{out}"
 [data]
 worlds = [1, 2]
 photos_per_world = 100
-held_out_world = 3
 
 [size]
 image_size = 24
@@ -83,7 +83,7 @@ def test_it_learns_and_tells_how_far_it_is(trained: Trained) -> None:
 def test_the_shipped_run_file_is_right() -> None:
     run = load_clip_run(Path(sat2cap.__file__).parent / "runs" / "miniclip.toml")
     assert isinstance(run, ClipRun)
-    assert run.data.held_out_world not in run.data.worlds
+    assert not {DemoPlan().train_world, DemoPlan().test_world} & set(run.data.worlds)
     folder = Path(sat2cap.__file__).parent / "miniworld" / "clip"
     shipped = json.loads((folder / "config.json").read_text())
     assert shipped["projection_dim"] == run.size.dim
@@ -92,7 +92,7 @@ def test_the_shipped_run_file_is_right() -> None:
 
 def test_a_bad_run_file_lists_every_problem(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
-    wrong = '[data]\nworlds = "all"\nheld_out_world = 3\n[size]\nhidden = "wide"\n[optim]\nspeed = 9\n'
+    wrong = '[data]\nworlds = "all"\n[size]\nhidden = "wide"\n[optim]\nspeed = 9\n'
     path.write_text('method = "clip"\n' + wrong)
     with pytest.raises(RunFileError) as caught:
         load_clip_run(path)

@@ -36,8 +36,6 @@ class ClipData(BaseModel):
     photos_per_world: int
     eagerness: float = 1.0
     """As in `MiniPhotos`: rare things are learned from more photos than they happen in."""
-    held_out_world: int
-    held_out_photos: int = 2000
 
 
 class ClipSize(BaseModel):
