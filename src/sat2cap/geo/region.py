@@ -39,7 +39,7 @@ def parse_region(text: str) -> Region:
     text = text.strip()
     parts = [part.strip() for part in text.split(",")]
     if Path(text).is_file():
-        shape, label = _read_file(Path(text)), Path(text).stem
+        shape, label = read_polygons(Path(text)), Path(text).stem
     elif len(parts) == 4:
         shape, label = _bounding_box(text, *(_number(part, text) for part in parts)), ",".join(parts)
     elif len(parts) == 3:
@@ -127,12 +127,16 @@ def _circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geome
     return shapely.Polygon(np.column_stack([lons, lats]))
 
 
-def _read_file(path: Path) -> shapely.Geometry:
+def read_polygons(path: Path, where: tuple[str, str] | None = None) -> shapely.Geometry:
+    """All polygons of a vector file as one shape in degrees, WGS 84; with `where`, of the rows whose column
+    has that value. Raises `RegionError`."""
     try:
         table = geopandas.read_file(path)
     except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RegionError(f"region {str(path)!r} cannot be read as polygons ({reason}); {_FORMS}") from None
+    if where is not None:
+        table = _rows(path, table, *where)
     if table.crs is None:
         raise RegionError(f"region {str(path)!r} does not say its CRS; add one, for example in QGIS")
     shapes = shapely.make_valid(table.to_crs("EPSG:4326").geometry.dropna().to_numpy())
@@ -144,3 +148,14 @@ def _read_file(path: Path) -> shapely.Geometry:
     if not (np.isfinite([south, north]).all() and south >= -90 and north <= 90):
         raise RegionError(f"region {str(path)!r} has latitudes beyond 90 degrees; check the CRS it declares")
     return shapely.union_all(pieces)
+
+
+def _rows(path: Path, table: geopandas.GeoDataFrame, column: str, value: str) -> geopandas.GeoDataFrame:
+    names = [name for name in table.columns if name != table.geometry.name]
+    if column not in names:
+        raise RegionError(f"region {str(path)!r} has no column {column!r}; use one of {', '.join(names)}")
+    chosen = table[table[column].astype(str) == value]
+    if chosen.empty:
+        known = ", ".join(sorted(set(table[column].astype(str)))[:8])
+        raise RegionError(f"region {str(path)!r} has no row where {column} is {value!r}; it has {known} ...")
+    return chosen

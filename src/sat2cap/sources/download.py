@@ -1,0 +1,220 @@
+"""Photos fetched from where they were published: politely, and so that a stopped run goes on.
+
+Every photo is one file in a folder, published by rename, and one row of ``downloads.sqlite`` beside them. A
+failure is a row with its reason; it is tried again only when asked for, and never counted as done.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from sat2cap.errors import JobError
+from sat2cap.files import digest, write_bytes
+from sat2cap.progress import Progress, silent
+from sat2cap.sources.photos import Photo
+
+STAGE = "downloading photos"
+_AGENT = "sat2cap (research data set; https://pypi.org/project/sat2cap)"
+_WINDOW = 256  # photos under way or waiting for their site's turn
+_LARGEST = 32 * 2**20  # bytes
+_GIVEN_UP = 50  # failures to connect in a row: the network is away, not the photos
+_SAVED_EVERY_S = 1.0
+_CANNOT_CONNECT = "cannot connect"
+_TABLE = "create table if not exists photos (key text primary key, url text, reason text, bytes integer)"
+
+
+@dataclass(frozen=True)
+class Downloads:
+    """Photos by their URL, kept in a folder that several builds may share."""
+
+    folder: Path
+    mirror: str = ""
+    """Where to ask instead of the photo's own URL: ``{path}`` stands for that URL's path without the leading
+    slash, ``{key}`` for the photo's key."""
+    per_site: int = 4
+    """Requests under way to one host."""
+    per_second: float = 8.0
+    """Requests started to one host in a second."""
+    tries: int = 3
+    """For what may pass: time-outs, a server in trouble (429, 5xx)."""
+    timeout_s: float = 30.0
+
+    def image(self, photo: Photo) -> bytes:
+        """What was downloaded. Raises `JobError` when it was not."""
+        try:
+            return self.path(photo.key).read_bytes()
+        except OSError:
+            raise JobError(f"photo {photo.key} is not downloaded; build again to fetch it") from None
+
+    def path(self, key: str) -> Path:
+        """The file of a photo, downloaded or not; its folder is one of 4,096."""
+        return self.folder / digest(key)[:3] / key
+
+    def fetch(
+        self, photos: Iterable[Photo], total: int, *, retry: bool = False, progress: Progress = silent
+    ) -> dict[str, str]:
+        """Download what is neither here nor known to fail (with `retry`, the latter too).
+
+        Returns the keys that cannot be had, with the reason. Raises `JobError` when the network is away.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self.folder / "downloads.sqlite")) as db:
+            db.execute(_TABLE)
+            journal = _Journal(db, total, progress)
+            asyncio.run(self._fetch(self._todo(photos, db, journal, retry), journal))
+            journal.save()
+        progress(STAGE, total, total)
+        return journal.failed
+
+    def _todo(
+        self, photos: Iterable[Photo], db: sqlite3.Connection, journal: "_Journal", retry: bool
+    ) -> Iterator[Photo]:
+        for photo in photos:
+            row = db.execute("select reason from photos where key = ?", (photo.key,)).fetchone()
+            if row is None or (row[0] and retry) or (not row[0] and not self.path(photo.key).is_file()):
+                yield photo
+            else:
+                journal.known(photo.key, row[0])
+
+    async def _fetch(self, todo: Iterator[Photo], journal: "_Journal") -> None:
+        sites: defaultdict[str, _Site] = defaultdict(lambda: _Site(self.per_site, self.per_second))
+        limits = httpx.Limits(max_connections=_WINDOW, max_keepalive_connections=64)
+        async with httpx.AsyncClient(
+            headers={"User-Agent": _AGENT}, timeout=self.timeout_s, limits=limits, follow_redirects=True
+        ) as client:
+
+            async def one(photo: Photo) -> None:
+                url = self._url(photo)
+                site = sites[urlsplit(url).netloc]
+                journal.done(photo.key, url, *await _get(client, site, url, self.tries), self.path)
+
+            tasks = {asyncio.ensure_future(one(photo)) for photo in islice(todo, _WINDOW)}
+            try:
+                while tasks:
+                    done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                    tasks |= {asyncio.ensure_future(one(photo)) for photo in islice(todo, len(done))}
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _url(self, photo: Photo) -> str:
+        if not self.mirror:
+            return photo.url
+        return self.mirror.format(path=urlsplit(photo.url).path.lstrip("/"), key=photo.key)
+
+
+class _Site:
+    """One host's turn: few requests at once, and not too many a second."""
+
+    def __init__(self, at_once: int, per_second: float) -> None:
+        self.places = asyncio.Semaphore(at_once)
+        self.apart_s = 1 / per_second
+        self.next_s = 0.0
+
+    async def turn(self) -> None:
+        """Wait until the next request may start."""
+        now = time.monotonic()
+        self.next_s = max(now, self.next_s) + self.apart_s
+        await asyncio.sleep(self.next_s - self.apart_s - now)
+
+    def rest(self, seconds: float) -> None:
+        """No request to the host before so many seconds have passed."""
+        self.next_s = max(self.next_s, time.monotonic() + seconds)
+
+
+class _Journal:
+    """What became of each photo, saved every second or so."""
+
+    def __init__(self, db: sqlite3.Connection, total: int, progress: Progress) -> None:
+        self.failed: dict[str, str] = {}
+        self._db, self._total, self._progress = db, total, progress
+        self._count = self._away = 0
+        self._saved_s = time.monotonic()
+
+    def known(self, key: str, reason: str) -> None:
+        """A photo that needs no request."""
+        if reason:
+            self.failed[key] = reason
+        self._count += 1
+
+    def done(self, key: str, url: str, data: bytes, reason: str, path: Callable[[str], Path]) -> None:
+        """A photo that was asked for. Raises `JobError` when nothing can be reached any more."""
+        self._away = self._away + 1 if reason == _CANNOT_CONNECT else 0
+        if self._away >= _GIVEN_UP:
+            self.save()
+            raise JobError(
+                f"{_GIVEN_UP} photos in a row: cannot connect, such as to {url}; the same command goes on"
+            )
+        if not reason:
+            write_bytes(path(key), data)
+        self._db.execute("insert or replace into photos values (?, ?, ?, ?)", (key, url, reason, len(data)))
+        self.known(key, reason)
+        if time.monotonic() - self._saved_s > _SAVED_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        """Put it on disk, and say how far it is."""
+        self._db.commit()
+        self._saved_s = time.monotonic()
+        self._progress(STAGE, self._count, self._total)
+
+
+async def _get(client: httpx.AsyncClient, site: _Site, url: str, tries: int) -> tuple[bytes, str]:
+    """The image, or why there is none; exactly one of the two is empty."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        return b"", "no URL"
+    reason = ""
+    for attempt in range(tries):
+        async with site.places:
+            await site.turn()
+            try:
+                data, reason, wait_s = await _request(client, url)
+            except httpx.ConnectError:
+                data, reason, wait_s = b"", _CANNOT_CONNECT, 1.0
+            except httpx.TimeoutException:
+                data, reason, wait_s = b"", "timed out", 1.0
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                data, reason, wait_s = b"", type(error).__name__, 0.0
+        if not wait_s:
+            return data, reason
+        if attempt + 1 < tries:
+            pause_s = wait_s * 2**attempt
+            if reason.startswith("HTTP 429"):
+                site.rest(pause_s)
+            await asyncio.sleep(pause_s)
+    return b"", reason
+
+
+async def _request(client: httpx.AsyncClient, url: str) -> tuple[bytes, str, float]:
+    """Image, reason, and after how many seconds another try may help (0: never)."""
+    async with client.stream("GET", url) as answer:
+        if answer.status_code == 429 or answer.status_code >= 500:
+            after = answer.headers.get("Retry-After", "")
+            return b"", f"HTTP {answer.status_code}", min(float(after), 60.0) if after.isdecimal() else 0.5
+        if answer.status_code != 200:
+            return b"", f"HTTP {answer.status_code}", 0.0
+        if "photo_unavailable" in answer.url.path:  # Flickr's picture that says that there is none
+            return b"", "removed by its owner", 0.0
+        if "noai" in answer.headers.get("X-Robots-Tag", "").lower():
+            return b"", "not for machine learning (X-Robots-Tag)", 0.0
+        kind = answer.headers.get("Content-Type", "image/").split(";")[0]
+        if not kind.startswith(("image/", "application/octet-stream", "binary/")):
+            return b"", f"not an image ({kind})", 0.0
+        data = bytearray()
+        async for part in answer.aiter_bytes():
+            data += part
+            if len(data) > _LARGEST:
+                return b"", f"larger than {_LARGEST >> 20} MB", 0.0
+    return (bytes(data), "", 0.0) if data else (b"", "empty", 0.0)
