@@ -39,8 +39,8 @@ def open_photos(
     """Photos by name. Raises `InputError`.
 
     ``miniworld:SEED``, of which the first `count` (12,000 if None); a folder of photos with EXIF, under
-    `licence`; ``shards:PATH`` in the paper's layout; ``yfcc:FILE`` and ``table:FILE`` (or a path that ends as a table
-    does), whose images are in `files`, the latter with `columns` from field to column name.
+    `licence`; ``shards:PATH`` in the paper's layout; ``yfcc:FILE`` and ``table:FILE`` (or a path that ends as
+    a table does), whose images are in `files`, the latter with `columns` from field to column name.
     """
     kind, colon, rest = spec.partition(":")
     if kind == "miniworld" and colon:

@@ -86,8 +86,9 @@ def build(
     ] = 16,
     error: Annotated[float, typer.Option(metavar="METRES", help="Largest error of the place.")] = 100.0,
     since: Annotated[
-        datetime, typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos before.")
-    ] = datetime(2000, 1, 1),
+        datetime | None,
+        typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos before; 2000 if left out."),
+    ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos after; now if left out."),
@@ -120,7 +121,7 @@ def build(
     from sat2cap.pairs import PatchSpec, Rules, SplitPlan, build_pairs, read_area
 
     rules = Rules(
-        earliest=since,
+        earliest=since or Rules.earliest,
         latest=until,
         least_level=accuracy,
         most_error_m=error,

@@ -135,6 +135,8 @@ def read_polygons(path: Path, where: tuple[str, str] | None = None) -> shapely.G
     except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RegionError(f"region {str(path)!r} cannot be read as polygons ({reason}); {_FORMS}") from None
+    if not isinstance(table, geopandas.GeoDataFrame):
+        raise RegionError(f"region {str(path)!r} is a table without shapes; {_FORMS}")
     if where is not None:
         table = _rows(path, table, *where)
     if table.crs is None:

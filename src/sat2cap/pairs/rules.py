@@ -128,5 +128,5 @@ class Funnel:
 
 
 REASONS = (*Rules().by_record(datetime.max), REPEATED, DUPLICATE, USER_CAP, CELL_CAP)
-"""Every reason that screening gives, in the order the rules are tried; a source adds its own (`fault`)
-after the first, such as "date with a zone"."""
+"""Every reason that screening gives, in the order the rules are tried; before them come what the source found
+wrong itself (`Photo.fault`), such as "date with a zone"."""

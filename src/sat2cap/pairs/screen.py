@@ -64,19 +64,15 @@ def _one_by_one(
 ) -> Funnel:
     """Put what meets every rule that a record meets alone into table `kept`; `n` is its place."""
     tests = rules.by_record(rules.latest or datetime.now())
-    first, *rest = tests
-    case = " ".join(
-        [_when(first, tests), "when fault <> '' then fault", *(_when(reason, tests) for reason in rest)]
-    )
+    case = " ".join(f"when {test} then {quoted(reason)}" for reason, test in tests.items())
+    case = f"case when fault <> '' then fault {case} end"
     empty = SCHEMA.empty_table().select(_COLUMNS)
     db.register("empty", empty)
     db.execute("create table kept as select 0::bigint n, * from empty")
     counts: dict[str, int] = {}
     read = 0
     for batch in records:
-        judged = (
-            db.from_arrow(_judgeable(batch, rules)).project(f"*, case {case} end reason").to_arrow_table()
-        )
+        judged = db.from_arrow(_judgeable(batch, rules)).project(f"*, {case} reason").to_arrow_table()
         judged = judged.append_column("n", pa.array(np.arange(read, read + len(judged))))
         db.register("judged", judged)
         db.execute(f"insert into kept select n, {_NAMES} from judged where reason is null")
@@ -88,12 +84,8 @@ def _one_by_one(
         read += len(judged)
         progress(STAGE, read, read + 1)  # how many there will be is not known
     progress(STAGE, read, read)
-    order = [first, *(reason for reason in counts if reason not in tests), *rest]
+    order = [*(reason for reason in counts if reason not in tests), *tests]
     return Funnel(read).drop({reason: counts.get(reason, 0) for reason in order})
-
-
-def _when(reason: str, tests: dict[str, str]) -> str:
-    return f"when {tests[reason]} then {quoted(reason)}"
 
 
 def _judgeable(batch: pa.RecordBatch, rules: Rules) -> pa.Table:

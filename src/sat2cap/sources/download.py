@@ -32,6 +32,9 @@ _CANNOT_CONNECT = "cannot connect"
 _TABLE = "create table if not exists photos (key text primary key, url text, reason text, bytes integer)"
 
 
+_Fetched = tuple[str, str, bytes, str]  # key, URL, and either the image or why there is none
+
+
 @dataclass(frozen=True)
 class Downloads:
     """Photos by their URL, kept in a folder that several builds may share."""
@@ -71,6 +74,7 @@ class Downloads:
             db.execute(_TABLE)
             journal = _Journal(db, total, progress)
             asyncio.run(self._fetch(self._todo(photos, db, journal, retry), journal))
+            journal.settle()
             journal.save()
         progress(STAGE, total, total)
         return journal.failed
@@ -92,17 +96,16 @@ class Downloads:
             headers={"User-Agent": _AGENT}, timeout=self.timeout_s, limits=limits, follow_redirects=True
         ) as client:
 
-            async def one(photo: Photo) -> None:
+            async def one(photo: Photo) -> _Fetched:
                 url = self._url(photo)
-                site = sites[urlsplit(url).netloc]
-                journal.done(photo.key, url, *await _get(client, site, url, self.tries), self.path)
+                return photo.key, url, *await _get(client, sites[urlsplit(url).netloc], url, self.tries)
 
             tasks = {asyncio.ensure_future(one(photo)) for photo in islice(todo, _WINDOW)}
             try:
                 while tasks:
                     done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
-                        task.result()
+                        journal.done(task.result(), self.path)
                     tasks |= {asyncio.ensure_future(one(photo)) for photo in islice(todo, len(done))}
             finally:
                 for task in tasks:
@@ -140,7 +143,8 @@ class _Journal:
     def __init__(self, db: sqlite3.Connection, total: int, progress: Progress) -> None:
         self.failed: dict[str, str] = {}
         self._db, self._total, self._progress = db, total, progress
-        self._count = self._away = 0
+        self._count = 0
+        self._unreached: list[_Fetched] = []  # failures only if the network proves to be there
         self._saved_s = time.monotonic()
 
     def known(self, key: str, reason: str) -> None:
@@ -149,20 +153,36 @@ class _Journal:
             self.failed[key] = reason
         self._count += 1
 
-    def done(self, key: str, url: str, data: bytes, reason: str, path: Callable[[str], Path]) -> None:
+    def done(self, fetched: _Fetched, path: Callable[[str], Path]) -> None:
         """A photo that was asked for. Raises `JobError` when nothing can be reached any more."""
-        self._away = self._away + 1 if reason == _CANNOT_CONNECT else 0
-        if self._away >= _GIVEN_UP:
-            self.save()
-            raise JobError(
-                f"{_GIVEN_UP} photos in a row: cannot connect, such as to {url}; the same command goes on"
-            )
+        key, url, data, reason = fetched
+        if reason == _CANNOT_CONNECT:
+            self._unreached.append(fetched)
+            if len(self._unreached) >= _GIVEN_UP:
+                self._unreached.clear()
+                self.save()
+                raise JobError(
+                    f"{url}: cannot connect, nor to {_GIVEN_UP - 1} others before it; check the network, "
+                    "then the same command goes on"
+                )
+            return
+        self.settle()
         if not reason:
             write_bytes(path(key), data)
-        self._db.execute("insert or replace into photos values (?, ?, ?, ?)", (key, url, reason, len(data)))
-        self.known(key, reason)
+        self._record(fetched)
         if time.monotonic() - self._saved_s > _SAVED_EVERY_S:
             self.save()
+
+    def settle(self) -> None:
+        """Record as failed what could not be reached, since something else could, or all is tried."""
+        for fetched in self._unreached:
+            self._record(fetched)
+        self._unreached.clear()
+
+    def _record(self, fetched: _Fetched) -> None:
+        key, url, data, reason = fetched
+        self._db.execute("insert or replace into photos values (?, ?, ?, ?)", (key, url, reason, len(data)))
+        self.known(key, reason)
 
     def save(self) -> None:
         """Put it on disk, and say how far it is."""
@@ -186,8 +206,8 @@ async def _get(client: httpx.AsyncClient, site: _Site, url: str, tries: int) -> 
             except httpx.TimeoutException:
                 data, reason, wait_s = b"", "timed out", 1.0
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                data, reason, wait_s = b"", type(error).__name__, 0.0
-        if not wait_s:
+                data, reason, wait_s = b"", type(error).__name__, None
+        if wait_s is None:
             return data, reason
         if attempt + 1 < tries:
             pause_s = wait_s * 2**attempt
@@ -197,24 +217,24 @@ async def _get(client: httpx.AsyncClient, site: _Site, url: str, tries: int) -> 
     return b"", reason
 
 
-async def _request(client: httpx.AsyncClient, url: str) -> tuple[bytes, str, float]:
-    """Image, reason, and after how many seconds another try may help (0: never)."""
+async def _request(client: httpx.AsyncClient, url: str) -> tuple[bytes, str, float | None]:
+    """Image, reason, and after how many seconds another try may help; None for never."""
     async with client.stream("GET", url) as answer:
         if answer.status_code == 429 or answer.status_code >= 500:
             after = answer.headers.get("Retry-After", "")
             return b"", f"HTTP {answer.status_code}", min(float(after), 60.0) if after.isdecimal() else 0.5
         if answer.status_code != 200:
-            return b"", f"HTTP {answer.status_code}", 0.0
+            return b"", f"HTTP {answer.status_code}", None
         if "photo_unavailable" in answer.url.path:  # Flickr's picture that says that there is none
-            return b"", "removed by its owner", 0.0
+            return b"", "removed by its owner", None
         if "noai" in answer.headers.get("X-Robots-Tag", "").lower():
-            return b"", "not for machine learning (X-Robots-Tag)", 0.0
+            return b"", "not for machine learning (X-Robots-Tag)", None
         kind = answer.headers.get("Content-Type", "image/").split(";")[0]
         if not kind.startswith(("image/", "application/octet-stream", "binary/")):
-            return b"", f"not an image ({kind})", 0.0
+            return b"", f"not an image ({kind})", None
         data = bytearray()
         async for part in answer.aiter_bytes():
             data += part
             if len(data) > _LARGEST:
-                return b"", f"larger than {_LARGEST >> 20} MB", 0.0
-    return (bytes(data), "", 0.0) if data else (b"", "empty", 0.0)
+                return b"", f"larger than {_LARGEST >> 20} MB", None
+    return (bytes(data), "", None) if data else (b"", "empty", None)
