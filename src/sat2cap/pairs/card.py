@@ -11,6 +11,7 @@ from sat2cap.files import publish, write_bytes
 from sat2cap.pairs.dataset import PairSet
 from sat2cap.pairs.leaks import leaks
 from sat2cap.pairs.pictures import density_picture, funnel_picture, times_picture
+from sat2cap.pairs.split import SPLITS
 
 CARD, ATTRIBUTION = "README.md", "attribution.csv"
 _CREDIT = ("key", "author", "user", "title", "licence", "source")
@@ -48,10 +49,11 @@ def _lines(pairs: PairSet, loss: Mapping[str, float] | None) -> Iterable[str]:
     west, south, east, north = index.total_bounds
     yield from ("---", "license: other", "task_categories: [image-feature-extraction]", "---", "")
     yield from (f"# Pair set {manifest['fingerprint'][:12]}", "")
-    yield f"{len(index):,} pairs of a ground photo and an overhead patch centred on it, taken "
-    yield f"{index.taken.min():%Y-%m-%d} to {index.taken.max():%Y-%m-%d} by {index.user.nunique():,} users, "
+    yield f"{len(index):,} pairs of a ground photo and an overhead patch centred on it, taken"
+    yield f"{index.taken.min():%Y-%m-%d} to {index.taken.max():%Y-%m-%d} by {index.user.nunique():,} users,"
     yield f"within {west:.4f},{south:.4f},{east:.4f},{north:.4f} degrees.\n"
-    yield from _table(("split", "pairs"), manifest["counts"].items())
+    counts = [(name, manifest["counts"][name]) for name in SPLITS if name in manifest["counts"]]
+    yield from _table(("split", "pairs"), counts)
     yield from _made(manifest["provenance"])
     yield from _stored(manifest["provenance"]["patch"], loss)
     yield from ("## What was left out", "", "![Records left after each rule](funnel.png)", "")
@@ -88,9 +90,9 @@ def _stored(patch: Mapping[str, Any], loss: Mapping[str, float] | None) -> Itera
     if loss is None:
         yield "What a network loses to 800 pixels was not measured; the card made with `--imagery` says it.\n"
         return
-    yield f"Against 800 pixels, a network at 224 pixels reads the whole patch with {loss['whole_db']} dB "
-    yield f"PSNR and its middle half, as augmentation may crop it, with {loss['crop_db']} dB. A patch takes "
-    yield f"{loss['stored_bytes']:,.0f} bytes instead of {loss['full_bytes']:,.0f}. "
+    yield f"Against 800 pixels, a network at 224 pixels reads the whole patch with {loss['whole_db']} dB"
+    yield f"PSNR and its middle half, as augmentation may crop it, with {loss['crop_db']} dB. A patch takes"
+    yield f"{loss['stored_bytes']:,.0f} bytes instead of {loss['full_bytes']:,.0f}."
     yield f"({loss['patches']:.0f} patches)\n"
 
 

@@ -128,6 +128,8 @@ def _map(
     )
     if borders is not None:
         borders.boundary.plot(ax=axes, color=_GREY, linewidth=0.6)
+        axes.set_xlabel("")
+        axes.set_ylabel("")
     axes.set_xlim(extent[0], extent[1])
     axes.set_ylim(extent[2], extent[3])
     axes.set_aspect(1 / max(0.1, float(np.cos(np.deg2rad((extent[2] + extent[3]) / 2)))))
