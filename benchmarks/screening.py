@@ -11,15 +11,20 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import shapely
 
+from sat2cap.pairs import PatchSpec, SplitPlan
 from sat2cap.pairs.area import Area
+from sat2cap.pairs.plan import BuildPlan, plan_pairs
 from sat2cap.pairs.rules import Rules
 from sat2cap.pairs.screen import screen_records
+from sat2cap.sources.imagery import ImageryInfo
+from sat2cap.sources.photofiles import FolderFiles, ListedPhotos
 from sat2cap.sources.yfcc import YfccRecords
 
 ALL_ROWS = 100_000_000
@@ -66,6 +71,26 @@ def plain_loop(path: Path) -> int:
     return kept
 
 
+@dataclass(frozen=True)
+class Everywhere:
+    """Imagery that a plan only asks for its outline."""
+
+    info: ImageryInfo = ImageryInfo("everywhere", "everywhere", 0.6)
+    footprint: None = None
+
+
+def plan(path: Path, rules: Rules) -> BuildPlan:
+    """All that a build does before the first pair: screening, splitting, cutting into shards."""
+    photos = ListedPhotos(YfccRecords(path), FolderFiles(path.parent))
+    settings = {"split": SplitPlan(), "seed": 0, "per_shard": 1000}
+    return plan_pairs(photos, Everywhere(), patch=PatchSpec(), rules=rules, **settings)
+
+
+def peak_mb() -> int:
+    """The most memory this process has had."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000_000
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.gettempdir())
@@ -74,14 +99,19 @@ def main() -> None:
         write_rows(path, rows)
     usa = Area("box", shapely.box(-88, 30, -80, 45))
     rules = Rules(latest=datetime(2024, 12, 31), excluded=usa, per_user=1000, per_cell=100)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before_mb = peak_mb()
     began = time.perf_counter()
     kept, funnel = screen_records(YfccRecords(path).records(), rules)
     ours_s = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    screened_mb = peak_mb()
     began = time.perf_counter()
     by_hand = plain_loop(path)
     plain_s = time.perf_counter() - began
+    table_bytes = kept.table.nbytes
+    del kept
+    began = time.perf_counter()
+    pairs = plan(path, rules).pairs
+    plan_s = time.perf_counter() - began
     figures = {
         "rows": rows,
         "file_gb": round(path.stat().st_size / 1e9, 2),
@@ -91,11 +121,13 @@ def main() -> None:
         "kept": funnel.kept,
         "kept_by_plain_loop": by_hand,
         "dropped": dict(funnel.dropped),
-        "peak_mb": round(peak / 1024),
-        "before_mb": round(before / 1024),
-        "kept_table_mb": round(kept.table.nbytes / 2**20),
-        "bytes_a_kept_photo": round(kept.table.nbytes / max(1, len(kept))),
-        "hours_for_100M_if_linear": round(ALL_ROWS / (rows / ours_s) / 3600, 2),
+        "peak_mb_before": before_mb,
+        "peak_mb_screened": screened_mb,
+        "kept_table_bytes_a_photo": round(table_bytes / max(1, funnel.kept)),
+        "planned_pairs": pairs,
+        "plan_s_beyond_screening": round(plan_s - ours_s, 1),
+        "peak_mb_planned": peak_mb(),
+        "hours_for_100M_rows_if_linear": round(ALL_ROWS / (rows / ours_s) / 3600, 2),
     }
     print(json.dumps(figures, indent=2))
 

@@ -1,6 +1,5 @@
 """Photos from a site on loopback: polite, resumable, and honest about what failed."""
 
-import os
 import sqlite3
 import time
 from datetime import datetime
@@ -9,7 +8,7 @@ import pytest
 from real_data import photo_answer, photo_site, placeholder
 
 from sat2cap.errors import JobError
-from sat2cap.sources.download import Downloads
+from sat2cap.sources.download import Downloads, _site
 from sat2cap.sources.photos import Photo
 
 TAKEN = datetime(2012, 3, 4, 5, 6, 7)
@@ -32,7 +31,7 @@ def test_every_photo_is_fetched_once_and_kept(tmp_path):
         assert sorted(site.asked) == sorted(f"/p/{n}.jpg" for n in range(12))
         assert fetch(downloads, photos) == {}
         assert len(site.asked) == 12, "nothing is asked for twice"
-        downloads.path("k3").unlink()
+        downloads.path(photos[3]).unlink()
         assert fetch(downloads, photos) == {}
         assert site.asked[12:] == ["/p/3.jpg"], "a row without its file is not done"
 
@@ -68,10 +67,11 @@ def test_every_failure_has_its_reason_and_what_may_pass_is_tried_again(tmp_path)
             "nowhere": "no URL",
         }
         assert [site.asked.count(f"/{kind}") for kind in ("busy", "down", "gone")] == [3, 3, 1]
-        for key in failed:
-            assert not downloads.path(key).exists()
-            with pytest.raises(JobError, match=key):
-                downloads.image(Photo(key, 5.0, 52.0, TAKEN))
+        for photo in photos:
+            assert downloads.path(photo).exists() == (photo.key not in failed)
+        for photo in photos[2:]:
+            with pytest.raises(JobError, match=photo.key):
+                downloads.image(photo)
 
 
 def test_failures_are_remembered_and_retried_only_when_asked(tmp_path):
@@ -133,6 +133,18 @@ def test_without_a_network_it_stops_instead_of_marking_everything_as_failed(tmp_
     assert fetch(downloads, photos[:3]) == {f"k{n}": "cannot connect" for n in range(3)}
 
 
-def test_it_is_sent_to_other_processes_as_a_value(tmp_path):
-    assert Downloads(tmp_path) == Downloads(tmp_path)
-    assert os.fspath(Downloads(tmp_path).path("k")).startswith(str(tmp_path))
+def test_another_list_with_the_same_keys_does_not_get_these_photos(tmp_path):
+    with photo_site() as site:
+        downloads = Downloads(tmp_path, per_second=1000)
+        for path in ("/a/{}.jpg", "/b/{}.jpg"):
+            photos = listed(site, 2, path)
+            assert fetch(downloads, photos) == {}
+            assert [downloads.image(photo) for photo in photos] == [
+                placeholder(path.format(n)) for n in (0, 1)
+            ]
+
+
+def test_hosts_of_one_domain_are_one_site():
+    found = {_site(f"http://{host}/x") for host in ("farm1.flickr.test", "farm9.flickr.test:80")}
+    assert found == {"flickr.test"}
+    assert _site("http://127.0.0.1:81/x") != _site("http://127.0.0.1:82/x")

@@ -29,10 +29,8 @@ _LARGEST = 32 * 2**20  # bytes
 _GIVEN_UP = 50  # failures to connect in a row: the network is away, not the photos
 _SAVED_EVERY_S = 1.0
 _CANNOT_CONNECT = "cannot connect"
-_TABLE = "create table if not exists photos (key text primary key, url text, reason text, bytes integer)"
-
-
-_Fetched = tuple[str, str, bytes, str]  # key, URL, and either the image or why there is none
+_TABLE = "create table if not exists photos (name text primary key, url text, reason text, bytes integer)"
+_Fetched = tuple[Photo, str, bytes, str]  # URL, and either the image or why there is none
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,9 @@ class Downloads:
     """Where to ask instead of the photo's own URL: ``{path}`` stands for that URL's path without the leading
     slash, ``{key}`` for the photo's key."""
     per_site: int = 4
-    """Requests under way to one host."""
+    """Requests under way to one site, that is, to all hosts of a domain."""
     per_second: float = 8.0
-    """Requests started to one host in a second."""
+    """Requests begun at one site in a second."""
     tries: int = 3
     """For what may pass: time-outs, a server in trouble (429, 5xx)."""
     timeout_s: float = 30.0
@@ -54,13 +52,16 @@ class Downloads:
     def image(self, photo: Photo) -> bytes:
         """What was downloaded. Raises `JobError` when it was not."""
         try:
-            return self.path(photo.key).read_bytes()
+            return self.path(photo).read_bytes()
         except OSError:
             raise JobError(f"photo {photo.key} is not downloaded; build again to fetch it") from None
 
-    def path(self, key: str) -> Path:
-        """The file of a photo, downloaded or not; its folder is one of 4,096."""
-        return self.folder / digest(key)[:3] / key
+    def path(self, photo: Photo) -> Path:
+        """The file of a photo, downloaded or not: another list may have another photo of the same key."""
+        return self._file(_name(photo))
+
+    def _file(self, name: str) -> Path:
+        return self.folder / name[-3:] / name  # 4,096 folders, since one of millions is slow
 
     def fetch(
         self, photos: Iterable[Photo], total: int, *, retry: bool = False, progress: Progress = silent
@@ -83,8 +84,8 @@ class Downloads:
         self, photos: Iterable[Photo], db: sqlite3.Connection, journal: "_Journal", retry: bool
     ) -> Iterator[Photo]:
         for photo in photos:
-            row = db.execute("select reason from photos where key = ?", (photo.key,)).fetchone()
-            if row is None or (row[0] and retry) or (not row[0] and not self.path(photo.key).is_file()):
+            row = db.execute("select reason from photos where name = ?", (_name(photo),)).fetchone()
+            if row is None or (row[0] and retry) or (not row[0] and not self.path(photo).is_file()):
                 yield photo
             else:
                 journal.known(photo.key, row[0])
@@ -98,14 +99,14 @@ class Downloads:
 
             async def one(photo: Photo) -> _Fetched:
                 url = self._url(photo)
-                return photo.key, url, *await _get(client, sites[urlsplit(url).netloc], url, self.tries)
+                return photo, url, *await _get(client, sites[_site(url)], url, self.tries)
 
             tasks = {asyncio.ensure_future(one(photo)) for photo in islice(todo, _WINDOW)}
             try:
                 while tasks:
                     done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
-                        journal.done(task.result(), self.path)
+                        journal.done(task.result(), self._file)
                     tasks |= {asyncio.ensure_future(one(photo)) for photo in islice(todo, len(done))}
             finally:
                 for task in tasks:
@@ -118,8 +119,19 @@ class Downloads:
         return self.mirror.format(path=urlsplit(photo.url).path.lstrip("/"), key=photo.key)
 
 
+def _name(photo: Photo) -> str:
+    return f"{photo.key}-{digest(photo.key, photo.url)[:12]}"
+
+
+def _site(url: str) -> str:
+    """What is asked politely as one: all hosts of a domain, such as farm1 to farm9 of a photo site."""
+    parts = urlsplit(url)
+    labels = (parts.hostname or "").split(".")
+    return parts.netloc if labels[-1].isdecimal() else ".".join(labels[-2:])
+
+
 class _Site:
-    """One host's turn: few requests at once, and not too many a second."""
+    """One site's turn: few requests at once, and not too many a second."""
 
     def __init__(self, at_once: int, per_second: float) -> None:
         self.places = asyncio.Semaphore(at_once)
@@ -133,7 +145,7 @@ class _Site:
         await asyncio.sleep(self.next_s - self.apart_s - now)
 
     def rest(self, seconds: float) -> None:
-        """No request to the host before so many seconds have passed."""
+        """No request to the site before so many seconds have passed."""
         self.next_s = max(self.next_s, time.monotonic() + seconds)
 
 
@@ -155,7 +167,7 @@ class _Journal:
 
     def done(self, fetched: _Fetched, path: Callable[[str], Path]) -> None:
         """A photo that was asked for. Raises `JobError` when nothing can be reached any more."""
-        key, url, data, reason = fetched
+        photo, url, data, reason = fetched
         if reason == _CANNOT_CONNECT:
             self._unreached.append(fetched)
             if len(self._unreached) >= _GIVEN_UP:
@@ -168,7 +180,7 @@ class _Journal:
             return
         self.settle()
         if not reason:
-            write_bytes(path(key), data)
+            write_bytes(path(_name(photo)), data)
         self._record(fetched)
         if time.monotonic() - self._saved_s > _SAVED_EVERY_S:
             self.save()
@@ -180,9 +192,10 @@ class _Journal:
         self._unreached.clear()
 
     def _record(self, fetched: _Fetched) -> None:
-        key, url, data, reason = fetched
-        self._db.execute("insert or replace into photos values (?, ?, ?, ?)", (key, url, reason, len(data)))
-        self.known(key, reason)
+        photo, url, data, reason = fetched
+        row = (_name(photo), url, reason, len(data))
+        self._db.execute("insert or replace into photos values (?, ?, ?, ?)", row)
+        self.known(photo.key, reason)
 
     def save(self) -> None:
         """Put it on disk, and say how far it is."""
