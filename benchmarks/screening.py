@@ -75,8 +75,11 @@ def plain_loop(path: Path) -> int:
 class Everywhere:
     """Imagery that a plan only asks for its outline."""
 
-    info: ImageryInfo = ImageryInfo("everywhere", "everywhere", 0.6)
     footprint: None = None
+
+    @property
+    def info(self) -> ImageryInfo:
+        return ImageryInfo("everywhere", "everywhere", 0.6)
 
 
 def plan(path: Path, rules: Rules) -> BuildPlan:
