@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ FORMAT = 1
 
 OUTSIDE = "outside the imagery"
 NEAR = "near another split"
+_NAMED = ("key", "lon", "lat", "taken", "user", "licence", "source")  # what makes a plan another one
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,9 @@ def _identity(shards: tuple[Shard, ...], provenance: Mapping[str, Any]) -> str:
     def pieces() -> Iterator[str]:
         yield f"[{FORMAT},{canonical_json(dict(provenance))},["
         for number, shard in enumerate(shards):
-            rows = [
-                (shard.name, p.key, p.lon, p.lat, str(p.taken), p.user, p.licence, p.source)
-                for p in shard.photos
-            ]
+            key, lon, lat, taken, *rest = (shard.photos.table[name].to_pylist() for name in _NAMED)
+            moments = map(str, taken)
+            rows = list(zip(repeat(shard.name), key, lon, lat, moments, *rest, strict=False))
             yield ("," if number else "") + canonical_json(rows)[1:-1]
         yield "]]"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sat2cap.pairs.rules import (
     CELL_CAP,
@@ -72,20 +73,21 @@ def _one_by_one(
     counts: dict[str, int] = {}
     read = 0
     for batch in records:
-        judged = db.from_arrow(_judgeable(batch, rules)).project(f"*, {case} reason").to_arrow_table()
-        judged = judged.append_column("n", pa.array(np.arange(read, read + len(judged))))
-        db.register("judged", judged)
-        db.execute(f"insert into kept select n, {_NAMES} from judged where reason is null")
-        for reason, count in db.execute(
-            "select reason, count(*) from judged where reason is not null group by reason order by reason"
-        ).fetchall():
-            counts[reason] = counts.get(reason, 0) + count
-        db.unregister("judged")
-        read += len(judged)
+        db.register("judgeable", _judgeable(batch, rules))
+        reasons = db.sql(f"select {case} reason from judgeable").to_arrow_table()["reason"]
+        for found in pc.value_counts(reasons).to_pylist():
+            if found["values"] is not None:
+                counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
+        good = pc.is_null(reasons)
+        kept = pa.table([batch.column(name) for name in _COLUMNS], names=_COLUMNS).filter(good)
+        order = np.arange(read, read + len(batch))[good.to_numpy()]
+        db.register("good", kept.add_column(0, "n", pa.array(order)))
+        db.execute("insert into kept select * from good")
+        read += len(batch)
         progress(STAGE, read, read + 1)  # how many there will be is not known
     progress(STAGE, read, read)
-    order = [*(reason for reason in counts if reason not in tests), *tests]
-    return Funnel(read).drop({reason: counts.get(reason, 0) for reason in order})
+    faults = sorted(reason for reason in counts if reason not in tests)
+    return Funnel(read).drop({reason: counts.get(reason, 0) for reason in (*faults, *tests)})
 
 
 def _judgeable(batch: pa.RecordBatch, rules: Rules) -> pa.Table:
@@ -116,15 +118,9 @@ def _comparisons(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
 def _cut(db: duckdb.DuckDBPyConnection, partition: str, order: str, most: int) -> int:
     """Leave the first `most` of every group in `kept`; how many went."""
     rank = f"row_number() over (partition by {partition} order by {order}, n)"
-    before = _rows(db)
-    db.execute(
-        f"create table fewer as select * exclude (rank) from (select *, {rank} rank from kept) "
-        f"where rank <= {most}"
-    )
-    db.execute("drop table kept")
-    db.execute("alter table fewer rename to kept")
-    return before - _rows(db)
-
-
-def _rows(db: duckdb.DuckDBPyConnection) -> int:
-    return int(db.execute("select count(*) from kept").fetchall()[0][0])
+    db.execute(f"create table gone as select n from (select n, {rank} rank from kept) where rank > {most}")
+    count = int(db.execute("select count(*) from gone").fetchall()[0][0])
+    if count:
+        db.execute("delete from kept where n in (select n from gone)")
+    db.execute("drop table gone")
+    return count
