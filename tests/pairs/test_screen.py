@@ -98,6 +98,7 @@ def test_each_rule_of_a_list_of_photos(fault, change, rules):
         ({"licence": "CC-BY-2.0", "lon": 5.1}, {"licences": ("CC0*", "CC-BY-[0-9]*")}),
         ({"user": "bob"}, {"per_user": 1}),
         ({"lon": 5.1}, {"per_cell": 1}),
+        ({"user": "", "lon": 5.1}, {"per_user": 1}),
         ({"lon": 5.1, "author": "it's; drop table kept --", "title": "ü\0"}, {"licences": ("it's", "CC0*")}),
     ],
 )
@@ -106,6 +107,11 @@ def test_what_those_rules_keep(change, rules):
     kept, funnel = screen([GOOD, other], replace(RULES, **rules))
     assert funnel.dropped == {}
     assert [(p.key, p.title, p.author) for p in kept] == [("a", "", ""), ("b", other.title, other.author)]
+
+
+def test_photos_of_unknown_users_are_not_capped_as_those_of_one():
+    many = [replace(GOOD, key=f"k{n}", user="", lon=5.0 + n) for n in range(5)]
+    assert screen(many, replace(RULES, per_user=1))[1].dropped == {}
 
 
 def test_caps_keep_the_same_photos_whatever_the_order():

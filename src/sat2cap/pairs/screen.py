@@ -107,7 +107,8 @@ def _comparisons(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
     yield REPEATED, "key", "n", 1
     yield DUPLICATE, f"\"user\", {place}, date_trunc('minute', taken)", "n", 1
     if rules.per_user is not None:
-        yield USER_CAP, '"user"', "md5(key)", rules.per_user
+        nobody_is_one_person = """case when "user" = '' then key else "user" end"""
+        yield USER_CAP, nobody_is_one_person, "md5(key)", rules.per_user
     if rules.per_cell is not None:
         high = rules.cell_km / _KM_PER_DEGREE
         row = f"floor(lat / {high!r})"
