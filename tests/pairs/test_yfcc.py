@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 import geopandas as gpd
+import numpy as np
 import pytest
 from real_data import COUNTRIES, YFCC, needs_data
 
@@ -96,6 +97,24 @@ def test_the_funnel_of_the_real_rows(least_level, licence, expected) -> None:
     assert list(found) == list(expected), "in the order of the rules"
     assert len(kept) == funnel.kept
     assert funnel.records == 1000
+
+
+def test_a_margin_finds_the_photos_that_coarse_borders_lose() -> None:
+    """Anna Maria Island, Galveston and Manhattan; Key West and Cape Hatteras are farther; Toronto is not in."""
+    lost = {"7676077502", "5955415539", "2760079853"}
+    still_lost = {"6985418911", "4983805904"}
+    abroad = {"8828496684", "2726915113", "13137609893", "3464703920"}
+    photos = [photo for photo in photos_of(YfccRecords(YFCC)) if photo.lon is not None]
+    lon, lat = (np.array([getattr(photo, name) for photo in photos]) for name in ("lon", "lat"))
+    plain, wide = (read_area(NOT_USA, margin).contains(lon, lat) for margin in (0.0, 20.0))
+    assert {p.key for p, inside in zip(photos, plain, strict=True) if inside}.isdisjoint(
+        lost | still_lost | abroad
+    )
+    assert (wide >= plain).all()
+    found = {p.key for p, inside in zip(photos, wide, strict=True) if inside}
+    assert lost <= found
+    assert found.isdisjoint(still_lost | abroad)
+    assert read_area(NOT_USA, 20.0).as_dict() != read_area(NOT_USA).as_dict()
 
 
 def test_a_row_says_what_it_says() -> None:

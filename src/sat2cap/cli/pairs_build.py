@@ -81,6 +81,10 @@ def build(
             metavar="FILE", help="Leave out photos inside its polygons; FILE:COLUMN=VALUE for some."
         ),
     ] = None,
+    exclude_margin: Annotated[
+        float,
+        typer.Option(metavar="KM", help="Also what is so near to them, where borders are coarse.", min=0),
+    ] = 0.0,
     accuracy: Annotated[
         int, typer.Option(metavar="LEVEL", help="Least accuracy on Flickr's scale.", min=1, max=16)
     ] = 16,
@@ -125,7 +129,7 @@ def build(
         latest=until,
         least_level=accuracy,
         most_error_m=error,
-        excluded=None if exclude is None else read_area(exclude),
+        excluded=None if exclude is None else read_area(exclude, exclude_margin),
         licences=tuple(licence or ()),
         per_user=per_user,
         per_cell=per_cell,

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sat2cap.files import digest
 from sat2cap.geo.region import read_polygons
 
+_KM_PER_DEGREE = 111.195
+
 
 @dataclass(frozen=True)
 class Area:
@@ -33,13 +35,27 @@ class Area:
         return {"area": self.spec, "identity": digest(shapely.to_wkb(self.shape))}
 
 
-def read_area(spec: str) -> Area:
+def read_area(spec: str, margin_km: float = 0.0) -> Area:
     """Polygons of a vector file, ``countries.shp``, or of some of its rows, ``countries.shp:ADM0_A3=USA``.
 
+    With `margin_km` also what lies about so near to them, for borders too coarse to hold islands and coasts.
     Raises `RegionError`.
     """
     path, colon, condition = spec.rpartition(":")
     column, equals, value = condition.partition("=")
-    if colon and equals:
-        return Area(spec, read_polygons(Path(path), (column, value)))
-    return Area(spec, read_polygons(Path(spec)))
+    some = colon and equals
+    shape = read_polygons(Path(path if some else spec), (column, value) if some else None)
+    if not margin_km:
+        return Area(spec, shape)
+    return Area(f"{spec} and {margin_km:g} km around", _wider(shape, margin_km))
+
+
+def _wider(shape: shapely.Geometry, margin_km: float) -> shapely.Geometry:
+    """Each polygon and a margin; degrees of longitude are as long as at its middle, a sixth off in the US."""
+    pieces = []
+    for piece in shapely.get_parts(shape):
+        scale = np.array([max(0.05, np.cos(np.radians(piece.centroid.y))), 1.0])
+        flat = shapely.transform(piece, lambda xy, scale=scale: xy * scale)
+        grown = shapely.buffer(flat, margin_km / _KM_PER_DEGREE, quad_segs=4)
+        pieces.append(shapely.transform(grown, lambda xy, scale=scale: xy / scale))
+    return shapely.union_all(pieces)
