@@ -100,7 +100,7 @@ def test_the_funnel_of_the_real_rows(least_level, licence, expected) -> None:
 
 
 def test_a_margin_finds_the_photos_that_coarse_borders_lose() -> None:
-    """Anna Maria Island, Galveston and Manhattan; Key West and Cape Hatteras are farther; Toronto is not in."""
+    """Anna Maria Island, Galveston, Manhattan; Key West and Cape Hatteras are farther; Toronto is abroad."""
     lost = {"7676077502", "5955415539", "2760079853"}
     still_lost = {"6985418911", "4983805904"}
     abroad = {"8828496684", "2726915113", "13137609893", "3464703920"}
