@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.options import ImagerySource, Model
+from sat2cap.cli.imagery import opened
+from sat2cap.cli.options import Bands, ImagerySource, Model, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
     from sat2cap.atlas.store import Atlas
@@ -57,6 +58,10 @@ def embed(
     precision: Annotated[
         Precision, typer.Option(metavar="float32|bfloat16", help="How the network computes.")
     ] = Precision.float32,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Embed a region's imagery, once.
@@ -68,11 +73,10 @@ def embed(
 
     given = None if region is None else parse_region(region)
     # The networks take seconds to import, a region that cannot be read should not.
-    from sat2cap.catalogue import open_imagery
     from sat2cap.cli import show
     from sat2cap.embed.job import embed_region
 
-    source = open_imagery(imagery)
+    source = opened(imagery, bands, scale, recipe, cache, given)
     where = given or _extent(source)
     grid = cell_grid(where, cell, crs)
     wanted = cell_mask(grid, where)

@@ -196,6 +196,12 @@ class _Window:
         return out
 
 
+def finest_m(zoom: int, tile_pixels: int, bounds: tuple[float, float, float, float] | None) -> float:
+    """The side of a pixel on the ground in metres, in the middle of `bounds` or at the equator."""
+    lat = 0.0 if bounds is None else (bounds[1] + bounds[3]) / 2
+    return float(round(EQUATOR_M * math.cos(math.radians(lat)) / 2**zoom / tile_pixels, 6))
+
+
 def decode(data: bytes) -> NDArray[np.uint8]:
     """An encoded tile as RGBA, band first, `[4, h, w]`. Raises `OSError` or `ValueError` when broken."""
     with Image.open(io.BytesIO(data)) as image:
