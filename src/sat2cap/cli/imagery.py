@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from sat2cap.geo.region import Region
     from sat2cap.sources.imagery import Imagery
+    from sat2cap.sources.raster import RasterImagery
 
 app = typer.Typer(help="Look at imagery.", no_args_is_help=True)
 
@@ -105,7 +106,7 @@ def _facts(source: "Imagery") -> list[tuple[str, object]]:
         box = source.footprint.to_crs("EPSG:4326").boundingbox.bbox
         rows.append(("extent", ",".join(f"{edge:.5f}" for edge in box)))
     if isinstance(source, RasterImagery):
-        rows += [("size", f"{source.grid.shape[1]} x {source.grid.shape[0]} px, {source.grid.crs}")]
+        rows += [("size", f"{source.grid.shape[1]} x {source.grid.shape[0]} px, {_crs_name(source)}")]
         rows += [("bands", ",".join(map(str, source.bands)))]
         overviews = ", ".join(f"1:{factor}" for factor in source.overviews)
         rows += [("overviews", overviews or "none: coarse reads are slow; gdaladdo FILE, or make a COG")]
@@ -117,6 +118,11 @@ def _facts(source: "Imagery") -> list[tuple[str, object]]:
             (f"  {item['id']}", f"{item['datetime']}, clouds {item['cloud_cover']} %") for item in info.items
         ]
     return rows
+
+
+def _crs_name(source: "RasterImagery") -> str:
+    crs = source.grid.crs
+    return crs.proj.name if crs.epsg is None else f"EPSG:{crs.epsg} ({crs.proj.name})"
 
 
 def _middle(source: "Imagery") -> tuple[float, float]:

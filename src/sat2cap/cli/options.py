@@ -31,8 +31,8 @@ ImagerySource = Annotated[
     typer.Option(
         "--imagery",
         metavar="SRC",
-        help="A raster by path or URL, a folder of them, an .mbtiles or .pmtiles, a tile URL with {z}, {x} and "
-        "{y}, stac:URL, a name of `sat2cap imagery list`, a source file (.toml), or miniworld:SEED.",
+        help="A raster by path or URL, a folder of them, .mbtiles, .pmtiles, a tile URL with {z}, {x}, {y}, "
+        "stac:URL, a name of `sat2cap imagery list`, a source file (.toml), or miniworld:SEED.",
     ),
 ]
 Bands = Annotated[

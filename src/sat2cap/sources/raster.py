@@ -21,7 +21,8 @@ from sat2cap.errors import ImageryError
 from sat2cap.files import digest
 from sat2cap.sources.identity import file_glance, file_identity
 from sat2cap.sources.imagery import ImageryInfo
-from sat2cap.sources.pixels import PLACED_TO, as_imagery, gsd_m, source_pixels
+from sat2cap.sources.overviews import are_decimated, fitting, true_transform
+from sat2cap.sources.pixels import PLACED_TO, as_imagery, gsd_m, seam_options, source_pixels
 
 _AVERAGE_ABOVE = 2.0  # source pixels to one asked for; below it bilinear sees them all
 RETRIES = {
@@ -55,6 +56,8 @@ class RasterImagery:
     """The file's own pixels at full resolution."""
     overviews: tuple[int, ...]
     """How many times coarser each overview in the file is."""
+    decimated: bool = False
+    """Whether overviews hold single pixels, not means, and so lie a little off where they say."""
 
     @property
     def footprint(self) -> Geometry:
@@ -68,19 +71,21 @@ class RasterImagery:
         file is more than twice as fine. Raises `ImageryError` when the file cannot be read.
         """
         ratio = source_pixels(self.grid, box)
-        finer = [(factor, level) for level, factor in enumerate(self.overviews) if factor <= ratio * 1.01]
-        factor, level = max(finer, default=(1, None))
+        factor, level = fitting(self.overviews, ratio)
         coarse = ratio / factor > _AVERAGE_ABOVE
         with _opened(self.path, level) as source:
+            moved = true_transform(self.grid, source) if self.decimated and level is not None else None
             undefined = source.dtypes[0].startswith("float") and source.nodata is None
             options = {
                 "crs": str(box.crs),
+                "src_transform": moved,
                 "transform": box.affine,
                 "height": box.shape[0],
                 "width": box.shape[1],
                 "resampling": Resampling.average if coarse else Resampling.bilinear,
                 "add_alpha": _alpha_band(source) is None,
                 "tolerance": PLACED_TO,
+                **seam_options(self.grid.zoom_out(factor), box),
                 **({"src_nodata": math.nan, "nodata": math.nan} if undefined else {}),
                 "UNIFIED_SRC_NODATA": "YES",  # a black channel is no hole; all bands at nodata are
             }
@@ -115,8 +120,12 @@ def open_raster(
         credit = source.tags().get("TIFFTAG_COPYRIGHT", "") if attribution is None else attribution
         identity = digest(_content(path, source, glance), repr(chosen), repr(stretch))
         overviews = tuple(source.overviews(chosen[0]))
+        decimated = False
+        if overviews:
+            with _opened(path, 0) as finest:
+                decimated = are_decimated(source, finest, chosen[0])
     info = ImageryInfo(path, identity, gsd_m(grid), credit, licence)
-    return RasterImagery(path, chosen, stretch, info, grid, overviews)
+    return RasterImagery(path, chosen, stretch, info, grid, overviews, decimated)
 
 
 @contextmanager
