@@ -23,6 +23,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import shapely
@@ -261,6 +262,10 @@ class _StacHandler(_RangeHandler):
     def do_GET(self) -> None:
         if self.path.partition("?")[0] in ("/", "/collections"):
             return self._json(self._landing() if self.path.startswith("/?") or self.path == "/" else {})
+        if self.path.startswith("/sign?"):
+            (href,) = parse_qs(self.path.partition("?")[2])["href"]
+            self.server.signed.append(href)
+            return self._json({"href": f"{href}?signature=1"})
         super().do_GET()
 
     def do_POST(self) -> None:
@@ -351,8 +356,11 @@ def stac_item(
 
 @contextmanager
 def stac_server(folder: Path) -> Iterator[Any]:
-    """``(root, server)``: fill ``server.items``; ``server.faults`` answers the next searches instead."""
+    """``(root, server)``: fill ``server.items``; ``server.faults`` answers the next searches instead.
+
+    ``/sign?href=`` gives an address to read an asset at, and notes it in ``server.signed``.
+    """
     with running(partial(_StacHandler, directory=str(folder))) as server:
         server.sent, server.page = 0, 2  # type: ignore[attr-defined]
-        server.items, server.searches, server.faults = [], [], []  # type: ignore[attr-defined]
+        server.items, server.searches, server.faults, server.signed = [], [], [], []  # type: ignore[attr-defined]
         yield f"http://127.0.0.1:{server.server_address[1]}", server
