@@ -113,12 +113,12 @@ def test_a_path_that_cannot_be_written_is_status_1(atlas: Path, tmp_path: Path) 
 def test_an_interruption_is_status_130_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path
 ) -> None:
-    from sat2cap.embed import job
+    from sat2cap import embed
 
     def interrupted(*given: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job, "embed_region", interrupted)
+    monkeypatch.setattr(embed, "embed_atlas", interrupted)
     done = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", tmp_path / "x.zarr")
     assert (done.status, done.err) == (130, "stopped; the same command goes on where it was\n")
 

@@ -9,7 +9,7 @@ import typer
 from sat2cap.cli.options import ImagerySource, Model
 
 if TYPE_CHECKING:
-    from sat2cap.atlas.store import Atlas
+    from sat2cap.atlas.store import Atlas, AtlasSpec, Chunk
     from sat2cap.geo.region import Region
     from sat2cap.model.checkpoint import Checkpoint
     from sat2cap.sources.imagery import Imagery
@@ -38,10 +38,30 @@ def embed(
         typer.Argument(
             metavar="REGION",
             help="west,south,east,north or lon,lat,radius (such as 5km) in degrees, "
-            "or a GeoJSON or GeoPackage file; all of the imagery if left out.",
+            "or a GeoJSON, GeoPackage or shapefile; all of the imagery if left out.",
         ),
     ] = None,
-    cell: Annotated[float, typer.Option(metavar="METRES", help="Side of a cell.")] = 480.0,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the region's file, if it has several.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=VALUE", help="Features of the region's file to take; may be repeated."),
+    ] = None,
+    cell: Annotated[
+        float | None,
+        typer.Option(
+            metavar="METRES",
+            help="Side of a cell; the patch's if left out. If smaller, patches overlap in a finer map.",
+        ),
+    ] = None,
+    patch: Annotated[
+        float | None,
+        typer.Option(
+            metavar="METRES",
+            help="Side of the ground seen for a cell; 480 if left out, or the cell's if more.",
+        ),
+    ] = None,
     crs: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +69,7 @@ def embed(
         ),
     ] = None,
     max_missing: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of a cell, that the imagery may lack.")
+        float, typer.Option(metavar="SHARE", help="Of a patch, that the imagery may lack.")
     ] = 0.5,
     dtype: Annotated[
         Dtype, typer.Option(metavar="int8|float16", help="How embeddings are stored.")
@@ -63,36 +83,48 @@ def embed(
 
     The atlas then answers any prompt. The same command goes on where a stopped run was.
     """
-    from sat2cap.geo.grid import cell_grid, cell_mask
-    from sat2cap.geo.region import parse_region
+    from sat2cap.geo.grid import PATCH_M, cell_grid, cell_mask
 
-    given = None if region is None else parse_region(region)
+    given = _given(region, layer, where or [])
     # The networks take seconds to import, a region that cannot be read should not.
+    from sat2cap.atlas.store import still_pending
     from sat2cap.catalogue import open_imagery
     from sat2cap.cli import show
-    from sat2cap.embed.job import embed_region
+    from sat2cap.embed import embed_atlas, plan_atlas
 
     source = open_imagery(imagery)
-    where = given or _extent(source)
-    grid = cell_grid(where, cell, crs)
-    wanted = cell_mask(grid, where)
+    place = given or _extent(source)
+    grid = cell_grid(place, next(side for side in (cell, patch, PATCH_M) if side is not None), crs)
     checkpoint = _named(model)
+    spec = plan_atlas(
+        grid,
+        cell_mask(grid, place),
+        source,
+        checkpoint,
+        patch_m=patch,
+        dtype=dtype.value,
+        max_missing=max_missing,
+        precision=precision.value,
+    )
+    pending = still_pending(out, spec)
+    _say_plan(place, spec, pending, source, checkpoint)
     if dry_run:
-        _say_plan(where, source, checkpoint, grid.shape, str(grid.crs), int(wanted.sum()), cell, dtype)
         return
     with show.progress() as progress:
-        atlas = embed_region(
-            grid,
-            wanted,
-            source,
-            checkpoint,
-            out,
-            dtype=dtype.value,
-            max_missing=max_missing,
-            precision=precision.value,
-            progress=progress,
-        )
+        atlas = embed_atlas(spec, source, checkpoint, out, progress=progress)
     _say_result(atlas)
+
+
+def _given(region: str | None, layer: str | None, where: list[str]) -> "Region | None":
+    """The region, if one was given."""
+    from sat2cap.errors import RegionError
+    from sat2cap.geo.region import parse_region
+
+    if region is not None:
+        return parse_region(region, layer=layer, where=where)
+    if layer is not None or where:
+        raise RegionError("--layer and --where choose from a region's file; give the file as REGION")
+    return None
 
 
 def _extent(source: "Imagery") -> "Region":
@@ -124,30 +156,37 @@ def _named(model: str) -> "Checkpoint":
 
 
 def _say_plan(
-    where: "Region",
+    place: "Region",
+    spec: "AtlasSpec",
+    pending: "list[Chunk]",
     source: "Imagery",
     checkpoint: "Checkpoint",
-    shape: tuple[int, int],
-    crs: str,
-    cells: int,
-    cell: float,
-    dtype: Dtype,
 ) -> None:
+    """What will be done, and what it will cost."""
     from sat2cap.cli import show
+    from sat2cap.embed.estimate import SAMPLE_CELLS, cost, measure
 
-    size = cells * checkpoint.dim * (1 if dtype is Dtype.int8 else 2) / 1e6
+    (height, width), cell_m = spec.grid.shape, spec.grid.affine.a
+    pixel_m = spec.patch_m / spec.patch_pixels
+    todo, info = cost(spec, pending), source.info
+    coarse = ", coarser than the network sees" if info.gsd_m > 2 * pixel_m else ""
+    time = "none, all is done"
+    if pending:
+        rates = measure(spec, pending, source, checkpoint)
+        measured = f"network {rates.embed:.3g} cells/s, imagery {rates.read:.3g} cells/s"
+        seconds = show.duration(rates.seconds(todo.cells))
+        time = f"about {seconds} ({measured}, measured on up to {SAMPLE_CELLS} cells)"
     show.facts(
         [
-            ("region", where.label),
-            ("grid", f"{shape[0]} x {shape[1]} cells of {cell:g} m in {crs}"),
-            ("cells to embed", cells),
-            ("imagery", f"{source.info.uri}, {source.info.gsd_m:g} m a pixel"),
-            (
-                "read at",
-                f"{cell / checkpoint.patch_pixels:.3g} m a pixel, {checkpoint.patch_pixels} px a cell",
-            ),
+            ("region", place.label),
+            ("grid", f"{height} x {width} cells of {cell_m:g} m in {spec.grid.crs}"),
+            ("patches", f"{spec.patch_m:g} m, {spec.patch_pixels} px: {pixel_m:.3g} m a pixel"),
+            ("cells to embed", f"{todo.cells} of {int(spec.wanted.sum())}"),
+            ("imagery", f"{info.uri}, {info.gsd_m:g} m a pixel{coarse}; licence {info.licence}"),
+            ("to read", f"{todo.pixels / 1e6:.3g} million pixels of {pixel_m:.3g} m"),
             ("model", f"{checkpoint.card.get('name', 'unnamed')}, {checkpoint.dim} numbers a cell"),
-            ("size on disk", f"about {size:.3g} MB"),
+            ("time", time),
+            ("size on disk", show.size(todo.disk_bytes)),
         ]
     )
 
@@ -161,3 +200,5 @@ def _say_result(atlas: "Atlas") -> None:
     print(f"{atlas.path}: {int((status == CellStatus.OK).sum())} of {len(status)} cells embedded")
     for code in np.unique(status[status != CellStatus.OK]):
         print(f"  {int((status == code).sum())} cells: {STATUS_MEANINGS[CellStatus(code)]}")
+    if (status == CellStatus.IMAGERY_FAILED).any():
+        print(f"  those that failed are tried again by: sat2cap atlas repair {atlas.path}")

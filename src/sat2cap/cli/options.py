@@ -32,6 +32,10 @@ ImagerySource = Annotated[
         "--imagery", metavar="SRC", help="A GeoTIFF, COG or VRT, by path or URL, or miniworld:SEED."
     ),
 ]
+AtlasImagery = Annotated[
+    str | None,
+    typer.Option("--imagery", metavar="SRC", help="The atlas's imagery, if it is no longer where it was."),
+]
 Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Also write the figures as JSON, name to number."),
