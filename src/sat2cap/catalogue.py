@@ -9,6 +9,8 @@ from sat2cap.model.checkpoint import Checkpoint, load_model
 from sat2cap.sources.imagery import Imagery
 from sat2cap.sources.photos import PhotoSource
 from sat2cap.sources.raster import open_raster
+from sat2cap.sources.services import open_tiles
+from sat2cap.sources.template import is_template
 
 MINICLIP = "miniclip"
 """The miniature CLIP that ships in the package."""
@@ -17,8 +19,10 @@ _MINIWORLD = "miniworld:"
 
 
 def open_imagery(spec: str) -> Imagery:
-    """Imagery by name: ``miniworld:SEED``, or a raster file's path. Raises `ImageryError`."""
-    return MiniImagery(_world(spec)) if spec.startswith(_MINIWORLD) else open_raster(spec)
+    """Imagery by name: ``miniworld:SEED``, tiles' URL template, or a raster's path. Raises `ImageryError`."""
+    if spec.startswith(_MINIWORLD):
+        return MiniImagery(_world(spec))
+    return open_tiles(spec) if is_template(spec) else open_raster(spec)
 
 
 def open_photos(spec: str, count: int = 12_000) -> PhotoSource:

@@ -6,25 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import rasterio
 import xarray as xr
-from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from pyproj import Geod
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest, digest_file
-from sat2cap.geo.frame import on_grid
-from sat2cap.geo.grid import LONLAT, transformer
-from sat2cap.sources.imagery import RGBA, ImageryInfo
+from sat2cap.sources.imagery import ImageryInfo
+from sat2cap.sources.pixels import PLACED_TO, as_imagery, gsd_m, source_pixels
 
 _HASHED_WHOLE = 256 * 2**20  # bytes; a larger file is known by size, time and its two ends
 _END = 2**20
@@ -60,7 +55,7 @@ class RasterImagery:
         Reads the overview just finer than asked; bilinear, or the average of what falls in a pixel when the
         file is more than twice as fine. Raises `ImageryError` when the file cannot be read.
         """
-        ratio = _source_pixels(self.grid, box)
+        ratio = source_pixels(self.grid, box)
         finer = [(factor, level) for level, factor in enumerate(self.overviews) if factor <= ratio * 1.01]
         factor, level = max(finer, default=(1, None))
         coarse = ratio / factor > _AVERAGE_ABOVE
@@ -72,12 +67,13 @@ class RasterImagery:
                 "width": box.shape[1],
                 "resampling": Resampling.average if coarse else Resampling.bilinear,
                 "add_alpha": _alpha_band(source) is None,
+                "tolerance": PLACED_TO,
                 "UNIFIED_SRC_NODATA": "YES",  # a black channel is no hole; all bands at nodata are
             }
             with WarpedVRT(source, **options) as warped:
                 alpha_band = _alpha_band(source) or warped.count
                 values = warped.read([*self.bands, alpha_band])
-        return _as_imagery(values[:-1], values[-1], self.stretch, box)
+        return as_imagery(values[:-1], values[-1], self.stretch, box)
 
 
 def open_raster(
@@ -104,7 +100,7 @@ def open_raster(
         credit = source.tags().get("TIFFTAG_COPYRIGHT", "") if attribution is None else attribution
         identity = digest(_content(path, source), repr(chosen), repr(stretch))
         overviews = tuple(source.overviews(chosen[0]))
-    info = ImageryInfo(path, identity, _gsd_m(grid), credit, licence)
+    info = ImageryInfo(path, identity, gsd_m(grid), credit, licence)
     return RasterImagery(path, chosen, stretch, info, grid, overviews)
 
 
@@ -194,47 +190,3 @@ def _file_content(file: Path) -> str:
         head = handle.read(_END)
         handle.seek(-_END, 2)
         return digest(str(size), str(file.stat().st_mtime_ns), head, handle.read())
-
-
-def _source_pixels(grid: GeoBox, box: GeoBox) -> float:
-    """How many pixels of `grid`, along a line, one pixel of `box` covers at its centre."""
-    row, col = box.shape[0] / 2, box.shape[1] / 2
-    x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
-    x, y = transformer(box.crs, grid.crs).transform(x, y)
-    col, row = ~grid.affine * (np.asarray(x), np.asarray(y))
-    steps = np.hypot(col[1:] - col[0], row[1:] - row[0])
-    return float(steps.min()) if np.isfinite(steps).all() else 1.0
-
-
-def _gsd_m(grid: GeoBox) -> float:
-    """The side of a pixel on the ground in metres, at the middle of `grid`; the finer of its two sides."""
-    row, col = grid.shape[0] / 2, grid.shape[1] / 2
-    x, y = grid.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
-    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
-    _, _, metres = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
-    return round(float(min(metres)), 6)
-
-
-def _as_imagery(
-    colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None, box: GeoBox
-) -> xr.DataArray:
-    """Band-first values to uint8 RGBA on `box`."""
-    height, width = box.shape
-    pixels = np.empty((height, width, 4), dtype=np.uint8)
-    if stretch is not None:
-        low, high = stretch
-        shown = (colours.astype(np.float32) - low) * (255 / (high - low))
-        colours = np.clip(np.nan_to_num(np.rint(shown)), 0, 255)
-    pixels[..., :3] = np.moveaxis(colours, 0, -1)  # one grey band is spread over three
-    pixels[..., 3] = _alpha_8bit(alpha)
-    pixels[pixels[..., 3] == 0] = 0
-    return on_grid(pixels, box, ("y", "x", "band"), {"band": list(RGBA)})
-
-
-def _alpha_8bit(alpha: NDArray[Any]) -> NDArray[Any]:
-    """Warping gives alpha in the bands' own type, up to its maximum; of floats only zero or not is sure."""
-    if alpha.dtype == np.uint8:
-        return alpha
-    if alpha.dtype.kind == "f":
-        return (alpha > 0) * np.uint8(255)
-    return np.ceil(alpha * (255 / np.iinfo(alpha.dtype).max))
