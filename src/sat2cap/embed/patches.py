@@ -1,5 +1,6 @@
 """Reading the imagery under blocks of cells, and cutting it into one patch a cell."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,23 +8,27 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import PatchGrid
-from sat2cap.sources.imagery import Imagery
+from sat2cap.sources.imagery import Imagery, PartlyReadError
 from sat2cap.sources.missing import filled, missing_share
 
 BLOCK_BYTES = 64 * 2**20
 """Pixels of one block's patches: what bounds memory, whatever the size of the atlas's chunks."""
 
 _AHEAD = 2  # reads waiting for the network: one hides a read's time, two also hide its ups and downs
-_WASTE = 2  # a block is read in one go unless its quarters together have less than this part of its pixels
+_WASTE = 2  # pixels read for one that is needed, at most
 
 Block = tuple[slice, slice]
 """Rows and columns."""
+
+Piece = tuple[Block, NDArray[np.uint8], NDArray[np.bool_] | None]
+"""Cells, the RGBA `[y, x, 4]` under them, and which of its pixels could not be read, if any."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -69,18 +74,17 @@ def read_patches(
     status = np.where(here, CellStatus.IMAGERY_MISSING, CellStatus.NONE).astype(np.uint8)
     rgb = np.empty((int(here.sum()), patches.pixels, patches.pixels, 3), np.uint8)
     number = np.cumsum(here.ravel()).reshape(here.shape) - 1
-    for (some_rows, some_cols), read in _pieces(imagery, patches, asked, block):
+    for (some_rows, some_cols), pixels, failed in _pieces(imagery, patches, asked, block):
         down, across = patches.starts(some_rows), patches.starts(some_cols)
         for row, col in np.argwhere(asked[some_rows, some_cols]):
             cell = some_rows.start - rows.start + row, some_cols.start - cols.start + col
-            if read is None:
-                status[cell] = CellStatus.IMAGERY_FAILED
-                continue
             top, left = down[row] - down[0], across[col] - across[0]
-            rgba = read[top : top + patches.pixels, left : left + patches.pixels]
-            if missing_share(rgba) <= max_missing:
+            window = np.s_[top : top + patches.pixels, left : left + patches.pixels]
+            if failed is not None and failed[window].any():
+                status[cell] = CellStatus.IMAGERY_FAILED
+            elif missing_share(pixels[window]) <= max_missing:
                 status[cell] = CellStatus.OK
-                rgb[number[cell]] = filled(rgba[None])[0]
+                rgb[number[cell]] = filled(pixels[window][None])[0]
     ok = status[here] == CellStatus.OK
     return Patches(rgb if ok.all() else rgb[ok], status)
 
@@ -88,12 +92,12 @@ def read_patches(
 def planned_reads(patches: PatchGrid, asked: NDArray[np.bool_], block: Block) -> Iterator[Block]:
     """The parts of a block to read one by one: they hold every cell asked for, and few others.
 
-    A block is read in one go, but in quarters where that spares most of its pixels.
+    A block is read in one go unless most of its pixels are not needed; then in quarters.
     """
     part = _around(asked, block)
     if part is None:
         return
-    if _least_pixels(patches, asked, part) * _WASTE > area(patches, part):
+    if area(patches, part) <= _WASTE * _needed(patches, asked[part]):
         yield part
         return
     for quarter in _quarters(part):
@@ -106,27 +110,31 @@ def area(patches: PatchGrid, block: Block) -> int:
     return int(height * width)
 
 
-def _pieces(
-    imagery: Imagery, patches: PatchGrid, asked: NDArray[np.bool_], block: Block
-) -> Iterator[tuple[Block, NDArray[np.uint8] | None]]:
-    """The parts of a block with the RGBA `[y, x, 4]` under them, or None where reading failed.
+def _pieces(imagery: Imagery, patches: PatchGrid, asked: NDArray[np.bool_], block: Block) -> Iterator[Piece]:
+    """The parts of a block as read; those where the source has nothing are left out.
 
-    Parts where the source has nothing are left out. A failing read is tried again in quarters, so that one
-    broken tile costs only the cells that need it.
+    A read that fails as a whole is tried again in quarters, so that one broken place costs only the cells
+    that need it.
     """
     for part in planned_reads(patches, asked, block):
         if surely_outside(imagery, patches.box(*part)):
             continue
         try:
-            pixels = imagery.read(patches.box(*part)).transpose("y", "x", "band").values
+            yield part, _rgba(imagery.read(patches.box(*part))), None
+        except PartlyReadError as error:
+            yield part, _rgba(error.pixels), error.failed
         except ImageryError:
             if asked[part].size == 1:
-                yield part, None
-            else:
-                for quarter in _quarters(part):
-                    yield from _pieces(imagery, patches, asked, quarter)
-        else:
-            yield part, pixels
+                shape = patches.box(*part).shape
+                yield part, np.zeros((*shape, 4), np.uint8), np.ones(shape, bool)
+                continue
+            for quarter in _quarters(part):
+                yield from _pieces(imagery, patches, asked, quarter)
+
+
+def _rgba(read: xr.DataArray) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = read.transpose("y", "x", "band").values
+    return pixels
 
 
 def _around(asked: NDArray[np.bool_], block: Block) -> Block | None:
@@ -142,15 +150,16 @@ def _around(asked: NDArray[np.bool_], block: Block) -> Block | None:
     )
 
 
-def _least_pixels(patches: PatchGrid, asked: NDArray[np.bool_], part: Block) -> float:
-    """How many pixels are read for a part at the least, if quarters of quarters are tried."""
-    whole, here = area(patches, part), asked[part]
-    side = min(abs(patches.cells.affine.a) / patches.pixel_m, patches.pixels)
-    surely = np.count_nonzero(here) * side * side  # what no other cell's patch needs less
-    if here.size == 1 or surely * _WASTE > whole or (here.all() and side < patches.pixels):
-        return whole
-    trimmed = (_around(asked, quarter) for quarter in _quarters(part))
-    return min(whole, sum(_least_pixels(patches, asked, quarter) for quarter in trimmed if quarter))
+def _needed(patches: PatchGrid, asked: NDArray[np.bool_]) -> float:
+    """How many pixels the patches of some cells cover together; bool `[h, w]`."""
+    step = abs(patches.cells.affine.a) / patches.pixel_m
+    reach = math.ceil(patches.pixels / step - 1e-9)  # in cells, along each side
+    for _ in range(2):
+        covered = np.zeros((asked.shape[0] + reach - 1, asked.shape[1]), bool)
+        for shift in range(reach):
+            covered[shift : shift + asked.shape[0]] |= asked
+        asked = covered.T
+    return float(np.count_nonzero(asked) * min(step, patches.pixels) ** 2)
 
 
 def _quarters(block: Block) -> Iterator[Block]:
