@@ -76,15 +76,17 @@ def read_patches(
     number = np.cumsum(here.ravel()).reshape(here.shape) - 1
     for (some_rows, some_cols), pixels, failed in _pieces(imagery, patches, asked, block):
         down, across = patches.starts(some_rows), patches.starts(some_cols)
+        whole = bool(pixels[..., 3].all())  # as most reads are: then there is nothing to fill
         for row, col in np.argwhere(asked[some_rows, some_cols]):
             cell = some_rows.start - rows.start + row, some_cols.start - cols.start + col
             top, left = down[row] - down[0], across[col] - across[0]
             window = np.s_[top : top + patches.pixels, left : left + patches.pixels]
+            rgba = pixels[window]
             if failed is not None and failed[window].any():
                 status[cell] = CellStatus.IMAGERY_FAILED
-            elif missing_share(pixels[window]) <= max_missing:
+            elif whole or missing_share(rgba) <= max_missing:
                 status[cell] = CellStatus.OK
-                rgb[number[cell]] = filled(pixels[window][None])[0]
+                rgb[number[cell]] = rgba[..., :3] if whole else filled(rgba[None])[0]
     ok = status[here] == CellStatus.OK
     return Patches(rgb if ok.all() else rgb[ok], status)
 
