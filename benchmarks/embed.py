@@ -124,15 +124,11 @@ def main(model: str, cells: int, precision: str, turns: int) -> None:
         for turn in range(turns):
             alone.append(bare(checkpoint, side * side, precision))
             mine.append(embedded(spec, imagery, checkpoint, folder / "x.zarr"))
-            print(
-                f"turn {turn}: network alone {1 / alone[-1][0]:.4g}/s, embed {1 / mine[-1][0]:.4g}/s",
-                flush=True,
-            )
-        wall, cpu = (min(one) / min(other) for one, other in zip(zip(*alone), zip(*mine), strict=True))
-        print(
-            f"fastest of {turns} turns: network alone {1 / min(alone)[0]:.4g}/s, embed {1 / min(mine)[0]:.4g}/s"
-        )
-        print(f"ratio {wall:.3f}; of processor time {cpu:.3f}")
+            rates = f"network alone {1 / alone[-1][0]:.4g}/s, embed {1 / mine[-1][0]:.4g}/s"
+            print(f"turn {turn}: {rates}", flush=True)
+    walls, cpus = ([min(turn[kind] for turn in side) for side in (alone, mine)] for kind in (0, 1))
+    print(f"fastest of {turns} turns: network alone {1 / walls[0]:.4g}/s, embed {1 / walls[1]:.4g}/s")
+    print(f"ratio {walls[0] / walls[1]:.3f}; of processor time {cpus[0] / cpus[1]:.3f}")
 
 
 if __name__ == "__main__":
