@@ -11,6 +11,7 @@ it), `after(seconds)` (429 with Retry-After), or `late(seconds)` (a right answer
 """
 
 import io
+import json
 import math
 import threading
 import time
@@ -24,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from PIL import Image
 
+from sat2cap.geo.grid import outline
 from sat2cap.sources.imagery import Imagery
 
 Tile = tuple[int, int, int]
@@ -249,4 +252,107 @@ def file_server(folder: Path) -> Iterator[Any]:
     """A folder over HTTP with byte ranges: ``(root, server)``; ``server.sent`` counts bytes of bodies."""
     with running(partial(_RangeHandler, directory=str(folder))) as server:
         server.sent = 0  # type: ignore[attr-defined]
+        yield f"http://127.0.0.1:{server.server_address[1]}", server
+
+
+class _StacHandler(_RangeHandler):
+    """A folder with files and ``catalog.json``, and a search over `server.items` at ``/search``."""
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] in ("/", "/collections"):
+            return self._json(self._landing() if self.path.startswith("/?") or self.path == "/" else {})
+        super().do_GET()
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.searches.append(asked)
+        fault = self.server.faults.pop(0) if self.server.faults else None
+        if isinstance(fault, Wait):
+            return self._json({}, 429, {"Retry-After": f"{fault.seconds:g}"})
+        if fault is not None:
+            return self._json({"code": "broken"}, fault)
+        found = [item for item in self.server.items if matches(item, asked)]
+        start, limit = int(asked.get("token", 0)), min(int(asked.get("limit", 10)), self.server.page)
+        links = []
+        if start + limit < len(found):
+            body = {**asked, "token": start + limit}
+            links = [{"rel": "next", "href": f"{self._root()}/search", "method": "POST", "body": body}]
+        self._json({"type": "FeatureCollection", "features": found[start : start + limit], "links": links})
+
+    def _root(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def _landing(self) -> dict[str, Any]:
+        return {
+            "type": "Catalog",
+            "id": "loopback",
+            "stac_version": "1.0.0",
+            "description": "items for tests",
+            "conformsTo": [
+                "https://api.stacspec.org/v1.0.0/core",
+                "https://api.stacspec.org/v1.0.0/item-search",
+                "https://api.stacspec.org/v1.0.0/item-search#query",
+            ],
+            "links": [
+                {"rel": "self", "href": self._root()},
+                {"rel": "root", "href": self._root()},
+                {"rel": "search", "href": f"{self._root()}/search", "method": "POST"},
+            ],
+        }
+
+    def _json(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, text)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def matches(item: dict[str, Any], asked: dict[str, Any]) -> bool:
+    """Whether an item meets a search: collections, intersects, datetime and the greatest cloud cover."""
+    properties = item["properties"]
+    first, _, last = asked.get("datetime", "../..").partition("/")
+    least, most = (end if end not in ("", "..") else None for end in (first, last or first))
+    cloud = asked.get("query", {}).get("eo:cloud_cover", {}).get("lte", 100)
+    return (
+        item["collection"] in asked.get("collections", [item["collection"]])
+        and (least is None or properties["datetime"] >= least)
+        and (most is None or properties["datetime"] <= most)
+        and properties.get("eo:cloud_cover", 0) <= cloud
+        and shapely.geometry.shape(item["geometry"]).intersects(shapely.geometry.shape(asked["intersects"]))
+    )
+
+
+def stac_item(
+    name: str,
+    grid: GeoBox,
+    assets: dict[str, str | dict[str, Any]],
+    datetime: str = "2024-06-01T10:00:00Z",
+    collection: str = "made",
+    **properties: Any,
+) -> dict[str, Any]:
+    """An item over `grid`; assets are addresses, or an address with more fields."""
+    area = outline(grid).geom
+    whole = {key: {"href": value} if isinstance(value, str) else value for key, value in assets.items()}
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "collection": collection,
+        "geometry": shapely.geometry.mapping(area),
+        "bbox": list(area.bounds),
+        "properties": {"datetime": datetime, **properties},
+        "assets": whole,
+        "links": [],
+    }
+
+
+@contextmanager
+def stac_server(folder: Path) -> Iterator[Any]:
+    """``(root, server)``: fill ``server.items``; ``server.faults`` answers the next searches instead."""
+    with running(partial(_StacHandler, directory=str(folder))) as server:
+        server.sent, server.page = 0, 2  # type: ignore[attr-defined]
+        server.items, server.searches, server.faults = [], [], []  # type: ignore[attr-defined]
         yield f"http://127.0.0.1:{server.server_address[1]}", server

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+from odc.geo.geom import Geometry
+
 from sat2cap.errors import ImageryError, InputError, ModelError
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import MiniImagery, World
 from sat2cap.model.checkpoint import Checkpoint, load_model
+from sat2cap.sources.bands import AS_THEY_ARE, Shown
 from sat2cap.sources.imagery import Imagery
+from sat2cap.sources.opening import open_source
 from sat2cap.sources.photos import PhotoSource
-from sat2cap.sources.raster import open_raster
-from sat2cap.sources.services import open_tiles
-from sat2cap.sources.template import is_template
 
 MINICLIP = "miniclip"
 """The miniature CLIP that ships in the package."""
@@ -18,11 +19,21 @@ MINICLIP = "miniclip"
 _MINIWORLD = "miniworld:"
 
 
-def open_imagery(spec: str) -> Imagery:
-    """Imagery by name: ``miniworld:SEED``, tiles' URL template, or a raster's path. Raises `ImageryError`."""
+def open_imagery(
+    spec: str,
+    shown: Shown = AS_THEY_ARE,
+    *,
+    region: Geometry | None = None,
+    cache: Path | None = None,
+) -> Imagery:
+    """Imagery by name: ``miniworld:SEED``, or whatever `sat2cap.sources.opening.open_source` takes.
+
+    `shown`: bands and values as colours. `region`: where a search looks. `cache`: a folder to keep tiles in.
+    Raises `ImageryError`.
+    """
     if spec.startswith(_MINIWORLD):
         return MiniImagery(_world(spec))
-    return open_tiles(spec) if is_template(spec) else open_raster(spec)
+    return open_source(spec, shown, region=region, cache=cache)
 
 
 def open_photos(spec: str, count: int = 12_000) -> PhotoSource:

@@ -106,7 +106,7 @@ def test_killed_in_the_middle_it_ends_identical_to_an_undisturbed_run(server, un
     assert (out / LOCK).exists()
     again = run(*command(server, out))
     assert again.status == 0, again.err
-    left, total = map(int, re.search(r"cells to embed +(\d+) of (\d+)", again.out).groups())
+    left, total = map(int, re.search(r"cells to embed +(\d+) of (\d+)", again.err).groups())
     assert 0 < left < total
     assert files(out) == files(atlas.path)
 

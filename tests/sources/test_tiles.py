@@ -1,4 +1,4 @@
-"""Tile services: the right pixels of the right zoom, from servers that are slow, failing, strict or broken."""
+"""Tile services: the right pixels of the right zoom, from servers slow, failing, strict or broken."""
 
 import pickle
 from itertools import pairwise

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sat2cap.cli.options import AtlasImagery, AtlasModel, AtlasPath
+from sat2cap.cli.imagery import opened as open_source
+from sat2cap.cli.options import AtlasImagery, AtlasModel, AtlasPath, Bands, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
     from sat2cap.atlas.store import Atlas
@@ -72,11 +73,19 @@ def verify(atlas: AtlasPath) -> None:
 
 
 @app.command()
-def repair(atlas: AtlasPath, imagery: AtlasImagery = None, model: AtlasModel = None) -> None:
+def repair(
+    atlas: AtlasPath,
+    imagery: AtlasImagery = None,
+    model: AtlasModel = None,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
+) -> None:
     """Mend an atlas, and fill what it lacks.
 
     Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all else
-    keeps its bytes. Imagery and model are those it was made from.
+    keeps its bytes. Imagery and model must be those it was made from: bands and scale are given as they were.
     """
     from sat2cap.atlas.store import only_writer, open_atlas
     from sat2cap.atlas.store import repair as mend
@@ -90,10 +99,12 @@ def repair(atlas: AtlasPath, imagery: AtlasImagery = None, model: AtlasModel = N
         print(f"{atlas}: nothing has to be computed again")
         return
     from sat2cap import api
-    from sat2cap.catalogue import open_imagery
     from sat2cap.embed import fill_atlas
+    from sat2cap.geo.grid import outline
+    from sat2cap.geo.region import Region
 
-    source = open_imagery(str(opened.imagery["uri"]) if imagery is None else imagery)
+    uri = str(opened.imagery["uri"]) if imagery is None else imagery
+    source = open_source(uri, bands, scale, recipe, cache, Region(outline(opened.grid), str(atlas)))
     checkpoint = api.open(atlas, model).checkpoint
     with show.progress() as progress:
         fill_atlas(opened, source, checkpoint, progress=progress)

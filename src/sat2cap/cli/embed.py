@@ -1,12 +1,14 @@
 """``sat2cap embed``."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.options import ImagerySource, Model
+from sat2cap.cli.imagery import opened
+from sat2cap.cli.options import Bands, ImagerySource, Model, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
     from sat2cap.atlas.store import Atlas, AtlasSpec, Chunk
@@ -77,6 +79,10 @@ def embed(
     precision: Annotated[
         Precision, typer.Option(metavar="float32|bfloat16", help="How the network computes.")
     ] = Precision.float32,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Embed a region's imagery, once.
@@ -88,11 +94,10 @@ def embed(
     given = _given(region, layer, where or [])
     # The networks take seconds to import, a region that cannot be read should not.
     from sat2cap.atlas.store import still_pending
-    from sat2cap.catalogue import open_imagery
     from sat2cap.cli import show
     from sat2cap.embed import embed_atlas, plan_atlas
 
-    source = open_imagery(imagery)
+    source = opened(imagery, bands, scale, recipe, cache, given)
     place = given or _extent(source)
     grid = cell_grid(place, next(side for side in (cell, patch, PATCH_M) if side is not None), crs)
     checkpoint = _named(model)
@@ -107,9 +112,11 @@ def embed(
         precision=precision.value,
     )
     pending = still_pending(out, spec)
-    _say_plan(place, spec, pending, source, checkpoint)
+    plan = _plan(place, spec, pending, source, checkpoint)
     if dry_run:
+        show.facts(plan)
         return
+    show.facts(plan, sys.stderr)
     with show.progress() as progress:
         atlas = embed_atlas(spec, source, checkpoint, out, progress=progress)
     _say_result(atlas)
@@ -155,13 +162,13 @@ def _named(model: str) -> "Checkpoint":
     return replace(checkpoint, card={**checkpoint.card, GIVEN: model})
 
 
-def _say_plan(
+def _plan(
     place: "Region",
     spec: "AtlasSpec",
     pending: "list[Chunk]",
     source: "Imagery",
     checkpoint: "Checkpoint",
-) -> None:
+) -> list[tuple[str, object]]:
     """What will be done, and what it will cost."""
     from sat2cap.cli import show
     from sat2cap.embed.estimate import SAMPLE_CELLS, cost, measure
@@ -176,19 +183,17 @@ def _say_plan(
         measured = f"network {rates.embed:.3g} cells/s, imagery {rates.read:.3g} cells/s"
         seconds = show.duration(rates.seconds(todo.cells))
         time = f"about {seconds} ({measured}, measured on up to {SAMPLE_CELLS} cells)"
-    show.facts(
-        [
-            ("region", place.label),
-            ("grid", f"{height} x {width} cells of {cell_m:g} m in {spec.grid.crs}"),
-            ("patches", f"{spec.patch_m:g} m, {spec.patch_pixels} px: {pixel_m:.3g} m a pixel"),
-            ("cells to embed", f"{todo.cells} of {int(spec.wanted.sum())}"),
-            ("imagery", f"{info.uri}, {info.gsd_m:g} m a pixel{coarse}; licence {info.licence}"),
-            ("to read", f"{todo.pixels / 1e6:.3g} million pixels of {pixel_m:.3g} m"),
-            ("model", f"{checkpoint.card.get('name', 'unnamed')}, {checkpoint.dim} numbers a cell"),
-            ("time", time),
-            ("size on disk", show.size(todo.disk_bytes)),
-        ]
-    )
+    return [
+        ("region", place.label),
+        ("grid", f"{height} x {width} cells of {cell_m:g} m in {spec.grid.crs}"),
+        ("patches", f"{spec.patch_m:g} m, {spec.patch_pixels} px: {pixel_m:.3g} m a pixel"),
+        ("cells to embed", f"{todo.cells} of {int(spec.wanted.sum())}"),
+        ("imagery", f"{info.uri}, {info.gsd_m:g} m a pixel{coarse}; licence {info.licence}"),
+        ("to read", f"{todo.pixels / 1e6:.3g} million pixels of {pixel_m:.3g} m"),
+        ("model", f"{checkpoint.card.get('name', 'unnamed')}, {checkpoint.dim} numbers a cell"),
+        ("time", time),
+        ("size on disk", show.size(todo.disk_bytes)),
+    ]
 
 
 def _say_result(atlas: "Atlas") -> None:

@@ -6,18 +6,19 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from sat2cap.progress import Progress
 
 _EVERY_S = 30.0  # between lines of progress where there is no terminal to draw on
 
 
-def facts(rows: Iterable[tuple[str, object]]) -> None:
-    """Names and values in two columns."""
+def facts(rows: Iterable[tuple[str, object]], file: TextIO | None = None) -> None:
+    """Names and values in two columns, on standard output unless a file is given."""
     known = [(name, str(value)) for name, value in rows]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        print(f"{name:<{width}}  {value}".rstrip())
+        print(f"{name:<{width}}  {value}".rstrip(), file=file)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

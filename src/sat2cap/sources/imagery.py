@@ -26,10 +26,14 @@ class ImageryInfo:
     """Ground sample distance in metres at native resolution."""
     attribution: str = ""
     licence: str = "unknown"
+    items: tuple[dict[str, Any], ...] = ()
+    """Of a search: what it found and is read, as id, collection, datetime, cloud cover and address."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
+        """As plain JSON values; without `items` where there are none."""
+        values = asdict(self)
+        items = values.pop("items")
+        return values | {"items": list(items)} if items else values
 
 
 class PartlyReadError(ImageryError):

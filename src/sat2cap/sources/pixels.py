@@ -1,5 +1,6 @@
 """What every reader of pixels needs: how fine they are, and their form when they leave."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,9 @@ from sat2cap.sources.imagery import RGBA
 
 PLACED_TO = 0.02
 """Pixels that GDAL may place a pixel wrongly by; its own 0.125 would show where two reads meet."""
+
+EQUATOR_M = 2 * math.pi * 6378137.0
+"""What Web Mercator takes for the Earth's girth."""
 
 _PART = 2048
 
@@ -36,6 +40,36 @@ def source_pixels(grid: GeoBox, box: GeoBox) -> float:
     col, row = ~grid.affine * (np.asarray(x), np.asarray(y))
     steps = np.hypot(col[1:] - col[0], row[1:] - row[0])
     return float(steps.min()) if np.isfinite(steps).all() else 1.0
+
+
+def lonlat_mesh(box: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Degrees of a mesh of 17 x 17 points over `box`; longitudes go on past 180 around its middle."""
+    height, width = box.shape
+    col, row = np.meshgrid(np.linspace(0, width, 17), np.linspace(0, height, 17))
+    lon, lat = transformer(box.crs, LONLAT).transform(*(box.affine * (col, row)))
+    lon, lat = np.asarray(lon), np.asarray(lat)
+    middle = lon[8, 8] if np.isfinite(lon[8, 8]) else 0.0
+    with np.errstate(invalid="ignore"):  # infinite where the projection has no place
+        return middle + (lon - middle + 180) % 360 - 180, lat
+
+
+def seam_options(grid: GeoBox, box: GeoBox) -> dict[str, float]:
+    """For warping `grid` onto a `box` across the antimeridian, where `grid` is cut: how much finer it is.
+
+    GDAL would work that out from the pixels it takes, which there are all around the Earth, and blur.
+    """
+    lon, _ = lonlat_mesh(box)
+    cut = grid.crs.geographic or grid.crs.epsg == 3857
+    if not cut or not (np.abs(lon) > 180).any():
+        return {}
+    row, col = box.shape[0] / 2, box.shape[1] / 2
+    x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    x, y = transformer(box.crs, grid.crs).transform(x, y)
+    cols, rows = ~grid.affine * (np.asarray(x), np.asarray(y))
+    turn = (360 if grid.crs.geographic else EQUATOR_M) / abs(grid.affine.a)
+    across = abs((cols[1] - cols[0] + turn / 2) % turn - turn / 2)
+    down = abs(rows[2] - rows[0])
+    return {"XSCALE": min(1.0, 1 / across), "YSCALE": min(1.0, 1 / down)}
 
 
 def parts(box: GeoBox) -> Iterator[tuple[slice, slice]]:

@@ -1,6 +1,7 @@
 """Imagery in a file: GeoTIFF, COG, VRT, or anything else GDAL opens, local or by URL."""
 
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +18,25 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.errors import ImageryError
-from sat2cap.files import digest, digest_file
+from sat2cap.files import digest
+from sat2cap.sources.identity import file_glance, file_identity
 from sat2cap.sources.imagery import ImageryInfo
-from sat2cap.sources.pixels import PLACED_TO, as_imagery, gsd_m, source_pixels
+from sat2cap.sources.overviews import are_decimated, fitting, true_transform
+from sat2cap.sources.pixels import PLACED_TO, as_imagery, gsd_m, seam_options, source_pixels
 
-_HASHED_WHOLE = 256 * 2**20  # bytes; a larger file is known by size, time and its two ends
-_END = 2**20
 _AVERAGE_ABOVE = 2.0  # source pixels to one asked for; below it bilinear sees them all
+RETRIES = {
+    "GDAL_HTTP_MAX_RETRY": 4,
+    "GDAL_HTTP_RETRY_DELAY": 1,
+    "GDAL_HTTP_TIMEOUT": 60,
+    "GDAL_HTTP_CONNECTTIMEOUT": 20,
+}
+"""How GDAL treats servers; seconds."""
+
+_GDAL = RETRIES | {
+    "GDAL_CACHEMAX": 256 * 2**20,  # bytes; by default a share of the machine's memory
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # over HTTP, listing a folder is a request for nothing
+}
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -43,6 +56,8 @@ class RasterImagery:
     """The file's own pixels at full resolution."""
     overviews: tuple[int, ...]
     """How many times coarser each overview in the file is."""
+    decimated: bool = False
+    """Whether overviews hold single pixels, not means, and so lie a little off where they say."""
 
     @property
     def footprint(self) -> Geometry:
@@ -56,18 +71,22 @@ class RasterImagery:
         file is more than twice as fine. Raises `ImageryError` when the file cannot be read.
         """
         ratio = source_pixels(self.grid, box)
-        finer = [(factor, level) for level, factor in enumerate(self.overviews) if factor <= ratio * 1.01]
-        factor, level = max(finer, default=(1, None))
+        factor, level = fitting(self.overviews, ratio)
         coarse = ratio / factor > _AVERAGE_ABOVE
         with _opened(self.path, level) as source:
+            moved = true_transform(self.grid, source) if self.decimated and level is not None else None
+            undefined = source.dtypes[0].startswith("float") and source.nodata is None
             options = {
                 "crs": str(box.crs),
+                "src_transform": moved,
                 "transform": box.affine,
                 "height": box.shape[0],
                 "width": box.shape[1],
                 "resampling": Resampling.average if coarse else Resampling.bilinear,
                 "add_alpha": _alpha_band(source) is None,
                 "tolerance": PLACED_TO,
+                **seam_options(self.grid.zoom_out(factor), box),
+                **({"src_nodata": math.nan, "nodata": math.nan} if undefined else {}),
                 "UNIFIED_SRC_NODATA": "YES",  # a black channel is no hole; all bands at nodata are
             }
             with WarpedVRT(source, **options) as warped:
@@ -83,13 +102,14 @@ def open_raster(
     stretch: tuple[float, float] | None = None,
     attribution: str | None = None,
     licence: str = "unknown",
+    glance: bool = False,
 ) -> RasterImagery:
     """Imagery from a raster file.
 
     `bands`: three band numbers from 1 (red, green, blue) or one (grey); found by colour when left out.
     `stretch`: the two values to show as 0 and 255, needed for bands that are not 8-bit. Pixels at the file's
-    nodata value, outside its mask or fully transparent are no data. `attribution` defaults to the file's
-    copyright tag. Raises `ImageryError`.
+    nodata value, outside its mask, fully transparent or NaN are no data. `attribution` defaults to the file's
+    copyright tag. With `glance` its identity is that of its size, time and two ends. Raises `ImageryError`.
     """
     if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
         raise ImageryError(f"imagery {path!r}: there is no such file; check the path")
@@ -98,10 +118,14 @@ def open_raster(
         _check_values(path, source, chosen, stretch)
         grid = _native_grid(path, source)
         credit = source.tags().get("TIFFTAG_COPYRIGHT", "") if attribution is None else attribution
-        identity = digest(_content(path, source), repr(chosen), repr(stretch))
+        identity = digest(_content(path, source, glance), repr(chosen), repr(stretch))
         overviews = tuple(source.overviews(chosen[0]))
+        decimated = False
+        if overviews:
+            with _opened(path, 0) as finest:
+                decimated = are_decimated(source, finest, chosen[0])
     info = ImageryInfo(path, identity, gsd_m(grid), credit, licence)
-    return RasterImagery(path, chosen, stretch, info, grid, overviews)
+    return RasterImagery(path, chosen, stretch, info, grid, overviews, decimated)
 
 
 @contextmanager
@@ -109,14 +133,20 @@ def _opened(path: str, level: int | None = None) -> Iterator[rasterio.DatasetRea
     """The open file, at an overview level; whatever goes wrong inside is an `ImageryError`."""
     options = {} if level is None else {"overview_level": level}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _native_grid says it better
-            source = rasterio.open(path, **options)
-        with source:
-            yield source
+        with rasterio.Env(**{**_GDAL, **_given()}):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _native_grid says it better
+                source = rasterio.open(path, **options)
+            with source:
+                yield source
     except RasterioError as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ImageryError(f"imagery {path!r} cannot be read ({reason}); check it with gdalinfo") from None
+
+
+def _given() -> dict[str, str]:
+    """What the user has set in the environment goes before what is set here."""
+    return {name: os.environ[name] for name in _GDAL if name in os.environ}
 
 
 def _choose_bands(
@@ -155,6 +185,13 @@ def _check_values(
 
 
 def _native_grid(path: str, source: rasterio.DatasetReader) -> GeoBox:
+    points, _ = source.gcps
+    if points and source.transform.is_identity:
+        fix = "straighten it first: gdalwarp -r bilinear IN OUT"
+        raise ImageryError(f"imagery {path!r} has {len(points)} ground control points and no grid; {fix}")
+    if source.rpcs is not None and source.transform.is_identity:
+        fix = "straighten it with heights: gdalwarp -rpc -to RPC_DEM=HEIGHTS IN OUT"
+        raise ImageryError(f"imagery {path!r} has a camera model (RPC) and no grid; {fix}")
     if source.crs is None:
         fix = "assign one: gdal_translate -a_srs EPSG:CODE IN OUT"
         raise ImageryError(f"imagery {path!r} has no CRS, so no place on Earth; {fix}")
@@ -170,7 +207,7 @@ def _alpha_band(source: rasterio.DatasetReader) -> int | None:
     return int(colours.index(ColorInterp.alpha)) + 1 if ColorInterp.alpha in colours else None
 
 
-def _content(path: str, source: rasterio.DatasetReader) -> str:
+def _content(path: str, source: rasterio.DatasetReader, glance: bool) -> str:
     """A hash that changes when the pixels do: of the file and its side files, or of a small view."""
     files = [Path(name) for name in source.files]
     if not files or not all(file.is_file() for file in files):  # remote: its profile and a small view of it
@@ -179,14 +216,4 @@ def _content(path: str, source: rasterio.DatasetReader) -> str:
         return digest(
             path, repr(sorted(map(str, source.profile.items()))), source.read(out_shape=shape).tobytes()
         )
-    return digest(*(_file_content(file) for file in files))
-
-
-def _file_content(file: Path) -> str:
-    size = file.stat().st_size
-    if size <= _HASHED_WHOLE:
-        return digest_file(file)
-    with file.open("rb") as handle:
-        head = handle.read(_END)
-        handle.seek(-_END, 2)
-        return digest(str(size), str(file.stat().st_mtime_ns), head, handle.read())
+    return digest(*(file_glance(file) if glance else file_identity(file) for file in files))

@@ -17,7 +17,7 @@ from sat2cap.files import digest
 from sat2cap.sources.fetch import Fetcher, Manners
 from sat2cap.sources.imagery import ImageryInfo
 from sat2cap.sources.template import Tile, TileTemplate
-from sat2cap.sources.tiles import EQUATOR_M, Found, TileImagery, decode
+from sat2cap.sources.tiles import Found, TileImagery, decode, finest_m
 
 FINEST = 22
 """Zoom that is taken for the finest of a service that does not say: 4 cm a pixel."""
@@ -120,9 +120,8 @@ def open_tiles(
     """
     template = TileTemplate(url)
     store = ServiceTiles(template, Fetcher(url, headers or {}, manners or Manners()), cache)
-    finest_m = EQUATOR_M / 2 ** zooms[1] / tile_pixels
     identity = digest("tiles", url, repr((zooms, tile_pixels, bounds)))
-    info = ImageryInfo(url, identity, round(finest_m, 6), attribution, licence)
+    info = ImageryInfo(url, identity, finest_m(zooms[1], tile_pixels, bounds), attribution, licence)
     return TileImagery(store, info, zooms, tile_pixels, bounds)
 
 

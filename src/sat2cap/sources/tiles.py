@@ -21,11 +21,8 @@ from rasterio.warp import reproject
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import LONLAT, transformer
 from sat2cap.sources.imagery import ImageryInfo, PartlyReadError
-from sat2cap.sources.pixels import PLACED_TO, as_imagery, gsd_m, parts
+from sat2cap.sources.pixels import EQUATOR_M, PLACED_TO, as_imagery, gsd_m, lonlat_mesh, parts
 from sat2cap.sources.template import Tile
-
-EQUATOR_M = 2 * math.pi * 6378137.0
-"""What Web Mercator takes for the Earth's girth: the width of zoom 0."""
 
 _LIMIT_DEG = math.degrees(math.atan(math.sinh(math.pi)))  # 85.05, where the square of Web Mercator ends
 _MERCATOR = CRS("EPSG:3857")
@@ -101,7 +98,7 @@ class TileImagery:
 
     def _window(self, box: GeoBox, zoom: int) -> "_Window | None":
         """The tiles under `box`; None when there are none, as near the poles and outside the bounds."""
-        lon, lat = _lonlat(box)
+        lon, lat = lonlat_mesh(box)
         seen = np.isfinite(lon) & np.isfinite(lat)
         if not seen.any():
             return None
@@ -196,6 +193,12 @@ class _Window:
         return out
 
 
+def finest_m(zoom: int, tile_pixels: int, bounds: tuple[float, float, float, float] | None) -> float:
+    """The side of a pixel on the ground in metres, in the middle of `bounds` or at the equator."""
+    lat = 0.0 if bounds is None else (bounds[1] + bounds[3]) / 2
+    return float(round(EQUATOR_M * math.cos(math.radians(lat)) / 2**zoom / tile_pixels, 6))
+
+
 def decode(data: bytes) -> NDArray[np.uint8]:
     """An encoded tile as RGBA, band first, `[4, h, w]`. Raises `OSError` or `ValueError` when broken."""
     with Image.open(io.BytesIO(data)) as image:
@@ -203,18 +206,8 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.moveaxis(rgba, -1, 0))
 
 
-def _lonlat(box: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Degrees of a mesh over `box`, longitudes continuous around its middle."""
-    height, width = box.shape
-    col, row = np.meshgrid(np.linspace(0, width, 17), np.linspace(0, height, 17))
-    lon, lat = transformer(box.crs, LONLAT).transform(*(box.affine * (col, row)))
-    lon, lat = np.asarray(lon), np.asarray(lat)
-    middle = lon[8, 8] if np.isfinite(lon[8, 8]) else 0.0
-    return middle + (lon - middle + 180) % 360 - 180, lat
-
-
 def _middle_lat(box: GeoBox) -> float:
-    return float(_lonlat(box)[1][8, 8])
+    return float(lonlat_mesh(box)[1][8, 8])
 
 
 def _row(lat: float, count: int) -> float:
