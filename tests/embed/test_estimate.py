@@ -44,16 +44,19 @@ def test_of_a_run_that_was_begun_only_the_rest_is_counted(tmp_path):
     assert cost(spec, pending).cells == ragged().sum() - ragged()[chunk.rows, chunk.cols].sum()
 
 
-def test_measuring_reads_and_embeds_a_few_cells_of_the_region():
-    imagery = Ground()
-    spec = plan_atlas(grid(*SHAPE), ragged(), imagery, model())
+def test_measuring_reads_and_embeds_cells_of_the_region_and_few_where_that_is_slow():
+    spec = plan_atlas(grid(*SHAPE), ragged(), Ground(), model())
     chunks = still_pending("nowhere.zarr", spec)
-    rates = measure(spec, chunks, imagery, model())
-    assert rates.read > 0
-    assert rates.embed > 0
-    assert rates.seconds(100) == pytest.approx(100 / min(rates.read, rates.embed))
-    assert sum(box.shape[0] * box.shape[1] for box in imagery.reads) <= 2 * 16 * PIXELS**2
-    for box in imagery.reads:
-        west, south, east, north = box.boundingbox.bbox
-        assert 480_000 <= west < east <= 480_000 + 50 * 480
-        assert 5_760_000 - 40 * 480 <= south < north <= 5_760_000
+    quick, slow = Ground(), Ground(pause_s=0.6)
+    for imagery in (quick, slow):
+        rates = measure(spec, chunks, imagery, model())
+        assert rates.read > 0
+        assert rates.embed > 0
+        assert rates.seconds(100) == pytest.approx(100 / min(rates.read, rates.embed))
+        for box in imagery.reads:
+            west, south, east, north = box.boundingbox.bbox
+            assert 480_000 <= west < east <= 480_000 + 50 * 480
+            assert 5_760_000 - 40 * 480 <= south < north <= 5_760_000
+    assert len(slow.reads) == 1
+    assert slow.reads[0].shape[0] * slow.reads[0].shape[1] <= 16 * PIXELS**2
+    assert len(quick.reads) > 1

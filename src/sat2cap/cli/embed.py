@@ -171,7 +171,7 @@ def _plan(
 ) -> list[tuple[str, object]]:
     """What will be done, and what it will cost."""
     from sat2cap.cli import show
-    from sat2cap.embed.estimate import SAMPLE_CELLS, cost, measure
+    from sat2cap.embed.estimate import cost, measure
 
     (height, width), cell_m = spec.grid.shape, spec.grid.affine.a
     pixel_m = spec.patch_m / spec.patch_pixels
@@ -182,13 +182,13 @@ def _plan(
         rates = measure(spec, pending, source, checkpoint)
         measured = f"network {rates.embed:.3g} cells/s, imagery {rates.read:.3g} cells/s"
         seconds = show.duration(rates.seconds(todo.cells))
-        time = f"about {seconds} ({measured}, measured on up to {SAMPLE_CELLS} cells)"
+        time = f"about {seconds} ({measured}, measured)"
     return [
         ("region", place.label),
         ("grid", f"{height} x {width} cells of {cell_m:g} m in {spec.grid.crs}"),
         ("patches", f"{spec.patch_m:g} m, {spec.patch_pixels} px: {pixel_m:.3g} m a pixel"),
         ("cells to embed", f"{todo.cells} of {int(spec.wanted.sum())}"),
-        ("imagery", f"{info.uri}, {info.gsd_m:g} m a pixel{coarse}; licence {info.licence}"),
+        ("imagery", f"{info.uri}, {info.gsd_m:.3g} m a pixel{coarse}; licence {info.licence}"),
         ("to read", f"{todo.pixels / 1e6:.3g} million pixels of {pixel_m:.3g} m"),
         ("model", f"{checkpoint.card.get('name', 'unnamed')}, {checkpoint.dim} numbers a cell"),
         ("time", time),

@@ -1,8 +1,7 @@
 """What embedding a region will cost, before it begins: pixels to read, time, and space on disk."""
 
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +11,11 @@ from sat2cap.atlas.layout import Chunk, cell_arrays, chunks_of
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.embed.patches import area, blocks, planned_reads, read_patches
 from sat2cap.embed.plan import patches_of
-from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.checkpoint import BATCH, Checkpoint
 from sat2cap.sources.imagery import Imagery
 
-SAMPLE_CELLS = 16
-"""Read and embedded to measure both; large enough for a steady rate, small enough for seconds."""
+_SIDES = (4, 8, 16)  # of squares of cells to measure with
+_ENOUGH_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,35 @@ def cost(spec: AtlasSpec, pending: Sequence[Chunk]) -> Cost:
 
 
 def measure(spec: AtlasSpec, pending: Sequence[Chunk], imagery: Imagery, checkpoint: Checkpoint) -> Rates:
-    """Read and embed a few cells of the chunk in the middle; the network is run once before it is timed."""
-    chunk = pending[len(pending) // 2]
-    asked = np.zeros_like(spec.wanted)
-    inside = asked[chunk.rows, chunk.cols]
-    rows, cols = np.nonzero(spec.wanted[chunk.rows, chunk.cols])
-    inside[rows[:SAMPLE_CELLS], cols[:SAMPLE_CELLS]] = True
-    count, pixels = int(asked.sum()), spec.patch_pixels
-    began = time.perf_counter()
-    block = (chunk.rows, chunk.cols)
-    read_patches(imagery, patches_of(spec), asked, block, max_missing=spec.model["max_missing"])
-    read = count / (time.perf_counter() - began)
-    sample = np.zeros((count, pixels, pixels, 3), np.uint8)
-    seconds = math.inf
-    for _ in range(2):
-        began = time.perf_counter()
+    """Read and embed some cells of the fullest chunk, about a second each.
+
+    Few at first, then four times as many, for as long as that is quick: a few cells alone would be slow for
+    what is done once, such as opening a file or connecting to a server.
+    """
+    chunk = max(pending, key=lambda chunk: np.count_nonzero(spec.wanted[chunk.rows, chunk.cols]))
+    places = np.argwhere(spec.wanted[chunk.rows, chunk.cols])
+    row, col = places[len(places) // 2] + [chunk.rows.start, chunk.cols.start]
+    patches, size = patches_of(spec), spec.patch_pixels
+
+    def read(side: int) -> int:
+        block = slice(row, min(row + side, chunk.rows.stop)), slice(col, min(col + side, chunk.cols.stop))
+        read_patches(imagery, patches, spec.wanted, block, max_missing=spec.model["max_missing"])
+        return int(spec.wanted[block].sum())
+
+    def embed(side: int) -> int:
+        sample = np.zeros((min(side * side, BATCH), size, size, 3), np.uint8)
         checkpoint.embed_overhead(sample, precision=spec.model["precision"])
-        seconds = min(seconds, time.perf_counter() - began)
-    return Rates(read, count / seconds)
+        return len(sample)
+
+    return Rates(_rate(read), _rate(embed))
+
+
+def _rate(work: Callable[[int], int]) -> float:
+    """Cells a second that `work`, given the side of a square of cells, gets done."""
+    for side in _SIDES:
+        began = time.perf_counter()
+        cells = work(side)
+        seconds = time.perf_counter() - began
+        if seconds > _ENOUGH_S:
+            break
+    return cells / seconds
