@@ -30,10 +30,11 @@ from sat2cap.embed import embed_atlas, plan_atlas
 from sat2cap.embed.estimate import measure
 from sat2cap.geo.grid import PATCH_M
 from sat2cap.miniworld.world import MiniImagery, World
-from sat2cap.model.checkpoint import BATCH, Checkpoint
+from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.sources.imagery import Imagery
 from sat2cap.sources.raster import open_raster
 
+BATCH = 64
 WEST, NORTH, CRS = 614_400, 5_808_000, "EPSG:32631"
 
 

@@ -57,6 +57,7 @@ def test_measuring_reads_and_embeds_cells_of_the_region_and_few_where_that_is_sl
             west, south, east, north = box.boundingbox.bbox
             assert 480_000 <= west < east <= 480_000 + 50 * 480
             assert 5_760_000 - 40 * 480 <= south < north <= 5_760_000
-    assert len(slow.reads) == 1
-    assert slow.reads[0].shape[0] * slow.reads[0].shape[1] <= 16 * PIXELS**2
-    assert len(quick.reads) > 1
+    pixels = [box.shape[0] * box.shape[1] for box in slow.reads]
+    assert pixels[0] == PIXELS**2
+    assert sum(pixels) <= 17 * PIXELS**2
+    assert len(quick.reads) > len(slow.reads)

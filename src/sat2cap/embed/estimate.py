@@ -11,7 +11,7 @@ from sat2cap.atlas.layout import Chunk, cell_arrays, chunks_of
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.embed.patches import area, blocks, planned_reads, read_patches
 from sat2cap.embed.plan import patches_of
-from sat2cap.model.checkpoint import BATCH, Checkpoint
+from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.sources.imagery import Imagery
 
 _SIDES = (4, 8, 16)  # of squares of cells to measure with
@@ -65,8 +65,8 @@ def cost(spec: AtlasSpec, pending: Sequence[Chunk]) -> Cost:
 def measure(spec: AtlasSpec, pending: Sequence[Chunk], imagery: Imagery, checkpoint: Checkpoint) -> Rates:
     """Read and embed some cells of the fullest chunk, about a second each.
 
-    Few at first, then four times as many, for as long as that is quick: a few cells alone would be slow for
-    what is done once, such as opening a file or connecting to a server.
+    One beforehand, for what is done only once, such as connecting to a server; then a few, and four times as
+    many for as long as that is quick.
     """
     chunk = max(pending, key=lambda chunk: np.count_nonzero(spec.wanted[chunk.rows, chunk.cols]))
     places = np.argwhere(spec.wanted[chunk.rows, chunk.cols])
@@ -79,7 +79,7 @@ def measure(spec: AtlasSpec, pending: Sequence[Chunk], imagery: Imagery, checkpo
         return int(spec.wanted[block].sum())
 
     def embed(side: int) -> int:
-        sample = np.zeros((min(side * side, BATCH), size, size, 3), np.uint8)
+        sample = np.zeros((side * side, size, size, 3), np.uint8)
         checkpoint.embed_overhead(sample, precision=spec.model["precision"])
         return len(sample)
 
@@ -88,6 +88,7 @@ def measure(spec: AtlasSpec, pending: Sequence[Chunk], imagery: Imagery, checkpo
 
 def _rate(work: Callable[[int], int]) -> float:
     """Cells a second that `work`, given the side of a square of cells, gets done."""
+    work(1)
     for side in _SIDES:
         began = time.perf_counter()
         cells = work(side)
