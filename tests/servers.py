@@ -20,13 +20,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import shapely
 from affine import Affine
+from file_server import RangeHandler, running
 from odc.geo.geobox import GeoBox
 from PIL import Image
 
@@ -181,26 +183,6 @@ class _TileHandler(BaseHTTPRequestHandler):
         pass
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """A client that went away is no news."""
-
-
-@contextmanager
-def running(handler: Any) -> Iterator[_Quiet]:
-    server = _Quiet(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.02), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 @contextmanager
 def tile_server(imagery: Imagery, size: int = 256, suffix: str = "png") -> Iterator[TileServer]:
     """Any imagery as Web Mercator tiles; 404 where it has nothing."""
@@ -211,59 +193,27 @@ def tile_server(imagery: Imagery, size: int = 256, suffix: str = "png") -> Itera
         yield tiles
 
 
-class _RangeHandler(SimpleHTTPRequestHandler):
-    """Files, with byte ranges, which reading a part of a file needs."""
-
-    protocol_version = "HTTP/1.1"
-    server: Any
-
-    def do_HEAD(self) -> None:
-        self._serve(body=False)
-
-    def do_GET(self) -> None:
-        self._serve(body=True)
-
-    def _serve(self, body: bool) -> None:
-        path = Path(self.translate_path(self.path))
-        if not path.is_file():
-            return self.send_error(404)
-        size, (first, last), status = path.stat().st_size, (0, path.stat().st_size - 1), 200
-        wanted = self.headers.get("Range", "")
-        if wanted.startswith("bytes="):
-            start, _, end = wanted.removeprefix("bytes=").partition("-")
-            first, last, status = int(start), min(int(end or size), size - 1), 206
-        self.send_response(status)
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(last - first + 1))
-        self.end_headers()
-        if body:
-            with path.open("rb") as file:
-                file.seek(first)
-                self.server.sent += self.wfile.write(file.read(last - first + 1))
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @contextmanager
 def file_server(folder: Path) -> Iterator[Any]:
     """A folder over HTTP with byte ranges: ``(root, server)``; ``server.sent`` counts bytes of bodies."""
-    with running(partial(_RangeHandler, directory=str(folder))) as server:
+    with running(partial(RangeHandler, directory=str(folder))) as server:
         server.sent = 0  # type: ignore[attr-defined]
         yield f"http://127.0.0.1:{server.server_address[1]}", server
 
 
-class _StacHandler(_RangeHandler):
+class _StacHandler(RangeHandler):
     """A folder with files and ``catalog.json``, and a search over `server.items` at ``/search``."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 (http.server's name)
         if self.path.partition("?")[0] in ("/", "/collections"):
             return self._json(self._landing() if self.path.startswith("/?") or self.path == "/" else {})
+        if self.path.startswith("/sign?"):
+            (href,) = parse_qs(self.path.partition("?")[2])["href"]
+            self.server.signed.append(href)
+            return self._json({"href": f"{href}?signature=1"})
         super().do_GET()
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 (http.server's name)
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.searches.append(asked)
         fault = self.server.faults.pop(0) if self.server.faults else None
@@ -351,8 +301,11 @@ def stac_item(
 
 @contextmanager
 def stac_server(folder: Path) -> Iterator[Any]:
-    """``(root, server)``: fill ``server.items``; ``server.faults`` answers the next searches instead."""
+    """``(root, server)``: fill ``server.items``; ``server.faults`` answers the next searches instead.
+
+    ``/sign?href=`` gives an address to read an asset at, and notes it in ``server.signed``.
+    """
     with running(partial(_StacHandler, directory=str(folder))) as server:
         server.sent, server.page = 0, 2  # type: ignore[attr-defined]
-        server.items, server.searches, server.faults = [], [], []  # type: ignore[attr-defined]
+        server.items, server.searches, server.faults, server.signed = [], [], [], []  # type: ignore[attr-defined]
         yield f"http://127.0.0.1:{server.server_address[1]}", server

@@ -24,6 +24,10 @@ OPTIONS = {
     "cog_dateline.tif": ("--scale 0,20000", shown(scale="0,20000")),
     "mosaic_cog1.tif": ("--scale 0,20000", shown(scale="0,20000")),
     "mosaic_cog2.tif": ("--scale 0,20000", shown(scale="0,20000")),
+    "sentinel2/patch_25630.tif": (  # snow
+        "--recipe sentinel2 --scale 0,12000",
+        shown(recipe="sentinel2", scale="0,12000"),
+    ),
 }
 SENTINEL = ("--recipe sentinel2", shown(recipe="sentinel2"))
 
@@ -145,6 +149,7 @@ def compare(
     at_zero, there, ratio = wanted_at(np.zeros(2))
     use = inside & (there > 0.999)
     assert use.mean() > 0.2, "too little to compare"
+    assert at_zero[use].std() > 2, "too little to see on it"
     return float(np.hypot(*shift)) * ratio, float(np.abs(read[..., :3] - at_zero)[use].mean())
 
 

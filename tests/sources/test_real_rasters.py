@@ -1,9 +1,13 @@
 """Every real raster is read where it lies, in its colours, with its holes; the page's table says so truly."""
 
+import csv
 from pathlib import Path
 
 import pytest
+from pyproj import Geod
 from real_rasters import MODEL_M, OVERHEAD, Case, cases, measure
+
+from sat2cap.sources.raster import open_raster
 
 PAGE = Path(__file__).parents[2] / "docs" / "imagery.md"
 needs_rasters = pytest.mark.skipif(not OVERHEAD.exists(), reason="the shared real rasters are not here")
@@ -40,6 +44,19 @@ def test_a_real_raster_is_read_as_it_is(case):
 def test_the_table_has_every_raster():
     assert {(case.name, resolution(case)) for case in cases()} == set(written())
     assert len(written()) >= 20
+
+
+@needs_rasters
+def test_the_sentinel_patches_lie_where_their_list_says():
+    places = {row["fn"]: row for row in csv.DictReader((OVERHEAD / "sentinel2" / "index.csv").open())}
+    seen = 0
+    for path in sorted((OVERHEAD / "sentinel2").glob("*.tif")):
+        imagery = open_raster(str(path), (4, 3, 2), stretch=(0, 3000))
+        lon, lat = imagery.footprint.centroid.to_crs("EPSG:4326").coords[0]
+        listed = float(places[path.name]["lon"]), float(places[path.name]["lat"])
+        assert Geod(ellps="WGS84").inv(lon, lat, *listed)[2] < 5, "half a pixel"
+        seen += 1
+    assert seen == 8
 
 
 @needs_rasters

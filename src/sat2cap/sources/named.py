@@ -126,7 +126,7 @@ def _source(where: str, keys: dict[str, Any]) -> Source:
 
 def caveats(spec: str) -> list[str]:
     """What whoever uses a source by this name should know of its terms. Raises `ImageryError`."""
-    source = None if is_template(spec) else find_source(spec)
+    source = find_source(spec)
     if source is None:
         return [f"licence of {spec} is unknown: ask its provider"] if is_template(spec) else []
     where = f"; terms: {source.terms}" if source.terms else ""

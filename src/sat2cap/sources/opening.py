@@ -30,12 +30,12 @@ def open_source(
     of the catalogue or a source file (``.toml``). `region` is where a search looks; `cache` a folder to keep
     tiles in. Raises `ImageryError`.
     """
-    if is_template(spec):
-        _as_pictures(spec, shown)
-        return open_tiles(spec, cache=cache)
     source = find_source(spec)
     if source is not None:
         return _open_record(source, shown, region, cache)
+    if is_template(spec):
+        _as_pictures(spec, shown)
+        return open_tiles(spec, cache=cache)
     return _open_file(spec, shown, None, "unknown")
 
 

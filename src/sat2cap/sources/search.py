@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ADDS = 1e-3  # share of the region that an item must add to those before it
 _UNKNOWN_CLOUD = 101.0  # after all that say how clouded they are
+_MOST_POINTS = 500  # of an outline that is sent
 _TRIES = 4
 
 
@@ -36,7 +37,8 @@ def search(source: Source, region: Geometry | None) -> list[dict[str, Any]]:
 
 def _area(source: Source, region: Geometry | None) -> shapely.Geometry:
     if region is not None:
-        return region.to_crs(LONLAT, resolution=0.1).geom
+        box = region.boundingbox
+        return region.to_crs(LONLAT, resolution=max(box.span_x, box.span_y) / 64).geom
     if source.bounds is None:
         raise ImageryError(
             f"imagery {source.name!r} is a search; say where: give a REGION, or ?bounds=w,s,e,n"
@@ -54,7 +56,7 @@ def _found(source: Source, area: shapely.Geometry) -> list[dict[str, Any]]:
             if client.conforms_to("ITEM_SEARCH"):
                 found = client.search(
                     collections=[source.collection] if source.collection else None,
-                    intersects=shapely.geometry.mapping(area),
+                    intersects=shapely.geometry.mapping(_simple(area)),
                     datetime=source.datetime or None,
                     query=query,
                     max_items=source.max_items,
@@ -63,6 +65,11 @@ def _found(source: Source, area: shapely.Geometry) -> list[dict[str, Any]]:
             return [item.to_dict() for item in _walk(client, source, area)]
     except Exception as error:  # of requests, of pystac-client, of a malformed answer
         raise _unreachable(source, error) from None
+
+
+def _simple(area: shapely.Geometry) -> shapely.Geometry:
+    """What a search is asked with: services refuse long outlines, and what lies beside is dropped later."""
+    return area if shapely.get_num_coordinates(area) <= _MOST_POINTS else shapely.box(*area.bounds)
 
 
 def _client(source: Source) -> "pystac_client.Client":
