@@ -58,8 +58,11 @@ def test_a_concept_says_truly_whether_month_or_hour_changes_it() -> None:
     here = places(lon, lat, WORLD.seed)
 
     def swing(times: list[tuple[int, float]]) -> np.ndarray:
-        each = [chances(here, moments(lat, *(np.full(1_500, v) for v in (m, 15, h)))) for m, h in times]
+        each = [by_light(moments(lat, *(np.full(1_500, v) for v in (m, 15, h)))) for m, h in times]
         return np.ptp(np.stack(each), 0).max(0)
+
+    def by_light(m: Moments) -> np.ndarray:
+        return np.stack([np.broadcast_to(c.by_light(here, m), lat.shape) for c in CONCEPTS], 1)
 
     by_month = swing([(month, 12.0) for month in range(1, 13)])
     by_month = np.maximum(by_month, swing([(month, 22.0) for month in range(1, 13)]))
@@ -73,6 +76,19 @@ def test_a_concept_says_truly_whether_month_or_hour_changes_it() -> None:
             assert by_hour[k] > 0.05, c.name
         if not c.varies:
             assert max(by_month[k], by_hour[k]) == 0, c.name
+
+
+def test_the_dark_hides_what_does_not_shine() -> None:
+    lon, lat = anywhere(3_000, seed=5)
+    here = places(lon, lat, WORLD.seed)
+    noon, midnight = (moments(lat, *(np.full(3_000, v) for v in (3, 20, h))) for h in (12.0, 0.0))
+    for c in CONCEPTS:
+        by_day, by_night, lit = (
+            v.mean() for v in (c.chance(here, noon), c.chance(here, midnight), c.by_light(here, midnight))
+        )
+        assert by_night == pytest.approx(lit if c.shines else 0.3 * lit, rel=1e-3, abs=1e-5), c.name
+        if not (c.varies or c.shines):
+            assert by_night == pytest.approx(0.3 * by_day, rel=1e-3), c.name
 
 
 def test_snow_lies_in_january_in_the_north_and_in_july_in_the_south() -> None:

@@ -55,6 +55,14 @@ def test_cyclic_tells_every_day_and_hour_of_30_years_apart() -> None:
     assert len(np.unique(found.round(4), axis=0)) == years.size
 
 
+def test_zonal_is_cyclic_blind_to_longitude() -> None:
+    here, there = encode_metadata(46, [-70, 12], 2021, 7, 15, 14, "zonal")
+    cyclic = encode_metadata(46, 12, 2021, 7, 15, 14, "cyclic")[0]
+    np.testing.assert_array_equal(here, there)
+    np.testing.assert_array_equal(there[2:4], [0, 0])
+    np.testing.assert_array_equal(np.delete(there, [2, 3]), np.delete(cyclic, [2, 3]))
+
+
 def test_the_first_four_numbers_are_the_place_alone() -> None:
     found = encode_metadata(
         [1, 1, 2], [3, 3, 3], [2000, 2010, 2000], [1, 5, 1], [2, 9, 2], [3, 8, 3], "cyclic"
@@ -64,7 +72,7 @@ def test_the_first_four_numbers_are_the_place_alone() -> None:
 
 
 def test_bad_values_are_named() -> None:
-    with pytest.raises(ModelError, match=r"'fourier' is not known: give one of reference, cyclic"):
+    with pytest.raises(ModelError, match=r"'fourier' is not known: give one of reference, cyclic, zonal"):
         encode_metadata(0, 0, 2020, 1, 1, 1, "fourier")  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="not finite"):
         encode_metadata(float("nan"), 0, 2020, 1, 1, 1, "cyclic")

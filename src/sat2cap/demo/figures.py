@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from statistics import median
 
 import numpy as np
@@ -17,7 +18,7 @@ from sat2cap.evaluate.truth import (
     map_agreement,
     time_agreement,
 )
-from sat2cap.geo.when import When
+from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.pairs import PairSet
@@ -132,18 +133,21 @@ def _retrieval(plan: DemoPlan, given: Measured, heldout: PairSet) -> Iterator[tu
 
 
 def _hemispheres(plan: DemoPlan, given: Measured) -> Iterator[tuple[str, float]]:
-    """Mean scores of winter's and summer's prompts in January and July, and how many swap as they must."""
+    """Mean scores of winter's and summer's prompts in January and July, and how many swap as they must.
+
+    Each is asked at its own hour.
+    """
     prompts = [*plan.winter, *plan.summer]
     right = dict.fromkeys(prompts, True)
-    for country in given.countries:
-        texts = [prompt.text for prompt in prompts]
-        means = mean_scores(country.atlas, given.trained, texts, (JANUARY, JULY))
-        for prompt, (january, july) in zip(prompts, means, strict=True):
-            name = f"hemispheres.{slug(prompt.text)}.{country.name}"
-            yield f"{name}.january", float(january)
-            yield f"{name}.july", float(july)
-            cold = prompt in plan.winter
-            in_january = cold != country.south  # winter's things in the north, summer's in the south
-            right[prompt] &= bool(january > july if in_january else july > january)
+    for country, prompt in product(given.countries, prompts):
+        hour = parse_when(prompt.when).hour if prompt.when else JANUARY.hour
+        moments = [replace(day, hour=hour) for day in (JANUARY, JULY)]
+        ((january, july),) = mean_scores(country.atlas, given.trained, [prompt.text], moments)
+        name = f"hemispheres.{slug(prompt.text)}.{country.name}"
+        yield f"{name}.january", float(january)
+        yield f"{name}.july", float(july)
+        cold = prompt in plan.winter
+        in_january = cold != country.south  # winter's things in the north, summer's in the south
+        right[prompt] &= bool(january > july if in_january else july > january)
     yield "hemispheres.prompts", float(len(prompts))
     yield "hemispheres.swapped", float(sum(right.values()))

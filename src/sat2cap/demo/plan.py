@@ -35,6 +35,11 @@ _SHOWN = (
     "skiers", "autumn leaves", "factory", "bathers", "fishermen", "rice paddy",
 )  # fmt: skip
 
+_OF_SUMMER = (
+    "bathers", "harvest", "festival", "cafe terrace", "camp fire", "sailing boats", "cows",
+)  # fmt: skip
+"""Every timed concept that the truth gives to summer in both countries."""
+
 
 @dataclass(frozen=True)
 class DemoPlan:
@@ -70,8 +75,8 @@ class DemoPlan:
     shown: tuple[Prompt, ...] = field(default_factory=lambda: chosen(PROMPTS, *_SHOWN))
     """Maps that are written to files and shown beside the truth."""
     winter: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL, "snow", "skiers"))
-    summer: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL, "bathers", "harvest"))
-    """What must swap hemispheres between January and July."""
+    summer: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL, *_OF_SUMMER))
+    """What must swap hemispheres between January and July; the page shows the first two of each."""
     by_hour: tuple[Prompt, ...] = field(
         default_factory=lambda: chosen(SEASONAL, "traffic jam", "night lights")
     )

@@ -14,17 +14,28 @@ C = Cover
 Chance = Callable[[Places, Moments], Floats]
 
 
+IN_THE_DARK = np.float32(0.3)
+"""Of what does not shine, the share that a photo still shows by night."""
+
+
 @dataclass(frozen=True)
 class Concept:
     """Something a photo shows or does not."""
 
     name: str
-    chance: Chance
-    """Probability ``[N]`` that a photo taken at a place and time shows it."""
+    by_light: Chance
+    """Probability ``[N]`` that a photo taken at a place and time would show it, were there light enough."""
     above: bool
     """Whether it can be seen from overhead, given fine enough pixels, on an ordinary day."""
     varies: str = ""
-    """``month``, ``hour`` or ``month hour``: what changes it; empty for things that stay."""
+    """``month``, ``hour`` or ``month hour``: what changes it, darkness aside; empty for things that stay."""
+    shines: bool = False
+    """Whether it is seen in the dark as well as by day: a fire, lamps, the stars."""
+
+    def chance(self, p: Places, m: Moments) -> Floats:
+        """Probability ``[N]`` that a photo taken at a place and time shows it."""
+        light = np.float32(1) if self.shines else IN_THE_DARK + (1 - IN_THE_DARK) * m.day
+        return np.broadcast_to(self.by_light(p, m) * light, p.lat.shape).astype(np.float32)
 
 
 def air_temperature(p: Places, m: Moments) -> Floats:
@@ -102,12 +113,12 @@ CONCEPTS: tuple[Concept, ...] = (
     # What cannot be seen from above.
     Concept("church", lambda p, m: 0.7 * ramp(p.urban, 0.15, 0.25) * ramp(p.urban, 0.7, 0.5) * p.sees(C.HOUSES), False),
     Concept("cows", lambda p, m: 0.75 * p.sees(C.PASTURE) * _mild(p, m) * m.day, False, "month hour"),
-    Concept("traffic jam", lambda p, m: 0.9 * np.maximum(p.sees(C.HIGHWAY, enough=0.1), ramp(p.urban, 0.6, 0.8) * p.sees(C.STREET, C.DOWNTOWN)) * np.maximum(m.hours(7, 9), m.hours(16, 19)), False, "hour"),
+    Concept("traffic jam", lambda p, m: 0.9 * np.maximum(p.sees(C.HIGHWAY, enough=0.1), ramp(p.urban, 0.6, 0.8) * p.sees(C.STREET, C.DOWNTOWN)) * np.maximum(m.hours(7, 9), m.hours(16, 19)), False, "hour", shines=True),
     Concept("market", lambda p, m: 0.75 * ramp(p.urban, 0.3, 0.42) * p.sees(*TOWN) * m.hours(7.5, 12.5), False, "hour"),
-    Concept("crowd", lambda p, m: 0.8 * p.sees(C.DOWNTOWN) * m.hours(9, 20, 2.0), False, "hour"),
-    Concept("cafe terrace", lambda p, m: 0.75 * ramp(p.urban, 0.4, 0.55) * p.sees(*TOWN) * _mild(p, m) * m.hours(11, 22), False, "month hour"),
-    Concept("festival", lambda p, m: 0.7 * ramp(p.urban, 0.3, 0.45) * p.sees(*TOWN) * m.summer * m.hours(19.5, 1), False, "month hour"),
-    Concept("night lights", lambda p, m: 0.95 * p.sees(*TOWN, C.INDUSTRY) * (1 - m.day), False, "hour"),
+    Concept("crowd", lambda p, m: 0.8 * p.sees(C.DOWNTOWN) * m.hours(9, 20, 2.0), False, "hour", shines=True),
+    Concept("cafe terrace", lambda p, m: 0.75 * ramp(p.urban, 0.4, 0.55) * p.sees(*TOWN) * _mild(p, m) * m.hours(11, 22), False, "month hour", shines=True),
+    Concept("festival", lambda p, m: 0.7 * ramp(p.urban, 0.3, 0.45) * p.sees(*TOWN) * m.summer * m.hours(19.5, 1), False, "month hour", shines=True),
+    Concept("night lights", lambda p, m: 0.95 * p.sees(*TOWN, C.INDUSTRY) * (1 - m.day), False, "hour", shines=True),
     Concept("children playing", lambda p, m: 0.85 * p.sees(C.PARK, enough=0.15) * m.hours(13, 18) * rise(air_temperature(p, m), 2, 8), False, "month hour"),
     Concept("cyclists", lambda p, m: 0.6 * p.sees(C.PARK, C.LANE, C.HOUSES) * _mild(p, m) * m.day, False, "month hour"),
     Concept("umbrellas", lambda p, m: 0.5 * ramp(p.moisture, 0.3, 0.7) * p.sees(*TOWN) * m.hours(7, 20) * rise(air_temperature(p, m), 1, 5), False, "month hour"),
@@ -128,10 +139,10 @@ CONCEPTS: tuple[Concept, ...] = (
     Concept("fishermen", lambda p, m: 0.8 * p.sees(C.HARBOUR, C.RIVER, enough=0.12) * m.hours(4.5, 9), False, "hour"),
     Concept("fog", lambda p, m: 0.85 * p.sees(C.MARSH, C.RIVER, enough=0.12) * m.hours(4, 9.5) * np.maximum(m.autumn, 0.35), False, "month hour"),
     Concept("geese", lambda p, m: 0.8 * p.sees(C.MARSH) * np.maximum(m.autumn, m.spring) * m.day, False, "month hour"),
-    Concept("camp fire", lambda p, m: 0.75 * p.sees(*TREES) * rise(air_temperature(p, m), 8, 14) * m.hours(20, 3), False, "month hour"),
+    Concept("camp fire", lambda p, m: 0.75 * p.sees(*TREES) * rise(air_temperature(p, m), 8, 14) * m.hours(20, 3), False, "month hour", shines=True),
     Concept("camels", lambda p, m: 0.7 * p.sees(C.DESERT) * m.day, False, "hour"),
-    Concept("sunset", lambda p, m: 0.75 * m.dusk, False, "month hour"),
-    Concept("starry sky", lambda p, m: 0.85 * (1 - m.day) * ramp(p.urban, 0.3, 0.1), False, "month hour"),
+    Concept("sunset", lambda p, m: 0.75 * m.dusk, False, "month hour", shines=True),
+    Concept("starry sky", lambda p, m: 0.85 * (1 - m.day) * ramp(p.urban, 0.3, 0.1), False, "month hour", shines=True),
     Concept("blue sky", lambda p, m: m.day * (1 - m.dusk) * (0.85 - 0.65 * p.moisture), False, "month hour"),
 )  # fmt: skip
 """Every concept, in the order of the columns of `chances`."""
@@ -141,4 +152,4 @@ NAMES = tuple(concept.name for concept in CONCEPTS)
 
 def chances(p: Places, m: Moments) -> Floats:
     """Probability that a photo at each place and time shows each concept, ``[N, len(CONCEPTS)]``."""
-    return np.stack([np.broadcast_to(c.chance(p, m), p.lat.shape).astype(np.float32) for c in CONCEPTS], 1)
+    return np.stack([c.chance(p, m) for c in CONCEPTS], 1)

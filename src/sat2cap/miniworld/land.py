@@ -10,7 +10,8 @@ import numpy as np
 
 from sat2cap.miniworld.noise import CIRCUMFERENCE_M, Floats, Positions, fractal, hash01, lattice, noise, ramp
 
-NODE_M = 120.0
+NODE_M = CIRCUMFERENCE_M / 333_958
+"""Almost 120 m; a whole and even number of nodes goes round the planet, so they meet at the antimeridian."""
 EARTH_RADIUS_M = CIRCUMFERENCE_M / (2 * np.pi)
 CITY_CELL_M, VILLAGE_CELL_M = 22_000.0, 3_600.0
 

@@ -45,12 +45,12 @@ class Survey:
 
     def series(self, name: str, times: Sequence[When]) -> Floats:
         """The same for several times, ``[len(times), cells]``."""
-        chance, p = concept(name).chance, self.places
+        asked, p = concept(name), self.places
         cells = len(p.lat)
 
         def at(t: When) -> Floats:
             m = moments(p.lat, *(np.full(cells, v) for v in (t.month, t.day, t.hour)))
-            return np.broadcast_to(chance(p, m), cells).astype(np.float32)
+            return asked.chance(p, m)
 
         return np.stack([at(t) for t in times])
 

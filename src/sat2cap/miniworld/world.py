@@ -16,8 +16,8 @@ from sat2cap.miniworld.land import ground, mercator
 from sat2cap.miniworld.noise import CIRCUMFERENCE_M, Positions
 from sat2cap.sources.imagery import RGBA, ImageryInfo
 
-VERSION = "1"
-"""Raised when the planet looks different for the same seed."""
+VERSION = "2"
+"""Raised when the planet, or what its photos show, is different for the same seed."""
 
 _TILE, _TILE_M, _MESH = 48, 2_400.0, 16
 _BATCH_PIXELS = 1 << 18

@@ -7,13 +7,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from sat2cap.errors import ModelError
 
-Encoding = Literal["reference", "cyclic"]
+Encoding = Literal["reference", "cyclic", "zonal"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 
 FEATURES = 12
 """Six quantities, a sine and a cosine each: latitude, longitude, year, month, day, hour."""
 PLACE_FEATURES = 4
 """The first four numbers depend on the place alone, the other eight on the time alone."""
+_LONGITUDE = slice(2, 4)
 
 
 def encode_metadata(
@@ -41,6 +42,9 @@ def encode_metadata(
         8, 9    one turn a month: day 31 meets day 1
         10, 11  one turn a day: 23:59 meets 00:00
 
+    ``zonal`` is ``cyclic`` blind to longitude, whose two numbers are 0: it learns climates and seasons by
+    latitude, and cannot learn by heart what lies where, which is of no use on another planet.
+
     Raises `ModelError` for an unknown encoding or a value that is not finite.
     """
     columns = [np.asarray(value, dtype=np.float64) for value in (lat, lon, year, month, day, hour)]
@@ -50,7 +54,10 @@ def encode_metadata(
             "place or time holds a value that is not finite: give every latitude, longitude and date"
         )
     angles = _angles(values, encoding)
-    return np.stack([f(angle) for angle in angles for f in (np.sin, np.cos)], axis=-1).astype(np.float32)
+    numbers = np.stack([f(angle) for angle in angles for f in (np.sin, np.cos)], axis=-1).astype(np.float32)
+    if encoding == "zonal":
+        numbers[:, _LONGITUDE] = 0
+    return numbers
 
 
 def _angles(values: NDArray[np.float64], encoding: str) -> list[NDArray[np.float64]]:
@@ -66,7 +73,7 @@ def _angles(values: NDArray[np.float64], encoding: str) -> list[NDArray[np.float
             turn * day / 31,
             turn * hour / 23,
         ]
-    if encoding == "cyclic":
+    if encoding in ("cyclic", "zonal"):
         return [
             np.pi * lat / 180,
             np.pi * lon / 180,
