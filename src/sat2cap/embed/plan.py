@@ -33,14 +33,7 @@ def plan_atlas(
     """
     cell_m = abs(grid.affine.a)
     patch_m = max(PATCH_M, cell_m) if patch_m is None else float(patch_m)
-    if wanted.shape != tuple(grid.shape):
-        raise RegionError(f"wanted cells are {wanted.shape}, the grid {tuple(grid.shape)}; make them equal")
-    if not wanted.any():
-        raise RegionError("the region has no cells; take a larger one or smaller cells")
-    if not (np.isfinite(patch_m) and patch_m > 0):
-        raise RegionError(f"patch size {patch_m:g} m must be more than 0; the paper's patches cover 480")
-    if not 0 <= max_missing < 1:
-        raise ImageryError(f"max_missing {max_missing} must be in [0, 1); use 0.5")
+    _check(grid, wanted, patch_m, max_missing)
     patches = PatchGrid(grid, patch_m, checkpoint.patch_pixels)
     if surely_outside(imagery, patches.box(slice(0, grid.shape[0]), slice(0, grid.shape[1]))):
         raise ImageryError(f"{imagery.info.uri} lies outside the region; choose a region that it covers")
@@ -68,3 +61,14 @@ def plan_atlas(
 def patches_of(spec: AtlasSpec) -> PatchGrid:
     """The imagery under its cells."""
     return PatchGrid(spec.grid, spec.patch_m, spec.patch_pixels)
+
+
+def _check(grid: GeoBox, wanted: NDArray[np.bool_], patch_m: float, max_missing: float) -> None:
+    if wanted.shape != tuple(grid.shape):
+        raise RegionError(f"wanted cells are {wanted.shape}, the grid {tuple(grid.shape)}; make them equal")
+    if not wanted.any():
+        raise RegionError("the region has no cells; take a larger one or smaller cells")
+    if not (np.isfinite(patch_m) and patch_m > 0):
+        raise RegionError(f"patch size {patch_m:g} m must be more than 0; the paper's patches cover 480")
+    if not 0 <= max_missing < 1:
+        raise ImageryError(f"max_missing {max_missing} must be in [0, 1); use 0.5")
