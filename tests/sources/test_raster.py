@@ -18,6 +18,7 @@ from sat2cap.errors import ImageryError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import LONLAT, cell_grid, patch_around, patch_box, transformer
 from sat2cap.geo.region import parse_region
+from sat2cap.sources.overviews import fitting
 from sat2cap.sources.raster import open_raster
 
 OVERHEAD = Path(__file__).parents[3] / "shared" / "data" / "overhead"
@@ -183,6 +184,16 @@ def test_a_truncated_file_fails_on_reading(tmp_path):
     imagery = open_raster(path)
     with pytest.raises(ImageryError, match="cannot be read"):
         imagery.read(imagery.grid)
+
+
+def test_reads_are_never_finer_than_twice_what_is_needed():
+    pyramid = (2, 4, 8, 16, 32)
+    for ratio in np.geomspace(1, 60, 50):
+        factor, level = fitting(pyramid, ratio)
+        assert factor <= ratio * 1.01
+        assert ratio / factor < 2.02
+        assert level is None or pyramid[level] == factor
+    assert fitting((), 50) == fitting(pyramid, 1.5) == (1, None)
 
 
 def test_averaged_overviews_stay_where_they_are(tmp_path):
