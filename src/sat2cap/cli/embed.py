@@ -25,8 +25,10 @@ class Dtype(StrEnum):
 class Precision(StrEnum):
     """How the network computes."""
 
+    auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"
+    int8 = "int8"
 
 
 def embed(
@@ -55,8 +57,12 @@ def embed(
         Dtype, typer.Option(metavar="int8|float16", help="How embeddings are stored.")
     ] = Dtype.int8,
     precision: Annotated[
-        Precision, typer.Option(metavar="float32|bfloat16", help="How the network computes.")
-    ] = Precision.float32,
+        Precision,
+        typer.Option(
+            metavar="auto|float32|bfloat16|int8",
+            help="How the network computes; auto takes bfloat16 where the machine is quick at it.",
+        ),
+    ] = Precision.auto,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Embed a region's imagery, once.
@@ -71,12 +77,15 @@ def embed(
     from sat2cap.catalogue import open_imagery
     from sat2cap.cli import show
     from sat2cap.embed.job import embed_region
+    from sat2cap.model.compute import choose_compute
 
     source = open_imagery(imagery)
     where = given or _extent(source)
     grid = cell_grid(where, cell, crs)
     wanted = cell_mask(grid, where)
-    checkpoint = _named(model)
+    compute = choose_compute(None if precision is Precision.auto else precision.value)
+    checkpoint = _named(model).to(compute.device)
+    show.note(f"computing in {compute}")
     if dry_run:
         _say_plan(where, source, checkpoint, grid.shape, str(grid.crs), int(wanted.sum()), cell, dtype)
         return
@@ -89,7 +98,7 @@ def embed(
             out,
             dtype=dtype.value,
             max_missing=max_missing,
-            precision=precision.value,
+            precision=compute.precision,
             progress=progress,
         )
     _say_result(atlas)

@@ -20,11 +20,13 @@ def facts(rows: Iterable[tuple[str, object]]) -> None:
         print(f"{name:<{width}}  {value}".rstrip())
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns aligned to the right under their heads."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: bool = False) -> None:
+    """Columns under their heads, aligned to the right, or to the left for words."""
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    side = "<" if left else ">"
     for row in (heads, *rows):
-        print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
+        cells = (f"{cell:{side}{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def figures(values: dict[str, float], json_file: Path | None) -> None:
@@ -34,6 +36,11 @@ def figures(values: dict[str, float], json_file: Path | None) -> None:
     facts((name, f"{value:.6g}") for name, value in values.items())
     if json_file is not None:
         write_json(json_file, {name: None if math.isnan(value) else value for name, value in values.items()})
+
+
+def note(message: str) -> None:
+    """One line on standard error, of what was chosen for the user."""
+    print(message, file=sys.stderr)
 
 
 def warn(message: str) -> None:
