@@ -89,8 +89,9 @@ def _download(spec: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:_REASON]
         raise ModelError(
-            f"model {spec!r} is neither a folder here nor in the cache, and cannot be had from the Hugging Face "
-            f"hub ({reason}): check the name, and where there is a network run: sat2cap models fetch {spec}"
+            f"model {spec!r} is neither a folder here nor in the cache, and cannot be had from the "
+            f"Hugging Face hub ({reason}): check the name, and where there is a network run: "
+            f"sat2cap models fetch {spec}"
         ) from error
     raise ModelError(f"model {spec!r} has no weights of a form that can be read: give another model")
 
