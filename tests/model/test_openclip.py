@@ -160,7 +160,7 @@ def test_pickled_weights_and_missing_ones_are_refused(tmp_path: Path) -> None:
     theirs = saved(tmp_path / "oc", quick=True)
     weights = {n: t.detach().contiguous() for n, t in theirs.state_dict().items() if n != "visual.proj"}
     save_file(weights, tmp_path / "oc" / "open_clip_model.safetensors")
-    with pytest.raises(ModelError, match="lacks 1 weights .* visual_projection"):
+    with pytest.raises(ModelError, match=r"lacks 1 weights .* visual_projection"):
         load_model(tmp_path / "oc")
     (tmp_path / "oc" / "open_clip_model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"has no open_clip_model\.safetensors"):

@@ -37,6 +37,6 @@ def test_the_right_512_numbers(published: Path) -> None:
 
 def test_a_tower_saved_without_its_projection_is_refused(published: Path, tmp_path: Path) -> None:
     CLIPVisionModel.from_pretrained(published).save_pretrained(tmp_path / "bare")
-    with pytest.raises(ModelError, match="has no visual_projection.*CLIPVisionModelWithProjection") as error:
+    with pytest.raises(ModelError, match=r"has no visual_projection.*CLIPVisionModelWithProjection") as error:
         load_model(tmp_path / "bare")
     assert "\n" not in str(error.value)
