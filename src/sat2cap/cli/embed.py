@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sat2cap.atlas.store import Atlas
     from sat2cap.geo.region import Region
     from sat2cap.model.checkpoint import Checkpoint
+    from sat2cap.model.checkpoint import Precision as ComputePrecision
     from sat2cap.sources.imagery import Imagery
 
 
@@ -83,13 +84,12 @@ def embed(
     where = given or _extent(source)
     grid = cell_grid(where, cell, crs)
     wanted = cell_mask(grid, where)
-    compute = choose_compute(None if precision is Precision.auto else precision.value)
+    compute = choose_compute(_begun_in(out) if precision is Precision.auto else precision.value)
     checkpoint = _named(model).to(compute.device)
-    show.note(f"computing in {compute}")
     if dry_run:
         _say_plan(where, source, checkpoint, grid.shape, str(grid.crs), int(wanted.sum()), cell, dtype)
         return
-    with show.progress() as progress:
+    with show.progress(begins=f"computing in {compute}") as progress:
         atlas = embed_region(
             grid,
             wanted,
@@ -102,6 +102,16 @@ def embed(
             progress=progress,
         )
     _say_result(atlas)
+
+
+def _begun_in(out: Path) -> "ComputePrecision | None":
+    """The precision of the atlas that is there already, so that it goes on as it began."""
+    from sat2cap.atlas.store import open_atlas
+
+    if not (out / "zarr.json").is_file():
+        return None
+    found: ComputePrecision | None = open_atlas(out).model.get("precision")
+    return found
 
 
 def _extent(source: "Imagery") -> "Region":

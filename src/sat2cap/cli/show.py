@@ -38,11 +38,6 @@ def figures(values: dict[str, float], json_file: Path | None) -> None:
         write_json(json_file, {name: None if math.isnan(value) else value for name, value in values.items()})
 
 
-def note(message: str) -> None:
-    """One line on standard error, of what was chosen for the user."""
-    print(message, file=sys.stderr)
-
-
 def warn(message: str) -> None:
     """One line on standard error."""
     print(f"warning: {message}", file=sys.stderr)
@@ -66,21 +61,34 @@ class Meter:
 
 
 @contextmanager
-def progress(resumes: bool = True) -> Iterator[Progress]:
+def progress(resumes: bool = True, begins: str | None = None) -> Iterator[Progress]:
     """A listener that draws bars on a terminal, and otherwise writes a line now and then.
 
-    With `resumes`, a job stopped by ctrl-C is said to go on by the same command.
+    With `resumes`, a job stopped by ctrl-C is said to go on by the same command. `begins` is a line to write
+    once the work has begun, when nothing that was given can be wrong any more.
     """
     try:
         if sys.stderr.isatty():
             with _bars() as listener:
-                yield listener
+                yield _led(listener, begins)
         else:
-            yield _lines()
+            yield _led(_lines(), begins)
     except KeyboardInterrupt:
         again = "; the same command goes on where it was" if resumes else ""
         print(f"stopped{again}", file=sys.stderr)
         raise
+
+
+def _led(listener: Progress, line: str | None) -> Progress:
+    """The listener, with a line on standard error before the first thing it hears."""
+    ahead = [line] if line else []
+
+    def listen(text: str, done: int, total: int) -> None:
+        while ahead:
+            print(ahead.pop(), file=sys.stderr)
+        listener(text, done, total)
+
+    return listen
 
 
 def _stage(text: str) -> str:

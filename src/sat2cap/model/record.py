@@ -5,7 +5,8 @@ from typing import Any
 
 from sat2cap.files import digest
 from sat2cap.model import towers
-from sat2cap.model.metadata import FEATURES, Encoding
+from sat2cap.model.dynamic import DynamicEncoder
+from sat2cap.model.metadata import Encoding
 from sat2cap.model.networks import Checkpoint
 from sat2cap.model.preprocess import Preprocess
 
@@ -61,9 +62,7 @@ def record_of(model: Checkpoint) -> ModelRecord:
         overhead=_image_tower(model.overhead),
         ground=None if model.ground is None else "the overhead tower" if same else _image_tower(model.ground),
         text=None if model.text is None else _text_tower(model.text.model, card.get("text")),
-        dynamic=None
-        if model.dynamic is None
-        else f"{FEATURES}, {model.dynamic.fc1.out_features}, {model.dim}",
+        dynamic=None if model.dynamic is None else _layers(model.dynamic),
         dim=model.dim,
         overhead_preprocess=model.overhead_preprocess,
         ground_preprocess=model.ground_preprocess,
@@ -84,6 +83,10 @@ def _text_tower(tower: Any, source: str | None) -> str:
     config = tower.config
     layers = f"{config.num_hidden_layers} layers of {config.hidden_size}"
     return f"{layers}, {config.max_position_embeddings} tokens" + (f", of {source}" if source else "")
+
+
+def _layers(dynamic: DynamicEncoder) -> str:
+    return f"{dynamic.fc1.in_features}, {dynamic.fc1.out_features}, {dynamic.fc2.out_features}"
 
 
 def _digest(model: Checkpoint) -> str:
