@@ -84,7 +84,8 @@ def embed(
     where = given or _extent(source)
     grid = cell_grid(where, cell, crs)
     wanted = cell_mask(grid, where)
-    compute = choose_compute(_begun_in(out) if precision is Precision.auto else precision.value)
+    asked: ComputePrecision | None = None if precision is Precision.auto else precision.value
+    compute = choose_compute(asked or _begun_in(out))
     checkpoint = _named(model).to(compute.device)
     if dry_run:
         _say_plan(where, source, checkpoint, grid.shape, str(grid.crs), int(wanted.sum()), cell, dtype)
