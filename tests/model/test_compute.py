@@ -99,6 +99,8 @@ def test_the_choice_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None
         assert (chosen.device, chosen.precision) == ("cpu", precision)
         assert "bfloat16 instructions" in str(chosen)
         assert choose_compute("float32") == Compute("cpu", "float32", "as asked")
+    with pytest.raises(ModelError, match="'float16' is not known: give one of float32, bfloat16, int8"):
+        choose_compute("float16")
     monkeypatch.setattr(compute, "has_int8", lambda: False)
     with pytest.raises(ModelError, match="int8 needs a CPU with VNNI"):
         choose_compute("int8")

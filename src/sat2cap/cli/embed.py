@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from sat2cap.atlas.store import Atlas
     from sat2cap.geo.region import Region
     from sat2cap.model.checkpoint import Checkpoint
-    from sat2cap.model.checkpoint import Precision as ComputePrecision
     from sat2cap.sources.imagery import Imagery
 
 
@@ -84,7 +83,7 @@ def embed(
     where = given or _extent(source)
     grid = cell_grid(where, cell, crs)
     wanted = cell_mask(grid, where)
-    asked: ComputePrecision | None = None if precision is Precision.auto else precision.value
+    asked = None if precision is Precision.auto else precision.value
     compute = choose_compute(asked or _begun_in(out))
     checkpoint = _named(model).to(compute.device)
     if dry_run:
@@ -105,14 +104,13 @@ def embed(
     _say_result(atlas)
 
 
-def _begun_in(out: Path) -> "ComputePrecision | None":
+def _begun_in(out: Path) -> str | None:
     """The precision of the atlas that is there already, so that it goes on as it began."""
     from sat2cap.atlas.store import open_atlas
 
     if not (out / "zarr.json").is_file():
         return None
-    found: ComputePrecision | None = open_atlas(out).model.get("precision")
-    return found
+    return open_atlas(out).model.get("precision")
 
 
 def _extent(source: "Imagery") -> "Region":

@@ -35,19 +35,22 @@ class Compute:
         return f"{self.precision} on {self.device} ({self.reason})"
 
 
-def choose_compute(wanted: Precision | None = None) -> Compute:
+def choose_compute(wanted: str | None = None) -> Compute:
     """The quickest device of this machine, and `wanted` or what that device is quick at.
 
-    int8 is never chosen unasked, since how much it keeps depends on the weights. Raises `ModelError` if the
-    machine cannot do what is wanted.
+    int8 is never chosen unasked, since how much it keeps depends on the weights. Raises `ModelError` if
+    `wanted` is no `Precision`, or this machine cannot do it.
     """
+    asked = next((precision for precision in PRECISIONS if precision == wanted), None)
+    if wanted is not None and asked is None:
+        raise ModelError(f"precision {wanted!r} is not known: give one of {', '.join(PRECISIONS)}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "int8" and not (device == "cpu" and has_int8()):
+    if asked == "int8" and not (device == "cpu" and has_int8()):
         raise ModelError(
             f"int8 needs a CPU with VNNI instructions, and this runs on {device}: use bfloat16 or float32"
         )
-    if wanted is not None:
-        return Compute(device, wanted, "as asked")
+    if asked is not None:
+        return Compute(device, asked, "as asked")
     if device == "cuda":
         quick, what = torch.cuda.is_bf16_supported(), "GPU"
     else:
