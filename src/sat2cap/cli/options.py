@@ -35,6 +35,10 @@ ImagerySource = Annotated[
         "stac:URL, a name of `sat2cap imagery list`, a source file (.toml), or miniworld:SEED.",
     ),
 ]
+AtlasImagery = Annotated[
+    str | None,
+    typer.Option("--imagery", metavar="SRC", help="The atlas's imagery, if it is no longer where it was."),
+]
 Bands = Annotated[
     str | None,
     typer.Option("--bands", metavar="R,G,B", help="Numbers of the imagery's bands to show, such as 4,3,2."),
