@@ -43,7 +43,7 @@ def test_all_problems_at_once_in_one_line(tmp_path: Path) -> None:
     assert f"run file {path} has 4 problems" in message
     for part in (
         "model.dropot is not known (known: init, encoding, dynamic",
-        "model.encoding = 'spiral' must be 'reference', 'cyclic' or 'zonal'",
+        "model.encoding = 'spiral' must be 'reference', 'cyclic', 'zonal' or 'sphere'",
         "optim.lr = -1.0 must be greater than 0",
         "output.folder is missing",
     ):

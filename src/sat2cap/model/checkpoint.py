@@ -27,7 +27,7 @@ from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest, write_json
 from sat2cap.model import huggingface, towers
 from sat2cap.model.dynamic import DynamicEncoder
-from sat2cap.model.metadata import ENCODINGS, Encoding, encode_metadata
+from sat2cap.model.metadata import ENCODINGS, Encoding, encode_metadata, feature_count
 from sat2cap.model.preprocess import AnyImage, Preprocess
 from sat2cap.model.towers import TextTower
 
@@ -152,7 +152,7 @@ class Checkpoint:
         return self.dynamic_from_features(encode_metadata(lat, lon, year, month, day, hour, self.encoding))
 
     def dynamic_from_features(self, features: Floats) -> Floats:
-        """`dynamic_offset` of numbers `[N, 12]` that are encoded already."""
+        """`dynamic_offset` of numbers `[N, F]` that are encoded already."""
         if self.dynamic is None:
             name = self.card.get("name", "this model")
             raise ModelError(
@@ -280,7 +280,7 @@ def _load_own(folder: Path) -> Checkpoint:
         overhead=overhead,
         ground=grounds.get(parts.get("ground"), lambda: None)(),
         text=towers.load_text_tower(folder / "text") if parts.get("text") else None,
-        dynamic=_load_dynamic(folder / "dynamic.safetensors") if parts.get("dynamic") else None,
+        dynamic=_load_dynamic(folder / "dynamic.safetensors", encoding) if parts.get("dynamic") else None,
         logit_scale=scale,
         encoding=encoding,
         overhead_preprocess=seen[0],
@@ -289,12 +289,12 @@ def _load_own(folder: Path) -> Checkpoint:
     )
 
 
-def _load_dynamic(path: Path) -> DynamicEncoder:
-    """A Dynamic Encoder of whatever size the file has."""
+def _load_dynamic(path: Path, encoding: Encoding) -> DynamicEncoder:
+    """A Dynamic Encoder of whatever size the file has, for what the encoding gives."""
     weights = towers.read_tensors(path)
     try:
         hidden, dim = weights["fc1.weight"].shape[0], weights["fc2.weight"].shape[0]
-        encoder = DynamicEncoder(dim, hidden)
+        encoder = DynamicEncoder(dim, hidden, feature_count(encoding))
         encoder.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:
         raise ModelError(
