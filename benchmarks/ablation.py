@@ -2,9 +2,9 @@
 
     python benchmarks/ablation.py DEMO OUT.json [STEPS] [MINUTES]
 
-needs the pairs of a finished `sat2cap demo --out DEMO`. Every run is measured in retrieval among 2,000 pairs of the
-test split, with metadata at inference and without. OUT.json is written after each run, and what is in it is not
-run again; after MINUTES no run is begun, so that the same command goes on another time.
+needs the pairs of a finished `sat2cap demo --out DEMO`. Every run is measured in retrieval among 2,000 pairs
+of the test split, with metadata at inference and without. OUT.json is written after each run, and what is in
+it is not run again; after MINUTES no run is begun, so that the same command goes on another time.
 """
 
 import json

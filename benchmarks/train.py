@@ -4,9 +4,9 @@
 
 Made-up pairs and a ViT-B/32 of random weights, batch 32, queue 2,560, on the processor. Reference: both
 towers forward in every step, float32, patches decoded and augmented (RandomResizedCrop, three operations of
-RandAugment) one by one in Pillow before it. Ours: ground embeddings made before, bfloat16, patches decoded once
-and augmented for the whole batch while the step before is computed. Steps of each kind take turns, so that
-other work on the machine slows all alike; medians are reported.
+RandAugment) one by one in Pillow before it. Ours: ground embeddings made before, bfloat16, patches decoded
+once and augmented for the whole batch while the step before is computed. Steps of each kind take turns, so
+that other work on the machine slows all alike; medians are reported.
 """
 
 import io

@@ -1,5 +1,6 @@
 """``sat2cap models``."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,6 +44,21 @@ def info(
     metrics = found.card.get("metrics")
     if isinstance(metrics, dict):
         show.facts((f"metrics.{name}", value) for name, value in metrics.items())
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint folder.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
+) -> None:
+    """Write a trained model in Hugging Face's layout.
+
+    Overhead tower, processor and a card with the run's figures; it stays a model that every command reads.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.model.export import export_hugging_face
+
+    print(export_hugging_face(resolve_model(model), out))
 
 
 def _presence(part: object, otherwise: str) -> str:

@@ -27,7 +27,7 @@ from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest, write_json
 from sat2cap.model import huggingface, towers
 from sat2cap.model.dynamic import DynamicEncoder
-from sat2cap.model.metadata import ENCODINGS, Encoding, encode_metadata, feature_count
+from sat2cap.model.metadata import ENCODINGS, Encoding, encode_metadata
 from sat2cap.model.preprocess import AnyImage, Preprocess
 from sat2cap.model.towers import TextTower
 
@@ -274,13 +274,13 @@ def _load_own(folder: Path) -> Checkpoint:
         raise ModelError(
             f"{folder} has encoding {encoding!r}, not one of {', '.join(ENCODINGS)}: update sat2cap"
         )
-    overhead = towers.load_vision_tower(folder / "overhead")
+    overhead = towers.load_vision_tower(folder if parts.get("overhead") == "top" else folder / "overhead")
     grounds = {"own": lambda: towers.load_vision_tower(folder / "ground"), "overhead": lambda: overhead}
     return Checkpoint(
         overhead=overhead,
         ground=grounds.get(parts.get("ground"), lambda: None)(),
         text=towers.load_text_tower(folder / "text") if parts.get("text") else None,
-        dynamic=_load_dynamic(folder / "dynamic.safetensors", encoding) if parts.get("dynamic") else None,
+        dynamic=_load_dynamic(folder / "dynamic.safetensors") if parts.get("dynamic") else None,
         logit_scale=scale,
         encoding=encoding,
         overhead_preprocess=seen[0],
@@ -289,14 +289,14 @@ def _load_own(folder: Path) -> Checkpoint:
     )
 
 
-def _load_dynamic(path: Path, encoding: Encoding) -> DynamicEncoder:
-    """A Dynamic Encoder of whatever size the file has, for what the encoding gives."""
+def _load_dynamic(path: Path) -> DynamicEncoder:
+    """A Dynamic Encoder of whatever size the file has."""
     weights = towers.read_tensors(path)
     try:
-        hidden, dim = weights["fc1.weight"].shape[0], weights["fc2.weight"].shape[0]
-        encoder = DynamicEncoder(dim, hidden, feature_count(encoding))
+        (hidden, features), dim = weights["fc1.weight"].shape, weights["fc2.weight"].shape[0]
+        encoder = DynamicEncoder(dim, hidden, features)
         encoder.load_state_dict(weights)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{path} is not a Dynamic Encoder ({' '.join(str(error).split())}): save it again"
         ) from error

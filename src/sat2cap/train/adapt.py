@@ -11,7 +11,7 @@ _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _BEFORE = re.compile(r"(?:^|\.)(?:embeddings|pre_layrnorm|pre_layernorm)\.")
 """What a vision transformer has before its layers, under transformers' names."""
 
-_LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+_LORA_TARGETS = r".*layers\.\d+\..*(q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
 
 
 def adapted(tower: Any, settings: Model) -> Any:
