@@ -87,8 +87,8 @@ def _about(checkpoint: Checkpoint) -> list[str]:
     """What goes in and what comes out."""
     size, crop = checkpoint.patch_pixels, checkpoint.overhead_preprocess.crop
     said = [
-        "An overhead image to what a photo taken there would show, in the space of CLIP: after Sat2Cap",
-        f"(Dhakal et al., EarthVision 2024). Patches of {size} px a side, {checkpoint.dim} numbers an embedding,",
+        "An overhead image to what a photo taken there would show, in the space of CLIP, after Sat2Cap",
+        f"(Dhakal et al., EarthVision 2024). Patches of {size} px a side, {checkpoint.dim} numbers each,",
         f"**not** normalised. Source: {checkpoint.card.get('source', 'unknown')}.",
     ]
     if checkpoint.dynamic is not None:

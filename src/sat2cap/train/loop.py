@@ -61,24 +61,13 @@ def train(
 
     for batch in loaded(run, data, fabric, done):
         lr = set_learning_rate(run, learner.optimizer, batch.step, total)
-        inputs = (batch.pixels, batch.features, batch.keep)
-        loss_of = partial(_loss, run, learner, batch, data.place)
-        loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, part=run.optim.micro_batch)
-        value, scale = float(loss), learner.temperature.scale.item()
-        if not math.isfinite(value):
-            raise JobError(_not_a_number(value, batch, embedding, data.keys))
-        if run.optim.clip_norm is not None:
-            fabric.clip_gradients(model, optimizer, max_norm=run.optim.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        learner.temperature.clamp()
-        learner.queue.push(batch.ground, batch.rows)
-
+        scale = learner.temperature.scale.item()
+        loss = _learn(run, fabric, model, optimizer, learner, batch, data)
         step = batch.step + 1
         if keeper is not None:
-            record = {"epoch": batch.epoch, "loss": value, "lr": lr, "scale": scale}
+            record = {"epoch": batch.epoch, "loss": loss, "lr": lr, "scale": scale}
             keeper.after(step, record, last=step == total)
-        progress(f"training, loss {value:.3f}", step * run.optim.batch, total * run.optim.batch)
+        progress(f"training, loss {loss:.3f}", step * run.optim.batch, total * run.optim.batch)
 
     if keeper is not None:
         keeper.finish(total)
@@ -112,6 +101,25 @@ def new_learner(run: Run, start: Checkpoint, data: Material, fabric: Fabric) -> 
     ground = torch.from_numpy(data.ground[rows]).to(fabric.device)
     queue = RingQueue(ground, torch.from_numpy(rows).to(fabric.device))
     return Learner(student, temperature, new_optimizer(run, student, temperature), queue)
+
+
+def _learn(
+    run: Run, fabric: Fabric, model: Any, optimizer: Any, learner: Learner, batch: Loaded, data: Material
+) -> float:
+    """One step; its loss. `JobError`, naming pairs, when that is no number."""
+    inputs = (batch.pixels, batch.features, batch.keep)
+    loss_of = partial(_loss, run, learner, batch, data.place)
+    loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, part=run.optim.micro_batch)
+    value = float(loss)
+    if not math.isfinite(value):
+        raise JobError(_not_a_number(value, batch, embedding, data.keys))
+    if run.optim.clip_norm is not None:
+        fabric.clip_gradients(model, optimizer, max_norm=run.optim.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    learner.temperature.clamp()
+    learner.queue.push(batch.ground, batch.rows)
+    return value
 
 
 def _loss(run: Run, learner: Learner, batch: Loaded, place: Tensor, embedding: Tensor) -> Tensor:
