@@ -92,7 +92,8 @@ def variant(name: str, seed: int, steps: int, demo: Path, folder: Path) -> Run:
 
 def measured(run: Run, pairs: Any) -> dict[str, float]:
     """Train, then retrieval with and without metadata at inference."""
-    model = resolve_model(train(run, pairs=pairs, resolve=resolve_model))
+    unjudged = run.model_copy(update={"data": run.data.model_copy(update={"validation_pairs": 0})})
+    model = resolve_model(train(unjudged, pairs=pairs, resolve=resolve_model))
     held = read_validation(run, pairs, resolve_model(run.model.init), silent)
     assert held is not None
     overhead = model.embed_overhead(held.data.patches[np.arange(len(held.data))])
@@ -121,12 +122,12 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def main(demo: Path, out: Path, steps: int, minutes: float) -> None:
-    """Run what is missing, seed by seed, and print the table."""
+    """Run what is missing, row by row, and print the table."""
     found = json.loads(out.read_text()) if out.exists() else {}
     began, spatial = time.monotonic(), open_pairs(demo / "pairs")
     resplit: Resplit | None = None
-    for seed in SEEDS:
-        for name in VARIANTS:
+    for name in VARIANTS:
+        for seed in SEEDS:
             if str(seed) in found.get(name, {}) or time.monotonic() - began > minutes * 60:
                 continue
             if name == SPLIT and resplit is None:
