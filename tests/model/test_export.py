@@ -83,6 +83,7 @@ def test_the_card_says_what_it_is_and_its_figures(trained: Checkpoint, tmp_path:
     assert head["library_name"] == "transformers"
     for line in (
         "# towns",
+        'tower = transformers.CLIPVisionModelWithProjection.from_pretrained("FOLDER")',
         "| loss | 1.235 |",
         "| validation.overhead2ground.r10 | 0.4567 |",
         "| optim.lr | 0.003 |",

@@ -15,7 +15,7 @@ from sat2cap.errors import ModelError
 from sat2cap.files import publish_folder, write_json
 from sat2cap.model.checkpoint import MANIFEST, Checkpoint, save_checkpoint
 from sat2cap.model.preprocess import Preprocess
-from sat2cap.model.towers import read_json
+from sat2cap.model.towers import CONFIG_FILE, read_json
 
 PROCESSOR = "preprocessor_config.json"
 CARD = "README.md"
@@ -36,7 +36,8 @@ def export_hugging_face(checkpoint: Checkpoint, folder: Path | str) -> Path:
         manifest["parts"]["overhead"] = "top"
         write_json(temporary / MANIFEST, manifest)
         write_json(temporary / PROCESSOR, _processor(checkpoint.overhead_preprocess))
-        (temporary / CARD).write_text(model_card(checkpoint), encoding="utf-8")
+        kind = read_json(temporary / CONFIG_FILE)["architectures"][0]
+        (temporary / CARD).write_text(model_card(checkpoint, kind), encoding="utf-8")
     return target
 
 
@@ -58,8 +59,11 @@ def _processor(preprocess: Preprocess) -> dict[str, Any]:
     }
 
 
-def model_card(checkpoint: Checkpoint) -> str:
-    """Markdown with the head that the hub reads: what the model is, how it was made, its figures."""
+def model_card(checkpoint: Checkpoint, kind: str) -> str:
+    """Markdown with the head that the hub reads: what the model is, how it was made, its figures.
+
+    `kind` is the tower's class in transformers.
+    """
     card = checkpoint.card
     training = card.get("training", {})
     head = {
@@ -70,7 +74,7 @@ def model_card(checkpoint: Checkpoint) -> str:
         "tags": "[sat2cap, remote-sensing, clip]",
     }
     lines = ["---", *(f"{name}: {value}" for name, value in head.items() if value), "---", ""]
-    lines += [f"# {card.get('name', 'Sat2Cap model')}", "", *_about(checkpoint), "", *_use(checkpoint), ""]
+    lines += [f"# {card.get('name', 'Sat2Cap model')}", "", *_about(checkpoint), "", *_use(kind), ""]
     lines += _table("Figures", card.get("metrics", {}))
     settings = {
         f"{section}.{name}": value
@@ -101,9 +105,8 @@ def _about(checkpoint: Checkpoint) -> list[str]:
     return said
 
 
-def _use(checkpoint: Checkpoint) -> list[str]:
+def _use(kind: str) -> list[str]:
     """With transformers alone, and with this package."""
-    kind = type(checkpoint.overhead).__name__
     return [
         "```python",
         "import transformers",
