@@ -144,7 +144,7 @@ def material(patches: Any, size: int, features: Any) -> Material:
     ground = functional.normalize(torch.randn(size, 512), dim=1).numpy()
     rows = np.arange(size)
     keys, place = [str(row) for row in rows], torch.from_numpy(rows)
-    return Material(keys, patches, ground, features, place, rows, Preprocess(SIZE))
+    return Material(keys, patches, ground, features, place, rows, Preprocess(SIZE), (2020, 2020))
 
 
 class Repeated:

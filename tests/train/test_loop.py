@@ -79,6 +79,8 @@ def test_it_learns_and_the_checkpoint_carries_everything(root: Path, pairs: Fake
     assert card["training"]["pairs"] == {"fingerprint": "fake", "count": 50}
     assert card["training"]["run"]["optim"]["lr"] == 3e-3
     assert card["training"]["samples"] == 1200
+    years = [pairs.pair("train", number).taken.year for number in range(50)]
+    assert card["training"]["years"] == [min(years), max(years)]
     assert card["metrics"]["loss"] == pytest.approx(np.mean([line["loss"] for line in log[-100:]]))
     assert card["metrics"]["validation.gallery"] == 12
     assert not (root / "out" / "state").exists()

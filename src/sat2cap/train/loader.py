@@ -45,6 +45,8 @@ class Material:
     along: NDArray[np.int64]
     """`[N]`: all rows, neighbours beside each other."""
     preprocess: Preprocess
+    years: tuple[int, int]
+    """First and last of the photos."""
 
     def __len__(self) -> int:
         """N."""
@@ -94,6 +96,7 @@ def read_material(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, pro
         torch.from_numpy(place_ids(lat, lon, run.data.place_m)).to(fabric.device),
         along_curve(lat, lon),
         overhead_preprocess(run.model.overhead_stats, start.overhead_preprocess, data.patches),
+        (int(data.moments[:, 2].min()), int(data.moments[:, 2].max())),
     )
 
 

@@ -179,7 +179,7 @@ def _keeper(
         run,
         learner,
         partial(trained_checkpoint, run, start, learner, data.preprocess),
-        partial(card, run, pairs, start),
+        partial(card, run, pairs, start, data.years),
         read_validation(run, pairs, start, progress),
         Log(Path(run.output.folder) / LOG_FILE, done),
         open_loggers(run, run_identity(run, pairs, start), done),
