@@ -40,6 +40,7 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     "loss: siglip": {"loss": {"form": "siglip", "temperature": 0.1}},
     "encoding: reference": {"model": {"encoding": "reference"}},
     "encoding: sphere": {"model": {"encoding": "sphere"}},
+    "encoding: zonal": {"model": {"encoding": "zonal"}},
     "dropout: none": {"model": {"dropout": 0.0}},
     "dropout: per batch": {"model": {"dropout_unit": "batch"}},
     "no metadata": {"model": {"dynamic": False}},
@@ -50,7 +51,7 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
         "loss": {"same_place": "ignore"},
     },
 }
-"""What differs from the demo's run file, at half its batch."""
+"""What differs from the demo's run file, at half its batch and with the default encoding."""
 
 
 @dataclass
@@ -83,6 +84,7 @@ def variant(name: str, seed: int, steps: int, demo: Path, folder: Path) -> Run:
     """The demo's run with what a row of the table changes."""
     values: dict[str, Any] = load_run(RUN_FILE).model_dump()
     values["data"] |= {"pairs": str(demo / "pairs"), "validation": "test", "validation_pairs": GALLERY}
+    values["model"] |= {"encoding": "cyclic"}
     values["optim"] |= {"batch": 128, "steps": steps, "warmup": 20, "seed": seed}
     values["output"] |= {"folder": str(folder), "checkpoint_every": steps}
     for section, changes in VARIANTS[name].items():

@@ -97,7 +97,9 @@ def test_sphere_has_no_special_meridian_and_one_point_at_a_pole() -> None:
 
 
 def test_bad_values_are_named() -> None:
-    with pytest.raises(ModelError, match=r"'fourier' is not known: give one of reference, cyclic, zonal, sphere"):
+    with pytest.raises(
+        ModelError, match=r"'fourier' is not known: give one of reference, cyclic, zonal, sphere"
+    ):
         encode_metadata(0, 0, 2020, 1, 1, 1, "fourier")  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="not finite"):
         encode_metadata(float("nan"), 0, 2020, 1, 1, 1, "cyclic")
