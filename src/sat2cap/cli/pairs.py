@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sat2cap.cli.options import ImagerySource
+from sat2cap.cli.imagery import opened
+from sat2cap.cli.options import Bands, ImagerySource, Recipe, Stretch, TileCache
 
 app = typer.Typer(help="Pairs of ground photos and overhead patches.", no_args_is_help=True)
 
@@ -40,12 +41,16 @@ def build(
     seed: Annotated[int, typer.Option(metavar="N", help="Of the split.")] = 0,
     per_shard: Annotated[int, typer.Option(metavar="N", help="Pairs in a shard.", min=1)] = 1000,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes.", min=1)] = 1,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
 ) -> None:
     """Build pairs into a folder.
 
     The same command goes on where a stopped run was.
     """
-    from sat2cap.catalogue import open_imagery, open_photos
+    from sat2cap.catalogue import open_photos
     from sat2cap.cli import show
     from sat2cap.pairs import PatchSpec, build_pairs
 
@@ -53,7 +58,7 @@ def build(
     with show.progress() as progress:
         built = build_pairs(
             source,
-            open_imagery(imagery),
+            opened(imagery, bands, scale, recipe, cache),
             out,
             patch=PatchSpec(size_m=patch, pixels=pixels),
             split=split.value,
