@@ -1,13 +1,16 @@
 """How much of the tower learns."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from tiny_model import tiny_clip
+from transformers import SiglipVisionConfig
 
 from sat2cap.errors import RunFileError
 from sat2cap.model.checkpoint import Checkpoint, load_model
+from sat2cap.model.siglip import SiglipImageTower
 from sat2cap.train.adapt import adapted, plain
 from sat2cap.train.run import Model
 
@@ -51,3 +54,25 @@ def test_low_rank_changes_begin_at_nothing_and_merge_into_a_plain_tower(start: C
     assert type(merged) is type(start.overhead)
     assert merged.state_dict().keys() == start.overhead.state_dict().keys()
     torch.testing.assert_close(merged(pixel_values=pixels).image_embeds, after, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def siglip() -> Any:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return SiglipImageTower(SiglipVisionConfig(**sizes, image_size=24, patch_size=8))
+
+
+def test_siglips_tower_is_adapted_by_the_same_names(siglip: Any) -> None:
+    some = learning(adapted(copy.deepcopy(siglip), Model(init="x", train_layers=1)))
+    frozen = learning(siglip) - some
+    assert frozen
+    assert all("embeddings." in name or "layers.0." in name for name in frozen), frozen
+    assert any("head." in name for name in some)
+    pixels = torch.randn(2, 3, 24, 24)
+    tower = adapted(copy.deepcopy(siglip), Model(init="x", lora_rank=2))
+    changed = {name.split(".lora_")[0].split(".")[-1] for name in learning(tower)}
+    assert changed == {"q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"}
+    assert all("head." not in name for name in learning(tower))
+    torch.testing.assert_close(tower(pixel_values=pixels).image_embeds, siglip(pixels).image_embeds)
+    assert type(plain(tower)) is SiglipImageTower
