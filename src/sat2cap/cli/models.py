@@ -77,6 +77,21 @@ def info(
 
 
 @app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint folder.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
+) -> None:
+    """Write a trained model in Hugging Face's layout.
+
+    Overhead tower, processor and a card with the run's figures; it stays a model that every command reads.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.model.export import export_hugging_face
+
+    print(export_hugging_face(resolve_model(model), out))
+
+
+@app.command()
 def fetch(model: ModelName) -> None:
     """Download a model of the Hugging Face hub, and the text tower that belongs to it.
 

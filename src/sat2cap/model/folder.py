@@ -46,7 +46,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise ModelError(
             f"{folder} has encoding {encoding!r}, not one of {', '.join(ENCODINGS)}: update sat2cap"
         )
-    overhead = towers.load_vision_tower(folder / "overhead")
+    overhead = towers.load_vision_tower(folder if parts.get("overhead") == "top" else folder / "overhead")
     grounds = {"own": lambda: towers.load_vision_tower(folder / "ground"), "overhead": lambda: overhead}
     return Checkpoint(
         overhead=overhead,
