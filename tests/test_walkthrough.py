@@ -138,7 +138,7 @@ def test_the_same_command_again_changes_nothing(folder: Path) -> None:
 
     before = content()
     model = "models/clip-vit-base-patch32"
-    well("embed", "--imagery", "ortho.tif", "--model", model, "--cell", CELL, "-o", "town.zarr")
+    well("embed", "--imagery", "ortho.tif", "--model", model, "--patch", CELL, "-o", "town.zarr")
     assert content() == before
     assert len(before) > 5
 
@@ -150,7 +150,7 @@ def test_another_model_is_refused_in_one_line(folder: Path) -> None:
 
     tiny_clip(folder / "models" / "other", seed=1, image=16, hidden=64, dim=32)
     for words in (
-        ("embed", "--imagery", "ortho.tif", "--model", "models/other", "--cell", 120, "-o", "town.zarr"),
+        ("embed", "--imagery", "ortho.tif", "--model", "models/other", "--patch", 120, "-o", "town.zarr"),
         ("map", "town.zarr", "snow", "--model", "models/other", "-o", "wrong.tif"),
     ):
         done = run(*words)

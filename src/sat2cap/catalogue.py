@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from odc.geo.geom import Geometry
+
 from sat2cap.errors import ImageryError, InputError, ModelError
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import MiniImagery, World
-from sat2cap.model.checkpoint import Checkpoint, load_model
+from sat2cap.model.checkpoint import Checkpoint, as_known, load_model
+from sat2cap.sources.bands import AS_THEY_ARE, Shown
+from sat2cap.sources.download import Downloads
 from sat2cap.sources.exif import ExifFolder
 from sat2cap.sources.imagery import Imagery
+from sat2cap.sources.opening import open_source
 from sat2cap.sources.photofiles import ListedPhotos, PhotoFiles, open_files
 from sat2cap.sources.photos import PhotoSource
-from sat2cap.sources.raster import open_raster
 from sat2cap.sources.shards import open_shards
 from sat2cap.sources.table import TableRecords
 from sat2cap.sources.yfcc import YfccRecords
@@ -23,9 +27,21 @@ _MINIWORLD = "miniworld:"
 _TABLES = (".csv", ".parquet", ".geoparquet", ".pq")
 
 
-def open_imagery(spec: str) -> Imagery:
-    """Imagery by name: ``miniworld:SEED``, or a raster file's path. Raises `ImageryError`."""
-    return MiniImagery(_world(spec)) if spec.startswith(_MINIWORLD) else open_raster(spec)
+def open_imagery(
+    spec: str,
+    shown: Shown = AS_THEY_ARE,
+    *,
+    region: Geometry | None = None,
+    cache: Path | None = None,
+) -> Imagery:
+    """Imagery by name: ``miniworld:SEED``, or whatever `sat2cap.sources.opening.open_source` takes.
+
+    `shown`: bands and values as colours. `region`: where a search looks. `cache`: a folder to keep tiles in.
+    Raises `ImageryError`.
+    """
+    if spec.startswith(_MINIWORLD):
+        return MiniImagery(_world(spec))
+    return open_source(spec, shown, region=region, cache=cache)
 
 
 def open_photos(
@@ -73,13 +89,7 @@ def photo_files(
         raise InputError(f"both files {files!r} and download {str(download)!r} are given; give one")
     if files is not None:
         return open_files(files)
-    if download is None:
-        return None
-    try:
-        from sat2cap.sources.download import Downloads
-    except ImportError:
-        raise InputError("downloading photos needs httpx; install it: pip install 'sat2cap[pairs]'") from None
-    return Downloads(download, mirror, per_site, per_second)
+    return None if download is None else Downloads(download, mirror, per_site, per_second)
 
 
 def _listed(records: YfccRecords | TableRecords, files: PhotoFiles | None) -> ListedPhotos:
@@ -93,14 +103,23 @@ def _listed(records: YfccRecords | TableRecords, files: PhotoFiles | None) -> Li
     return ListedPhotos(records, files)
 
 
-def resolve_model(spec: str | Path) -> Checkpoint:
-    """A model by name: ``miniclip``, or a checkpoint's folder. Raises `ModelError`."""
-    if str(spec) != MINICLIP:
-        return load_model(spec)
+def resolve_model(spec: str | Path, text: str | None = None, like: str | None = None) -> Checkpoint:
+    """A model by name: ``miniclip``, a folder, a ``.ckpt``, or ``owner/name[@revision]`` on the hub.
+
+    `text` names the CLIP model whose text tower to add, `like` the known model that a folder is a copy of.
+    Raises `ModelError`.
+    """
+    found = load_model(_miniclip() if str(spec) == MINICLIP else spec)
+    if like is not None:
+        found = as_known(found, like)
+    return found if text is None else found.with_text_of(resolve_model(text))
+
+
+def _miniclip() -> Path:
     folder = Path(__file__).parent / "miniworld" / "clip"
     if not (folder / "config.json").exists():
         raise ModelError(f"{MINICLIP} is not in this installation; run: sat2cap train runs/miniclip.toml")
-    return load_model(folder)
+    return folder
 
 
 def _world(spec: str) -> World:

@@ -13,7 +13,7 @@ import zarr
 from odc.geo.geobox import GeoBox
 from small_atlas import DIM, SHAPE, build, cells, make_spec
 
-from sat2cap.atlas.store import AtlasSpec, CellStatus, create_or_resume, open_atlas
+from sat2cap.atlas.store import AtlasSpec, CellStatus, create_or_resume, open_atlas, still_pending, verify
 from sat2cap.errors import AtlasError, JobError
 
 EVERYTHING = (slice(None), slice(None))
@@ -231,3 +231,40 @@ def test_a_chunk_given_wrongly_is_refused_and_leaves_no_trace(tmp_path):
     with pytest.raises(JobError, match="without a status"):
         writer.write(chunk, embeddings, np.zeros_like(status))
     assert chunk in writer.pending()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_filling_replaces_the_cells_that_have_a_status_and_no_others(tmp_path, dtype):
+    spec = make_spec(dtype=dtype)
+    atlas = build(tmp_path / "a.zarr", spec)
+    before, status = atlas.read(*EVERYTHING), atlas.status
+    chunk = next(atlas.chunks())
+    writer = create_or_resume(atlas.path, spec)
+    filled = np.full(chunk.shape, CellStatus.NONE, np.uint8)
+    filled[3, 0], filled[1, 1] = CellStatus.OK, CellStatus.IMAGERY_MISSING  # the first one had failed
+    values = np.full((*chunk.shape, DIM), 2.5, np.float32)
+    writer.fill(chunk, values, filled)
+    assert not open_atlas(atlas.path).complete
+    after = writer.finish()
+    assert verify(after) == []
+    got, kept = after.read(*EVERYTHING), np.ones(SHAPE, bool)
+    kept[3, 0] = kept[1, 1] = False
+    np.testing.assert_array_equal(got[kept], before[kept])
+    np.testing.assert_array_equal(after.status[kept], status[kept])
+    assert status[3, 0] == CellStatus.IMAGERY_FAILED
+    assert after.status[3, 0] == CellStatus.OK
+    np.testing.assert_allclose(got[3, 0], 2.5, rtol=1e-6)
+    assert np.isnan(got[1, 1]).all()
+    assert after.status[1, 1] == CellStatus.IMAGERY_MISSING
+
+
+def test_what_is_pending_can_be_asked_without_writing(tmp_path):
+    path = tmp_path / "a.zarr"
+    assert len(still_pending(path, make_spec())) == 5
+    assert not path.exists()
+    writer = create_or_resume(path, make_spec())
+    writer.write(chunk := writer.pending()[0], *cells(chunk))
+    assert chunk not in still_pending(path, make_spec())
+    assert len(still_pending(path, make_spec())) == 4
+    with pytest.raises(AtlasError, match="it differs in dtype"):
+        still_pending(path, make_spec(dtype="float16"))

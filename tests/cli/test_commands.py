@@ -1,6 +1,7 @@
 """Every command as a user types it, on the miniature world with a tiny random model."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -35,6 +36,33 @@ def test_a_dry_run_writes_nothing(model: Path, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     assert "cells of 480 m in EPSG:32729" in done.out
     assert not out.exists()
+    said = dict(re.findall(r"^(\w[\w ]*?)  +(.*)$", done.out, re.MULTILINE))
+    assert set(said) >= {"cells to embed", "to read", "time", "size on disk"}
+    assert re.fullmatch(
+        r"about \S+ (s|min) \(network .* cells/s, imagery .* cells/s, measured\)", said["time"]
+    )
+    cells = int(said["cells to embed"].split()[0])
+    assert float(said["to read"].split()[0]) == pytest.approx(cells * 16 * 16 / 1e6, rel=0.1)
+
+
+def test_part_of_a_file_in_cells_smaller_than_patches(model: Path, tmp_path: Path) -> None:
+    """Two squares of 0.02 degrees, one of them chosen: 2 km of latitude, 120 m a cell."""
+    from test_errors import two_towns
+
+    towns, out = two_towns(tmp_path / "towns.geojson"), tmp_path / "x.zarr"
+    words = ("--where", "name=B", "--cell", 120, "--imagery", PLANET, "--model", model, "-o", out)
+    done = run("embed", towns, *words)
+    assert done.status == 0, done.err
+    assert "region          towns, name=B" in done.err
+    opened = open_atlas(out)
+    box = opened.grid.geographic_extent.boundingbox
+    assert box.bbox == pytest.approx((-9.9, -45, -9.88, -44.98), abs=0.003)
+    assert opened.grid.resolution.xy == (120, -120)
+    assert opened.spec.patch_m == 480
+    assert (opened.status == opened.wanted).all()
+    assert "120 m" in run("atlas", "info", out).out
+    again = run("embed", towns, *words)
+    assert "none, all is done" in again.err
 
 
 def test_map_tif_is_what_the_python_api_gives(atlas: Path, tmp_path: Path) -> None:
@@ -103,7 +131,7 @@ def test_search_prints_what_it_writes_and_what_python_gives(atlas: Path, tmp_pat
     assert [f["properties"]["lon"] for f in features] == pytest.approx(found.lon.tolist())
 
 
-def test_atlas_info_verify_repair(atlas: Path, model: Path, tmp_path: Path) -> None:
+def test_atlas_info_verify_repair(atlas: Path, tmp_path: Path) -> None:
     broken = tmp_path / "x.zarr"
     shutil.copytree(atlas, broken)
     info = run("atlas", "info", broken)
@@ -119,17 +147,16 @@ def test_atlas_info_verify_repair(atlas: Path, model: Path, tmp_path: Path) -> N
     found = run("atlas", "verify", broken)
     assert found.status == 1
     assert chunk.relative_to(broken).as_posix() in found.out
-    assert "1 damaged chunks forgotten" in run("atlas", "repair", broken).out
-    again = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", broken)
-    assert again.status == 0, again.err
+    assert "1 damaged chunks computed again" in run("atlas", "repair", broken).out
     assert chunk.read_bytes() == before
     assert run("atlas", "verify", broken).status == 0
+    assert run("atlas", "repair", broken) == Done(0, f"{broken}: nothing has to be computed again\n", "")
 
 
 def test_models_info(model: Path) -> None:
     done = run("models", "info", model)
     assert done.status == 0, done.err
-    for words in ("tiny", "32 numbers", "16 px a side", "cyclic", "metrics.loss  1.5"):
+    for words in ("tiny", "12, 64, 32", "size 16, ", "cyclic", "metrics.loss  1.5"):
         assert words in done.out
 
 

@@ -23,6 +23,11 @@ BAD_INPUT: dict[str, tuple[list[str], str]] = {
     "image without CRS": (["embed", "--imagery", "{nowhere}", *TO], "no CRS"),
     "no extent": (["embed", "--imagery", PLANET, *TO], "give a REGION"),
     "region outside": (["embed", "1,2,3,4", "--imagery", "{somewhere}", *TO], "outside"),
+    "no such feature": (["embed", "{towns}", "--where", "name=C", "--imagery", PLANET, *TO], "it has: A, B"),
+    "no file's feature": (["embed", REGION, "--where", "name=C", "--imagery", PLANET, *TO], "no file"),
+    "no region's layer": (["embed", "--layer", "x", "--imagery", "{somewhere}", *TO], "REGION"),
+    "no cell size": (["embed", REGION, "--cell", "0", "--imagery", PLANET, *TO], "more than 0"),
+    "no patch size": (["embed", REGION, "--patch", "-1", "--imagery", PLANET, *TO], "more than 0"),
     "region unreadable": (["embed", "1,2", "--imagery", PLANET, *TO], "'1,2'"),
     "not a planet": (["embed", REGION, "--imagery", "miniworld:x", *TO], "miniworld:x"),
     "empty prompt": (["map", "{atlas}", " ", "-o", "{tmp}/m.tif"], "empty"),
@@ -40,6 +45,17 @@ BAD_INPUT: dict[str, tuple[list[str], str]] = {
     "no truth": (["evaluate", "maps", "{atlas}", "{cases}"], "no.tif"),
     "no such split": (["evaluate", "retrieval", "{tmp}", "--model", "{model}"], "pairs.json"),
 }  # fmt: skip
+
+
+def two_towns(path: Path) -> Path:
+    """Squares named A and B."""
+    features = []
+    for name, west in (("A", -10.02), ("B", -9.9)):
+        ring = [[west, -45], [west + 0.02, -45], [west + 0.02, -44.98], [west, -44.98], [west, -45]]
+        shape = {"type": "Polygon", "coordinates": [ring]}
+        features.append({"type": "Feature", "properties": {"name": name}, "geometry": shape})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
 
 
 @pytest.fixture
@@ -60,6 +76,7 @@ def names(tmp_path: Path, model: Path, atlas: Path) -> dict[str, Any]:
         "nowhere": tmp_path / "nowhere.tif",
         "somewhere": tmp_path / "somewhere.tif",
         "run_file": tmp_path / "run.toml",
+        "towns": two_towns(tmp_path / "towns.geojson"),
         "cases": tmp_path / "cases.toml",
     }
 
@@ -102,6 +119,18 @@ def test_a_failed_job_is_status_1(monkeypatch: pytest.MonkeyPatch, atlas: Path) 
     assert run("search", atlas, "snow") == (1, "", "error: the disk is full; make room\n")
 
 
+def test_a_second_writer_is_status_1_and_told_who_writes(model: Path, tmp_path: Path) -> None:
+    from sat2cap.atlas.store import only_writer
+
+    out = tmp_path / "x.zarr"
+    with only_writer(out):
+        done = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", out)
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith(
+        f"error: atlas '{out}' is being written by process {os.getpid()}"
+    )
+
+
 def test_a_path_that_cannot_be_written_is_status_1(atlas: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("search", atlas, "snow", "-o", tmp_path / "file" / "below.geojson")
@@ -113,14 +142,15 @@ def test_a_path_that_cannot_be_written_is_status_1(atlas: Path, tmp_path: Path) 
 def test_an_interruption_is_status_130_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path
 ) -> None:
-    from sat2cap.embed import job
+    from sat2cap import embed
 
     def interrupted(*given: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job, "embed_region", interrupted)
+    monkeypatch.setattr(embed, "embed_atlas", interrupted)
     done = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", tmp_path / "x.zarr")
-    assert (done.status, done.err) == (130, "stopped; the same command goes on where it was\n")
+    assert done.status == 130
+    assert done.err.endswith("\nstopped; the same command goes on where it was\n")
 
 
 def test_a_moved_model_is_asked_for(model: Path, tmp_path: Path) -> None:

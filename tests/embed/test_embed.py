@@ -7,17 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from affine import Affine
+from odc.geo.geobox import GeoBox
 from slow_embed import SHAPE, run, wanted
 from small_model import DIM, PIXELS, Ground, grid, model
 
 from sat2cap.atlas.layout import CellStatus
-from sat2cap.atlas.store import open_atlas, verify
+from sat2cap.atlas.store import only_writer, open_atlas, verify
 from sat2cap.embed import embed_region
 from sat2cap.embed import patches as patches_module
 from sat2cap.embed.patches import ahead, blocks
 from sat2cap.errors import AtlasError, ImageryError, JobError, RegionError
 from sat2cap.files import digest_file
-from sat2cap.geo.grid import patch_box
+from sat2cap.geo.grid import PatchGrid, patch_box
 
 SCRIPT = Path(__file__).parent / "slow_embed.py"
 
@@ -63,7 +65,11 @@ def test_only_wanted_cells_are_read_and_embedded(undisturbed):
     assert np.isnan(undisturbed.read(slice(0, 20), slice(0, 30))[~mask[:20, :30]]).all()
     imagery = Ground()
     patches = patches_module.read_patches(
-        imagery, grid(*SHAPE), mask, slice(0, 20), slice(0, 30), pixels=PIXELS, max_missing=0.5
+        imagery,
+        PatchGrid(grid(*SHAPE), 480, PIXELS),
+        mask,
+        (slice(0, 20), slice(0, 30)),
+        max_missing=0.5,
     )
     assert [tuple(box.shape) for box in imagery.reads] == [(PIXELS, PIXELS)]
     assert len(patches.rgb) == 1
@@ -244,3 +250,59 @@ def test_wrong_input_is_refused_before_any_work(tmp_path, mask, settings, error)
         embed_region(grid(4, 5), mask, imagery, model(), tmp_path / "a.zarr", **settings)
     assert "\n" not in str(caught.value)
     assert imagery.reads == []
+
+
+@pytest.mark.parametrize("cell_m", [120.0, 100.0, 1000.0])
+def test_patches_that_overlap_or_leave_gaps_are_each_of_their_own_ground(tmp_path, cell_m):
+    """Against one patch of 480 m read around each cell's centre; pixels of 30 m shift the edges a little."""
+    checkpoint, shape = model(), (9, 11)
+    cells = GeoBox(shape, Affine(cell_m, 0, 480_000, 0, -cell_m, 5_760_000), "EPSG:32631")
+    imagery = Ground()
+    made = embed_region(
+        cells, everything(shape), imagery, checkpoint, tmp_path / "a.zarr", patch_m=480, dtype="float16"
+    )
+    assert made.spec.patch_m == 480
+    pixels = sum(box.shape[0] * box.shape[1] for box in imagery.reads)
+    assert pixels <= 2 * shape[0] * shape[1] * PIXELS**2
+    assert (len(imagery.reads) == 1) == (cell_m < 480)
+    got = made.read(slice(0, 9), slice(0, 11))
+    pixel_m = 480 / PIXELS
+    for row, col in np.ndindex(*shape):
+        x, y = cells.affine * (col + 0.5, row + 0.5)
+        west, north = (480_000 - (480 - cell_m) / 2, 5_760_000 + (480 - cell_m) / 2)
+        # to the nearest pixel of the lattice that begins with the first patch
+        left = west + np.floor((x - 240 - west) / pixel_m + 0.5) * pixel_m
+        top = north - np.floor((north - y - 240) / pixel_m + 0.5) * pixel_m
+        box = GeoBox((PIXELS, PIXELS), Affine(pixel_m, 0, left, 0, -pixel_m, top), cells.crs)
+        alone = checkpoint.embed_overhead(Ground().read(box).values[None, ..., :3])[0]
+        np.testing.assert_allclose(got[row, col], alone, rtol=2e-3, atol=4e-3)
+
+
+def test_a_patch_larger_than_its_cell_is_missing_by_what_the_patch_lacks(tmp_path):
+    """No pixels east of x = 480960: a patch of 480 m lacks half of it when its centre is there."""
+    shape = (1, 16)
+    cells = GeoBox(shape, Affine(120, 0, 480_000, 0, -120, 5_760_000), "EPSG:32631")
+    imagery = Ground(holes=(480_960, 5_700_000, 490_000, 5_770_000))
+    made = embed_region(cells, everything(shape), imagery, model(), tmp_path / "a.zarr", max_missing=0.4)
+    centres = 480_000 + 120 * (np.arange(16) + 0.5)
+    share = ((centres + 240 - 480_960) / 480).clip(0, 1)
+    assert ((made.status[0] == CellStatus.IMAGERY_MISSING) == (share > 0.4)).all()
+    assert (made.status[0] == CellStatus.OK).sum() == 8
+
+
+def test_few_cells_far_apart_are_read_one_by_one():
+    mask = np.zeros(SHAPE, bool)
+    mask[[2, 3, 60], [5, 5, 80]] = True
+    imagery = Ground()
+    lattice = PatchGrid(grid(*SHAPE), 480, PIXELS)
+    got = patches_module.read_patches(imagery, lattice, mask, (slice(0, 70), slice(0, 90)), max_missing=0.5)
+    assert sorted(tuple(box.shape) for box in imagery.reads) == [(PIXELS, PIXELS), (2 * PIXELS, PIXELS)]
+    for rgb, row, col in zip(got.rgb, [2, 3, 60], [5, 5, 80], strict=True):
+        alone = Ground().read(lattice.box(slice(row, row + 1), slice(col, col + 1))).values
+        np.testing.assert_array_equal(rgb, alone[..., :3])
+
+
+def test_another_writer_is_refused(tmp_path):
+    out = tmp_path / "a.zarr"
+    with only_writer(out), pytest.raises(JobError, match="is being written by process"):
+        run(out)

@@ -9,7 +9,15 @@ from pyproj import Geod
 
 from sat2cap.errors import RegionError
 from sat2cap.geo.frame import grid_of, on_grid
-from sat2cap.geo.grid import cell_grid, cell_lonlat, cell_mask, local_crs, patch_around, patch_box
+from sat2cap.geo.grid import (
+    PatchGrid,
+    cell_grid,
+    cell_lonlat,
+    cell_mask,
+    local_crs,
+    patch_around,
+    patch_box,
+)
 from sat2cap.geo.region import Region, parse_region
 
 
@@ -118,6 +126,41 @@ def test_patch_box_tiles_its_block_exactly():
     assert block.extent.geom.equals_exact(grid[3:5, 7:10].extent.geom, 1e-6)
     one = patch_box(grid, slice(4, 5), slice(8, 9), 224)
     assert block[224:448, 224:448] == one
+
+
+@pytest.mark.parametrize(
+    ("cell_m", "patch_m"), [(480, 480), (120, 480), (100, 480), (37.5, 300), (1000, 480)]
+)
+def test_patches_lie_around_the_centres_of_their_cells_to_half_a_pixel(cell_m, patch_m):
+    grid = GeoBox((40, 50), cell_grid(parse_region("4.8,52.3,5.0,52.45"), cell_m).affine, "EPSG:32631")
+    patches, pixel_m = PatchGrid(grid, patch_m, 224), patch_m / 224
+    for rows, cols in [
+        (slice(0, 1), slice(0, 1)),
+        (slice(3, 17), slice(7, 32)),
+        (slice(39, 40), slice(49, 50)),
+    ]:
+        box = patches.box(rows, cols)
+        down, across = patches.starts(rows), patches.starts(cols)
+        assert box.resolution.xy == pytest.approx((pixel_m, -pixel_m))
+        assert box.shape == (down[-1] - down[0] + 224, across[-1] - across[0] + 224)
+        for row, col in [(0, 0), (len(down) - 1, len(across) - 1)]:
+            top, left = down[row] - down[0], across[col] - across[0]
+            middle = box.affine * (left + 112, top + 112)
+            centre = grid.affine * (cols.start + col + 0.5, rows.start + row + 0.5)
+            assert middle == pytest.approx(centre, abs=pixel_m / 2 * 1.001)
+
+
+def test_a_patch_has_the_same_pixels_whatever_block_it_is_read_with():
+    patches = PatchGrid(cell_grid(parse_region("4.8,52.3,5.0,52.45"), 100), 480, 224)
+    alone = patches.box(slice(9, 10), slice(6, 7))
+    block = patches.box(slice(4, 12), slice(2, 9))
+    top = patches.starts(slice(9, 10))[0] - patches.starts(slice(4, 5))[0]
+    left = patches.starts(slice(6, 7))[0] - patches.starts(slice(2, 3))[0]
+    cut = block[top : top + 224, left : left + 224]
+    assert tuple(cut.affine) == pytest.approx(tuple(alone.affine))
+    assert patches.box(slice(0, 1), slice(0, 1)).extent.centroid.coords[0] == pytest.approx(
+        patches.cells[0:1, 0:1].extent.centroid.coords[0]
+    )
 
 
 def test_patch_around_is_centred_and_of_its_size():

@@ -122,3 +122,71 @@ def test_real_files():
     assert 190 < ground_area_km2(parse_region(str(REGIONS / "amsterdam.geojson"))) < 260
     world = parse_region(str(REGIONS / "ne_110m_admin_0_countries.shp"))
     assert 140e6 < ground_area_km2(world) < 155e6  # land, Antarctica included: about 147 million km2
+
+
+@pytest.fixture
+def three_towns(tmp_path):
+    """A GeoPackage of two layers: squares of one degree with a name and a number each, and points."""
+    path = tmp_path / "land.gpkg"
+    shapes = [shapely.box(lon, 10, lon + 1, 11) for lon in (0, 20, 40)]
+    columns = {"name": ["Ax", "Be", "Be"], "level": [1, 2, 3]}
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4326").to_file(path, layer="towns")
+    wells = geopandas.GeoDataFrame(geometry=[shapely.Point(4, 52)], crs="EPSG:4326")
+    wells.to_file(path, layer="wells")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("where", "boxes"),
+    [
+        ([], [0, 20, 40]),
+        (["name=Ax"], [0]),
+        (["name = Be"], [20, 40]),
+        (["name=Be", "level=3"], [40]),
+        (["level=2.0"], [20]),
+    ],
+)
+def test_a_layer_and_features_of_a_file(three_towns, where, boxes):
+    region = parse_region(three_towns, layer="towns", where=where)
+    expected = shapely.union_all([shapely.box(lon, 10, lon + 1, 11) for lon in boxes])
+    assert region.geometry.geom.equals(expected)
+    assert region.label == ", ".join(["land", *where])
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({}, "has 2 layers; choose one with --layer: towns, wells"),
+        ({"layer": "roads"}, "no layer 'roads'; choose one with --layer: towns, wells"),
+        ({"layer": "wells"}, "no polygons"),
+        ({"layer": "towns", "where": ["name=Ce"]}, "has name=Ce; it has: Ax, Be"),
+        ({"layer": "towns", "where": ["level=x"]}, "has level=x; it has: 1, 2, 3"),
+        ({"layer": "towns", "where": ["size=1"]}, "it has: name, level"),
+        ({"layer": "towns", "where": ["name"]}, "is not FIELD=VALUE"),
+        ({"layer": "towns", "where": ["name=Ax", "level=2"]}, "has level=2; it has: 1"),
+    ],
+)
+def test_a_choice_that_leaves_nothing_lists_what_there_is(three_towns, options, rule):
+    with pytest.raises(RegionError) as caught:
+        parse_region(three_towns, **options)
+    assert rule in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_files_have_layers_and_features():
+    for options in ({"layer": "a"}, {"where": ["a=b"]}):
+        with pytest.raises(RegionError, match="no file"):
+            parse_region("4,52,5,53", **options)
+
+
+@pytest.mark.skipif(not REGIONS.exists(), reason="the shared real regions are not here")
+def test_one_province_and_one_country_of_real_files():
+    """Areas on land and inland water by the statistical offices: Utrecht 1,560 km², Switzerland 41,290."""
+    utrecht = parse_region(str(REGIONS / "the-netherlands.geojson"), where=["name=Utrecht"])
+    assert ground_area_km2(utrecht) == pytest.approx(1560, rel=0.1)
+    assert utrecht.geometry.geom.contains(shapely.Point(5.12, 52.09))
+    countries = str(REGIONS / "ne_110m_admin_0_countries.shp")
+    swiss = parse_region(countries, where=["ISO_A3=CHE"])
+    assert ground_area_km2(swiss) == pytest.approx(41_290, rel=0.15)  # drawn for a map of the whole world
+    with pytest.raises(RegionError, match=r"it has: Africa, Antarctica"):
+        parse_region(countries, where=["CONTINENT=Atlantis"])

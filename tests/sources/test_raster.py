@@ -8,13 +8,17 @@ import pytest
 import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from rasterio.enums import ColorInterp
+from rasterio.control import GroundControlPoint
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.shutil import copy
 from rasterio.transform import from_origin
+from servers import file_server
 
 from sat2cap.errors import ImageryError
 from sat2cap.geo.frame import grid_of
-from sat2cap.geo.grid import cell_grid, patch_around, patch_box
+from sat2cap.geo.grid import LONLAT, cell_grid, patch_around, patch_box, transformer
 from sat2cap.geo.region import parse_region
+from sat2cap.sources.overviews import fitting
 from sat2cap.sources.raster import open_raster
 
 OVERHEAD = Path(__file__).parents[3] / "shared" / "data" / "overhead"
@@ -74,9 +78,15 @@ def test_coarse_reads_average_unless_an_overview_fits(tmp_path):
     expected = values.reshape(3, 32, 8, 32, 8).mean((2, 4))
     got = np.moveaxis(plain.read(grid).values[..., :3], -1, 0)
     np.testing.assert_allclose(got, expected, atol=1)
-    # Overviews are decimated by default: taking the right one shows.
+    # Overviews are decimated by default, and lie where the pixels are that they kept: taking one shows.
+    assert layered.decimated
+    kept = GeoBox(
+        (31, 31), plain.grid.affine * Affine.translation(0.5 - 4, 0.5 - 4) * Affine.scale(8), grid.crs
+    )
     with rasterio.open(layered.path, overview_level=2) as file:
-        np.testing.assert_array_equal(np.moveaxis(layered.read(grid).values[..., :3], -1, 0), file.read())
+        expected = file.read()[:, 1:, 1:]
+    got = np.moveaxis(layered.read(kept[1:, 1:]).values[..., :3], -1, 0)
+    np.testing.assert_array_equal(got, expected[:, : got.shape[1], : got.shape[2]])
 
 
 def test_nodata_needs_every_band_and_outside_is_empty(tmp_path):
@@ -174,6 +184,134 @@ def test_a_truncated_file_fails_on_reading(tmp_path):
     imagery = open_raster(path)
     with pytest.raises(ImageryError, match="cannot be read"):
         imagery.read(imagery.grid)
+
+
+def test_reads_are_never_finer_than_twice_what_is_needed():
+    pyramid = (2, 4, 8, 16, 32)
+    for ratio in np.geomspace(1, 60, 50):
+        factor, level = fitting(pyramid, ratio)
+        assert factor <= ratio * 1.01
+        assert ratio / factor < 2.02
+        assert level is None or pyramid[level] == factor
+    assert fitting((), 50) == fitting(pyramid, 1.5) == (1, None)
+
+
+def test_averaged_overviews_stay_where_they_are(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (3, 256, 256), dtype=np.uint8)
+    path = write_tif(tmp_path / "a.tif", values)
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews((2, 4), Resampling.average)
+    imagery = open_raster(path)
+    assert not imagery.decimated
+    grid = GeoBox((64, 64), imagery.grid.affine * Affine.scale(4), imagery.grid.crs)
+    expected = values.reshape(3, 64, 4, 64, 4).mean((2, 4))
+    np.testing.assert_allclose(np.moveaxis(imagery.read(grid).values[..., :3], -1, 0), expected, atol=1)
+
+
+def test_what_is_not_a_number_is_no_data(tmp_path):
+    values = np.full((3, 20, 20), 100, np.float32)
+    values[:, :5] = np.nan
+    values[0, 10:12] = np.nan  # without one of its bands a colour cannot be made
+    for extra in ({}, {"nodata": -9999.0}, {"nodata": np.nan}):
+        imagery = open_raster(
+            write_tif(tmp_path / f"{len(str(extra))}.tif", values, **extra), stretch=(0, 200)
+        )
+        pixels = imagery.read(imagery.grid).values
+        there = np.ones((20, 20), bool)
+        there[:5] = there[10:12] = False
+        np.testing.assert_array_equal(pixels[..., 3] > 0, there, err_msg=str(extra))
+        assert (pixels[there] == [128, 128, 128, 255]).all()
+
+
+def test_a_mask_beside_the_colours_is_honoured(tmp_path):
+    path = write_tif(tmp_path / "a.tif", ramp())
+    with rasterio.open(path, "r+") as file:
+        mask = np.full(file.shape, 255, np.uint8)
+        mask[20:30, 40:60] = 0
+        file.write_mask(mask)
+    imagery = open_raster(path)
+    np.testing.assert_array_equal(imagery.read(imagery.grid).values[..., 3] > 0, mask > 0)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
+def test_a_world_cut_at_the_antimeridian_is_read_across(tmp_path, crs):
+    """Red is the longitude's column: no pixel may come from elsewhere, nor be blurred with what is."""
+    row, col = np.mgrid[:180, :360]
+    values = np.stack([col % 200, row, np.full_like(row, 7)]).astype(np.uint8)
+    step = 1.0 if crs == "EPSG:4326" else 20037508.342789244 / 180
+    transform = from_origin(-180 * step, 90 * step, step, step)
+    imagery = open_raster(write_tif(tmp_path / "a.tif", values, crs=crs, transform=transform))
+    for lon in (179.5, 180.0, -179.2):
+        box = patch_around(lon, 10, 400_000, 16)
+        middle = imagery.read(box).values[8]
+        assert (middle[:, 3] == 255).all()
+        x, y = box.affine * (np.arange(16) + 0.5, np.full(16, 8.5))
+        lons, _ = transformer(box.crs, LONLAT).transform(x, y)
+        west, east = lons > 0, lons < 0
+        assert west.any()
+        assert east.any()
+        expected = np.where(west, (lons + 180 - 0.5).clip(max=359) - 200, (lons + 180 - 0.5).clip(min=0))
+        np.testing.assert_allclose(middle[:, 0], expected, atol=1)
+
+
+def test_points_or_a_camera_instead_of_a_grid_are_one_clear_line(tmp_path):
+    path = write_tif(tmp_path / "a.tif", ramp(), transform=Affine.identity())
+    with rasterio.open(path, "r+") as file:
+        corners = [(0, 0, 5.0, 52.0), (0, 96, 5.1, 52.0), (80, 0, 5.0, 51.9)]
+        file.gcps = ([GroundControlPoint(r, c, x, y) for r, c, x, y in corners], "EPSG:4326")
+    with pytest.raises(ImageryError, match=r"3 ground control points and no grid; .*gdalwarp"):
+        open_raster(path)
+
+
+def test_mbtiles_and_vrt_read_as_the_file_they_were_made_of(tmp_path):
+    source = OVERHEAD / "aerial_korea_0.6m.tif"
+    if not source.exists():
+        pytest.skip("the shared real rasters are not here")
+    truth = open_raster(str(source))
+    copy(str(source), str(tmp_path / "a.mbtiles"), driver="MBTiles", TILE_FORMAT="PNG")
+    with rasterio.open(tmp_path / "a.mbtiles", "r+") as file:
+        file.build_overviews((2, 4, 8), Resampling.average)
+    copy(str(source), str(tmp_path / "a.vrt"), driver="VRT")
+    lon, lat = truth.footprint.centroid.to_crs(LONLAT).coords[0]
+    box = patch_around(lon, lat, 300, 200)
+    for name, tolerance in (("a.mbtiles", 4), ("a.vrt", 0)):
+        imagery = open_raster(str(tmp_path / name))
+        difference = np.abs(imagery.read(box).values.astype(int) - truth.read(box).values.astype(int))
+        assert difference.mean() <= tolerance, name
+    assert len(open_raster(str(tmp_path / "a.mbtiles")).overviews) >= 2
+
+
+def test_over_http_a_coarse_read_fetches_a_part_of_the_file(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (3, 2048, 2048), dtype=np.uint8)
+    plain = write_tif(tmp_path / "plain.tif", values, tiled=True, blockxsize=256, blockysize=256)
+    copy(plain, str(tmp_path / "a.tif"), driver="COG", OVERVIEW_RESAMPLING="AVERAGE", COMPRESS="NONE")
+    size = (tmp_path / "a.tif").stat().st_size
+    with file_server(tmp_path) as (root, server):
+        imagery = open_raster(f"{root}/a.tif")
+        at_open = server.sent
+        box = GeoBox((256, 256), imagery.grid.affine * Affine.scale(8), imagery.grid.crs)
+        near = open_raster(str(tmp_path / "a.tif")).read(box)
+        np.testing.assert_array_equal(imagery.read(box), near)
+        assert at_open < 3 * 2**20, "a few blocks, to know its pixels by; the same for a larger file"
+        assert server.sent - at_open < size / 8, "the overview, not the whole"
+
+
+def test_an_object_store_is_read_by_its_address(tmp_path, monkeypatch):
+    (tmp_path / "bucket").mkdir()
+    near = open_raster(write_tif(tmp_path / "bucket" / "a.tif", ramp()))
+    with file_server(tmp_path) as (root, server):
+        for name, value in {
+            "AWS_S3_ENDPOINT": root.removeprefix("http://"),
+            "AWS_HTTPS": "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+            "AWS_NO_SIGN_REQUEST": "YES",
+        }.items():
+            monkeypatch.setenv(name, value)
+        imagery = open_raster("s3://bucket/a.tif")
+        np.testing.assert_array_equal(imagery.read(imagery.grid), near.read(near.grid))
+        assert server.sent > 0
+        with pytest.raises(ImageryError, match=r"s3://bucket/none\.tif"):
+            open_raster("s3://bucket/none.tif")
 
 
 @needs_rasters

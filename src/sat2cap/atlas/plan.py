@@ -101,6 +101,15 @@ def read_plan(path: Path) -> AtlasSpec:
     return spec
 
 
+def check_free(path: Path) -> None:
+    """Raise `AtlasError` unless `path` holds an atlas, or nothing: also when a kill came before its plan."""
+    begun = {PLAN.split("/")[0], MASK.split("/")[0]}
+    if not path.exists() or (path / PLAN).is_file():
+        return
+    if not (path.is_dir() and {entry.name for entry in path.iterdir()} <= begun):
+        raise AtlasError(f"{str(path)!r} exists and is not an atlas; choose another path")
+
+
 def differences(old: AtlasSpec, new: AtlasSpec) -> list[str]:
     """Names of the parts in which two specifications differ."""
     one, other = old.parts, new.parts

@@ -117,7 +117,7 @@ class Atlas:
         ):
             y0, y1 = max(top, row * side), min(bottom, (row + 1) * side)
             x0, x1 = max(left, col * side), min(right, (col + 1) * side)
-            block = _read_chunk(self.path, array, row, col)
+            block = read_chunk(self.path, array, row, col)
             block = block[..., y0 - row * side : y1 - row * side, x0 - col * side : x1 - col * side]
             if block.shape == out.shape:
                 return block
@@ -130,7 +130,7 @@ def open_atlas(path: Path | str) -> Atlas:
     return Atlas(Path(path), read_plan(Path(path)))
 
 
-def _read_chunk(path: Path, array: ChunkedArray, row: int, col: int) -> NDArray[Any]:
+def read_chunk(path: Path, array: ChunkedArray, row: int, col: int) -> NDArray[Any]:
     """One chunk in full size, its time axis dropped; one that is not there is made of fill values."""
     file = array.cell_file(row, col)
     try:

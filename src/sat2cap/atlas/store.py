@@ -1,10 +1,11 @@
 """The atlas as the rest of the package uses it; each name is explained where it is made."""
 
 from sat2cap.atlas.layout import STATUS_MEANINGS, CellStatus, Chunk
+from sat2cap.atlas.lock import only_writer
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.atlas.reader import Atlas, open_atlas
 from sat2cap.atlas.verify import Problem, repair, verify
-from sat2cap.atlas.writer import AtlasWriter, create_or_resume
+from sat2cap.atlas.writer import AtlasWriter, create_or_resume, still_pending
 
 __all__ = [
     "STATUS_MEANINGS",
@@ -15,7 +16,9 @@ __all__ = [
     "Chunk",
     "Problem",
     "create_or_resume",
+    "only_writer",
     "open_atlas",
     "repair",
+    "still_pending",
     "verify",
 ]

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from sat2cap.atlas import journal, stac
 from sat2cap.atlas.conventions import group_metadata, side_arrays
 from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, CellStatus, Chunk, cell_arrays, chunks_of
-from sat2cap.atlas.plan import MASK, AtlasSpec, differences, read_plan
-from sat2cap.atlas.reader import Atlas
+from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differences, read_plan
+from sat2cap.atlas.reader import Atlas, read_chunk
 from sat2cap.errors import AtlasError, JobError
 from sat2cap.files import digest_file, write_bytes
 
 
 class AtlasWriter:
-    """Fills an atlas chunk by chunk. One process at a time writes; readers may look on."""
+    """Fills an atlas chunk by chunk. One process at a time writes (`only_writer`); readers may look on."""
 
     def __init__(self, path: Path, spec: AtlasSpec) -> None:
         self.path = path
@@ -56,7 +56,24 @@ class AtlasWriter:
                 f"chunk {chunk.index} has wanted cells without a status; say why they have no embedding"
             )
         status = np.where(wanted, status, CellStatus.NONE).astype(np.uint8)
+        self._publish(chunk, encode_cells(embeddings, status, self.spec.dtype))
+
+    def fill(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
+        """Replace the cells of a written chunk that have a `status`; the others keep their bytes.
+
+        As `write`; from here on the atlas is unfinished, until `finish`.
+        """
+        changed = status != CellStatus.NONE
+        h, w = chunk.shape
         blocks = encode_cells(embeddings, status, self.spec.dtype)
+        for name, values in blocks.items():
+            old = read_chunk(self.path, self._arrays[name], *chunk.index)[None, ..., :h, :w]
+            blocks[name] = np.where(changed, values, old)
+        (self.path / ROOT).unlink(missing_ok=True)
+        self._publish(chunk, blocks)
+
+    def _publish(self, chunk: Chunk, blocks: dict[str, NDArray[Any]]) -> None:
+        """Write the files of a chunk, then journal it."""
         hashes = {}
         for name, values in blocks.items():
             array = self._arrays[name]
@@ -117,23 +134,33 @@ def create_or_resume(path: Path | str, spec: AtlasSpec) -> AtlasWriter:
     model, imagery, grid or region is never mixed in.
     """
     path = Path(path)
-    if (path / PLAN).exists():
-        old = read_plan(path)
-        if old.identity != spec.identity:
-            other = ", ".join(differences(old, spec))
-            fix = "choose another path, or remove it first"
-            raise AtlasError(
-                f"atlas {str(path)!r} was made from something else (it differs in {other}); {fix}"
-            )
-        spec = old
-    else:
-        _check_free(path)
+    begun = _begun(path, spec)
+    if begun is None:
         write_bytes(path / MASK, spec.wanted.tobytes())
         write_bytes(path / PLAN, _json_bytes(spec.as_json()))
+    spec = begun or spec
     for file, data in static_files(spec).items():
         if not ((path / file).is_file() and (path / file).read_bytes() == data):
             write_bytes(path / file, data)
     return AtlasWriter(path, spec)
+
+
+def still_pending(path: Path | str, spec: AtlasSpec) -> list[Chunk]:
+    """What `create_or_resume` would find to compute; raises as it does, and writes nothing."""
+    return AtlasWriter(Path(path), _begun(Path(path), spec) or spec).pending()
+
+
+def _begun(path: Path, spec: AtlasSpec) -> AtlasSpec | None:
+    """The plan at `path` if there is one, which must be the same."""
+    if not (path / PLAN).exists():
+        check_free(path)
+        return None
+    old = read_plan(path)
+    if old.identity != spec.identity:
+        other = ", ".join(differences(old, spec))
+        fix = "choose another path, or remove it first"
+        raise AtlasError(f"atlas {str(path)!r} was made from something else (it differs in {other}); {fix}")
+    return old
 
 
 def static_files(spec: AtlasSpec) -> dict[str, bytes]:
@@ -174,13 +201,6 @@ def encode_cells(
     step = np.where(good & (scale > 0), scale, np.float32(1))
     quantised = np.clip(np.rint(values / step[..., None]), -127, 127).astype(np.int8)
     return {"embeddings": np.moveaxis(quantised, -1, 0)[None], "scale": scale[None], "status": status[None]}
-
-
-def _check_free(path: Path) -> None:
-    """A new atlas may take a place that is empty, or where a kill came before its plan was written."""
-    begun = {PLAN.split("/")[0], MASK.split("/")[0]}
-    if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= begun):
-        raise AtlasError(f"{str(path)!r} exists and is not an atlas; choose another path")
 
 
 def _sweep(path: Path) -> None:

@@ -1,8 +1,14 @@
 """``sat2cap atlas``: look at, check and mend an atlas."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from sat2cap.cli.options import AtlasPath
+from sat2cap.cli.imagery import opened as open_source
+from sat2cap.cli.options import AtlasImagery, AtlasModel, AtlasPath, Bands, Recipe, Stretch, TileCache
+
+if TYPE_CHECKING:
+    from sat2cap.atlas.store import Atlas
 
 app = typer.Typer(help="Look at, check and mend an atlas.", no_args_is_help=True)
 
@@ -24,15 +30,14 @@ def info(atlas: AtlasPath) -> None:
     counts = [(CellStatus(code), int((status == code).sum())) for code in np.unique(status)]
     height, width = opened.grid.shape
     size = sum(file.stat().st_size for file in opened.path.rglob("*") if file.is_file())
+    patch_px = f"{spec.patch_pixels} px"
     show.facts(
         [
             ("atlas", opened.path),
             ("complete", "yes" if opened.complete else "no: the same embed command goes on"),
             ("extent", ",".join(f"{edge:.4f}" for edge in (box.left, box.bottom, box.right, box.top))),
-            (
-                "grid",
-                f"{height} x {width} cells of {spec.patch_m:g} m in {opened.grid.crs}",
-            ),
+            ("grid", f"{height} x {width} cells of {spec.grid.affine.a:g} m in {opened.grid.crs}"),
+            ("patches", f"{spec.patch_m:g} m, {patch_px}: {spec.patch_m / spec.patch_pixels:.3g} m a pixel"),
             ("embeddings", f"{opened.dim} numbers a cell, {spec.dtype}"),
             ("cells", opened.wanted.sum()),
             *((f"  {STATUS_MEANINGS[code]}", count) for code, count in counts),
@@ -40,7 +45,7 @@ def info(atlas: AtlasPath) -> None:
             ("imagery", opened.imagery.get("uri", "")),
             ("attribution", opened.attribution),
             ("licence", opened.licence),
-            ("size", f"{size / 1e6:.3g} MB"),
+            ("size", show.size(size)),
             ("identity", opened.identity),
         ]
     )
@@ -68,16 +73,49 @@ def verify(atlas: AtlasPath) -> None:
 
 
 @app.command()
-def repair(atlas: AtlasPath) -> None:
-    """Mend an atlas.
+def repair(
+    atlas: AtlasPath,
+    imagery: AtlasImagery = None,
+    model: AtlasModel = None,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
+) -> None:
+    """Mend an atlas, and fill what it lacks.
 
-    What needs no computing is mended; damaged chunks are forgotten, so that embed redoes only those.
+    Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all else
+    keeps its bytes. Imagery and model must be those it was made from: bands and scale are given as they were.
     """
-    from sat2cap.atlas.store import open_atlas
+    from sat2cap.atlas.store import only_writer, open_atlas
     from sat2cap.atlas.store import repair as mend
+    from sat2cap.cli import show
 
-    forgotten = mend(open_atlas(atlas))
-    if forgotten:
-        print(f"{atlas}: {len(forgotten)} damaged chunks forgotten; run the same embed command to redo them")
-    else:
+    opened = open_atlas(atlas)
+    with only_writer(opened.path):
+        damaged = mend(opened)
+    failed = count_failed(opened)
+    if opened.complete and not failed:
         print(f"{atlas}: nothing has to be computed again")
+        return
+    from sat2cap import api
+    from sat2cap.embed import fill_atlas
+    from sat2cap.geo.grid import outline
+    from sat2cap.geo.region import Region
+
+    uri = str(opened.imagery["uri"]) if imagery is None else imagery
+    source = open_source(uri, bands, scale, recipe, cache, Region(outline(opened.grid), str(atlas)))
+    checkpoint = api.open(atlas, model).checkpoint
+    with show.progress() as progress:
+        fill_atlas(opened, source, checkpoint, progress=progress)
+    left = count_failed(opened)
+    print(f"{atlas}: {len(damaged)} damaged chunks computed again; {failed - left} failed cells filled")
+    if left:
+        print(f"  {left} cells failed again; try later with: sat2cap atlas repair {atlas}")
+
+
+def count_failed(atlas: "Atlas") -> int:
+    """Cells without an embedding because reading their imagery failed."""
+    from sat2cap.atlas.store import CellStatus
+
+    return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())

@@ -29,8 +29,34 @@ When = Annotated[
 ImagerySource = Annotated[
     str,
     typer.Option(
-        "--imagery", metavar="SRC", help="A GeoTIFF, COG or VRT, by path or URL, or miniworld:SEED."
+        "--imagery",
+        metavar="SRC",
+        help="A raster by path or URL, a folder of them, .mbtiles, .pmtiles, a tile URL with {z}, {x}, {y}, "
+        "stac:URL, a name of `sat2cap imagery list`, a source file (.toml), or miniworld:SEED.",
     ),
+]
+AtlasImagery = Annotated[
+    str | None,
+    typer.Option("--imagery", metavar="SRC", help="The atlas's imagery, if it is no longer where it was."),
+]
+Bands = Annotated[
+    str | None,
+    typer.Option("--bands", metavar="R,G,B", help="Numbers of the imagery's bands to show, such as 4,3,2."),
+]
+Stretch = Annotated[
+    str | None,
+    typer.Option(
+        "--scale", metavar="LOW,HIGH", help="The imagery's values shown as black and white, such as 0,3000."
+    ),
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", metavar="NAME", help="Bands and scale by name: sentinel2, landsat, rgbn or bgrn."
+    ),
+]
+TileCache = Annotated[
+    Path | None, typer.Option("--cache", metavar="DIR", help="Keep fetched tiles there, for other runs.")
 ]
 Json = Annotated[
     Path | None,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sat2cap.cli.options import ImagerySource
+from sat2cap.cli.imagery import opened
+from sat2cap.cli.options import Bands, ImagerySource, Recipe, Stretch, TileCache
 
 Blocks = Annotated[float, typer.Option("--block-km", metavar="KM", help="Side of a block of the split.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of the split.")]
@@ -47,9 +48,9 @@ def build(
         int | None, typer.Option(metavar="N", help="How many photos of miniworld to take.", min=1)
     ] = None,
     column: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(metavar="FIELD=COLUMN", help="Of a table, where the name is not guessed; repeat."),
-    ] = [],  # noqa: B006 (typer copies it)
+    ] = None,
     files: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="Images of listed photos: a folder, a tar, or 'x/*.tar'."),
@@ -115,12 +116,16 @@ def build(
     seed: Seed = 0,
     per_shard: PerShard = 1000,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes.", min=1)] = 1,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
 ) -> None:
     """Build pairs into a folder.
 
     The same command goes on where a stopped run was.
     """
-    from sat2cap.catalogue import open_imagery, open_photos, photo_files
+    from sat2cap.catalogue import open_photos, photo_files
     from sat2cap.cli import show
     from sat2cap.pairs import PatchSpec, Rules, SplitPlan, build_pairs, read_area
 
@@ -146,7 +151,7 @@ def build(
     with show.progress() as progress:
         built = build_pairs(
             source,
-            open_imagery(imagery),
+            opened(imagery, bands, scale, recipe, cache),
             out,
             patch=PatchSpec(size_m=patch, pixels=pixels),
             rules=rules,

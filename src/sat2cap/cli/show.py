@@ -6,25 +6,28 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from sat2cap.progress import Progress
 
 _EVERY_S = 30.0  # between lines of progress where there is no terminal to draw on
 
 
-def facts(rows: Iterable[tuple[str, object]]) -> None:
-    """Names and values in two columns."""
+def facts(rows: Iterable[tuple[str, object]], file: TextIO | None = None) -> None:
+    """Names and values in two columns, on standard output unless a file is given."""
     known = [(name, str(value)) for name, value in rows]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        print(f"{name:<{width}}  {value}".rstrip())
+        print(f"{name:<{width}}  {value}".rstrip(), file=file)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns aligned to the right under their heads."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: bool = False) -> None:
+    """Columns under their heads, aligned to the right, or to the left for words."""
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    side = "<" if left else ">"
     for row in (heads, *rows):
-        print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
+        cells = (f"{cell:{side}{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def figures(values: dict[str, float], json_file: Path | None) -> None:
@@ -34,6 +37,19 @@ def figures(values: dict[str, float], json_file: Path | None) -> None:
     facts((name, f"{value:.6g}") for name, value in values.items())
     if json_file is not None:
         write_json(json_file, {name: None if math.isnan(value) else value for name, value in values.items()})
+
+
+def duration(seconds: float) -> str:
+    """As people say it, to two figures or so."""
+    for unit, size in (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.2g} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"
+
+
+def size(count: float) -> str:
+    """Bytes, decimal."""
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
 def warn(message: str) -> None:
@@ -59,21 +75,34 @@ class Meter:
 
 
 @contextmanager
-def progress(resumes: bool = True) -> Iterator[Progress]:
+def progress(resumes: bool = True, begins: str | None = None) -> Iterator[Progress]:
     """A listener that draws bars on a terminal, and otherwise writes a line now and then.
 
-    With `resumes`, a job stopped by ctrl-C is said to go on by the same command.
+    With `resumes`, a job stopped by ctrl-C is said to go on by the same command. `begins` is a line to write
+    once the work has begun, when nothing that was given can be wrong any more.
     """
     try:
         if sys.stderr.isatty():
             with _bars() as listener:
-                yield listener
+                yield _led(listener, begins)
         else:
-            yield _lines()
+            yield _led(_lines(), begins)
     except KeyboardInterrupt:
         again = "; the same command goes on where it was" if resumes else ""
         print(f"stopped{again}", file=sys.stderr)
         raise
+
+
+def _led(listener: Progress, line: str | None) -> Progress:
+    """The listener, with a line on standard error before the first thing it hears."""
+    ahead = [line] if line else []
+
+    def listen(text: str, done: int, total: int) -> None:
+        while ahead:
+            print(ahead.pop(), file=sys.stderr)
+        listener(text, done, total)
+
+    return listen
 
 
 def _stage(text: str) -> str:

@@ -28,7 +28,7 @@ def commands(plan: DemoPlan, out: Path) -> list[Command]:
         Command(
             "Embed a country, once",
             f"sat2cap embed {place.region} --imagery miniworld:{plan.test_world} "
-            f"--model {quote(str(model))} --cell {plan.patch.size_m:g} -o {quote(str(atlas))}",
+            f"--model {quote(str(model))} --patch {plan.patch.size_m:g} -o {quote(str(atlas))}",
         ),
         Command(
             "Type a sentence, get a map for QGIS",

@@ -113,7 +113,8 @@ def atlases(plan: DemoPlan, out: Path, checkpoint: Checkpoint, kind: str, progre
             progress(f"{stage} of {place.name}{kind}", done, total)
 
         path = _atlas_path(out, place, kind)
-        return embed_region(grid, cell_mask(grid, region), imagery, checkpoint, path, progress=tell)
+        wanted, patch_m = cell_mask(grid, region), plan.patch.size_m
+        return embed_region(grid, wanted, imagery, checkpoint, path, patch_m=patch_m, progress=tell)
 
     return [embed(place) for place in plan.countries]
 

@@ -1,6 +1,6 @@
 """Embedding a region: imagery in, an atlas out; killed at any moment, it goes on where it was."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -11,18 +11,18 @@ from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas.layout import CellStatus, Chunk
 from sat2cap.atlas.plan import AtlasSpec
-from sat2cap.atlas.store import Atlas, create_or_resume
-from sat2cap.embed.patches import Patches, ahead, blocks, read_patches, surely_outside
-from sat2cap.errors import ImageryError, JobError, RegionError
-from sat2cap.files import digest
+from sat2cap.atlas.store import Atlas, create_or_resume, only_writer
+from sat2cap.embed.patches import Block, Patches, ahead, blocks, read_patches
+from sat2cap.embed.plan import patches_of, plan_atlas
+from sat2cap.errors import JobError
 from sat2cap.model.checkpoint import Checkpoint, Precision
 from sat2cap.progress import Progress, silent
 from sat2cap.sources.imagery import Imagery
 
 STAGE = "embedding cells"
 
-Block = tuple[int, slice, slice]
-"""Position of its chunk in the list of pending ones, rows, columns."""
+Embedded = tuple[Chunk, NDArray[np.float32], NDArray[np.uint8]]
+"""A chunk, its embeddings `[h, w, D]` and the status of its cells `[h, w]`."""
 
 
 def embed_region(
@@ -32,102 +32,86 @@ def embed_region(
     checkpoint: Checkpoint,
     out: Path,
     *,
+    patch_m: float | None = None,
     dtype: Literal["int8", "float16"] = "int8",
     max_missing: float = 0.5,
     precision: Precision = "float32",
     progress: Progress = silent,
 ) -> Atlas:
-    """Embed the `wanted` cells (bool `[y, x]`) of `grid` into the atlas `out`, or go on with one begun.
+    """Embed the `wanted` cells of `grid` into the atlas `out`: `plan_atlas`, then `embed_atlas`."""
+    spec = plan_atlas(
+        grid,
+        wanted,
+        imagery,
+        checkpoint,
+        patch_m=patch_m,
+        dtype=dtype,
+        max_missing=max_missing,
+        precision=precision,
+    )
+    return embed_atlas(spec, imagery, checkpoint, out, progress=progress)
 
-    A cell whose imagery is missing (more than `max_missing` of it) or cannot be read gets no embedding, and a
-    status that says why. Reading runs ahead of the network in one thread. The bytes written do not depend on
-    interruptions: what a network sees together is fixed by the chunk.
 
-    Raises `RegionError` or `ImageryError` if there is nothing to embed, `AtlasError` if `out` is something
-    else, `JobError` if the network gives numbers that are not finite.
+def embed_atlas(
+    spec: AtlasSpec, imagery: Imagery, checkpoint: Checkpoint, out: Path, *, progress: Progress = silent
+) -> Atlas:
+    """Make the atlas `out` of a plan, or go on with one begun.
+
+    A cell whose imagery is missing (more than the plan's ``max_missing`` of it) or cannot be read gets no
+    embedding, and a status that says why. Reading runs ahead of the network in one thread. The bytes written
+    do not depend on interruptions: what a network sees together is fixed by the chunk.
+
+    Raises `AtlasError` if `out` is something else, `JobError` if another process is writing it, or if the
+    network gives numbers that are not finite.
     """
-    _check(grid, wanted, imagery, max_missing)
-    spec = _spec(grid, wanted, imagery, checkpoint, dtype, max_missing, precision)
-    writer = create_or_resume(Path(out), spec)
-    pending = writer.pending()
-    total = int(wanted.sum())
-    done = total - sum(int(wanted[chunk.rows, chunk.cols].sum()) for chunk in pending)
-    progress(STAGE, done, total)
-    for number, parts in groupby(_read_all(pending, spec, imagery, max_missing), lambda part: part[0][0]):
-        chunk = pending[number]
-        embeddings, status = _blank(chunk, checkpoint.dim)
-        for (_, rows, cols), patches in parts:
-            inside = _within(chunk, rows, cols)
-            status[inside] = patches.status
-            embeddings[inside][patches.status == CellStatus.OK] = _embed(checkpoint, patches, precision)
-            done += int(wanted[rows, cols].sum())
-            progress(STAGE, done, total)
-        writer.write(chunk, embeddings, status)
-    return writer.finish()
+    with only_writer(Path(out)):
+        writer = create_or_resume(Path(out), spec)
+        pending = writer.pending()
+        for chunk in embed_chunks(spec, pending, spec.wanted, imagery, checkpoint, progress):
+            writer.write(*chunk)
+        return writer.finish()
 
 
-def _check(grid: GeoBox, wanted: NDArray[np.bool_], imagery: Imagery, max_missing: float) -> None:
-    if wanted.shape != tuple(grid.shape):
-        raise RegionError(f"wanted cells are {wanted.shape}, the grid {tuple(grid.shape)}; make them equal")
-    if not wanted.any():
-        raise RegionError("the region has no cells; take a larger one or smaller cells")
-    if not 0 <= max_missing < 1:
-        raise ImageryError(f"max_missing {max_missing} must be in [0, 1); use 0.5")
-    if surely_outside(imagery, grid):
-        raise ImageryError(f"{imagery.info.uri} lies outside the region; choose a region that it covers")
-
-
-def _spec(
-    grid: GeoBox,
-    wanted: NDArray[np.bool_],
+def embed_chunks(
+    spec: AtlasSpec,
+    chunks: Sequence[Chunk],
+    asked: NDArray[np.bool_],
     imagery: Imagery,
     checkpoint: Checkpoint,
-    dtype: Literal["int8", "float16"],
-    max_missing: float,
-    precision: Precision,
-) -> AtlasSpec:
-    model = {
-        "card": checkpoint.card,
-        # whatever decides the numbers is in the identity, so that no run goes on with other settings
-        "identity": digest(checkpoint.place_identity, precision, repr(float(max_missing))),
-        "place_identity": checkpoint.place_identity,
-        "source": str(checkpoint.card.get("source", "")),
-        "precision": precision,
-        "max_missing": float(max_missing),
-    }
-    return AtlasSpec(
-        grid=grid,
-        wanted=wanted,
-        dim=checkpoint.dim,
-        dtype=dtype,
-        model=model,
-        imagery=imagery.info.as_dict(),
-        patch_m=float(abs(grid.affine.a)),
-        patch_pixels=checkpoint.patch_pixels,
-    )
+    progress: Progress,
+) -> Iterator[Embedded]:
+    """The cells of `chunks` that are `asked` for, bool `[y, x]` of the whole grid; the others have no status.
+
+    Progress counts them among all that are asked for.
+    """
+    total = int(asked.sum())
+    done = total - sum(int(asked[chunk.rows, chunk.cols].sum()) for chunk in chunks)
+    progress(STAGE, done, total)
+    for number, parts in groupby(_read_all(spec, chunks, asked, imagery), lambda part: part[0]):
+        chunk = chunks[number]
+        embeddings, status = _blank(chunk, spec.dim)
+        for _, block, patches in parts:
+            inside = _within(chunk, block)
+            status[inside] = patches.status
+            embeddings[inside][patches.status == CellStatus.OK] = _embed(spec, checkpoint, patches)
+            done += int(asked[block].sum())
+            progress(STAGE, done, total)
+        yield chunk, embeddings, status
 
 
 def _read_all(
-    pending: list[Chunk], spec: AtlasSpec, imagery: Imagery, max_missing: float
-) -> Iterator[tuple[Block, Patches]]:
-    """Every block of every pending chunk, in order, read ahead."""
+    spec: AtlasSpec, chunks: Sequence[Chunk], asked: NDArray[np.bool_], imagery: Imagery
+) -> Iterator[tuple[int, Block, Patches]]:
+    """Every block of every chunk, in order, read ahead; with the chunk's number."""
+    grid, max_missing = patches_of(spec), float(spec.model["max_missing"])
 
-    def all_blocks() -> Iterator[Block]:
-        for number, chunk in enumerate(pending):
-            for rows, cols in blocks(chunk.rows, chunk.cols, spec.patch_pixels):
-                yield number, rows, cols
+    def all_blocks() -> Iterator[tuple[int, Block]]:
+        for number, chunk in enumerate(chunks):
+            for block in blocks(chunk.rows, chunk.cols, spec.patch_pixels):
+                yield number, block
 
-    def read(block: Block) -> tuple[Block, Patches]:
-        _, rows, cols = block
-        return block, read_patches(
-            imagery,
-            spec.grid,
-            spec.wanted,
-            rows,
-            cols,
-            pixels=spec.patch_pixels,
-            max_missing=max_missing,
-        )
+    def read(numbered: tuple[int, Block]) -> tuple[int, Block, Patches]:
+        return *numbered, read_patches(imagery, grid, asked, numbered[1], max_missing=max_missing)
 
     return ahead(read, all_blocks())
 
@@ -137,14 +121,14 @@ def _blank(chunk: Chunk, dim: int) -> tuple[NDArray[np.float32], NDArray[np.uint
     return empty, np.full(chunk.shape, CellStatus.NONE, np.uint8)
 
 
-def _within(chunk: Chunk, rows: slice, cols: slice) -> tuple[slice, slice]:
-    top, left = chunk.rows.start, chunk.cols.start
+def _within(chunk: Chunk, block: Block) -> tuple[slice, slice]:
+    (rows, cols), top, left = block, chunk.rows.start, chunk.cols.start
     return slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left)
 
 
-def _embed(checkpoint: Checkpoint, patches: Patches, precision: Precision) -> NDArray[np.float32]:
+def _embed(spec: AtlasSpec, checkpoint: Checkpoint, patches: Patches) -> NDArray[np.float32]:
     """`[N, D]`, not normalised."""
-    embeddings = checkpoint.embed_overhead(patches.rgb, precision=precision)
+    embeddings = checkpoint.embed_overhead(patches.rgb, precision=spec.model["precision"])
     if len(embeddings) > 1 and not np.isfinite(embeddings).all(-1).any():
         name = checkpoint.card.get("name", "the model")
         raise JobError(f"{name} gives no embedding that is finite; its weights are broken, load others")

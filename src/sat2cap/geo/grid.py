@@ -1,6 +1,7 @@
 """Grids of cells, and the finer grids of imagery under them."""
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,9 @@ from sat2cap.geo.region import Region, longitude_span, within_180
 _WIDEST_UTM_DEG = 20.0  # 10 degrees from the central meridian lengths are at most 1.5% off
 _MOST_CELLS = 2**31
 _MASK_BLOCK = 64
+
+PATCH_M = 480.0
+"""Side of the ground that one patch shows the network in the paper: 800 px at 0.6 m."""
 
 LONLAT = CRS("EPSG:4326")
 """Degrees, WGS 84; coordinates in this package are always ``(lon, lat)``."""
@@ -37,7 +41,7 @@ def transformer(source: CRS, target: CRS) -> Transformer:
     return Transformer.from_crs(source.proj, target.proj, always_xy=True)
 
 
-def cell_grid(region: Region, cell_m: float = 480.0, crs: str | CRS | None = None) -> GeoBox:
+def cell_grid(region: Region, cell_m: float = PATCH_M, crs: str | CRS | None = None) -> GeoBox:
     """The grid that covers `region`, one pixel a cell of `cell_m` metres, north up.
 
     Its edges are multiples of `cell_m` in the CRS, so grids of neighbouring regions in one CRS join.
@@ -86,6 +90,40 @@ def patch_box(grid: GeoBox, rows: slice, cols: slice, pixels: int) -> GeoBox:
     return GeoBox(shape, block.affine * Affine.scale(1 / pixels), grid.crs)
 
 
+@dataclass(frozen=True)
+class PatchGrid:
+    """The imagery under the cells of a grid: a patch around the centre of each, on one lattice of pixels.
+
+    Patches larger than their cells overlap and share pixels. Where a cell is no whole number of pixels, a
+    patch starts at the nearest one; which, does not depend on the block it is read with.
+    """
+
+    cells: GeoBox
+    """One pixel a cell, square."""
+    patch_m: float
+    """Side of a patch in metres of the CRS."""
+    pixels: int
+    """Pixels of that side."""
+
+    @property
+    def pixel_m(self) -> float:
+        """Side of a pixel."""
+        return self.patch_m / self.pixels
+
+    def starts(self, cells: slice) -> list[int]:
+        """The first pixel of the patches of a range of rows or columns, along the lattice."""
+        step = abs(self.cells.affine.a) / self.pixel_m
+        return [math.floor(cell * step + 0.5) for cell in range(cells.start, cells.stop)]
+
+    def box(self, rows: slice, cols: slice) -> GeoBox:
+        """The pixels under a block of cells: one read serves all its patches."""
+        down, across = self.starts(rows), self.starts(cols)
+        a, overhang = self.cells.affine, (self.patch_m - abs(self.cells.affine.a)) / 2
+        left, top = a.c - overhang + across[0] * self.pixel_m, a.f + overhang - down[0] * self.pixel_m
+        shape = (down[-1] - down[0] + self.pixels, across[-1] - across[0] + self.pixels)
+        return GeoBox(shape, Affine(self.pixel_m, 0, left, 0, -self.pixel_m, top), self.cells.crs)
+
+
 def patch_around(lon: float, lat: float, size_m: float, pixels: int) -> GeoBox:
     """A square of `size_m` metres and `pixels` px a side around a point (degrees), north up in its UTM."""
     crs = local_crs(lon, lat)
@@ -124,7 +162,8 @@ def _region_crs(region: Region) -> CRS:
     if east - west > _WIDEST_UTM_DEG and not polar:
         rule = f"one UTM zone serves at most {_WIDEST_UTM_DEG:g}"
         raise RegionError(
-            f"region {region.label!r} spans {east - west:.1f} degrees; {rule}: split it or give a CRS"
+            f"region {region.label!r} spans {east - west:.1f} degrees; {rule}: take a part of it, "
+            "or give a CRS in metres that serves all of it, such as EPSG:6933"
         )
     return crs
 

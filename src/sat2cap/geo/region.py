@@ -1,24 +1,28 @@
-"""Regions as people write them: a bounding box, a file of polygons, or a circle."""
+"""Regions as people write them: a bounding box, a circle, or polygons of a file."""
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas
 import numpy as np
+import pyogrio
 import shapely
+from numpy.typing import NDArray
 from odc.geo.geom import Geometry
 from pyproj import Geod
 
 from sat2cap.errors import RegionError
 
 _FORMS = (
-    "give west,south,east,north in degrees, lon,lat,radius (such as 5km), or a GeoJSON or GeoPackage file"
+    "give west,south,east,north in degrees, lon,lat,radius (such as 5km), "
+    "or a GeoJSON, GeoPackage or shapefile"
 )
 _RADIUS = re.compile(r"(?P<value>[0-9.eE+-]+)\s*(?P<unit>m|km)?")
 _CIRCLE_POINTS = 128
-_POLYGONS = ("Polygon", "MultiPolygon")
+_NAMED = 12  # how many names an error lists
 
 
 @dataclass(frozen=True)
@@ -31,25 +35,30 @@ class Region:
     """What to call it: the text it was read from, or the file's name without folder and suffix."""
 
 
-def parse_region(text: str) -> Region:
+def parse_region(text: str, *, layer: str | None = None, where: Sequence[str] = ()) -> Region:
     """Read ``west,south,east,north`` (degrees), ``lon,lat,radius`` (metres or ``5km``) or a file of polygons.
 
-    A bounding box whose west is greater than its east crosses the antimeridian. Raises `RegionError`.
+    A bounding box whose west is greater than its east crosses the antimeridian. Of a file, `layer` chooses a
+    layer, needed where there are several, and `where` the features to take: each ``FIELD=VALUE`` must hold.
+    Raises `RegionError`.
     """
     text = text.strip()
     parts = [part.strip() for part in text.split(",")]
     if Path(text).is_file():
-        shape, label = read_polygons(Path(text)), Path(text).stem
-    elif len(parts) == 4:
-        shape, label = _bounding_box(text, *(_number(part, text) for part in parts)), ",".join(parts)
+        label = ", ".join([Path(text).stem, *where])
+        return Region(Geometry(within_180(_read_file(Path(text), layer, where)), "EPSG:4326"), label)
+    if Path(text).suffix and len(parts) == 1:
+        raise RegionError(f"region {text!r}: there is no such file; {_FORMS}")
+    if layer is not None or where:
+        raise RegionError(f"region {text!r} is no file, so it has no layers or features to choose; {_FORMS}")
+    if len(parts) == 4:
+        shape = _bounding_box(text, *(_number(part, text) for part in parts))
     elif len(parts) == 3:
         lon, lat = _number(parts[0], text), _number(parts[1], text)
-        shape, label = _circle(text, lon, lat, _radius_m(parts[2], text)), ",".join(parts)
-    elif Path(text).suffix:
-        raise RegionError(f"region {text!r}: there is no such file; {_FORMS}")
+        shape = _circle(text, lon, lat, _radius_m(parts[2], text))
     else:
         raise RegionError(f"region {text!r} cannot be read; {_FORMS}")
-    return Region(Geometry(within_180(shape), "EPSG:4326"), label)
+    return Region(Geometry(within_180(shape), "EPSG:4326"), ",".join(parts))
 
 
 def longitude_span(geometry: Geometry) -> tuple[float, float]:
@@ -127,18 +136,10 @@ def _circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geome
     return shapely.Polygon(np.column_stack([lons, lats]))
 
 
-def read_polygons(path: Path, where: tuple[str, str] | None = None) -> shapely.Geometry:
-    """All polygons of a vector file as one shape in degrees, WGS 84; with `where`, of the rows whose column
-    has that value. Raises `RegionError`."""
-    try:
-        table = geopandas.read_file(path)
-    except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RegionError(f"region {str(path)!r} cannot be read as polygons ({reason}); {_FORMS}") from None
-    if not isinstance(table, geopandas.GeoDataFrame):
-        raise RegionError(f"region {str(path)!r} is a table without shapes; {_FORMS}")
-    if where is not None:
-        table = _rows(path, table, *where)
+def _read_file(path: Path, layer: str | None, where: Sequence[str]) -> shapely.Geometry:
+    table = _table(path, layer)
+    for condition in where:
+        table = table[_fulfil(path, table, condition)]
     if table.crs is None:
         raise RegionError(f"region {str(path)!r} does not say its CRS; add one, for example in QGIS")
     shapes = shapely.make_valid(table.to_crs("EPSG:4326").geometry.dropna().to_numpy())
@@ -152,12 +153,44 @@ def read_polygons(path: Path, where: tuple[str, str] | None = None) -> shapely.G
     return shapely.union_all(pieces)
 
 
-def _rows(path: Path, table: geopandas.GeoDataFrame, column: str, value: str) -> geopandas.GeoDataFrame:
-    names = [name for name in table.columns if name != table.geometry.name]
-    if column not in names:
-        raise RegionError(f"region {str(path)!r} has no column {column!r}; use one of {', '.join(names)}")
-    chosen = table[table[column].astype(str) == value]
-    if chosen.empty:
-        known = ", ".join(sorted(set(table[column].astype(str)))[:8])
-        raise RegionError(f"region {str(path)!r} has no row where {column} is {value!r}; it has {known} ...")
-    return chosen
+def _table(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
+    """One layer of a file."""
+    try:
+        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+        chosen = layers[0] if layer is None and len(layers) == 1 else layer
+        table = geopandas.read_file(path, layer=chosen) if chosen in layers else None
+    except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RegionError(f"region {str(path)!r} cannot be read as polygons ({reason}); {_FORMS}") from None
+    if table is None:
+        rule = f"has no layer {layer!r}" if layer is not None else f"has {len(layers)} layers"
+        raise RegionError(f"region {str(path)!r} {rule}; choose one with --layer: {_listed(layers)}")
+    if not isinstance(table, geopandas.GeoDataFrame):
+        raise RegionError(f"region {str(path)!r} has no polygons in layer {chosen!r}; {_FORMS}")
+    return table
+
+
+def _fulfil(path: Path, table: geopandas.GeoDataFrame, condition: str) -> NDArray[np.bool_]:
+    """Which rows have the value that ``FIELD=VALUE`` names; numbers are compared as numbers."""
+    field, equals, value = (part.strip() for part in condition.partition("="))
+    fields = [str(name) for name in table.columns if name != table.geometry.name]
+    if not equals or field not in fields:
+        rule = f"is not FIELD=VALUE with a field of {str(path)!r}"
+        raise RegionError(f"filter {condition!r} {rule}; it has: {_listed(fields)}")
+    column = table[field]
+    if column.dtype.kind in "iuf":
+        try:
+            rows: NDArray[np.bool_] = (column == float(value)).to_numpy()
+        except ValueError:
+            rows = np.zeros(len(table), bool)
+    else:
+        rows = (column.astype(str) == value).to_numpy()
+    if not rows.any():
+        known = _listed(sorted({str(known) for known in column.dropna()}))
+        raise RegionError(f"no feature of {str(path)!r} has {field}={value}; it has: {known}")
+    return rows
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,14 +1,13 @@
 """Areas whose photos are left out, such as a country, read from a boundary file."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from sat2cap.files import digest
-from sat2cap.geo.region import read_polygons
+from sat2cap.geo.region import parse_region
 
 _KM_PER_DEGREE = 111.195
 
@@ -42,9 +41,9 @@ def read_area(spec: str, margin_km: float = 0.0) -> Area:
     Raises `RegionError`.
     """
     path, colon, condition = spec.rpartition(":")
-    column, equals, value = condition.partition("=")
-    some = colon and equals
-    shape = read_polygons(Path(path if some else spec), (column, value) if some else None)
+    equals = "=" in condition
+    region = parse_region(path, where=(condition,)) if colon and equals else parse_region(spec)
+    shape = region.geometry.geom
     if not margin_km:
         return Area(spec, shape)
     return Area(f"{spec} and {margin_km:g} km around", _wider(shape, margin_km))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sat2cap.files import publish
-from sat2cap.geo.region import read_polygons
+from sat2cap.geo.region import parse_region
 from sat2cap.pairs.dataset import Pair
 
 _BLUE, _GREY, _RED = "#2a6f97", "#b8b8b8", "#c1121f"
@@ -106,7 +106,7 @@ def read_borders(path: Path | None) -> gpd.GeoDataFrame | None:
     """Outlines for a map, from any vector file; None for none. Raises `RegionError`."""
     if path is None:
         return None
-    return gpd.GeoDataFrame(geometry=[read_polygons(path)], crs="EPSG:4326")
+    return gpd.GeoDataFrame(geometry=[parse_region(str(path)).geometry.geom], crs="EPSG:4326")
 
 
 def _pixels(data: bytes) -> np.ndarray[Any, Any]:

@@ -3,9 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
+
+from sat2cap.errors import ImageryError
 
 RGBA = ("red", "green", "blue", "alpha")
 
@@ -22,10 +26,25 @@ class ImageryInfo:
     """Ground sample distance in metres at native resolution."""
     attribution: str = ""
     licence: str = "unknown"
+    items: tuple[dict[str, Any], ...] = ()
+    """Of a search: what it found and is read, as id, collection, datetime, cloud cover and address."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
+        """As plain JSON values; without `items` where there are none."""
+        values = asdict(self)
+        items = values.pop("items")
+        return values | {"items": list(items)} if items else values
+
+
+class PartlyReadError(ImageryError):
+    """Some of what was asked could not be read; the rest came with it, and need not be read again."""
+
+    def __init__(self, message: str, pixels: xr.DataArray, failed: NDArray[np.bool_]) -> None:
+        super().__init__(message)
+        self.pixels = pixels
+        """As `Imagery.read` gives them, alpha 0 where they failed."""
+        self.failed = failed
+        """Bool ``[y, x]``: pixels that could not be read, which is not the same as having no data."""
 
 
 class Imagery(Protocol):
@@ -44,6 +63,7 @@ class Imagery(Protocol):
     def read(self, box: GeoBox) -> xr.DataArray:
         """Pixels on exactly `box`, uint8, dims ``(y, x, band)`` with bands `RGBA`; alpha 0 means no data.
 
-        Reads no finer than about twice what `box` needs. Raises `ImageryError` when reading fails.
+        Reads no finer than about twice what `box` needs. Raises `ImageryError` when reading fails,
+        and `PartlyReadError` when only some of it does.
         """
         ...

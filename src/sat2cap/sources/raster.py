@@ -1,34 +1,42 @@
 """Imagery in a file: GeoTIFF, COG, VRT, or anything else GDAL opens, local or by URL."""
 
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import rasterio
 import xarray as xr
-from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from pyproj import Geod
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.errors import ImageryError
-from sat2cap.files import digest, digest_file
-from sat2cap.geo.frame import on_grid
-from sat2cap.geo.grid import LONLAT, transformer
-from sat2cap.sources.imagery import RGBA, ImageryInfo
+from sat2cap.files import digest
+from sat2cap.sources.identity import file_glance, file_identity
+from sat2cap.sources.imagery import ImageryInfo
+from sat2cap.sources.overviews import are_decimated, fitting, true_transform
+from sat2cap.sources.pixels import PLACED_TO, as_imagery, gsd_m, seam_options, source_pixels
 
-_HASHED_WHOLE = 256 * 2**20  # bytes; a larger file is known by size, time and its two ends
-_END = 2**20
 _AVERAGE_ABOVE = 2.0  # source pixels to one asked for; below it bilinear sees them all
+RETRIES = {
+    "GDAL_HTTP_MAX_RETRY": 4,
+    "GDAL_HTTP_RETRY_DELAY": 1,
+    "GDAL_HTTP_TIMEOUT": 60,
+    "GDAL_HTTP_CONNECTTIMEOUT": 20,
+}
+"""How GDAL treats servers; seconds."""
+
+_GDAL = RETRIES | {
+    "GDAL_CACHEMAX": 256 * 2**20,  # bytes; by default a share of the machine's memory
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # over HTTP, listing a folder is a request for nothing
+}
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -48,6 +56,8 @@ class RasterImagery:
     """The file's own pixels at full resolution."""
     overviews: tuple[int, ...]
     """How many times coarser each overview in the file is."""
+    decimated: bool = False
+    """Whether overviews hold single pixels, not means, and so lie a little off where they say."""
 
     @property
     def footprint(self) -> Geometry:
@@ -60,24 +70,29 @@ class RasterImagery:
         Reads the overview just finer than asked; bilinear, or the average of what falls in a pixel when the
         file is more than twice as fine. Raises `ImageryError` when the file cannot be read.
         """
-        ratio = _source_pixels(self.grid, box)
-        finer = [(factor, level) for level, factor in enumerate(self.overviews) if factor <= ratio * 1.01]
-        factor, level = max(finer, default=(1, None))
+        ratio = source_pixels(self.grid, box)
+        factor, level = fitting(self.overviews, ratio)
         coarse = ratio / factor > _AVERAGE_ABOVE
         with _opened(self.path, level) as source:
+            moved = true_transform(self.grid, source) if self.decimated and level is not None else None
+            undefined = source.dtypes[0].startswith("float") and source.nodata is None
             options = {
                 "crs": str(box.crs),
+                "src_transform": moved,
                 "transform": box.affine,
                 "height": box.shape[0],
                 "width": box.shape[1],
                 "resampling": Resampling.average if coarse else Resampling.bilinear,
                 "add_alpha": _alpha_band(source) is None,
+                "tolerance": PLACED_TO,
+                **seam_options(self.grid.zoom_out(factor), box),
+                **({"src_nodata": math.nan, "nodata": math.nan} if undefined else {}),
                 "UNIFIED_SRC_NODATA": "YES",  # a black channel is no hole; all bands at nodata are
             }
             with WarpedVRT(source, **options) as warped:
                 alpha_band = _alpha_band(source) or warped.count
                 values = warped.read([*self.bands, alpha_band])
-        return _as_imagery(values[:-1], values[-1], self.stretch, box)
+        return as_imagery(values[:-1], values[-1], self.stretch, box)
 
 
 def open_raster(
@@ -87,13 +102,14 @@ def open_raster(
     stretch: tuple[float, float] | None = None,
     attribution: str | None = None,
     licence: str = "unknown",
+    glance: bool = False,
 ) -> RasterImagery:
     """Imagery from a raster file.
 
     `bands`: three band numbers from 1 (red, green, blue) or one (grey); found by colour when left out.
     `stretch`: the two values to show as 0 and 255, needed for bands that are not 8-bit. Pixels at the file's
-    nodata value, outside its mask or fully transparent are no data. `attribution` defaults to the file's
-    copyright tag. Raises `ImageryError`.
+    nodata value, outside its mask, fully transparent or NaN are no data. `attribution` defaults to the file's
+    copyright tag. With `glance` its identity is that of its size, time and two ends. Raises `ImageryError`.
     """
     if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
         raise ImageryError(f"imagery {path!r}: there is no such file; check the path")
@@ -102,10 +118,16 @@ def open_raster(
         _check_values(path, source, chosen, stretch)
         grid = _native_grid(path, source)
         credit = source.tags().get("TIFFTAG_COPYRIGHT", "") if attribution is None else attribution
-        identity = digest(_content(path, source), repr(chosen), repr(stretch))
+        identity = digest(
+            _content(path, source, glance), repr(chosen), repr(stretch and tuple(map(float, stretch)))
+        )
         overviews = tuple(source.overviews(chosen[0]))
-    info = ImageryInfo(path, identity, _gsd_m(grid), credit, licence)
-    return RasterImagery(path, chosen, stretch, info, grid, overviews)
+        decimated = False
+        if overviews:
+            with _opened(path, 0) as finest:
+                decimated = are_decimated(source, finest, chosen[0])
+    info = ImageryInfo(path, identity, gsd_m(grid), credit, licence)
+    return RasterImagery(path, chosen, stretch, info, grid, overviews, decimated)
 
 
 @contextmanager
@@ -113,14 +135,20 @@ def _opened(path: str, level: int | None = None) -> Iterator[rasterio.DatasetRea
     """The open file, at an overview level; whatever goes wrong inside is an `ImageryError`."""
     options = {} if level is None else {"overview_level": level}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _native_grid says it better
-            source = rasterio.open(path, **options)
-        with source:
-            yield source
+        with rasterio.Env(**{**_GDAL, **_given()}):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _native_grid says it better
+                source = rasterio.open(path, **options)
+            with source:
+                yield source
     except RasterioError as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ImageryError(f"imagery {path!r} cannot be read ({reason}); check it with gdalinfo") from None
+
+
+def _given() -> dict[str, str]:
+    """What the user has set in the environment goes before what is set here."""
+    return {name: os.environ[name] for name in _GDAL if name in os.environ}
 
 
 def _choose_bands(
@@ -159,6 +187,13 @@ def _check_values(
 
 
 def _native_grid(path: str, source: rasterio.DatasetReader) -> GeoBox:
+    points, _ = source.gcps
+    if points and source.transform.is_identity:
+        fix = "straighten it first: gdalwarp -r bilinear IN OUT"
+        raise ImageryError(f"imagery {path!r} has {len(points)} ground control points and no grid; {fix}")
+    if source.rpcs is not None and source.transform.is_identity:
+        fix = "straighten it with heights: gdalwarp -rpc -to RPC_DEM=HEIGHTS IN OUT"
+        raise ImageryError(f"imagery {path!r} has a camera model (RPC) and no grid; {fix}")
     if source.crs is None:
         fix = "assign one: gdal_translate -a_srs EPSG:CODE IN OUT"
         raise ImageryError(f"imagery {path!r} has no CRS, so no place on Earth; {fix}")
@@ -174,7 +209,7 @@ def _alpha_band(source: rasterio.DatasetReader) -> int | None:
     return int(colours.index(ColorInterp.alpha)) + 1 if ColorInterp.alpha in colours else None
 
 
-def _content(path: str, source: rasterio.DatasetReader) -> str:
+def _content(path: str, source: rasterio.DatasetReader, glance: bool) -> str:
     """A hash that changes when the pixels do: of the file and its side files, or of a small view."""
     files = [Path(name) for name in source.files]
     if not files or not all(file.is_file() for file in files):  # remote: its profile and a small view of it
@@ -183,58 +218,4 @@ def _content(path: str, source: rasterio.DatasetReader) -> str:
         return digest(
             path, repr(sorted(map(str, source.profile.items()))), source.read(out_shape=shape).tobytes()
         )
-    return digest(*(_file_content(file) for file in files))
-
-
-def _file_content(file: Path) -> str:
-    size = file.stat().st_size
-    if size <= _HASHED_WHOLE:
-        return digest_file(file)
-    with file.open("rb") as handle:
-        head = handle.read(_END)
-        handle.seek(-_END, 2)
-        return digest(str(size), str(file.stat().st_mtime_ns), head, handle.read())
-
-
-def _source_pixels(grid: GeoBox, box: GeoBox) -> float:
-    """How many pixels of `grid`, along a line, one pixel of `box` covers at its centre."""
-    row, col = box.shape[0] / 2, box.shape[1] / 2
-    x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
-    x, y = transformer(box.crs, grid.crs).transform(x, y)
-    col, row = ~grid.affine * (np.asarray(x), np.asarray(y))
-    steps = np.hypot(col[1:] - col[0], row[1:] - row[0])
-    return float(steps.min()) if np.isfinite(steps).all() else 1.0
-
-
-def _gsd_m(grid: GeoBox) -> float:
-    """The side of a pixel on the ground in metres, at the middle of `grid`; the finer of its two sides."""
-    row, col = grid.shape[0] / 2, grid.shape[1] / 2
-    x, y = grid.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
-    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
-    _, _, metres = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
-    return round(float(min(metres)), 6)
-
-
-def _as_imagery(
-    colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None, box: GeoBox
-) -> xr.DataArray:
-    """Band-first values to uint8 RGBA on `box`."""
-    height, width = box.shape
-    pixels = np.empty((height, width, 4), dtype=np.uint8)
-    if stretch is not None:
-        low, high = stretch
-        shown = (colours.astype(np.float32) - low) * (255 / (high - low))
-        colours = np.clip(np.nan_to_num(np.rint(shown)), 0, 255)
-    pixels[..., :3] = np.moveaxis(colours, 0, -1)  # one grey band is spread over three
-    pixels[..., 3] = _alpha_8bit(alpha)
-    pixels[pixels[..., 3] == 0] = 0
-    return on_grid(pixels, box, ("y", "x", "band"), {"band": list(RGBA)})
-
-
-def _alpha_8bit(alpha: NDArray[Any]) -> NDArray[Any]:
-    """Warping gives alpha in the bands' own type, up to its maximum; of floats only zero or not is sure."""
-    if alpha.dtype == np.uint8:
-        return alpha
-    if alpha.dtype.kind == "f":
-        return (alpha > 0) * np.uint8(255)
-    return np.ceil(alpha * (255 / np.iinfo(alpha.dtype).max))
+    return digest(*(file_glance(file) if glance else file_identity(file) for file in files))

@@ -1,0 +1,167 @@
+"""``sat2cap imagery``, and how every command opens imagery."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat2cap.cli.options import Bands, Recipe, Stretch, TileCache
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+    from sat2cap.geo.region import Region
+    from sat2cap.sources.imagery import Imagery
+    from sat2cap.sources.raster import RasterImagery
+
+app = typer.Typer(help="Look at imagery.", no_args_is_help=True)
+
+_PATCH_M, _PATCH_PIXELS = 480.0, 224
+
+
+def opened(
+    spec: str,
+    bands: str | None = None,
+    scale: str | None = None,
+    recipe: str | None = None,
+    cache: Path | None = None,
+    region: "Region | None" = None,
+) -> "Imagery":
+    """Imagery as the options say, with a warning where its terms want one. Raises `ImageryError`."""
+    from sat2cap.catalogue import open_imagery
+    from sat2cap.cli import show
+    from sat2cap.sources.bands import shown
+    from sat2cap.sources.named import caveats
+
+    for caveat in caveats(spec):
+        show.warn(caveat)
+    where = None if region is None else region.geometry
+    return open_imagery(spec, shown(bands, scale, recipe), region=where, cache=cache)
+
+
+@app.command("list")
+def list_sources() -> None:
+    """List the imagery that is known by name.
+
+    With its licence, and whether a program may read it in bulk.
+    """
+    from sat2cap.cli import show
+    from sat2cap.sources.named import MACHINE_USE, catalogue
+
+    for name, source in catalogue().items():
+        print(name)
+        gsd = "" if source.gsd_m is None else f", {source.gsd_m:g} m a pixel"
+        rows = [
+            ("  what", f"{source.title}{gsd}"),
+            ("  licence", source.licence),
+            ("  attribution", source.attribution),
+            ("  machines", MACHINE_USE[source.machine_use]),
+            ("  terms", source.terms),
+        ]
+        show.facts((key, value) for key, value in rows if value)
+
+
+@app.command()
+def check(
+    imagery: Annotated[str, typer.Argument(metavar="SRC", help="As for --imagery.")],
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="LON,LAT", help="Where to read a patch; the imagery's middle if left out."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE.png", help="Also write the patch, to look at.")
+    ] = None,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
+) -> None:
+    """Open imagery and read one patch of 480 m.
+
+    Says what it is, what may be done with it, and what came.
+    """
+    from sat2cap.cli import show
+    from sat2cap.geo.grid import patch_around
+    from sat2cap.geo.region import parse_region
+
+    place = None if at is None else parse_region(f"{at},{_PATCH_M}")
+    source = opened(imagery, bands, scale, recipe, cache, place)
+    show.facts(_facts(source))
+    lon, lat = _middle(source) if place is None else place.geometry.centroid.coords[0]
+    _try_patch(source, patch_around(lon, lat, _PATCH_M, _PATCH_PIXELS), f"{lon:.5f},{lat:.5f}", out)
+
+
+def _facts(source: "Imagery") -> list[tuple[str, object]]:
+    from sat2cap.sources.raster import RasterImagery
+    from sat2cap.sources.tiles import TileImagery
+
+    info = source.info
+    rows: list[tuple[str, object]] = [
+        ("imagery", info.uri),
+        ("resolution", f"{info.gsd_m:g} m a pixel on the ground, at the finest"),
+        ("licence", info.licence),
+        ("attribution", info.attribution or "none given"),
+    ]
+    if source.footprint is not None:
+        box = source.footprint.to_crs("EPSG:4326").boundingbox.bbox
+        rows.append(("extent", ",".join(f"{edge:.5f}" for edge in box)))
+    if isinstance(source, RasterImagery):
+        rows += [("size", f"{source.grid.shape[1]} x {source.grid.shape[0]} px, {_crs_name(source)}")]
+        rows += [("bands", ",".join(map(str, source.bands)))]
+        overviews = ", ".join(f"1:{factor}" for factor in source.overviews)
+        rows += [("overviews", overviews or "none: coarse reads are slow; gdaladdo FILE, or make a COG")]
+    if isinstance(source, TileImagery):
+        rows += [("zooms", f"{source.zooms[0]} to {source.zooms[1]}, {source.tile_pixels} px a tile")]
+    if info.items:
+        rows += [("items", len(info.items))]
+        rows += [
+            (f"  {item['id']}", f"{item['datetime']}, clouds {item['cloud_cover']} %") for item in info.items
+        ]
+    return rows
+
+
+def _crs_name(source: "RasterImagery") -> str:
+    crs = source.grid.crs
+    return crs.proj.name if crs.epsg is None else f"EPSG:{crs.epsg} ({crs.proj.name})"
+
+
+def _middle(source: "Imagery") -> tuple[float, float]:
+    from sat2cap.errors import RegionError
+
+    if source.footprint is None:
+        raise RegionError(f"imagery {source.info.uri} has no extent of its own; say where with --at LON,LAT")
+    place = source.footprint.to_crs("EPSG:4326").geom.representative_point()
+    return place.x, place.y
+
+
+def _try_patch(source: "Imagery", box: "GeoBox", where: str, out: Path | None) -> None:
+    import time
+
+    from sat2cap.cli import show
+    from sat2cap.sources.missing import filled, missing_share
+    from sat2cap.sources.tiles import TileImagery
+
+    began = time.monotonic()
+    rgba = source.read(box).values
+    seconds = time.monotonic() - began
+    missing = float(missing_share(rgba))
+    rgb = filled(rgba[None])[0]
+    zoom = f", zoom {source.zoom_for(box)}" if isinstance(source, TileImagery) else ""
+    show.facts(
+        [
+            ("patch", f"{_PATCH_M:g} m at {where}, {_PATCH_M / _PATCH_PIXELS:.3g} m a pixel{zoom}"),
+            ("read in", f"{seconds:.2f} s"),
+            ("missing", f"{missing:.0%}"),
+            ("mean colour", "none" if missing == 1 else ", ".join(f"{v:.0f}" for v in rgb.mean((0, 1)))),
+        ]
+    )
+    if out is not None:
+        from PIL import Image
+
+        from sat2cap.files import publish
+
+        with publish(out) as temporary:
+            Image.fromarray(rgb).save(temporary, "PNG")
+    if missing == 1:
+        print("nothing is there: try another place with --at, or check the address")
+        raise typer.Exit(1)
