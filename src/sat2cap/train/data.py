@@ -97,6 +97,8 @@ class TrainingSet:
     """`[N, P, P, 3]`, in memory or mapped from a file."""
     features: NDArray[np.float32]
     """`[N, 12]`: place and time, encoded."""
+    years: tuple[int, int]
+    """First and last year of the photos."""
 
     def __len__(self) -> int:
         """N."""
@@ -169,7 +171,8 @@ def read_training_set(
             places.append((pair.lat, pair.lon, *_when(pair.taken)))
         progress("decoding overhead patches", len(keys), count)
     lat, lon, year, month, day, hour = np.array(places, np.float64).reshape(-1, 6).T
-    return TrainingSet(keys, overhead, encode_metadata(lat, lon, year, month, day, hour, encoding))
+    features = encode_metadata(lat, lon, year, month, day, hour, encoding)
+    return TrainingSet(keys, overhead, features, (int(year.min(initial=9999)), int(year.max(initial=0))))
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

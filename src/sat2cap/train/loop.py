@@ -110,7 +110,7 @@ def train(
 
     if log is not None:
         log.close()
-        _finish(run, pairs, start, student, data.preprocess, total, progress)
+        _finish(run, pairs, start, student, data, total, progress)
     fabric.barrier()
     return folder / "checkpoint"
 
@@ -127,6 +127,8 @@ class _Material:
     features: Tensor
     """`[N, 12]`."""
     preprocess: Preprocess
+    years: tuple[int, int]
+    """First and last of the photos."""
 
 
 def _material(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progress: Progress) -> _Material:
@@ -161,6 +163,7 @@ def _material(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progres
         torch.from_numpy(ground).to(fabric.device),
         torch.from_numpy(data.features).to(fabric.device),
         overhead_preprocess(run.model.overhead_stats, start.overhead_preprocess, data.overhead),
+        data.years,
     )
 
 
@@ -246,15 +249,15 @@ def _finish(
     pairs: Pairs,
     start: Checkpoint,
     student: Student,
-    preprocess: Preprocess,
+    data: _Material,
     steps: int,
     progress: Progress,
 ) -> None:
     """Write the checkpoint with its figures, then forget the states."""
     folder = Path(run.output.folder)
     metrics: dict[str, Any] = {"loss": mean_loss(folder / LOG_FILE, SMOOTHED)}
-    quickest = trained_checkpoint(run, start, student, preprocess, {})
+    quickest = trained_checkpoint(run, start, student, data.preprocess, {})
     metrics |= validate(run, pairs, start, quickest, folder / "cache", progress)
-    done = replace(quickest, card=card(run, pairs, start, steps, metrics))
+    done = replace(quickest, card=card(run, pairs, start, data.years, steps, metrics))
     save_checkpoint(done.to("cpu"), folder / "checkpoint")
     remove_states(folder / "state")

@@ -41,7 +41,9 @@ def trained_checkpoint(
     )
 
 
-def card(run: Run, pairs: Pairs, start: Checkpoint, steps: int, metrics: dict[str, float]) -> dict[str, Any]:
+def card(
+    run: Run, pairs: Pairs, start: Checkpoint, years: tuple[int, int], steps: int, metrics: dict[str, float]
+) -> dict[str, Any]:
     """Provenance as plain JSON values; no clock time and no machine, so that equal runs give equal bytes."""
     return {
         "name": Path(run.output.folder).name,
@@ -53,6 +55,7 @@ def card(run: Run, pairs: Pairs, start: Checkpoint, steps: int, metrics: dict[st
             "run": run.settings(),
             "pairs": {"fingerprint": pairs.fingerprint, "count": pairs.count(run.data.split)},
             "init": {"identity": start.identity, "name": start.card.get("name", run.model.init)},
+            "years": list(years),
             "steps": steps,
             "samples": steps * run.optim.batch,
             "libraries": {name: version(name) for name in LIBRARIES},
