@@ -19,8 +19,8 @@ Floats = NDArray[np.float32]
 
 _TINY = np.float32(1e-12)
 
-# Only what leaves NaN alone: no data is NaN, and must stay so.
-_compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+# Only the liberties that leave NaN alone: no data is NaN, and must stay so. Division is as in numpy.
+_compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
 
 
 @intrinsic
