@@ -5,8 +5,8 @@
 
 Makes atlases of random numbers with 512 to a cell in FOLDER (4 GB for a million cells with the comparisons,
 11 GB for the largest, removed at the end), with a ViT-B/32 of random weights. Every time is the least of
-several; files are in the page cache. `read` is the plain read of the same bytes: mapped, and summed by as many
-threads.
+several; files are in the page cache. `read` is the plain read of the same bytes: mapped, and summed by as
+many threads.
 """
 
 import argparse
@@ -300,8 +300,8 @@ def command_line(atlas: Atlas, model: Path, folder: Path) -> Figures:
     """Wall seconds of ``sat2cap map`` in a new process, and where they go; CPU seconds of ``--help``."""
     out = str(folder / "m.tif")
     run = [sys.executable, "-c", "from sat2cap.cli import main; main()"]
-    whole = best(lambda: subprocess.run([*run, "map", str(atlas.path), "a busy street", "-o", out], check=True,
-                                        stdout=subprocess.DEVNULL), 2)  # fmt: skip
+    ask = [*run, "map", str(atlas.path), "a busy street", "-o", out]
+    whole = best(lambda: subprocess.run(ask, check=True, stdout=subprocess.DEVNULL), 2)
     code = STAGES.format(atlas=str(atlas.path), model=str(model), out=out)
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     helps = []
