@@ -1,8 +1,10 @@
 """The prepared file, windows, and what a scan remembers: the same scores as reading the whole atlas."""
 
 import json
+import re
 import resource
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,3 +248,19 @@ def test_a_cut_chunk_is_named(tmp_path):
     with pytest.raises(AtlasError, match=r"embeddings/c/0/0/1/0 is not 65536 bytes long; run: .*repair"):
         score(open_atlas(opened.path), checkpoint, ["p"])
     assert isinstance(next(opened.chunks()), Chunk)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_the_reader_on_the_page_reads_the_prepared_file(tmp_path, monkeypatch, dtype):
+    page = (Path(__file__).parents[2] / "docs/query.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    opened, checkpoint = made(tmp_path, dtype)
+    prepare(opened, "cyclic")
+    opened.path.rename(tmp_path / "town.zarr")
+    monkeypatch.chdir(tmp_path)
+    known = {"text": checkpoint.embed_text(["p"])[0]}
+    exec(code, known)
+    chunk = next(open_atlas("town.zarr").chunks())
+    expected = score(open_atlas("town.zarr"), checkpoint, ["p"]).values[0][chunk.rows, chunk.cols]
+    np.testing.assert_allclose(known["cosines"][0], expected.ravel(), atol=1e-6)
+    assert np.isfinite(expected).sum() > 500
