@@ -235,7 +235,7 @@ def times_of(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
     found["open"] = time.perf_counter() - began
     found["first after opening"] = once(ask(scan))
     moments = iter(MOMENTS)
-    turns = 5
+    turns = 15
     names = ("read", "static", "8 prompts", "new date", "known date", "8 prompts, known date", "contrast")
     found |= dict.fromkeys((*names, "8 prompts, new date"), np.inf)
     read = read_of(atlas)

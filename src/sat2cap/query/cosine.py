@@ -12,6 +12,7 @@ so that a date not asked before costs about five more texts, and another text at
 What is sure is found by interval arithmetic, so this is exact whatever M is; only the cost depends on it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -119,11 +120,10 @@ class Cosines:
             return cosines
         shape = cells.scale.shape
         moment = Moment.unknown(shape) if moment is None else moment.part(cells.start, shape[0])
-        patterns, members = np.unique(self.offset.signs(cells.place), axis=0, return_inverse=True)
-        for number, pattern in enumerate(patterns):
+        for pattern, members in _alike(self.offset.signs(cells.place)):
             piece = self._piece(pattern)
             kernel.dynamic_cosines(
-                np.flatnonzero(members == number), cells.stored, cells.scale, cells.inverse, cells.place,
+                members, cells.stored, cells.scale, cells.inverse, cells.place,
                 self.texts, piece.rows, piece.gram, piece.text_rows, piece.relu,
                 moment.known, moment.inverse, cosines,
             )  # fmt: skip
@@ -152,3 +152,12 @@ class Cosines:
             rows, products, text_rows = (np.ascontiguousarray(part, np.float32) for part in parts)
             self._pieces[key] = _Piece(rows, products, text_rows, self.offset.weights[mixed])
         return self._pieces[key]
+
+
+def _alike(signs: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Each different row of `[n, H]` and which rows are like it; most often all are."""
+    left = np.arange(len(signs))
+    while left.size:
+        same = (signs[left] == signs[left[0]]).all(axis=1)
+        yield signs[left[0]], left[same]
+        left = left[~same]

@@ -159,7 +159,7 @@ def dynamic_cosines(which: Any, stored: Any, scale: Floats, stored_inverse: Floa
     `[n, B]` is 1 / ‖O + E‖, read where `known` `[n]` and written where not; `cosines` is `[K, n, B]`.
     """
     width = stored.shape[2]
-    z = np.empty((len(gram), width), np.float32)
+    z = np.empty((text_rows.shape[1], width), np.float32)
     sums = np.empty((len(texts), width), np.float32)
     for i in which:
         _features(place[i], relu, z)
@@ -169,7 +169,7 @@ def dynamic_cosines(which: Any, stored: Any, scale: Floats, stored_inverse: Floa
         for k in range(len(texts)):
             for j in range(width):
                 sums[k, j] *= scale[i, j]
-            for c in range(len(gram)):
+            for c in range(len(z)):
                 for j in range(width):
                     sums[k, j] += text_rows[k, c] * z[c, j]
             for j in range(width):

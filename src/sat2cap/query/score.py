@@ -95,7 +95,7 @@ def score(
     window = whole(scan.atlas) if region is None else within(scan.atlas, region)
     offset = None if when is None else offset_at(checkpoint, when)
     asked = _as_vectors(scan.atlas, checkpoint, prompts, negatives, scale, bank, templates, offset)
-    values = _layers(scan, asked, window)
+    values = _layers(scan, asked, window, everything=region is None)
     if scale == "percentile":
         values = np.stack([percentile(layer) for layer in values])
     attrs = _attributes(scan.atlas, prompts, negatives, scale, when, _use(checkpoint, when))
@@ -158,7 +158,7 @@ def _as_vectors(
     )
 
 
-def _layers(scan: Scan, asked: _Asked, window: Window) -> Floats:
+def _layers(scan: Scan, asked: _Asked, window: Window, everything: bool) -> Floats:
     """`[P, y, x]`: every run of blocks is scored and put in its place by the thread that read it."""
     values = np.full((len(asked.prompts), *window.grid.shape), np.nan, np.float32)
     cosines = Cosines(asked.texts, asked.offset)
@@ -170,7 +170,7 @@ def _layers(scan: Scan, asked: _Asked, window: Window) -> Floats:
         scores = asked.score(found.reshape(len(found), -1))
         window.put(scores.reshape(len(scores), *found.shape[1:]), cells.chunks, side, values)
 
-    for _ in scan.each(work, window):
+    for _ in scan.each(work, None if everything else window):
         pass
     return values
 

@@ -1,6 +1,6 @@
 """Part of an atlas: a block of its grid, and of that the cells of a region."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +37,13 @@ class Window:
 
     def put(self, blocks: Floats, chunks: Sequence[Chunk], side: int, layers: Floats) -> None:
         """Write `blocks` `[P, n, B]`, values of chunks of `side` cells a side, into `layers` `[P, y, x]`."""
-        for number, chunk in enumerate(chunks):
-            rows, cols = _overlap(self.rows, chunk.rows), _overlap(self.cols, chunk.cols)
-            block = blocks[:, number].reshape(len(blocks), side, side)
-            part = block[:, _shift(rows, chunk.rows), _shift(cols, chunk.cols)]
+        for start, stop in _strips(chunks):
+            first, width = chunks[start], side * (stop - start)
+            rows = _overlap(self.rows, first.rows)
+            cols = _overlap(self.cols, slice(first.cols.start, first.cols.start + width))
+            apart = blocks[:, start:stop].reshape(len(blocks), -1, side, side)
+            strip = apart.swapaxes(1, 2).reshape(len(blocks), side, width)
+            part = strip[:, _shift(rows, first.rows), _shift(cols, first.cols)]
             here = _shift(rows, self.rows), _shift(cols, self.cols)
             if self.mask is not None:
                 part = np.where(self.mask[here], part, np.float32(np.nan))
@@ -73,3 +76,13 @@ def _overlap(one: slice, other: slice) -> slice:
 
 def _shift(part: slice, frame: slice) -> slice:
     return slice(part.start - frame.start, part.stop - frame.start)
+
+
+def _strips(chunks: Sequence[Chunk]) -> Iterator[tuple[int, int]]:
+    """Chunks that lie side by side, from and to."""
+    start = 0
+    for number in range(1, len(chunks) + 1):
+        row, col = chunks[start].index
+        if number == len(chunks) or chunks[number].index != (row, col + number - start):
+            yield start, number
+            start = number
