@@ -224,11 +224,11 @@ def _moment(when: Moment) -> When:
 def _through_time(scores: list[xr.DataArray], moments: list[When]) -> xr.DataArray:
     """Scores ``(prompt, y, x)`` of several moments as one, ``(prompt, time, y, x)``."""
     first = scores[0]
-    when = [moment.isoformat() for moment in moments]
+    times = np.array([moment.isoformat() for moment in moments], "datetime64[ns]")
     coords = {
         "prompt": first.coords["prompt"].values,
-        "time": ("time", np.array(when, "datetime64[ns]"), {"long_name": "local date and hour"}),
+        "time": ("time", times, {"long_name": "local date and hour"}),
     }
     values = np.stack([score.values for score in scores], axis=1)
     dims = ("prompt", "time", "y", "x")
-    return on_grid(values, grid_of(first), dims, coords, {**first.attrs, "when": when})
+    return on_grid(values, grid_of(first), dims, coords, {**first.attrs, "when": ""})

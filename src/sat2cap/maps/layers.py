@@ -123,9 +123,17 @@ def provenance(score: xr.DataArray) -> dict[str, str]:
 
 
 def ordinary(score: xr.DataArray) -> xr.DataArray:
-    """The same with what xarray and rioxarray look for: a name, words for an axis, and NaN as no data."""
+    """The same with what xarray and rioxarray look for: a name, words for an axis, and NaN as no data.
+
+    Lists of text among its attributes become one text, which every format of file can hold.
+    """
     scale = scale_of(score)
-    words = {"long_name": scale.name} | ({"units": scale.unit} if scale.unit else {})
+    words = {"long_name": scale.name}
+    if scale.unit:
+        words["units"] = scale.unit
+    for name in ("prompt", "negatives"):
+        if isinstance(score.attrs.get(name), list | tuple):
+            words[name] = " | ".join(map(str, score.attrs[name]))
     named = score.rename(score.name or "score").assign_attrs(words)
     named.encoding.update(score.encoding, _FillValue=np.float32(np.nan))
     return named
