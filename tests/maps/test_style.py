@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from made_up_scores import made_up, three_classes
+from made_up_scores import made_up, three_classes, three_months, three_prompts
 from matplotlib.colors import to_rgb
 
 from sat2cap.maps.colours import paint_of
@@ -35,6 +35,14 @@ def test_it_has_the_colours_of_the_picture(tmp_path: Path) -> None:
         assert np.abs(shown - paint_of(score).rgba(value)[0, 0, :3]).max() <= 4, (
             "but for rounding to one of 256"
         )
+
+
+def test_the_first_band_of_several_prompts_but_all_dates(tmp_path: Path) -> None:
+    write_style(three_prompts(), tmp_path / "p.tif")
+    one, three = (float(np.nanpercentile(made_up(20, 30).values, 99.5)) * n for n in (1, 3))
+    assert float(renderer(tmp_path / "p.qml").get("classificationMax", "")) == pytest.approx(one, rel=0.02)
+    write_style(three_months(), tmp_path / "t.tif")
+    assert one < float(renderer(tmp_path / "t.qml").get("classificationMax", "")) <= three
 
 
 def test_categories_are_a_palette_with_names(tmp_path: Path) -> None:

@@ -33,5 +33,5 @@ def classify(
 
     output.check(out, STILL)
     classes = api.open(atlas, model, text).classify(prompts, when)
-    output.warn_of_ignored_date(classes.attrs)
+    output.warn_of_date(classes.attrs)
     output.write(classes, out, output.Look(title, underlay, outlines, places))

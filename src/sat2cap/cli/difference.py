@@ -44,6 +44,6 @@ def difference(
 
     output.check(out, STILL)
     score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value)
-    output.warn_of_ignored_date(score.attrs)
+    output.warn_of_date(score.attrs)
     look = output.Look(title, underlay, outlines, places)
     output.write(score, out, look, above=above, best=best)

@@ -86,9 +86,9 @@ def moments(
     return None if not when else when[0] if len(when) == 1 else list(when)
 
 
-def warn_of_ignored_date(attrs: "Mapping[Any, Any]") -> None:
-    """One line where a date was asked for in vain."""
-    if str(attrs.get("dynamic", "")).startswith("ignored"):
+def warn_of_date(attrs: "Mapping[Any, Any]") -> None:
+    """One line where a date was asked for in vain, or of years that the model never saw."""
+    if str(attrs.get("dynamic", "")).startswith(("ignored", "outside")):
         show.warn(f"the date is {attrs['dynamic']}")
 
 

@@ -63,7 +63,7 @@ def map_prompts(
     moments = output.moments(when, months, hours)
     asked = prompts[0] if len(prompts) == 1 else prompts
     score = api.open(atlas, model, text).map(asked, moments, negatives or (), scale.value)
-    output.warn_of_ignored_date(score.attrs)
+    output.warn_of_date(score.attrs)
     look = output.Look(title, underlay, outlines, places)
     output.write(score, out, look, above=above, best=best)
 
@@ -95,7 +95,7 @@ def search(
         output.check(out, (".geojson", ".parquet"))
     opened = api.open(atlas, model, text)
     found = opened.search(prompt, top, when, apart)
-    output.warn_of_ignored_date(found.attrs)
+    output.warn_of_date(found.attrs)
     rows = [(f"{r.rank}", f"{r.score:.4f}", f"{r.lon:.5f}", f"{r.lat:.5f}") for r in found.itertuples()]
     show.table(("rank", "score", "lon", "lat"), rows)
     if out is not None:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from sat2cap.files import write_bytes
 from sat2cap.maps.colours import Paint, paint_of
+from sat2cap.maps.layers import layers_of
 
 _MARK = "made by sat2cap; a style saved from QGIS has no such line, and is kept"
 
@@ -17,14 +18,15 @@ _MARK = "made by sat2cap; a style saved from QGIS has no such line, and is kept"
 def write_style(score: xr.DataArray, tif: Path | str) -> None:
     """Publish ``NAME.qml`` beside ``NAME.tif`` with the colours that the picture of `score` has.
 
-    For a file of several bands it shows the first. A style that somebody saved from QGIS is left alone.
+    Of several bands it shows the first, whose colours all dates share. A style that somebody saved from QGIS
+    is left alone.
     """
     path = Path(tif).with_suffix(".qml")
     if path.exists() and _MARK not in path.read_text(errors="replace"):
         return
     root = ET.Element("qgis", version="3.22", styleCategories="Symbology")
     root.append(ET.Comment(f" {_MARK} "))
-    paint = paint_of(score)
+    paint = paint_of(score if "time" in score.dims else layers_of(score)[0])  # dates share their colours
     _renderer(ET.SubElement(root, "pipe"), paint)
     ET.indent(root)
     head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"

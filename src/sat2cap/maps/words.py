@@ -23,7 +23,7 @@ def subtitle_of(score: xr.DataArray) -> str:
     known = provenance(score)
     when = "" if "time" in score.dims else readable(known.get("when", ""))
     parts = [f"{when} local time" if when else ""]
-    if known.get("dynamic", "").startswith("ignored"):
+    if known.get("dynamic", "").startswith(("ignored", "outside")):
         parts.append(f"date {known['dynamic']}")
     if "negatives" in known:
         parts.append(f"not: {known['negatives']}")
