@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
-import numpy as np
 import xarray as xr
 
 from sat2cap.atlas.store import Atlas, open_atlas
 from sat2cap.errors import ModelError, PromptError, WhenError
-from sat2cap.geo.frame import grid_of, on_grid
+from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import patch_box
 from sat2cap.geo.when import When, parse_when
 from sat2cap.maps.ground import ground_metres
-from sat2cap.maps.layers import Place, ordinary
+from sat2cap.maps.layers import Place, ordinary, through_time
 from sat2cap.maps.places import read_outlines, read_places, top_places
 from sat2cap.progress import Progress, silent
 
@@ -88,7 +87,7 @@ class OpenAtlas:
             found = at(None if when is None else _moment(when))
         else:
             moments = self._several([_moment(each) for each in when])
-            found = _through_time([at(moment) for moment in moments], moments)
+            found = through_time([at(moment) for moment in moments], moments)
         return ordinary(one_prompt(found) if isinstance(prompt, str) else found)
 
     def difference(
@@ -219,16 +218,3 @@ def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
 
 def _moment(when: Moment) -> When:
     return parse_when(when) if isinstance(when, str) else when
-
-
-def _through_time(scores: list[xr.DataArray], moments: list[When]) -> xr.DataArray:
-    """Scores ``(prompt, y, x)`` of several moments as one, ``(prompt, time, y, x)``."""
-    first = scores[0]
-    times = np.array([moment.isoformat() for moment in moments], "datetime64[ns]")
-    coords = {
-        "prompt": first.coords["prompt"].values,
-        "time": ("time", times, {"long_name": "local date and hour"}),
-    }
-    values = np.stack([score.values for score in scores], axis=1)
-    dims = ("prompt", "time", "y", "x")
-    return on_grid(values, grid_of(first), dims, coords, {**first.attrs, "when": ""})

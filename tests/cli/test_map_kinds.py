@@ -13,6 +13,7 @@ from pmtiles.reader import MmapSource, Reader
 from rio_cogeo import cog_validate
 
 import sat2cap
+from sat2cap.geo.when import hours_of, months_of, parse_when
 
 BAD: dict[str, tuple[list[str], str]] = {
     "two whens": (["map", "{atlas}", "x", "--hours", "2024", "--months", "2024", "-o", "{tmp}/m.gif"], "one"),
@@ -60,6 +61,37 @@ def test_months_and_hours(atlas: Path, tmp_path: Path) -> None:
     assert run("map", atlas, "snow", "--hours", "2024-05-20", "-o", tmp_path / "h.tif").status == 0
     with rasterio.open(tmp_path / "h.tif") as file:
         assert file.descriptions == tuple(f"2024-05-20T{hour:02d}:00" for hour in range(24))
+
+
+def test_python_results_are_ordinary_xarray_objects(atlas: Path, tmp_path: Path) -> None:
+    import rioxarray  # noqa: F401  adds .rio
+    import xarray as xr
+    from matplotlib import pyplot
+
+    opened = sat2cap.open(atlas)
+    score = opened.map("snow", when=["2024-01", "2024-07"])
+    assert score.dims == ("time", "y", "x")
+    np.testing.assert_array_equal(
+        score.sel(time="2024-07-15T12:00").values, opened.map("snow", "2024-07").values
+    )
+    assert opened.map(["snow", "sea"], when=months_of(2024)).dims == ("prompt", "time", "y", "x")
+    day = opened.map("snow", when=hours_of(parse_when("2024-05-20")))
+    assert day.time.dt.hour.values.tolist() == list(range(24))
+    far = opened.map("snow", when=["1066-10-14", "9999-01"])
+    assert far.time.dt.year.values.tolist() == [1066, 9999]
+
+    score.plot(col="time")
+    assert pyplot.gcf().axes[-1].get_ylabel() == "cosine similarity"
+    pyplot.close("all")
+    score.to_netcdf(tmp_path / "s.nc")
+    with xr.open_dataset(tmp_path / "s.nc", decode_coords="all") as back:
+        np.testing.assert_array_equal(back["score"].values, score.values)
+        assert back["score"].sel(time="2024-07").size == score[1].size
+    mercator = score.rio.reproject("EPSG:3857")
+    assert mercator.dims == ("time", "y", "x")
+    mercator.rio.to_raster(tmp_path / "s.tif")
+    with rasterio.open(tmp_path / "s.tif") as file:
+        assert (file.crs.to_epsg(), file.count, np.isnan(file.nodata)) == (3857, 2, True)
 
 
 def test_a_difference_is_what_two_maps_differ_by(atlas: Path, tmp_path: Path) -> None:

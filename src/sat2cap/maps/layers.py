@@ -1,5 +1,6 @@
 """A score taken apart into single maps, and what it says of itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -8,6 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
+from sat2cap.geo.frame import grid_of, on_grid
+from sat2cap.geo.when import When
 
 Place = tuple[str, float, float]
 """``(name, lon, lat)``, degrees."""
@@ -105,6 +108,21 @@ def names_of(score: xr.DataArray) -> list[str]:
     stacked = [dim for dim in STACKED if dim in score.dims]
     keys = [{"prompt": "prompt", "time": "when"}[dim] for dim in stacked] or ["prompt"]
     return [", ".join(str(layer.attrs.get(key, "")) for key in keys) for layer in layers_of(score)]
+
+
+def through_time(scores: Sequence[xr.DataArray], moments: Sequence[When]) -> xr.DataArray:
+    """Scores ``(prompt, y, x)`` of several moments as one, ``(prompt, time, y, x)``."""
+    first = scores[0]
+    times = np.array([moment.isoformat() for moment in moments], "datetime64[s]")
+    uses = [str(score.attrs.get("dynamic", "")) for score in scores]
+    warned = next((use for use in uses if use.startswith("outside")), uses[0])
+    coords = {
+        "prompt": first.coords["prompt"].values,
+        "time": ("time", times, {"long_name": "local date and hour"}),
+    }
+    values = np.stack([score.values for score in scores], axis=1)
+    dims = ("prompt", "time", "y", "x")
+    return on_grid(values, grid_of(first), dims, coords, {**first.attrs, "when": "", "dynamic": warned})
 
 
 def values_of(layer: xr.DataArray) -> NDArray[np.float32]:
