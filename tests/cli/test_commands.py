@@ -184,6 +184,7 @@ def test_inspect_notices_a_changed_shard(pairs: tuple[Path, Done], tmp_path: Pat
 
 def test_evaluate_retrieval(pairs: tuple[Path, Done], model: Path, tmp_path: Path) -> None:
     from sat2cap.catalogue import resolve_model
+    from sat2cap.evaluate.figures import values
     from sat2cap.evaluate.retrieval import evaluate_retrieval
     from sat2cap.pairs import open_pairs
 
@@ -198,7 +199,7 @@ def test_evaluate_retrieval(pairs: tuple[Path, Done], model: Path, tmp_path: Pat
     with_time, without = figures(), figures("--no-metadata")
     assert with_time["gallery"] == 40
     assert with_time != without, "the Dynamic Encoder is used when the model has one"
-    again = dict(
+    again = values(
         evaluate_retrieval(open_pairs(pairs[0]), resolve_model(str(model)), split="train", gallery=40)
     )
     assert again == with_time

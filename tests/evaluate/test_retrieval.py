@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sat2cap.errors import PairsError
-from sat2cap.evaluate import retrieval
-from sat2cap.evaluate.retrieval import ranks, retrieval_metrics
+from sat2cap.evaluate import ranks as ranks_module
+from sat2cap.evaluate.ranks import ranks
+from sat2cap.evaluate.retrieval import retrieval_metrics
 
 
 def brute_force(query: np.ndarray, gallery: np.ndarray) -> list[int]:
@@ -57,7 +58,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
     gallery, query = unit(rng, 230, 16), unit(rng, 230, 16)
     whole = ranks(query, gallery)
-    monkeypatch.setattr(retrieval, "_BLOCK_BYTES", 7 * 4 * 230)
+    monkeypatch.setattr(ranks_module, "_BLOCK_BYTES", 7 * 4 * 230)
     assert (ranks(query, gallery) == whole).all()
 
 

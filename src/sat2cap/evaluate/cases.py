@@ -20,6 +20,7 @@ from rasterio.vrt import WarpedVRT
 
 from sat2cap.atlas.store import Atlas
 from sat2cap.errors import InputError
+from sat2cap.evaluate.figures import Figure
 from sat2cap.evaluate.maps import auroc, average_precision, spearman
 from sat2cap.evaluate.truth import Country, map_agreement, summary
 from sat2cap.geo.grid import cell_lonlat
@@ -75,7 +76,7 @@ def load_cases(path: Path | str) -> list[Case]:
     ]
 
 
-def evaluate_maps(atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case]) -> Iterator[tuple[str, float]]:
+def evaluate_maps(atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case]) -> Iterator[Figure]:
     """Yield AUROC, average precision and rank correlation of each case, then their means.
 
     Names are ``auroc.1`` and so on, by the order of the cases, then ``auroc.mean``, …, and ``prompts``: how
@@ -94,16 +95,16 @@ def evaluate_maps(atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case]) -
             "spearman": spearman(values, truth),
         }
         for name, value in figures.items():
-            yield f"{name}.{number}", value
+            yield Figure(f"{name}.{number}", value)
             if not np.isnan(figures["auroc"]) and not np.isnan(value):
                 found[name].append(value)
     for name, known in found.items():
-        yield f"{name}.mean", mean(known) if known else float("nan")
-    yield "prompts", float(len(found["auroc"]))
+        yield Figure(f"{name}.mean", mean(known) if known else float("nan"))
+    yield Figure("prompts", float(len(found["auroc"])))
 
 
-def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[tuple[str, float]]:
-    """The shipped prompts on a region of the miniature world: yield ``("auroc.PROMPT", …)``, then a summary.
+def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Figure]:
+    """The shipped prompts on a region of the miniature world: yield ``auroc.PROMPT``, then a summary.
 
     Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
     """
@@ -120,8 +121,8 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[tuple[s
         raise InputError(
             f"no shipped prompt can be judged on {atlas.path}: too little varies; embed a larger one"
         )
-    yield from ((f"auroc.{prompt.text}", value) for prompt, value in found)
-    yield from summary("auroc", found).items()
+    yield from (Figure(f"auroc.{prompt.text}", value) for prompt, value in found)
+    yield from (Figure(name, value) for name, value in summary("auroc", found).items())
 
 
 def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:

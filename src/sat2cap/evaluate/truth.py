@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas.store import Atlas, CellStatus
-from sat2cap.errors import ModelError
+from sat2cap.evaluate.location import CALENDAR, location_cosines
 from sat2cap.evaluate.maps import auroc, spearman
-from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt, southern
 from sat2cap.miniworld.truth import Survey
@@ -25,9 +24,6 @@ Floats = NDArray[np.float32]
 
 FEWEST = 12
 """Positive, and negative, cells that a region needs for its map of a prompt to be judged."""
-
-CALENDAR = tuple(When(2020, month, 15, float(hour)) for month in range(1, 13) for hour in range(2, 24, 3))
-"""Month by hour: when `time_agreement` asks, and what `location_scores` takes for no date."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,8 @@ def location_scores(
         moved = offset.vectors(place)
         total += vectors @ (moved / np.linalg.norm(moved, axis=1, keepdims=True)).T
     return total / np.float32(len(times))
+    """What place and time alone say: `location_cosines` of the country's grid."""
+    return location_cosines(country.atlas.grid, checkpoint, texts, when)
 
 
 def positives(truth: Floats) -> NDArray[np.bool_]:
