@@ -141,8 +141,8 @@ def time(
 
     def draw(found: "Evaluation") -> "Sequence[Picture]":
         caption = (
-            "The mean score over each region by month, left to right, and hour, upwards, each panel from its own "
-            "least to its own most; beside the truth where it is known."
+            "The mean score over each region by month, left to right, and hour, upwards, each panel from its "
+            "own least to its own most; beside the truth where it is known."
         )
         return [Picture("time.png", caption, calendar_picture(found.material))]
 

@@ -5,7 +5,7 @@
     RUN/
       retrieval-1f0c3a5b7d90/
         record.json      what was asked, with what, the figures, and which pictures there are
-        *.png
+        *.png, *.jpg
 
 A record whose inputs have the same hash is read, not made again.
 """
@@ -35,7 +35,8 @@ class Picture:
     name: str
     """Its file, such as ``top9.png``."""
     caption: str
-    png: bytes
+    data: bytes
+    """PNG or JPEG."""
 
 
 Draw = Callable[[Evaluation], Sequence[Picture]]
@@ -90,7 +91,7 @@ def kept(
     seconds = perf_counter() - start
     pictures = draw(found)
     for picture in pictures:
-        write_bytes(folder / picture.name, picture.png)
+        write_bytes(folder / picture.name, picture.data)
     manifest = {
         "format": FORMAT,
         "version": VERSION,

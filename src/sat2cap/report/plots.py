@@ -1,7 +1,7 @@
 """Figures of evaluations as PNG: silhouettes, maps of clusters, land cover side by side, months by hours."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,28 +74,62 @@ def cluster_picture(found: ClusterMap) -> bytes:
 
 
 def landcover_picture(found: LandMaps) -> bytes:
-    """Figures 1 and 5 of the paper: where each class is, beside the maps of its prompts."""
+    """Figures 1 and 5 of the paper: the cover and the best prompt of each cell; each class and its maps."""
     kinds = [(OURS, "Sat2Cap"), *([(CLIP, "CLIP")] if CLIP in found.layers else [])]
-    rows = found.classes[:_MOST_ROWS]
+    rows = found.classes[: _MOST_ROWS - 2]
     _, height, width = found.truth.shape
-    side = 2.3
-    figure = _figure(
-        (1 + len(kinds)) * (side + 0.12) + 0.12, len(rows) * (side * height / width + 0.42) + 0.3
-    )
-    grid = figure.subplots(len(rows), 1 + len(kinds), squeeze=False)
-    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.45 / figure.get_figheight(), 0.05, 0.22)
+    wide, high = 2.6, 2.6 * height / width + 0.3
+    foot = 0.2 * (1 + (len(found.classes) - 1) // 4) + 0.15
+    figure = _figure((1 + len(kinds)) * wide, (len(rows) + 1) * high + foot)
+    whole = figure.get_figheight()
+
+    def place(row: int, column: int, title: str) -> Any:
+        below = foot if row else 0.0  # the legend stands under the first row
+        left, bottom = (column * wide + 0.06) / figure.get_figwidth(), 1 - ((row + 1) * high + below) / whole
+        axes = figure.add_axes(
+            (left, bottom + 0.02 / whole, (wide - 0.12) / figure.get_figwidth(), (high - 0.3) / whole)
+        )
+        axes.set_title(title[:46], fontsize=8, loc="left", color=_INK, pad=3)
+        return axes
+
+    _categories(figure, place, found, kinds, 1 - (high + foot) / whole)
     embedded = np.isfinite(found.layers[OURS][0])
     for row, kind in enumerate(rows):
         truth = np.where(embedded, found.truth[row], np.nan)
-        _map(grid[row, 0], truth, (0.0, max(float(np.nanmax(truth)), 1e-6)))
-        grid[row, 0].set_title(f"{kind.name}: where it is", fontsize=8, loc="left", color=_INK)
+        top = max(float(np.nanmax(truth)), 1e-6)
+        _map(place(row + 1, 0, f"{kind.name}: share of the cell"), truth, (0.0, top))
         for column, (name, label) in enumerate(kinds, 1):
             values = found.layers[name][row]
-            _map(grid[row, column], values, limits_of(values))
-            grid[row, column].set_title(
-                f"{label}: {' + '.join(kind.prompts)}"[:44], fontsize=8, loc="left", color=_INK
-            )
+            _map(place(row + 1, column, f"{label}: {' + '.join(kind.prompts)}"), values, limits_of(values))
     return _png(figure)
+
+
+def _categories(
+    figure: Figure,
+    place: Callable[[int, int, str], Any],
+    found: LandMaps,
+    kinds: Sequence[tuple[str, str]],
+    bottom: float,
+) -> None:
+    """The first row: which class covers most of each cell, and which class's prompt is nearest."""
+    colours = _distinct(len(found.classes))
+    palette = ListedColormap(colours)
+    layers = [
+        ("the cover", found.truth),
+        *((f"{label}: nearest prompt", found.layers[n]) for n, label in kinds),
+    ]
+    embedded = np.isfinite(found.layers[OURS][0])
+    for column, (title, values) in enumerate(layers):
+        axes = place(0, column, title)
+        best = np.where(embedded, np.nan_to_num(values, nan=-np.inf).argmax(0), -1)
+        best = np.where(found.pure | (column > 0), best, -1)
+        shown = np.ma.masked_less(best, 0)
+        axes.imshow(shown, cmap=palette, vmin=-0.5, vmax=len(colours) - 0.5, interpolation="nearest")
+        _bare(axes)
+    handles = [Patch(facecolor=c, label=kind.name) for c, kind in zip(colours, found.classes, strict=True)]
+    figure.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, bottom), ncols=4, frameon=False, fontsize=7.5
+    )
 
 
 def calendar_picture(curves: Curves) -> bytes:

@@ -30,7 +30,7 @@ class Strip:
 
 
 def contact_sheet(strips: Sequence[Strip]) -> bytes:
-    """A PNG of strips below each other; the right photo is framed."""
+    """A JPEG of strips below each other; the right photo is framed."""
     longest = max((len(strip.photos) for strip in strips), default=0)
     width = _GAP + (1 + longest) * (_TILE + _GAP) + 2 * _GAP
     height = len(strips) * (_TILE + 2 * _TEXT + 2 * _GAP) + _GAP
@@ -53,7 +53,7 @@ def contact_sheet(strips: Sequence[Strip]) -> bytes:
                 font=ImageFont.load_default(11),
             )
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
+    sheet.save(buffer, "JPEG", quality=88, optimize=True)
     return buffer.getvalue()
 
 
@@ -78,7 +78,7 @@ def retrieval_sheets(
     ]
     pictures = [
         Picture(
-            "top9.png",
+            "top9.jpg",
             f"Each patch, chosen at random, and the nine photos of {len(gallery.lon):,} that are nearest "
             "to it; its own photo is framed where it is among them.",
             contact_sheet(top9),
@@ -92,7 +92,7 @@ def retrieval_sheets(
         ]
         pictures.append(
             Picture(
-                "times.png",
+                "times.jpg",
                 "The same patches told other times: the nearest photos at 08:00 and 23:00 on 15 May, and "
                 "at noon in January and July; below each photo, when it was taken.",
                 contact_sheet(times),
