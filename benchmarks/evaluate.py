@@ -2,9 +2,9 @@
 
     python benchmarks/evaluate.py OUT.json [ranks] [large] [clusters] [maps]
 
-Embeddings are made up, 512 numbers each, right pairs a little nearer than wrong ones; `maps` embeds 10,000
-cells of the miniature world with the miniature CLIP and a Dynamic Encoder of random weights. Each part runs in
-a process of its own, so that its peak memory is its own.
+Embeddings are made up, 512 numbers each, right pairs nearer than wrong ones; `maps` embeds 10,000 cells of
+the miniature world with the miniature CLIP and a Dynamic Encoder of random weights. Each part runs in a
+process of its own, so that its peak memory is its own.
 """
 
 import multiprocessing

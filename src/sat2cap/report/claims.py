@@ -146,7 +146,8 @@ def _time(record: Record) -> Iterator[Claim]:
             "Scores follow the months and the hours",
             "section 3.3",
             _verdict(*_interval(median)),
-            f"median rank correlation with the truth {number(median.value)}",
+            f"median rank correlation with the truth {number(median.value)} "
+            f"({number(_interval(median)[0])} to {number(_interval(median)[1])})",
         )
     if (error := known.get("months_apart.mean_error")) is not None:
         yield Claim(

@@ -27,7 +27,7 @@ def render_page(template: str, shown: Mapping[str, Any], figures: Mapping[str, f
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "beside": _beside}
     tools = {"fig": _figure_writer(figures), "img": _image, "share": _share(figures)}
     return environment.get_template(template).render({**shown, **tools}) + "\n"
 
@@ -35,6 +35,12 @@ def render_page(template: str, shown: Mapping[str, Any], figures: Mapping[str, f
 def _cell(text: str) -> str:
     """Text as a cell of a Markdown table."""
     return " ".join(str(text).replace("|", "\\|").split())
+
+
+def _beside(text: str) -> Markup:
+    """A value with what stands in brackets behind it on a line of its own."""
+    value, bracket, rest = text.partition(" (")
+    return escape(value) + (Markup("<br><small>{}</small>").format(rest.removesuffix(")")) if bracket else "")
 
 
 def _figure_writer(figures: Mapping[str, float]) -> Callable[[str, str], Markup]:

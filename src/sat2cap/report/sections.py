@@ -22,6 +22,8 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    words: int = 1
+    """How many columns at the left hold words."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ def section(record: Record) -> Section:
 
 
 def number(value: float) -> str:
-    """Three digits that count; a dash for what is not defined."""
+    """Three digits; a dash for what is not defined."""
     if not math.isfinite(value):
         return NONE
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.0f}" if value == round(value) and abs(value) >= 1 else f"{value:.3g}"
+    if abs(value) < 1:
+        return f"{value:.3f}"
+    return f"{value:.0f}" if value == round(value) else f"{value:.3g}"
 
 
 def _share(value: float) -> str:
@@ -69,12 +73,17 @@ def _share(value: float) -> str:
     return f"{100 * value:.{1 if abs(value) >= 0.01 or value == 0 else 2}f} %"
 
 
+def _bare(text: str) -> str:
+    """A number without its unit."""
+    return text.removesuffix(" %")
+
+
 def _told(figure: Figure | None, form: Callable[[float], str] = number) -> str:
     """A value and its interval."""
     if figure is None:
         return NONE
     ends = figure.interval
-    return form(figure.value) + (f" ({form(ends[0])} to {form(ends[1])})" if ends else "")
+    return form(figure.value) + (f" ({_bare(form(ends[0]))} to {_bare(form(ends[1]))})" if ends else "")
 
 
 Made = tuple[str, str, Sequence[Table]]
@@ -96,7 +105,7 @@ def _retrieval(record: Record) -> Made:
             title,
             ("", *marks, *heads),
             tuple((row["label"], *_marked(row), *cells(row["name"], way)) for row in record.shown["rows"]),
-            ("In brackets the middle 95 % of resamples of blocks of land; ties count against the query.",),
+            ("The range is the middle 95 % of resamples of blocks of land; ties count against the query.",),
         )
         for title, way in zip(titles, _WAYS, strict=True)
     ]
@@ -155,12 +164,14 @@ def _clusters(record: Record) -> Made:
             (names.get(space, space), *(_told(known.get(f"{space}.silhouette.k{k}")) for k in shown["ks"]))
             for space in shown["curves"]
         ),
-        (f"In brackets the least and greatest of {shown['seeds']} seeds of k-means, the same for both.",),
+        (
+            f"The range is from the least to the greatest of {shown['seeds']} seeds of k-means, the same for both.",
+        ),
     )
     tables = [curves]
     if "map" in shown:
-        rows = tuple((f"{row['cells']:,}", ", ".join(row["names"])) for row in shown["map"])
-        tables.append(Table("Clusters of the map, largest first", ("cells", "nearest phrases"), rows))
+        rows = tuple((", ".join(row["names"]), f"{row['cells']:,}") for row in shown["map"])
+        tables.append(Table("Clusters of the map, largest first", ("nearest phrases", "cells"), rows))
     about = (
         f"How many kinds of place the overhead embeddings of {shown['points']:,} places tell apart; the "
         f"silhouettes are of {shown['sample']:,} of them, exact against all. The paper's figure 4, which "
@@ -194,6 +205,7 @@ def _landcover(record: Record) -> Made:
             for row in shown["classes"]
         ),
         (f"Too rare to be judged: {', '.join(shown['left_out'])}.",) if shown["left_out"] else (),
+        words=2,
     )
     measures = (
         ("auroc.mean", "AUROC"), ("average_precision.mean", "average precision"), ("f1.mean", "best F1"),
@@ -208,7 +220,7 @@ def _landcover(record: Record) -> Made:
         ("", *(label for _, label in kinds)),
         tuple((label, *(_told(known.get(f"{p}{name}")) for p, _ in kinds)) for name, label in measures),
         (
-            "In brackets the middle 95 % of resamples of blocks of land. The look-up sees the reference "
+            "The range is the middle 95 % of resamples of blocks of land. The look-up sees the reference "
             "itself, and no imagery: each cell's classes, weighted by how near their names are to the "
             "prompt.",
         ),
