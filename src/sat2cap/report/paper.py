@@ -26,9 +26,9 @@ TABLE_1 = (
 """Gallery of 10,000 pairs of a random test split of 6.1 million."""
 
 TABLE_1_NOTES = (
-    "The paper's two columns of median ranks are transposed: where R@10 is 0.591 more than half of the queries "
-    "have a rank of at most 10, so the median cannot be the 12 that is printed; the 6 of the other direction "
-    "would fit. The authors' code ranks along the other axis. The figures are given here as printed.",
+    "The paper's two columns of median ranks are transposed: where R@10 is 0.591 more than half of the "
+    "queries have a rank of at most 10, so the median cannot be the 12 that is printed; the 6 of the other "
+    "direction would fit. The authors' code ranks along the other axis. The figures stand here as printed.",
     "The paper prints R@5 = 0.108 above R@10 = 0.019 for CLIP from ground to overhead: a misprint.",
     "The paper's test pairs are drawn at random and lie metres from training pairs; its photos are real. "
     "Figures of other pair sets say how well the method works there, and cannot be set against the paper's "

@@ -164,9 +164,7 @@ def _clusters(record: Record) -> Made:
             (names.get(space, space), *(_told(known.get(f"{space}.silhouette.k{k}")) for k in shown["ks"]))
             for space in shown["curves"]
         ),
-        (
-            f"The range is from the least to the greatest of {shown['seeds']} seeds of k-means, the same for both.",
-        ),
+        (f"The range is from the least to the greatest of {shown['seeds']} seeds, the same for both.",),
     )
     tables = [curves]
     if "map" in shown:
