@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.measured import Draws, Run, measured
+from sat2cap.cli.measured import BlockKm, Draws, Run, measured
 from sat2cap.cli.options import AtlasModel, AtlasPath, Json, Text
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def maps(
             help="Prompts and the truth of each, see docs/evaluate.md; the miniature world needs none.",
         ),
     ] = None,
+    block_km: BlockKm = 5.0,
+    draws: Draws = 1000,
     json: Json = None,
     model: AtlasModel = None,
     text: Text = None,
@@ -41,7 +43,7 @@ def maps(
     if held is None:
         found = evaluate_miniworld(opened.atlas, opened.checkpoint)
     else:
-        found = evaluate_maps(opened.atlas, opened.checkpoint, held)
+        found = evaluate_maps(opened.atlas, opened.checkpoint, held, block_km=block_km, draws=draws)
     show.measured(tuple(found), json)
 
 
@@ -62,9 +64,7 @@ def landcover(
         Path | None,
         typer.Option("--clip", metavar="Y.zarr", help="An atlas of the same cells by CLIP, to compare with."),
     ] = None,
-    block_km: Annotated[
-        float, typer.Option(metavar="KM", help="Side of the blocks of land that are resampled.")
-    ] = 5.0,
+    block_km: BlockKm = 5.0,
     draws: Draws = 1000,
     run: Run = None,
     json: Json = None,
@@ -89,7 +89,10 @@ def landcover(
     baseline = None if theirs is None else (theirs.atlas, theirs.checkpoint)
 
     def draw(found: "Evaluation") -> "Sequence[Picture]":
-        caption = "Each class: its share of every cell, and the maps of its prompts, each in its own range."
+        caption = (
+            "Above, the class that covers most of each cell, bare where none covers half, and the class whose "
+            "prompt is nearest; below, each class's share and the maps of its prompts, each in its own range."
+        )
         return [Picture("landcover.png", caption, landcover_picture(found.material))]
 
     measured(

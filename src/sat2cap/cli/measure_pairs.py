@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.measured import Clip, Draws, Run, measured
+from sat2cap.cli.measured import BlockKm, Clip, Draws, Run, measured
 from sat2cap.cli.options import Json, Model
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def retrieval(
             metavar="METRES", help="Pairs no further apart are one place: each is a right answer.", min=0
         ),
     ] = 1.0,
-    block_km: Annotated[
-        float, typer.Option(metavar="KM", help="Side of the blocks of land that are resampled.")
-    ] = 10.0,
+    block_km: BlockKm = 10.0,
     draws: Draws = 1000,
     seed: Seed = 0,
     paper: Annotated[

@@ -25,6 +25,7 @@ Draws = Annotated[
     int,
     typer.Option(metavar="N", help="Resamples of land for the intervals; 0 for none.", min=0),
 ]
+BlockKm = Annotated[float, typer.Option(metavar="KM", help="Side of the blocks of land that are resampled.")]
 Clip = Annotated[
     str | None,
     typer.Option("--clip", metavar="MODEL", help="The CLIP model to compare with, on the same imagery."),

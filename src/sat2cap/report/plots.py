@@ -92,7 +92,8 @@ def landcover_picture(found: LandMaps) -> bytes:
         axes.set_title(title[:46], fontsize=8, loc="left", color=_INK, pad=3)
         return axes
 
-    _categories(figure, place, found, kinds, 1 - (high + foot) / whole)
+    if any(kind.values for kind in found.classes):
+        _categories(figure, place, found, kinds, 1 - (high + foot) / whole)
     embedded = np.isfinite(found.layers[OURS][0])
     for row, kind in enumerate(rows):
         truth = np.where(embedded, found.truth[row], np.nan)
@@ -112,21 +113,22 @@ def _categories(
     bottom: float,
 ) -> None:
     """The first row: which class covers most of each cell, and which class's prompt is nearest."""
-    colours = _distinct(len(found.classes))
+    told = [number for number, kind in enumerate(found.classes) if kind.values]
+    colours = _distinct(len(told))
     palette = ListedColormap(colours)
     layers = [
         ("the cover", found.truth),
-        *((f"{label}: nearest prompt", found.layers[n]) for n, label in kinds),
+        *((f"{label}: nearest prompt", found.layers[name]) for name, label in kinds),
     ]
     embedded = np.isfinite(found.layers[OURS][0])
     for column, (title, values) in enumerate(layers):
         axes = place(0, column, title)
-        best = np.where(embedded, np.nan_to_num(values, nan=-np.inf).argmax(0), -1)
-        best = np.where(found.pure | (column > 0), best, -1)
-        shown = np.ma.masked_less(best, 0)
+        best = np.nan_to_num(values[told], nan=-np.inf).argmax(0)
+        shown = np.ma.masked_where(~embedded | (~found.pure & (column == 0)), best)
         axes.imshow(shown, cmap=palette, vmin=-0.5, vmax=len(colours) - 0.5, interpolation="nearest")
         _bare(axes)
-    handles = [Patch(facecolor=c, label=kind.name) for c, kind in zip(colours, found.classes, strict=True)]
+    names = [found.classes[number].name for number in told]
+    handles = [Patch(facecolor=c, label=name) for c, name in zip(colours, names, strict=True)]
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.0, bottom), ncols=4, frameon=False, fontsize=7.5
     )
