@@ -90,7 +90,7 @@ def landcover(
 
     def draw(found: "Evaluation") -> "Sequence[Picture]":
         caption = (
-            "Above, the class that covers most of each cell, bare where none covers half, and the class whose "
+            "Above, the class that covers most of each cell, bare where none covers half, and that whose "
             "prompt is nearest; below, each class's share and the maps of its prompts, each in its own range."
         )
         return [Picture("landcover.png", caption, landcover_picture(found.material))]
