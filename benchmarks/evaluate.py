@@ -46,7 +46,7 @@ def ranks_part() -> Made:
     """Ranks and the figures of table 1 at 10,000 pairs, beside the whole matrix sorted."""
     from sat2cap.evaluate.blocks import Bootstrap
     from sat2cap.evaluate.ranks import ranks
-    from sat2cap.evaluate.retrieval import retrieval_metrics
+    from sat2cap.evaluate.recall import retrieval_metrics
 
     query, gallery = embeddings(10_000)
 

@@ -14,7 +14,8 @@ from made_model import atlas, embeddings, grid, model
 from sat2cap.errors import InputError
 from sat2cap.evaluate.figures import values
 from sat2cap.evaluate.landcover import evaluate_landcover
-from sat2cap.evaluate.reference import Classes, LandClass, class_shares
+from sat2cap.evaluate.reference import Classes, LandClass
+from sat2cap.evaluate.shares import class_shares
 from sat2cap.query import score
 
 SIDE, DIM = 24, 32

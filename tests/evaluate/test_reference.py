@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 
 from sat2cap.errors import InputError
 from sat2cap.evaluate.maps import auroc
-from sat2cap.evaluate.reference import SCHEMES, class_shares, load_classes, reference_identity
+from sat2cap.evaluate.reference import SCHEMES, load_classes, reference_identity
+from sat2cap.evaluate.shares import class_shares
 from sat2cap.geo.grid import cell_grid, cell_lonlat
 from sat2cap.geo.region import parse_region
 from sat2cap.miniworld.cover import Cover, cover

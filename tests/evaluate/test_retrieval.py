@@ -8,7 +8,7 @@ import pytest
 from sat2cap.errors import PairsError
 from sat2cap.evaluate import ranks as ranks_module
 from sat2cap.evaluate.ranks import ranks
-from sat2cap.evaluate.retrieval import chance_metrics, retrieval_metrics
+from sat2cap.evaluate.recall import chance_metrics, retrieval_metrics
 
 
 def brute_force(query: np.ndarray, gallery: np.ndarray) -> list[int]:

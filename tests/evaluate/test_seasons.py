@@ -63,11 +63,11 @@ def test_correlations_are_those_of_the_means(regions, checkpoint) -> None:
         assert figures[f"hour.{region.name}.cars"] == pytest.approx(
             spearmanr(by_hour, truth.reshape(12, 8).mean(0)).statistic
         )
-        assert np.isnan(figures[f"month.{region.name}.cars"]), "rush hours know no season"
+        still = truth.reshape(12, 8).mean(1)
+        assert np.isnan(figures[f"month.{region.name}.cars"]) == (np.ptp(still) <= 0.1 * still.mean())
         assert figures[f"peak_hour.{region.name}.cars"] == HOURS[by_hour.argmax()]
         assert figures[f"swing.{region.name}.cars"] == pytest.approx(np.ptp(ours))
         assert f"rank_correlation.{region.name}.dry" not in figures, "hardly ever there"
-    assert figures["hour.prompts"] == 1
     assert figures["months_apart.truth.yellow"] == 6
     assert 0 <= figures["months_apart.yellow"] <= 6
 

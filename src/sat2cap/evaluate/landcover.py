@@ -14,7 +14,8 @@ from sat2cap.evaluate.cases import Case, read_truth
 from sat2cap.evaluate.figures import Evaluation, Figure
 from sat2cap.evaluate.location import location_cosines
 from sat2cap.evaluate.maps import Agreement
-from sat2cap.evaluate.reference import Classes, LandClass, class_shares
+from sat2cap.evaluate.reference import Classes, LandClass
+from sat2cap.evaluate.shares import class_shares
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint

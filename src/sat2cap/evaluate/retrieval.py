@@ -8,56 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.errors import ModelError, PairsError
+from sat2cap.errors import ModelError
 from sat2cap.evaluate.blocks import Bootstrap, blocks_of
 from sat2cap.evaluate.figures import Evaluation, Figure
 from sat2cap.evaluate.gallery import Gallery, embed_gallery, normalised
 from sat2cap.evaluate.moments import moment_figures
 from sat2cap.evaluate.ranks import ranks
+from sat2cap.evaluate.recall import Weight, chance_metrics, retrieval_metrics
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.pairs import PairSet
 
 Float32 = NDArray[np.float32]
-Weight = NDArray[np.float64]
 
-DEPTHS = (1, 5, 10)
 DIRECTIONS = ("overhead2ground", "ground2overhead")
 CLIP, LOCATION, CHANCE, UNTOLD = "clip", "location", "chance", "no_metadata"
 """Rows of the table beside the models, and what a model that is told nothing is called."""
-
-
-def retrieval_metrics(ranks: NDArray[np.int64], weight: Weight | None = None) -> dict[str, float]:
-    """R@1, R@5, R@10 as fractions, median and mean rank, of ranks [N]; row i counts weight[i] times."""
-    if len(ranks) == 0:
-        raise PairsError("there are no ranks to summarise: the split has no pairs; choose another split")
-    weight = np.ones(len(ranks)) if weight is None else weight
-    total = weight.sum()
-    recall = {f"r{k}": float(weight[ranks <= k].sum() / total) for k in DEPTHS}
-    mean = float((weight * ranks).sum() / total)
-    return {**recall, "median_rank": _median(ranks, weight), "mean_rank": mean}
-
-
-def chance_metrics(place: NDArray[np.int64]) -> dict[str, float]:
-    """What guessing gives in the mean, for the places `[N]` of a gallery: `retrieval_metrics` of no model.
-
-    With p right rows and n wrong ones, the best right one is below depth k when the k best are all wrong.
-    """
-    right, queries = np.unique(np.bincount(place)[place], return_counts=True)
-    total = len(place)
-
-    def found(k: int) -> float:
-        """Share of queries with a rank of at most k."""
-        depth = np.arange(k)[:, None]
-        missed = np.prod(np.clip((total - right - depth) / np.maximum(total - depth, 1), 0, 1), axis=0)
-        return float(((1 - missed) * queries).sum() / total)
-
-    mean = float(((1 + (total - right) / (right + 1)) * queries).sum() / total)
-    low, high = 1, total
-    while low < high:  # the least rank that half of the queries reach
-        middle = (low + high) // 2
-        low, high = (low, middle) if found(middle) >= 0.5 else (middle + 1, high)
-    median = (total + 1) / 2 if (right == 1).all() else float(low)
-    return {**{f"r{k}": found(k) for k in DEPTHS}, "median_rank": median, "mean_rank": mean}
 
 
 @dataclass(frozen=True)
@@ -236,15 +201,6 @@ def _row_figures(
     intervals = bootstrap.intervals(measure)
     for name, value in measure(None).items():
         yield Figure(name, value, intervals.get(name))
-
-
-def _median(ranks: NDArray[np.int64], weight: Weight) -> float:
-    """Of the ranks, each as often as its weight."""
-    order = np.argsort(ranks, kind="stable")
-    below, half = np.cumsum(weight[order]), weight.sum() / 2
-    last = len(ranks) - 1
-    middle = (min(int(np.searchsorted(below, half, side)), last) for side in ("left", "right"))
-    return float(np.mean([ranks[order[index]] for index in middle]))
 
 
 def inputs_of(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sat2cap.evaluate.figures import Figure
 from sat2cap.evaluate.record import Record
-from sat2cap.report.sections import number
+from sat2cap.report.tables import number
 
 HELD, NOT_HELD, UNSURE = "held", "did not hold", "cannot be told"
 
