@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 
@@ -54,12 +54,15 @@ def ranks_part() -> Made:
         order = np.argsort(-(query @ gallery.T), axis=1)
         return np.argmax(order == np.arange(len(query))[:, None], axis=1) + 1
 
-    ours, sorting = timed(lambda: ranks(query, gallery)), timed(by_sorting)
+    began = process_time()
+    ours = timed(lambda: ranks(query, gallery))
+    processor, sorting = process_time() - began, timed(by_sorting)
     found = ranks(query, gallery)
     assert (found == by_sorting()).mean() > 0.999  # float32 sorting may swap near ties
     draws = timed(lambda: Bootstrap(np.arange(10_000)).intervals(lambda w: retrieval_metrics(found, w)))
     return {
         "ranks.10k.seconds": ours,
+        "ranks.10k.processor_seconds": processor,
         "ranks.10k.times_faster_than_sorting": sorting / ours,
         "ranks.10k.intervals.seconds": draws,
     }

@@ -44,7 +44,7 @@ def _means_table(count: int, kinds: Kinds, known: Mapping[str, Figure]) -> Table
         tuple((label, *(told(known.get(f"{p}{name}")) for p, _ in kinds)) for name, label in _MEASURES),
         (
             "The range is the middle 95 % of resamples of blocks of land. The look-up sees the reference "
-            "itself, and no imagery: each cell's classes, weighted by how near their names are to the prompt.",
+            "itself, and no imagery: each cell's classes, weighted by how near their names are to it.",
         ),
     )
 
