@@ -93,6 +93,21 @@ def test_figures_go_to_a_file_with_null_for_what_is_open(region: Path, tmp_path:
     assert {"swing.north.snow", "peak_month.north.a dog"} <= set(figures)
 
 
+def test_maps_against_a_truth_of_ones_own_are_kept_until_it_changes(atlas: Path, tmp_path: Path) -> None:
+    truth, cases, out = tmp_path / "truth.tif", tmp_path / "cases.toml", tmp_path / "run"
+    cases.write_text('[[case]]\nprompt = "snow"\ntruth = "truth.tif"\nthreshold = 0.0\n')
+    asked = ("evaluate", "maps", atlas, cases, "--block-km", 0.5, "--draws", 10, "-o", out)
+    for prompt, records in (("snow", 1), ("snow", 1), ("a dog", 2)):
+        assert run("map", atlas, prompt, "-o", truth).status == 0
+        done = run(*asked)
+        assert done.status == 0, done.err
+        assert len(read_run(out)) == records
+    figures = {figure.name: figure for record in read_run(out) for figure in record.figures}
+    assert {"auroc.1", "f1.1", "spearman.mean", "prompts"} <= set(figures)
+    assert run("report", out, "-o", tmp_path / "r.html").status == 0
+    assert "spearman.1" in (tmp_path / "r.html").read_text(), "a kind that has no table of its own"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

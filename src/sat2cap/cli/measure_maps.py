@@ -26,6 +26,7 @@ def maps(
     ] = None,
     block_km: BlockKm = 5.0,
     draws: Draws = 1000,
+    run: Run = None,
     json: Json = None,
     model: AtlasModel = None,
     text: Text = None,
@@ -35,16 +36,31 @@ def maps(
     For prompts whose truth is known: in rasters of yours, or in the miniature world.
     """
     from sat2cap import api
-    from sat2cap.cli import show
-    from sat2cap.evaluate.cases import evaluate_maps, evaluate_miniworld, load_cases
+    from sat2cap.evaluate.cases import cases_identity, evaluate_maps, evaluate_miniworld, load_cases
+    from sat2cap.evaluate.figures import Evaluation
 
     opened = api.open(atlas, model, text)
     held = None if cases is None else load_cases(cases)
-    if held is None:
-        found = evaluate_miniworld(opened.atlas, opened.checkpoint)
-    else:
-        found = evaluate_maps(opened.atlas, opened.checkpoint, held, block_km=block_km, draws=draws)
-    show.measured(tuple(found), json)
+
+    def measure() -> "Evaluation":
+        one, checkpoint = opened.atlas, opened.checkpoint
+        if held is None:
+            return Evaluation(tuple(evaluate_miniworld(one, checkpoint)))
+        return Evaluation(tuple(evaluate_maps(one, checkpoint, held, block_km=block_km, draws=draws)))
+
+    measured(
+        run,
+        json,
+        "maps",
+        {
+            "atlas": [opened.atlas.identity, opened.checkpoint.identity],
+            "cases": None if held is None else cases_identity(held),
+            "options": [block_km, draws],
+        },
+        measure,
+        lambda found: [],
+        {"atlas": str(atlas), "cases": str(cases or "")},
+    )
 
 
 def landcover(

@@ -24,6 +24,7 @@ from sat2cap.evaluate.blocks import Bootstrap, blocks_of
 from sat2cap.evaluate.figures import Figure
 from sat2cap.evaluate.maps import Agreement
 from sat2cap.evaluate.truth import Country, map_agreement, summary
+from sat2cap.files import digest_file
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import PROMPTS
@@ -131,6 +132,13 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Figure]
         )
     yield from (Figure(f"auroc.{prompt.text}", value) for prompt, value in found)
     yield from (Figure(name, value) for name, value in summary("auroc", found).items())
+
+
+def cases_identity(cases: Sequence[Case]) -> list[list[str]]:
+    """What the figures of cases depend on beside the maps: the cases, and the bytes of their files."""
+    return [
+        [repr(case), digest_file(case.truth) if Path(case.truth).is_file() else case.truth] for case in cases
+    ]
 
 
 def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from sat2cap.report.page import render_page
 from sat2cap.report.pictures import Picture
 from sat2cap.report.sections import Section, section
 
-KINDS = ("retrieval", "clusters", "captions", "landcover", "time")
+KINDS = ("retrieval", "clusters", "captions", "landcover", "maps", "time")
 """The order of the paper; others come after."""
 
 
