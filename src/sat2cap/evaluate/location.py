@@ -10,7 +10,8 @@ from sat2cap.errors import ModelError
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.cosine import DynamicCosines, offset_at
+from sat2cap.query.cells import place_features
+from sat2cap.query.cosine import offset_at
 from sat2cap.query.prompts import embed_prompts
 
 Float32 = NDArray[np.float32]
@@ -29,12 +30,13 @@ def location_cosines(
     """
     lon, lat = (side.ravel() for side in cell_lonlat(grid))
     vectors = embed_prompts(checkpoint, texts)
-    nothing, scale = np.zeros((len(lon), checkpoint.dim), np.float32), np.ones(len(lon), np.float32)
+    place = place_features(lon, lat, checkpoint.encoding)
     times = CALENDAR if when is None else (when,)
     total = np.zeros((len(texts), len(lon)), np.float32)
     for time in times:
         offset = offset_at(checkpoint, time)
         if offset is None:
             raise ModelError("this model has no Dynamic Encoder, so place and time alone say nothing")
-        total += DynamicCosines.of(vectors, offset)(nothing, scale, offset.hidden(lon, lat))
+        moved = offset.vectors(place)
+        total += vectors @ (moved / np.linalg.norm(moved, axis=1, keepdims=True)).T
     return total / np.float32(len(times))
