@@ -17,6 +17,7 @@ from sat2cap.cli import (
     models,
     pairs,
     query,
+    report,
     train,
 )
 from sat2cap.errors import Sat2CapError
@@ -41,6 +42,7 @@ app.command("classify")(classify.classify)
 app.command("search")(query.search)
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(evaluate.app, name="evaluate")
+app.command("report")(report.report)
 app.add_typer(models.app, name="models")
 app.add_typer(imagery.app, name="imagery")
 
