@@ -18,14 +18,17 @@ import xarray as xr
 
 from sat2cap.atlas.store import Atlas, open_atlas
 from sat2cap.errors import ModelError, PromptError
+from sat2cap.geo.region import Region, parse_region
 from sat2cap.geo.when import When, parse_when
 from sat2cap.maps.ground import ground_metres
 from sat2cap.maps.places import top_places
+from sat2cap.progress import Progress, silent
 
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
 if TYPE_CHECKING:
     from sat2cap.model.checkpoint import Checkpoint
-    from sat2cap.query import Scale
+    from sat2cap.query import Scale, Scan
+    from sat2cap.query.spread import Over
 
 GIVEN = "given"
 """Where the card of an atlas's model keeps what the user wrote to name it."""
@@ -53,39 +56,72 @@ class OpenAtlas:
         check_model(self.atlas, checkpoint)
         return checkpoint if self.text is None else checkpoint.with_text_of(resolve_model(self.text))
 
+    @cached_property
+    def scan(self) -> "Scan":
+        """The cells, opened once for all maps; it remembers dates that were asked for."""
+        from sat2cap.query import Scan
+
+        return Scan(self.atlas, self.checkpoint.encoding)
+
     def map(
         self,
         prompt: str | Sequence[str],
         when: str | When | None = None,
         negatives: Sequence[str] = (),
         scale: "Scale" = "cosine",
+        templates: Sequence[str] = ("{}",),
+        region: str | Region | None = None,
+        spread: "Over | None" = None,
     ) -> xr.DataArray:
         """The score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list; NaN for no data.
 
         `when` is a date and hour local to each place, such as ``"2024-05-20 08:00"``; None for no date.
         `scale` is ``cosine``, ``percentile`` (within the region, 0 to 100) or ``contrast`` (share in a
-        softmax against generic prompts, 0 to 1). Raises `PromptError`, `WhenError`, `ModelError`,
-        `AtlasError`.
+        softmax against generic prompts, 0 to 1). A prompt is averaged over the `templates`, such as
+        ``"a photo of {}"``. Only the cells of `region` are read, if it is given. `spread` over ``templates``,
+        ``hours`` or ``years`` adds a layer for each prompt, see `query.spread`, so dims are always
+        ``(prompt, y, x)``. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         moment = parse_when(when) if isinstance(when, str) else when
-        from sat2cap.query import one_prompt, score
+        place = parse_region(region) if isinstance(region, str) else region
+        from sat2cap.query import one_prompt, score, score_with_spread
 
-        found = score(self.atlas, self.checkpoint, prompts, when=moment, negatives=negatives, scale=scale)
+        scan, checkpoint = self.scan, self.checkpoint
+        if spread is not None:
+            return score_with_spread(
+                scan, checkpoint, prompts, spread, when=moment, negatives=negatives, scale=scale,
+                templates=templates, region=place,
+            )  # fmt: skip
+        found = score(
+            scan, checkpoint, prompts, when=moment, negatives=negatives, scale=scale,
+            templates=templates, region=place,
+        )  # fmt: skip
         return one_prompt(found) if isinstance(prompt, str) else found
 
+    def prepare(self, progress: Progress = silent) -> Path:
+        """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
+        from sat2cap.query.prepared import prepare
+
+        return prepare(self.atlas, self.checkpoint.encoding, progress)
+
     def search(
-        self, prompt: str, top: int = 20, when: str | When | None = None, apart_m: float | None = None
+        self,
+        prompt: str,
+        top: int = 20,
+        when: str | When | None = None,
+        apart_m: float | None = None,
+        region: str | Region | None = None,
     ) -> gpd.GeoDataFrame:
         """The `top` places by cosine, best first, at least `apart_m` metres apart (None for three cells).
 
-        Columns rank, score, lon, lat, geometry (EPSG:4326).
+        Columns rank, score, lon, lat, geometry (EPSG:4326). Raises as `map` does.
         """
         if not isinstance(prompt, str):
             raise PromptError(f"search takes one prompt, not {prompt!r}; search for each in turn")
         if apart_m is None:
             apart_m = _APART_CELLS * abs(self.atlas.grid.affine.a) * ground_metres(self.atlas.grid)
-        return top_places(self.map(prompt, when), top, apart_m)
+        return top_places(self.map(prompt, when, region=region), top, apart_m)
 
     def _named(self) -> "Checkpoint":
         """The model that the atlas names."""

@@ -178,14 +178,15 @@ def expected(
     corner = [to_source.transform(*(box.affine * at)) for at in ((0, 0), (1, 0))]
     (c0, r0), (c1, r1) = (~affine * at for at in corner)
     ratio = math.hypot(c1 - c0, r1 - r0)
-    points = max(1, round(ratio * 2)) if ratio > 1.3 else 1
+    points = max(1, round(ratio)) if ratio > 1.3 else 1
+    present = mask.astype(float)
     total, there = np.zeros((height, width, 3)), np.zeros((height, width))
     for v in (np.arange(points) + 0.5) / points:
         for u in (np.arange(points) + 0.5) / points:
             x, y = to_source.transform(*(box.affine * (cols + u + shift[1], rows + v + shift[0])))
             col, row = ~affine * (np.asarray(x), np.asarray(y))
             at = np.stack([row - 0.5, col - 0.5])
-            there += map_coordinates(mask.astype(float), at, order=1, mode="constant") / points**2
+            there += map_coordinates(present, at, order=1, mode="constant") / points**2
             for band in range(3):
                 plane = values[min(band, len(values) - 1)]
                 total[..., band] += map_coordinates(plane, at, order=1, mode="nearest") / points**2

@@ -296,6 +296,24 @@ def test_over_http_a_coarse_read_fetches_a_part_of_the_file(tmp_path):
         assert server.sent - at_open < size / 8, "the overview, not the whole"
 
 
+def test_an_object_store_is_read_by_its_address(tmp_path, monkeypatch):
+    (tmp_path / "bucket").mkdir()
+    near = open_raster(write_tif(tmp_path / "bucket" / "a.tif", ramp()))
+    with file_server(tmp_path) as (root, server):
+        for name, value in {
+            "AWS_S3_ENDPOINT": root.removeprefix("http://"),
+            "AWS_HTTPS": "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+            "AWS_NO_SIGN_REQUEST": "YES",
+        }.items():
+            monkeypatch.setenv(name, value)
+        imagery = open_raster("s3://bucket/a.tif")
+        np.testing.assert_array_equal(imagery.read(imagery.grid), near.read(near.grid))
+        assert server.sent > 0
+        with pytest.raises(ImageryError, match=r"s3://bucket/none\.tif"):
+            open_raster("s3://bucket/none.tif")
+
+
 @needs_rasters
 @pytest.mark.parametrize(
     ("name", "options", "gsd_m"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When
+from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 SUFFIXES = (".tif", ".tiff", ".png", ".geojson")
 Prompts = Annotated[
     list[str],
-    typer.Argument(metavar="PROMPT", help='What a photo there would show; "one thing + another" for both.'),
+    typer.Argument(
+        metavar="PROMPT",
+        help='What a photo there would show; "one thing + another" for both; place:LON,LAT or photo:FILE for '
+        "what is like it.",
+    ),
 ]
 
 
@@ -24,6 +28,14 @@ class Scale(StrEnum):
     cosine = "cosine"
     percentile = "percentile"
     contrast = "contrast"
+
+
+class Over(StrEnum):
+    """What a spread is over."""
+
+    templates = "templates"
+    hours = "hours"
+    years = "years"
 
 
 def map_prompts(
@@ -47,6 +59,18 @@ def map_prompts(
             help="The cosine; percentile in the region, 0 to 100; contrast with generic prompts, 0 to 1.",
         ),
     ] = Scale.cosine,
+    templates: Annotated[
+        list[str] | None,
+        typer.Option("--template", metavar="TEXT", help="Such as 'a photo of {}'; several are averaged."),
+    ] = None,
+    within: Within = None,
+    spread: Annotated[
+        Over | None,
+        typer.Option(
+            metavar="templates|hours|years",
+            help="For .tif: more bands, of how the score differs over other wordings, hours or years.",
+        ),
+    ] = None,
     above: Annotated[
         float | None,
         typer.Option(
@@ -76,8 +100,18 @@ def map_prompts(
         raise InputError(f"output {str(out)!r} is of no known kind; end it in one of {', '.join(SUFFIXES)}")
     if out.suffix.lower() == ".geojson" and len(prompts) > 1:
         raise InputError(f"{out}: areas are of one prompt, not {len(prompts)}; write one file for each")
+    if spread and out.suffix.lower() not in SUFFIXES[:2]:
+        raise InputError(f"{out}: a spread is a band of its own; write it to a .tif")
     opened = api.open(atlas, model, text)
-    score = opened.map(prompts, when, negatives or (), scale.value)
+    score = opened.map(
+        prompts,
+        when,
+        negatives or (),
+        scale.value,
+        templates or ("{}",),
+        within,
+        spread.value if spread else None,
+    )
     _warn_of_ignored_date(score)
     if out.suffix.lower() == ".png":
         _write_picture(score, out, title, underlay, places)
@@ -95,6 +129,7 @@ def search(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What a photo there would show.")],
     top: Annotated[int, typer.Option(metavar="N", help="How many places.", min=1)] = 20,
     when: When = None,
+    within: Within = None,
     apart: Annotated[
         float | None,
         typer.Option(metavar="METRES", help="Least distance between places; three cells if left out."),
@@ -114,8 +149,8 @@ def search(
     from sat2cap.maps.places import write_geojson
 
     opened = api.open(atlas, model, text)
-    found = opened.search(prompt, top, when, apart)
-    if found.attrs.get("dynamic", "").startswith("ignored"):
+    found = opened.search(prompt, top, when, apart, within)
+    if found.attrs.get("dynamic", "").startswith(("ignored", "outside")):
         show.warn(f"the date is {found.attrs['dynamic']}")
     rows = [(f"{r.rank}", f"{r.score:.4f}", f"{r.lon:.5f}", f"{r.lat:.5f}") for r in found.itertuples()]
     show.table(("rank", "score", "lon", "lat"), rows)
@@ -126,7 +161,7 @@ def search(
 def _warn_of_ignored_date(score: "xr.DataArray") -> None:
     from sat2cap.cli import show
 
-    if str(score.attrs.get("dynamic", "")).startswith("ignored"):
+    if str(score.attrs.get("dynamic", "")).startswith(("ignored", "outside")):
         show.warn(f"the date is {score.attrs['dynamic']}")
 
 
