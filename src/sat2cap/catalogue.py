@@ -7,7 +7,7 @@ from odc.geo.geom import Geometry
 from sat2cap.errors import ImageryError, InputError, ModelError
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import MiniImagery, World
-from sat2cap.model.checkpoint import Checkpoint, load_model
+from sat2cap.model.checkpoint import Checkpoint, as_known, load_model
 from sat2cap.sources.bands import AS_THEY_ARE, Shown
 from sat2cap.sources.imagery import Imagery
 from sat2cap.sources.opening import open_source
@@ -43,14 +43,23 @@ def open_photos(spec: str, count: int = 12_000) -> PhotoSource:
     return MiniPhotos(_world(spec), count)
 
 
-def resolve_model(spec: str | Path) -> Checkpoint:
-    """A model by name: ``miniclip``, or a checkpoint's folder. Raises `ModelError`."""
-    if str(spec) != MINICLIP:
-        return load_model(spec)
+def resolve_model(spec: str | Path, text: str | None = None, like: str | None = None) -> Checkpoint:
+    """A model by name: ``miniclip``, a folder, a ``.ckpt``, or ``owner/name[@revision]`` on the hub.
+
+    `text` names the CLIP model whose text tower to add, `like` the known model that a folder is a copy of.
+    Raises `ModelError`.
+    """
+    found = load_model(_miniclip() if str(spec) == MINICLIP else spec)
+    if like is not None:
+        found = as_known(found, like)
+    return found if text is None else found.with_text_of(resolve_model(text))
+
+
+def _miniclip() -> Path:
     folder = Path(__file__).parent / "miniworld" / "clip"
     if not (folder / "config.json").exists():
         raise ModelError(f"{MINICLIP} is not in this installation; run: sat2cap train runs/miniclip.toml")
-    return load_model(folder)
+    return folder
 
 
 def _world(spec: str) -> World:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,31 @@ def publish(path: Path | str) -> Iterator[Path]:
         _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def publish_folder(path: Path | str) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; on success sync its files and rename it to `path`, else remove it.
+
+    A folder that was there is moved out of the way first, and only then removed.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield temporary
+        for file in sorted(entry for entry in temporary.rglob("*") if entry.is_file()):
+            with file.open("rb+") as opened:
+                os.fsync(opened.fileno())
+        temporary.chmod(0o755)  # mkdtemp makes folders private; a published one is not
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        if target.exists():
+            os.replace(target, old / "old")
+        os.replace(temporary, target)
+        shutil.rmtree(old)
+        _sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

@@ -156,7 +156,7 @@ def test_atlas_info_verify_repair(atlas: Path, tmp_path: Path) -> None:
 def test_models_info(model: Path) -> None:
     done = run("models", "info", model)
     assert done.status == 0, done.err
-    for words in ("tiny", "32 numbers", "16 px a side", "cyclic", "metrics.loss  1.5"):
+    for words in ("tiny", "12, 64, 32", "size 16, ", "cyclic", "metrics.loss  1.5"):
         assert words in done.out
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import zarr
 from command import run
+from file_server import file_process
+from odc.geo.geobox import GeoBox
 from PIL import Image
 from rasterio.transform import from_origin
-from servers import tile_server
+from servers import stac_item, stac_server, tile_server
 
 from sat2cap.atlas.store import CellStatus, open_atlas
 from sat2cap.miniworld.world import MiniImagery, World
@@ -97,3 +100,27 @@ def test_embed_takes_bands_and_scale(model: Path, deep: Path, tmp_path: Path) ->
     wrong = run(*words, tmp_path / "d.zarr", "--recipe", "nonsense")
     assert wrong.status == 2
     assert "bgrn, landsat, rgbn, sentinel2" in wrong.err
+
+
+def test_embed_records_the_items_of_a_search(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    path = tmp_path / "files" / "scene.tif"
+    grid = GeoBox((300, 300), from_origin(5e5, 5e6, 10, 10), "EPSG:32631")
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "width": 300, "height": 300, "nodata": 0}
+    with rasterio.open(path, "w", crs="EPSG:32631", transform=grid.affine, **profile) as file:
+        file.write(np.moveaxis(np.maximum(MiniImagery(World(2)).read(grid).values[..., :3], 1), -1, 0))
+    lon, lat = grid.extent.centroid.to_crs("EPSG:4326").coords[0]
+    out = tmp_path / "x.zarr"
+    with stac_server(tmp_path) as (root, server), file_process(tmp_path / "files") as files:
+        asset = {"href": f"{files}/scene.tif", "eo:bands": [{"name": name} for name in "rgb"]}
+        server.items.append(stac_item("scene", grid, {"visual": asset}, **{"eo:cloud_cover": 2.0}))
+        source = f"stac:{root}?collection=made&max_cloud=10"
+        words = ("--imagery", source, "--model", model, "-o", out)
+        assert run("embed", *words).status == 2, "a search must be told where"
+        done = run("embed", f"{lon},{lat},700", *words)
+    assert done.status == 0, done.err
+    atlas = open_atlas(out)
+    assert (atlas.status[atlas.wanted] == CellStatus.OK).all()
+    assert [item["id"] for item in atlas.imagery["items"]] == ["scene"]
+    assert atlas.imagery["items"][0]["cloud_cover"] == 2.0
+    assert zarr.open_group(out).attrs["sat2cap:imagery"]["items"] == atlas.imagery["items"]

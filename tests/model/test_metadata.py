@@ -1,9 +1,10 @@
-"""Where and when as twelve numbers."""
+"""Where and when as numbers."""
 
 import math
 
 import numpy as np
 import pytest
+from scipy.special import sph_harm_y
 
 from sat2cap.errors import ModelError
 from sat2cap.model.metadata import encode_metadata
@@ -71,8 +72,34 @@ def test_the_first_four_numbers_are_the_place_alone() -> None:
     assert (found[0, 4:] == found[2, 4:]).all()
 
 
+def test_sphere_is_scipys_harmonics_and_the_times_of_cyclic() -> None:
+    random = np.random.default_rng(0)
+    lat, lon = random.uniform(-90, 90, 50), random.uniform(-180, 180, 50)
+    found = encode_metadata(lat, lon, 2021, 11, 23, 7.5, "sphere")
+    assert found.shape == (50, 128)
+    columns = []
+    for n in range(1, 11):
+        for m in range(-n, n + 1):
+            value = sph_harm_y(n, abs(m), np.deg2rad(90 - lat), np.deg2rad(lon)) * np.sqrt(4 * np.pi)
+            real = value.real if m >= 0 else value.imag
+            columns.append(real * (1 if m == 0 else np.sqrt(2) * (-1) ** m))  # scipy has the phase
+    np.testing.assert_allclose(found[:, :120], np.stack(columns, axis=1), atol=1e-5)
+    np.testing.assert_array_equal(
+        found[:, 120:], encode_metadata(lat, lon, 2021, 11, 23, 7.5, "cyclic")[:, 4:]
+    )
+
+
+def test_sphere_has_no_special_meridian_and_one_point_at_a_pole() -> None:
+    date_line = encode_metadata(40, [-180, 180], 2020, 1, 1, 1, "sphere")
+    np.testing.assert_allclose(date_line[0], date_line[1], atol=1e-5)
+    pole = encode_metadata(90, [0, 123], 2020, 1, 1, 1, "sphere")
+    np.testing.assert_allclose(pole[0], pole[1], atol=1e-5)
+
+
 def test_bad_values_are_named() -> None:
-    with pytest.raises(ModelError, match=r"'fourier' is not known: give one of reference, cyclic, zonal"):
+    with pytest.raises(
+        ModelError, match=r"'fourier' is not known: give one of reference, cyclic, zonal, sphere"
+    ):
         encode_metadata(0, 0, 2020, 1, 1, 1, "fourier")  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="not finite"):
         encode_metadata(float("nan"), 0, 2020, 1, 1, 1, "cyclic")

@@ -18,6 +18,7 @@ from sat2cap.errors import ImageryError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import LONLAT, cell_grid, patch_around, patch_box, transformer
 from sat2cap.geo.region import parse_region
+from sat2cap.sources.overviews import fitting
 from sat2cap.sources.raster import open_raster
 
 OVERHEAD = Path(__file__).parents[3] / "shared" / "data" / "overhead"
@@ -185,6 +186,16 @@ def test_a_truncated_file_fails_on_reading(tmp_path):
         imagery.read(imagery.grid)
 
 
+def test_reads_are_never_finer_than_twice_what_is_needed():
+    pyramid = (2, 4, 8, 16, 32)
+    for ratio in np.geomspace(1, 60, 50):
+        factor, level = fitting(pyramid, ratio)
+        assert factor <= ratio * 1.01
+        assert ratio / factor < 2.02
+        assert level is None or pyramid[level] == factor
+    assert fitting((), 50) == fitting(pyramid, 1.5) == (1, None)
+
+
 def test_averaged_overviews_stay_where_they_are(tmp_path):
     values = np.random.default_rng(0).integers(0, 256, (3, 256, 256), dtype=np.uint8)
     path = write_tif(tmp_path / "a.tif", values)
@@ -283,6 +294,24 @@ def test_over_http_a_coarse_read_fetches_a_part_of_the_file(tmp_path):
         np.testing.assert_array_equal(imagery.read(box), near)
         assert at_open < 3 * 2**20, "a few blocks, to know its pixels by; the same for a larger file"
         assert server.sent - at_open < size / 8, "the overview, not the whole"
+
+
+def test_an_object_store_is_read_by_its_address(tmp_path, monkeypatch):
+    (tmp_path / "bucket").mkdir()
+    near = open_raster(write_tif(tmp_path / "bucket" / "a.tif", ramp()))
+    with file_server(tmp_path) as (root, server):
+        for name, value in {
+            "AWS_S3_ENDPOINT": root.removeprefix("http://"),
+            "AWS_HTTPS": "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+            "AWS_NO_SIGN_REQUEST": "YES",
+        }.items():
+            monkeypatch.setenv(name, value)
+        imagery = open_raster("s3://bucket/a.tif")
+        np.testing.assert_array_equal(imagery.read(imagery.grid), near.read(near.grid))
+        assert server.sent > 0
+        with pytest.raises(ImageryError, match=r"s3://bucket/none\.tif"):
+            open_raster("s3://bucket/none.tif")
 
 
 @needs_rasters

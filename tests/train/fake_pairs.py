@@ -1,6 +1,8 @@
 """A pair set in memory: patches and photos of plain colours, one the function of the other."""
 
 import io
+import json
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -69,3 +71,28 @@ def small_run(folder: Path, **sections: dict[str, object]) -> Run:
     for name, settings in sections.items():
         values[name] = {**values.get(name, {}), **settings}
     return Run.model_validate(values)
+
+
+def write_shards(pairs: FakePairs, per_shard: int) -> None:
+    """The pairs as shards in their folder, as docs/pairs.md has them."""
+    (pairs.path / "shards").mkdir(parents=True)
+    for split, count in pairs.counts.items():
+        for number in range(0, count, per_shard):
+            path = pairs.path / "shards" / f"{split}-{number // per_shard:05d}.tar"
+            with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+                for pair in list(pairs.read(split))[number : number + per_shard]:
+                    for name, data in members(pair).items():
+                        info = tarfile.TarInfo(f"{pair.key}.{name}")
+                        info.size = len(data)
+                        tar.addfile(info, io.BytesIO(data))
+
+
+def members(pair: FakePair) -> dict[str, bytes]:
+    """The three files of a sample."""
+    place = {"latitude": pair.lat, "longitude": pair.lon}
+    metadata = {**place, "date_taken": pair.taken.strftime("%Y-%m-%d %H:%M:%S.%f")}
+    return {
+        "groundlevel.jpg": pair.ground,
+        "overhead.jpg": pair.overhead,
+        "metadata.json": json.dumps(metadata).encode(),
+    }

@@ -15,25 +15,23 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["run_fake"])
 
 
-def start(root: Path, out: str, *, devices: int = 1, rank: int = 0, port: int = 0) -> BaseProcess:
+Sections = dict[str, dict[str, object]]
+
+
+def start(
+    root: Path, out: str, sections: Sections, *, devices: int = 1, rank: int = 0, port: int = 0
+) -> BaseProcess:
     """Start training to ``root/out``, as one of `devices` processes that meet at `port`."""
     folders = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))  # the server inherits no sys.path
-    process = CONTEXT.Process(target=work, args=(root, out, devices, rank, port))
+    process = CONTEXT.Process(target=work, args=(root, out, sections, devices, rank, port))
     process.start()
     return process
 
 
-def work(root: Path, out: str, devices: int, rank: int, port: int) -> None:
+def work(root: Path, out: str, sections: Sections, devices: int, rank: int, port: int) -> None:
     """What such a process does."""
     torch.set_num_threads(1)
     if devices > 1:  # as a launcher would set them
         os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    run = small_run(
-        root / out,
-        data={"validation_pairs": 8},
-        optim={"steps": 60, "precision": "float32" if devices > 1 else "bfloat16", "devices": devices},
-        augment={"kind": "none" if devices > 1 else "light"},
-        output={"checkpoint_every": 7},
-    )
-    train(run, pairs=FakePairs(root / "pairs", {"train": 50, "val": 8}))
+    train(small_run(root / out, **sections), pairs=FakePairs(root / "pairs", {"train": 50, "val": 12}))

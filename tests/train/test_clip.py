@@ -1,18 +1,20 @@
 """Training the miniature CLIP: a few steps make a model, and a bad run file is told whole."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import CLIPModel, PreTrainedTokenizerFast
 
 import sat2cap
 from sat2cap.cli import main
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.errors import JobError, RunFileError
 from sat2cap.model.checkpoint import load_model
-from sat2cap.train.clip import ClipRun, load_clip_run, train_clip
+from sat2cap.train.clip import ClipRun, _save, load_clip_run, train_clip
 
 Trained = tuple[Path, dict[str, float], list[tuple[str, int, int]]]
 
@@ -98,7 +100,14 @@ def test_a_bad_run_file_lists_every_problem(tmp_path: Path) -> None:
         load_clip_run(path)
     message = str(caught.value)
     assert "\n" not in message
-    for place in ("out:", "data.worlds:", "data.photos_per_world:", "size.hidden:", "optim.speed:"):
+    for place in (
+        "has 5 problems",
+        "out is missing",
+        "data.worlds = 'all' must be",
+        "data.photos_per_world is missing",
+        "size.hidden = 'wide' must be",
+        "optim.speed is not known (known: batch_size",
+    ):
         assert place in message
 
 
@@ -127,5 +136,31 @@ def test_the_command_trains_and_prints_the_figures(
     assert not stop.value.code
     printed = capsys.readouterr()
     assert "loss.last100" in printed.out
+    (mean,) = re.findall(r"^zero_shot\.auroc\.mean +([\d.]+)$", printed.out, re.MULTILINE)
+    assert 0.3 < float(mean) < 0.9, "it has seen four batches"
     assert printed.out.rstrip().endswith(str(tmp_path / "clip"))
     assert load_model(tmp_path / "clip").dim == 16
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip" / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunFileError, match="holds something else than a model"):
+        train_clip(load_clip_run(run_file(tmp_path)))
+    assert (tmp_path / "clip" / "thesis.txt").exists()
+
+
+def test_a_model_is_replaced_whole_or_not_at_all(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = trained[0]
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    model = CLIPModel.from_pretrained(out)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
+
+    class Broken:
+        def save_pretrained(self, folder: Path) -> None:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        _save(model, tokenizer, Broken(), out)  # type: ignore[arg-type]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []

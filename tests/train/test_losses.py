@@ -1,4 +1,4 @@
-"""InfoNCE in its three forms, against a definition written out in numpy, and the queue."""
+"""The losses against definitions written out in numpy, and the queue."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sat2cap.train.losses import info_nce
+from sat2cap.train.losses import contrastive, relations
 from sat2cap.train.queue import RingQueue
 
 
@@ -30,67 +30,87 @@ def by_hand(overhead: np.ndarray, ground: np.ndarray, queue: np.ndarray, scale: 
     return total / len(overhead) / (2 if form == "symmetric" else 1)
 
 
+def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
+    return [torch.from_numpy(array) for array in arrays]
+
+
 @pytest.mark.parametrize("form", ["paper", "queue_only", "symmetric"])
 def test_each_form_is_its_definition(form: str) -> None:
     overhead, ground, queue = unit(5, 7), unit(5, 7, seed=1), unit(11, 7, seed=2)
-    tensors = torch.from_numpy(overhead * 3.7), torch.from_numpy(ground), torch.from_numpy(queue.T)
-    found = info_nce(*tensors, 12.0, form)  # type: ignore[arg-type]
+    found = contrastive(*tensors(overhead * 3.7, ground, queue.T), 12.0, form)  # type: ignore[arg-type]
     assert float(found) == pytest.approx(by_hand(overhead, ground, queue, 12.0, form), rel=1e-5)
 
 
-def test_without_queue_and_with_an_empty_one() -> None:
+def test_the_sigmoid_form_is_its_definition() -> None:
+    overhead, ground, queue = unit(4, 7), unit(4, 7, seed=1), unit(3, 7, seed=2)
+    total = 0.0
+    for i in range(4):
+        for j, row in enumerate([*ground, *queue]):
+            logit = 10.0 * float(overhead[i] @ row) - 2.0
+            total -= math.log(1 / (1 + math.exp(-logit if i == j else logit)))
+    found = contrastive(*tensors(overhead, ground, queue.T), 10.0, "siglip", bias=-2.0)
+    assert float(found) == pytest.approx(total / 4, rel=1e-5)
+
+
+def test_with_an_empty_queue() -> None:
     overhead, ground = unit(5, 7), unit(5, 7, seed=1)
     expected = by_hand(overhead, ground, np.zeros((0, 7)), 9.0, "paper")
-    for queue in (None, torch.zeros(7, 0)):
-        found = info_nce(torch.from_numpy(overhead), torch.from_numpy(ground), queue, 9.0)
-        assert float(found) == pytest.approx(expected, rel=1e-5)
+    found = contrastive(*tensors(overhead, ground), torch.zeros(7, 0), 9.0)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
-def test_own_entries_of_the_queue_are_no_negatives() -> None:
+def test_relations_by_hand() -> None:
+    rows, owners = torch.tensor([3, 0, 4]), torch.tensor([0, 1, 2, 3])
+    place = torch.tensor([7, 8, 7, 8, 9])  # of pairs 0 to 4
+    own = torch.eye(3, 7, dtype=torch.bool)
+    again = torch.zeros(3, 7, dtype=torch.bool)
+    again[0, 3 + 3] = again[1, 3 + 0] = True  # pairs 3 and 0 are still in the queue
+    peers = torch.zeros(3, 7, dtype=torch.bool)
+    peers[0, 3 + 1] = peers[1, 3 + 2] = True  # pairs 3 and 1, 0 and 2 are of one place; pair 4 is alone
+    for same_place, right, dropped in (
+        ("negative", own, again),
+        ("ignore", own, again | peers),
+        ("positive", own | peers, again),
+    ):
+        found = relations(rows, owners, place, same_place)  # type: ignore[arg-type]
+        assert torch.equal(found[0], right), same_place
+        assert torch.equal(found[1], dropped), same_place
+
+
+def by_hand_row(overhead: np.ndarray, others: np.ndarray, right: list[int], scale: float) -> float:
+    """Cross-entropy of one sample with equal shares for all that is right."""
+    chances = np.exp(scale * others @ overhead)
+    return -float(np.mean(np.log(chances[right] / chances.sum())))
+
+
+def test_what_is_dropped_is_no_negative_and_what_is_right_shares() -> None:
     overhead, ground, queue = unit(3, 7), unit(3, 7, seed=1), unit(4, 7, seed=2)
-    queue[2] = ground[1]
-    own = torch.zeros(3, 4, dtype=torch.bool)
-    own[1, 2] = True
-    found = info_nce(
-        torch.from_numpy(overhead), torch.from_numpy(ground), torch.from_numpy(queue.T), 5.0, own=own
-    )
-    rest = np.delete(queue, 2, axis=0)
-    single = [by_hand_row(overhead, ground, rest if i == 1 else queue, 5.0, i) for i in range(3)]
-    assert float(found) == pytest.approx(np.mean(single), rel=1e-5)
-
-
-def by_hand_row(overhead: np.ndarray, ground: np.ndarray, queue: np.ndarray, scale: float, i: int) -> float:
-    """Eq. 3 of one sample."""
-    others = np.concatenate([ground, queue])
-    return -math.log(math.exp(scale * overhead[i] @ ground[i]) / np.exp(scale * others @ overhead[i]).sum())
-
-
-@pytest.mark.parametrize("form", ["paper", "queue_only"])
-def test_parts_of_a_batch_average_to_the_whole(form: str) -> None:
-    overhead, ground, queue = (torch.from_numpy(unit(n, 7, seed=n)) for n in (6, 6, 9))
-    whole = info_nce(overhead, ground, queue.T, 8.0, form)  # type: ignore[arg-type]
-    parts = [
-        info_nce(overhead[first : first + 3], ground, queue.T, 8.0, form, first=first)  # type: ignore[arg-type]
-        for first in (0, 3)
+    right, dropped = torch.eye(3, 7, dtype=torch.bool), torch.zeros(3, 7, dtype=torch.bool)
+    dropped[1, 5] = True
+    right[2, 0] = right[2, 6] = True
+    found = contrastive(*tensors(overhead, ground, queue.T), 5.0, related=(right, dropped))
+    everyone = np.concatenate([ground, queue])
+    rows = [
+        by_hand_row(overhead[0], everyone, [0], 5.0),
+        by_hand_row(overhead[1], np.delete(everyone, 5, axis=0), [1], 5.0),
+        by_hand_row(overhead[2], everyone, [0, 2, 6], 5.0),
     ]
-    assert float(sum(parts) / 2) == pytest.approx(float(whole), rel=1e-6)
+    assert float(found) == pytest.approx(np.mean(rows), rel=1e-5)
 
 
-def test_only_the_overhead_side_learns_and_the_scale() -> None:
+@pytest.mark.parametrize("form", ["paper", "queue_only", "symmetric", "siglip"])
+def test_gradients_reach_overhead_and_scale_and_are_finite(form: str) -> None:
     overhead = torch.from_numpy(unit(4, 7)).requires_grad_()
     scale = torch.tensor(10.0, requires_grad=True)
-    info_nce(overhead, torch.from_numpy(unit(4, 7, seed=1)), None, scale).backward()
+    (ground,) = tensors(unit(4, 7, seed=1))
+    related = relations(torch.arange(4), torch.arange(4))  # every own photo is in the queue as well
+    queue = torch.cat([ground.T, ground.T[:, :2] * -1], dim=1)
+    related = tuple(torch.cat([part, torch.zeros(4, 2, dtype=torch.bool)], dim=1) for part in related)
+    contrastive(overhead, ground, queue, scale, form, related=related).backward()  # type: ignore[arg-type]
     assert overhead.grad is not None
-    assert overhead.grad.abs().sum() > 0
     assert scale.grad is not None
-
-
-def test_gradients_are_finite_with_own_entries_in_the_queue() -> None:
-    overhead = torch.from_numpy(unit(4, 7)).requires_grad_()
-    scale = torch.tensor(10.0, requires_grad=True)
-    ground, own = torch.from_numpy(unit(4, 7, seed=1)), torch.eye(4, dtype=torch.bool)
-    info_nce(overhead, ground, ground.T, scale, own=own).backward()
     assert torch.isfinite(overhead.grad).all()
+    assert overhead.grad.abs().sum() > 0
     assert torch.isfinite(scale.grad)
 
 

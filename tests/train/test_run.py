@@ -1,5 +1,6 @@
 """Run files: defaults, problems all at once, and the files that the repository ships."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_all_problems_at_once_in_one_line(tmp_path: Path) -> None:
     assert f"run file {path} has 4 problems" in message
     for part in (
         "model.dropot is not known (known: init, encoding, dynamic",
-        "model.encoding = 'spiral' must be 'reference', 'cyclic' or 'zonal'",
+        "model.encoding = 'spiral' must be 'reference', 'cyclic', 'zonal' or 'sphere'",
         "optim.lr = -1.0 must be greater than 0",
         "output.folder is missing",
     ):
@@ -60,6 +61,26 @@ def test_all_problems_at_once_in_one_line(tmp_path: Path) -> None:
             "[output]",
             '[loss]\nform = "queue_only"\nqueue = 0\n[output]',
             "queue_only needs a loss.queue above 0",
+        ),
+        (
+            "[output]",
+            '[loss]\nsame_place = "ignore"\n[output]',
+            "same_place ignore needs a data.place_m above 0",
+        ),
+        (
+            'folder = "out"',
+            'folder = "out"\nvalidate_every = 9',
+            "validate_every needs data.validation_pairs",
+        ),
+        (
+            'init = "clip"',
+            'init = "clip"\nlora_rank = 4\ntrain_layers = 2',
+            "either train_layers or lora_rank",
+        ),
+        (
+            "epochs = 3",
+            "steps = 3\nbatch = 9\nnodes = 2",
+            "batch 9 must be a multiple of devices 1 x nodes 2",
         ),
         ("[data]", "method = 'clip'\n[data]", "method = 'clip' must be 'sat2cap'"),
         ("[data]", "[data", "is not TOML"),
@@ -78,7 +99,25 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 
 
 def test_shipped_run_files_load() -> None:
-    seen = [path.name for path in sorted((ROOT / "runs").glob("*.toml")) if "miniclip" not in path.name]
-    for name in seen:
-        load_run(ROOT / "runs" / name)
-    assert "miniworld.toml" in seen
+    names = [path.name for path in sorted((ROOT / "runs").glob("*.toml")) if "miniclip" not in path.name]
+    runs = {name: load_run(ROOT / "runs" / name) for name in names}
+    assert runs.keys() >= {"miniworld.toml", "laptop.toml", "gpu.toml", "paper.toml"}
+    for name in names:
+        head = (ROOT / "runs" / name).read_text().split("\nmethod")[0]
+        assert f"#   sat2cap train runs/{name}\n" in head
+        assert re.search(r"[Cc]ost|minutes", head)
+        assert "xpected" in head
+
+
+def test_the_papers_run_has_the_papers_settings() -> None:
+    run = load_run(ROOT / "runs" / "paper.toml")
+    optim = run.optim
+    assert (optim.batch, run.loss.queue, optim.lr, optim.weight_decay) == (100, 9000, 5e-5, 0.2)
+    assert (optim.schedule, optim.restart_every, optim.betas, optim.eps) == (
+        "warm_restarts",
+        3000,
+        (0.9, 0.98),
+        1e-6,
+    )
+    assert (run.loss.form, run.loss.temperature, run.model.dropout) == ("paper", 0.07, 0.3)
+    assert (run.model.init, run.augment.kind) == ("openai/clip-vit-base-patch32", "paper")

@@ -27,8 +27,10 @@ class Dtype(StrEnum):
 class Precision(StrEnum):
     """How the network computes."""
 
+    auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"
+    int8 = "int8"
 
 
 def embed(
@@ -77,8 +79,12 @@ def embed(
         Dtype, typer.Option(metavar="int8|float16", help="How embeddings are stored.")
     ] = Dtype.int8,
     precision: Annotated[
-        Precision, typer.Option(metavar="float32|bfloat16", help="How the network computes.")
-    ] = Precision.float32,
+        Precision,
+        typer.Option(
+            metavar="auto|float32|bfloat16|int8",
+            help="How the network computes; auto takes bfloat16 where the machine is quick at it.",
+        ),
+    ] = Precision.auto,
     bands: Bands = None,
     scale: Stretch = None,
     recipe: Recipe = None,
@@ -96,11 +102,14 @@ def embed(
     from sat2cap.atlas.store import still_pending
     from sat2cap.cli import show
     from sat2cap.embed import embed_atlas, plan_atlas
+    from sat2cap.model.compute import choose_compute
 
     source = opened(imagery, bands, scale, recipe, cache, given)
     place = given or _extent(source)
     grid = cell_grid(place, next(side for side in (cell, patch, PATCH_M) if side is not None), crs)
-    checkpoint = _named(model)
+    asked = None if precision is Precision.auto else precision.value
+    compute = choose_compute(asked or _begun_in(out))
+    checkpoint = _named(model).to(compute.device)
     spec = plan_atlas(
         grid,
         cell_mask(grid, place),
@@ -109,7 +118,7 @@ def embed(
         patch_m=patch,
         dtype=dtype.value,
         max_missing=max_missing,
-        precision=precision.value,
+        precision=compute.precision,
     )
     pending = still_pending(out, spec)
     plan = _plan(place, spec, pending, source, checkpoint)
@@ -117,7 +126,7 @@ def embed(
         show.facts(plan)
         return
     show.facts(plan, sys.stderr)
-    with show.progress() as progress:
+    with show.progress(begins=f"computing in {compute}") as progress:
         atlas = embed_atlas(spec, source, checkpoint, out, progress=progress)
     _say_result(atlas)
 
@@ -132,6 +141,15 @@ def _given(region: str | None, layer: str | None, where: list[str]) -> "Region |
     if layer is not None or where:
         raise RegionError("--layer and --where choose from a region's file; give the file as REGION")
     return None
+
+
+def _begun_in(out: Path) -> str | None:
+    """The precision of the atlas that is there already, so that it goes on as it began."""
+    from sat2cap.atlas.store import open_atlas
+
+    if not (out / "zarr.json").is_file():
+        return None
+    return open_atlas(out).model.get("precision")
 
 
 def _extent(source: "Imagery") -> "Region":

@@ -1,49 +1,149 @@
 """``sat2cap models``."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="Look at models.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from sat2cap.model.record import ModelRecord
+
+app = typer.Typer(help="Look at models, fetch and convert them.", no_args_is_help=True)
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A checkpoint folder, a .ckpt of the authors' training, a name on the Hugging Face hub "
+        "(owner/name or owner/name@revision), or miniclip.",
+    ),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(
+        "--as", metavar="NAME", help="The known model that MODEL is a copy of, such as MVRL/Sat2Cap."
+    ),
+]
+Texts = Annotated[
+    str | None,
+    typer.Option("--text", metavar="MODEL", help="The CLIP model whose text tower to add."),
+]
 
 
-@app.callback()
-def models() -> None:
-    """Look at models."""
+@app.command("list")
+def list_models() -> None:
+    """List the models known by name.
+
+    Any other CLIP or SigLIP of the Hugging Face hub can be named too.
+    """
+    from sat2cap.cli import show
+    from sat2cap.model.hub import find
+    from sat2cap.model.known import KNOWN
+
+    heads = ("name", "numbers", "px", "licence", "here", "what it is")
+    rows = [
+        (m.name, str(m.dim), str(m.pixels), m.licence, "yes" if find(m.name) else "no", m.about)
+        for m in KNOWN
+    ]
+    show.table(heads, rows, left=True)
 
 
 @app.command()
 def info(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A checkpoint folder, a Hugging Face name, or miniclip.")
-    ],
+    model: ModelName,
+    text: Texts = None,
+    like: Like = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the record as JSON.")
+    ] = None,
 ) -> None:
     """Say what a model is.
 
-    What it consists of and where it comes from.
+    What it consists of, what it expects, and where it comes from.
     """
     from sat2cap.catalogue import resolve_model
     from sat2cap.cli import show
+    from sat2cap.files import write_json
+    from sat2cap.model.record import record_of
 
-    found = resolve_model(model)
-    card = {name: value for name, value in found.card.items() if isinstance(value, str | int | float)}
-    show.facts(
-        [
-            *card.items(),
-            ("embedding", f"{found.dim} numbers"),
-            ("overhead patch", f"{found.patch_pixels} px a side"),
-            ("ground tower", _presence(found.ground, "photos cannot be embedded")),
-            ("text tower", _presence(found.text, "give a CLIP model with --text to map prompts")),
-            ("dynamic encoder", _presence(found.dynamic, "dates make no difference")),
-            ("place and time encoding", found.encoding),
-            ("logit scale", f"{found.logit_scale:.4g}"),
-            ("identity", found.identity),
-        ]
-    )
+    found = resolve_model(model, text, like)
+    record = record_of(found)
+    show.facts(_facts(record))
     metrics = found.card.get("metrics")
     if isinstance(metrics, dict):
         show.facts((f"metrics.{name}", value) for name, value in metrics.items())
+    if json_file is not None:
+        write_json(json_file, record.as_dict())
 
 
-def _presence(part: object, otherwise: str) -> str:
-    return f"none: {otherwise}" if part is None else "yes"
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint folder.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
+) -> None:
+    """Write a trained model in Hugging Face's layout.
+
+    Overhead tower, processor and a card with the run's figures; it stays a model that every command reads.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.model.export import export_hugging_face
+
+    print(export_hugging_face(resolve_model(model), out))
+
+
+@app.command()
+def fetch(model: ModelName) -> None:
+    """Download a model of the Hugging Face hub, and the text tower that belongs to it.
+
+    It is kept in the cache of Hugging Face (HF_HOME), where every command finds it without a network. A
+    stopped download goes on with the same command; a model that is there is renewed if the hub has a newer.
+    """
+    from sat2cap.errors import InputError
+    from sat2cap.model import hub
+    from sat2cap.model.known import known
+
+    if not hub.looks_like_name(model):
+        raise InputError(f"{model!r} is no name on the hub; give owner/name or owner/name@revision")
+    entry = known(hub.split(model)[0])
+    for name in (model, *([entry.text] if entry and entry.text else [])):
+        folder = hub.fetch(name, refresh=True)
+        print(f"{name}: {folder}")
+
+
+@app.command()
+def convert(
+    model: ModelName,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
+    text: Texts = None,
+    like: Like = None,
+) -> None:
+    """Write any model as one folder.
+
+    It holds all that is needed, preprocessing and text tower included, and can be carried to a machine
+    without a network; docs/checkpoint.md is its format.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.model.checkpoint import save_checkpoint
+
+    print(save_checkpoint(resolve_model(model, text, like), out))
+
+
+def _facts(record: "ModelRecord") -> list[tuple[str, object]]:
+    """The record, with what the absence of a part means."""
+    missing = {
+        "ground": "none: photos cannot be embedded",
+        "text": "none: give a CLIP model with --text to map prompts",
+        "dynamic": "none: dates make no difference",
+        "revision": "none: not from the hub",
+    }
+    values = {**record.as_dict(), "logit_scale": f"{record.logit_scale:.4g}"}
+    values |= {name: _seen(values[name]) for name in ("overhead_preprocess", "ground_preprocess")}
+    return [
+        (name.replace("_", " "), missing.get(name, "none") if value is None else value)
+        for name, value in values.items()
+    ]
+
+
+def _seen(preprocess: dict[str, object]) -> str:
+    """Preprocessing on one line, settings that are off left out."""
+    return ", ".join(f"{name} {value}" for name, value in preprocess.items() if value is not None)

@@ -21,11 +21,13 @@ def facts(rows: Iterable[tuple[str, object]], file: TextIO | None = None) -> Non
         print(f"{name:<{width}}  {value}".rstrip(), file=file)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns aligned to the right under their heads."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: bool = False) -> None:
+    """Columns under their heads, aligned to the right, or to the left for words."""
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    side = "<" if left else ">"
     for row in (heads, *rows):
-        print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
+        cells = (f"{cell:{side}{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def figures(values: dict[str, float], json_file: Path | None) -> None:
@@ -73,21 +75,34 @@ class Meter:
 
 
 @contextmanager
-def progress(resumes: bool = True) -> Iterator[Progress]:
+def progress(resumes: bool = True, begins: str | None = None) -> Iterator[Progress]:
     """A listener that draws bars on a terminal, and otherwise writes a line now and then.
 
-    With `resumes`, a job stopped by ctrl-C is said to go on by the same command.
+    With `resumes`, a job stopped by ctrl-C is said to go on by the same command. `begins` is a line to write
+    once the work has begun, when nothing that was given can be wrong any more.
     """
     try:
         if sys.stderr.isatty():
             with _bars() as listener:
-                yield listener
+                yield _led(listener, begins)
         else:
-            yield _lines()
+            yield _led(_lines(), begins)
     except KeyboardInterrupt:
         again = "; the same command goes on where it was" if resumes else ""
         print(f"stopped{again}", file=sys.stderr)
         raise
+
+
+def _led(listener: Progress, line: str | None) -> Progress:
+    """The listener, with a line on standard error before the first thing it hears."""
+    ahead = [line] if line else []
+
+    def listen(text: str, done: int, total: int) -> None:
+        while ahead:
+            print(ahead.pop(), file=sys.stderr)
+        listener(text, done, total)
+
+    return listen
 
 
 def _stage(text: str) -> str:

@@ -25,7 +25,15 @@ def train(
     run = load_run(run_file)
     with show.progress() as progress:
         folder = train(run, resolve=resolve_model, progress=progress)
-    print(folder)
+    if _first_process():
+        print(folder)
+
+
+def _first_process() -> bool:
+    """Whether this is the one of a run's processes that speaks, as torchrun and SLURM number them."""
+    import os
+
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
 
 
 def _method(run_file: Path) -> object:
@@ -40,10 +48,12 @@ def _method(run_file: Path) -> object:
 
 def _train_clip(run_file: Path) -> None:
     from sat2cap.cli import show
+    from sat2cap.evaluate.zeroshot import evaluate_zero_shot
+    from sat2cap.model.checkpoint import load_model
     from sat2cap.train.clip import load_clip_run, train_clip
 
     run = load_clip_run(run_file)
     with show.progress(resumes=False) as progress:
         figures = train_clip(run, progress)
-    show.figures(figures, None)
+    show.figures(figures | dict(evaluate_zero_shot(load_model(run.out))), None)
     print(run.out)

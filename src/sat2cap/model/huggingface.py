@@ -1,11 +1,9 @@
-"""Models as Hugging Face keeps them: `CLIPModel` or `CLIPVisionModelWithProjection`, folders or hub names."""
+"""Models as transformers saves them: CLIP and SigLIP, whole or the image tower alone."""
 
 import math
 import os
 import pickle
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,8 @@ import torch
 from torch import Tensor
 
 from sat2cap.errors import ModelError
+from sat2cap.model import siglip
+from sat2cap.model.networks import Checkpoint
 from sat2cap.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from sat2cap.model.towers import (
     CONFIG_FILE,
@@ -29,90 +29,97 @@ from sat2cap.model.towers import (
 INDEX_FILE = "model.safetensors.index.json"
 PICKLE_FILE = "pytorch_model.bin"
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
-KINDS = ("CLIPModel", "CLIPVisionModelWithProjection")
 
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_HUB_FILES = ["*.json", "*.txt", "model*.safetensors"]
+KINDS = {
+    "clip": "CLIPModel",
+    "clip_vision_model": "CLIPVisionModelWithProjection",
+    "siglip": "SiglipModel",
+    siglip.IMAGE: "SiglipVisionModel",
+}
+"""What is read, by the `model_type` of its config."""
+_WHOLE = ("CLIPModel", "SiglipModel")
+_NAFLEX = ("Siglip2Model", "Siglip2VisionModel")
+
 _FILTER_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _DEFAULT_SCALE = 1 / 0.07
 
 
-@dataclass(frozen=True)
-class HuggingFaceModel:
-    """What a folder holds."""
+def read_transformers(folder: Path, spec: str) -> Checkpoint:
+    """A model without a Dynamic Encoder; `ModelError` when it is of another kind or incomplete.
 
-    vision: Any
-    """`CLIPVisionModelWithProjection`."""
-    text: TextTower | None
-    """None in a vision-only folder."""
-    scale: float
-    """The multiplier of cosines it was trained with (1 / temperature)."""
-    preprocess: Preprocess
-    kind: str
-    """Its transformers class, one of `KINDS`."""
-
-
-def looks_like_hub_name(spec: str) -> bool:
-    """Whether `spec` is written like ``owner/name``."""
-    return _HUB_NAME.fullmatch(spec) is not None
-
-
-def fetch(name: str) -> Path:
-    """The local folder of a model on the Hugging Face hub, downloaded unless it is there already."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=_HUB_FILES))
-        if not any((folder / file).is_file() for file in (WEIGHTS_FILE, INDEX_FILE)):
-            folder = Path(snapshot_download(name, allow_patterns=[*_HUB_FILES, PICKLE_FILE]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"model {name!r} is no folder here and cannot be had from the Hugging Face hub ({reason}): "
-            "check the spelling, or download it and give the folder"
-        ) from error
-    return folder
-
-
-def read_folder(folder: Path) -> HuggingFaceModel:
-    """Open a folder; ModelError when it is of another kind or incomplete."""
+    The image tower of a whole model serves both overhead and ground, as in the paper's baseline.
+    """
     config = read_json(folder / CONFIG_FILE)
     kind = _kind(config, folder)
     weights = _weights(folder)
-    if kind == "CLIPVisionModelWithProjection":
-        vision_config = config.get("vision_config", config)
-        return HuggingFaceModel(
-            vision_tower(vision_config, weights, str(folder)),
-            None,
-            _DEFAULT_SCALE,
-            read_preprocess(folder, int(vision_config.get("image_size", 224))),
-            kind,
-        )
-    # A tower alone takes the size of its projection from its own config; the whole model, from the outer one.
-    dim = {"projection_dim": config.get("projection_dim", 512)}
-    vision = vision_tower({**config["vision_config"], **dim}, weights, str(folder))
-    text = None
-    if has_tokenizer(folder):
-        text = TextTower(
-            text_model({**config["text_config"], **dim}, weights, str(folder)), load_tokenizer(folder)
-        )
-    scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else _DEFAULT_SCALE
-    preprocess = read_preprocess(folder, int(vision.config.image_size))
-    return HuggingFaceModel(vision, text, scale, preprocess, kind)
+    vision = _image_tower(config, kind, weights, folder)
+    whole = kind in _WHOLE
+    seen = read_preprocess(folder, int(vision.config.image_size))
+    return Checkpoint(
+        overhead=vision,
+        ground=vision if whole else None,
+        text=_text_tower(config, kind, weights, folder) if whole else None,
+        dynamic=None,
+        logit_scale=math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else _DEFAULT_SCALE,
+        encoding="reference",
+        overhead_preprocess=seen,
+        ground_preprocess=seen,
+        card={"name": Path(spec).name, "source": spec, "licence": "unknown", "kind": kind},
+    )
+
+
+def reads(folder: Path) -> bool:
+    """Whether the folder's config is one of transformers' (timm has a config.json of its own)."""
+    path = folder / CONFIG_FILE
+    return path.is_file() and not {"model_type", "architectures"}.isdisjoint(read_json(path))
 
 
 def _kind(config: Mapping[str, Any], folder: Path) -> str:
-    """Which of `KINDS` a folder is."""
-    for name in config.get("architectures") or []:
-        if name in KINDS:
+    """The transformers class that a folder is of."""
+    names = config.get("architectures") or []
+    for name in names:
+        if name in KINDS.values():
             return str(name)
-    if config.get("model_type") == "clip" and "vision_config" in config and "text_config" in config:
-        return "CLIPModel"
-    found = ", ".join(config.get("architectures") or [str(config.get("model_type", "no model_type"))])
-    raise ModelError(
-        f"{folder} holds {found}: give a folder of {' or '.join(KINDS)}, or one that sat2cap saved"
-    )
+    if any(name in _NAFLEX for name in names):
+        raise ModelError(
+            f"{folder} is a SigLIP 2 of flexible resolution: give one of a fixed resolution, such as "
+            "google/siglip2-base-patch16-224"
+        )
+    if config.get("model_type") in KINDS:
+        return KINDS[config["model_type"]]
+    found = ", ".join(names or [str(config.get("model_type", "no model_type"))])
+    known = " or ".join(KINDS.values())
+    raise ModelError(f"{folder} holds {found}: give a folder of {known}, or one that sat2cap saved")
+
+
+def _image_tower(config: Mapping[str, Any], kind: str, weights: Mapping[str, Tensor], folder: Path) -> Any:
+    """The image tower, with the projection that makes its numbers those of CLIP's space."""
+    values = dict(config.get("vision_config", config))
+    if kind.startswith("CLIP"):
+        if "visual_projection.weight" not in weights:
+            raise ModelError(
+                f"{folder} has no visual_projection, so its numbers would not be in the space of texts: "
+                "give the model saved as CLIPVisionModelWithProjection or CLIPModel"
+            )
+        # A tower alone takes the size of its projection from its own config; a whole model, from the outer.
+        if kind == "CLIPModel":
+            values["projection_dim"] = config.get("projection_dim", 512)
+        return vision_tower({**values, "model_type": "clip_vision_model"}, weights, str(folder))
+    return vision_tower({**values, "model_type": siglip.IMAGE}, weights, str(folder))
+
+
+def _text_tower(
+    config: Mapping[str, Any], kind: str, weights: Mapping[str, Tensor], folder: Path
+) -> TextTower | None:
+    """None where there is no tokenizer to read texts with."""
+    if not has_tokenizer(folder):
+        return None
+    values = dict(config["text_config"])
+    if kind == "CLIPModel":
+        values |= {"model_type": "clip_text_model", "projection_dim": config.get("projection_dim", 512)}
+    else:
+        values["model_type"] = siglip.TEXT
+    return TextTower(text_model(values, weights, str(folder)), load_tokenizer(folder))
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
@@ -151,13 +158,18 @@ def read_preprocess(folder: Path, image_size: int) -> Preprocess:
     values = {} if path is None else read_json(path)
     values = values.get("image_processor", values)  # how newer versions nest it
     size, crop = values.get("size", image_size), values.get("crop_size", image_size)
-    edge = size.get("shortest_edge") if isinstance(size, dict) else size
-    side = crop.get("height") if isinstance(crop, dict) else crop
+    squash = isinstance(size, dict) and "height" in size and not values.get("do_center_crop")
+    if squash:
+        edge, side = size["height"], size["width"]
+    else:
+        edge = size.get("shortest_edge", size.get("height")) if isinstance(size, dict) else size
+        side = crop.get("height") if isinstance(crop, dict) else crop
     resample = _FILTER_NAMES.get(values.get("resample", 3))
-    plain = all(values.get(f"do_{step}", True) for step in ("resize", "center_crop", "rescale", "normalize"))
+    plain = all(values.get(f"do_{step}", True) for step in ("resize", "rescale", "normalize"))
+    plain = plain and (squash or values.get("do_center_crop", True))
     if edge is None or side is None or resample is None or not plain or side != image_size:
         raise ModelError(
-            f"{path} asks for preprocessing that this package does not do: give CLIP's own settings"
+            f"{path} asks for preprocessing that this package does not do: give CLIP's or SigLIP's settings"
         )
     return Preprocess(
         size=int(side),
@@ -165,4 +177,5 @@ def read_preprocess(folder: Path, image_size: int) -> Preprocess:
         std=tuple(values.get("image_std", CLIP_STD)),
         resample=resample,  # type: ignore[arg-type]  # one of the four by the table above
         shortest_edge=None if edge == side else int(edge),
+        squash=squash,
     )

@@ -1,4 +1,4 @@
-"""Where and when, as the twelve numbers that the Dynamic Encoder reads (paper 3.3, eq. 4)."""
+"""Where and when, as the numbers that the Dynamic Encoder reads (paper 3.3, eq. 4)."""
 
 from typing import Literal, get_args
 
@@ -7,14 +7,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from sat2cap.errors import ModelError
 
-Encoding = Literal["reference", "cyclic", "zonal"]
+Encoding = Literal["reference", "cyclic", "zonal", "sphere"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 
-FEATURES = 12
-"""Six quantities, a sine and a cosine each: latitude, longitude, year, month, day, hour."""
-PLACE_FEATURES = 4
-"""The first four numbers depend on the place alone, the other eight on the time alone."""
+TIME_FEATURES = 8
+"""A sine and a cosine each of year, month, day and hour: the last numbers, which depend on the time alone."""
 _LONGITUDE = slice(2, 4)
+SPHERE_DEGREES = 10
+"""Of the spherical harmonics of ``sphere``: its finest waves are 36 degrees long."""
+
+Floats = NDArray[np.float64]
+
+
+def place_feature_count(encoding: Encoding) -> int:
+    """How many numbers, the first ones, depend on the place alone."""
+    return SPHERE_DEGREES * (SPHERE_DEGREES + 2) if encoding == "sphere" else 4
+
+
+def feature_count(encoding: Encoding) -> int:
+    """How many numbers there are: 12, or 128 for ``sphere``."""
+    return place_feature_count(encoding) + TIME_FEATURES
 
 
 def encode_metadata(
@@ -26,7 +38,7 @@ def encode_metadata(
     hour: ArrayLike,
     encoding: Encoding,
 ) -> NDArray[np.float32]:
-    """The twelve numbers `[N, 12]` for N places and local times; arguments broadcast to `[N]`.
+    """The numbers `[N, F]` for N places and local times, F = `feature_count`; arguments broadcast to `[N]`.
 
     `lat`, `lon` in degrees; `month` and `day` count from 1; `hour` in 0-24, fractions welcome.
 
@@ -45,6 +57,9 @@ def encode_metadata(
     ``zonal`` is ``cyclic`` blind to longitude, whose two numbers are 0: it learns climates and seasons by
     latitude, and cannot learn by heart what lies where, which is of no use on another planet.
 
+    ``sphere`` has the times of ``cyclic`` behind 120 spherical harmonics of the place, to which neither poles
+    nor antimeridian are special (Rußwurm et al. 2024).
+
     Raises `ModelError` for an unknown encoding or a value that is not finite.
     """
     columns = [np.asarray(value, dtype=np.float64) for value in (lat, lon, year, month, day, hour)]
@@ -54,10 +69,34 @@ def encode_metadata(
             "place or time holds a value that is not finite: give every latitude, longitude and date"
         )
     angles = _angles(values, encoding)
-    numbers = np.stack([f(angle) for angle in angles for f in (np.sin, np.cos)], axis=-1).astype(np.float32)
+    turns = [f(angle) for angle in angles for f in (np.sin, np.cos)]
+    if encoding == "sphere":
+        turns = [*_harmonics(values[0], values[1]), *turns[4:]]
+    numbers = np.stack(turns, axis=-1).astype(np.float32)
     if encoding == "zonal":
         numbers[:, _LONGITUDE] = 0
     return numbers
+
+
+def _harmonics(lat: Floats, lon: Floats) -> list[Floats]:
+    """Real spherical harmonics of degrees 1 to 10, each `[N]`: by degree, then by order from -degree on.
+
+    Each has mean square 1 over the sphere (Legendre functions by the stable recursion of Holmes and
+    Featherstone 2002, without the phase of Condon and Shortley).
+    """
+    up, out = np.sin(np.deg2rad(lat)), np.cos(np.deg2rad(lat))
+    legendre = {(0, 0): np.ones_like(up)}
+    found = []
+    for n in range(1, SPHERE_DEGREES + 1):
+        legendre[n, n] = out * np.sqrt((2 * n + 1) / (2 * n) * (2 if n == 1 else 1)) * legendre[n - 1, n - 1]
+        for m in range(n):
+            a = np.sqrt((4 * n * n - 1) / (n * n - m * m))
+            b = np.sqrt(((n - 1) ** 2 - m * m) / (4 * (n - 1) ** 2 - 1)) if n - 1 > m else 0.0
+            legendre[n, m] = a * (up * legendre[n - 1, m] - b * legendre.get((n - 2, m), np.zeros_like(up)))
+        for m in range(-n, n + 1):
+            wave = np.sin(-m * np.deg2rad(lon)) if m < 0 else np.cos(m * np.deg2rad(lon))
+            found.append(legendre[n, abs(m)] * wave)
+    return found
 
 
 def _angles(values: NDArray[np.float64], encoding: str) -> list[NDArray[np.float64]]:
@@ -73,7 +112,7 @@ def _angles(values: NDArray[np.float64], encoding: str) -> list[NDArray[np.float
             turn * day / 31,
             turn * hour / 23,
         ]
-    if encoding in ("cyclic", "zonal"):
+    if encoding in ("cyclic", "zonal", "sphere"):
         return [
             np.pi * lat / 180,
             np.pi * lon / 180,

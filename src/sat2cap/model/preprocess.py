@@ -1,7 +1,7 @@
 """Images to what a tower reads: the numbers of transformers' CLIP processor on Pillow, at less cost."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -28,7 +28,10 @@ _FILTERS = {
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Centre crop (optional), resize of the shorter edge, centre crop to a square, normalisation."""
+    """Centre crop (optional), resize of the shorter edge, centre crop to a square, normalisation.
+
+    With `squash`, one resize to a square in place of the resize and crop.
+    """
 
     size: int
     """Pixels a side of what comes out."""
@@ -40,6 +43,8 @@ class Preprocess:
     """Centre crop of this many pixels a side taken **before** resizing; None takes the whole image."""
     shortest_edge: int | None = None
     """What the shorter edge is resized to before the last crop; None for `size`."""
+    squash: bool = False
+    """Resize to a square whatever the shape, as SigLIP does, instead of cropping one out."""
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
@@ -54,9 +59,17 @@ class Preprocess:
                 f"mean {self.mean} and std {self.std} must be three numbers each, std above zero"
             )
 
+    def of_size(self, size: int) -> "Preprocess":
+        """The same to another number of pixels a side."""
+        return replace(self, size=size, shortest_edge=None)
+
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        """As plain JSON values; without `squash` unless it is set, as it was before there was one.
+
+        Atlases and checkpoints are named by a hash of these values, which must stay what it is.
+        """
+        values = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        return values if self.squash else {name: value for name, value in values.items() if name != "squash"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preprocess":
@@ -97,13 +110,18 @@ class Preprocess:
         image = image.convert("RGB")
         if self.crop is not None:
             image = _centre_crop(image, min(self.crop, image.width), min(self.crop, image.height))
-        edge = self.shortest_edge or self.size
-        short = min(image.size)
-        # Truncation, not rounding, of the longer edge: what both transformers and torchvision do.
-        width, height = (int(edge * side / short) for side in image.size)
+        width, height = self._resized(image.size)
         if image.size != (width, height):
             image = image.resize((width, height), _FILTERS[self.resample])
         return np.asarray(_centre_crop(image, self.size, self.size))
+
+    def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height before the last crop, of an image's width and height."""
+        if self.squash:
+            return self.size, self.size
+        edge, short = self.shortest_edge or self.size, min(size)
+        # Truncation, not rounding, of the longer edge: what both transformers and torchvision do.
+        return int(edge * size[0] / short), int(edge * size[1] / short)
 
     @cached_property
     def _levels(self) -> NDArray[np.float32]:

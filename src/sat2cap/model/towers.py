@@ -1,4 +1,4 @@
-"""CLIP's towers in transformers' own classes, read from and written to folders that transformers reads too.
+"""Towers of CLIP and SigLIP in transformers' own classes, in folders that transformers reads too.
 
 A tower's folder is ``config.json`` and ``model.safetensors`` (a text tower adds its tokenizer's files), so
 ``CLIPVisionModelWithProjection.from_pretrained(folder)`` opens it without this package.
@@ -8,9 +8,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,15 +23,18 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
+    SiglipTextConfig,
+    SiglipVisionConfig,
 )
 
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json
+from sat2cap.model import siglip
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
-"""Either of these makes a folder one that holds a tokenizer."""
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model")
+"""Any of these makes a folder one that holds a tokenizer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +42,7 @@ class TextTower:
     """A text tower and the tokenizer it was trained with."""
 
     model: Any
-    """`CLIPTextModelWithProjection`."""
+    """`CLIPTextModelWithProjection`, or a `SiglipTextTower` that answers as one."""
     tokenizer: Any
     """What transformers' `AutoTokenizer` gives."""
 
@@ -48,32 +53,52 @@ class TextTower:
         rows = [list(row) for row in self.tokenizer(list(texts))["input_ids"]]
         rows = [row if len(row) <= limit else [*row[: limit - 1], end] for row in rows]
         # Padded here, since asking the tokenizer to do it changes what it would save.
-        width = max(len(row) for row in rows)
+        width = limit if self.model.config.model_type == siglip.TEXT else max(len(row) for row in rows)
         pad = end if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
-        ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
-        return ids, mask
+        ids, mask = np.full((len(rows), width), pad), np.zeros((len(rows), width), np.int64)
+        for number, row in enumerate(rows):
+            left = width - len(row) if self.tokenizer.padding_side == "left" else 0
+            ids[number, left : left + len(row)] = row
+            mask[number, left : left + len(row)] = 1
+        return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
-    """`CLIPVisionModelWithProjection` with these weights in float32; `where` names them in errors."""
+    """An image tower with these weights in float32, of the class its config names; `where` is for errors.
+
+    `CLIPVisionModelWithProjection`, or a `SiglipImageTower` that answers as one.
+    """
+    if config.get("model_type") == siglip.IMAGE:
+        full = SiglipVisionConfig(**config)
+        full.projection_dim = full.hidden_size
+        return _filled(lambda: siglip.SiglipImageTower(full), weights, where, "vision_model.")
     return _filled(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), weights, where)
 
 
 def text_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
-    """`CLIPTextModelWithProjection` with these weights in float32; `where` names them in errors."""
+    """A text tower with these weights in float32, of the class its config names; `where` is for errors."""
+    if config.get("model_type") == siglip.TEXT:
+        full = SiglipTextConfig(**config)
+        return _filled(lambda: siglip.SiglipTextTower(full), weights, where, "text_model.")
     return _filled(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**config)), weights, where)
 
 
-def _filled(build: Callable[[], nn.Module], weights: Mapping[str, Tensor], where: str) -> nn.Module:
-    """A network holding copies of `weights`, of which every one it needs must be there."""
+def _filled(
+    build: Callable[[], nn.Module], weights: Mapping[str, Tensor], where: str, prefix: str = ""
+) -> nn.Module:
+    """A network holding copies of `weights`, of which every one it needs must be there.
+
+    Names may have `prefix` before them, as they have in a file of both towers.
+    """
     network = _unfilled(build)
     wanted = network.state_dict()
+    if prefix and any(name.startswith(prefix) for name in weights):
+        weights = {n.removeprefix(prefix): value for n, value in weights.items() if n.startswith(prefix)}
     missing = [name for name in wanted if name not in weights]
     if missing:
         raise ModelError(
-            f"{where} lacks {len(missing)} weights of {type(network).__name__}, {missing[0]} first: "
-            "give a CLIP model saved whole, projections included"
+            f"{where} lacks {len(missing)} weights of {_library_class(network)}, {missing[0]} first: "
+            "give a model saved whole, projections included"
         )
     odd = [name for name in wanted if weights[name].shape != wanted[name].shape]
     if odd:
@@ -130,9 +155,15 @@ def write_tensors(path: Path, weights: Mapping[str, Tensor]) -> None:
 def save_tower(tower: Any, folder: Path) -> None:
     """``config.json`` and ``model.safetensors``."""
     folder.mkdir(parents=True)
-    values = {**tower.config.to_dict(), "architectures": [type(tower).__name__]}
+    values = {**tower.config.to_dict(), "architectures": [_library_class(tower)]}
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     write_tensors(folder / WEIGHTS_FILE, tower.state_dict())
+
+
+def _library_class(tower: Any) -> str:
+    """The name of the transformers class that reads such a tower's files."""
+    names = (kind.__name__ for kind in type(tower).__mro__ if kind.__module__.startswith("transformers."))
+    return next(names, type(tower).__name__)
 
 
 def save_text_tower(text: TextTower, folder: Path) -> None:
@@ -165,6 +196,10 @@ def load_tokenizer(folder: Path) -> Any:
         raise ModelError(
             f"{folder} has no tokenizer ({' or '.join(TOKENIZER_FILES)}): save or download it again"
         )
+    if _needs_sentencepiece(folder) and not all(map(find_spec, ("sentencepiece", "google.protobuf"))):
+        raise ModelError(
+            f"{folder} has SigLIP's tokenizer: pip install 'sat2cap[siglip]' to read texts with it"
+        )
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers and tokenizers raise whatever their parsers raise
@@ -172,6 +207,12 @@ def load_tokenizer(folder: Path) -> Any:
         raise ModelError(
             f"tokenizer in {folder} cannot be read ({reason}): save or download it again"
         ) from error
+
+
+def _needs_sentencepiece(folder: Path) -> bool:
+    """Whether it is SigLIP's: without its library, transformers reads it as another and says nothing."""
+    path = folder / "tokenizer_config.json"
+    return path.is_file() and read_json(path).get("tokenizer_class") == "SiglipTokenizer"
 
 
 def digest_weights(weights: Mapping[str, Tensor]) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.metadata import PLACE_FEATURES, Encoding, encode_metadata
+from sat2cap.model.metadata import Encoding, encode_metadata, place_feature_count
 
 Floats = NDArray[np.float32]
 
@@ -30,7 +30,7 @@ class Offset:
 
     encoding: Encoding
     place: Floats
-    """`[H, 4]`: the part of W1 that reads the place."""
+    """`[H, F]`: the part of W1 that reads the place."""
     moment: Floats
     """`[H]`: what the moment and b1 add before the ReLU."""
     w2: Floats
@@ -41,7 +41,7 @@ class Offset:
     def hidden(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Floats:
         """h of each of N places, float32 `[H, N]`; degrees."""
         # the moment's eight numbers are in `moment` already, so any will do here
-        features = encode_metadata(lat, lon, 2015, 1, 1, 0, self.encoding)[:, :PLACE_FEATURES]
+        features = encode_metadata(lat, lon, 2015, 1, 1, 0, self.encoding)[:, : self.place.shape[1]]
         hidden: Floats = self.place @ features.T
         hidden += self.moment[:, None]
         np.maximum(hidden, 0, out=hidden)
@@ -58,8 +58,9 @@ def offset_at(checkpoint: Checkpoint, when: When) -> Offset | None:
         for name in ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
     )
     time = encode_metadata(0, 0, when.year, when.month, when.day, when.hour, checkpoint.encoding)
-    moment = w1[:, PLACE_FEATURES:] @ time[0, PLACE_FEATURES:] + b1
-    return Offset(checkpoint.encoding, w1[:, :PLACE_FEATURES], moment, w2, b2)
+    first = place_feature_count(checkpoint.encoding)
+    moment = w1[:, first:] @ time[0, first:] + b1
+    return Offset(checkpoint.encoding, w1[:, :first], moment, w2, b2)
 
 
 def _unit(dots: Floats, squares: Floats) -> Floats:

@@ -93,6 +93,8 @@ def as_imagery(
         low, high = stretch
         shown = (colours.astype(np.float32) - low) * (255 / (high - low))
         colours = np.clip(np.nan_to_num(np.rint(shown)), 0, 255)
+    elif colours.dtype.kind == "f":
+        colours = np.clip(np.nan_to_num(np.rint(colours)), 0, 255)
     pixels[..., :3] = np.moveaxis(colours, 0, -1)  # one grey band is spread over three
     pixels[pixels[..., 3] == 0] = 0
     return on_grid(pixels, box, ("y", "x", "band"), {"band": list(RGBA)})

@@ -118,7 +118,9 @@ def open_raster(
         _check_values(path, source, chosen, stretch)
         grid = _native_grid(path, source)
         credit = source.tags().get("TIFFTAG_COPYRIGHT", "") if attribution is None else attribution
-        identity = digest(_content(path, source, glance), repr(chosen), repr(stretch))
+        identity = digest(
+            _content(path, source, glance), repr(chosen), repr(stretch and tuple(map(float, stretch)))
+        )
         overviews = tuple(source.overviews(chosen[0]))
         decimated = False
         if overviews:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,20 @@ from sat2cap.sources.search import search, taken
 
 _AVERAGE_ABOVE = 2.0
 _AT_ONCE = 4  # files under way at the same time
+
+
+@dataclass(frozen=True)
+class _Signer:
+    """Turns an asset's address into one that may be read."""
+
+    template: str
+    """A URL with ``{href}``, which answers with JSON that has ``href``."""
+    fetcher: Fetcher
+
+    def __call__(self, href: str) -> str:
+        url = self.template.replace("{href}", quote(href, safe=""))
+        signed = self.fetcher.get(url, "signing an asset", json.loads)
+        return href if signed is None else str(signed["href"])
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,10 @@ class StacImagery:
         if len(names) == 1 and _band_count(asset) >= 3:
             return [f"{names[0]}.{number}" for number in (1, 2, 3)]
         return list(names)
+
+    @cached_property
+    def _signer(self) -> _Signer | None:
+        return _Signer(self.source.sign, Fetcher(self.source.name)) if self.source.sign else None
 
     def read(self, box: GeoBox) -> xr.DataArray:
         """Pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
@@ -90,7 +108,7 @@ class StacImagery:
                 groupby=_all_together,
                 preserve_original_order=True,
                 resampling="average" if coarse else "bilinear",
-                patch_url=_signer(self.source),
+                patch_url=self._signer,
                 pool=_AT_ONCE,
             )
         except Exception as error:  # of rasterio, of GDAL, of a malformed item: all mean unreadable
@@ -102,6 +120,9 @@ class StacImagery:
         values = np.stack([layer.values for layer in layers])
         empty = np.stack([_empty(layer.values, layer.attrs.get("nodata")) for layer in layers])
         values[empty] = 0
+        if self.source.scale is None and values.max(initial=0) > 255:
+            rule = f"has values up to {values.max():g}, more than 8 bits hold"
+            raise ImageryError(f"imagery {self.info.uri!r} {rule}; give a scale, such as --scale 0,3000")
         return values, np.where(empty.all(0), 0, 255).astype(np.uint8)
 
 
@@ -160,17 +181,3 @@ def _all_together(_item: Any, _parsed: Any, _index: int) -> int:
 def _empty(values: NDArray[np.float32], nodata: float | None) -> NDArray[np.bool_]:
     missing = np.isnan(values)
     return missing if nodata is None else missing | (values == nodata)
-
-
-def _signer(source: Source) -> Callable[[str], str] | None:
-    """What turns an asset's address into one that may be read."""
-    if not source.sign:
-        return None
-    fetcher = Fetcher(source.name)
-
-    def sign(href: str) -> str:
-        url = source.sign.replace("{href}", quote(href, safe=""))
-        signed = fetcher.get(url, "signing an asset", json.loads)
-        return href if signed is None else str(signed["href"])
-
-    return sign

@@ -10,18 +10,30 @@ from sat2cap.train.run import Augment
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(pixels: Tensor, settings: Augment, preprocess: Preprocess, seed: int) -> Tensor:
-    """uint8 `[B, P, P, 3]` to float32 `[B, 3, S, S]`, normalised; the same for the same `seed`.
+def augment(
+    pixels: Tensor,
+    settings: Augment,
+    preprocess: Preprocess,
+    seed: int,
+    *,
+    first: int = 0,
+    total: int | None = None,
+) -> Tensor:
+    """uint8 `[b, P, P, 3]` to float32 `[b, 3, S, S]`, normalised; the same for the same `seed`.
 
-    Draws come from the processor whatever the device, so a run on another device sees the same variations.
+    The patches are those from `first` on of a batch of `total`, and each varies as it would in the whole
+    batch (but for ``paper``, where kornia draws for what it is given). Draws come from the processor whatever
+    the device, so a run on other devices, or on more of them, sees the same variations.
     """
+    mine = slice(first, first + len(pixels))
+    total = mine.stop if total is None else total
     images = pixels.permute(0, 3, 1, 2).float() / 255
     if settings.kind == "light":
         draws = torch.Generator().manual_seed(seed)
-        images = _turn_and_crop(images, settings, preprocess.size, draws)
-        images = _recolour(images, settings.colour, draws)
+        images = _turn_and_crop(images, _thetas(settings, total, draws)[mine], preprocess.size)
+        images = _recolour(images, _factors(settings.colour, total, draws)[:, mine])
     elif settings.kind == "paper":
-        images = _paper(images, preprocess.size, seed)
+        images = _paper(images, preprocess.size, seed + first)
     elif images.shape[-1] != preprocess.size:
         size = (preprocess.size, preprocess.size)
         images = functional.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
@@ -30,9 +42,8 @@ def augment(pixels: Tensor, settings: Augment, preprocess: Preprocess, seed: int
     return (images - mean) / std
 
 
-def _turn_and_crop(images: Tensor, settings: Augment, size: int, draws: torch.Generator) -> Tensor:
-    """One of the eight symmetries of the square and a square crop, each sample its own, in one resampling."""
-    count = len(images)
+def _thetas(settings: Augment, count: int, draws: torch.Generator) -> Tensor:
+    """`[N, 2, 3]`: one of the eight symmetries of the square and a square crop, each sample its own."""
     area = settings.min_area + (1 - settings.min_area) * torch.rand(count, generator=draws)
     side = area.sqrt()
     shift = (torch.rand(count, 2, generator=draws) * 2 - 1) * (1 - side)[:, None]
@@ -42,25 +53,32 @@ def _turn_and_crop(images: Tensor, settings: Augment, size: int, draws: torch.Ge
         turn, flip = torch.zeros_like(turn), torch.ones_like(flip)
     # Cosine and sine of the quarter turns, exact.
     cos, sin = torch.tensor([1.0, 0, -1, 0])[turn], torch.tensor([0.0, 1, 0, -1])[turn]
-    theta = torch.stack(
+    return torch.stack(
         [
             torch.stack([side * cos * flip, -side * sin, shift[:, 0]], dim=1),
             torch.stack([side * sin * flip, side * cos, shift[:, 1]], dim=1),
         ],
         dim=1,
-    ).to(images.device)
-    grid = functional.affine_grid(theta, [count, 3, size, size], align_corners=False)
+    )
+
+
+def _turn_and_crop(images: Tensor, thetas: Tensor, size: int) -> Tensor:
+    """Turned, cropped and resized in one resampling."""
+    shape = [len(images), 3, size, size]
+    grid = functional.affine_grid(thetas.to(images.device), shape, align_corners=False)
     varied: Tensor = functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
     return varied
 
 
-def _recolour(images: Tensor, most: float, draws: torch.Generator) -> Tensor:
-    """Brightness, contrast and saturation, each sample its own, changed by at most `most`."""
-    if most == 0:
-        return images
-    factors = 1 + most * (2 * torch.rand(3, len(images), 1, 1, 1, generator=draws) - 1)
+def _factors(most: float, count: int, draws: torch.Generator) -> Tensor:
+    """`[3, N, 1, 1, 1]`: of brightness, contrast and saturation, within `most` of 1."""
+    return 1 + most * (2 * torch.rand(3, count, 1, 1, 1, generator=draws) - 1)
+
+
+def _recolour(images: Tensor, factors: Tensor) -> Tensor:
+    """Brightness, contrast and saturation, each sample its own."""
     brightness, contrast, saturation = factors.to(images.device)
     luma = torch.tensor(_LUMA, device=images.device).view(3, 1, 1)
     grey = (images * luma).sum(dim=1, keepdim=True)

@@ -21,9 +21,11 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
 
 from sat2cap.errors import JobError, RunFileError
+from sat2cap.files import publish_folder
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import World
 from sat2cap.progress import Progress, silent
+from sat2cap.train.problems import problems
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -85,12 +87,13 @@ def load_clip_run(path: Path) -> ClipRun:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RunFileError(f"run file {path} cannot be read: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise RunFileError(f"run file {path}: {problems}") from error
+        raise RunFileError(f"run file {path} has {problems(error, ClipRun)}") from error
 
 
 def train_clip(run: ClipRun, progress: Progress = silent) -> dict[str, float]:
     """Train both towers with CLIP's symmetric loss; write a CLIPModel folder to `run.out`; its figures."""
+    if run.out.exists() and not (run.out / "config.json").is_file() and any(run.out.iterdir()):
+        raise RunFileError(f"out {run.out} holds something else than a model: give another folder")
     torch.manual_seed(run.optim.seed)
     started = time.monotonic()
     pixels, captions = _photos(run, progress)
@@ -241,8 +244,8 @@ def _save(
     model: CLIPModel, tokenizer: PreTrainedTokenizerFast, processor: CLIPImageProcessorPil, out: Path
 ) -> None:
     """A folder that ``CLIPModel.from_pretrained`` reads, half precision to keep the package small."""
-    out.mkdir(parents=True, exist_ok=True)
-    model.half().save_pretrained(out)
-    model.float()
-    tokenizer.save_pretrained(out)
-    processor.save_pretrained(out)
+    with publish_folder(out) as folder:
+        model.half().save_pretrained(folder)
+        model.float()
+        tokenizer.save_pretrained(folder)
+        processor.save_pretrained(folder)

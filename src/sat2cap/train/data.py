@@ -1,4 +1,4 @@
-"""What the loop reads: the decoded patches and metadata of a whole split, in memory or mapped."""
+"""What the loop reads: the patches and metadata of a whole split, decoded once or whenever wanted."""
 
 import io
 import os
@@ -88,19 +88,36 @@ class Pairs(Protocol):
         ...
 
 
+class Patches(Protocol):
+    """Patches by row, decoded and of one size; an array is one."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, rows: Any) -> Any:
+        """uint8 `[b, P, P, 3]` of the rows int64 `[b]`."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
     """A split of N pairs, row by row in the pair set's order."""
 
     keys: list[str]
-    overhead: NDArray[np.uint8]
-    """`[N, P, P, 3]`, in memory or mapped from a file."""
-    features: NDArray[np.float32]
-    """`[N, 12]`: place and time, encoded."""
+    patches: Patches
+    """`[N, P, P, 3]`: in memory, mapped from a file, or decoded from the shards."""
+    moments: NDArray[np.float64]
+    """`[N, 6]`: latitude, longitude, year, month, day, hour."""
 
     def __len__(self) -> int:
         """N."""
         return len(self.keys)
+
+    def features(self, encoding: Encoding) -> NDArray[np.float32]:
+        """`[N, F]`: place and time, encoded."""
+        lat, lon, year, month, day, hour = self.moments.T
+        return encode_metadata(lat, lon, year, month, day, hour, encoding)
 
 
 def decode(data: bytes, key: str) -> Image.Image:
@@ -115,13 +132,9 @@ def decode(data: bytes, key: str) -> Image.Image:
 
 
 def decoded(
-    pairs: Pairs, split: str, count: int, chunk: int, prepare: Callable[[Pair], T]
+    source: Iterator[Pair], chunk: int, prepare: Callable[[Pair], T]
 ) -> Iterator[tuple[list[Pair], list[T]]]:
-    """The first `count` pairs in chunks with what `prepare` makes of each, made a chunk ahead of its use.
-
-    PairsError when there are fewer.
-    """
-    source, seen = islice(pairs.read(split), count), 0
+    """Pairs in chunks with what `prepare` makes of each, made a chunk ahead of its use."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
         ahead = list(islice(source, chunk))
         coming = [pool.submit(prepare, pair) for pair in ahead]
@@ -129,8 +142,11 @@ def decoded(
             now, made = ahead, coming
             ahead = list(islice(source, chunk))
             coming = [pool.submit(prepare, pair) for pair in ahead]
-            seen += len(now)
             yield now, [item.result() for item in made]
+
+
+def check_count(pairs: Pairs, split: str, seen: int, count: int) -> None:
+    """PairsError when a split has other than the pairs it says it has."""
     if seen != count:
         raise PairsError(
             f"split {split} of {pairs.path} has {seen} pairs, not {count}: build the pairs again"
@@ -141,7 +157,6 @@ def read_training_set(
     pairs: Pairs,
     split: str,
     preprocess: Preprocess,
-    encoding: Encoding,
     *,
     progress: Progress,
     spill: Path | None = None,
@@ -155,21 +170,26 @@ def read_training_set(
     shape = (count, preprocess.size, preprocess.size, 3)
     overhead = np.zeros(shape, np.uint8) if spill is None else _mapped(spill, shape)
     keys: list[str] = []
-    places: list[tuple[float, ...]] = []
+    moments: list[tuple[float, ...]] = []
     progress("decoding overhead patches", 0, count)
 
     def fit(pair: Pair) -> NDArray[np.uint8]:
-        image: NDArray[np.uint8] = preprocess.pixels([decode(pair.overhead, pair.key)])[0]
-        return image
+        return fitted(pair.overhead, pair.key, preprocess)
 
-    for chunk, images in decoded(pairs, split, count, CHUNK, fit):
+    for chunk, images in decoded(islice(pairs.read(split), count), CHUNK, fit):
         for pair, image in zip(chunk, images, strict=True):
             overhead[len(keys)] = image
             keys.append(pair.key)
-            places.append((pair.lat, pair.lon, *_when(pair.taken)))
+            moments.append((pair.lat, pair.lon, *when(pair.taken)))
         progress("decoding overhead patches", len(keys), count)
-    lat, lon, year, month, day, hour = np.array(places, np.float64).reshape(-1, 6).T
-    return TrainingSet(keys, overhead, encode_metadata(lat, lon, year, month, day, hour, encoding))
+    check_count(pairs, split, len(keys), count)
+    return TrainingSet(keys, overhead, np.array(moments, np.float64).reshape(-1, 6))
+
+
+def fitted(data: bytes, key: str, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """An encoded patch as uint8 `[P, P, 3]`; PairsError, naming the pair, when it is broken."""
+    image: NDArray[np.uint8] = preprocess.pixels([decode(data, key)])[0]
+    return image
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -180,19 +200,20 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return mapped
 
 
-def _when(taken: datetime) -> tuple[float, float, float, float]:
+def when(taken: datetime) -> tuple[float, float, float, float]:
     """Year, month, day and the hour with its fraction."""
     hour = taken.hour + taken.minute / 60 + taken.second / 3600
     return taken.year, taken.month, taken.day, hour
 
 
-def pixel_stats(overhead: NDArray[np.uint8]) -> tuple[Three, Three]:
+def pixel_stats(patches: Patches) -> tuple[Three, Three]:
     """Mean and standard deviation of each channel, in 0-1, of patches `[N, P, P, 3]` evenly picked."""
-    picked = overhead[:: max(1, len(overhead) // STATS_IMAGES)]
+    picked = np.arange(0, len(patches), max(1, len(patches) // STATS_IMAGES))
     counts = np.zeros((3, 256), np.int64)
     for start in range(0, len(picked), CHUNK):
+        chunk = patches[picked[start : start + CHUNK]]
         for channel in range(3):
-            counts[channel] += np.bincount(picked[start : start + CHUNK, ..., channel].ravel(), minlength=256)
+            counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
     levels = np.arange(256) / 255
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ levels
@@ -202,12 +223,12 @@ def pixel_stats(overhead: NDArray[np.uint8]) -> tuple[Three, Three]:
 
 
 def overhead_preprocess(
-    stats: Literal["init", "measure", "paper"], start: Preprocess, overhead: NDArray[np.uint8]
+    stats: Literal["init", "measure", "paper"], start: Preprocess, patches: Patches
 ) -> Preprocess:
     """The trained tower's preprocessing: the initial one's, with other means and deviations where asked."""
     if stats == "paper":
         return replace(start, mean=PAPER_MEAN, std=PAPER_STD)
     if stats == "measure":
-        mean, std = pixel_stats(overhead)
+        mean, std = pixel_stats(patches)
         return replace(start, mean=mean, std=std)
     return start

@@ -17,6 +17,8 @@ from sat2cap.train.run import Run
 ORDER, QUEUE, DROPOUT, AUGMENT = range(4)
 """Streams of random numbers."""
 
+Rows = NDArray[np.int64]
+
 
 class Batch(NamedTuple):
     """One step's pairs."""
@@ -24,19 +26,34 @@ class Batch(NamedTuple):
     step: int
     """Counted from 0."""
     epoch: int
-    rows: NDArray[np.int64]
+    rows: Rows
     """`[B]`, rows of the training set, each once an epoch."""
 
 
-def batches(run: Run, pairs: int, start: int) -> Iterator[Batch]:
-    """Every step's pairs from step `start` on; an epoch leaves out what does not fill a batch."""
+def batches(run: Run, pairs: int, start: int, along: Rows | None = None) -> Iterator[Batch]:
+    """Every step's pairs from step `start` on; an epoch leaves out what does not fill a batch.
+
+    `along` `[N]` are all rows with neighbours beside each other, for ``data.hard_negatives``.
+    """
     an_epoch = pairs // run.optim.batch
     order, ordered = np.empty(0, np.int64), -1
     for step in range(start, total_steps(run, pairs)):
         epoch, part = divmod(step, an_epoch)
         if epoch != ordered:
-            order, ordered = _generator(run, ORDER, epoch).permutation(pairs), epoch
+            order, ordered = _order(run, epoch, pairs, along), epoch
         yield Batch(step, epoch, order[part * run.optim.batch : (part + 1) * run.optim.batch])
+
+
+def _order(run: Run, epoch: int, pairs: int, along: Rows | None) -> Rows:
+    """All rows in the order of an epoch: shuffled, or groups of neighbours shuffled whole."""
+    draws = _generator(run, ORDER, epoch)
+    size = run.data.hard_negatives
+    if along is None or size < 2:
+        return draws.permutation(pairs)
+    ring = np.roll(along, int(draws.integers(pairs)))  # so that groups differ from epoch to epoch
+    whole = pairs // size * size
+    groups = ring[:whole].reshape(-1, size)[draws.permutation(whole // size)]
+    return np.concatenate([groups.reshape(-1), ring[whole:]])
 
 
 def total_steps(run: Run, pairs: int) -> int:
@@ -46,7 +63,7 @@ def total_steps(run: Run, pairs: int) -> int:
     return (run.optim.epochs or 1) * (pairs // run.optim.batch)
 
 
-def first_queue(run: Run, pairs: int) -> NDArray[np.int64]:
+def first_queue(run: Run, pairs: int) -> Rows:
     """Rows `[K]` whose ground embeddings the queue starts with."""
     return _generator(run, QUEUE, 0).permutation(pairs)[: run.loss.queue]
 
@@ -59,9 +76,9 @@ def kept(run: Run, step: int) -> Tensor:
     return torch.from_numpy(draws >= run.model.dropout).float()[:, None]
 
 
-def augment_seed(run: Run, step: int, rank: int) -> int:
-    """For `sat2cap.train.augment.augment` in one of several processes."""
-    return int(_generator(run, AUGMENT, step, rank).integers(2**62))
+def augment_seed(run: Run, step: int) -> int:
+    """For `sat2cap.train.augment.augment`."""
+    return int(_generator(run, AUGMENT, step).integers(2**62))
 
 
 def _generator(run: Run, *place: int) -> np.random.Generator:

@@ -3,33 +3,29 @@
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sat2cap.errors import JobError, RunFileError
-from sat2cap.model.checkpoint import MANIFEST, Checkpoint, load_model, save_checkpoint
-from sat2cap.model.preprocess import Preprocess
+from sat2cap.model.checkpoint import MANIFEST, Checkpoint, load_model
 from sat2cap.progress import Progress, silent
-from sat2cap.train.augment import augment
-from sat2cap.train.data import Pairs, overhead_preprocess, read_training_set
-from sat2cap.train.draws import augment_seed, batches, first_queue, kept, total_steps
-from sat2cap.train.ground import ground_embeddings
-from sat2cap.train.losses import info_nce
+from sat2cap.train.data import Pairs
+from sat2cap.train.draws import first_queue, total_steps
+from sat2cap.train.keeper import Keeper
+from sat2cap.train.loader import Loaded, Material, loaded, read_material
+from sat2cap.train.loggers import open_loggers
+from sat2cap.train.losses import contrastive, relations
 from sat2cap.train.queue import RingQueue
 from sat2cap.train.run import Run
-from sat2cap.train.state import LOG_FILE, Log, claim_folder, load_state, mean_loss, remove_states, save_state
-from sat2cap.train.student import Student, lr_factor, new_optimizer, new_student, quickest_attention
-from sat2cap.train.trained import card, run_identity, trained_checkpoint, validate
-
-SMOOTHED = 100
-"""Steps that the loss in the card is the mean of."""
+from sat2cap.train.state import LOG_FILE, Log, claim_folder, load_state
+from sat2cap.train.step import large_batch_gradients
+from sat2cap.train.student import Learner, Temperature, new_optimizer, new_student, set_learning_rate
+from sat2cap.train.trained import card, read_validation, run_identity, trained_checkpoint
 
 
 def train(
@@ -45,138 +41,99 @@ def train(
     Raises `RunFileError` when the folder holds another run or there are too few pairs, `JobError` when the
     loss is no number.
     """
-    folder = Path(run.output.folder)
-    fabric = _fabric(run)
+    finished = Path(run.output.folder) / "checkpoint"
+    fabric = start_fabric(run)
+    progress = progress if fabric.is_global_zero else silent
     start = resolve(run.model.init)
     pairs = _opened(run.data.pairs) if pairs is None else pairs
-    _check(run, pairs)
-    if fabric.is_global_zero:
-        claim_folder(folder, run_identity(run, pairs, start), run.settings())
+    _claim(run, pairs, start, fabric)
+    if (finished / MANIFEST).is_file():
+        return finished
+
+    data = read_material(run, pairs, start, fabric, progress)
+    learner = new_learner(run, start, data, fabric)
+    network = torch.compile(learner.student) if run.optim.compile else learner.student
+    model, optimizer = fabric.setup(network, learner.optimizer)
+    state = load_state(Path(run.output.folder) / "state")
+    done = _restored(learner, state)
+    keeper = _keeper(run, pairs, start, learner, data, state, progress) if fabric.is_global_zero else None
+    total = total_steps(run, len(data))
+
+    for batch in loaded(run, data, fabric, done):
+        lr = set_learning_rate(run, learner.optimizer, batch.step, total)
+        scale = learner.temperature.scale.item()
+        loss = _learn(run, fabric, model, optimizer, learner, batch, data)
+        step = batch.step + 1
+        if keeper is not None:
+            record = {"epoch": batch.epoch, "loss": loss, "lr": lr, "scale": scale}
+            keeper.after(step, record, last=step == total)
+        progress(f"training, loss {loss:.3f}", step * run.optim.batch, total * run.optim.batch)
+
+    if keeper is not None:
+        keeper.finish(total)
     fabric.barrier()
-    if (folder / "checkpoint" / MANIFEST).is_file():
-        return folder / "checkpoint"
-
-    data = _material(run, pairs, start, fabric, progress)
-    student = new_student(run, start)
-    quickest_attention(student.tower, fabric.device)
-    optimizer = new_optimizer(run, student)
-    model, stepper = fabric.setup(student, optimizer)
-    rows = torch.from_numpy(first_queue(run, len(data.keys))).to(fabric.device)
-    queue = RingQueue(data.ground[rows], rows)
-    done = _restore(folder / "state", student, optimizer, queue)
-    total = total_steps(run, len(data.keys))
-    share = run.optim.batch // fabric.world_size
-    mine = slice(share * fabric.global_rank, share * (fabric.global_rank + 1))
-
-    log = Log(folder / LOG_FILE, done) if fabric.is_global_zero else None
-    for step, epoch, rows_drawn in batches(run, len(data.keys), done):
-        rows = torch.from_numpy(rows_drawn).to(fabric.device)
-        patches = torch.from_numpy(data.overhead[rows_drawn[mine]]).to(fabric.device)
-        pixels = augment(patches, run.augment, data.preprocess, augment_seed(run, step, fabric.global_rank))
-        keep = kept(run, step)[mine].to(fabric.device)
-        factor = lr_factor(run, step, total)
-        for group in optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
-
-        embedding, scale = model(pixels, data.features[rows[mine]], keep)
-        loss = info_nce(
-            embedding,
-            data.ground[rows],
-            queue.embeddings,
-            scale,
-            run.loss.form,
-            own=rows[mine, None] == queue.owners,
-            first=mine.start,
-        )
-        value = float(fabric.all_reduce(loss.detach()))
-        if not math.isfinite(value):
-            raise JobError(
-                _not_a_number(value, step + 1, embedding, [data.keys[row] for row in rows_drawn[mine]])
-            )
-        fabric.backward(loss)
-        if run.optim.clip_norm is not None:
-            fabric.clip_gradients(model, stepper, max_norm=run.optim.clip_norm)
-        stepper.step()
-        stepper.zero_grad()
-        student.clamp()
-        queue.push(data.ground[rows], rows)
-
-        if log is not None:
-            lr = run.optim.lr * factor
-            log.write({"step": step + 1, "epoch": epoch, "loss": value, "lr": lr, "scale": scale.item()})
-            if (step + 1) % run.output.checkpoint_every == 0 or step + 1 == total:
-                _save(run, step + 1, student, optimizer, queue, log)
-        progress("training", step + 1, total)
-
-    if log is not None:
-        log.close()
-        _finish(run, pairs, start, student, data.preprocess, total, progress)
-    fabric.barrier()
-    return folder / "checkpoint"
+    return finished
 
 
-@dataclass(frozen=True, eq=False)
-class _Material:
-    """What the steps read: all of it on the device, but patches, which stay where they are cached."""
-
-    keys: list[str]
-    overhead: NDArray[np.uint8]
-    """`[N, P, P, 3]`."""
-    ground: Tensor
-    """`[N, D]`."""
-    features: Tensor
-    """`[N, 12]`."""
-    preprocess: Preprocess
-
-
-def _material(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progress: Progress) -> _Material:
-    """Read and decode all pairs once, and embed their photos unless that was done before."""
-    cache = Path(run.output.folder) / "cache"
-    start.to(fabric.device)
-    if start.ground is not None:
-        quickest_attention(start.ground, fabric.device)
-    pixels = run.augment.source_pixels or start.patch_pixels
-    source = replace(start.overhead_preprocess, size=pixels, shortest_edge=None)
-    large = pairs.count(run.data.split) * 3 * pixels**2 > run.output.cache_gb * 1e9
-    data = read_training_set(
-        pairs,
-        run.data.split,
-        source,
-        run.model.encoding,
-        progress=progress,
-        spill=cache / f"overhead-{fabric.global_rank}.npy" if large else None,
-    )
-    with fabric.rank_zero_first():  # the others find its cache
-        ground = ground_embeddings(
-            pairs,
-            run.data.split,
-            start,
-            fallback=cache,
-            precision=run.optim.precision,
-            progress=progress,
-        )
-    return _Material(
-        data.keys,
-        data.overhead,
-        torch.from_numpy(ground).to(fabric.device),
-        torch.from_numpy(data.features).to(fabric.device),
-        overhead_preprocess(run.model.overhead_stats, start.overhead_preprocess, data.overhead),
-    )
-
-
-def _fabric(run: Run) -> Fabric:
-    """Devices and precision; starts the other processes when there are several devices."""
+def start_fabric(run: Run) -> Fabric:
+    """Devices and precision; starts the other processes, unless torchrun or SLURM did, when there are any."""
     device = run.optim.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise RunFileError('optim.device "cuda" is not there on this machine: use "auto" or "cpu"')
-    precision = "bf16-mixed" if run.optim.precision == "bfloat16" else "32-true"
+    precision: Any = "bf16-mixed" if run.optim.precision == "bfloat16" else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its settings otherwise
-    strategy = "ddp" if run.optim.devices > 1 else "auto"
-    fabric = Fabric(accelerator=device, devices=run.optim.devices, strategy=strategy, precision=precision)
+    devices, nodes = run.optim.devices, run.optim.nodes
+    strategy = "ddp" if devices * nodes > 1 else "auto"
+    fabric = Fabric(
+        accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision
+    )
     fabric.launch()
     return fabric
+
+
+def new_learner(run: Run, start: Checkpoint, data: Material, fabric: Fabric) -> Learner:
+    """All that steps change, as it is before the first."""
+    student = new_student(run, start, fabric.device)
+    temperature = Temperature(run.loss.temperature, run.loss.bias).to(fabric.device)
+    rows = first_queue(run, len(data))
+    ground = torch.from_numpy(data.ground[rows]).to(fabric.device)
+    queue = RingQueue(ground, torch.from_numpy(rows).to(fabric.device))
+    return Learner(student, temperature, new_optimizer(run, student, temperature), queue)
+
+
+def _learn(
+    run: Run, fabric: Fabric, model: Any, optimizer: Any, learner: Learner, batch: Loaded, data: Material
+) -> float:
+    """One step; its loss. `JobError`, naming pairs, when that is no number."""
+    inputs = (batch.pixels, batch.features, batch.keep)
+    loss_of = partial(_loss, run, learner, batch, data.place)
+    loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, part=run.optim.micro_batch)
+    value = float(loss)
+    if not math.isfinite(value):
+        raise JobError(_not_a_number(value, batch, embedding, data.keys))
+    if run.optim.clip_norm is not None:
+        fabric.clip_gradients(model, optimizer, max_norm=run.optim.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    learner.temperature.clamp()
+    learner.queue.push(batch.ground, batch.rows)
+    return value
+
+
+def _loss(run: Run, learner: Learner, batch: Loaded, place: Tensor, embedding: Tensor) -> Tensor:
+    """Of the embeddings `[B, D]` of the whole batch."""
+    queue, temperature = learner.queue, learner.temperature
+    return contrastive(
+        embedding,
+        batch.ground,
+        queue.embeddings,
+        temperature.scale,
+        run.loss.form,
+        bias=temperature.bias,
+        related=relations(batch.rows, queue.owners, place, run.loss.same_place),
+    )
 
 
 def _opened(path: str) -> Pairs:
@@ -186,75 +143,57 @@ def _opened(path: str) -> Pairs:
     return open_pairs(path)
 
 
-def _check(run: Run, pairs: Pairs) -> None:
-    """RunFileError when a split is too small for the run."""
+def _claim(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric) -> None:
+    """Make the folder this run's; RunFileError when it is another's, or a split is too small for the run."""
     count, least = pairs.count(run.data.split), max(run.optim.batch, run.loss.queue)
     if count < least:
         raise RunFileError(
             f"split {run.data.split} of {run.data.pairs} has {count} pairs, fewer than optim.batch "
             f"{run.optim.batch} or loss.queue {run.loss.queue}: lower them or build more pairs"
         )
+    if fabric.is_global_zero:
+        claim_folder(Path(run.output.folder), run_identity(run, pairs, start), run.settings())
+    fabric.barrier()
 
 
-def _restore(folder: Path, student: Student, optimizer: torch.optim.Optimizer, queue: RingQueue) -> int:
-    """Put back the newest state, if any; the steps that are done."""
-    state = load_state(folder)
+def _restored(learner: Learner, state: dict[str, Any] | None) -> int:
+    """The steps that are done, the learner being what it was after them."""
     if state is None:
         return 0
-    student.load_state_dict(state["student"])
-    optimizer.load_state_dict(state["optimizer"])
-    queue.restore(state["queue"])
+    learner.restore(state)
     return int(state["step"])
 
 
-def _save(
-    run: Run, step: int, student: Student, optimizer: torch.optim.Optimizer, queue: RingQueue, log: Log
-) -> None:
-    """What a killed run goes on from; the log reaches the disk first, since a state needs its lines."""
-    _check_finite(student, step)
-    log.sync(step, run.optim.batch)
-    state = {
-        "student": student.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "queue": queue.state(),
-    }
-    save_state(Path(run.output.folder) / "state", step, state, run.output.keep)
-
-
-def _not_a_number(value: float, step: int, embedding: Tensor, keys: list[str]) -> str:
-    """What to say of a loss that is no number: the pairs that made it so, where that can be told."""
-    spoilt = (~torch.isfinite(embedding).all(dim=1)).nonzero().flatten().tolist()
-    named = [keys[row] for row in spoilt if row < len(keys)] or keys
-    more = f" and {len(named) - 5} more" if len(named) > 5 else ""
-    return (
-        f"loss is {value} at step {step}, with pairs {', '.join(named[:5])}{more}: lower optim.lr or set "
-        "optim.clip_norm; states saved before are good"
-    )
-
-
-def _check_finite(student: Student, step: int) -> None:
-    """JobError rather than a saved state that is spoilt."""
-    for name, value in student.named_parameters():
-        if not bool(torch.isfinite(value).all()):
-            raise JobError(
-                f"weights {name} hold no numbers after step {step}: lower optim.lr or set optim.clip_norm"
-            )
-
-
-def _finish(
+def _keeper(
     run: Run,
     pairs: Pairs,
     start: Checkpoint,
-    student: Student,
-    preprocess: Preprocess,
-    steps: int,
+    learner: Learner,
+    data: Material,
+    state: dict[str, Any] | None,
     progress: Progress,
-) -> None:
-    """Write the checkpoint with its figures, then forget the states."""
-    folder = Path(run.output.folder)
-    metrics: dict[str, Any] = {"loss": mean_loss(folder / LOG_FILE, SMOOTHED)}
-    quickest = trained_checkpoint(run, start, student, preprocess, {})
-    metrics |= validate(run, pairs, start, quickest, folder / "cache", progress)
-    done = replace(quickest, card=card(run, pairs, start, steps, metrics))
-    save_checkpoint(done.to("cpu"), folder / "checkpoint")
-    remove_states(folder / "state")
+) -> Keeper:
+    """For the first process."""
+    done = 0 if state is None else int(state["step"])
+    return Keeper(
+        run,
+        learner,
+        partial(trained_checkpoint, run, start, learner, data.preprocess),
+        partial(card, run, pairs, start, data.years),
+        read_validation(run, pairs, start, progress),
+        Log(Path(run.output.folder) / LOG_FILE, done),
+        open_loggers(run, run_identity(run, pairs, start), done),
+        -1.0 if state is None else float(state["best"]),
+    )
+
+
+def _not_a_number(value: float, batch: Loaded, embedding: Tensor, keys: list[str]) -> str:
+    """What to say of a loss that is no number: the pairs that made it so, where that can be told."""
+    spoilt = ~torch.isfinite(embedding).all(dim=1)
+    rows = batch.rows[spoilt] if bool(spoilt.any()) else batch.rows
+    named = [keys[row] for row in rows.tolist()]
+    more = f" and {len(named) - 5} more" if len(named) > 5 else ""
+    return (
+        f"loss is {value} at step {batch.step + 1}, with pairs {', '.join(named[:5])}{more}: lower optim.lr "
+        "or set optim.clip_norm; states saved before are good"
+    )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sat2cap.errors import RunFileError
 from sat2cap.model.metadata import Encoding
+from sat2cap.train.problems import problems
 
 
 class _Section(BaseModel):
@@ -26,6 +27,11 @@ class Data(_Section):
     """Split for the retrieval figures in the card."""
     validation_pairs: int = Field(default=0, ge=0)
     """How many pairs of it; 0 for none."""
+    place_m: float = Field(default=0, ge=0)
+    """Photos within a square of this side are of one place; 0: no two are. See ``loss.same_place``."""
+    hard_negatives: int = Field(default=0, ge=0)
+    """Batches are made of groups of this many pairs from one neighbourhood, whose patches are hard to tell
+    apart; 0: at random."""
 
 
 class Model(_Section):
@@ -43,16 +49,33 @@ class Model(_Section):
     """What is drawn for: every sample (the paper's text) or the batch at once (the authors' code)."""
     overhead_stats: Literal["init", "measure", "paper"] = "init"
     """Mean and std of overhead pixels: the CLIP model's, those of the training patches, or the authors'."""
+    train_layers: int | None = Field(default=None, ge=0)
+    """Last layers of the overhead tower that learn, with all that follows them; all of it if left out."""
+    lora_rank: int = Field(default=0, ge=0)
+    """Above 0: the tower learns only low-rank changes of this rank, merged into it at the end."""
+    lora_alpha: int = Field(default=16, ge=1)
+    """Such changes count ``lora_alpha / lora_rank`` times."""
+
+    @model_validator(mode="after")
+    def _together(self) -> "Model":
+        if self.lora_rank and self.train_layers is not None:
+            raise ValueError("must have either train_layers or lora_rank")
+        return self
 
 
 class Loss(_Section):
     """``[loss]``."""
 
-    form: Literal["paper", "queue_only", "symmetric"] = "paper"
+    form: Literal["paper", "queue_only", "symmetric", "siglip"] = "paper"
     queue: int = Field(default=9000, ge=0)
     """Past ground embeddings that serve as further negatives."""
     temperature: float = Field(default=0.07, ge=0.01, le=1)
     """At the start; learnt, its inverse within [1, 100]."""
+    bias: float = -10.0
+    """Added to scaled cosines in ``siglip``, at the start; learnt."""
+    same_place: Literal["negative", "ignore", "positive"] = "negative"
+    """What other photos of a patch's own place are to it: negatives as in the paper, nothing, or as right as
+    its own photo. Places are squares of ``data.place_m``."""
 
 
 class Optim(_Section):
@@ -77,7 +100,16 @@ class Optim(_Section):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(default=1, ge=1)
-    """Processes, one a device, that share each batch."""
+    """Processes on a machine, one a device, that share each batch."""
+    nodes: int = Field(default=1, ge=1)
+    """Machines, each with `devices`; started by torchrun or SLURM."""
+    micro_batch: int | None = Field(default=None, ge=1)
+    """Patches a device computes at once; the loss is still that of the whole batch. All of its share if left
+    out."""
+    gradient_checkpointing: bool = False
+    """Layers are computed again on the way back instead of kept: less memory, about a third more time."""
+    compile: bool = False
+    """The tower is compiled by torch, which takes a minute first, and a C compiler on processors."""
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -86,8 +118,10 @@ class Optim(_Section):
             raise ValueError("must have either epochs or steps")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {list(self.betas)} must be in [0, 1)")
-        if self.batch % self.devices:
-            raise ValueError(f"batch {self.batch} must be a multiple of devices {self.devices}")
+        processes = self.devices * self.nodes
+        if self.batch % processes:
+            named = f"devices {self.devices}" + (f" x nodes {self.nodes}" if self.nodes > 1 else "")
+            raise ValueError(f"batch {self.batch} must be a multiple of {named}")
         return self
 
 
@@ -116,6 +150,12 @@ class Output(_Section):
     """How many such states stay."""
     cache_gb: float = Field(default=4, gt=0)
     """Decoded patches beyond this go to a file instead of memory."""
+    decode: Literal["once", "always"] = "once"
+    """``always`` decodes patches whenever they are wanted and keeps none: for sets that no disk holds."""
+    validate_every: int = Field(default=0, ge=0)
+    """Steps between retrieval figures of the validation pairs, the best model being kept; 0: at the end."""
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Beside ``log.jsonl``."""
 
 
 class Run(_Section):
@@ -133,8 +173,13 @@ class Run(_Section):
     def _together(self) -> "Run":
         if self.loss.form == "queue_only" and self.loss.queue == 0:
             raise ValueError("loss.form queue_only needs a loss.queue above 0")
-        if self.loss.form == "symmetric" and self.optim.devices > 1:
-            raise ValueError("loss.form symmetric works on one device: set optim.devices = 1")
+        if self.loss.same_place != "negative" and self.data.place_m == 0:
+            raise ValueError(f"loss.same_place {self.loss.same_place} needs a data.place_m above 0")
+        if self.data.hard_negatives > self.optim.batch:
+            size = self.data.hard_negatives
+            raise ValueError(f"data.hard_negatives {size} must be at most optim.batch {self.optim.batch}")
+        if self.output.validate_every and not self.data.validation_pairs:
+            raise ValueError("output.validate_every needs data.validation_pairs above 0")
         return self
 
     def settings(self) -> dict[str, Any]:
@@ -154,29 +199,4 @@ def load_run(path: Path | str) -> Run:
     try:
         return Run.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(problem) for problem in error.errors()]
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise RunFileError(f"run file {path} has {count}: {'; '.join(problems)}") from error
-
-
-def _problem(problem: Any) -> str:
-    """One of pydantic's problems, in our words."""
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{name} is not known ({_known(problem['loc'])})"
-    if problem["type"] == "missing":
-        return f"{name} is missing"
-    if problem["type"] == "value_error":
-        return f"{name} {problem['ctx']['error']}".strip()
-    rule = str(problem["msg"]).replace("Input should be", "must be").replace("Input should have", "must have")
-    value = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
-    return f"{name}{value} {rule[0].lower()}{rule[1:]}"
-
-
-def _known(where: tuple[int | str, ...]) -> str:
-    """The keys that could have been meant."""
-    fields = Run.model_fields
-    for part in where[:-1]:
-        section = fields[str(part)].annotation
-        fields = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else {}
-    return "known: " + ", ".join(fields)
+        raise RunFileError(f"run file {path} has {problems(error, Run)}") from error

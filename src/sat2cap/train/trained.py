@@ -1,6 +1,6 @@
 """From a trained student to a checkpoint, with the figures that its card carries."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from sat2cap.files import canonical_json, digest
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.preprocess import Preprocess
 from sat2cap.progress import Progress
-from sat2cap.train.data import Pairs, read_training_set
+from sat2cap.train.adapt import plain
+from sat2cap.train.data import Pairs, TrainingSet, read_training_set
 from sat2cap.train.ground import ground_embeddings
 from sat2cap.train.run import Run
-from sat2cap.train.student import Student
+from sat2cap.train.student import Learner
 
 LIBRARIES = ("torch", "transformers", "lightning-fabric")
 
@@ -25,23 +26,23 @@ def run_identity(run: Run, pairs: Pairs, start: Checkpoint) -> str:
     return digest(canonical_json(run.settings()), pairs.fingerprint, start.identity)
 
 
-def trained_checkpoint(
-    run: Run, start: Checkpoint, student: Student, preprocess: Preprocess, card: dict[str, Any]
-) -> Checkpoint:
-    """Everything a user of the model needs: the trained parts, and the frozen ones beside them."""
-    student.eval().cpu()
+def trained_checkpoint(run: Run, start: Checkpoint, learner: Learner, preprocess: Preprocess) -> Checkpoint:
+    """What a learner has learnt so far, with the frozen parts beside it; on its device, without a card."""
+    dynamic = learner.student.dynamic
     return replace(
         start,
-        overhead=student.tower,
-        dynamic=student.dynamic,
-        logit_scale=student.log_scale.exp().item(),
+        overhead=plain(learner.student.tower),
+        dynamic=None if dynamic is None else plain(dynamic),
+        logit_scale=learner.temperature.scale.item(),
         encoding=run.model.encoding,
         overhead_preprocess=preprocess,
-        card=card,
+        card={},
     )
 
 
-def card(run: Run, pairs: Pairs, start: Checkpoint, steps: int, metrics: dict[str, float]) -> dict[str, Any]:
+def card(
+    run: Run, pairs: Pairs, start: Checkpoint, years: tuple[int, int], steps: int, metrics: dict[str, float]
+) -> dict[str, Any]:
     """Provenance as plain JSON values; no clock time and no machine, so that equal runs give equal bytes."""
     return {
         "name": Path(run.output.folder).name,
@@ -53,6 +54,7 @@ def card(run: Run, pairs: Pairs, start: Checkpoint, steps: int, metrics: dict[st
             "run": run.settings(),
             "pairs": {"fingerprint": pairs.fingerprint, "count": pairs.count(run.data.split)},
             "init": {"identity": start.identity, "name": start.card.get("name", run.model.init)},
+            "years": list(years),
             "steps": steps,
             "samples": steps * run.optim.batch,
             "libraries": {name: version(name) for name in LIBRARIES},
@@ -61,28 +63,41 @@ def card(run: Run, pairs: Pairs, start: Checkpoint, steps: int, metrics: dict[st
     }
 
 
-def validate(
-    run: Run, pairs: Pairs, start: Checkpoint, trained: Checkpoint, cache: Path, progress: Progress
-) -> dict[str, float]:
-    """Retrieval within the validation pairs, with metadata where the model has it; empty if not asked for."""
-    count = min(run.data.validation_pairs, pairs.count(run.data.validation))
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Pairs that are not trained on, to find each other's photos among."""
+
+    data: TrainingSet
+    ground: NDArray[np.float32]
+    """`[N, D]`."""
+
+    def figures(self, run: Run, trained: Checkpoint) -> dict[str, float]:
+        """Retrieval among them, with metadata where the model has it."""
+        every = np.arange(len(self.data))
+        overhead = trained.embed_overhead(self.data.patches[every], precision=run.optim.precision)
+        if trained.dynamic is not None:
+            overhead = overhead + trained.dynamic_from_features(self.data.features(trained.encoding))
+        found = retrieval(overhead, self.ground)
+        return {f"validation.{name}": value for name, value in found.items()}
+
+
+def read_validation(run: Run, pairs: Pairs, start: Checkpoint, progress: Progress) -> Validation | None:
+    """The pairs that a run is validated with; None if it asks for none."""
+    split = run.data.validation
+    count = min(run.data.validation_pairs, pairs.count(split))
     if count == 0:
-        return {}
-    preprocess, encoding = trained.overhead_preprocess, trained.encoding
-    data = read_training_set(pairs, run.data.validation, preprocess, encoding, progress=progress, limit=count)
+        return None
+    data = read_training_set(pairs, split, start.overhead_preprocess, progress=progress, limit=count)
     ground = ground_embeddings(
         pairs,
-        run.data.validation,
+        split,
         start,
-        fallback=cache,
+        fallback=Path(run.output.folder) / "cache",
         precision=run.optim.precision,
         progress=progress,
         limit=count,
     )
-    overhead = trained.embed_overhead(data.overhead, precision=run.optim.precision)
-    if trained.dynamic is not None:
-        overhead = overhead + trained.dynamic_from_features(data.features)
-    return {f"validation.{name}": value for name, value in retrieval(overhead, ground).items()}
+    return Validation(data, ground)
 
 
 def retrieval(overhead: NDArray[np.float32], ground: NDArray[np.float32]) -> dict[str, float]:

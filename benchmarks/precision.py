@@ -1,0 +1,89 @@
+"""Images a second and fidelity of an overhead tower in every precision this machine has.
+
+    python benchmarks/precision.py [MODEL] [--threads N] [--batch B] [--rounds R]
+
+Without MODEL: a B/32 of full size with random weights, whose speed is that of the published one. Every round
+runs all variants in turn, and the least processor time of a round counts, so that other work on the machine
+changes the figures little and their ratios less.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from sat2cap.catalogue import resolve_model
+from sat2cap.model.compute import has_int8, quicker, run
+from sat2cap.model.preprocess import Preprocess
+
+
+def random_b32() -> tuple[CLIPVisionModelWithProjection, Preprocess]:
+    """The architecture of ``openai/clip-vit-base-patch32``."""
+    torch.manual_seed(0)
+    config = CLIPVisionConfig(patch_size=32, projection_dim=512)
+    return CLIPVisionModelWithProjection(config).eval(), Preprocess(224)
+
+
+def patches(count: int, size: int) -> np.ndarray:
+    """Made-up images with structure from one pixel to half an image, uint8 `[count, size, size, 3]`."""
+    random = np.random.default_rng(0)
+    total = np.zeros((count, size, size, 3))
+    for cells in (2, 4, 8, size):
+        steps = -(-size // cells)
+        coarse = random.normal(0, 30, (count, cells, cells, 3))
+        total += coarse.repeat(steps, 1).repeat(steps, 2)[:, :size, :size]
+    return np.clip(total + 110, 0, 255).astype(np.uint8)
+
+
+def variants(tower: torch.nn.Module, pixels: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """What is compared, the baseline first."""
+
+    def autocast() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return tower(pixel_values=pixels).image_embeds.float()
+
+    made = {"bfloat16": quicker(tower, "bfloat16", pixels)}
+    if has_int8():
+        made["int8"] = quicker(tower, "int8", pixels)
+    found = {"float32 (transformers)": lambda: run(tower, pixels), "bfloat16 autocast": autocast}
+    return found | {name: (lambda network=network: run(network, pixels)) for name, network in made.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.model is None:
+        tower, preprocess = random_b32()
+    else:
+        model = resolve_model(given.model)
+        tower, preprocess = model.overhead, model.overhead_preprocess
+    pixels = preprocess.images(patches(given.batch, preprocess.size))
+    with torch.inference_mode():
+        runs = variants(tower, pixels)
+        least, out = dict.fromkeys(runs, float("inf")), {}
+        for _ in range(given.rounds):
+            for name, variant in runs.items():
+                began = time.process_time()
+                out[name] = variant()
+                least[name] = min(least[name], time.process_time() - began)
+    baseline = next(iter(runs))
+    for name in runs:
+        cosine = torch.nn.functional.cosine_similarity(out[name], out[baseline])
+        rate = given.batch * given.threads / least[name]
+        print(
+            f"{name:24} {rate:8.1f} images/s  {least[baseline] / least[name]:5.2f} x  "
+            f"cosine {cosine.min():.5f} least, {cosine.mean():.5f} mean"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""Speed of a training step against the reference's, and of the loader against what the model consumes.
+
+    python benchmarks/train.py [STEPS] [OUT.json]
+
+Made-up pairs and a ViT-B/32 of random weights, batch 32, queue 2,560, on the processor. Reference: both
+towers forward in every step, float32, patches decoded and augmented (RandomResizedCrop, three operations of
+RandAugment) one by one in Pillow before it. Ours: ground embeddings made before, bfloat16, patches decoded
+once and augmented for the whole batch while the step before is computed. Steps of each kind take turns, so
+that other work on the machine slows all alike; medians are reported.
+"""
+
+import io
+import json
+import random
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+from torch.nn import functional
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from sat2cap.files import write_json
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.preprocess import Preprocess
+from sat2cap.progress import silent
+from sat2cap.train.draws import Batch
+from sat2cap.train.loader import Material, load, loaded
+from sat2cap.train.loop import new_learner, start_fabric
+from sat2cap.train.losses import contrastive, relations
+from sat2cap.train.run import Run
+from sat2cap.train.shards import open_shards
+from sat2cap.train.step import large_batch_gradients
+from sat2cap.train.student import set_learning_rate
+
+BATCH, QUEUE, PAIRS, SOURCE, SIZE = 32, 2560, 256, 800, 224
+
+
+def photo(seed: int, pixels: int) -> bytes:
+    """A JPEG with detail at every scale, as patches have."""
+    draws = np.random.default_rng(seed)
+    image = np.zeros((pixels, pixels, 3), np.float32)
+    for cells in (4, 16, 64, 256):
+        coarse = Image.fromarray(draws.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        image += np.asarray(coarse.resize((pixels, pixels), Image.Resampling.BICUBIC), np.float32) / 4
+    out = io.BytesIO()
+    Image.fromarray(image.astype(np.uint8)).save(out, "JPEG", quality=92)
+    return out.getvalue()
+
+
+def write_pairs(folder: Path) -> Any:
+    """A shard of made-up pairs; patches of 800 px as in the paper. Each of 32 images serves several pairs."""
+    patches, photos = ([photo(100 * size + n, size) for n in range(32)] for size in (SOURCE, 500))
+    (folder / "shards").mkdir()
+    taken = datetime(2020, 5, 17, 12).strftime("%Y-%m-%d %H:%M:%S.%f")
+    with tarfile.open(folder / "shards" / "train-00000.tar", "w") as tar:
+        for n in range(PAIRS):
+            place = {"latitude": n / 10, "longitude": n / 5, "date_taken": taken}
+            files = [patches[n % 32], photos[n % 32], json.dumps(place).encode()]
+            for name, data in zip(("overhead.jpg", "groundlevel.jpg", "metadata.json"), files, strict=True):
+                info = tarfile.TarInfo(f"{n:05d}.{name}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    fake = SimpleNamespace(path=folder, fingerprint="made up", count=lambda split: PAIRS)
+    return fake, patches, photos
+
+
+def tower() -> CLIPVisionModelWithProjection:
+    """CLIP's ViT-B/32 of random weights."""
+    torch.manual_seed(0)
+    return CLIPVisionModelWithProjection(CLIPVisionConfig(image_size=SIZE, patch_size=32)).train()
+
+
+def rand_augment(image: Image.Image) -> Image.Image:
+    """RandomResizedCrop and three random operations, in Pillow."""
+    area, ratio = random.uniform(0.08, 1), random.uniform(3 / 4, 4 / 3)
+    width, height = (min(SOURCE, int(SOURCE * (area * r) ** 0.5)) for r in (ratio, 1 / ratio))
+    left, top = random.randint(0, SOURCE - width), random.randint(0, SOURCE - height)
+    box = (left, top, left + width, top + height)
+    image = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box)
+    operations: list[Callable[[Image.Image], Image.Image]] = [
+        ImageOps.autocontrast,
+        ImageOps.equalize,
+        lambda im: im.rotate(random.uniform(-30, 30)),
+        lambda im: ImageOps.posterize(im, 4),
+        lambda im: ImageOps.solarize(im, 128),
+        lambda im: ImageEnhance.Color(im).enhance(random.uniform(0.5, 1.5)),
+        lambda im: ImageEnhance.Brightness(im).enhance(random.uniform(0.5, 1.5)),
+        lambda im: ImageEnhance.Sharpness(im).enhance(random.uniform(0.5, 1.5)),
+    ]
+    for operation in random.choices(operations, k=3):
+        image = operation(image)
+    return image
+
+
+def reference_steps(patches: list[bytes], photos: list[bytes]) -> Iterator[None]:
+    """A step of the reference's kind at each turn."""
+    preprocess, overhead = Preprocess(SIZE), tower()
+    ground = tower().eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(overhead.parameters(), lr=5e-5)
+    queue = functional.normalize(torch.randn(QUEUE, 512), dim=1)
+    rows = torch.arange(BATCH)
+    for _ in count():
+        seen = [Image.open(io.BytesIO(patches[n % len(patches)])).convert("RGB") for n in range(BATCH)]
+        pixels = preprocess.images([rand_augment(image) for image in seen])
+        shown = [Image.open(io.BytesIO(photos[n % len(photos)])).convert("RGB") for n in range(BATCH)]
+        with torch.no_grad():
+            wanted = functional.normalize(ground(pixel_values=preprocess.images(shown)).image_embeds, dim=1)
+        found = functional.normalize(overhead(pixel_values=pixels).image_embeds, dim=1)
+        logits = torch.cat([found @ wanted.T, found @ queue.T], dim=1) / 0.07
+        functional.cross_entropy(logits, rows).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        queue = torch.cat([wanted, queue[:-BATCH]])
+        yield
+
+
+def our_run(folder: Path, kind: str) -> Run:
+    """A run at the reference's sizes."""
+    return Run.model_validate(
+        {
+            "data": {"pairs": "made up"},
+            "model": {"init": "random"},
+            "loss": {"queue": QUEUE},
+            "optim": {"batch": BATCH, "steps": 1_000_000, "device": "cpu"},
+            "augment": {"kind": kind},
+            "output": {"folder": str(folder)},
+        }
+    )
+
+
+def material(patches: Any, size: int, features: Any) -> Material:
+    """What steps are made of, for made-up ground embeddings; rows repeat until they fill the queue."""
+    ground = functional.normalize(torch.randn(size, 512), dim=1).numpy()
+    rows = np.arange(size)
+    keys, place = [str(row) for row in rows], torch.from_numpy(rows)
+    return Material(keys, patches, ground, features, place, rows, Preprocess(SIZE), (2020, 2020))
+
+
+class Repeated:
+    """Patches of a few pairs under many row numbers."""
+
+    def __init__(self, patches: Any) -> None:
+        self.patches = patches
+
+    def __len__(self) -> int:
+        return QUEUE
+
+    def __getitem__(self, rows: Any) -> Any:
+        return self.patches[rows % len(self.patches)]
+
+
+def our_steps(run: Run, data: Material) -> Iterator[None]:
+    """A step of ours at each turn, through the training loop's own parts."""
+    preprocess = Preprocess(SIZE)
+    network = tower()
+    start = Checkpoint(network, network, None, None, 1 / 0.07, "cyclic", preprocess, preprocess)
+    fabric = start_fabric(run)
+    learner = new_learner(run, start, data, fabric)
+    model, optimizer = fabric.setup(learner.student, learner.optimizer)
+    for batch in loaded(run, data, fabric, 0):
+        set_learning_rate(run, learner.optimizer, batch.step, 1_000_000)
+        related = relations(batch.rows, learner.queue.owners)
+        loss_of = partial(
+            contrastive,
+            ground=batch.ground,
+            queue=learner.queue.embeddings,
+            scale=learner.temperature.scale,
+            related=related,
+        )
+        inputs = (batch.pixels, batch.features, batch.keep)
+        large_batch_gradients(fabric, model, inputs, loss_of)
+        optimizer.step()
+        optimizer.zero_grad()
+        learner.queue.push(batch.ground, batch.rows)
+        yield
+
+
+def loader_rate(run: Run, data: Material, seconds: float = 6.0) -> float:
+    """Samples a second that the loader alone makes ready, one batch after the other."""
+    fabric, rows = start_fabric(run), np.arange(BATCH)
+    load(run, data, fabric, Batch(0, 0, rows))
+    began, steps = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        load(run, data, fabric, Batch(steps, 0, rows + steps))
+        steps += 1
+    return steps * BATCH / (time.perf_counter() - began)
+
+
+def main(steps: int, out: Path | None) -> None:
+    """Time all, print and write the figures."""
+    with tempfile.TemporaryDirectory() as name:
+        fake, patches, photos = write_pairs(Path(name))
+        streamed = open_shards(fake, "train", Preprocess(SIZE), Path(name), silent)
+        features = np.zeros((QUEUE, 12), np.float32)
+        once = material(Repeated(streamed.patches[np.arange(PAIRS)]), QUEUE, features)
+        always = material(Repeated(streamed.patches), QUEUE, features)
+        runs = {kind: our_run(Path(name) / kind, kind) for kind in ("light", "paper")}
+        kinds = {"reference": reference_steps(patches, photos)}
+        kinds |= {f"ours, {kind} augmentation": our_steps(run, once) for kind, run in runs.items()}
+        took: dict[str, list[float]] = {kind: [] for kind in kinds}
+        for turn in range(steps + 1):
+            for kind, stepping in kinds.items():
+                began = time.perf_counter()
+                next(stepping)
+                if turn:  # the first is slower
+                    took[kind].append(time.perf_counter() - began)
+        figures = {f"{kind}, samples/s": BATCH / float(np.median(times)) for kind, times in took.items()}
+        for kind in runs:
+            ours = figures[f"ours, {kind} augmentation, samples/s"]
+            figures[f"ours, {kind} augmentation / reference"] = ours / figures["reference, samples/s"]
+            for decode, data in (("once", once), ("always", always)):
+                rate = loader_rate(runs[kind], data)
+                figures[f"loader, decode {decode}, {kind} augmentation, samples/s"] = rate
+                figures[f"loader, decode {decode}, {kind} augmentation / consumed"] = rate / ours
+    for figure, value in figures.items():
+        print(f"{figure}: {value:.2f}")
+    if out is not None:
+        write_json(out, figures)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5, Path(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -1,0 +1,148 @@
+"""What each choice of training is worth on the miniature world: several seeds of each, with their spread.
+
+    python benchmarks/train_ablation.py DEMO OUT.json [STEPS] [MINUTES]
+
+needs the pairs of a finished `sat2cap demo --out DEMO`. Every run is measured in retrieval among 2,000 pairs
+of the test split, with metadata at inference and without. OUT.json is written after each run, and what is in
+it is not run again; after MINUTES no run is begun, so that the same command goes on another time.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sat2cap.catalogue import resolve_model
+from sat2cap.demo.plan import RUN_FILE
+from sat2cap.files import write_json
+from sat2cap.pairs import Pair, PairSet, open_pairs
+from sat2cap.pairs.split import random_split
+from sat2cap.progress import silent
+from sat2cap.train.loop import train
+from sat2cap.train.run import Run, load_run
+from sat2cap.train.trained import read_validation, retrieval
+
+SEEDS = (0, 1, 2)
+GALLERY = 2000
+SPLIT = "random split"
+
+VARIANTS: dict[str, dict[str, dict[str, object]]] = {
+    "base": {},
+    SPLIT: {},
+    "loss: queue only": {"loss": {"form": "queue_only"}},
+    "loss: symmetric": {"loss": {"form": "symmetric"}},
+    "loss: siglip": {"loss": {"form": "siglip", "temperature": 0.1}},
+    "encoding: reference": {"model": {"encoding": "reference"}},
+    "encoding: sphere": {"model": {"encoding": "sphere"}},
+    "encoding: zonal": {"model": {"encoding": "zonal"}},
+    "dropout: none": {"model": {"dropout": 0.0}},
+    "dropout: per batch": {"model": {"dropout_unit": "batch"}},
+    "no metadata": {"model": {"dynamic": False}},
+    "queue: none": {"loss": {"queue": 0}},
+    "queue: 4096": {"loss": {"queue": 4096}},
+    "hard negatives: groups of 8": {
+        "data": {"hard_negatives": 8, "place_m": 480},
+        "loss": {"same_place": "ignore"},
+    },
+}
+"""What differs from the demo's run file, at half its batch and with the default encoding."""
+
+
+@dataclass
+class Resplit:
+    """All pairs of a set, kept in memory, in splits as large as its own but drawn at random."""
+
+    whole: PairSet
+    fingerprint: str = field(init=False)
+    path: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        pairs = [pair for split in ("train", "val", "test") for pair in self.whole.read(split)]
+        counts = [self.whole.count(split) for split in ("train", "val", "test")]
+        fractions = tuple(count / len(pairs) for count in counts)
+        named = random_split(len(pairs), seed=0, fractions=(fractions[0], fractions[1], fractions[2]))
+        self.splits = {
+            split: [pair for pair, name in zip(pairs, named, strict=True) if name == split]
+            for split in ("train", "val", "test")
+        }
+        self.fingerprint, self.path = f"{self.whole.fingerprint}-random", self.whole.path
+
+    def count(self, split: str) -> int:
+        return len(self.splits[split])
+
+    def read(self, split: str) -> Iterator[Pair]:
+        return iter(self.splits[split])
+
+
+def variant(name: str, seed: int, steps: int, demo: Path, folder: Path) -> Run:
+    """The demo's run with what a row of the table changes."""
+    values: dict[str, Any] = load_run(RUN_FILE).model_dump()
+    values["data"] |= {"pairs": str(demo / "pairs"), "validation": "test", "validation_pairs": GALLERY}
+    values["model"] |= {"encoding": "cyclic"}
+    values["optim"] |= {"batch": 128, "steps": steps, "warmup": 20, "seed": seed}
+    values["output"] |= {"folder": str(folder), "checkpoint_every": steps}
+    for section, changes in VARIANTS[name].items():
+        values[section] |= changes
+    return Run.model_validate(values)
+
+
+def measured(run: Run, pairs: Any) -> dict[str, float]:
+    """Train, then retrieval with and without metadata at inference."""
+    unjudged = run.model_copy(update={"data": run.data.model_copy(update={"validation_pairs": 0})})
+    model = resolve_model(train(unjudged, pairs=pairs, resolve=resolve_model))
+    held = read_validation(run, pairs, resolve_model(run.model.init), silent)
+    assert held is not None
+    overhead = model.embed_overhead(held.data.patches[np.arange(len(held.data))])
+    ways = {"without": overhead}
+    if model.dynamic is not None:
+        ways["with"] = overhead + model.dynamic_from_features(held.data.features(model.encoding))
+    return {
+        f"{way} metadata; {name}": value
+        for way, rows in ways.items()
+        for name, value in retrieval(rows, held.ground).items()
+    }
+
+
+def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Mean and standard deviation over seeds, as Markdown."""
+    ways = ("overhead2ground.r10", "ground2overhead.r10")
+    heads = [f"{told} metadata; {way}" for told in ("with", "without") for way in ways]
+    lines = ["| | seeds | o→g R@10, with metadata | g→o | o→g R@10, without | g→o |", "|---|" + "---|" * 5]
+    for name, seeds in found.items():
+        cells = []
+        for head in heads:
+            values = np.array([figures[head] for figures in seeds.values() if head in figures]) * 100
+            cells.append(f"{values.mean():.1f} ± {values.std(ddof=1):.1f} %" if len(values) > 1 else "")
+        lines.append(f"| {name} | {len(seeds)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(demo: Path, out: Path, steps: int, minutes: float) -> None:
+    """Run what is missing, row by row, and print the table."""
+    found = json.loads(out.read_text()) if out.exists() else {}
+    began, spatial = time.monotonic(), open_pairs(demo / "pairs")
+    resplit: Resplit | None = None
+    for name in VARIANTS:
+        for seed in SEEDS:
+            if str(seed) in found.get(name, {}) or time.monotonic() - began > minutes * 60:
+                continue
+            if name == SPLIT and resplit is None:
+                resplit = Resplit(spatial)
+            with tempfile.TemporaryDirectory() as folder:
+                run = variant(name, seed, steps, demo, Path(folder) / "run")
+                figures = measured(run, resplit if name == SPLIT else spatial)
+            found.setdefault(name, {})[str(seed)] = figures
+            write_json(out, found)
+            print(name, seed, f"{time.monotonic() - began:.0f} s", flush=True)
+    print(table({name: found[name] for name in VARIANTS if name in found}))
+
+
+if __name__ == "__main__":
+    given = dict(enumerate(sys.argv))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(given.get(3, 150)), float(given.get(4, 600)))

@@ -1,0 +1,145 @@
+"""Precisions and devices: what is chosen, how close it stays, what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import tiny_clip
+from torch import nn
+
+from sat2cap.catalogue import MINICLIP, resolve_model
+from sat2cap.errors import ModelError
+from sat2cap.model import compute
+from sat2cap.model.checkpoint import Checkpoint, load_model
+from sat2cap.model.compute import LEAST_COSINE, Compute, Int8Linear, choose_compute
+
+needs_int8 = pytest.mark.skipif(not compute.has_int8(), reason="this processor has no VNNI instructions")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return load_model(tiny_clip(tmp_path_factory.mktemp("clip") / "c", image=16, hidden=64, dim=32))
+
+
+def patches(count: int, size: int) -> np.ndarray:
+    """Smooth and rough, bright and dark."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
+    return coarse.repeat(size // 4, 1).repeat(size // 4, 2)
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("int8", marks=needs_int8)])
+def test_a_trained_clip_keeps_its_embeddings(precision: compute.Precision) -> None:
+    model = resolve_model(MINICLIP)
+    seen = patches(70, model.patch_pixels)
+    exact, quick = model.embed_overhead(seen), model.embed_overhead(seen, precision=precision)
+    assert (exact != quick).any()
+    assert cosines(exact, quick).min() > LEAST_COSINE[precision]
+    np.testing.assert_array_equal(model.embed_overhead(seen), exact), "the original is as it was"
+
+
+@needs_int8
+def test_int8_of_an_image_does_not_depend_on_its_neighbours(clip: Checkpoint) -> None:
+    seen = patches(9, 16)
+    alone = clip.embed_overhead(seen[:1], precision="int8")
+    bright = np.concatenate([seen[:1], np.full((5, 16, 16, 3), 255, np.uint8)])
+    np.testing.assert_allclose(clip.embed_overhead(bright, precision="int8")[:1], alone, rtol=2e-2, atol=2e-3)
+    assert cosines(clip.embed_overhead(bright, precision="int8")[:1], alone)[0] > 0.9999
+
+
+@needs_int8
+@pytest.mark.parametrize("bias", [True, False])
+def test_an_int8_layer_is_close_to_its_linear_layer(bias: bool) -> None:
+    torch.manual_seed(0)
+    exact = nn.Linear(64, 48, bias=bias)
+    tokens = torch.randn(3, 5, 64) * torch.tensor([0.01, 1.0, 100.0]).view(3, 1, 1)
+    tokens[0, 0] = 0
+    with torch.inference_mode():
+        expected = exact(tokens)
+        found = Int8Linear(exact)(tokens.bfloat16()).float()
+    assert found.shape == expected.shape
+    for row in range(3):
+        error = (found[row] - expected[row]).norm() / expected[row].norm()
+        assert error < 0.02, "each token has a scale of its own"
+
+
+@needs_int8
+def test_an_int8_layer_uses_the_whole_range_and_never_more() -> None:
+    one = nn.Linear(32, 1, bias=False)
+    nn.init.constant_(one.weight, 1.0)
+    for value in np.linspace(0.1, 3.0, 200):
+        tokens = torch.tensor([[value] * 16 + [-value] * 16], dtype=torch.bfloat16)
+        assert abs(float(Int8Linear(one)(tokens))) <= 0.02 * value, "the largest byte must not run over"
+
+
+def test_weights_that_do_not_survive_are_refused(clip: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoiled(tower: nn.Module, precision: str) -> nn.Module:
+        made = original(tower, precision)
+        with torch.no_grad():
+            made.visual_projection.weight.neg_()
+        return made
+
+    original = compute._converted
+    monkeypatch.setattr(compute, "_converted", spoiled)
+    with pytest.raises(ModelError, match=r"bfloat16 keeps a cosine of -.* less than 0\.999: use float32"):
+        replace(clip).embed_overhead(patches(3, 16), precision="bfloat16")
+
+
+def test_the_choice_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for has, precision in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(compute, "has_bfloat16", lambda has=has: has)
+        chosen = choose_compute()
+        assert (chosen.device, chosen.precision) == ("cpu", precision)
+        assert "bfloat16 instructions" in str(chosen)
+        assert choose_compute("float32") == Compute("cpu", "float32", "as asked")
+    with pytest.raises(ModelError, match="'float16' is not known: give one of float32, bfloat16, int8"):
+        choose_compute("float16")
+    monkeypatch.setattr(compute, "has_int8", lambda: False)
+    with pytest.raises(ModelError, match="int8 needs a CPU with VNNI"):
+        choose_compute("int8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert (choose_compute().device, choose_compute().precision) == ("cuda", "bfloat16")
+    monkeypatch.setattr(compute, "has_int8", lambda: True)
+    with pytest.raises(ModelError, match="this runs on cuda: use bfloat16"):
+        choose_compute("int8")
+
+
+def test_compiling_gives_the_same_or_leaves_it(clip: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = clip.overhead_preprocess.images(patches(3, 16))
+    whole = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda tower: whole(tower, backend="eager"))
+    made = compute._compiled(clip.overhead, pixels)
+    assert made is not clip.overhead
+    with torch.inference_mode():
+        torch.testing.assert_close(compute.run(made, pixels), compute.run(clip.overhead, pixels))
+
+    def broken(tower: nn.Module) -> nn.Module:
+        raise RuntimeError("no Triton here")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    assert compute._compiled(clip.overhead, pixels) is clip.overhead
+
+
+def test_moving_a_model_forgets_its_copies(clip: Checkpoint) -> None:
+    seen = patches(3, 16)
+    model = replace(clip)
+    first = model.embed_overhead(seen, precision="bfloat16")
+    assert model._converted
+    assert not model.to("cpu")._converted
+    np.testing.assert_array_equal(model.embed_overhead(seen, precision="bfloat16"), first)
+
+
+def test_small_folder(clip: Checkpoint, tmp_path: Path) -> None:
+    """A copy in another precision is never what is saved."""
+    from sat2cap.model.checkpoint import save_checkpoint
+
+    clip.embed_overhead(patches(3, 16), precision="bfloat16")
+    assert load_model(save_checkpoint(clip, tmp_path / "m")).identity == clip.identity

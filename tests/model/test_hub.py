@@ -1,0 +1,173 @@
+"""Models by hub name, from a hub on loopback: pinned, cached, without a network, and told what to do."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+from fake_hub import FakeHub, serving
+from tiny_model import tiny_clip
+
+from sat2cap.errors import ModelError
+from sat2cap.model import hub as hub_of
+from sat2cap.model.checkpoint import as_known, load_model, save_checkpoint
+from sat2cap.model.known import KNOWN, Known
+from sat2cap.model.record import record_of
+
+NAME, CLIP = "someone/tinyclip", "openai/clip-vit-base-patch32"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A hub, with an empty cache."""
+    with serving() as made:
+        address = "{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", made.url)
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{made.url}/{address}")
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two versions of one model."""
+    made = tmp_path_factory.mktemp("models")
+    return tuple(tiny_clip(made / f"v{n}", seed=n, image=16, hidden=64, dim=32) for n in (1, 2))
+
+
+def gone(hub: FakeHub) -> None:
+    """Everything on the hub is away, so that only a cache can answer."""
+    hub.folders.clear()
+    hub.branches.clear()
+    hub.asked.clear()
+
+
+def test_a_name_is_fetched_once_and_says_its_revision_and_licence(
+    hub: FakeHub, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(folders[0], tmp_path / "v1")
+    (tmp_path / "v1" / "README.md").write_text("---\ntags:\n- clip\nlicense: cc-by-4.0\n---\n# Tiny\n")
+    (tmp_path / "v1" / "pytorch_model.bin").write_bytes(b"a second form of the weights")
+    commit = hub.add(NAME, tmp_path / "v1")
+    found = load_model(NAME)
+    assert found.identity == load_model(folders[0]).identity
+    assert not any("pytorch_model.bin" in path for path in hub.asked), "weights are downloaded once"
+    record = record_of(found)
+    assert (record.name, record.source, record.revision) == ("tinyclip", NAME, commit)
+    assert (record.licence, record.kind, record.dim) == ("cc-by-4.0", "CLIPModel", 32)
+    gone(hub)
+    assert load_model(NAME).identity == found.identity
+    assert hub.asked == [], "what is in the cache needs no network"
+
+
+def test_a_revision_pins_and_fetch_renews(hub: FakeHub, folders: tuple[Path, Path]) -> None:
+    old = hub.add(NAME, folders[0])
+    first = load_model(NAME).identity
+    new = hub.add(NAME, folders[1])
+    assert load_model(NAME).identity == first, "a model does not change under a run"
+    assert hub_of.fetch(NAME, refresh=True).name == new
+    second = load_model(NAME).identity
+    assert second != first
+    assert load_model(f"{NAME}@{old}").identity == first
+    hub.add(NAME, folders[0], branch="v1")
+    pinned = load_model(f"{NAME}@v1")
+    assert (pinned.identity, pinned.card["revision"]) == (first, old)
+    with pytest.raises(ModelError, match=f"sat2cap models fetch {NAME}@nonsense"):
+        load_model(f"{NAME}@nonsense")
+
+
+def test_pickled_and_open_clip_weights_are_fetched_when_there_are_no_others(
+    hub: FakeHub, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+    from test_openclip import saved
+
+    shutil.copytree(folders[0], tmp_path / "old")
+    torch.save(load_file(tmp_path / "old" / "model.safetensors"), tmp_path / "old" / "pytorch_model.bin")
+    (tmp_path / "old" / "model.safetensors").unlink()
+    hub.add("someone/old", tmp_path / "old")
+    assert load_model("someone/old").identity == load_model(folders[0]).identity
+    saved(tmp_path / "oc", quick=True)
+    hub.add("someone/open", tmp_path / "oc")
+    assert load_model("someone/open").identity == load_model(tmp_path / "oc").identity
+
+
+def test_what_is_missing_says_which_command_fetches_it(
+    hub: FakeHub, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError, match=f"sat2cap models fetch {NAME}$") as error:
+        load_model(NAME)
+    assert "\n" not in str(error.value)
+    hub.add(NAME, folders[0])
+    weights = hub_of.fetch(NAME) / "model.safetensors"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert load_model(NAME).dim == 32
+    weights.unlink()
+    with pytest.raises(ModelError, match=f"sat2cap models fetch {NAME}$"):
+        load_model(NAME)
+
+
+def test_a_model_without_weights_is_refused(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text('{"model_type": "clip"}')
+    hub.add(NAME, tmp_path / "empty")
+    with pytest.raises(ModelError, match="has no weights of a form that can be read"):
+        load_model(NAME)
+
+
+@pytest.fixture
+def sat2cap(
+    hub: FakeHub, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A small overhead tower under the name of the authors', its CLIP beside it."""
+    entry = next(model for model in KNOWN if model.name == "MVRL/Sat2Cap")
+    small = Known(**{**vars(entry), "dim": 32, "overhead": entry.overhead.of_size(16)})
+    monkeypatch.setattr("sat2cap.model.known.KNOWN", (small,))
+    load_model(folders[1]).overhead.save_pretrained(tmp_path / "tower")
+    hub.add("MVRL/Sat2Cap", tmp_path / "tower")
+    hub.add(CLIP, folders[0])
+    return tmp_path / "tower"
+
+
+def test_sat2cap_by_name_has_its_projection_statistics_and_text_tower(
+    hub: FakeHub, sat2cap: Path, folders: tuple[Path, Path]
+) -> None:
+    found, clip = load_model("MVRL/Sat2Cap"), load_model(folders[0])
+    patches = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    assert found.embed_overhead(patches).shape == (2, 32), "with the projection: the numbers of CLIP's space"
+    assert found.overhead_preprocess.mean == (0.3670, 0.3827, 0.3338)
+    assert found.overhead_preprocess.std == (0.2209, 0.1975, 0.1988)
+    assert found.overhead_preprocess.crop == 800
+    np.testing.assert_array_equal(found.embed_text(["snow"]), clip.embed_text(["snow"]))
+    assert found.ground is not None
+    assert found.ground is not found.overhead
+    record = record_of(found)
+    commit = hub.branches[CLIP, "main"]
+    assert record.text == f"2 layers of 64, 16 tokens, of {CLIP}@{commit}"
+    assert (record.name, record.encoding, record.dynamic) == ("Sat2Cap", "reference", None)
+
+
+def test_a_copy_of_sat2cap_can_be_told_what_it_is(hub: FakeHub, sat2cap: Path, tmp_path: Path) -> None:
+    plain = load_model(sat2cap)
+    assert plain.overhead_preprocess.mean != (0.3670, 0.3827, 0.3338)
+    told = as_known(plain, "MVRL/Sat2Cap")
+    assert told.place_identity == load_model("MVRL/Sat2Cap").place_identity
+    assert load_model(save_checkpoint(told, tmp_path / "ours")).identity == told.identity
+    with pytest.raises(ModelError, match="'MVRL/Nothing' is no known model: see sat2cap models list"):
+        as_known(plain, "MVRL/Nothing")
+    other = load_model(tiny_clip(tmp_path / "other", image=16, hidden=64, dim=48))
+    with pytest.raises(ModelError, match="48 numbers an embedding, and MVRL/Sat2Cap 32: it is no copy"):
+        as_known(other, "MVRL/Sat2Cap")
+
+
+def test_the_table_of_known_models_holds_together() -> None:
+    names = [model.name for model in KNOWN]
+    assert len(names) == len(set(names)) >= 8
+    for model in KNOWN:
+        assert hub_of.looks_like_name(model.name)
+        assert model.text is None or model.text in names
+        assert model.overhead is None or model.overhead.size == model.pixels

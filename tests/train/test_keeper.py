@@ -1,0 +1,78 @@
+"""What a run keeps on its way: figures on held-out pairs, the best model, and other loggers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_pairs import FakePairs, small_run
+from tiny_model import tiny_clip
+
+from sat2cap.errors import RunFileError
+from sat2cap.model.checkpoint import load_model
+from sat2cap.train.loop import train
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "pairs").mkdir()
+    tiny_clip(tmp_path / "clip", image=24, hidden=32, dim=16)
+    return tmp_path
+
+
+@pytest.fixture
+def pairs(root: Path) -> FakePairs:
+    return FakePairs(root / "pairs", {"train": 50, "val": 12})
+
+
+def log_of(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_best_model_on_held_out_pairs_is_kept(root: Path, pairs: FakePairs) -> None:
+    run = small_run(
+        root / "out",
+        data={"validation_pairs": 12},
+        optim={"steps": 40, "lr": 3e-3},
+        output={"validate_every": 5, "checkpoint_every": 100},
+    )
+    last = load_model(train(run, pairs=pairs))
+    log = log_of(root / "out")
+    names = [f"validation.{way}.r10" for way in ("overhead2ground", "ground2overhead")]
+    judged = {line["step"]: sum(line[name] for name in names) for line in log if names[0] in line}
+    assert list(judged) == [5, 10, 15, 20, 25, 30, 35, 40]
+    step = max(judged, key=lambda step: (judged[step], -step))
+    best = load_model(root / "out" / "best")
+    assert best.card["training"]["steps"] == step
+    recorded = log[step - 1]
+    assert best.card["metrics"] == {name: v for name, v in recorded.items() if name.startswith("validation")}
+    assert last.card["training"]["steps"] == 40
+    for name in names:
+        assert last.card["metrics"][name] == log[-1][name], "judging does not disturb what is judged"
+
+
+def test_figures_go_to_tensorboard_and_to_wandb_offline(
+    root: Path, pairs: FakePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    run = small_run(root / "out", optim={"steps": 4}, output={"loggers": ["tensorboard", "wandb"]})
+    train(run, pairs=pairs)
+    events = EventAccumulator(str(root / "out" / "tensorboard"))
+    events.Reload()
+    scalars = events.Scalars("loss")
+    log = log_of(root / "out")
+    assert [event.step for event in scalars] == [1, 2, 3, 4]
+    np.testing.assert_allclose([event.value for event in scalars], [line["loss"] for line in log], rtol=1e-6)
+    written = list((root / "out" / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(written) == 1
+    assert written[0].stat().st_size > 0
+
+
+def test_a_logger_that_is_not_installed_is_named(
+    root: Path, pairs: FakePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+    with pytest.raises(RunFileError, match=r"needs what is not installed .*pip install 'sat2cap\[log\]'"):
+        train(small_run(root / "out", output={"loggers": ["wandb"]}), pairs=pairs)
