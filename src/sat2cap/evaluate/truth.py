@@ -15,7 +15,8 @@ from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt, southern
 from sat2cap.miniworld.truth import Survey
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.cosine import DynamicCosines, offset_at
+from sat2cap.query.cells import place_features
+from sat2cap.query.cosine import offset_at
 from sat2cap.query.prompts import embed_prompts
 from sat2cap.query.score import score
 from sat2cap.query.series import mean_scores
@@ -79,14 +80,15 @@ def location_scores(
     """
     lon, lat = (side.ravel() for side in cell_lonlat(country.atlas.grid))
     vectors = embed_prompts(checkpoint, texts)
-    nothing, scale = np.zeros((len(lon), checkpoint.dim), np.float32), np.ones(len(lon), np.float32)
+    place = place_features(lon, lat, checkpoint.encoding)
     times = CALENDAR if when is None else (when,)
     total = np.zeros((len(texts), len(lon)), np.float32)
     for time in times:
         offset = offset_at(checkpoint, time)
         if offset is None:
             raise ModelError("this model has no Dynamic Encoder, so place and time alone say nothing")
-        total += DynamicCosines.of(vectors, offset)(nothing, scale, offset.hidden(lon, lat))
+        moved = offset.vectors(place)
+        total += vectors @ (moved / np.linalg.norm(moved, axis=1, keepdims=True)).T
     return total / np.float32(len(times))
 
 
