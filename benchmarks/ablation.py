@@ -2,7 +2,9 @@
 
     python benchmarks/ablation.py DEMO_FOLDER OUT.json [STEPS]
 
-needs the pairs of a finished `sat2cap demo --out DEMO_FOLDER`; trains three models, each resumable.
+needs the pairs of a finished `sat2cap demo --out DEMO_FOLDER`; trains three models, each resumable, and
+measures them in one table. The same table is then one command: sat2cap evaluate retrieval with a --model
+for each of DEMO_FOLDER/ablation.
 """
 
 import sys
@@ -10,7 +12,8 @@ from pathlib import Path
 
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import RUN_FILE
-from sat2cap.evaluate.retrieval import evaluate_retrieval
+from sat2cap.evaluate.figures import values
+from sat2cap.evaluate.retrieval import TableOptions, evaluate_table
 from sat2cap.files import write_json
 from sat2cap.pairs import open_pairs
 from sat2cap.train.loop import train
@@ -37,22 +40,17 @@ def variant(base: Run, demo: Path, name: str, steps: int) -> Run:
 
 
 def main(demo: Path, out: Path, steps: int) -> None:
-    """Train the three, measure each with and without metadata on the held-out planet."""
-    figures: dict[str, float] = {"steps": float(steps)}
+    """Train the three, measure them with and without metadata on the held-out planet."""
     heldout = open_pairs(demo / "heldout")
-    split = str(heldout.index["split"].mode()[0])
-    for name in VARIANTS:
-        checkpoint = resolve_model(
-            train(variant(load_run(RUN_FILE), demo, name, steps), resolve=resolve_model)
-        )
-        for metadata in (False, True):
-            if metadata and checkpoint.dynamic is None:
-                continue
-            label = f"{name}; {'with' if metadata else 'without'} metadata at inference"
-            for key, value in evaluate_retrieval(heldout, checkpoint, split=split, use_metadata=metadata):
-                figures[f"{label}; {key}"] = value
-                print(f"{label}; {key}: {value:.4f}", flush=True)
-    write_json(out, figures)
+    models = {
+        name: resolve_model(train(variant(load_run(RUN_FILE), demo, name, steps), resolve=resolve_model))
+        for name in reversed(VARIANTS)  # the whole method first
+    }
+    options = TableOptions(split=str(heldout.index["split"].mode()[0]))
+    found = evaluate_table(heldout, models, resolve_model("miniclip"), options)
+    for figure in found.figures:
+        print(figure.name, f"{figure.value:.4f}", figure.interval or "", flush=True)
+    write_json(out, {"steps": float(steps), **values(found.figures)})
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/embed_city.py REGION.geojson [CELL_M [PRECISION]]
 
-Makes a 1 m COG under the region, and types ``sat2cap embed`` and ``sat2cap map`` as a person would, with a
-ViT-B/32 of random weights: time and disk are those of the published weights, the maps mean nothing.
+Makes a 1 m COG under the region, and types ``sat2cap embed`` as a person would, with a ViT-B/32 of random
+weights: time and disk are those of the published weights.
 """
 
 import subprocess
@@ -35,7 +35,6 @@ def main(region: str, cell_m: float, precision: str) -> None:
         write_cog_over(image, cell_grid(parse_region(region)).pad(1), 1.0)
         print(f"imagery on disk: {image.stat().st_size / 1e6:.0f} MB")
         options = ("--imagery", image, "--model", model, "--cell", cell_m, "--precision", precision)
-        typed("embed", region, *options, "-o", out, "--dry-run")
         typed("embed", region, *options, "-o", out)
         typed("atlas", "info", out)
 

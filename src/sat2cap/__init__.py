@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sat2cap.api import OpenAtlas
+    from sat2cap.api import OpenAtlas, save
 
-__all__ = ["open"]
+__all__ = ["open", "save"]
 
 
 def open(
@@ -17,3 +17,12 @@ def open(
     from sat2cap import api  # here, so that importing the package alone costs nothing
 
     return api.open(path, model, text)
+
+
+def __getattr__(name: str) -> object:
+    """``sat2cap.save``, imported when first used, as all of `sat2cap.api` is."""
+    if name == "save":
+        from sat2cap.api import save
+
+        return save
+    raise AttributeError(f"module 'sat2cap' has no attribute {name!r}")

@@ -3,13 +3,14 @@
 ::
 
     atlas = sat2cap.open("x.zarr")
-    atlas.map("a busy street", when="2024-05-20 08:00")  # xarray.DataArray with its CRS
-    atlas.search("a quiet beach", top=5)                  # geopandas.GeoDataFrame
+    score = atlas.map("a busy street", when="2024-05-20 08:00")  # xarray.DataArray with its CRS
+    sat2cap.save(score, "busy.png")                              # or .tif, .geojson, .pmtiles …
+    atlas.search("a quiet beach", top=5)                         # geopandas.GeoDataFrame
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +18,30 @@ import geopandas as gpd
 import xarray as xr
 
 from sat2cap.atlas.store import Atlas, open_atlas
-from sat2cap.errors import ModelError, PromptError
+from sat2cap.errors import ModelError, PromptError, WhenError
+from sat2cap.geo.frame import grid_of
+from sat2cap.geo.grid import patch_box
+from sat2cap.geo.region import Region, parse_region
 from sat2cap.geo.when import When, parse_when
 from sat2cap.maps.ground import ground_metres
-from sat2cap.maps.places import top_places
+from sat2cap.maps.layers import Place, ordinary, through_time
+from sat2cap.maps.places import read_outlines, read_places, top_places
+from sat2cap.progress import Progress, silent
 
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
 if TYPE_CHECKING:
     from sat2cap.model.checkpoint import Checkpoint
-    from sat2cap.query import Scale
+    from sat2cap.query import Scale, Scan
+    from sat2cap.query.spread import Over
+
+Moment = str | When
+"""A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05-20"``, ``"2024-05"``."""
 
 GIVEN = "given"
 """Where the card of an atlas's model keeps what the user wrote to name it."""
 
 _APART_CELLS = 3
+_PICTURE_PIXELS = 1600
 
 
 @dataclass(frozen=True)
@@ -53,39 +64,123 @@ class OpenAtlas:
         check_model(self.atlas, checkpoint)
         return checkpoint if self.text is None else checkpoint.with_text_of(resolve_model(self.text))
 
+    @cached_property
+    def scan(self) -> "Scan":
+        """The cells, opened once for all maps; it remembers dates that were asked for."""
+        from sat2cap.query import Scan
+
+        return Scan(self.atlas, self.checkpoint.encoding)
+
     def map(
         self,
         prompt: str | Sequence[str],
-        when: str | When | None = None,
+        when: Moment | Sequence[Moment] | None = None,
         negatives: Sequence[str] = (),
         scale: "Scale" = "cosine",
+        templates: Sequence[str] = ("{}",),
+        region: str | Region | None = None,
+        spread: "Over | None" = None,
     ) -> xr.DataArray:
         """The score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list; NaN for no data.
 
-        `when` is a date and hour local to each place, such as ``"2024-05-20 08:00"``; None for no date.
+        `when` is a date and hour local to each place, such as ``"2024-05-20 08:00"``; None for no date. A
+        list of them gives the dimension ``time`` before ``y``; see `geo.when.months_of` and `hours_of`.
         `scale` is ``cosine``, ``percentile`` (within the region, 0 to 100) or ``contrast`` (share in a
-        softmax against generic prompts, 0 to 1). Raises `PromptError`, `WhenError`, `ModelError`,
-        `AtlasError`.
+        softmax against generic prompts, 0 to 1). A prompt is averaged over the `templates`, such as
+        ``"a photo of {}"``. Only the cells of `region` are read, if it is given. `spread` over ``templates``,
+        ``hours`` or ``years`` adds a layer for each prompt, see `query.spread`, so dims are always
+        ``(prompt, y, x)``. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        moment = parse_when(when) if isinstance(when, str) else when
-        from sat2cap.query import one_prompt, score
+        place = parse_region(region) if isinstance(region, str) else region
+        from sat2cap.query import one_prompt, score, score_with_spread
 
-        found = score(self.atlas, self.checkpoint, prompts, when=moment, negatives=negatives, scale=scale)
-        return one_prompt(found) if isinstance(prompt, str) else found
+        ask: Callable[..., xr.DataArray] = (
+            score if spread is None else partial(score_with_spread, over=spread)
+        )
+
+        def at(moment: When | None) -> xr.DataArray:
+            return ask(
+                self.scan, self.checkpoint, prompts, when=moment, negatives=negatives, scale=scale,
+                templates=templates, region=place,
+            )  # fmt: skip
+
+        if when is None or isinstance(when, str | When):
+            found = at(None if when is None else _moment(when))
+        else:
+            moments = self._several([_moment(each) for each in when])
+            found = through_time([at(moment) for moment in moments], moments)
+        single = isinstance(prompt, str) and spread is None
+        return ordinary(one_prompt(found) if single else found)
+
+    def difference(
+        self,
+        prompt: str,
+        less: str | None = None,
+        when: Moment | None = None,
+        less_when: Moment | None = None,
+        scale: "Scale" = "cosine",
+    ) -> xr.DataArray:
+        """The map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
+
+        What is left out is the same on both sides. Raises as `map` does, and `PromptError` where both sides
+        would be the same.
+        """
+        from sat2cap.maps.compare import difference
+
+        other, then = less or prompt, less_when or when
+        if other == prompt and then == when:
+            raise PromptError(f"{prompt!r} minus itself is 0; give another prompt or date to take off")
+        if other == prompt:
+            self._several([_moment(each) for each in (when, then) if each is not None])
+        both = self.map(prompt, when, scale=scale), self.map(other, then, scale=scale)
+        return ordinary(difference(*both))
+
+    def classify(self, prompts: Sequence[str], when: Moment | None = None) -> xr.Dataset:
+        """Which of the prompts fits each cell best, and how surely: see `maps.compare.classify`.
+
+        `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the prompts.
+        """
+        from sat2cap.maps.compare import classify
+
+        found = classify(self.map(list(prompts), when), self.checkpoint.logit_scale)
+        return found.assign({str(name): ordinary(layer) for name, layer in found.items()})
+
+    def prepare(self, progress: Progress = silent) -> Path:
+        """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
+        from sat2cap.query.prepared import prepare
+
+        return prepare(self.atlas, self.checkpoint.encoding, progress)
 
     def search(
-        self, prompt: str, top: int = 20, when: str | When | None = None, apart_m: float | None = None
+        self,
+        prompt: str,
+        top: int = 20,
+        when: str | When | None = None,
+        apart_m: float | None = None,
+        region: str | Region | None = None,
     ) -> gpd.GeoDataFrame:
         """The `top` places by cosine, best first, at least `apart_m` metres apart (None for three cells).
 
-        Columns rank, score, lon, lat, geometry (EPSG:4326).
+        Columns rank, score, lon, lat, geometry (EPSG:4326). Raises as `map` does.
         """
         if not isinstance(prompt, str):
             raise PromptError(f"search takes one prompt, not {prompt!r}; search for each in turn")
         if apart_m is None:
             apart_m = _APART_CELLS * abs(self.atlas.grid.affine.a) * ground_metres(self.atlas.grid)
-        return top_places(self.map(prompt, when), top, apart_m)
+        return top_places(self.map(prompt, when, region=region), top, apart_m)
+
+    def _several(self, moments: list[When]) -> list[When]:
+        """The moments, for a model to which they are not all alike. Raises `WhenError`, `ModelError`."""
+        if not moments:
+            raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
+        if self.checkpoint.dynamic is None:
+            name = self.checkpoint.card.get("name", "this model")
+            raise ModelError(
+                f"{name} has no Dynamic Encoder, so its maps are the same at every date; leave the dates "
+                "out, or embed with a model trained to know time"
+            )
+        return moments
 
     def _named(self) -> "Checkpoint":
         """The model that the atlas names."""
@@ -109,3 +204,51 @@ def open(path: str | Path, model: str | Path | None = None, text: str | Path | N
     `model` is needed when the model is no longer where it was when the atlas was made.
     """
     return OpenAtlas(open_atlas(path), model, text)
+
+
+def save(
+    score: xr.DataArray | xr.Dataset,
+    path: Path | str,
+    *,
+    title: str | None = None,
+    underlay: str | xr.DataArray | None = None,
+    outlines: Path | str | gpd.GeoSeries | None = None,
+    places: Path | str | Sequence[Place] = (),
+    above: float | None = None,
+    best: int | None = None,
+    progress: Progress = silent,
+) -> None:
+    """Publish a map as the kind of file that `path` ends in.
+
+    ``.tif`` is a cloud-optimised GeoTIFF with a QGIS style beside it; ``.png`` a picture; ``.gif`` and
+    ``.mp4`` one that moves through the dates; ``.geojson`` and ``.parquet`` the areas that score `above`
+    something, or the `best` so many cells, or the best 5 %; ``.pmtiles`` web tiles; ``.html`` a page.
+
+    Pictures have a `title` instead of the prompt, imagery under the scores (`underlay`, a name or RGBA pixels
+    in the CRS of the score), `outlines` over them and `places` to label, both as files or as they are.
+    Raises `InputError`, `ImageryError`.
+    """
+    from sat2cap.maps.panel import Look
+    from sat2cap.maps.save import Pick
+    from sat2cap.maps.save import save as publish
+
+    look = Look(
+        title,
+        _imagery_under(score, underlay) if isinstance(underlay, str) else underlay,
+        read_outlines(outlines) if isinstance(outlines, str | Path) else outlines,
+        read_places(places) if isinstance(places, str | Path) else places,
+    )
+    publish(score, path, look, Pick(above, best), progress)
+
+
+def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
+    """Imagery on the grid of the score, as fine as a picture can show."""
+    from sat2cap.catalogue import open_imagery
+
+    grid = grid_of(score)
+    pixels = max(1, _PICTURE_PIXELS // max(grid.shape))
+    return open_imagery(spec).read(patch_box(grid, slice(None), slice(None), pixels))
+
+
+def _moment(when: Moment) -> When:
+    return parse_when(when) if isinstance(when, str) else when

@@ -38,6 +38,11 @@ def publish(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o644)  # mkstemp makes files private; a published one is not
         os.replace(temporary, target)
         _sync_folder(target.parent)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, name):
+            raise
+        # a full disk names no file, and a temporary name would tell nobody anything
+        raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

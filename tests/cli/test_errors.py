@@ -34,7 +34,7 @@ BAD_INPUT: dict[str, tuple[list[str], str]] = {
     "no date": (["map", "{atlas}", "snow", "--when", "yesterday", "-o", "{tmp}/m.tif"], "'yesterday'"),
     "no atlas": (["map", "{tmp}/no.zarr", "snow", "-o", "{tmp}/m.tif"], "no.zarr"),
     "unknown output": (["map", "{atlas}", "snow", "-o", "{tmp}/m.jpg"], ".tif, .tiff, .png, .geojson"),
-    "areas of two": (["map", "{atlas}", "snow", "sea", "-o", "{tmp}/m.geojson"], "one prompt"),
+    "areas of two": (["map", "{atlas}", "snow", "sea", "-o", "{tmp}/m.geojson"], "one map"),
     "another model": (["map", "{atlas}", "x", "--model", "{other}", "-o", "{tmp}/m.tif"], "not the model"),
     "bad places": (["map", "{atlas}", "x", "-o", "{tmp}/m.png", "--places", "{tmp}/no.gpkg"], "no.gpkg"),
     "no pairs": (["pairs", "inspect", "{tmp}"], "pairs.json"),

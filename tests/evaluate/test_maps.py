@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.maps import auroc, average_precision, spearman
+from sat2cap.evaluate.maps import Agreement, auroc, average_precision, best_f1, spearman
 
 
 def test_auroc_by_hand() -> None:
@@ -68,3 +68,29 @@ def test_grids_that_do_not_match_are_refused() -> None:
         auroc([1, 2], [1, 0, 1])
     with pytest.raises(InputError, match="none of 2 cells"):
         spearman([np.nan, np.nan], [1, 0])
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("levels", [2, 5, 10_000])
+def test_the_best_f1_is_that_of_the_best_threshold(seed: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    score, positive = rng.integers(0, levels, 80), rng.random(80) < 0.3
+    precision, recall, _ = precision_recall_curve(positive, score)
+    expected = np.nanmax(2 * precision * recall / np.maximum(precision + recall, 1e-12))
+    assert best_f1(score, positive) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_weights_count_as_repeated_cells_do(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    score, truth = rng.integers(0, 9, 60) / 4, rng.integers(0, 5, 60) / 4
+    positive, weight = truth > 0.5, rng.integers(0, 4, 60)
+    again = [np.repeat(side, weight) for side in (score, truth, positive)]
+    assert Agreement.of(score, truth, positive).figures(weight.astype(float)) == pytest.approx(
+        {
+            "auroc": auroc(again[0], again[2]),
+            "average_precision": average_precision(again[0], again[2]),
+            "f1": best_f1(again[0], again[2]),
+            "spearman": spearman(again[0], again[1]),
+        }
+    )

@@ -15,8 +15,8 @@ from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.atlas.store import create_or_resume
 from sat2cap.errors import ModelError
+from sat2cap.evaluate.location import CALENDAR
 from sat2cap.evaluate.truth import (
-    CALENDAR,
     Country,
     judges,
     location_scores,
@@ -104,8 +104,8 @@ def test_a_country_with_another_atlas_shares_its_truths(country):
 
 def test_maps_are_those_of_the_query(country, checkpoint):
     when = When(2021, 1, 1, 3.0)
-    expected = score(country.atlas, checkpoint, ["a", "b"], when=when).values.reshape(2, -1)
-    np.testing.assert_array_equal(map_scores(country, checkpoint, ["a", "b"], when), expected)
+    expected = score(country.atlas, checkpoint, ["p", "q"], when=when).values.reshape(2, -1)
+    np.testing.assert_array_equal(map_scores(country, checkpoint, ["p", "q"], when), expected)
 
 
 @pytest.mark.parametrize("when", [When(2021, 3, 9, 17.0), None])
@@ -115,15 +115,15 @@ def test_location_alone_is_the_cosine_of_the_offset(country, checkpoint, when):
     for t in [when] if when else CALENDAR:
         offset = checkpoint.dynamic_offset(lat, lon, t.year, t.month, t.day, t.hour).astype(np.float64)
         cosines.append(
-            checkpoint.embed_text(["a", "b"]) @ (offset / np.linalg.norm(offset, axis=1)[:, None]).T
+            checkpoint.embed_text(["p", "q"]) @ (offset / np.linalg.norm(offset, axis=1)[:, None]).T
         )
-    found = location_scores(country, checkpoint, ["a", "b"], when)
+    found = location_scores(country, checkpoint, ["p", "q"], when)
     np.testing.assert_allclose(found, np.mean(cosines, axis=0), atol=3e-6)
 
 
 def test_a_model_without_a_dynamic_encoder_has_no_location_baseline(country):
     with pytest.raises(ModelError, match="no Dynamic Encoder"):
-        location_scores(country, model(16, dynamic=False), ["a"], None)
+        location_scores(country, model(16, dynamic=False), ["p"], None)
 
 
 def test_agreement_in_time_is_the_rank_correlation_of_the_means(country, checkpoint):

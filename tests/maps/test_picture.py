@@ -19,7 +19,7 @@ from sat2cap.maps import picture
 from sat2cap.maps.colours import COLOURS
 from sat2cap.maps.furniture import draw_places, length_label, round_length
 from sat2cap.maps.ground import ground_metres, north_degrees
-from sat2cap.maps.picture import panel, write_png
+from sat2cap.maps.picture import Look, panel, write_png
 
 PLACES = [("Old Harbour", 4.9, 52.3), ("Millbrook", 4.6, 52.25), ("Nowhere", 99.0, 9.0)]
 
@@ -64,7 +64,7 @@ def test_nothing_is_cut_off(tmp_path: Path, name: str) -> None:
     score.attrs = {**made_up().attrs, "attribution": "a long list of those who made the imagery " * 6}
     if "prompt" not in score.dims:
         score.attrs["prompt"] = "people eating $5 ice_cream^2 in the park by the river " * 3
-    write_png(score, tmp_path / "out.png", places=PLACES)
+    write_png(score, tmp_path / "out.png", Look(places=PLACES))
     pixels = np.asarray(Image.open(tmp_path / "out.png").convert("L"))
     margin = 6
     inner = np.zeros(pixels.shape, dtype=bool)
@@ -75,7 +75,7 @@ def test_nothing_is_cut_off(tmp_path: Path, name: str) -> None:
 
 
 def test_the_picture_carries_its_provenance(tmp_path: Path) -> None:
-    write_png(made_up(), tmp_path / "out.png", title="Streets")
+    write_png(made_up(), tmp_path / "out.png", Look(title="Streets"))
     about = Image.open(tmp_path / "out.png").text
     assert about["Title"] == "Streets"
     for words in ("test model", "miniworld:7", "© somebody", "CC0-1.0", "2024-05-20T08:00"):
@@ -144,7 +144,7 @@ def test_the_bar_names_scale_and_unit(axes: Any) -> None:
 
 def test_imagery_shows_through_where_scores_are_low(axes: Any) -> None:
     score = made_up(gaps=False)
-    panel(axes, score, underlay=underlay_of(score), furniture=False)
+    panel(axes, score, Look(underlay=underlay_of(score)), furniture=False)
     axes.figure.canvas.draw()
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3].astype(int)
 
@@ -161,12 +161,12 @@ def test_imagery_shows_through_where_scores_are_low(axes: Any) -> None:
 def test_imagery_on_another_crs_is_refused(axes: Any) -> None:
     other = underlay_of(made_up(crs="EPSG:32632"))
     with pytest.raises(InputError, match="EPSG:32632, the score in EPSG:32631"):
-        panel(axes, made_up(), underlay=other)
+        panel(axes, made_up(), Look(underlay=other))
 
 
 def test_places_are_drawn_where_they_fit(axes: Any) -> None:
     score = made_up()
-    panel(axes, score, furniture=False, colour_bar=False)
+    panel(axes, score, furniture=False, legend=False)
     lon, lat = 4.7, 52.25
     same_spot = [(f"Twin Town {i}", lon, lat) for i in range(20)]
     drawn = draw_places(axes, grid_of(score), [*same_spot, *PLACES])

@@ -46,7 +46,7 @@ def tiny_clip(folder: Path, *, seed: int = 0, image: int = 48, hidden: int = 160
             "intermediate_size": 128,
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
-            "max_position_embeddings": 16,
+            "max_position_embeddings": 77,
             "pad_token_id": tokenizer.pad_token_id,
             **ends,
         },

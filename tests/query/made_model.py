@@ -16,6 +16,7 @@ from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.atlas.store import Atlas, create_or_resume
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.dynamic import DynamicEncoder
+from sat2cap.model.metadata import feature_count
 from sat2cap.model.preprocess import Preprocess
 
 
@@ -40,7 +41,7 @@ class NamedTexts(Checkpoint):
 
 def model(dim: int = 64, *, seed: int = 0, dynamic: bool = True, encoding: str = "cyclic") -> Checkpoint:
     torch.manual_seed(seed)
-    encoder = DynamicEncoder(dim).eval() if dynamic else None
+    encoder = DynamicEncoder(dim, features=feature_count(encoding)).eval() if dynamic else None
     if encoder is not None:
         with torch.no_grad():  # as large as embeddings are, so that the offset matters
             for layer in (encoder.fc1, encoder.fc2):

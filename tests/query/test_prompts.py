@@ -1,8 +1,14 @@
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from made_model import model
 
+from sat2cap.errors import PromptError
 from sat2cap.query.prompts import GENERIC, embed_prompts, parts
+
+sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model lives there
 
 
 @pytest.mark.parametrize(
@@ -41,10 +47,50 @@ def test_a_text_asked_for_twice_is_embedded_once():
         {"embed_text": lambda self, texts: seen.append(list(texts)) or real(self, texts)},
     )
     object.__setattr__(checkpoint, "__class__", counting)
-    embed_prompts(checkpoint, ["a + b", "b", "a"])
-    assert seen == [["a", "b"]]
+    embed_prompts(checkpoint, ["p + q", "q", "p"])
+    assert seen == [["p", "q"]]
 
 
 def test_the_bank_has_no_doubles_and_reads_as_prompts():
     assert len(set(GENERIC)) == len(GENERIC) >= 20
     assert all(parts(prompt) == [prompt] for prompt in GENERIC)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("", "is empty"),
+        (" \t", "is empty"),
+        ("?! ...", "empty but for signs"),
+        ("the", "names no thing"),
+        ("There is the", "names no thing"),
+        ("a + of the", "names no thing"),
+        (" + sea", "nothing on one side"),
+    ],
+)
+def test_a_prompt_that_says_nothing_is_refused(prompt, words):
+    with pytest.raises(PromptError, match=words) as error:
+        parts(prompt)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("prompt", ["the sea", "海", "no. 5", "🏖"])
+def test_a_prompt_that_says_something_is_not(prompt):
+    assert parts(prompt) == [prompt]
+
+
+def test_a_prompt_longer_than_the_model_reads_says_what_would_be_cut(tmp_path):
+    from tiny_model import tiny_clip
+
+    from sat2cap.model.checkpoint import load_model
+
+    checkpoint = load_model(tiny_clip(tmp_path / "clip", image=16, hidden=64, dim=32))
+    fits, long = "snow " * 75, "snow " * 75 + "forest"
+    assert checkpoint.text.tokens([fits])[0].shape == (1, 77)
+    assert embed_prompts(checkpoint, [fits]).shape == (1, 32)
+    with pytest.raises(PromptError, match=r"longer than the model reads; 'forest' would be cut off: shorten"):
+        embed_prompts(checkpoint, [long])
+    with pytest.raises(PromptError, match="would be cut off"):  # a template's words count too
+        embed_prompts(checkpoint, [fits], ["a photo of {}"])
+    joined = embed_prompts(checkpoint, ["snow " * 40 + "+ " + "forest " * 40])
+    assert np.linalg.norm(joined) == pytest.approx(1)

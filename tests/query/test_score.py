@@ -9,7 +9,7 @@ from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
-from sat2cap.query import one_prompt, score
+from sat2cap.query import one_prompt, scan, score
 from sat2cap.query.prompts import embed_prompts
 
 PROMPTS = ["busy street", "snow in a forest + the sea", "fishing"]
@@ -29,7 +29,7 @@ def brute(stored, checkpoint, prompts, when):
     return np.einsum("yxd,pd->pyx", values, embed_prompts(checkpoint, prompts).astype(np.float64))
 
 
-@pytest.mark.parametrize("encoding", ["cyclic", "reference"])
+@pytest.mark.parametrize("encoding", ["cyclic", "reference", "sphere"])
 @pytest.mark.parametrize("when", WHENS, ids=str)
 @pytest.mark.parametrize(("dtype", "dim"), [("int8", 64), ("float16", 64), ("int8", 512)])
 def test_cosines_are_those_of_brute_force(tmp_path, when, dtype, dim, encoding):
@@ -57,7 +57,8 @@ def test_the_moment_matters_as_it_should(tmp_path):
     assert np.abs(may - night).mean() > 0.02
 
 
-def test_memory_is_a_batchs_not_the_regions(tmp_path):
+def test_memory_is_a_runs_not_the_regions(tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "RUN_BYTES", 2**20)
     checkpoint = model(256)
     peaks = []
     for side in (96, 192):

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 
 import typer
 
-from sat2cap.cli import atlas, demo, embed, evaluate, imagery, models, pairs, query, train
+from sat2cap.cli import (
+    atlas,
+    classify,
+    demo,
+    difference,
+    embed,
+    evaluate,
+    imagery,
+    models,
+    pairs,
+    query,
+    report,
+    train,
+)
 from sat2cap.errors import Sat2CapError
 
 _NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
@@ -24,9 +37,12 @@ app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
 app.command("embed")(embed.embed)
 app.command("map")(query.map_prompts)
+app.command("difference")(difference.difference)
+app.command("classify")(classify.classify)
 app.command("search")(query.search)
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(evaluate.app, name="evaluate")
+app.command("report")(report.report)
 app.add_typer(models.app, name="models")
 app.add_typer(imagery.app, name="imagery")
 

@@ -52,6 +52,19 @@ def info(atlas: AtlasPath) -> None:
 
 
 @app.command()
+def prepare(atlas: AtlasPath, model: AtlasModel = None) -> None:
+    """Make later maps of an atlas faster.
+
+    Writes one more file into it, about as large as the atlas, which may be removed at any time.
+    """
+    from sat2cap import api
+    from sat2cap.cli import show
+
+    with show.progress(resumes=False) as listener:
+        print(api.open(atlas, model).prepare(listener))
+
+
+@app.command()
 def verify(atlas: AtlasPath) -> None:
     """Read all of an atlas and say what is wrong.
 

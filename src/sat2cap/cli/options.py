@@ -26,6 +26,12 @@ When = Annotated[
         "--when", metavar="DATE", help="Local date and hour: 2024-05-20T08:00, 2024-05-20 or 2024-05."
     ),
 ]
+Within = Annotated[
+    str | None,
+    typer.Option(
+        "--within", metavar="REGION", help="Only there: west,south,east,north, lon,lat,radius or a file."
+    ),
+]
 ImagerySource = Annotated[
     str,
     typer.Option(

@@ -2,19 +2,21 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When
+from sat2cap.cli import output
+from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
+from sat2cap.cli.output import Above, Best, Outlines, Places, Title, Underlay
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-SUFFIXES = (".tif", ".tiff", ".png", ".geojson")
 Prompts = Annotated[
     list[str],
-    typer.Argument(metavar="PROMPT", help='What a photo there would show; "one thing + another" for both.'),
+    typer.Argument(
+        metavar="PROMPT",
+        help='What a photo there would show; "one thing + another" for both; place:LON,LAT or photo:FILE for '
+        "what is like it.",
+    ),
 ]
 
 
@@ -26,16 +28,21 @@ class Scale(StrEnum):
     contrast = "contrast"
 
 
+class Over(StrEnum):
+    """What a spread is over."""
+
+    templates = "templates"
+    hours = "hours"
+    years = "years"
+
+
 def map_prompts(
     atlas: AtlasPath,
     prompts: Prompts,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--out", metavar="FILE", help=".tif (a band a prompt), .png, or .geojson (areas above)."
-        ),
-    ],
-    when: When = None,
+    out: output.Out,
+    when: output.Moments = None,
+    months: output.Months = None,
+    hours: output.Hours = None,
     negatives: Annotated[
         list[str] | None,
         typer.Option("--not", metavar="PROMPT", help="What it should not be; may be repeated."),
@@ -47,47 +54,51 @@ def map_prompts(
             help="The cosine; percentile in the region, 0 to 100; contrast with generic prompts, 0 to 1.",
         ),
     ] = Scale.cosine,
-    above: Annotated[
-        float | None,
+    templates: Annotated[
+        list[str] | None,
+        typer.Option("--template", metavar="TEXT", help="Such as 'a photo of {}'; several are averaged."),
+    ] = None,
+    within: Within = None,
+    spread: Annotated[
+        Over | None,
         typer.Option(
-            metavar="SCORE", help="For .geojson: the least score of an area; the best 5 % if left out."
+            metavar="templates|hours|years",
+            help="For .tif: more bands, of how the score differs over other wordings, hours or years.",
         ),
     ] = None,
-    title: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="For .png: the heading, instead of the prompt.")
-    ] = None,
-    underlay: Annotated[
-        str | None, typer.Option(metavar="SRC", help="For .png: imagery to draw the scores over.")
-    ] = None,
-    places: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="For .png: points with a column name, to label.")
-    ] = None,
+    above: Above = None,
+    best: Best = None,
+    title: Title = None,
+    underlay: Underlay = None,
+    outlines: Outlines = None,
+    places: Places = None,
     model: AtlasModel = None,
     text: Text = None,
 ) -> None:
     """Map one or more prompts.
 
-    At a date and hour, if the model knows time.
+    At a date and hour, or at several, if the model knows time. The file's suffix says what is made: .tif (a
+    band for each prompt and date), .png, .gif or .mp4 (through several dates), .geojson or .parquet (areas),
+    .pmtiles (web tiles) or .html (a page to zoom in).
     """
     from sat2cap import api
     from sat2cap.errors import InputError
 
-    if out.suffix.lower() not in SUFFIXES:
-        raise InputError(f"output {str(out)!r} is of no known kind; end it in one of {', '.join(SUFFIXES)}")
-    if out.suffix.lower() == ".geojson" and len(prompts) > 1:
-        raise InputError(f"{out}: areas are of one prompt, not {len(prompts)}; write one file for each")
-    opened = api.open(atlas, model, text)
-    score = opened.map(prompts, when, negatives or (), scale.value)
-    _warn_of_ignored_date(score)
-    if out.suffix.lower() == ".png":
-        _write_picture(score, out, title, underlay, places)
-    elif out.suffix.lower() == ".geojson":
-        _write_areas(score, out, above)
-    else:
-        from sat2cap.maps.cog import write_cog
-
-        write_cog(score, out)
-    print(out)
+    output.check(out)
+    if spread and out.suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(f"{out}: a spread is a band of its own; write it to a .tif")
+    score = api.open(atlas, model, text).map(
+        prompts[0] if len(prompts) == 1 else prompts,
+        output.moments(when, months, hours),
+        negatives or (),
+        scale.value,
+        templates or ("{}",),
+        within,
+        spread.value if spread else None,
+    )
+    output.warn_of_date(score.attrs)
+    look = output.Look(title, underlay, outlines, places)
+    output.write(score, out, look, above=above, best=best)
 
 
 def search(
@@ -95,6 +106,7 @@ def search(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What a photo there would show.")],
     top: Annotated[int, typer.Option(metavar="N", help="How many places.", min=1)] = 20,
     when: When = None,
+    within: Within = None,
     apart: Annotated[
         float | None,
         typer.Option(metavar="METRES", help="Least distance between places; three cells if left out."),
@@ -107,56 +119,18 @@ def search(
 ) -> None:
     """Find the places that fit a prompt best.
 
-    As a table, and as GeoJSON if asked.
+    As a table, and as a file if asked.
     """
     from sat2cap import api
     from sat2cap.cli import show
-    from sat2cap.maps.places import write_geojson
+    from sat2cap.maps.places import write_places
 
+    if out is not None:
+        output.check(out, (".geojson", ".parquet"))
     opened = api.open(atlas, model, text)
-    found = opened.search(prompt, top, when, apart)
-    if found.attrs.get("dynamic", "").startswith("ignored"):
-        show.warn(f"the date is {found.attrs['dynamic']}")
+    found = opened.search(prompt, top, when, apart, within)
+    output.warn_of_date(found.attrs)
     rows = [(f"{r.rank}", f"{r.score:.4f}", f"{r.lon:.5f}", f"{r.lat:.5f}") for r in found.itertuples()]
     show.table(("rank", "score", "lon", "lat"), rows)
     if out is not None:
-        write_geojson(found, out)
-
-
-def _warn_of_ignored_date(score: "xr.DataArray") -> None:
-    from sat2cap.cli import show
-
-    if str(score.attrs.get("dynamic", "")).startswith("ignored"):
-        show.warn(f"the date is {score.attrs['dynamic']}")
-
-
-def _write_picture(
-    score: "xr.DataArray", out: Path, title: str | None, underlay: str | None, places: Path | None
-) -> None:
-    from sat2cap.maps.picture import write_png
-    from sat2cap.maps.places import read_places
-
-    labels = [] if places is None else read_places(places)
-    below = None if underlay is None else _imagery_under(score, underlay)
-    write_png(score, out, title=title, underlay=below, places=labels)
-
-
-def _imagery_under(score: "xr.DataArray", spec: str) -> "xr.DataArray":
-    """Imagery on the grid of the score, as fine as a picture can show."""
-    from sat2cap.catalogue import open_imagery
-    from sat2cap.geo.frame import grid_of
-    from sat2cap.geo.grid import patch_box
-
-    grid = grid_of(score)
-    pixels = max(1, 1600 // max(grid.shape))
-    return open_imagery(spec).read(patch_box(grid, slice(None), slice(None), pixels))
-
-
-def _write_areas(score: "xr.DataArray", out: Path, above: float | None) -> None:
-    import numpy as np
-
-    from sat2cap.maps.places import areas_above, write_geojson
-
-    known = score.values[np.isfinite(score.values)]
-    least = float(np.percentile(known, 95)) if above is None and known.size else above or 0.0
-    write_geojson(areas_above(score, least), out)
+        write_places(found, out)

@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from sat2cap.progress import Progress
+
+if TYPE_CHECKING:
+    from sat2cap.evaluate.figures import Figure
 
 _EVERY_S = 30.0  # between lines of progress where there is no terminal to draw on
 
@@ -50,6 +53,20 @@ def duration(seconds: float) -> str:
 def size(count: float) -> str:
     """Bytes, decimal."""
     return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
+def measured(found: "Sequence[Figure]", json_file: Path | None) -> None:
+    """Figures with their intervals on standard output; in a file, if one is asked for, name to number."""
+    from sat2cap.files import write_json
+
+    facts((figure.name, _with_interval(figure)) for figure in found)
+    if json_file is not None:
+        write_json(json_file, {f.name: None if math.isnan(f.value) else f.value for f in found})
+
+
+def _with_interval(figure: "Figure") -> str:
+    ends = figure.interval
+    return f"{figure.value:.6g}" + (f"  [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else "")
 
 
 def warn(message: str) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 from sat2cap.demo.clock import Clock
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.words import slug
-from sat2cap.evaluate.retrieval import embed_gallery, gallery_metrics
+from sat2cap.evaluate.figures import values
+from sat2cap.evaluate.gallery import embed_gallery
+from sat2cap.evaluate.retrieval import gallery_metrics
 from sat2cap.evaluate.truth import (
     Country,
     location_scores,
@@ -90,8 +92,8 @@ def _maps(plan: DemoPlan, given: Measured) -> Iterator[tuple[str, float]]:
         "location.": list(map_agreement(given.countries, ours, plan.prompts, scores=location_scores)),
     }
     yield "map.prompts", float(len(found[""]))
-    for kind, values in found.items():
-        yield from _over_prompts(f"map.auroc.{kind}", values)
+    for kind, each in found.items():
+        yield from _over_prompts(f"map.auroc.{kind}", each)
 
 
 def _times(plan: DemoPlan, given: Measured) -> Iterator[tuple[str, float]]:
@@ -102,10 +104,10 @@ def _times(plan: DemoPlan, given: Measured) -> Iterator[tuple[str, float]]:
 
 
 def _over_prompts(name: str, found: Sequence[tuple[Prompt, float]]) -> Iterator[tuple[str, float]]:
-    values = [value for _, value in found]
-    if values:
-        yield f"{name}mean", float(np.mean(values))
-        yield f"{name}median", float(median(values))
+    each = [value for _, value in found]
+    if each:
+        yield f"{name}mean", float(np.mean(each))
+        yield f"{name}median", float(median(each))
     for prompt, value in found:
         yield f"{name}prompt.{slug(prompt.text)}", value
 
@@ -118,9 +120,9 @@ def _retrieval(plan: DemoPlan, given: Measured, heldout: PairSet) -> Iterator[tu
         heldout, given.clip, gallery=plan.gallery, ground=ours.ground if same_photos else None
     )
     told = given.trained.dynamic is not None
-    found = dict(gallery_metrics(ours, given.trained, use_metadata=told))
+    found = values(gallery_metrics(ours, given.trained, use_metadata=told))
     for kind, seen, checkpoint in (("no_metadata", ours, given.trained), ("clip", clip, given.clip)):
-        figures = dict(gallery_metrics(seen, checkpoint, use_metadata=False))
+        figures = values(gallery_metrics(seen, checkpoint, use_metadata=False))
         found |= {f"{kind}.{name}": value for name, value in figures.items() if name != "gallery"}
     gallery = found["gallery"]
     chance = {f"r{k}": min(k / gallery, 1.0) for k in (1, 5, 10)} | {"median_rank": (gallery + 1) / 2}

@@ -15,7 +15,7 @@ from sat2cap.evaluate.truth import Country, judges
 from sat2cap.geo.grid import cell_grid, cell_mask, patch_box
 from sat2cap.geo.region import parse_region
 from sat2cap.maps.cog import write_cog
-from sat2cap.maps.picture import write_png
+from sat2cap.maps.picture import Look, write_png
 from sat2cap.miniworld.prompts import Prompt
 from sat2cap.model.checkpoint import MANIFEST, Checkpoint
 from sat2cap.pairs import PairSet, SplitPlan, build_pairs
@@ -138,7 +138,7 @@ def maps(
         found = one_prompt(score(country.atlas, checkpoint, [prompt.text], when=country.when(prompt)))
         path = out / MAPS / f"{slug(prompt.text)}-{country.name}"
         write_cog(found, path.with_suffix(".tif"))
-        write_png(found, path.with_suffix(".png"), underlay=underlays[country.name])
+        write_png(found, path.with_suffix(".png"), Look(underlay=underlays[country.name]))
         progress("writing maps", number, len(plan.shown))
 
 

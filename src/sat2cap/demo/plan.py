@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sat2cap.evaluate.truth import CALENDAR
+from sat2cap.evaluate.location import CALENDAR
 from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL, Prompt
 from sat2cap.pairs import PatchSpec

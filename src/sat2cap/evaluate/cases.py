@@ -20,8 +20,11 @@ from rasterio.vrt import WarpedVRT
 
 from sat2cap.atlas.store import Atlas
 from sat2cap.errors import InputError
-from sat2cap.evaluate.maps import auroc, average_precision, spearman
+from sat2cap.evaluate.blocks import Bootstrap, blocks_of
+from sat2cap.evaluate.figures import Figure
+from sat2cap.evaluate.maps import Agreement
 from sat2cap.evaluate.truth import Country, map_agreement, summary
+from sat2cap.files import digest_file
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import PROMPTS
@@ -31,6 +34,8 @@ from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.query import score
 
 _MINIWORLD = "miniworld:"
+MEASURES = ("auroc", "average_precision", "f1", "spearman")
+"""Of each case, in this order."""
 
 
 @dataclass(frozen=True)
@@ -75,35 +80,40 @@ def load_cases(path: Path | str) -> list[Case]:
     ]
 
 
-def evaluate_maps(atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case]) -> Iterator[tuple[str, float]]:
-    """Yield AUROC, average precision and rank correlation of each case, then their means.
+def evaluate_maps(
+    atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case], *, block_km: float = 5.0, draws: int = 0
+) -> Iterator[Figure]:
+    """Yield AUROC, average precision, best F1 and rank correlation of each case, then their means.
 
     Names are ``auroc.1`` and so on, by the order of the cases, then ``auroc.mean``, …, and ``prompts``: how
     many cases the means are over. A case whose region is all positive or all negative has no AUROC: it is
-    NaN, and in no mean.
+    NaN, and in no mean. With `draws`, intervals from that many resamples of blocks of land. Raises
+    `InputError` for a case that shares no cell with the atlas.
     """
-    grid = atlas.grid
-    found: dict[str, list[float]] = {"auroc": [], "average_precision": [], "spearman": []}
+    lon, lat = (side.ravel() for side in cell_lonlat(atlas.grid))
+    bootstrap = Bootstrap(blocks_of(lon, lat, block_km), draws)
+    found: dict[str, list[float]] = {name: [] for name in MEASURES}
     for number, case in enumerate(cases, 1):
-        values = score(atlas, checkpoint, [case.prompt], when=case.when).values[0]
-        truth = read_truth(case, grid)
-        positive = np.where(np.isnan(truth), np.nan, truth >= case.threshold)
-        figures = {
-            "auroc": auroc(values, positive),
-            "average_precision": average_precision(values, positive),
-            "spearman": spearman(values, truth),
-        }
-        for name, value in figures.items():
-            yield f"{name}.{number}", value
+        values = score(atlas, checkpoint, [case.prompt], when=case.when).values[0].ravel()
+        truth = read_truth(case, atlas.grid).ravel()
+        known = np.isfinite(values) & np.isfinite(truth)
+        if not known.any():
+            raise InputError(f"none of {atlas.path}'s cells has both a score and a truth in {case.truth!r}")
+        agreement = Agreement.of(values[known], truth[known], truth[known] >= case.threshold)
+        intervals = bootstrap.of(known).intervals(agreement.figures)
+        figures = agreement.figures()
+        for name in MEASURES:
+            value = figures[name]
+            yield Figure(f"{name}.{number}", value, intervals.get(name))
             if not np.isnan(figures["auroc"]) and not np.isnan(value):
                 found[name].append(value)
-    for name, known in found.items():
-        yield f"{name}.mean", mean(known) if known else float("nan")
-    yield "prompts", float(len(found["auroc"]))
+    for name, judged in found.items():
+        yield Figure(f"{name}.mean", mean(judged) if judged else float("nan"))
+    yield Figure("prompts", float(len(found["auroc"])))
 
 
-def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[tuple[str, float]]:
-    """The shipped prompts on a region of the miniature world: yield ``("auroc.PROMPT", …)``, then a summary.
+def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Figure]:
+    """The shipped prompts on a region of the miniature world: yield ``auroc.PROMPT``, then a summary.
 
     Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
     """
@@ -120,8 +130,15 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[tuple[s
         raise InputError(
             f"no shipped prompt can be judged on {atlas.path}: too little varies; embed a larger one"
         )
-    yield from ((f"auroc.{prompt.text}", value) for prompt, value in found)
-    yield from summary("auroc", found).items()
+    yield from (Figure(f"auroc.{prompt.text}", value) for prompt, value in found)
+    yield from (Figure(name, value) for name, value in summary("auroc", found).items())
+
+
+def cases_identity(cases: Sequence[Case]) -> list[list[str]]:
+    """What the figures of cases depend on beside the maps: the cases, and the bytes of their files."""
+    return [
+        [repr(case), digest_file(case.truth) if Path(case.truth).is_file() else case.truth] for case in cases
+    ]
 
 
 def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:

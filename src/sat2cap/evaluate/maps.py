@@ -4,45 +4,64 @@ A cell whose score is NaN has no data and is left out. Where a figure is not def
 constant map) it is NaN, and the caller says what that means.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sat2cap.errors import InputError
 
+Floats = NDArray[np.float64]
+
 
 def auroc(score: ArrayLike, positive: ArrayLike) -> float:
     """Chance that a positive cell scores above a negative one, a tie counting one half."""
-    values, labels = _cells(score, positive)
-    truth = labels.astype(bool)
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    if positives == 0 or negatives == 0:
-        return float("nan")
-    above = _average_ranks(values)[truth].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    return _auroc(*_runs(score, positive))
 
 
 def average_precision(score: ArrayLike, positive: ArrayLike) -> float:
     """Mean precision over the positive cells, best score first; cells that tie enter together."""
-    values, labels = _cells(score, positive)
-    truth = labels.astype(bool)
-    if not truth.any():
-        return float("nan")
-    order = np.argsort(-values, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)  # last cell of each tied run
-    hits = np.cumsum(truth[order])[last]
-    gained = np.diff(hits, prepend=0)
-    return float((gained * (hits / (last + 1))).sum() / truth.sum())
+    return _average_precision(*_runs(score, positive))
+
+
+def best_f1(score: ArrayLike, positive: ArrayLike) -> float:
+    """The greatest F1, 2 TP / (2 TP + FP + FN), of all thresholds on the score."""
+    return _best_f1(*_runs(score, positive))
 
 
 def spearman(score: ArrayLike, truth: ArrayLike) -> float:
     """Rank correlation, -1 to 1, tied values sharing their average rank."""
-    a, b = (_average_ranks(side) for side in _cells(score, truth))
-    a, b = a - a.mean(), b - b.mean()
-    spread = np.sqrt((a * a).sum() * (b * b).sum())
-    return float((a * b).sum() / spread) if spread > 0 else float("nan")
+    a, b = (_groups(side) for side in _cells(score, truth))
+    return _correlation(a, b, np.ones(len(a)))
 
 
-def _cells(score: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+@dataclass(frozen=True)
+class Agreement:
+    """Scores and truths of N cells sorted once, for the same figures under many weights of the cells."""
+
+    by_score: NDArray[np.intp]
+    """Which of the distinct scores, from the least, each cell has."""
+    by_truth: NDArray[np.intp]
+    positive: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, score: ArrayLike, truth: ArrayLike, positive: NDArray[np.bool_]) -> "Agreement":
+        """From cells that all have a score and a truth, ``[N]`` each."""
+        return cls(_groups(np.asarray(score, np.float64)), _groups(np.asarray(truth, np.float64)), positive)
+
+    def figures(self, weight: Floats | None = None) -> dict[str, float]:
+        """auroc, average_precision, f1 (the best) and spearman; each cell counts `weight` times."""
+        weight = np.ones(len(self.by_score)) if weight is None else weight
+        runs = _weighted_runs(self.by_score, self.positive, weight)
+        return {
+            "auroc": _auroc(*runs),
+            "average_precision": _average_precision(*runs),
+            "f1": _best_f1(*runs),
+            "spearman": _correlation(self.by_score, self.by_truth, weight),
+        }
+
+
+def _cells(score: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
     """Both as flat float64, without the cells that have no data in either."""
     a, b = np.asarray(score, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if a.shape != b.shape:
@@ -55,8 +74,56 @@ def _cells(score: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDA
     return a[known], b[known]
 
 
-def _average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rank of each value from 1, tied values sharing the mean of their ranks."""
-    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    return np.asarray((last - (count - 1) / 2)[group], dtype=np.float64)
+def _groups(values: Floats) -> NDArray[np.intp]:
+    """Which of the distinct values, from the least, each one is."""
+    return np.unique(values, return_inverse=True)[1].reshape(-1)
+
+
+def _runs(score: ArrayLike, positive: ArrayLike) -> tuple[Floats, Floats]:
+    values, labels = _cells(score, positive)
+    return _weighted_runs(_groups(values), labels.astype(bool), np.ones(len(values)))
+
+
+def _weighted_runs(
+    group: NDArray[np.intp], positive: NDArray[np.bool_], weight: Floats
+) -> tuple[Floats, Floats]:
+    """How many positive and negative cells each distinct score has, best score first."""
+    count = int(group.max()) + 1
+    both = np.asarray(np.bincount(group, weight, count), np.float64)
+    positives = np.asarray(np.bincount(group, weight * positive, count), np.float64)
+    return positives[::-1], (both - positives)[::-1]
+
+
+def _auroc(positives: Floats, negatives: Floats) -> float:
+    beaten = negatives.sum() - np.cumsum(negatives) + negatives / 2
+    pairs = positives.sum() * negatives.sum()
+    return float((positives * beaten).sum() / pairs) if pairs > 0 else float("nan")
+
+
+def _average_precision(positives: Floats, negatives: Floats) -> float:
+    hits, seen = np.cumsum(positives), np.cumsum(positives + negatives)
+    if not positives.sum() > 0:
+        return float("nan")
+    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+    return float((positives * precision).sum() / positives.sum())
+
+
+def _best_f1(positives: Floats, negatives: Floats) -> float:
+    if not positives.sum() > 0:
+        return float("nan")
+    hits, seen = np.cumsum(positives), np.cumsum(positives + negatives)
+    return float((2 * hits / (seen + positives.sum())).max())
+
+
+def _correlation(a: NDArray[np.intp], b: NDArray[np.intp], weight: Floats) -> float:
+    """Of the ranks of two sets of groups."""
+    x, y = (_ranks(side, weight) for side in (a, b))
+    x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
+    spread = np.sqrt((weight * x * x).sum() * (weight * y * y).sum())
+    return float((weight * x * y).sum() / spread) if spread > 0 else float("nan")
+
+
+def _ranks(group: NDArray[np.intp], weight: Floats) -> Floats:
+    """Rank of each cell from 1, those of a group sharing the mean of theirs."""
+    count = np.bincount(group, weight)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[group])

@@ -1,55 +1,43 @@
-"""Where the right answer stands in a gallery (table 1 of the paper).
+"""How photos and patches find each other (table 1 of the paper), beside what does without the method."""
 
-The rank of query i is the number of gallery rows that score at least as high as row i, itself included: 1
-is best, and ties count against the query. So a model that gives every row the same embedding earns rank N,
-not 1.
-"""
-
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from sat2cap.errors import PairsError
-from sat2cap.geo.when import When
+from sat2cap.errors import ModelError
+from sat2cap.evaluate.blocks import Bootstrap, blocks_of
+from sat2cap.evaluate.figures import Evaluation, Figure
+from sat2cap.evaluate.gallery import Gallery, embed_gallery, normalised
+from sat2cap.evaluate.moments import moment_figures
+from sat2cap.evaluate.ranks import ranks
+from sat2cap.evaluate.recall import Weight, chance_metrics, retrieval_metrics
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.pairs import Pair, PairSet
+from sat2cap.pairs import PairSet
 
-_BATCH = 64
-_BLOCK_BYTES = 16 << 20
-_RECHECKS_PER_ROW = 64
+Float32 = NDArray[np.float32]
 
-Floats = NDArray[np.floating]
-
-
-def ranks(query: Floats, gallery: Floats) -> NDArray[np.int64]:
-    """Rank, 1 to N, of gallery row i for query row i by inner product; both [N, D] -> int64 [N].
-
-    Exact to float64: products are taken in float32 and those too close to call again in float64. Equal
-    gallery rows always tie. Memory stays near 100 MB beside the inputs. Raises `PairsError` for shapes that
-    differ, and for values that are not finite.
-    """
-    query, gallery = _checked(query, gallery)
-    rows, owner, weight = np.unique(gallery, axis=0, return_inverse=True, return_counts=True)
-    owner = owner.reshape(-1)
-    out = np.empty(len(query), dtype=np.int64)
-    step = max(1, _BLOCK_BYTES // (4 * max(len(rows), 1)))
-    for start in range(0, len(query), step):
-        block = slice(start, start + step)
-        out[block] = _block_ranks(query[block], rows, owner[block], weight)
-    return out
+DIRECTIONS = ("overhead2ground", "ground2overhead")
+CLIP, LOCATION, CHANCE, UNTOLD = "clip", "location", "chance", "no_metadata"
+"""Rows of the table beside the models, and what a model that is told nothing is called."""
 
 
-def retrieval_metrics(ranks: NDArray[np.int64]) -> dict[str, float]:
-    """R@1, R@5, R@10 as fractions, and the median and mean rank, of ranks [N]."""
-    if len(ranks) == 0:
-        raise PairsError("there are no ranks to summarise: the split has no pairs; choose another split")
-    recall = {f"r{k}": float(np.mean(ranks <= k)) for k in (1, 5, 10)}
-    return {**recall, "median_rank": float(np.median(ranks)), "mean_rank": float(np.mean(ranks))}
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    """Before the names of its figures; empty for the first model as it is meant to be used."""
+    label: str
+    meta_training: bool | None
+    """Whether the model was trained with place and time; None where it is not a trained one or not known."""
+    dropout: bool | None
+    """Whether the Dynamic Encoder was left out at random in training."""
+    meta_inference: bool | None
+    """Whether it is told place and time here."""
 
 
 def evaluate_retrieval(
@@ -60,8 +48,8 @@ def evaluate_retrieval(
     gallery: int = 2000,
     use_metadata: bool = True,
     seed: int = 0,
-) -> Iterator[tuple[str, float]]:
-    """Table 1: yield ``("gallery", N)``, then ``("overhead2ground.r1", …)`` and so on, in both directions.
+) -> Iterator[Figure]:
+    """One row of table 1: ``gallery``, then ``overhead2ground.r1`` and so on, in both directions.
 
     The gallery is `gallery` pairs of `split` chosen by `seed`, or all of them where there are fewer. With
     `use_metadata` the overhead embedding of each pair has the Dynamic Encoder's offset for the photo's
@@ -73,149 +61,155 @@ def evaluate_retrieval(
     )
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """N pairs as a model sees them, to be measured in several ways."""
-
-    overhead: NDArray[np.float32]
-    """`[N, D]`, not normalised, without the Dynamic Encoder's offset."""
-    ground: NDArray[np.float32]
-    """`[N, D]`, of length 1."""
-    lon: NDArray[np.float64]
-    lat: NDArray[np.float64]
-    taken: tuple[When, ...]
-
-
-def embed_gallery(
-    pairs: PairSet,
-    checkpoint: Checkpoint,
-    split: str = "test",
-    gallery: int = 2000,
-    seed: int = 0,
-    *,
-    ground: NDArray[np.float32] | None = None,
-) -> Gallery:
-    """Embed the pairs that `evaluate_retrieval` would choose.
-
-    `ground` are the photos of the very same pairs, embedded by a model with the same ground tower: a baseline
-    need not embed them again. Raises `PairsError` for a split without pairs.
-    """
-    total = pairs.count(split)
-    if total == 0 or gallery < 1:
-        raise PairsError(
-            f"split {split!r} of {pairs.path} has {total} pairs, gallery {gallery}: both must be 1 or more"
-        )
-    chosen = set(np.random.default_rng(seed).permutation(total)[:gallery].tolist())
-    if ground is not None and ground.shape != (len(chosen), checkpoint.dim):
-        expected = (len(chosen), checkpoint.dim)
-        raise PairsError(f"ground embeddings have shape {ground.shape}, not {expected}; leave them out")
-    stream = (pair for i, pair in enumerate(pairs.read(split)) if i in chosen)
-    overheads, grounds = [], []
-    lon, lat, taken = [], [], []
-    for batch in _batches(stream):
-        overheads.append(_embed_patches(batch, checkpoint))
-        if ground is None:
-            grounds.append(checkpoint.embed_ground([_decode(pair.ground) for pair in batch]))
-        lon += [pair.lon for pair in batch]
-        lat += [pair.lat for pair in batch]
-        taken += [When.from_datetime(pair.taken) for pair in batch]
-    photos = np.concatenate(grounds) if ground is None else ground
-    return Gallery(np.concatenate(overheads), photos, np.array(lon), np.array(lat), tuple(taken))
-
-
-def gallery_metrics(
-    gallery: Gallery, checkpoint: Checkpoint, use_metadata: bool
-) -> Iterator[tuple[str, float]]:
+def gallery_metrics(gallery: Gallery, checkpoint: Checkpoint, use_metadata: bool) -> Iterator[Figure]:
     """What `evaluate_retrieval` yields, of a gallery that `checkpoint` embedded. Raises `ModelError`."""
-    overhead = gallery.overhead + _offsets(gallery, checkpoint) if use_metadata else gallery.overhead
-    overhead, ground = _normalised(overhead), _normalised(gallery.ground)
-    yield "gallery", float(len(ground))
-    for direction, query, answers in (
-        ("overhead2ground", overhead, ground),
-        ("ground2overhead", ground, overhead),
-    ):
-        for name, value in retrieval_metrics(ranks(query, answers)).items():
-            yield f"{direction}.{name}", value
+    overhead = gallery.told(checkpoint) if use_metadata else gallery.unit_overhead
+    yield Figure("gallery", float(len(gallery.ground)))
+    found = both_ranks(overhead, gallery.ground, gallery.places())
+    for direction, mine in found.items():
+        for name, value in retrieval_metrics(mine).items():
+            yield Figure(f"{direction}.{name}", value)
 
 
-def _batches(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
-    while batch := list(islice(stream, _BATCH)):
-        yield batch
-
-
-def _embed_patches(batch: Sequence[Pair], checkpoint: Checkpoint) -> NDArray[np.float32]:
-    return checkpoint.embed_overhead(np.stack([np.asarray(_decode(pair.overhead)) for pair in batch]))
-
-
-def _offsets(gallery: Gallery, checkpoint: Checkpoint) -> NDArray[np.float32]:
-    """The Dynamic Encoder at each pair's place and time, [N, D]."""
-    moments = (
-        np.array([getattr(when, name) for when in gallery.taken]) for name in ("year", "month", "day", "hour")
+def both_ranks(overhead: Float32, ground: Float32, place: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Ranks in both directions, by the name of the direction."""
+    return dict(
+        zip(DIRECTIONS, (ranks(overhead, ground, place), ranks(ground, overhead, place)), strict=True)
     )
-    return checkpoint.dynamic_offset(gallery.lat, gallery.lon, *moments)
 
 
-def _decode(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data)).convert("RGB")
+@dataclass(frozen=True)
+class TableOptions:
+    """What decides the figures of the table beside the pairs and the models: plain values."""
+
+    split: str = "test"
+    gallery: int = 2000
+    seed: int = 0
+    metadata: bool | None = None
+    """Only the rows that are told place and time, only those that are not, or both."""
+    same_place_m: float = 1.0
+    """Pairs no further apart are one place, and each other's right answer."""
+    block_km: float = 10.0
+    draws: int = 1000
 
 
-def _normalised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+def evaluate_table(
+    pairs: PairSet,
+    models: Mapping[str, Checkpoint],
+    clip: Checkpoint | None = None,
+    options: TableOptions | None = None,
+    cache: Path | None = None,
+) -> Evaluation:
+    """Table 1 for any number of models by name, the first being the one in question, and the baselines.
+
+    Figures of the first model have no prefix, without metadata ``no_metadata.``; those of the others begin
+    with their names. Then ``clip.``, ``location.`` (the Dynamic Encoder of the first model alone), and
+    ``chance.``; ``times.`` as `moment_figures` gives; ``above_clip.overhead2ground.r10`` is the first
+    model's less CLIP's, its interval paired. `Evaluation.material` is the gallery of the first model.
+    Raises `PairsError`, `ModelError`.
+    """
+    if not models:
+        raise ModelError("no model is given to measure; give at least one")
+    options = options or TableOptions()
+    rows, found, first = [], {}, None
+    for row, overhead, gallery in _sides(pairs, models, clip, options, cache):
+        first = first or gallery
+        place = gallery.places(options.same_place_m)
+        rows.append(row)
+        found[row.name] = both_ranks(overhead, gallery.ground, place)
+    assert first is not None  # every model has a row
+    place = first.places(options.same_place_m)
+    bootstrap = Bootstrap(blocks_of(first.lon, first.lat, options.block_km), options.draws)
+    figures = [Figure("gallery", float(len(place))), Figure("places", float(place.max() + 1))]
+    figures += _row_figures(found, bootstrap)
+    told, model = options.metadata is not False, next(iter(models.values()))
+    if told and model.dynamic is not None:
+        figures += moment_figures(first, model, bootstrap)
+    rows.append(Row(CHANCE, "chance", None, None, None))
+    figures += [Figure(f"{CHANCE}.{name}", value) for name, value in chance_metrics(place).items()]
+    return Evaluation(tuple(figures), {"rows": [asdict(row) for row in rows]}, first)
 
 
-def _checked(query: Floats, gallery: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    if query.ndim != 2 or query.shape != gallery.shape:
-        shapes = f"{query.shape} and {gallery.shape}"
-        raise PairsError(
-            f"query and gallery have shapes {shapes}; both must be [N, D], row i of one for row i"
+def _sides(
+    pairs: PairSet,
+    models: Mapping[str, Checkpoint],
+    clip: Checkpoint | None,
+    options: TableOptions,
+    cache: Path | None,
+) -> Iterator[tuple[Row, Float32, Gallery]]:
+    """Each row with its overhead embeddings `[N, D]` and the gallery that they are asked of."""
+    grounds: dict[str, Float32] = {}
+
+    def embed(checkpoint: Checkpoint) -> Gallery:
+        known = grounds.get(checkpoint.ground_identity)
+        found = embed_gallery(
+            pairs, checkpoint, options.split, options.gallery, options.seed, ground=known, cache=cache
         )
-    if not (np.isfinite(query).all() and np.isfinite(gallery).all()):
-        raise PairsError("an embedding is not finite, so it has no rank; leave such pairs out")
-    # Adding zero makes -0.0 and 0.0 the same bytes.
-    return np.asarray(query, np.float32) + np.float32(0), np.asarray(gallery, np.float32) + np.float32(0)
+        grounds[checkpoint.ground_identity] = found.ground
+        return found
+
+    for number, (name, checkpoint) in enumerate(models.items()):
+        gallery = embed(checkpoint)
+        for row in _rows_of("" if number == 0 else name, name, checkpoint, options.metadata):
+            overhead = gallery.told(checkpoint) if row.meta_inference else gallery.unit_overhead
+            yield row, overhead, gallery
+        if number == 0 and checkpoint.dynamic is not None and options.metadata is not False:
+            alone = Row(LOCATION, "place and time alone", True, None, True)
+            yield alone, normalised(gallery.offsets(checkpoint)), gallery
+    if clip is not None:
+        gallery = embed(clip)
+        yield Row(CLIP, "CLIP", None, None, None), gallery.unit_overhead, gallery
 
 
-def _block_ranks(
-    query: NDArray[np.float32],
-    rows: NDArray[np.float32],
-    owner: NDArray[np.intp],
-    weight: NDArray[np.intp],
-) -> NDArray[np.int64]:
-    """Ranks of a block of queries [B, D] over distinct rows [M, D]; `owner` [B] is each one's own row."""
-    each = np.arange(len(query))
-    scores = query @ rows.T
-    own = scores[each, owner]
-    # How far rounding can move a float32 product of length D, for the longest row.
-    length = float(np.linalg.norm(rows, axis=1).max())
-    slack = 2 * query.shape[1] * np.finfo(np.float32).eps * np.linalg.norm(query, axis=1) * length
-    above = scores > (own + slack)[:, None]
-    unsure = (scores >= (own - slack)[:, None]) ^ above
-    unsure[each, owner] = False
-    row, col = np.divmod(np.flatnonzero(unsure), len(rows))
-    higher = _at_least_own(query, rows, owner, row, col)
-    count = _weighted_count(above, weight) + weight[owner]
-    np.add.at(count, row[higher], weight[col[higher]])
-    return count
+def _rows_of(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool | None) -> Iterator[Row]:
+    """How one model is asked: told place and time if it can be, and not told."""
+    knows = checkpoint.dynamic is not None
+    if metadata and not knows:
+        raise ModelError(
+            f"{name} has no Dynamic Encoder, so it cannot be told place and time; leave that out"
+        )
+    card = checkpoint.card.get("training", {}).get("run", {}).get("model", {})
+    rate = card.get("dropout")
+    dropout = None if not knows or rate is None else bool(rate > 0)
+    told = knows and metadata is not False
+    if told:
+        yield Row(prefix, name, True, dropout, True)
+    if not told or metadata is None:
+        untold = ".".join(filter(None, (prefix, UNTOLD))) if told else prefix
+        yield Row(untold, f"{name}, told nothing" if knows else name, knows, dropout, False)
 
 
-def _weighted_count(chosen: NDArray[np.bool_], weight: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Sum of the weights [M] of the chosen columns in each row of [B, M]; most weights are 1."""
-    heavy = np.flatnonzero(weight > 1)
-    return np.asarray(
-        np.count_nonzero(chosen, axis=1) + chosen[:, heavy] @ (weight[heavy] - 1), dtype=np.int64
-    )
+def _row_figures(
+    found: Mapping[str, Mapping[str, NDArray[np.int64]]], bootstrap: Bootstrap
+) -> Iterator[Figure]:
+    """The figures of every row, and of the first beside CLIP's, with intervals from the same draws."""
+
+    def measure(weight: Weight | None) -> dict[str, float]:
+        figures = {
+            ".".join(filter(None, (row, direction, name))): value
+            for row, sides in found.items()
+            for direction, mine in sides.items()
+            for name, value in retrieval_metrics(mine, weight).items()
+        }
+        if CLIP in found:
+            first = next(iter(found))
+            for way in DIRECTIONS:
+                ours = figures[".".join(filter(None, (first, way, "r10")))]
+                figures[f"above_clip.{way}.r10"] = ours - figures[f"{CLIP}.{way}.r10"]
+        return figures
+
+    intervals = bootstrap.intervals(measure)
+    for name, value in measure(None).items():
+        yield Figure(name, value, intervals.get(name))
 
 
-def _at_least_own(
-    query: NDArray[np.float32],
-    rows: NDArray[np.float32],
-    owner: NDArray[np.intp],
-    row: NDArray[np.intp],
-    col: NDArray[np.intp],
-) -> NDArray[np.bool_]:
-    """Whether query `row[k]` scores gallery row `col[k]` at least as high as its own, in float64."""
-    if len(row) > _RECHECKS_PER_ROW * len(query):
-        exact = query.astype(np.float64) @ rows.T.astype(np.float64)
-        return np.asarray(exact[row, col] >= exact[row, owner[row]])
-    difference = rows[col].astype(np.float64) - rows[owner[row]]
-    return np.asarray(np.einsum("nd,nd->n", query[row].astype(np.float64), difference) >= 0)
+def inputs_of(
+    pairs: PairSet, models: Sequence[Checkpoint], clip: Checkpoint | None, options: TableOptions
+) -> dict[str, Any]:
+    """What the table depends on: equal inputs give equal figures."""
+    return {
+        "pairs": pairs.fingerprint,
+        "models": [model.identity for model in models],
+        "clip": None if clip is None else clip.identity,
+        **asdict(options),
+    }

@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas.store import Atlas, CellStatus
-from sat2cap.errors import ModelError
+from sat2cap.evaluate.location import CALENDAR, location_cosines
 from sat2cap.evaluate.maps import auroc, spearman
-from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt, southern
 from sat2cap.miniworld.truth import Survey
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.cosine import DynamicCosines, offset_at
-from sat2cap.query.prompts import embed_prompts
 from sat2cap.query.score import score
 from sat2cap.query.series import mean_scores
 
@@ -24,9 +21,6 @@ Floats = NDArray[np.float32]
 
 FEWEST = 12
 """Positive, and negative, cells that a region needs for its map of a prompt to be judged."""
-
-CALENDAR = tuple(When(2020, month, 15, float(hour)) for month in range(1, 13) for hour in range(2, 24, 3))
-"""Month by hour: when `time_agreement` asks, and what `location_scores` takes for no date."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +67,8 @@ def map_scores(country: Country, checkpoint: Checkpoint, texts: Sequence[str], w
 def location_scores(
     country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None
 ) -> Floats:
-    """What place and time alone say: the cosine of a text and the Dynamic Encoder's offset, imagery unseen.
-
-    The offset is a function of a place and a time, so no date means the mean of the cosines over `CALENDAR`.
-    """
-    lon, lat = (side.ravel() for side in cell_lonlat(country.atlas.grid))
-    vectors = embed_prompts(checkpoint, texts)
-    nothing, scale = np.zeros((len(lon), checkpoint.dim), np.float32), np.ones(len(lon), np.float32)
-    times = CALENDAR if when is None else (when,)
-    total = np.zeros((len(texts), len(lon)), np.float32)
-    for time in times:
-        offset = offset_at(checkpoint, time)
-        if offset is None:
-            raise ModelError("this model has no Dynamic Encoder, so place and time alone say nothing")
-        total += DynamicCosines.of(vectors, offset)(nothing, scale, offset.hidden(lon, lat))
-    return total / np.float32(len(times))
+    """What place and time alone say: `location_cosines` of the country's grid."""
+    return location_cosines(country.atlas.grid, checkpoint, texts, when)
 
 
 def positives(truth: Floats) -> NDArray[np.bool_]:

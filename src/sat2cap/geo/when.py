@@ -71,3 +71,13 @@ def parse_when(text: str) -> When:
         return When(int(form["year"]), int(form["month"]), int(form["day"] or _MID_MONTH), hour)
     except WhenError as error:
         raise WhenError(f"{text!r}: {error}") from None
+
+
+def months_of(year: int) -> list[When]:
+    """The middle of each month of a year, at noon. Raises `WhenError`."""
+    return [When(year, month, _MID_MONTH, _NOON) for month in range(1, 13)]
+
+
+def hours_of(day: When) -> list[When]:
+    """Every full hour of a day, from midnight on; the hour of `day` itself is left aside."""
+    return [When(day.year, day.month, day.day, float(hour)) for hour in range(24)]

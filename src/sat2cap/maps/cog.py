@@ -2,85 +2,115 @@
 
 No data is NaN, not a number such as -9999: it cannot be taken for a score by a reader that ignores the
 nodata tag, since whatever is computed from it is NaN too; GDAL, QGIS and rasterio all know it for float32.
+Categories are uint8 with a colour table, and 0 is no data.
+
+The file is made in memory and written by Python: GDAL may say of a full disk only in a log.
 """
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 import xarray as xr
+from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 
 from sat2cap.errors import InputError
-from sat2cap.files import publish
+from sat2cap.files import write_bytes
 from sat2cap.geo.frame import grid_of
-from sat2cap.maps.layers import maps_of, provenance
+from sat2cap.maps.colours import colours_of
+from sat2cap.maps.layers import layers_of, names_of, one_layer, provenance, values_of
 
 _BLOCK = 256
 
 
 def write_cog(score: xr.DataArray, path: Path | str) -> None:
-    """Publish a score, dims ``(y, x)`` or ``(prompt, y, x)``, as a COG.
+    """Publish a score as a COG with a float32 band for each of its prompts and dates, NaN for no data.
 
-    One float32 band for each prompt, NaN for no data. Band descriptions are the prompts; provenance is in the
-    tags; overviews are averages. Raises `InputError`.
+    Band descriptions are the prompts or dates; provenance is in the tags; overviews are averages. Raises
+    `InputError`.
     """
-    layers = list(maps_of(score))
+    layers = layers_of(score)
+    _refuse_nothing(score, len(layers))
+    profile = {"dtype": "float32", "count": len(layers), "nodata": np.nan}
+    with MemoryFile() as memory, rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
+        with memory.open(**profile, **_place(score)) as plain:
+            _tag(plain, score)
+            for band, (layer, name) in enumerate(zip(layers, names_of(score), strict=True), 1):
+                _fill(plain, band, name, str(score.attrs.get("scale", "")), values_of(layer))
+        write_bytes(path, _as_cog(memory, predictor="FLOATING_POINT", overview_resampling="AVERAGE"))
+
+
+def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
+    """Publish a map of categories as a COG of one uint8 band with a colour table, 0 for no data.
+
+    The tag `category_1` names what 1 stands for, and so on; overviews are the commonest category. Raises
+    `InputError`.
+    """
+    layer = one_layer(category, "a file with a colour table holds")
+    _refuse_nothing(category, 1)
+    names = [str(name) for name in category.attrs["categories"]]
+    table = {0: (0, 0, 0, 0)}
+    for code, colour in enumerate(colours_of(names), 1):
+        red, green, blue = (round(255 * part) for part in to_rgb(colour))
+        table[code] = (red, green, blue, 255)
+    codes = np.nan_to_num(values_of(layer)).astype(np.uint8)
+    with MemoryFile() as memory:
+        with memory.open(dtype="uint8", count=1, nodata=0, **_place(category)) as plain:
+            _tag(plain, category)
+            plain.update_tags(**{f"category_{code}": name for code, name in enumerate(names, 1)})
+            plain.write(codes, 1)
+            plain.write_colormap(1, table)
+            plain.set_band_description(1, "category")
+        write_bytes(path, _as_cog(memory, overview_resampling="MODE"))
+
+
+def _refuse_nothing(score: xr.DataArray, layers: int) -> None:
+    shape = grid_of(score).shape
+    if not layers or 0 in shape:
+        raise InputError(f"a score of {layers} prompts and {shape} cells makes no GeoTIFF; give some")
+
+
+def _place(score: xr.DataArray) -> dict[str, Any]:
     grid = grid_of(score)
-    if not layers or 0 in grid.shape:
-        raise InputError(
-            f"a score of {len(layers)} prompts and {grid.shape} cells makes no GeoTIFF; give some"
-        )
-    profile = {
+    return {
         "driver": "GTiff",
-        "dtype": "float32",
-        "count": len(layers),
         "height": grid.shape[0],
         "width": grid.shape[1],
         "crs": rasterio.CRS.from_wkt(grid.crs.to_wkt()),
         "transform": grid.affine,
-        "nodata": np.nan,
     }
-    with MemoryFile() as memory, rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
-        with memory.open(**profile) as plain:
-            _fill(plain, layers, score)
-        with publish(path) as temporary:
-            temporary.unlink()  # GDAL's COG driver would rather create than overwrite
-            _as_cog(memory, temporary)
 
 
-def _fill(
-    plain: rasterio.io.DatasetWriter, layers: list[tuple[str, NDArray[np.float32]]], score: xr.DataArray
-) -> None:
-    """Bands, their names and statistics, and the tags of the file."""
+def _tag(plain: rasterio.io.DatasetWriter, score: xr.DataArray) -> None:
     known = provenance(score)
     plain.update_tags(**known, TIFFTAG_SOFTWARE=f"sat2cap {version('sat2cap')}")
     if "attribution" in known:
         plain.update_tags(TIFFTAG_COPYRIGHT=known["attribution"])
-    for band, (prompt, values) in enumerate(layers, 1):
-        plain.write(values, band)
-        plain.set_band_description(band, prompt)
-        plain.set_band_unit(band, known.get("scale", ""))
-        if not np.isnan(values).all():  # lets QGIS choose its colours without reading every pixel
-            plain.update_tags(
-                band,
-                STATISTICS_MINIMUM=float(np.nanmin(values)),
-                STATISTICS_MAXIMUM=float(np.nanmax(values)),
-                STATISTICS_MEAN=float(np.nanmean(values, dtype=np.float64)),
-                STATISTICS_STDDEV=float(np.nanstd(values, dtype=np.float64)),
-            )
 
 
-def _as_cog(memory: MemoryFile, path: Path) -> None:
-    copy(
-        memory.name,
-        path,
-        driver="COG",
-        compress="DEFLATE",
-        predictor="FLOATING_POINT",
-        blocksize=_BLOCK,
-        overview_resampling="AVERAGE",
-    )
+def _fill(
+    plain: rasterio.io.DatasetWriter, band: int, name: str, unit: str, values: NDArray[np.float32]
+) -> None:
+    """One band, its name and its statistics."""
+    plain.write(values, band)
+    plain.set_band_description(band, name)
+    plain.set_band_unit(band, unit)
+    if not np.isnan(values).all():  # lets QGIS choose its colours without reading every pixel
+        plain.update_tags(
+            band,
+            STATISTICS_MINIMUM=float(np.nanmin(values)),
+            STATISTICS_MAXIMUM=float(np.nanmax(values)),
+            STATISTICS_MEAN=float(np.nanmean(values, dtype=np.float64)),
+            STATISTICS_STDDEV=float(np.nanstd(values, dtype=np.float64)),
+        )
+
+
+def _as_cog(memory: MemoryFile, **options: str) -> bytes:
+    with MemoryFile(ext=".tif") as made:
+        copy(memory.name, made.name, driver="COG", compress="DEFLATE", blocksize=_BLOCK, **options)
+        return bytes(made.read())

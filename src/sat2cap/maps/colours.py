@@ -1,49 +1,97 @@
-"""Which colour a score gets, and what the colour bar says of it."""
+"""Which colour a score gets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps
-from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize, to_hex
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
+from sat2cap.maps.layers import CATEGORY, Scale, scale_of
 
 COLOURS = colormaps["magma"]
 """Even to the eye, and in order of lightness, so it survives grey print and colour blindness."""
+
+DIVERGING = colormaps["RdBu_r"]
+"""Of differences: blue for less, red for more, nearly white for 0."""
+
+CATEGORIES = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),  # Okabe and Ito
+    *("#F0E442", "#332288", "#882255", "#999933", "#661100", "#44AA99"),  # and six of Tol's that differ
+)
+"""Of prompts side by side; most pairs differ for colour-blind eyes too."""
 
 NO_DATA = {"facecolor": "#efeff1", "edgecolor": "#d3d3d8", "hatch": "/////"}
 BARE = {"facecolor": "#808080", "edgecolor": "#808080"}
 """What has no data over imagery: the imagery alone."""
 _VEIL = (0.12, 0.88)  # how opaque the lowest and the highest score are over imagery
+_PALEST = 0.25  # how much colour the least sure category keeps
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How scores of one kind are shown."""
+class Paint:
+    """How the numbers of a map become colours."""
 
-    label: str
-    """What the colour bar says, unit included."""
-    low: float | None
-    """The value of the first colour; None for nearly the lowest score of the map."""
-    high: float | None
-    """The value of the last colour; None for nearly the highest score of the map."""
+    scale: Scale
+    norm: Normalize
+    colours: Colormap
+    categories: tuple[str, ...] = ()
+    """What 1, 2, 3 … stand for; empty for a map of scores."""
+
+    def rgba(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Colours [h, w, 4] of values [h, w]; NaN is transparent."""
+        colour = np.array(self.colours(self.norm(np.ma.masked_invalid(values)), bytes=True))
+        colour[~np.isfinite(values), 3] = 0
+        return colour
+
+    def opacity(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How opaque values [h, w] are drawn over imagery, 0 to 1: what stands out glows."""
+        if self.categories:
+            return np.full(values.shape, 0.7, np.float32)
+        share = np.ma.filled(self.norm(np.ma.masked_invalid(values)), 0)
+        return veil(np.abs(2 * share - 1) if self.scale.centred else share)
+
+    def over_grey(self) -> Colormap:
+        """The colours of a bar beside a map over imagery: as they look over middle grey."""
+        share = np.linspace(0, 1, 256, dtype=np.float32)
+        opaque = veil(np.abs(2 * share - 1) if self.scale.centred else share)[:, None]
+        colour = self.colours(share)
+        colour[:, :3] = colour[:, :3] * opaque + 0.5 * (1 - opaque)
+        return ListedColormap(colour)
+
+    def stops(self, count: int = 17) -> list[tuple[float, str, str]]:
+        """``(value, #rrggbb, label)`` from the first colour to the last, or of each category."""
+        if self.categories:
+            return [(i + 1, CATEGORIES[i], name) for i, name in enumerate(self.categories)]
+        values = np.linspace(float(self.norm.vmin or 0), float(self.norm.vmax or 0), count)
+        return [(float(v), to_hex(self.colours(self.norm(v))), f"{v:.4g}") for v in values]
 
 
-_SCALES = {
-    "cosine": Scale("cosine similarity (no unit)", None, None),
-    "percentile": Scale("percentile within the region (%)", 0.0, 100.0),
-    "contrast": Scale("probability against generic prompts (0 to 1)", 0.0, None),
-}
+def paint_of(score: xr.DataArray, limits: tuple[float, float] | None = None) -> Paint:
+    """How to paint a map, or several to be compared. Raises `InputError`.
+
+    `limits` are the scores of the first and the last colour; without them they follow from all of `score`.
+    """
+    if score.attrs.get("scale") == CATEGORY:
+        names = tuple(map(str, score.attrs["categories"]))
+        colours = ListedColormap(colours_of(names))
+        edges = np.arange(len(names) + 1) + 0.5
+        return Paint(Scale("category", ""), BoundaryNorm(edges, len(names)), colours, names)
+    scale = scale_of(score)
+    norm = normalise(np.asarray(score.values, np.float32), scale, limits)
+    return Paint(scale, norm, DIVERGING if scale.centred else COLOURS)
 
 
-def scale_of(score: xr.DataArray) -> Scale:
-    """How to show this score; a kind that is not known is shown by its own name."""
-    name = str(score.attrs.get("scale", "score"))
-    if name == "cosine" and score.attrs.get("negatives"):
-        return Scale("cosine similarity less that of the negatives (no unit)", None, None)
-    return _SCALES.get(name, Scale(name, None, None))
+def colours_of(categories: Sequence[str]) -> list[str]:
+    """``#rrggbb`` of each category. Raises `InputError` for more than can be told apart."""
+    if not 2 <= len(categories) <= len(CATEGORIES):
+        raise InputError(
+            f"{len(categories)} categories: give 2 to {len(CATEGORIES)}, more colours cannot be told apart"
+        )
+    return list(CATEGORIES[: len(categories)])
 
 
 def normalise(
@@ -57,6 +105,10 @@ def normalise(
             )
         return Normalize(*limits)
     known = values[np.isfinite(values)]
+    if scale.centred:
+        reach = float(np.percentile(np.abs(known), 99)) if known.size else 0.0
+        reach = reach or 1e-3  # two maps that are alike still need a range around 0
+        return Normalize(-reach, reach)
     if known.size == 0:
         return Normalize(scale.low or 0.0, 1.0 if scale.high is None else scale.high)
     low, high = (float(v) for v in np.percentile(known, [0.5, 99.5]))
@@ -83,12 +135,14 @@ def veil(share: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(low + (high - low) * np.clip(share, 0, 1), dtype=np.float32)
 
 
-def veiled_colours() -> Colormap:
-    """The colours of a bar beside a map over imagery: as they look over middle grey."""
-    colour = COLOURS(np.linspace(0, 1, 256))
-    opaque = veil(np.linspace(0, 1, 256, dtype=np.float32))[:, None]
-    colour[:, :3] = colour[:, :3] * opaque + 0.5 * (1 - opaque)
-    return ListedColormap(colour)
+def paled(colour: NDArray[np.uint8], confidence: NDArray[np.float32], categories: int) -> NDArray[np.uint8]:
+    """Colours [h, w, 4] of categories, the paler the nearer `confidence` is to that of a mere guess."""
+    guess = 1 / categories
+    sure = np.clip((np.nan_to_num(confidence) - guess) / (1 - guess), 0, 1)[..., None]
+    kept = _PALEST + (1 - _PALEST) * sure
+    pale = colour.copy()
+    pale[..., :3] = np.round(colour[..., :3] * kept + 255 * (1 - kept)).astype(np.uint8)
+    return pale
 
 
 def grey(underlay: NDArray[np.uint8]) -> NDArray[np.uint8]:

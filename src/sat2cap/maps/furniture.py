@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
+from matplotlib.collections import LineCollection
 from matplotlib.font_manager import FontProperties
 from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea
 from matplotlib.patches import Polygon
@@ -17,6 +19,9 @@ from pyproj import Transformer
 
 from sat2cap.maps.ground import ground_metres, north_degrees
 from sat2cap.maps.layers import Place
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 INK = "#1c1c24"
 _FRAME = {
@@ -87,6 +92,20 @@ def draw_north(axes: Any, grid: GeoBox) -> Any:
     )
     box = AnchoredOffsetbox("upper right", child=area, pad=0.25, borderpad=0.6, frameon=True)
     return _framed(axes, box)
+
+
+def draw_outlines(axes: Any, grid: GeoBox, outlines: "gpd.GeoSeries | None") -> None:
+    """Lines, and the edges of polygons, thin with a halo, so that they read on any colour."""
+    if outlines is None:
+        return
+    shapes = outlines.to_crs(grid.crs.to_wkt()).to_numpy()
+    areas = shapely.get_dimensions(shapes) == 2
+    shapes[areas] = shapely.boundary(shapes[areas])
+    parts = shapely.get_parts(shapely.get_parts(shapes))
+    lines = [shapely.get_coordinates(part) for part in parts[shapely.get_dimensions(parts) == 1]]
+    halo = withStroke(linewidth=1.8, foreground="white", alpha=0.7)
+    drawn = LineCollection(lines, colors=INK, linewidths=0.7, zorder=4, path_effects=[halo])
+    axes.add_collection(drawn, autolim=False)
 
 
 def draw_places(axes: Any, grid: GeoBox, places: Sequence[Place], taken: Sequence[Any] = ()) -> list[str]:

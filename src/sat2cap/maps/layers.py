@@ -1,15 +1,22 @@
 """A score taken apart into single maps, and what it says of itself."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
+from sat2cap.geo.frame import grid_of, on_grid
+from sat2cap.geo.when import When
 
 Place = tuple[str, float, float]
 """``(name, lon, lat)``, degrees."""
+
+STACKED = ("prompt", "time")
+"""Dimensions that a score may have before ``(y, x)``: one map for each of their values."""
 
 PROVENANCE = (
     "prompt",
@@ -25,27 +32,138 @@ PROVENANCE = (
 )
 """The attributes of a score that every file made of it carries, in the order they are shown."""
 
+DIFFERENCE = "difference of "
+"""What the scale of a difference starts with; the scale of the two scores follows."""
 
-def maps_of(score: xr.DataArray) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Each ``(prompt, float32 [y, x])`` of a score of dims (y, x) or (prompt, y, x). Raises `InputError`."""
-    if score.dims == ("y", "x"):
-        yield str(score.attrs.get("prompt", "")), np.asarray(score.values, dtype=np.float32)
-    elif score.dims == ("prompt", "y", "x"):
-        for prompt, values in zip(score.coords["prompt"].values, score.values, strict=True):
-            yield str(prompt), np.asarray(values, dtype=np.float32)
-    else:
+CATEGORY = "category"
+"""The scale of a map whose numbers stand for prompts: 1 for the first of its attribute `categories`."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the numbers of a score are."""
+
+    name: str
+    unit: str
+    """Empty for none."""
+    low: float | None = None
+    """The value of the first colour; None for nearly the lowest score of the map."""
+    high: float | None = None
+    """The value of the last colour; None for nearly the highest score of the map."""
+    centred: bool = False
+    """Whether 0 is the middle, and has the middle colour."""
+
+    @property
+    def label(self) -> str:
+        """Name and unit, as beside a colour bar."""
+        return f"{self.name} ({self.unit or 'no unit'})"
+
+
+_SCALES = {
+    "cosine": Scale("cosine similarity", ""),
+    "percentile": Scale("percentile within the region", "%", 0.0, 100.0),
+    "contrast": Scale("probability against generic prompts", "0 to 1", 0.0),
+    "confidence": Scale("probability among the prompts", "0 to 1", 0.0, 1.0),
+}
+
+
+def scale_of(score: xr.DataArray) -> Scale:
+    """What the numbers of this score are; a kind that is not known is called by its own name."""
+    name = str(score.attrs.get("scale", "score"))
+    if name.startswith(DIFFERENCE):
+        plain = _SCALES.get(name.removeprefix(DIFFERENCE), Scale(name.removeprefix(DIFFERENCE), ""))
+        return Scale(f"{DIFFERENCE}{plain.name}", "%" if plain.unit == "%" else "", centred=True)
+    if name == "cosine" and score.attrs.get("negatives"):
+        return Scale("cosine similarity less that of the negatives", "")
+    return _SCALES.get(name, Scale(name, ""))
+
+
+def layers_of(score: xr.DataArray) -> list[xr.DataArray]:
+    """The single maps ``(y, x)`` of a score, in order, each with the prompt and date of its own.
+
+    Dims are ``(y, x)``, with `STACKED` before them. Raises `InputError`.
+    """
+    leading = [dim for dim in score.dims if dim not in ("y", "x")]
+    if score.dims[-2:] != ("y", "x") or not set(leading) <= set(STACKED):
         dims = ", ".join(map(str, score.dims))
         raise InputError(
-            f"a score has dims (y, x) or (prompt, y, x), not ({dims}); transpose or select first"
+            f"a score has dims (y, x), or prompt or time before them, not ({dims}); transpose or select first"
         )
+    indices = product(*(range(score.sizes[dim]) for dim in leading))
+    return [_single(score.isel(dict(zip(leading, index, strict=True)))) for index in indices]
+
+
+def one_layer(score: xr.DataArray, what: str) -> xr.DataArray:
+    """The only map of a score; `what` needs one, in words for the error. Raises `InputError`."""
+    layers = layers_of(score)
+    if len(layers) != 1:
+        raise InputError(
+            f"{what} one map, this score has {len(layers)}; ask for one, or select with .isel(prompt=0)"
+        )
+    return layers[0]
+
+
+def names_of(score: xr.DataArray) -> list[str]:
+    """What tells the maps of a score apart: prompts, dates, or both; a single map's prompt."""
+    stacked = [dim for dim in STACKED if dim in score.dims]
+    keys = [{"prompt": "prompt", "time": "when"}[dim] for dim in stacked] or ["prompt"]
+    return [", ".join(str(layer.attrs.get(key, "")) for key in keys) for layer in layers_of(score)]
+
+
+def through_time(scores: Sequence[xr.DataArray], moments: Sequence[When]) -> xr.DataArray:
+    """Scores ``(prompt, y, x)`` of several moments as one, ``(prompt, time, y, x)``."""
+    first = scores[0]
+    times = np.array([moment.isoformat() for moment in moments], "datetime64[s]")
+    uses = [str(score.attrs.get("dynamic", "")) for score in scores]
+    warned = next((use for use in uses if use.startswith("outside")), uses[0])
+    coords = {
+        "prompt": first.coords["prompt"].values,
+        "time": ("time", times, {"long_name": "local date and hour"}),
+    }
+    values = np.stack([score.values for score in scores], axis=1)
+    dims = ("prompt", "time", "y", "x")
+    return on_grid(values, grid_of(first), dims, coords, {**first.attrs, "when": "", "dynamic": warned})
+
+
+def values_of(layer: xr.DataArray) -> NDArray[np.float32]:
+    """The numbers of a single map, float32 [y, x]."""
+    return np.asarray(layer.values, dtype=np.float32)
 
 
 def provenance(score: xr.DataArray) -> dict[str, str]:
     """What the score says of itself, as text; what it leaves open is left out."""
     known = {name: _text(score.attrs.get(name)) for name in PROVENANCE}
-    if "prompt" in score.dims:
-        known["prompt"] = " | ".join(prompt for prompt, _ in maps_of(score))
+    layers = layers_of(score)
+    for key in ("prompt", "when"):  # of the maps it has now, which may be some of those it was made with
+        own = dict.fromkeys(_text(layer.attrs.get(key)) for layer in layers)
+        known[key] = " | ".join(own)
     return {name: text for name, text in known.items() if text}
+
+
+def ordinary(score: xr.DataArray) -> xr.DataArray:
+    """The same with what xarray and rioxarray look for: a name, words for an axis, and NaN as no data.
+
+    Lists of text among its attributes become one text, which every format of file can hold.
+    """
+    scale = scale_of(score)
+    words = {"long_name": scale.name}
+    if scale.unit:
+        words["units"] = scale.unit
+    for name in ("prompt", "negatives"):
+        if isinstance(score.attrs.get(name), list | tuple):
+            words[name] = " | ".join(map(str, score.attrs[name]))
+    named = score.rename(score.name or "score").assign_attrs(words)
+    named.encoding.update(score.encoding, _FillValue=np.float32(np.nan))
+    return named
+
+
+def _single(layer: xr.DataArray) -> xr.DataArray:
+    own = {}
+    if "prompt" in layer.coords:
+        own["prompt"] = str(layer.coords["prompt"].item())
+    if "time" in layer.coords:
+        own["when"] = str(np.datetime_as_string(layer.coords["time"].values, unit="m"))
+    return layer.assign_attrs(own)
 
 
 def _text(value: object) -> str:

@@ -4,72 +4,86 @@ import math
 import textwrap
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.cm import ScalarMappable
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.errors import InputError
 from sat2cap.geo.frame import grid_of
 from sat2cap.maps import colours
-from sat2cap.maps.furniture import INK, draw_north, draw_places, draw_scale_bar
-from sat2cap.maps.layers import Place, maps_of
+from sat2cap.maps.furniture import INK, draw_north, draw_outlines, draw_places, draw_scale_bar
+from sat2cap.maps.layers import Place, one_layer, values_of
+from sat2cap.maps.legend import draw_legend
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 _MOST_CELLS = 2400  # a side; a picture cannot show more, so they are averaged first
-_LETTER = 0.068  # inches that a letter of the colour bar's label takes
 _NARROWEST = 2.6  # how many times longer than wide a map is at most
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a picture shows besides its scores."""
+
+    title: str | None = None
+    """The heading; None for the prompt."""
+    underlay: xr.DataArray | None = None
+    """Imagery to draw the scores over, uint8 RGBA, in the CRS of the score."""
+    outlines: "gpd.GeoSeries | None" = None
+    """Lines to draw over the scores: borders, roads."""
+    places: Sequence[Place] = ()
+    """Points to label, most important first."""
+
+
+PLAIN = Look()
 
 
 def panel(
     axes: Any,
     score: xr.DataArray,
+    look: Look = PLAIN,
     *,
     title: str | None = None,
     limits: tuple[float, float] | None = None,
-    underlay: xr.DataArray | None = None,
-    places: Sequence[Place] = (),
-    colour_bar: bool = True,
+    confidence: xr.DataArray | None = None,
+    legend: bool = True,
     furniture: bool = True,
 ) -> ScalarMappable:
     """Draw one map, dims ``(y, x)``, on matplotlib axes; returns what a shared colour bar needs.
 
-    `limits` are the scores of the first and last colour, for maps to be compared; `furniture` is the scale
-    bar and the north arrow. The colour bar takes room to the right of the axes, the title above. Raises
-    `InputError`.
+    `limits` are the scores of the first and last colour, for maps to be compared; `confidence` pales the
+    cells of a map of categories; `furniture` is the scale bar and the north arrow. The legend takes room to
+    the right of the axes, the title above. Raises `InputError`.
     """
-    grid = grid_of(score)
-    values = _thinned(next(maps_of(score))[1])
-    norm = colours.normalise(values, colours.scale_of(score), limits)
-    palette = colours.COLOURS if underlay is None else colours.veiled_colours()
+    grid, paint = grid_of(score), colours.paint_of(score, limits)
+    values = _thinned(values_of(one_layer(score, "a panel shows")), nearest=bool(paint.categories))
+    shown = paint.rgba(values)
+    if confidence is not None:
+        shown = colours.paled(shown, _thinned(values_of(confidence), nearest=True), len(paint.categories))
     axes.patch.set(**colours.NO_DATA)
-    if underlay is not None:
-        _draw_underlay(axes, underlay, grid)
-    axes.imshow(
-        np.ma.masked_invalid(values),
-        cmap=colours.COLOURS,
-        norm=norm,
-        alpha=None if underlay is None else colours.veil(np.nan_to_num(norm(values))),
-        extent=extent(grid),
-        interpolation="nearest",
-        origin="upper" if grid.affine.e < 0 else "lower",
-        zorder=2,
-    )
+    if look.underlay is not None:
+        _draw_underlay(axes, look.underlay, grid)
+        shown[..., 3] = np.where(np.isfinite(values), paint.opacity(values) * 255, 0).astype(np.uint8)
+    _draw_pixels(axes, shown, grid, "nearest", 2)
     _frame_axes(axes, grid)
     if title:
         _draw_title(axes, title)
+    draw_outlines(axes, grid, look.outlines)
     boxes = [draw_scale_bar(axes, grid), draw_north(axes, grid)] if furniture else []
-    draw_places(axes, grid, places, boxes)
-    mappable = ScalarMappable(norm, palette)
-    if colour_bar:
-        _draw_colour_bar(
-            axes, mappable, colours.beyond(values, norm), score, over_imagery=underlay is not None
-        )
-    return mappable
+    draw_places(axes, grid, look.places, boxes)
+    over_imagery = look.underlay is not None
+    if legend:
+        gaps = bool(np.isnan(values).any()) or view(grid) != extent(grid)
+        pale = confidence is not None
+        draw_legend(axes, values, paint, gaps=gaps, over_imagery=over_imagery, pale=pale)
+    plain = paint.colours if not over_imagery or paint.categories else paint.over_grey()
+    return ScalarMappable(paint.norm, plain)
 
 
 def extent(grid: GeoBox) -> tuple[float, float, float, float]:
@@ -96,11 +110,16 @@ def view(grid: GeoBox) -> tuple[float, float, float, float]:
     return left - wider, right + wider, bottom - higher, top + higher
 
 
-def _thinned(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Blocks of cells averaged where there are more than a picture can show; no data only where all is."""
+def _thinned(values: NDArray[np.float32], *, nearest: bool = False) -> NDArray[np.float32]:
+    """Blocks of cells averaged where there are more than a picture can show; no data only where all is.
+
+    With `nearest` one cell stands for its block: there is no mean of categories.
+    """
     step = math.ceil(max(values.shape) / _MOST_CELLS)
     if step == 1:
         return values
+    if nearest:
+        return values[step // 2 :: step, step // 2 :: step]
     height, width = (math.ceil(side / step) * step for side in values.shape)
     padded = np.full((height, width), np.nan, dtype=np.float32)
     padded[: values.shape[0], : values.shape[1]] = values
@@ -116,12 +135,17 @@ def _draw_underlay(axes: Any, underlay: xr.DataArray, grid: GeoBox) -> None:
         raise InputError(
             f"the underlay is in {own.crs}, the score in {grid.crs}; read imagery on the grid of the score"
         )
+    pixels = colours.grey(np.asarray(underlay.transpose("y", "x", "band").values))
+    _draw_pixels(axes, pixels, own, "antialiased", 1)
+
+
+def _draw_pixels(axes: Any, pixels: NDArray[np.uint8], grid: GeoBox, interpolation: str, zorder: int) -> None:
     axes.imshow(
-        colours.grey(np.asarray(underlay.transpose("y", "x", "band").values)),
-        extent=extent(own),
-        interpolation="antialiased",
-        origin="upper" if own.affine.e < 0 else "lower",
-        zorder=1,
+        pixels,
+        extent=extent(grid),
+        interpolation=interpolation,
+        origin="upper" if grid.affine.e < 0 else "lower",
+        zorder=zorder,
     )
 
 
@@ -142,37 +166,3 @@ def _draw_title(axes: Any, title: str) -> None:
     axes.set_title(
         "\n".join(lines), loc="left", fontsize=10, weight="bold", color=INK, parse_math=False, pad=5
     )
-
-
-def _draw_colour_bar(
-    axes: Any, mappable: ScalarMappable, extend: str, score: xr.DataArray, *, over_imagery: bool
-) -> None:
-    """To the right, with the name and unit of the scale, and what is hatched."""
-    gaps = bool(np.isnan(score.values).any()) or view(grid_of(score)) != extent(grid_of(score))
-    axes.apply_aspect()
-    box = axes.get_window_extent()
-    inch_x, inch_y = axes.figure.dpi / box.width, axes.figure.dpi / box.height
-    foot = 0.4 * inch_y if gaps and 0.4 * inch_y < 0.5 else 0.0
-    bar_axes = axes.inset_axes([1 + 0.16 * inch_x, foot, 0.17 * inch_x, 1 - foot])
-    bar = axes.figure.colorbar(
-        mappable, cax=bar_axes, extend=extend, ticks=MaxNLocator(6, steps=[1, 2, 5, 10])
-    )
-    label = textwrap.fill(colours.scale_of(score).label, max(int((1 - foot) / inch_y / _LETTER), 12))
-    bar.set_label(label, fontsize=8, color=INK, labelpad=5)
-    bar.outline.set(edgecolor="#9a9aa4", linewidth=0.5)
-    bar_axes.tick_params(labelsize=7.5, length=2.5, width=0.5, color="#9a9aa4", labelcolor=INK)
-    swatch: dict[str, Any] = colours.BARE if over_imagery else colours.NO_DATA
-    if gaps:
-        axes.legend(
-            handles=[Patch(**swatch, label="no data", linewidth=0.5)],
-            loc="lower left",
-            bbox_to_anchor=(1 + 0.16 * inch_x, 0),
-            fontsize=7.5,
-            frameon=False,
-            borderpad=0,
-            borderaxespad=0,
-            handlelength=1.3,
-            handleheight=1.0,
-            handletextpad=0.5,
-            labelcolor=INK,
-        )

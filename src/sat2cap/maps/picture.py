@@ -1,11 +1,8 @@
 """A score as a picture for a report: its colours and their scale, what it shows, where it comes from."""
 
+import io
 import math
-import re
-import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import xarray as xr
@@ -13,17 +10,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
 
-from sat2cap.files import publish
-from sat2cap.geo.frame import grid_of, on_grid
-from sat2cap.maps.furniture import INK, length_label
-from sat2cap.maps.ground import ground_metres
-from sat2cap.maps.layers import Place, maps_of, provenance
-from sat2cap.maps.panel import aspect, panel, view
+from sat2cap.files import write_bytes
+from sat2cap.geo.frame import grid_of
+from sat2cap.maps.colours import paint_of
+from sat2cap.maps.furniture import INK
+from sat2cap.maps.layers import CATEGORY, layers_of, provenance
+from sat2cap.maps.panel import PLAIN, Look, aspect, panel, view
+from sat2cap.maps.words import credits_of, readable, subtitle_of, wrapped
 
-__all__ = ["panel", "write_png"]
+__all__ = ["Look", "panel", "write_png"]
 
+DPI = 160
 _QUIET = "#62626e"
-_DPI = 160
+_BAR, _CATEGORIES, _GAP = 1.15, 2.25, 0.25
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,10 @@ class Layout:
     map_width: float
     map_height: float
     left: float = 0.3
-    right: float = 1.15
-    """Beside each map, for its colour bar."""
+    between: float = _BAR
+    """From one map to the next, for its legend."""
+    right: float = _BAR
+    """Beside the last map of a row."""
     head: float = 0.0
     """Above the first row, for the title of the page."""
     above: float = 0.0
@@ -46,83 +47,111 @@ class Layout:
     @property
     def size(self) -> tuple[float, float]:
         """Width and height of the page."""
-        width = self.left + self.columns * (self.map_width + self.right)
+        width = self.left + self.columns * (self.map_width + self.between) - self.between + self.right
         return width, self.head + self.rows * (self.above + self.map_height) + self.foot
 
     def place(self, index: int) -> tuple[float, float, float, float]:
         """Left, bottom, width, height of a map as shares of the page."""
         row, column = divmod(index, self.columns)
         width, height = self.size
-        x = self.left + column * (self.map_width + self.right)
+        x = self.left + column * (self.map_width + self.between)
         y = height - self.head - (row + 1) * (self.above + self.map_height)
         return x / width, y / height, self.map_width / width, self.map_height / height
 
 
 def write_png(
-    score: xr.DataArray,
-    path: Path | str,
-    *,
-    title: str | None = None,
-    underlay: xr.DataArray | None = None,
-    places: Sequence[Place] = (),
+    score: xr.DataArray, path: Path | str, look: Look = PLAIN, confidence: xr.DataArray | None = None
 ) -> None:
-    """Publish a picture of a score with dims ``(y, x)``, or ``(prompt, y, x)``: then one map for each prompt.
+    """Publish a picture of a score, one map for each of its prompts and dates.
 
-    `title` replaces the prompt in the heading. `underlay` is imagery, uint8 RGBA, in the CRS of the score.
-    `places` are ``(name, lon, lat)`` in degrees, most important first. Raises `InputError`.
+    Dates share their colours and one colour bar, prompts do not. `confidence` pales the cells of a map of
+    categories. Raises `InputError`.
     """
-    grid = grid_of(score)
-    layers = [on_grid(values, grid, attrs={**score.attrs, "prompt": p}) for p, values in maps_of(score)]
-    single = len(layers) == 1
-    heading = (layers[0].attrs["prompt"] if single else "") if title is None else title
-    layout = _layout(grid, layers)
-    figure = Figure(dpi=_DPI, facecolor="white")
+    figure = page(score, look, confidence=confidence)
+    about = {
+        "Title": provenance(score).get("prompt", "") if look.title is None else look.title,
+        "Description": credits_of(score),
+        "Software": "sat2cap",
+    }
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata=about)
+    write_bytes(path, buffer.getvalue())
+
+
+def page(
+    score: xr.DataArray,
+    look: Look = PLAIN,
+    *,
+    confidence: xr.DataArray | None = None,
+    limits: tuple[float, float] | None = None,
+    dpi: int = DPI,
+) -> Figure:
+    """The picture as a matplotlib figure; `limits` are the scores of the first and the last colour."""
+    layers, grid = layers_of(score), grid_of(score)
+    shared = "time" in score.dims and limits is None
+    if shared:
+        norm = paint_of(score).norm
+        limits = float(norm.vmin or 0), float(norm.vmax or 0)
+    figure = Figure(dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)
-    head = _wrapped(figure, heading, layout.size[0] - 2 * layout.left, 15 if single else 14, "bold")
-    subtitle = _subtitle(score)
-    foot = _wrapped(figure, _credits(score, grid), layout.size[0] - 2 * layout.left, 6.5, "normal")
-    layout = _with_room(layout, len(head), bool(subtitle), len(foot))
-    figure.set_size_inches(*layout.size)
-    _write_texts(figure, layout, head, subtitle, foot)
+    layout = _layout(grid, len(layers), shared, score.attrs.get("scale") == CATEGORY)
+    layout = _write_texts(figure, layout, score, look)
     for i, layer in enumerate(layers):
-        axes = figure.add_axes(layout.place(i))
-        panel(axes, layer, title=None if single else layer.attrs["prompt"], underlay=underlay, places=places)
-    about = {"Title": heading, "Description": _credits(score, grid), "Software": "sat2cap"}
-    with publish(path) as temporary:
-        figure.savefig(temporary, format="png", metadata=about)
+        own = [layer.attrs["prompt"]] if "prompt" in score.dims else []
+        own += [readable(layer.attrs["when"])] if "time" in score.dims else []
+        panel(
+            figure.add_axes(layout.place(i)),
+            layer,
+            look,
+            title=", ".join(own) if len(layers) > 1 else None,
+            limits=limits,
+            confidence=confidence,
+            legend=not shared or i == min(layout.columns, len(layers)) - 1,
+            furniture=not shared or i == 0,
+        )
+    return figure
 
 
-def _layout(grid: GeoBox, layers: Sequence[xr.DataArray]) -> Layout:
+def _layout(grid: GeoBox, count: int, shared: bool, categories: bool) -> Layout:
     """As large as the page allows, in the proportions of the ground."""
-    columns = min(len(layers), 2 if len(layers) <= 4 else 3)
-    widest, highest = (7.0, 6.2) if len(layers) == 1 else (3.9, 3.9)
+    columns = min(count, 2 if count <= 4 else 3 if count <= 9 else 4)
+    widest, highest = (7.0, 6.2) if count == 1 else (3.9, 3.9) if count <= 9 else (2.6, 2.6)
     left, right, bottom, top = view(grid)
     ratio = (top - bottom) / (right - left) * aspect(grid)
     width = min(widest, highest / ratio)
-    height = width * ratio
-    above = 0.0 if len(layers) == 1 else 0.48
-    rows = math.ceil(len(layers) / columns)
-    return Layout(columns, rows, width, height, above=above)
+    beside = _CATEGORIES if categories else _BAR
+    return Layout(
+        columns,
+        math.ceil(count / columns),
+        width,
+        width * ratio,
+        between=_GAP if shared else beside,
+        right=beside,
+        above=0.0 if count == 1 else 0.48,
+    )
 
 
-def _with_room(layout: Layout, head: int, subtitle: bool, foot: int) -> Layout:
-    """Room above for `head` lines and a subtitle, below for `foot` lines."""
-    above = 0.18 + 0.28 * head + (0.24 if subtitle else 0)
-    return replace(layout, head=max(above, 0.3), foot=0.34 + 0.13 * foot)
-
-
-def _write_texts(figure: Figure, layout: Layout, head: list[str], subtitle: str, foot: list[str]) -> None:
+def _write_texts(figure: Figure, layout: Layout, score: xr.DataArray, look: Look) -> Layout:
+    """Heading, subtitle and credits; gives the layout with room for them."""
+    prompts = list(dict.fromkeys(str(layer.attrs.get("prompt", "")) for layer in layers_of(score)))
+    heading = (prompts[0] if len(prompts) == 1 else "") if look.title is None else look.title
+    room, size = layout.size[0] - 2 * layout.left, 15 if layout.rows * layout.columns == 1 else 14
+    head = wrapped(figure, heading, room, size, "bold")
+    subtitle = subtitle_of(score)
+    foot = wrapped(figure, credits_of(score), room, 6.5, "normal")
+    above = 0.18 + 0.28 * len(head) + (0.24 if subtitle else 0)
+    layout = replace(layout, head=max(above, 0.3), foot=0.34 + 0.13 * len(foot))
     width, height = layout.size
+    figure.set_size_inches(width, height)
     x, y = layout.left / width, height - 0.16
     for line in head:
-        _text(
-            figure, x, y / height, line, 15 if layout.rows * layout.columns == 1 else 14, INK, weight="bold"
-        )
+        _text(figure, x, y / height, line, size, INK, weight="bold")
         y -= 0.28
     if subtitle:
         _text(figure, x, y / height, subtitle, 9.5, _QUIET)
     for i, line in enumerate(reversed(foot)):
         _text(figure, x, (0.2 + 0.13 * i) / height, line, 6.5, _QUIET, along="baseline")
+    return layout
 
 
 def _text(
@@ -136,56 +165,3 @@ def _text(
     along: str = "top",
 ) -> None:
     figure.text(x, y, line, fontsize=size, color=ink, weight=weight, va=along, ha="left", parse_math=False)
-
-
-def _wrapped(figure: Figure, text: str, inches: float, size: float, weight: str) -> list[str]:
-    """`text` in lines that fit a width, by their true widths."""
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    text = re.sub(r"[ \t\r\n]+", " ", text).strip()  # a no-break space stays one
-
-    def width(line: str) -> float:
-        probe = figure.text(0, 0, line, fontsize=size, weight=weight, parse_math=False)
-        found = float(probe.get_window_extent(renderer).width) / figure.dpi
-        probe.remove()
-        return found
-
-    characters = len(text)
-    lines = [text] if text else []
-    while lines and characters > 1 and max(map(width, lines)) > inches:
-        characters = min(characters - 1, int(characters * inches / max(map(width, lines))) + 1)
-        lines = textwrap.wrap(text, characters)
-    return lines
-
-
-def _subtitle(score: xr.DataArray) -> str:
-    """When, and what it is held against."""
-    known = provenance(score)
-    parts = [_readable(known.get("when", ""))]
-    if known.get("dynamic", "").startswith("ignored"):
-        parts.append(f"date {known['dynamic']}")
-    if "negatives" in known:
-        parts.append(f"not: {known['negatives']}")
-    return "   ·   ".join(part for part in parts if part)
-
-
-def _readable(when: str) -> str:
-    """``20 May 2024, 08:00``; what is not such a date stays as it is."""
-    try:
-        return f"{datetime.fromisoformat(when):%-d %B %Y, %H:%M} local time"
-    except ValueError:
-        return when
-
-
-def _credits(score: xr.DataArray, grid: GeoBox) -> str:
-    """The line at the bottom."""
-    known = provenance(score)
-    names = {"when": "when", "model": "model", "imagery": "imagery", "attribution": "©", "licence": "licence"}
-    parts = [f"{word} {known[name]}" for name, word in names.items() if name in known]
-    cell = abs(grid.affine.a) * ground_metres(grid)
-    return "   ·   ".join(
-        [
-            *parts,
-            f"cells of {length_label(float(f'{cell:.3g}'))}".replace(" ", "\N{NO-BREAK SPACE}"),
-            "made\N{NO-BREAK SPACE}with\N{NO-BREAK SPACE}sat2cap",
-        ]
-    )

@@ -1,10 +1,12 @@
-"""The places a score points at, as vectors: the best cells, and the areas above a threshold."""
+"""The places a score points at, as vectors: the best cells, areas above a threshold, areas of a category."""
 
+import io
 import json
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pyarrow.parquet as pq
 import shapely
 import xarray as xr
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from rasterio import features
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.geo.frame import grid_of
-from sat2cap.maps.layers import Place, maps_of, provenance
+from sat2cap.maps.layers import Place, one_layer, provenance, values_of
 
 _EARTH_M = 6_371_008.8
 _BLOCK = 4096
@@ -30,7 +32,7 @@ def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.
     """
     if n < 1 or min_distance_m < 0:
         raise InputError(f"{n} places {min_distance_m:g} m apart: give at least 1 place and 0 m")
-    values, grid = _one_map(score), grid_of(score)
+    values, grid = values_of(one_layer(score, "places are of")), grid_of(score)
     cells = np.flatnonzero(np.isfinite(values))
     order = cells[np.argsort(-values.ravel()[cells], kind="stable")]
     chosen = _spread(order, grid, n, min_distance_m)
@@ -51,17 +53,60 @@ def areas_above(score: xr.DataArray, threshold: float) -> gpd.GeoDataFrame:
 
     Cells that share a side are one area. Columns mean, max, cells, km2, geometry (EPSG:4326).
     """
-    values, grid = _one_map(score), grid_of(score)
-    above = values >= threshold
-    found = features.shapes(above.astype(np.uint8), mask=above, connectivity=4, transform=grid.affine)
-    shapes = [shapely.geometry.shape(outline) for outline, _ in found]
-    frame = gpd.GeoDataFrame(_area_columns(shapes, values, grid), geometry=shapes, crs=grid.crs.to_wkt())
+    grid = grid_of(score)
+    values = values_of(one_layer(score, "areas are of"))
+    frame = _outlined((values >= threshold).astype(np.uint8), values, grid)
+    frame = frame.drop(columns="code")
     frame = frame.sort_values(["mean", "cells"], ascending=False, kind="stable", ignore_index=True)
-    frame = frame.to_crs("EPSG:4326")
-    geod = Geod(ellps="WGS84")
-    frame.insert(3, "km2", [abs(geod.geometry_area_perimeter(shape)[0]) / 1e6 for shape in frame.geometry])
     frame.attrs = {**provenance(score), "threshold": f"{threshold:.6g}"}
     return frame
+
+
+def threshold_of_best(score: xr.DataArray, cells: int | None = None) -> float:
+    """What the best `cells` cells of one map score at least; of None, the best 5 %. Raises `InputError`.
+
+    Cells that score exactly that are all among the best. NaN if no cell has data.
+    """
+    values = values_of(one_layer(score, "areas are of"))
+    known = np.sort(values[np.isfinite(values)])
+    if cells is not None and cells < 1:
+        raise InputError(f"the best {cells} cells: give at least 1")
+    if known.size == 0:
+        return float("nan")
+    return float(np.percentile(known, 95) if cells is None else known[-min(cells, known.size)])
+
+
+def areas_of_categories(category: xr.DataArray, confidence: xr.DataArray) -> gpd.GeoDataFrame:
+    """Outlines of the connected cells of each category, largest first.
+
+    Columns category (the prompt), mean and max (of the confidence), cells, km2, geometry (EPSG:4326).
+    """
+    grid = grid_of(category)
+    codes = np.nan_to_num(values_of(one_layer(category, "areas are of"))).astype(np.uint8)
+    frame = _outlined(codes, values_of(confidence), grid)
+    names = np.array(["", *map(str, category.attrs["categories"])], dtype=object)
+    frame.insert(0, "category", names[frame.pop("code").to_numpy(int)])
+    frame = frame.sort_values(["cells", "mean"], ascending=False, kind="stable", ignore_index=True)
+    frame.attrs = provenance(category)
+    return frame
+
+
+def write_places(places: gpd.GeoDataFrame, path: Path | str) -> None:
+    """Publish places as GeoParquet where `path` ends in ``.parquet``, else as GeoJSON."""
+    if Path(path).suffix.lower() == ".parquet":
+        write_geoparquet(places, path)
+    else:
+        write_geojson(places, path)
+
+
+def write_geoparquet(places: gpd.GeoDataFrame, path: Path | str) -> None:
+    """Publish places as GeoParquet; ``.attrs`` becomes the key ``sat2cap`` of its metadata, as JSON."""
+    buffer, marked = io.BytesIO(), io.BytesIO()
+    places.to_parquet(buffer, index=False)
+    table = pq.read_table(buffer)
+    about = json.dumps(dict(places.attrs), ensure_ascii=False)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, "sat2cap": about}), marked)
+    write_bytes(path, marked.getvalue())
 
 
 def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
@@ -80,24 +125,29 @@ def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
 def read_places(path: Path | str) -> list[Place]:
     """``(name, lon, lat)`` of a file of points with a column ``name``, in its order. Raises `InputError`."""
     form = "give a GeoJSON or GeoPackage file of points with a column name"
-    try:
-        points = gpd.read_file(path)
-    except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"places {str(path)!r} cannot be read ({reason}); {form}") from error
+    points = _read(path, "places", form)
     if "name" not in points or points.crs is None or not (points.geom_type == "Point").all():
         raise InputError(f"places {str(path)!r} are not named points with a CRS; {form}")
     points = points.to_crs("EPSG:4326")
     return list(zip(points["name"].astype(str), points.geometry.x, points.geometry.y, strict=True))
 
 
-def _one_map(score: xr.DataArray) -> NDArray[np.float32]:
-    layers = list(maps_of(score))
-    if len(layers) != 1:
-        raise InputError(
-            f"places are of one prompt, this score has {len(layers)}; select one with .isel(prompt=0)"
-        )
-    return layers[0][1]
+def read_outlines(path: Path | str) -> gpd.GeoSeries:
+    """The lines and polygons of a file, to draw on a map. Raises `InputError`."""
+    form = "give a GeoJSON or GeoPackage file of lines or polygons"
+    found = _read(path, "outlines", form)
+    shapes = found.geometry[shapely.get_dimensions(found.geometry.to_numpy()) > 0]
+    if shapes.crs is None or shapes.empty:
+        raise InputError(f"outlines {str(path)!r} are not lines or polygons with a CRS; {form}")
+    return shapes
+
+
+def _read(path: Path | str, what: str, form: str) -> gpd.GeoDataFrame:
+    try:
+        return gpd.read_file(path)
+    except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{what} {str(path)!r} cannot be read ({reason}); {form}") from error
 
 
 def _lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -144,6 +194,19 @@ def _beyond(
     distance = np.linalg.norm(points - centre, axis=1)
     keep = (distance >= chord) & (distance > 0)
     return cells[keep], points[keep]
+
+
+def _outlined(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: GeoBox) -> gpd.GeoDataFrame:
+    """Outlines of the connected cells of equal code, 0 left out; cells that share a side are connected."""
+    found = features.shapes(codes, mask=codes > 0, connectivity=4, transform=grid.affine)
+    outlines = [(shapely.geometry.shape(outline), code) for outline, code in found]
+    shapes = [shape for shape, _ in outlines]
+    columns = {"code": np.array([code for _, code in outlines]), **_area_columns(shapes, values, grid)}
+    frame = gpd.GeoDataFrame(columns, geometry=shapes, crs=grid.crs.to_wkt()).to_crs("EPSG:4326")
+    geod = Geod(ellps="WGS84")
+    km2 = [abs(geod.geometry_area_perimeter(shape)[0]) / 1e6 for shape in frame.geometry]
+    frame.insert(frame.columns.get_loc("geometry"), "km2", km2)
+    return frame
 
 
 def _area_columns(

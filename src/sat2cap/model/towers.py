@@ -62,6 +62,14 @@ class TextTower:
             mask[number, left : left + len(row)] = 1
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
+    def unread(self, text: str) -> str:
+        """The end of a text that `tokens` cuts off, as the tokenizer spells it; empty if all of it fits."""
+        limit = int(self.model.config.max_position_embeddings)
+        row = self.tokenizer(text)["input_ids"]
+        if len(row) <= limit:
+            return ""
+        return str(self.tokenizer.decode(row[limit - 1 :], skip_special_tokens=True)).strip()
+
 
 def vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
     """An image tower with these weights in float32, of the class its config names; `where` is for errors.

@@ -1,93 +1,111 @@
-"""The embedded cells of an atlas, in batches large enough for the processor and small enough for memory."""
+"""The cells of an atlas in blocks, as the compiled loops take them, read from the atlas's own chunks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas.layout import Chunk
 from sat2cap.atlas.store import Atlas
 from sat2cap.geo.grid import cell_lonlat
+from sat2cap.model.metadata import Encoding, encode_metadata, place_feature_count
+from sat2cap.query import kernel
 
 Floats = NDArray[np.float32]
-
-BATCH_BYTES = 8 * 2**20
-"""Of embeddings as float32: near a cache's size, yet gives threads more to do than to wait for each other."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What one chunk adds to a batch."""
-
-    chunk: Chunk
-    columns: NDArray[np.generic]
-    """`[D, n]`, still as small as on disk."""
-    scale: Floats
-    """`[n]`."""
-    where: NDArray[np.bool_]
-    """Which of the chunk's cells these are, `[h, w]`."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """N cells that have an embedding, which is `stored * scale[:, None]`."""
+    """n blocks of B cells; a block is a chunk of the atlas, its cells row by row, full size at the edges.
 
-    stored: Floats
-    """`[N, D]`, numbers as they are on disk."""
+    The embeddings O are ``stored * scale``. Cells without one have NaN in `inverse`. All are read-only.
+    """
+
+    start: int
+    """Where the first block stands among all of the atlas."""
+    chunks: Sequence[Chunk]
+    """What the blocks are, n of them."""
+    stored: NDArray[Any]
+    """`[n, D, B]`, int8, or uint16 with the bits of float16."""
     scale: Floats
-    """`[N]`."""
-    parts: list[_Part]
-    """The chunks they are from, in order."""
+    """`[n, B]`."""
+    inverse: Floats
+    """1 / ‖stored‖, `[n, B]`."""
+    find_place: Callable[[], Floats]
+    """Gives `place`, which a query without a date does not need."""
 
-    def put(self, values: Floats, layers: Floats) -> None:
-        """Write `values` `[P, N]` where they belong in `layers` `[P, y, x]`."""
-        start = 0
-        for part in self.parts:
-            stop = start + len(part.scale)
-            layers[:, part.chunk.rows, part.chunk.cols][:, part.where] = values[:, start:stop]
-            start = stop
-
-    def lonlat(self, grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Degrees of the centres, `[N]` each; `grid` is the atlas's."""
-        places = [cell_lonlat(grid[part.chunk.rows, part.chunk.cols]) for part in self.parts]
-        lon, lat = (
-            np.concatenate([place[axis][part.where] for place, part in zip(places, self.parts, strict=True)])
-            for axis in (0, 1)
-        )
-        return lon, lat
+    @cached_property
+    def place(self) -> Floats:
+        """P numbers of each cell's place (`place_feature_count`), for the Dynamic Encoder, `[n, P, B]`."""
+        return read_only(self.find_place())
 
 
-def embedded_cells(atlas: Atlas) -> Iterator[Cells]:
-    """Every embedded cell once, chunk by chunk."""
-    most = max(1, BATCH_BYTES // (4 * atlas.dim))
-    parts: list[_Part] = []
-    count = 0
-    for chunk in atlas.chunks():
-        part = _part(atlas, chunk)
-        if len(part.scale) == 0:
-            continue
-        if parts and count + len(part.scale) > most:
-            yield _batch(parts)
-            parts, count = [], 0
-        parts.append(part)
-        count += len(part.scale)
-    if parts:
-        yield _batch(parts)
+class Source(Protocol):
+    """Where cells come from."""
+
+    @property
+    def chunks(self) -> Sequence[Chunk]:
+        """Every block, in the order of `read`."""
+        ...
+
+    def read(self, start: int, stop: int) -> Cells:
+        """The blocks from `start` to before `stop`. Raises `AtlasError`."""
+        ...
 
 
-def _part(atlas: Atlas, chunk: Chunk) -> _Part:
-    raw, scale = atlas.read_raw(chunk.rows, chunk.cols)
-    where = np.isfinite(raw[0] if scale is None else scale)
-    columns = raw.reshape(len(raw), -1)
-    if not where.all():
-        columns = columns[:, where.ravel()]
-    scales = np.ones(columns.shape[1], np.float32) if scale is None else scale[where]
-    return _Part(chunk, columns, scales, where)
+@dataclass(frozen=True)
+class AtlasCells:
+    """The cells of an atlas from its chunk files."""
+
+    atlas: Atlas
+    encoding: Encoding
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """Those that hold a cell of the region."""
+        return list(self.atlas.chunks())
+
+    def read(self, start: int, stop: int) -> Cells:
+        """Raises `AtlasError` when a file is cut short."""
+        chunks, atlas = self.chunks[start:stop], self.atlas
+        side = atlas.spec.chunk
+        stored: NDArray[Any] = np.empty((len(chunks), atlas.dim, side**2), atlas.spec.dtype)
+        scale = np.ones((len(chunks), side**2), np.float32)
+        for number, chunk in enumerate(chunks):
+            atlas.read_chunk("embeddings", chunk, stored[number])
+            if atlas.spec.dtype == "int8":
+                atlas.read_chunk("scale", chunk, scale[number])
+        stored = stored.view(np.uint16) if atlas.spec.dtype == "float16" else stored
+        inverse = np.empty_like(scale)
+        kernel.inverse_lengths(read_only(stored), inverse)
+        inverse[np.isnan(scale)] = np.nan
+
+        def find_place() -> Floats:
+            return np.stack([self._place(chunk) for chunk in chunks])
+
+        return Cells(start, chunks, stored, read_only(scale), read_only(inverse), find_place)
+
+    def _place(self, chunk: Chunk) -> Floats:
+        """`[P, B]`; beyond the grid's edges the places of the cells at the edge, which keeps blocks small."""
+        lon, lat = cell_lonlat(self.atlas.grid[chunk.rows, chunk.cols])
+        on_earth = np.isfinite(lon) & np.isfinite(lat)
+        lon, lat = np.where(on_earth, lon, 0), np.where(on_earth, lat, 0)
+        beyond = [(0, self.atlas.spec.chunk - size) for size in chunk.shape]
+        features = place_features(lon.ravel(), lat.ravel(), self.encoding).reshape(*chunk.shape, -1)
+        padded = np.pad(features, [*beyond, (0, 0)], mode="edge")
+        return np.ascontiguousarray(padded.reshape(-1, features.shape[-1]).T)
 
 
-def _batch(parts: list[_Part]) -> Cells:
-    # dimension first, as the atlas keeps it: turning it around would cost as much as the scoring
-    stored = np.concatenate([part.columns for part in parts], axis=1, dtype=np.float32)
-    return Cells(stored.T, np.concatenate([part.scale for part in parts]), parts)
+def place_features(lon: NDArray[np.float64], lat: NDArray[np.float64], encoding: Encoding) -> Floats:
+    """The P numbers of N places that the Dynamic Encoder reads, float32 `[N, P]`; degrees."""
+    # the moment's numbers are left out, so any moment will do
+    return encode_metadata(lat, lon, 2015, 1, 1, 0, encoding)[:, : place_feature_count(encoding)]
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array, locked: as a mapped file's are, so that the loops are compiled once for both."""
+    array.flags.writeable = False
+    return array

@@ -1,51 +1,61 @@
-"""The cosine between texts and normalise(O + E(where, when)), for the stored embeddings of a chunk.
+"""The cosine between texts and normalise(O + E(where, when)), for whole blocks of stored embeddings O.
 
-O is the stored embedding, E = W2·relu(W1·x + b1) + b2 the Dynamic Encoder's offset. It is linear after its
-ReLU, so no offset is ever written out. With T a text vector and h = relu(W1·x + b1), a few numbers a cell::
+E = W2·relu(W1·x + b1) + b2 is the Dynamic Encoder's offset. It is never written out for the cells: over a
+block of cells, which is small, nearly every hidden number is surely above zero or surely below it, and then E
+is affine in the P numbers x of the place (4, most often). With M hidden numbers that change sign within
+the block::
 
-    (O + E)·T   = O·T + h·(W2ᵀT) + b2·T
-    ‖O + E‖²    = ‖O‖² + 2 (P·h + O·b2) + hᵀ(W2ᵀW2)h + 2 h·(W2ᵀb2) + ‖b2‖²      where P = W2ᵀO
+    E           = Rᵀz           where z = (x, 1, the M hidden numbers), R [P + 1 + M, D] is the block's
+    (O + E)·T   = O·T + z·(R T)
+    ‖O + E‖²    = ‖O‖² + z·(2 R O + R Rᵀ z)
 
-That is one matrix product of the stored numbers with all texts, W2 and b2 side by side, so another text costs
-little more than its column.
+so that a date not asked before costs about five more texts, and another text at that date next to nothing.
+What is sure is found by interval arithmetic, so this is exact whatever M is; only the cost depends on it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.metadata import Encoding, encode_metadata, place_feature_count
+from sat2cap.model.metadata import encode_metadata, place_feature_count
+from sat2cap.query import kernel
+from sat2cap.query.cells import Cells
 
 Floats = NDArray[np.float32]
 
-_TINY = np.float32(1e-12)
+_OFF, _ON, _MIXED = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Offset:
     """The Dynamic Encoder at one moment, H hidden numbers."""
 
-    encoding: Encoding
-    place: Floats
-    """`[H, F]`: the part of W1 that reads the place."""
-    moment: Floats
-    """`[H]`: what the moment and b1 add before the ReLU."""
+    when: When
+    weights: Floats
+    """`[H, P + 1]`: what the numbers of the place, and one, add up to before the ReLU at this moment."""
     w2: Floats
     """`[D, H]`."""
     b2: Floats
     """`[D]`."""
 
-    def hidden(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Floats:
-        """h of each of N places, float32 `[H, N]`; degrees."""
-        # the moment's eight numbers are in `moment` already, so any will do here
-        features = encode_metadata(lat, lon, 2015, 1, 1, 0, self.encoding)[:, : self.place.shape[1]]
-        hidden: Floats = self.place @ features.T
-        hidden += self.moment[:, None]
-        np.maximum(hidden, 0, out=hidden)
-        return hidden
+    def vectors(self, place: Floats) -> Floats:
+        """E of N places `[N, P]` (`place_features`), float32 `[N, D]`: for a few cells, or to check with."""
+        hidden = np.maximum(place @ self.weights[:, :-1].T + self.weights[:, -1], 0)
+        return np.asarray(hidden @ self.w2.T + self.b2, np.float32)
+
+    def signs(self, place: Floats) -> NDArray[np.uint8]:
+        """`[n, H]`: which hidden numbers are on, off or mixed in each of n blocks of `place` `[n, P, B]`."""
+        low, high = place.min(axis=2), place.max(axis=2)
+        weights, constant = self.weights[:, :-1].T, self.weights[:, -1]
+        rising, falling = np.maximum(weights, 0), np.minimum(weights, 0)
+        least = low @ rising + high @ falling + constant
+        most = high @ rising + low @ falling + constant
+        return np.where(least >= 0, _ON, np.where(most <= 0, _OFF, _MIXED)).astype(np.uint8)
 
 
 def offset_at(checkpoint: Checkpoint, when: When) -> Offset | None:
@@ -60,55 +70,97 @@ def offset_at(checkpoint: Checkpoint, when: When) -> Offset | None:
     time = encode_metadata(0, 0, when.year, when.month, when.day, when.hour, checkpoint.encoding)
     first = place_feature_count(checkpoint.encoding)
     moment = w1[:, first:] @ time[0, first:] + b1
-    return Offset(checkpoint.encoding, w1[:, :first], moment, w2, b2)
+    return Offset(when, np.column_stack([w1[:, :first], moment]), w2, b2)
 
 
-def _unit(dots: Floats, squares: Floats) -> Floats:
-    lengths = np.sqrt(np.maximum(squares, _TINY))
-    return np.asarray(dots / lengths, np.float32)
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What is the same for every text at one date: 1 / ‖O + E‖ of N blocks of B cells."""
 
+    inverse: Floats
+    """`[N, B]`."""
+    known: NDArray[np.bool_]
+    """`[N]`: of which blocks it has been worked out."""
 
-def static_cosines(stored: Floats, texts: Floats) -> Floats:
-    """`[K, N]` for unit texts `[K, D]` and embeddings `stored` `[N, D]`, each in a scale of its own.
+    @classmethod
+    def unknown(cls, shape: tuple[int, ...]) -> "Moment":
+        """Of `[N, B]` cells, nothing known yet."""
+        return cls(np.empty(shape, np.float32), np.zeros(shape[0], bool))
 
-    Either memory order of `stored` serves; D before N is how an atlas keeps it.
-    """
-    return _unit(texts @ stored.T, np.einsum("nd,nd->n", stored, stored))
+    def part(self, start: int, count: int) -> "Moment":
+        """A view of some blocks."""
+        return Moment(self.inverse[start : start + count], self.known[start : start + count])
 
 
 @dataclass(frozen=True)
-class DynamicCosines:
-    """Unit texts and an offset, with all that is the same for every cell worked out once."""
+class _Piece:
+    """One affine piece of an offset: R of the module's docstring and its products, C = P + 1 + M."""
 
-    from_stored: Floats
-    """`[K + H + 1, D]`: texts, W2ᵀ and b2, to be multiplied with stored embeddings."""
-    from_hidden: Floats
-    """`[K + H, H]`: texts·W2 and W2ᵀW2, to be multiplied with h."""
-    constant: Floats
-    """`[K + H]`: texts·b2 and 2 W2ᵀb2."""
-    b2_square: float
-    texts: int
-    """K."""
+    rows: Floats
+    """R `[C, D]`."""
+    gram: Floats
+    """R Rᵀ `[C, C]`."""
+    text_rows: Floats
+    """T·Rᵀ `[K, C]`."""
+    relu: Floats
+    """Weights of the M hidden numbers `[M, P + 1]`."""
 
-    @classmethod
-    def of(cls, texts: Floats, offset: Offset) -> "DynamicCosines":
-        """From unit texts `[K, D]`."""
-        w2, b2 = offset.w2, offset.b2
-        return cls(
-            np.concatenate([texts, w2.T, b2[None]]),
-            np.concatenate([texts @ w2, w2.T @ w2]),
-            np.concatenate([texts @ b2, 2 * (w2.T @ b2)]),
-            float(b2 @ b2),
-            len(texts),
-        )
 
-    def __call__(self, stored: Floats, scale: Floats, hidden: Floats) -> Floats:
-        """`[K, N]` for embeddings `stored * scale[:, None]`, `[N, D]`, and their `Offset.hidden`."""
-        k = self.texts
-        one, two = self.from_stored @ stored.T, self.from_hidden @ hidden
-        one *= scale
-        two += self.constant[:, None]
-        # (W2ᵀW2 h + 2 W2ᵀb2 + 2 P)·h gathers every term of the square that has an h
-        around = np.add(two[k:], 2 * one[k:-1], out=two[k:])
-        squares = np.einsum("nd,nd->n", stored, stored) * scale**2 + 2 * one[-1] + np.float32(self.b2_square)
-        return _unit(one[:k] + two[:k], squares + np.einsum("hn,hn->n", around, hidden))
+class Cosines:
+    """Unit texts `[K, D]` and an offset or none, with all that is the same for every cell worked out once."""
+
+    def __init__(self, texts: Floats, offset: Offset | None) -> None:
+        self.texts = np.ascontiguousarray(texts)
+        self.offset = offset
+        self._pieces: dict[bytes, _Piece] = {}
+
+    def __call__(self, cells: Cells, moment: Moment | None = None) -> Floats:
+        """`[K, n, B]` of n blocks; NaN where there is no embedding. `moment` remembers lengths at a date."""
+        cosines = np.empty((len(self.texts), *cells.scale.shape), np.float32)
+        if self.offset is None:
+            kernel.static_cosines(cells.stored, cells.inverse, self.texts, cosines)
+            return cosines
+        shape = cells.scale.shape
+        moment = Moment.unknown(shape) if moment is None else moment.part(cells.start, shape[0])
+        for pattern, members in _alike(self.offset.signs(cells.place)):
+            piece = self._piece(pattern)
+            kernel.dynamic_cosines(
+                members, cells.stored, cells.scale, cells.inverse, cells.place,
+                self.texts, piece.rows, piece.gram, piece.text_rows, piece.relu,
+                moment.known, moment.inverse, cosines,
+            )  # fmt: skip
+        moment.known[:] = True
+        return cosines
+
+    @cached_property
+    def _products(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """W2 and b2 side by side `[D, H + 1]`, their products `[H + 1, H + 1]` and those with the texts."""
+        assert self.offset is not None
+        columns = np.column_stack([self.offset.w2, self.offset.b2]).astype(np.float64)
+        return columns, columns.T @ columns, self.texts @ columns
+
+    def _piece(self, pattern: NDArray[np.uint8]) -> _Piece:
+        """The piece of a pattern of `Offset.signs` `[H]`."""
+        key = pattern.tobytes()
+        if key not in self._pieces:
+            assert self.offset is not None
+            columns, gram, texts = self._products
+            mixed = np.flatnonzero(pattern == _MIXED)
+            linear = self.offset.weights.shape[1]
+            choose = np.zeros((len(pattern) + 1, linear + len(mixed)))  # z to hidden numbers and one
+            choose[:-1, :linear] = self.offset.weights * (pattern == _ON)[:, None]
+            choose[-1, linear - 1] = 1
+            choose[mixed, linear + np.arange(len(mixed))] = 1
+            parts = (choose.T @ columns.T, choose.T @ gram @ choose, texts @ choose)
+            rows, products, text_rows = (np.ascontiguousarray(part, np.float32) for part in parts)
+            self._pieces[key] = _Piece(rows, products, text_rows, self.offset.weights[mixed])
+        return self._pieces[key]
+
+
+def _alike(signs: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Each different row of `[n, H]` and which rows are like it; most often all are."""
+    left = np.arange(len(signs))
+    while left.size:
+        same = (signs[left] == signs[left[0]]).all(axis=1)
+        yield signs[left[0]], left[same]
+        left = left[~same]

@@ -1,12 +1,17 @@
 """Prompts as people write them, as unit vectors."""
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
 from sat2cap.model.checkpoint import Checkpoint
+
+Floats = NDArray[np.float32]
 
 GENERIC = (
     "a photo",
@@ -45,7 +50,24 @@ GENERIC = (
 PLAIN = ("{}",)
 """The one template that leaves a prompt as it is."""
 
+TEMPLATES = (
+    "{}",
+    "a photo of {}",
+    "a photo taken near {}",
+    "a picture that shows {}",
+    "an outdoor photo of {}",
+    "a place with {}",
+)
+"""Ways of saying the same, to average over or to see how much the wording matters."""
+
 JOIN = " + "
+
+_STOP_WORDS = (
+    "a an the of in on at to for from by with without and or but not no nor is are was were be been am it",
+    "its this that these those there here some any as into than then so if i you he she we they my your",
+)
+STOP_WORDS = frozenset(word for line in _STOP_WORDS for word in line.split())
+"""Words that say nothing of what a photo shows, so that a prompt of nothing else is refused."""
 
 
 def parts(prompt: str) -> list[str]:
@@ -55,6 +77,11 @@ def parts(prompt: str) -> list[str]:
         raise PromptError(f"prompt {prompt!r} is empty; write what a photo there would show")
     if not all(texts):
         raise PromptError(f"prompt {prompt!r} has nothing on one side of a +; write 'one thing + another'")
+    words = [word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower())]
+    if all(unicodedata.category(letter)[0] in "PZC" for word in words for letter in word):
+        raise PromptError(f"prompt {prompt!r} is empty but for signs; write what a photo there would show")
+    if STOP_WORDS.issuperset(words):
+        raise PromptError(f"prompt {prompt!r} names no thing; add what a photo there would show")
     return texts
 
 
@@ -65,20 +92,44 @@ def _fill(template: str, text: str) -> str:
 
 
 def embed_prompts(
-    checkpoint: Checkpoint, prompts: Sequence[str], templates: Sequence[str] = PLAIN
-) -> NDArray[np.float32]:
+    checkpoint: Checkpoint,
+    prompts: Sequence[str],
+    templates: Sequence[str] = PLAIN,
+    example: Callable[[str], Floats | None] = lambda part: None,
+) -> Floats:
     """Unit vectors `[P, D]`: the mean over the parts of a prompt and over the templates, made unit again.
 
-    Raises `PromptError` for a prompt without text, `ModelError` if the model has no text tower.
+    `example` gives the unit vector `[D]` of a part that is no text; templates leave it as it is. Raises
+    `PromptError` for a prompt without text or longer than the model reads, `ModelError` if the model has no
+    text tower.
     """
     if isinstance(prompts, str):
         raise PromptError(f"prompts {prompts!r} is one text; give a list of them")
     if not templates:
         raise PromptError("no template is given; use '{}'")
-    texts = [[_fill(template, part) for part in parts(p) for template in templates] for p in prompts]
-    unique = list(dict.fromkeys(text for group in texts for text in group))
-    if not unique:
+    split = [parts(prompt) for prompt in prompts]
+    vectors = {part: vector for part in dict.fromkeys(chain(*split)) if (vector := example(part)) is not None}
+    groups = [
+        [part if part in vectors else _fill(template, part) for part in group for template in templates]
+        for group in split
+    ]
+    texts = [text for text in dict.fromkeys(chain(*groups)) if text not in vectors]
+    if texts:
+        _check_length(checkpoint, texts)
+        vectors |= dict(zip(texts, checkpoint.embed_text(texts), strict=True))
+    if not groups:
         return np.zeros((0, checkpoint.dim), np.float32)
-    vectors = dict(zip(unique, checkpoint.embed_text(unique), strict=True))
-    means = np.stack([np.mean([vectors[text] for text in group], 0) for group in texts])
+    means = np.stack([np.mean([vectors[text] for text in group], 0) for group in groups])
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+
+def _check_length(checkpoint: Checkpoint, texts: Sequence[str]) -> None:
+    """Raise `PromptError` for a text of which the model would not read the end."""
+    for text in texts:
+        lost = "" if checkpoint.text is None else checkpoint.text.unread(text)
+        if lost:
+            start = text if len(text) <= 40 else f"{text[:40]}…"
+            raise PromptError(
+                f"prompt {start!r} is longer than the model reads; {lost!r} would be cut off: shorten it, "
+                "or join shorter ones with ' + '"
+            )

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from sat2cap.atlas.store import Atlas
 from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo.frame import on_grid
+from sat2cap.geo.region import Region
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.cells import embedded_cells
-from sat2cap.query.cosine import DynamicCosines, Offset, offset_at, static_cosines
+from sat2cap.query.cells import Cells
+from sat2cap.query.cosine import Cosines, Offset, offset_at
+from sat2cap.query.examples import Examples, has_example
 from sat2cap.query.prompts import GENERIC, PLAIN, embed_prompts
 from sat2cap.query.scales import contrast, percentile
+from sat2cap.query.scan import Scan
+from sat2cap.query.window import Window, whole, within
 
 Scale = Literal["cosine", "percentile", "contrast"]
 SCALES: tuple[str, ...] = get_args(Scale)
@@ -25,7 +29,8 @@ Floats = NDArray[np.float32]
 STATIC = "static"
 DYNAMIC = "dynamic"
 IGNORED = "ignored: the model has no Dynamic Encoder"
-"""Values of the attribute `dynamic`: no moment was asked for, it was used, or it was asked for in vain."""
+OUTSIDE = "outside the years of the training photos, {} to {}: the model guesses"
+"""Values of the attribute `dynamic`: no moment was asked for, it was used, or it comes with a warning."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,13 @@ class _Asked:
     offset: Offset | None
     logit_scale: float
 
+    @property
+    def texts(self) -> Floats:
+        """All vectors that cells are compared with, `[P + M + B, D]`."""
+        return np.concatenate([self.prompts, self.negatives, self.bank])
+
     def score(self, cosines: Floats) -> Floats:
-        """`[P, N]` of the cosines of prompts, negatives and bank, `[P + M + B, N]`."""
+        """`[P, N]` of the cosines of `texts`, `[P + M + B, N]`."""
         mine, others = cosines[: len(self.prompts)], cosines[len(self.prompts) :]
         if len(self.bank):
             return contrast(mine, others, self.in_bank, self.logit_scale)
@@ -52,7 +62,7 @@ class _Asked:
 
 
 def score(
-    atlas: Atlas,
+    atlas: Atlas | Scan,
     checkpoint: Checkpoint,
     prompts: Sequence[str],
     *,
@@ -61,39 +71,35 @@ def score(
     scale: Scale = "cosine",
     bank: Sequence[str] = GENERIC,
     templates: Sequence[str] = PLAIN,
+    region: Region | None = None,
 ) -> xr.DataArray:
     """Scores float32 with dims ``(prompt, y, x)`` on the atlas's grid; NaN where there is no embedding.
 
-    `cosine` is the cosine itself; `percentile` its rank within the atlas, 0 to 100; `contrast` the share of
-    the prompt, 0 to 1, in a softmax with the prompts of `bank` at the model's logit scale. With `negatives`
-    the greatest of their cosines is taken off first, or, for `contrast`, they join the bank.
+    A prompt, or a part of one joined by " + ", is a text, ``place:LON,LAT`` or ``photo:FILE``. `cosine` is
+    the cosine itself; `percentile` its rank within the atlas, 0 to 100; `contrast` the share of the prompt, 0
+    to 1, in a softmax with the prompts of `bank` at the model's logit scale. With `negatives` the greatest of
+    their cosines is taken off first, or, for `contrast`, they join the bank. With a `region` only its cells
+    are read, ranked and returned, on the block of the grid that holds them.
 
-    `when` is local to each cell. If the model has no Dynamic Encoder the scores are those without it, and the
-    attribute `dynamic` says so. Raises `PromptError`, `ModelError` (no text tower), `AtlasError` (made by
-    another model).
+    `when` is local to each cell. If the model has no Dynamic Encoder the scores are those without it; the
+    attribute `dynamic` says so, and also when the year is not among those trained on. To ask more than once
+    give a `Scan`, which remembers dates. Raises `PromptError`, `RegionError` (no cell in it), `ModelError`
+    (no text tower), `AtlasError` (made by another model).
     """
     if scale not in SCALES:
         raise PromptError(f"scale {scale!r} is unknown; use one of {', '.join(SCALES)}")
     if not prompts:
         raise PromptError("no prompt is given; write what a photo there would show")
-    check_model(atlas, checkpoint)
+    scan = atlas if isinstance(atlas, Scan) else Scan(atlas, checkpoint.encoding)
+    check_model(scan.atlas, checkpoint)
+    window = whole(scan.atlas) if region is None else within(scan.atlas, region)
     offset = None if when is None else offset_at(checkpoint, when)
-    against = list(dict.fromkeys([*negatives, *bank])) if scale == "contrast" else []
-    if scale == "contrast" and len(against) < 2:
-        raise PromptError(f"bank {list(bank)} is too small to set a prompt against; give 2 prompts or more")
-    asked = _Asked(
-        embed_prompts(checkpoint, prompts, templates),
-        embed_prompts(checkpoint, [] if against else negatives, templates),
-        embed_prompts(checkpoint, against, templates),
-        np.array([prompt in against for prompt in prompts]),
-        offset,
-        checkpoint.logit_scale,
-    )
-    values = _scan(atlas, asked)
+    asked = _as_vectors(scan.atlas, checkpoint, prompts, negatives, scale, bank, templates, offset)
+    values = _layers(scan, asked, window, everything=region is None)
     if scale == "percentile":
         values = np.stack([percentile(layer) for layer in values])
-    attrs = _attributes(atlas, prompts, negatives, scale, when, offset)
-    return on_grid(values, atlas.grid, ("prompt", "y", "x"), {"prompt": list(prompts)}, attrs)
+    attrs = _attributes(scan.atlas, prompts, negatives, scale, when, _use(checkpoint, when))
+    return on_grid(values, window.grid, ("prompt", "y", "x"), {"prompt": list(prompts)}, attrs)
 
 
 def one_prompt(scores: xr.DataArray, index: int = 0) -> xr.DataArray:
@@ -114,19 +120,71 @@ def check_model(atlas: Atlas, checkpoint: Checkpoint) -> None:
         )
 
 
-def _scan(atlas: Atlas, asked: _Asked) -> Floats:
-    """`[P, y, x]`, a batch of cells at a time."""
-    texts = np.concatenate([asked.prompts, asked.negatives, asked.bank])
-    values = np.full((len(asked.prompts), *atlas.grid.shape), np.nan, np.float32)
-    dynamic = DynamicCosines.of(texts, asked.offset) if asked.offset else None
-    for cells in embedded_cells(atlas):
-        if asked.offset is None or dynamic is None:
-            cosines = static_cosines(cells.stored, texts)
-        else:
-            hidden = asked.offset.hidden(*cells.lonlat(atlas.grid))
-            cosines = dynamic(cells.stored, cells.scale, hidden)
-        cells.put(asked.score(cosines), values)
+def training_years(checkpoint: Checkpoint) -> tuple[int, int] | None:
+    """First and last year of the photos that a model was trained on; None if its card does not say."""
+    years = checkpoint.card.get("training", {}).get("years")
+    return None if years is None else (int(years[0]), int(years[1]))
+
+
+def _as_vectors(
+    atlas: Atlas,
+    checkpoint: Checkpoint,
+    prompts: Sequence[str],
+    negatives: Sequence[str],
+    scale: Scale,
+    bank: Sequence[str],
+    templates: Sequence[str],
+    offset: Offset | None,
+) -> _Asked:
+    against = list(dict.fromkeys([*negatives, *bank])) if scale == "contrast" else []
+    if scale == "contrast" and len(against) < 2:
+        raise PromptError(f"bank {list(bank)} is too small to set a prompt against; give 2 prompts or more")
+    shown = [prompt for prompt in [*prompts, *against] if against and has_example(prompt)]
+    if shown:
+        rule = "images are nearer to each other than to any text, so its share among texts means nothing"
+        raise PromptError(f"example {shown[0]!r} with contrast: {rule}; use cosine or percentile")
+    examples = Examples(atlas, checkpoint, offset)
+
+    def vectors(texts: Sequence[str]) -> Floats:
+        return embed_prompts(checkpoint, texts, templates, examples)
+
+    return _Asked(
+        vectors(prompts),
+        vectors([] if against else negatives),
+        vectors(against),
+        np.array([prompt in against for prompt in prompts]),
+        offset,
+        checkpoint.logit_scale,
+    )
+
+
+def _layers(scan: Scan, asked: _Asked, window: Window, everything: bool) -> Floats:
+    """`[P, y, x]`: every run of blocks is scored and put in its place by the thread that read it."""
+    values = np.full((len(asked.prompts), *window.grid.shape), np.nan, np.float32)
+    cosines = Cosines(asked.texts, asked.offset)
+    moment = None if asked.offset is None else scan.moment(asked.offset.when)
+    side = scan.atlas.spec.chunk
+
+    def work(cells: Cells) -> None:
+        found = cosines(cells, moment)
+        scores = asked.score(found.reshape(len(found), -1))
+        window.put(scores.reshape(len(scores), *found.shape[1:]), cells.chunks, side, values)
+
+    for _ in scan.each(work, None if everything else window):
+        pass
     return values
+
+
+def _use(checkpoint: Checkpoint, when: When | None) -> str:
+    """The attribute `dynamic`."""
+    if when is None:
+        return STATIC
+    if checkpoint.dynamic is None:
+        return IGNORED
+    years = training_years(checkpoint)
+    if years is not None and not years[0] <= when.year <= years[1]:
+        return OUTSIDE.format(*years)
+    return DYNAMIC
 
 
 def _attributes(
@@ -135,15 +193,15 @@ def _attributes(
     negatives: Sequence[str],
     scale: str,
     when: When | None,
-    offset: Offset | None,
+    use: str,
 ) -> dict[str, Any]:
     """Where the scores come from, as text and lists of text, so that any file format can hold them."""
     imagery = atlas.imagery
     attrs: dict[str, Any] = {
         "prompt": prompts[0] if len(prompts) == 1 else list(prompts),
         "scale": scale,
-        "when": when.isoformat() if when and offset else "",
-        "dynamic": STATIC if when is None else DYNAMIC if offset else IGNORED,
+        "when": when.isoformat() if when and use != IGNORED else "",
+        "dynamic": use,
         "model": str(atlas.model.get("card", {}).get("name", "unknown")),
         "identity": atlas.identity,
         "imagery": str(imagery.get("uri", "")),

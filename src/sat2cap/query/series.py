@@ -9,9 +9,10 @@ from sat2cap.atlas.store import Atlas
 from sat2cap.errors import PromptError, WhenError
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.cells import embedded_cells
-from sat2cap.query.cosine import DynamicCosines, offset_at, static_cosines
+from sat2cap.query.cells import Cells
+from sat2cap.query.cosine import Cosines, offset_at
 from sat2cap.query.prompts import embed_prompts
+from sat2cap.query.scan import Scan
 from sat2cap.query.score import check_model
 
 
@@ -30,15 +31,13 @@ def mean_scores(
         raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
     check_model(atlas, checkpoint)
     texts = embed_prompts(checkpoint, prompts)
-    offsets = [offset_at(checkpoint, when) for when in times]
+    at = [Cosines(texts, offset_at(checkpoint, when)) for when in times]
+
+    def work(cells: Cells) -> tuple[NDArray[np.float64], int]:
+        sums = np.stack([np.nansum(cosines(cells), axis=(1, 2), dtype=np.float64) for cosines in at], axis=1)
+        return sums, int(np.isfinite(cells.inverse).sum())
+
     sums, count = np.zeros((len(prompts), len(times))), 0
-    for cells in embedded_cells(atlas):
-        lonlat = cells.lonlat(atlas.grid)
-        count += len(cells.scale)
-        for column, offset in enumerate(offsets):
-            if offset is None:
-                cosines = static_cosines(cells.stored, texts)
-            else:
-                cosines = DynamicCosines.of(texts, offset)(cells.stored, cells.scale, offset.hidden(*lonlat))
-            sums[:, column] += cosines.sum(axis=1, dtype=np.float64)
+    for more, embedded in Scan(atlas, checkpoint.encoding).each(work):
+        sums, count = sums + more, count + embedded
     return sums / count if count else np.full_like(sums, np.nan)

@@ -14,7 +14,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_page(template: str, shown: Mapping[str, Any], figures: Mapping[str, float]) -> str:
-    """The HTML of a template, such as ``demo.html``.
+    """A template, such as ``demo.html`` or ``report.md``, filled; what goes into HTML is escaped.
 
     A template writes a figure as ``fig(name, form)``: the figure of that name in `form`, a format such as
     ``{:.3f}``, with its name and full value beside it for whoever checks; a dash if there is no such figure.
@@ -22,13 +22,25 @@ def render_page(template: str, shown: Mapping[str, Any], figures: Mapping[str, f
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
+        autoescape=template.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"cell": _cell, "beside": _beside}
     tools = {"fig": _figure_writer(figures), "img": _image, "share": _share(figures)}
     return environment.get_template(template).render({**shown, **tools}) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text as a cell of a Markdown table."""
+    return " ".join(str(text).replace("|", "\\|").split())
+
+
+def _beside(text: str) -> Markup:
+    """A value with what stands in brackets behind it on a line of its own."""
+    value, bracket, rest = text.partition(" (")
+    return escape(value) + (Markup("<br><small>{}</small>").format(rest.removesuffix(")")) if bracket else "")
 
 
 def _figure_writer(figures: Mapping[str, float]) -> Callable[[str, str], Markup]:

@@ -1,0 +1,68 @@
+"""Does a threshold on the contrast scale mean the same from prompt to prompt? On the miniature world.
+
+    python benchmarks/calibration.py DEMO_FOLDER OUT.json PICTURE.png
+
+needs the atlases of a finished `sat2cap demo --out DEMO_FOLDER`; see `sat2cap.evaluate.calibration`.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from sat2cap.atlas.store import open_atlas
+from sat2cap.catalogue import resolve_model
+from sat2cap.demo.plan import DemoPlan
+from sat2cap.evaluate.calibration import NONSENSE, Asked, ask_all, evaluate_calibration, reliability
+from sat2cap.evaluate.truth import Country
+from sat2cap.files import publish, write_json
+from sat2cap.miniworld.prompts import PROMPTS
+from sat2cap.miniworld.truth import survey
+from sat2cap.miniworld.world import World
+
+
+def draw(asked: list[Asked], path: Path) -> None:
+    """The reliability diagram, and the distribution of the highest shares of real and of nonsense prompts."""
+    real, nonsense = ([one for one in asked if one.nonsense is kind] for kind in (False, True))
+    bins = reliability(
+        np.concatenate([one.scores["contrast"] for one in real]), np.concatenate([one.truth for one in real])
+    )
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    left.plot([one.share for one in bins], [one.truth for one in bins], "o-", color="tab:blue")
+    for one in bins:
+        left.annotate(f"{one.cells:,}", (one.share, one.truth), (4, -10), textcoords="offset points", size=7)
+    left.set(xlim=(0, 1), ylim=(0, 1), xlabel="contrast: share among generic prompts")
+    left.set(ylabel="share of photos that show it", title="Reliability (number of cells)")
+    for group, label, colour in ((real, "prompts", "tab:blue"), (nonsense, "nonsense", "tab:red")):
+        shares = np.sort(np.concatenate([one.scores["contrast"] for one in group]))
+        right.plot(shares, 1 - np.arange(len(shares)) / len(shares), label=label, color=colour)
+    right.set(yscale="log", xlim=(0, 1), ylim=(1e-5, 1), xlabel="contrast", title="Cells above a threshold")
+    right.set(ylabel="share of all cells")
+    right.legend()
+    with publish(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def main(demo: Path, out: Path, picture: Path) -> None:
+    """Ask everything, print and write the figures, draw the picture."""
+    plan, model = DemoPlan(), resolve_model(demo / "train" / "checkpoint")
+    world, countries = World(plan.test_world), []
+    for place in plan.countries:
+        atlas = open_atlas(demo / "atlas" / f"{place.name}.zarr")
+        countries.append(Country(place.name, atlas, survey(world, atlas.grid), place.south))
+    asked = ask_all(countries, model, PROMPTS)
+    figures = dict(evaluate_calibration(asked))
+    for name, value in figures.items():
+        print(f"{name}: {value:.4f}")
+    print(f"{len(NONSENSE)} nonsense prompts in {len(countries)} countries")
+    write_json(out, figures)
+    draw(asked, picture)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

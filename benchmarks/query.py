@@ -1,0 +1,384 @@
+"""How fast scores come, as ratios to what else one could do, measured in one run.
+
+    pip install 'sat2cap[bench]'
+    python benchmarks/query.py FOLDER OUT.json [--sizes 10000,100000,1000000] [--largest 10000000]
+
+Makes atlases of random numbers with 512 to a cell in FOLDER (4 GB for a million cells with the comparisons,
+11 GB for the largest, removed at the end), with a ViT-B/32 of random weights. Every time is the least of
+several; files are in the page cache. `read` is the plain read of the same bytes: mapped, and summed by as
+many threads.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from math import cos, pi, sin
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from sat2cap.atlas import journal
+from sat2cap.atlas.layout import JOURNAL, ROOT, CellStatus
+from sat2cap.atlas.plan import AtlasSpec
+from sat2cap.atlas.store import Atlas, create_or_resume, open_atlas
+from sat2cap.atlas.writer import encode_cells, group_bytes
+from sat2cap.evaluate.maps import spearman
+from sat2cap.files import write_bytes, write_json
+from sat2cap.geo.grid import cell_lonlat
+from sat2cap.geo.when import When
+from sat2cap.model.checkpoint import Checkpoint, load_model, save_checkpoint
+from sat2cap.model.dynamic import DynamicEncoder
+from sat2cap.query import Scan, score
+from sat2cap.query.prepared import FILE, prepare
+
+DIM, SIDE = 512, 32
+POOL = 48  # different chunks, used over and over
+PROMPTS = [f"prompt {number}" for number in range(8)]
+MOMENTS = [When(2016 + n % 5, 1 + n % 12, 1 + n % 28, float(n % 24)) for n in range(40)]
+Figures = dict[str, float]
+
+
+class Named(Checkpoint):
+    """Gives each text a random vector at once: what is timed is the scan."""
+
+    def embed_text(self, texts: Sequence[str]) -> np.ndarray:
+        rows = [np.random.default_rng(abs(hash(text))).normal(size=self.dim) for text in texts]
+        return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+
+
+def best(work: Callable[[], Any], times: int = 7) -> float:
+    """Seconds of the quickest of several, after one to warm up."""
+    work()
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def once(work: Callable[[], Any]) -> float:
+    """Seconds of one."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+# --- what is scored ---------------------------------------------------------------------------------------
+
+
+def make_model(folder: Path) -> Path:
+    """A CLIP ViT-B/32 of random weights with a Dynamic Encoder, saved as a checkpoint."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
+
+    if (folder / "model").exists():
+        return folder / "model"
+    letters = [chr(code) for code in range(33, 127)]
+    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "clip").mkdir(parents=True)
+    words = {token: number for number, token in enumerate(vocabulary)}
+    (folder / "clip/vocab.json").write_text(json.dumps(words))
+    (folder / "clip/merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizerFast.from_pretrained(folder / "clip")
+    torch.manual_seed(0)
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    CLIPModel(CLIPConfig(text_config={"pad_token_id": tokenizer.eos_token_id, **ends})).save_pretrained(
+        folder / "clip"
+    )
+    tokenizer.save_pretrained(folder / "clip")
+    (folder / "clip/preprocessor_config.json").write_text(json.dumps({"size": 224, "crop_size": 224}))
+    plain = load_model(folder / "clip")
+    encoder = DynamicEncoder(DIM).eval()
+    with torch.no_grad():  # as large beside the embeddings as a trained one is
+        encoder.fc2.weight.mul_(0.5)
+    values = {field.name: getattr(plain, field.name) for field in fields(Checkpoint)}
+    values |= {"dynamic": encoder, "encoding": "cyclic", "card": {"name": "random"}}
+    return save_checkpoint(Checkpoint(**values), folder / "model")
+
+
+def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: str = "int8") -> Atlas:
+    """A square of `cells` cells or a few more, whole chunks; its numbers are those of a pool of chunks."""
+    if path.exists():
+        return open_atlas(path)
+    chunks = max(1, round((cells / SIDE**2) ** 0.5))
+    height, width = SIDE * -(-cells // (SIDE**2 * chunks)), SIDE * chunks
+    model = {"identity": "m", "place_identity": checkpoint.place_identity, "source": str(source)}
+    spec = AtlasSpec(
+        GeoBox((height, width), Affine(100, 0, 400_000, 0, -100, 5_800_000), "EPSG:32631"),
+        np.ones((height, width), bool),
+        DIM,
+        dtype,
+        model | {"card": checkpoint.card},
+        {"identity": "i"},
+        100.0,
+        224,
+    )
+    writer = create_or_resume(path, spec)
+    pool = [_chunk(np.random.default_rng(number), dtype) for number in range(POOL)]
+    entries = {}
+    for number, chunk in enumerate(writer.pending()):
+        for name, values in pool[number % POOL].items():
+            array = writer._arrays[name]
+            file = path / array.cell_file(*chunk.index)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(array.encode(values))
+        entries[chunk.index] = journal.Entry(chunk.index, {})
+    journal.rewrite(path / JOURNAL, entries)
+    write_bytes(path / ROOT, group_bytes(spec))
+    return open_atlas(path)
+
+
+def _chunk(rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
+    """Embeddings as alike as CLIP's are: half of their length they have in common."""
+    common = np.random.default_rng(99).normal(size=DIM)
+    values = (common + rng.normal(size=(SIDE, SIDE, DIM))) * rng.uniform(0.3, 0.5, (SIDE, SIDE, 1))
+    return encode_cells(values.astype(np.float32), np.full((SIDE, SIDE), CellStatus.OK, np.uint8), dtype)
+
+
+# --- what it is compared with -----------------------------------------------------------------------------
+
+
+def read_of(atlas: Atlas) -> Callable[[], Any]:
+    """Reading the bytes of the embeddings from the mapped file, summed as 64-bit numbers by all threads."""
+    size = atlas.grid.shape[0] * atlas.grid.shape[1] * DIM * np.dtype(atlas.spec.dtype).itemsize
+    words = np.memmap(atlas.path / FILE, np.int64, "r", 4096, (size // 8,))
+    step = 2**20
+
+    def read() -> None:
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(lambda start: int(words[start : start + step].sum()), range(0, len(words), step)))
+
+    return read
+
+
+def floats(atlas: Atlas) -> np.ndarray:
+    """All embeddings float32 `[N, D]`, not normalised."""
+    height, width = atlas.grid.shape
+    rows = [atlas.read(slice(top, top + SIDE), slice(0, width)) for top in range(0, height, SIDE)]
+    return np.concatenate(rows).reshape(-1, DIM)
+
+
+def faiss_seconds(values: np.ndarray, text: np.ndarray) -> float:
+    """IndexFlatIP, the best 1,000."""
+    import faiss
+
+    index = faiss.IndexFlatIP(DIM)
+    index.add(values / np.linalg.norm(values, axis=1, keepdims=True))
+    return best(lambda: index.search(text, min(1000, len(values))), 3)
+
+
+def reference_seconds(values: np.ndarray, text: np.ndarray, folder: Path) -> Figures:
+    """The reference scripts' way: float32 in HDF5, read, normalised, multiplied; and for a date every place
+    encoded in Python, the network, the sums written to HDF5 anew."""
+    import h5py
+
+    path = folder / "reference.h5"
+    with h5py.File(path, "w") as file:
+        file["embeddings"] = values
+
+    def ask() -> None:
+        with h5py.File(path) as file:
+            stored = file["embeddings"][:]
+        _ = (stored / np.linalg.norm(stored, axis=1, keepdims=True)) @ text.T
+
+    encoder, part = DynamicEncoder(DIM), min(len(values), 50_000)
+
+    def features(lat: float, lon: float, when: When) -> list[float]:
+        angles = (pi * lat / 90, pi * lon / 180, 2 * pi * (when.year - 2015) / 15, 2 * pi * when.month / 12)
+        angles += (2 * pi * when.day / 31, 2 * pi * when.hour / 23)
+        return [f(angle) for angle in angles for f in (sin, cos)]
+
+    def places() -> list[torch.Tensor]:
+        return [torch.tensor(features(52 + n * 1e-6, 4.0, MOMENTS[0])) for n in range(part)]
+
+    encode = once(places) * len(values) / part
+
+    def rewrite() -> None:
+        with torch.inference_mode(), h5py.File(folder / "dated.h5", "w") as file:
+            offset = encoder(torch.zeros(len(values), 12)).numpy()
+            file["embeddings"] = values + offset
+
+    figures = {"static": best(ask, 2), "date": encode + once(rewrite) + best(ask, 1)}
+    for name in ("reference.h5", "dated.h5"):
+        (folder / name).unlink()
+    return figures
+
+
+# --- measurements -----------------------------------------------------------------------------------------
+
+
+def times_of(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
+    """Seconds of queries to one atlas."""
+
+    def ask(scan: Scan, **asked: Any) -> Callable[[], Any]:
+        texts = asked.pop("texts", PROMPTS[:1])
+        return lambda: score(scan, checkpoint, texts, **asked)
+
+    plain = Scan(atlas, checkpoint.encoding)
+    found = {"unprepared static": best(ask(plain), 3)}
+    found["unprepared new date"] = once(ask(plain, when=MOMENTS[0]))
+    found["prepare"] = once(lambda: prepare(atlas, checkpoint.encoding))
+    began = time.perf_counter()
+    scan = Scan(open_atlas(atlas.path), checkpoint.encoding)
+    found["open"] = time.perf_counter() - began
+    found["first after opening"] = once(ask(scan))
+    moments = iter(MOMENTS)
+    turns = 15
+    names = ("read", "static", "8 prompts", "new date", "known date", "8 prompts, known date", "contrast")
+    found |= dict.fromkeys((*names, "8 prompts, new date"), np.inf)
+    read = read_of(atlas)
+    for _ in range(turns):  # in turns, so that whatever else the machine does falls on all alike
+        one, other = next(moments), next(moments)
+        for name, work in (
+            ("read", read),
+            ("static", ask(scan)),
+            ("8 prompts", ask(scan, texts=PROMPTS)),
+            ("new date", ask(scan, when=one)),
+            ("known date", ask(scan, when=one, texts=["another prompt"])),
+            ("8 prompts, new date", ask(scan, when=other, texts=PROMPTS)),
+            ("8 prompts, known date", ask(scan, when=one, texts=PROMPTS)),
+            ("contrast", ask(scan, scale="contrast")),
+        ):
+            found[name] = min(found[name], once(work))
+    return found
+
+
+def agreement(atlas: Atlas, checkpoint: Checkpoint, when: When | None) -> Figures:
+    """Against float64 brute force of the stored embeddings, float32 as they were before storing left out."""
+    values = floats(atlas).astype(np.float64)
+    if when is not None:
+        lon, lat = (axis.ravel() for axis in cell_lonlat(atlas.grid))
+        values += checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    expected = values @ checkpoint.embed_text(PROMPTS[:1])[0].astype(np.float64)
+    got = score(atlas, checkpoint, PROMPTS[:1], when=when).values[0].ravel()
+    return {"rank correlation": spearman(got, expected), "largest error": float(np.abs(got - expected).max())}
+
+
+def memory() -> float:
+    """Private memory of this process in MB: what is mapped from files can be dropped and is not counted."""
+    text = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) / 1e3 for line in text.splitlines() if line.startswith("RssAnon"))
+
+
+STAGES = """
+import time; began = time.perf_counter(); marks = []
+def mark(name): marks.append((name, time.perf_counter()))
+import sat2cap.cli; mark("command line")
+import numpy, xarray, geopandas; mark("numpy, xarray, geopandas")
+import torch; mark("torch")
+import transformers; mark("transformers")
+import numba; mark("numba")
+from sat2cap import api; import sat2cap.catalogue
+from sat2cap.query import Scan, score, one_prompt; mark("the rest of the package")
+from sat2cap.maps.cog import write_cog; mark("rasterio, rio-cogeo")
+opened = api.open({atlas!r}); mark("opening the atlas")
+from sat2cap.catalogue import resolve_model; model = resolve_model({model!r}); mark("loading the model")
+from sat2cap.query import check_model; check_model(opened.atlas, model); mark("hashing its weights")
+model.embed_text(["a busy street"]); mark("text tower, first use")
+found = one_prompt(score(Scan(opened.atlas, model.encoding), model, ["a busy street"])); mark("text and scan")
+write_cog(found, {out!r}); mark("writing the GeoTIFF")
+import json; last = began; parts = dict()
+for name, at in marks: parts[name] = at - last; last = at
+print(json.dumps(parts))
+"""
+
+
+def command_line(atlas: Atlas, model: Path, folder: Path) -> Figures:
+    """Wall seconds of ``sat2cap map`` in a new process, and where they go; CPU seconds of ``--help``."""
+    out = str(folder / "m.tif")
+    run = [sys.executable, "-c", "from sat2cap.cli import main; main()"]
+    ask = [*run, "map", str(atlas.path), "a busy street", "-o", out]
+    whole = best(lambda: subprocess.run(ask, check=True, stdout=subprocess.DEVNULL), 2)
+    code = STAGES.format(atlas=str(atlas.path), model=str(model), out=out)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    helps = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*run, "--help"], stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        helps.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return {"map": whole, **json.loads(done.stdout.splitlines()[-1]), "--help, CPU": min(helps)}
+
+
+def ratios(times: Figures) -> Figures:
+    """What the aims are about."""
+    found = {
+        "static / read": times["static"] / times["read"],
+        "new date / static": times["new date"] / times["static"],
+        "known date / static": times["known date"] / times["static"],
+        "8 prompts / 1": times["8 prompts"] / times["static"],
+    }
+    if "faiss" in times:
+        found["faiss / static"] = times["faiss"] / times["static"]
+        found["reference / static"] = times["reference static"] / times["static"]
+        found["reference date / new date"] = times["reference date"] / times["new date"]
+    return found
+
+
+def show(title: str, figures: Figures) -> None:
+    print(f"\n{title}")
+    for name, value in figures.items():
+        print(f"  {name:<28} {value:.6g}", flush=True)
+
+
+def main(folder: Path, out: Path, sizes: list[int], largest: int) -> None:
+    """All of it, written to OUT.json as it comes."""
+    made = make_model(folder)
+    plain = load_model(made)
+    checkpoint = Named(**{field.name: getattr(plain, field.name) for field in fields(Checkpoint)})
+    results: dict[str, Any] = {"threads": torch.get_num_threads(), "cores": os.cpu_count()}
+
+    def keep(title: str, figures: Figures) -> None:
+        results[title] = figures
+        show(title, figures)
+        write_json(out, results)
+
+    for dtype in ("int8", "float16") if sizes else ():
+        small = make_atlas(folder / f"small-{dtype}.zarr", 10_000, checkpoint, made, dtype)
+        for name, when in (("static", None), ("date", MOMENTS[3])):
+            keep(f"agreement, {dtype}, {name}", agreement(small, checkpoint, when))
+    for cells in sizes:
+        for dtype in ("int8", "float16"):
+            atlas = make_atlas(folder / f"{cells}-{dtype}.zarr", cells, checkpoint, made, dtype)
+            times = times_of(atlas, checkpoint)
+            times["private memory, MB"] = memory()
+            if dtype == "int8":
+                values, text = floats(atlas), checkpoint.embed_text(PROMPTS[:1])
+                times["faiss"] = faiss_seconds(values, text)
+                reference = reference_seconds(values, text, folder)
+                times |= {f"reference {name}": seconds for name, seconds in reference.items()}
+                del values
+            keep(f"{cells} cells, {dtype}, seconds", times)
+            keep(f"{cells} cells, {dtype}, ratios", ratios(times))
+            if cells == sizes[-1] and dtype == "int8":
+                keep(f"{cells} cells, command line, seconds", command_line(atlas, made, folder))
+            if cells != min(sizes):
+                shutil.rmtree(atlas.path)
+    if largest:
+        atlas = make_atlas(folder / f"{largest}.zarr", largest, checkpoint, made)
+        times = times_of(atlas, checkpoint)
+        keep(f"{largest} cells, int8, seconds", times | {"private memory, MB": memory()})
+        shutil.rmtree(atlas.path)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--sizes", default="10000,100000,1000000")
+    parser.add_argument("--largest", type=int, default=10_000_000)
+    given = parser.parse_args()
+    main(given.folder, given.out, [int(size) for size in given.sizes.split(",") if size], given.largest)

@@ -1,0 +1,116 @@
+"""A prompt through months or hours, as a moving picture."""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from PIL import Image
+
+from sat2cap.errors import InputError
+from sat2cap.files import write_bytes
+from sat2cap.maps.colours import paint_of
+from sat2cap.maps.layers import layers_of, provenance
+from sat2cap.maps.panel import PLAIN, Look
+from sat2cap.maps.picture import page
+from sat2cap.progress import Progress, silent
+
+Frame = NDArray[np.uint8]
+"""RGB, ``[h, w, 3]``."""
+
+_DPI = 100
+_SECONDS = 0.5  # that a frame stays
+
+
+def write_gif(score: xr.DataArray, path: Path | str, look: Look = PLAIN, progress: Progress = silent) -> None:
+    """Publish a GIF with a frame for each date of a score ``(time, y, x)``, all in the same colours.
+
+    Raises `InputError`.
+    """
+    images = [Image.fromarray(frame) for frame in _frames(score, look, progress)]
+    every = Image.new("RGB", (images[0].width, images[0].height * min(len(images), 4)))
+    for i in range(min(len(images), 4)):  # colours are chosen from all seasons, then kept: none may flicker
+        every.paste(images[i * len(images) // min(len(images), 4)], (0, i * images[0].height))
+    palette = every.quantize(256, dither=Image.Dither.NONE)
+    frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    buffer = io.BytesIO()
+    about = "\n".join(f"{name}: {text}" for name, text in provenance(score).items())
+    frames[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=round(_SECONDS * 1000),
+        loop=0,
+        comment=about.encode(),
+        disposal=1,
+    )
+    write_bytes(path, buffer.getvalue())
+
+
+def write_mp4(score: xr.DataArray, path: Path | str, look: Look = PLAIN, progress: Progress = silent) -> None:
+    """Publish the same as H.264 video, which is smaller and plays anywhere.
+
+    Needs PyAV. Raises `InputError`.
+    """
+    av = _pyav(path)
+    frames = _even(list(_frames(score, look, progress)))
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as file:
+        known = provenance(score)
+        file.metadata["title"] = known.get("prompt", "")
+        file.metadata["comment"] = "\n".join(f"{name}: {text}" for name, text in known.items())
+        stream = file.add_stream("libx264", rate=round(1 / _SECONDS), options={"crf": "18"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"  # the one that every browser and phone plays
+        for frame in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(stream.encode(None))
+    write_bytes(path, buffer.getvalue())
+
+
+def _frames(score: xr.DataArray, look: Look, progress: Progress) -> Iterator[Frame]:
+    """The page of each date, all of one size."""
+    layers = layers_of(score)
+    if score.dims != ("time", "y", "x") or len(layers) < 2:
+        raise InputError(
+            f"an animation is of one prompt at 2 moments or more, not {len(layers)} maps of dims {score.dims}"
+            "; give --months, --hours or several --when"
+        )
+    norm = paint_of(score).norm
+    limits = float(norm.vmin or 0), float(norm.vmax or 0)
+    size: tuple[int, int] | None = None
+    for done, layer in enumerate(layers, 1):
+        figure = page(layer, look, limits=limits, dpi=_DPI)
+        figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+        size = size or (pixels.shape[0], pixels.shape[1])
+        yield _sized(pixels, size)
+        progress("drawing frames", done, len(layers))
+
+
+def _sized(pixels: Frame, size: tuple[int, int]) -> Frame:
+    """Cut or filled up with white, as where a date's letters need one line more."""
+    frame = np.full((*size, 3), 255, np.uint8)
+    height, width = min(size[0], pixels.shape[0]), min(size[1], pixels.shape[1])
+    frame[:height, :width] = pixels[:height, :width]
+    return frame
+
+
+def _even(frames: Sequence[Frame]) -> list[Frame]:
+    """Sides of even length, as the video's colours need."""
+    height, width = frames[0].shape[:2]
+    return [_sized(frame, (height + height % 2, width + width % 2)) for frame in frames]
+
+
+def _pyav(path: Path | str) -> Any:
+    try:
+        import av
+    except ImportError:
+        raise InputError(
+            f"{str(path)!r}: video needs PyAV; pip install 'sat2cap[video]', or write a .gif"
+        ) from None
+    return av

@@ -1,0 +1,57 @@
+"""The colours of a map as a QGIS style, which QGIS applies when it lies beside the GeoTIFF.
+
+The elements are those that QGIS itself saves for a raster layer; what is left out has its defaults there.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import xarray as xr
+
+from sat2cap.files import write_bytes
+from sat2cap.maps.colours import Paint, paint_of
+from sat2cap.maps.layers import layers_of
+
+_MARK = "made by sat2cap; a style saved from QGIS has no such line, and is kept"
+
+
+def write_style(score: xr.DataArray, tif: Path | str) -> None:
+    """Publish ``NAME.qml`` beside ``NAME.tif`` with the colours that the picture of `score` has.
+
+    Of several bands it shows the first, whose colours all dates share. A style that somebody saved from QGIS
+    is left alone.
+    """
+    path = Path(tif).with_suffix(".qml")
+    if path.exists() and _MARK not in path.read_text(errors="replace"):
+        return
+    root = ET.Element("qgis", version="3.22", styleCategories="Symbology")
+    root.append(ET.Comment(f" {_MARK} "))
+    paint = paint_of(score if "time" in score.dims else layers_of(score)[0])  # dates share their colours
+    _renderer(ET.SubElement(root, "pipe"), paint)
+    ET.indent(root)
+    head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+    write_bytes(path, (head + ET.tostring(root, encoding="unicode") + "\n").encode())
+
+
+def _renderer(pipe: ET.Element, paint: Paint) -> None:
+    kind = "paletted" if paint.categories else "singlebandpseudocolor"
+    renderer = ET.SubElement(pipe, "rasterrenderer", type=kind, band="1", opacity="1", alphaBand="-1")
+    if paint.categories:
+        palette = ET.SubElement(renderer, "colorPalette")
+        for code, colour, name in paint.stops():
+            ET.SubElement(palette, "paletteEntry", value=f"{code:g}", color=colour, label=name, alpha="255")
+        return
+    stops = paint.stops()
+    low, high = f"{stops[0][0]:.9g}", f"{stops[-1][0]:.9g}"
+    renderer.attrib.update(classificationMin=low, classificationMax=high)
+    shader = ET.SubElement(
+        ET.SubElement(renderer, "rastershader"),
+        "colorrampshader",
+        colorRampType="INTERPOLATED",
+        classificationMode="1",
+        clip="0",
+        minimumValue=low,
+        maximumValue=high,
+    )
+    for value, colour, label in stops:
+        ET.SubElement(shader, "item", value=f"{value:.9g}", color=colour, label=label, alpha="255")

@@ -1,0 +1,84 @@
+"""Prompts by example: a place of the atlas, or a photo, instead of words.
+
+``place:4.9,52.37`` is the cell there, ``photo:market.jpg`` what the photo shows; they stand where a text may,
+so they can be combined (``"photo:market.jpg + by the water"``) and be what a map should not show.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sat2cap.atlas.store import STATUS_MEANINGS, Atlas, CellStatus
+from sat2cap.errors import PromptError
+from sat2cap.geo.grid import LONLAT, cell_lonlat, transformer
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.query.cells import place_features
+from sat2cap.query.cosine import Offset
+from sat2cap.query.prompts import parts
+
+Floats = NDArray[np.float32]
+
+PLACE, PHOTO = "place:", "photo:"
+
+
+def has_example(prompt: str) -> bool:
+    """Whether any part of a prompt is an example."""
+    return any(part.startswith((PLACE, PHOTO)) for part in parts(prompt))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What turns examples into vectors, for one atlas and one moment."""
+
+    atlas: Atlas
+    checkpoint: Checkpoint
+    offset: Offset | None
+    """Of the moment asked for, at which places are compared with each other."""
+
+    def __call__(self, part: str) -> Floats | None:
+        """A unit vector `[D]`; None for a part that is a text. Raises `PromptError`, `ModelError`."""
+        if part.startswith(PLACE):
+            return self._place(part)
+        if part.startswith(PHOTO):
+            return self._photo(part)
+        return None
+
+    def _place(self, part: str) -> Floats:
+        row, col = self._cell(part)
+        cell = slice(row, row + 1), slice(col, col + 1)
+        vector = self.atlas.read(*cell)[0, 0]
+        if not np.isfinite(vector).all():
+            status = CellStatus(int(self.atlas.status[row, col]))
+            raise PromptError(f"example {part!r} has no embedding ({STATUS_MEANINGS[status]}); take another")
+        if self.offset is not None:
+            lon, lat = (axis.ravel() for axis in cell_lonlat(self.atlas.grid[cell]))
+            vector = vector + self.offset.vectors(place_features(lon, lat, self.checkpoint.encoding))[0]
+        return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+    def _cell(self, part: str) -> tuple[int, int]:
+        """Row and column of a place in the atlas."""
+        try:
+            lon, lat = (float(number) for number in part.removeprefix(PLACE).split(","))
+        except ValueError:
+            raise PromptError(f"example {part!r} is no place; write place:LON,LAT in degrees") from None
+        grid = self.atlas.grid
+        x, y = transformer(LONLAT, grid.crs).transform(lon, lat)
+        col, row = ~grid.affine * (x, y)
+        height, width = grid.shape
+        if not (0 <= row < height and 0 <= col < width):
+            raise PromptError(f"example {part!r} lies outside the atlas; take a place of {self.atlas.path}")
+        return int(row), int(col)
+
+    def _photo(self, part: str) -> Floats:
+        path = Path(part.removeprefix(PHOTO))
+        try:
+            with Image.open(path) as image:
+                photo = image.convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways of saying broken
+            reason = " ".join(str(error).split())
+            raise PromptError(f"example {part!r} is no photo that can be read ({reason})") from None
+        vector: Floats = self.checkpoint.embed_ground([photo])[0]
+        return vector

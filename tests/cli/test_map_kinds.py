@@ -1,0 +1,182 @@
+"""The kinds of map that the command line makes, as a user types them."""
+
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from command import run
+from PIL import Image
+from pmtiles.reader import MmapSource, Reader
+from rio_cogeo import cog_validate
+
+import sat2cap
+from sat2cap.geo.when import hours_of, months_of, parse_when
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "two whens": (["map", "{atlas}", "x", "--hours", "2024", "--months", "2024", "-o", "{tmp}/m.gif"], "one"),
+    "no day": (["map", "{atlas}", "snow", "--hours", "noon", "-o", "{tmp}/m.gif"], "'noon'"),
+    "nothing moves": (["map", "{atlas}", "snow", "-o", "{tmp}/m.gif"], "--months, --hours or several --when"),
+    "tiles of two": (["map", "{atlas}", "snow", "sea", "-o", "{tmp}/m.pmtiles"], "one map, this score has 2"),
+    "two picks": (["map", "{atlas}", "x", "--above", "0", "--best", "3", "-o", "{tmp}/m.parquet"], "the two"),
+    "bad outlines": (["map", "{atlas}", "x", "-o", "{tmp}/m.png", "--outlines", "{tmp}/no.gpkg"], "no.gpkg"),
+    "same twice": (["difference", "{atlas}", "snow", "-o", "{tmp}/m.tif"], "minus itself is 0"),
+    "a moving difference": (["difference", "{atlas}", "snow", "sea", "-o", "{tmp}/m.mp4"], "no known kind"),
+    "one category": (["classify", "{atlas}", "snow", "-o", "{tmp}/m.tif"], "give 2 to 12"),
+    "twice the same": (["classify", "{atlas}", "snow", "snow", "-o", "{tmp}/m.tif"], "category must differ"),
+    "search picture": (["search", "{atlas}", "snow", "-o", "{tmp}/m.png"], ".geojson, .parquet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_clean_line_and_status_2(name: str, atlas: Path, tmp_path: Path) -> None:
+    words, expected = BAD[name]
+    done = run(*(word.format(atlas=atlas, tmp=tmp_path) for word in words))
+    assert (done.status, done.out) == (2, ""), done.err
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert expected in done.err
+    assert list(tmp_path.iterdir()) == [], "nothing was written"
+
+
+def test_several_dates_are_bands(atlas: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.tif"
+    done = run("map", atlas, "snow", "--when", "2024-01", "--when", "2024-07-01T08:00", "-o", out)
+    assert (done.status, done.out, done.err) == (0, f"{out}\n", "")
+    assert cog_validate(out, strict=True)[0]
+    with rasterio.open(out) as file:
+        assert file.descriptions == ("2024-01-15T12:00", "2024-07-01T08:00")
+        summer = sat2cap.open(atlas).map("snow", when="2024-07-01T08:00")
+        np.testing.assert_allclose(file.read(2), summer.values, atol=1e-6)
+    assert out.with_suffix(".qml").exists()
+
+
+def test_months_and_hours(atlas: Path, tmp_path: Path) -> None:
+    done = run("map", atlas, "snow", "--months", "2024", "-o", tmp_path / "m.gif")
+    assert done.status == 0, done.err
+    assert "drawing frames: 12 done" in done.err
+    assert Image.open(tmp_path / "m.gif").n_frames == 12
+    assert run("map", atlas, "snow", "--hours", "2024-05-20", "-o", tmp_path / "h.tif").status == 0
+    with rasterio.open(tmp_path / "h.tif") as file:
+        assert file.descriptions == tuple(f"2024-05-20T{hour:02d}:00" for hour in range(24))
+
+
+def test_python_results_are_ordinary_xarray_objects(atlas: Path, tmp_path: Path) -> None:
+    import rioxarray  # noqa: F401  adds .rio
+    import xarray as xr
+    from matplotlib import pyplot
+
+    opened = sat2cap.open(atlas)
+    score = opened.map("snow", when=["2024-01", "2024-07"])
+    assert score.dims == ("time", "y", "x")
+    np.testing.assert_array_equal(
+        score.sel(time="2024-07-15T12:00").values, opened.map("snow", "2024-07").values
+    )
+    assert opened.map(["snow", "sea"], when=months_of(2024)).dims == ("prompt", "time", "y", "x")
+    day = opened.map("snow", when=hours_of(parse_when("2024-05-20")))
+    assert day.time.dt.hour.values.tolist() == list(range(24))
+    far = opened.map("snow", when=["1066-10-14", "9999-01"])
+    assert far.time.dt.year.values.tolist() == [1066, 9999]
+
+    score.plot(col="time")
+    assert pyplot.gcf().axes[-1].get_ylabel() == "cosine similarity"
+    pyplot.close("all")
+    score.to_netcdf(tmp_path / "s.nc")
+    with xr.open_dataset(tmp_path / "s.nc", decode_coords="all") as back:
+        np.testing.assert_array_equal(back["score"].values, score.values)
+        assert back["score"].sel(time="2024-07").size == score[1].size
+    mercator = score.rio.reproject("EPSG:3857")
+    assert mercator.dims == ("time", "y", "x")
+    mercator.rio.to_raster(tmp_path / "s.tif")
+    with rasterio.open(tmp_path / "s.tif") as file:
+        assert (file.crs.to_epsg(), file.count, np.isnan(file.nodata)) == (3857, 2, True)
+
+
+def test_a_difference_is_what_two_maps_differ_by(atlas: Path, tmp_path: Path) -> None:
+    options = ("--when", "2024-01", "--less-when", "2024-07", "-o", tmp_path / "d.tif")
+    done = run("difference", atlas, "snow", *options)
+    assert (done.status, done.err) == (0, "")
+    opened = sat2cap.open(atlas)
+    expected = opened.map("snow", when="2024-01") - opened.map("snow", when="2024-07")
+    with rasterio.open(tmp_path / "d.tif") as file:
+        np.testing.assert_allclose(file.read(1), expected.values, atol=1e-6)
+        assert file.tags()["when"] == "2024-01-15T12:00 minus 2024-07-15T12:00"
+        assert file.tags()["scale"] == "difference of cosine"
+    assert run("difference", atlas, "snow", "the sea", "-o", tmp_path / "d.png").status == 0
+    assert Image.open(tmp_path / "d.png").text["Title"] == "snow minus the sea"
+
+
+def test_categories_are_the_greatest_of_the_scores(atlas: Path, tmp_path: Path) -> None:
+    prompts = ("snow", "the sea", "a street")
+    done = run("classify", atlas, *prompts, "-o", tmp_path / "c.tif")
+    assert (done.status, done.err) == (0, "")
+    scores = sat2cap.open(atlas).map(list(prompts)).values
+    known = np.isfinite(scores[0])
+    with rasterio.open(tmp_path / "c.tif") as file:
+        assert (file.read(1)[known] == scores[:, known].argmax(axis=0) + 1).all()
+        assert (file.read(1)[~known] == 0).all()
+    with rasterio.open(tmp_path / "c-confidence.tif") as file:
+        confidence = file.read(1)[known]
+        assert 1 / 3 <= confidence.min() <= confidence.max() <= 1
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("c.tif", "c.qml", "c-confidence.tif", "c-confidence.qml")
+    }
+
+
+def test_outlines_are_drawn(atlas: Path, tmp_path: Path) -> None:
+    ring = [[-10.0, -45.02], [-9.96, -45.02], [-9.96, -44.98], [-10.0, -44.98], [-10.0, -45.02]]
+    area = {"type": "Polygon", "coordinates": [ring]}
+    (tmp_path / "border.geojson").write_text(
+        json.dumps({"type": "Feature", "properties": {}, "geometry": area})
+    )
+    assert run("map", atlas, "snow", "-o", tmp_path / "plain.png").status == 0
+    done = run("map", atlas, "snow", "-o", tmp_path / "lined.png", "--outlines", tmp_path / "border.geojson")
+    assert done.status == 0, done.err
+    plain, lined = (
+        np.asarray(Image.open(tmp_path / f"{n}.png").convert("L")).astype(int) for n in ("plain", "lined")
+    )
+    changed = np.abs(plain - lined) > 20
+    assert 0.001 < changed.mean() < 0.05, "a line, not an area"
+
+
+def test_tiles_page_and_parquet(atlas: Path, tmp_path: Path) -> None:
+    for name in ("m.pmtiles", "m.html", "m.parquet"):
+        done = run("map", atlas, "snow", "--best", 5, "-o", tmp_path / name)
+        assert (done.status, done.err) == (0, "")
+    with (tmp_path / "m.pmtiles").open("rb") as file:
+        assert Reader(MmapSource(file)).metadata()["sat2cap"]["prompt"] == "snow"
+    assert gpd.read_parquet(tmp_path / "m.parquet")["cells"].sum() == 5
+    assert run("search", atlas, "snow", "--top", 3, "-o", tmp_path / "s.parquet").status == 0
+    assert len(gpd.read_parquet(tmp_path / "s.parquet")) == 3
+
+
+def test_a_model_without_time_makes_no_months(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.zarr"
+    small = ("0,45,0.004,45.004", "--imagery", "miniworld:7", "-o", out, "--model", model.parent / "clip")
+    assert run("embed", *small).status == 0
+    for words in (
+        ("map", out, "snow", "--months", 2024, "-o", tmp_path / "m.gif"),
+        ("difference", out, "snow", "--when", "2024-01", "--less-when", "2024-07", "-o", tmp_path / "m.tif"),
+    ):
+        done = run(*words)
+        assert done.status == 2
+        assert "no Dynamic Encoder" in done.err
+    assert not list(tmp_path.glob("m.*"))
+
+
+def test_a_full_disk_is_one_line_and_status_1(atlas: Path, tmp_path: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        done = run("map", atlas, "snow", "-o", tmp_path / "m.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert f"'{tmp_path / 'm.png'}';" in done.err, "the file that was asked for, not a temporary name"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,144 @@
+"""Differences and categories, against what the made-up numbers say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from made_up_scores import made_up, three_classes, three_prompts
+from PIL import Image
+from rio_cogeo import cog_validate
+
+from sat2cap.errors import InputError, PromptError
+from sat2cap.maps.cog import write_category_cog
+from sat2cap.maps.colours import CATEGORIES, paint_of
+from sat2cap.maps.compare import classify, difference
+from sat2cap.maps.layers import provenance
+from sat2cap.maps.picture import write_png
+from sat2cap.maps.places import areas_of_categories
+
+
+def test_a_difference_says_both_sides() -> None:
+    summer = made_up() * 0.5
+    summer.attrs = {**made_up().attrs, "when": "2024-07-01T12:00"}
+    found = difference(made_up(), summer)
+    np.testing.assert_allclose(found.values, made_up().values / 2, rtol=1e-6)
+    known = provenance(found)
+    assert known["when"] == "2024-05-20T08:00 minus 2024-07-01T12:00"
+    assert known["prompt"] == "a busy street"
+    assert known["scale"] == "difference of cosine"
+    assert known["licence"] == "CC0-1.0"
+    beach = made_up().assign_attrs(prompt="a beach", when="")
+    assert provenance(difference(beach, made_up()))["prompt"] == "a beach minus a busy street"
+    assert provenance(difference(beach, made_up()))["when"] == "any time minus 2024-05-20T08:00"
+
+
+def test_no_data_on_either_side_is_no_data() -> None:
+    other = made_up(gaps=False)
+    other.values[0, 0] = np.nan
+    found = difference(made_up(), other).values
+    assert np.isnan(found[0, 0])
+    assert np.isnan(found).sum() == np.isnan(made_up().values).sum() + 1
+
+
+def test_what_cannot_be_compared() -> None:
+    with pytest.raises(InputError, match="different grids"):
+        difference(made_up(), made_up(41))
+    with pytest.raises(InputError, match="cosine and percentile"):
+        difference(made_up(), made_up().assign_attrs(scale="percentile"))
+    with pytest.raises(InputError, match="this score has 3"):
+        difference(three_prompts(), made_up(20, 30))
+
+
+def test_zero_has_the_middle_colour_of_a_difference() -> None:
+    values = made_up()
+    values.values[:] = np.where(np.isnan(values.values), np.nan, -0.1)
+    values.values[0, :5] = [0.02, 0.02, 0, 0, 0]
+    paint = paint_of(values.assign_attrs(scale="difference of cosine"))
+    assert paint.norm.vmin == -paint.norm.vmax
+    assert paint.norm(0.0) == 0.5
+    red, green, blue, opaque = paint.rgba(np.array([[0.0, -0.1, 0.1]], np.float32))[0].T.astype(int)
+    assert (red[0], green[0], blue[0]) >= (235, 235, 235), "0 is nearly white"
+    assert blue[1] > red[1] + 50, "less is blue"
+    assert red[2] > blue[2] + 50, "more is red"
+    assert opaque.tolist() == [255, 255, 255]
+    opacity = paint.opacity(np.array([[0.0, -0.1, 0.1]], np.float32))[0]
+    assert opacity[0] < opacity[1] == pytest.approx(opacity[2], abs=0.01), (
+        "over imagery, what changes stands out"
+    )
+
+
+def test_two_maps_that_are_alike_have_a_range_still() -> None:
+    paint = paint_of(difference(made_up(), made_up()))
+    assert paint.norm.vmin < 0 < paint.norm.vmax
+
+
+def test_categories_and_their_confidence() -> None:
+    classes = three_classes()
+    category, confidence = classes["category"].values, classes["confidence"].values
+    assert category[0, [0, 10, 20]].tolist() == category[20, [0, 10, 20]].tolist() == [1, 2, 3]
+    assert np.isnan(category[29, 0])
+    assert np.isnan(confidence[29, 0])
+    assert np.isnan(category).sum() == 1
+    sure, unsure = np.exp(20 * 0.4), np.exp(20 * 0.01)
+    assert confidence[0, 0] == pytest.approx(sure / (sure + 2), rel=1e-4)
+    assert confidence[20, 0] == pytest.approx(unsure / (unsure + 2), rel=1e-4)
+    assert classes["category"].attrs["categories"] == ["the sea", "a wood", "a $5 ice"]
+
+
+def test_what_makes_no_categories() -> None:
+    with pytest.raises(PromptError, match="each category must differ"):
+        classify(three_prompts().assign_coords(prompt=["a", "b", "a"]), 20.0)
+    with pytest.raises(InputError, match="1 categories: give 2 to 12"):
+        classify(three_prompts().isel(prompt=[0]), 20.0)
+    with pytest.raises(InputError, match="dims"):
+        classify(made_up(), 20.0)
+
+
+def test_a_category_geotiff_has_its_colours_and_names(tmp_path: Path) -> None:
+    category = three_classes()["category"]
+    write_category_cog(category, tmp_path / "c.tif")
+    assert cog_validate(tmp_path / "c.tif", strict=True) == (True, [], [])
+    with rasterio.open(tmp_path / "c.tif") as file:
+        assert file.dtypes == ("uint8",)
+        assert file.nodata == 0
+        np.testing.assert_array_equal(file.read(1), np.nan_to_num(category.values))
+        table = file.colormap(1)
+        assert "#{:02X}{:02X}{:02X}".format(*table[2][:3]) == CATEGORIES[1]
+        tags = file.tags()
+        assert (tags["category_1"], tags["category_3"]) == ("the sea", "a $5 ice")
+        assert tags["attribution"] == "somebody"
+
+
+def test_overviews_of_categories_are_categories(tmp_path: Path) -> None:
+    classes = three_classes()["category"]
+    large = classes.isel(y=np.repeat(np.arange(30), 20), x=np.repeat(np.arange(30), 20))
+    from sat2cap.geo.frame import grid_of, on_grid
+
+    box = grid_of(made_up(600, 600))
+    write_category_cog(on_grid(large.values, box, attrs=classes.attrs), tmp_path / "c.tif")
+    with rasterio.open(tmp_path / "c.tif", overview_level=0) as file:
+        assert file.shape == (300, 300)
+        assert set(np.unique(file.read(1))) == {0, 1, 2, 3}
+
+
+def test_areas_of_categories() -> None:
+    classes = three_classes()
+    areas = areas_of_categories(classes["category"], classes["confidence"])
+    assert areas["category"].tolist() == ["a wood", "a $5 ice", "the sea"]
+    assert areas["cells"].tolist() == [300, 300, 299]
+    assert areas["km2"].sum() == pytest.approx(899 * 0.48**2, rel=5e-3)
+    confidence = classes["confidence"].values[:, 10:20]
+    assert areas["mean"][0] == pytest.approx(confidence.mean(), rel=1e-5)
+
+
+def test_less_sure_cells_are_paler(tmp_path: Path) -> None:
+    classes = three_classes()
+    write_png(classes["category"], tmp_path / "c.png", confidence=classes["confidence"])
+    image = Image.open(tmp_path / "c.png")
+    assert image.text["Title"] == "the sea, a wood, a $5 ice"
+    colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 24)}
+    sure = tuple(int(CATEGORIES[0][i : i + 2], 16) for i in (1, 3, 5))
+    assert sure in colours or any(max(abs(a - b) for a, b in zip(sure, c, strict=True)) <= 3 for c in colours)
+    pale = [c for c in colours if c[2] > 230 and 150 < c[0] < 220 and c[1] > c[0]]
+    assert pale, "the south of the sea, hardly more than a guess"

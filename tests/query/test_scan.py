@@ -1,0 +1,266 @@
+"""The prepared file, windows, and what a scan remembers: the same scores as reading the whole atlas."""
+
+import json
+import re
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from made_model import atlas, embeddings, model
+from odc.geo.geobox import GeoBox
+from safetensors import safe_open
+
+from sat2cap.atlas.layout import JOURNAL, Chunk
+from sat2cap.atlas.store import open_atlas
+from sat2cap.errors import AtlasError, RegionError
+from sat2cap.geo.frame import grid_of
+from sat2cap.geo.grid import cell_lonlat, cell_mask
+from sat2cap.geo.region import parse_region
+from sat2cap.geo.when import When
+from sat2cap.query import Scan, score
+from sat2cap.query.cells import AtlasCells, place_features
+from sat2cap.query.cosine import Cosines, offset_at
+from sat2cap.query.prepared import FILE, PreparedCells, open_prepared, prepare, prepared_state
+
+PROMPTS = ["busy street", "snow + the sea"]
+MAY, NIGHT = When(2024, 5, 20, 8.0), When(2019, 12, 31, 23.5)
+
+
+def made(tmp_path, dtype="int8", height=70, width=75, checkpoint=None):
+    checkpoint = checkpoint or model()
+    holes = np.random.default_rng(2).random((height, width)) < 0.2
+    holes[:32, 32:64] = True  # a whole chunk without an embedding has no file
+    return atlas(
+        tmp_path / f"{dtype}.zarr", embeddings(height, width, 64), checkpoint, holes, dtype
+    ), checkpoint
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+@pytest.mark.parametrize("when", [None, MAY])
+def test_a_prepared_atlas_scores_as_before(tmp_path, dtype, when):
+    opened, checkpoint = made(tmp_path, dtype)
+    before = score(opened, checkpoint, PROMPTS, when=when).values
+    assert open_prepared(opened, "cyclic") is None
+    prepare(opened, "cyclic")
+    assert isinstance(open_prepared(opened, "cyclic"), PreparedCells)
+    np.testing.assert_array_equal(score(opened, checkpoint, PROMPTS, when=when).values, before)
+
+
+def test_the_prepared_file_can_be_read_without_this_package(tmp_path):
+    opened, _ = made(tmp_path)
+    with safe_open(prepare(opened, "cyclic"), "numpy") as file:
+        assert file.metadata()["identity"] == opened.identity
+        stored, scale, inverse, place = (
+            file.get_tensor(n) for n in ("embeddings", "scale", "inverse", "place")
+        )
+    chunks = list(opened.chunks())
+    raw, scales = opened.read_raw(chunks[0].rows, chunks[0].cols)
+    np.testing.assert_array_equal(stored[0], raw.reshape(64, -1))
+    np.testing.assert_array_equal(scale[0], scales.ravel())
+    lengths = np.linalg.norm(stored.astype(np.float64), axis=1)
+    known = np.isfinite(scale)
+    np.testing.assert_allclose(inverse[known] * lengths[known], 1, rtol=1e-6)
+    assert np.isnan(inverse[~known]).all()
+    lon, lat = (axis.ravel() for axis in cell_lonlat(opened.grid[chunks[0].rows, chunks[0].cols]))
+    np.testing.assert_array_equal(place[0].T, place_features(lon, lat, "cyclic"))
+
+
+def changed_header(path, **values):
+    """The file with other words about itself."""
+    data = path.read_bytes()
+    size = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:size])
+    header["__metadata__"] |= values
+    path.write_bytes(data[:8] + json.dumps(header).encode().ljust(size - 8) + data[size:])
+
+
+@pytest.mark.parametrize("what", ["journal", "version", "identity", "encoding", "cut", "rubbish"])
+def test_a_prepared_file_of_something_else_is_never_used(tmp_path, what):
+    opened, checkpoint = made(tmp_path)
+    before = score(opened, checkpoint, PROMPTS, when=MAY).values
+    path = prepare(opened, "cyclic")
+    spoil = path.read_bytes()[:4096] + bytes(
+        path.stat().st_size - 4096
+    )  # would give other scores if it were used
+    path.write_bytes(spoil)
+    assert not np.array_equal(score(opened, checkpoint, PROMPTS, when=MAY).values, before, equal_nan=True)
+    if what == "journal":  # a chunk was computed again
+        with (opened.path / JOURNAL).open("a") as file:
+            file.write(json.dumps({"chunk": [9, 9], "files": {}}) + "\n")
+    elif what == "cut":
+        path.write_bytes(spoil[:-1])
+    elif what == "rubbish":
+        path.write_bytes(b"no header" * 1000)
+    else:
+        changed_header(path, **{what: "99"})
+    assert prepared_state(opened, "cyclic") == "stale"
+    np.testing.assert_array_equal(score(opened, checkpoint, PROMPTS, when=MAY).values, before)
+    prepare(opened, "cyclic")
+    assert prepared_state(opened, "cyclic") == "yes"
+    np.testing.assert_array_equal(score(opened, checkpoint, PROMPTS, when=MAY).values, before)
+
+
+def test_only_a_finished_atlas_is_prepared(tmp_path):
+    opened, _ = made(tmp_path)
+    (opened.path / "zarr.json").unlink()
+    with pytest.raises(AtlasError, match="not finished; run its embed command"):
+        prepare(opened, "cyclic")
+    assert not (opened.path / FILE).exists()
+
+
+def test_a_disk_that_fills_leaves_no_prepared_file(tmp_path):
+    """A limit on the size of files stands in for the disk's end: the same call fails."""
+    opened, _ = made(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            prepare(opened, "cyclic")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [file.name for file in (opened.path / FILE).parent.iterdir() if "scan" in file.name] == []
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("when", [None, MAY])
+def test_a_window_is_the_part_of_the_whole(tmp_path, monkeypatch, prepared, when):
+    opened, checkpoint = made(tmp_path)
+    if prepared:
+        prepare(opened, "cyclic")
+    lon, lat = cell_lonlat(opened.grid)
+    region = parse_region(f"{lon[40, 36]:.6f},{lat[40, 36]:.6f},4km")
+    mask = cell_mask(opened.grid, region) & opened.wanted
+    everything = score(opened, checkpoint, PROMPTS, when=when)
+    read = []
+    for source in (AtlasCells, PreparedCells):
+        real = source.read
+        monkeypatch.setattr(
+            source, "read", lambda self, a, b, real=real: read.append((a, b)) or real(self, a, b)
+        )
+    part = score(opened, checkpoint, PROMPTS, when=when, region=region)
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    block = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+    expected = np.where(mask[block], everything.values[:, block[0], block[1]], np.nan)
+    np.testing.assert_array_equal(part.values, expected)
+    assert np.isfinite(part.values).sum() > 100
+    assert grid_of(part) == opened.grid[block]
+    touched = sum(mask[chunk.rows, chunk.cols].any() for chunk in opened.chunks())
+    assert sum(b - a for a, b in read) == touched < len(list(opened.chunks()))
+
+
+def test_percentiles_are_those_within_the_region(tmp_path):
+    opened, checkpoint = made(tmp_path)
+    lon, lat = cell_lonlat(opened.grid)
+    region = parse_region(f"{lon[40, 10]:.6f},{lat[40, 10]:.6f},3km")
+    found = score(opened, checkpoint, ["p"], scale="percentile", region=region).values
+    assert (np.nanmin(found), np.nanmax(found)) == (0, 100)
+
+
+def test_a_region_that_misses_is_refused(tmp_path):
+    opened, checkpoint = made(tmp_path)
+    with pytest.raises(RegionError, match=r"covers no cell of atlas .*; give one within \d") as error:
+        score(opened, checkpoint, ["p"], region=parse_region("100,10,5km"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_scan_remembers_a_date_and_is_not_mistaken_by_it(tmp_path):
+    opened, checkpoint = made(tmp_path)
+    scan = Scan(opened, "cyclic")
+    lon, lat = cell_lonlat(opened.grid)
+    corner = parse_region(f"{lon[5, 5]:.6f},{lat[5, 5]:.6f},1km")
+    score(scan, checkpoint, ["q"], when=MAY, region=corner)  # knows of part of the atlas only
+    assert 0 < scan.moment(MAY).known.sum() < len(list(opened.chunks()))
+    for when in (MAY, NIGHT, MAY):
+        for prompts in (["p"], PROMPTS):
+            expected = score(opened, checkpoint, prompts, when=when).values
+            np.testing.assert_array_equal(score(scan, checkpoint, prompts, when=when).values, expected)
+    assert scan.moment(MAY).known.all()
+
+
+def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypatch):
+    opened, checkpoint = made(tmp_path)
+    blocks = len(list(opened.chunks()))
+    monkeypatch.setattr("sat2cap.query.scan.MOMENT_BYTES", 2 * 4 * blocks * 1024)
+    scan = Scan(opened, "cyclic")
+    for when in (MAY, NIGHT, MAY, When(2020, 1, 1, 0.0)):
+        score(scan, checkpoint, ["p"], when=when)
+    assert scan.moment(MAY).known.all()
+    assert not scan.moment(NIGHT).known.any()
+    monkeypatch.setattr("sat2cap.query.scan.MOMENT_BYTES", 100)
+    assert Scan(opened, "cyclic").moment(MAY) is None
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+@pytest.mark.parametrize("encoding", ["cyclic", "reference", "sphere"])
+def test_hidden_numbers_that_change_sign_within_a_block_are_exact_too(tmp_path, dtype, encoding):
+    """Cells so large that the atlas spans a continent: many hidden numbers are mixed in every block."""
+    checkpoint = model(encoding=encoding)
+    opened, _ = made(tmp_path, dtype, 64, 64, checkpoint)
+    large = GeoBox((64, 64), Affine(60_000, 0, -1_500_000, 0, -60_000, 7_000_000), "EPSG:32631")
+    wide = replace(opened, spec=replace(opened.spec, grid=large))
+    offset = offset_at(checkpoint, MAY)
+    cells = AtlasCells(wide, encoding).read(0, 3)
+    mixed = (offset.signs(cells.place) == 2).sum(axis=1)
+    assert mixed.min() >= 1
+    texts = checkpoint.embed_text(["p", "q", "r"])
+    found = Cosines(texts, offset)(cells)
+    for number, chunk in enumerate(cells.chunks):
+        values = opened.read(chunk.rows, chunk.cols).reshape(-1, 64).astype(np.float64)
+        moved = values + offset.vectors(cells.place[number].T)
+        expected = texts @ (moved / np.linalg.norm(moved, axis=1, keepdims=True)).T
+        np.testing.assert_allclose(found[:, number], expected, atol=3e-6)
+        assert (np.isnan(found[:, number]) == np.isnan(expected)).all()
+
+
+@pytest.mark.parametrize("when", [None, MAY])
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_ranks_are_those_of_float64_brute_force(tmp_path, dtype, when):
+    """On embeddings that are alike, as real ones are: a common part as long as what differs."""
+    stats = pytest.importorskip("scipy.stats")
+    checkpoint = model(512)
+    values = embeddings(40, 45, 512) + 4 * embeddings(1, 1, 512, seed=9)
+    opened = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((40, 45), bool), dtype)
+    found = score(opened, checkpoint, ["p"], when=when).values[0][opened.wanted]
+    lon, lat = cell_lonlat(opened.grid)
+
+    def brute(stored):
+        exact = stored.astype(np.float64)
+        if when is not None:
+            moment = (when.year, when.month, when.day, when.hour)
+            exact += checkpoint.dynamic_offset(lat.ravel(), lon.ravel(), *moment).reshape(values.shape)
+        exact /= np.linalg.norm(exact, axis=-1, keepdims=True)
+        return (exact @ checkpoint.embed_text(["p"])[0].astype(np.float64))[opened.wanted]
+
+    expected = brute(opened.read(slice(0, 40), slice(0, 45)))
+    assert stats.spearmanr(found, expected).statistic >= 0.999999
+    assert np.abs(found - expected).max() < 1e-6
+    before = brute(values)  # what storing costs: nothing to speak of in float16, a little in int8
+    assert stats.spearmanr(found, before).statistic >= (0.998 if dtype == "int8" else 0.9999)
+
+
+def test_a_cut_chunk_is_named(tmp_path):
+    opened, checkpoint = made(tmp_path)
+    file = opened.path / "embeddings/c/0/0/1/0"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(AtlasError, match=r"embeddings/c/0/0/1/0 is not 65536 bytes long; run: .*repair"):
+        score(open_atlas(opened.path), checkpoint, ["p"])
+    assert isinstance(next(opened.chunks()), Chunk)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_the_reader_on_the_page_reads_the_prepared_file(tmp_path, monkeypatch, dtype):
+    page = (Path(__file__).parents[2] / "docs/query.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    opened, checkpoint = made(tmp_path, dtype)
+    prepare(opened, "cyclic")
+    opened.path.rename(tmp_path / "town.zarr")
+    monkeypatch.chdir(tmp_path)
+    known = {"text": checkpoint.embed_text(["p"])[0]}
+    exec(code, known)
+    chunk = next(open_atlas("town.zarr").chunks())
+    expected = score(open_atlas("town.zarr"), checkpoint, ["p"]).values[0][chunk.rows, chunk.cols]
+    np.testing.assert_allclose(known["cosines"][0], expected.ravel(), atol=1e-6)
+    assert np.isfinite(expected).sum() > 500

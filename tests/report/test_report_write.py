@@ -1,0 +1,159 @@
+"""A report of made-up records: all of it there, nothing from elsewhere, and what held."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sat2cap.errors import InputError
+from sat2cap.evaluate.figures import Evaluation, Figure
+from sat2cap.evaluate.record import Picture, kept
+from sat2cap.report.claims import claims
+from sat2cap.report.paper import TABLE_1
+from sat2cap.report.sections import section
+from sat2cap.report.tables import number
+from sat2cap.report.write import write_report
+
+WAYS = ("overhead2ground", "ground2overhead")
+
+
+def png() -> bytes:
+    import io
+
+    file = io.BytesIO()
+    Image.new("RGB", (5, 3), "red").save(file, "png")
+    return file.getvalue()
+
+
+def record(run: Path, kind: str, figures: list[Figure], shown: dict, **names: str):
+    return kept(
+        run,
+        kind,
+        {"pairs": "f" * 64, "kind": kind, "figures": len(figures)},
+        lambda: Evaluation(tuple(figures), shown),
+        lambda found: [Picture("p.png", f"a picture | of {kind}", png())],
+        names=names,
+        command=f"sat2cap evaluate {kind} <here>",
+    )
+
+
+def row(name: str, label: str, *marks: bool | None) -> dict:
+    names = ("meta_training", "dropout", "meta_inference")
+    return {"name": name, "label": label, **dict(zip(names, marks, strict=True))}
+
+
+def retrieval(run: Path, best: str = "", lead: tuple[float, float] = (0.1, 0.3)):
+    rows = [
+        row("", "ours", True, True, True),
+        row("no_metadata", "ours, told nothing", True, True, False),
+        row("plain", "plain", False, None, False),
+        row("rigid", "rigid", True, False, True),
+        row("clip", "CLIP", None, None, None),
+        row("chance", "chance", None, None, None),
+    ]
+    figures = [Figure("gallery", 2000.0), Figure("places", 1990.0)]
+    for one in rows[:-1]:
+        for way in WAYS:
+            prefix = ".".join(filter(None, (one["name"], way)))
+            share = 0.9 if one["name"] == best else 0.45
+            figures.append(Figure(f"{prefix}.r10", share, (share - 0.02, share + 0.02)))
+            figures.append(Figure(f"{prefix}.median_rank", 12.5))
+    figures += [Figure(f"above_clip.{way}.r10", 0.2, lead) for way in WAYS]
+    return record(run, "retrieval", figures, {"rows": rows}, pairs="pairs/<x>", clip="")
+
+
+def clusters(run: Path, ours: tuple[float, float], clip: tuple[float, float]):
+    curves = {"sat2cap": [[v] for v in ours], "clip": [[v] for v in clip]}
+    figures = [
+        Figure(f"{name}.silhouette.k{k}", v[0], (v[0], v[0]))
+        for name, curve in curves.items()
+        for k, v in zip((10, 1000), curve, strict=True)
+    ]
+    shown = {"ks": [10, 1000], "curves": curves, "points": 5000, "sample": 100, "seeds": 1}
+    return record(run, "clusters", figures, shown)
+
+
+def verdicts(*records: object) -> list[str]:
+    return [claim.verdict for claim in claims(records)]
+
+
+def test_the_page_stands_alone_and_the_markdown_says_the_same(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    retrieval(run)
+    clusters(run, (0.1, 0.4), (0.3, 0.2))
+    record(run, "captions", [Figure("clip.mpnet", 0.1560, (0.1, 0.2)), Figure("open", math.nan)], {})
+    written = write_report([run, run], tmp_path / "r.html", "What & why")
+    page, text = (path.read_text() for path in written[:2])
+    assert [path.name for path in written[:2]] == ["r.html", "r.md"]
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+    assert page.count("data:image/png;base64,") == 3, "each record once, though its run was given twice"
+    assert "What &amp; why" in page
+    assert "pairs/&lt;x&gt;" in page
+    assert "&lt;here&gt;" in page
+    assert "sat2cap evaluate retrieval <here>" in text
+    for row_of_paper in TABLE_1:
+        assert f"{100 * row_of_paper.overhead2ground[1]:.1f} %" in page
+    assert "transposed" in page
+    assert "transposed" in text
+    assert "| clip.mpnet | 0.156 (0.100 to 0.200) |" in text, "a kind without a table of its own"
+    assert "| open | – |" in text
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (tmp_path / link).read_bytes() == png()
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(tables) > 20
+    heads = [i for i, line in enumerate(tables) if set(line) <= set("|-")]
+    for start, stop in zip(heads, [*(h - 1 for h in heads[1:]), len(tables)], strict=True):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables[start - 1 : stop]}
+        assert len(widths) == 1, "every row of a table has as many cells"
+    titles = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert titles == ["What held, and what did not", "Finding each other", "Kinds of place", "Captions"]
+
+
+def test_table_1_has_every_row_and_its_marks(tmp_path: Path) -> None:
+    table = section(retrieval(tmp_path)).tables[0]
+    assert table.rows[0][:4] == ("ours", "yes", "yes", "yes")
+    assert table.rows[2][:4] == ("plain", "no", "–", "no")
+    assert table.rows[0][6] == "90.0 % (88.0 to 92.0)"
+    assert table.rows[0][7] == "12.5"
+    assert table.rows[0][4] == "–", "what was not measured is a dash"
+
+
+@pytest.mark.parametrize(
+    ("best", "lead", "expected"),
+    [
+        ("", (0.1, 0.3), ["held", "held"]),
+        ("rigid", (-0.1, 0.3), ["cannot be told", "did not hold"]),
+        ("no_metadata", (-0.3, -0.1), ["did not hold", "did not hold"]),
+    ],
+)
+def test_claims_of_table_1(tmp_path: Path, best: str, lead: tuple, expected: list[str]) -> None:
+    assert verdicts(retrieval(tmp_path, best, lead)) == expected
+
+
+def test_the_ablation_is_not_judged_without_its_other_trainings(tmp_path: Path) -> None:
+    whole = retrieval(tmp_path)
+    some = [r for r in whole.shown["rows"] if r["name"] in ("", "no_metadata", "clip", "chance")]
+    whole.shown["rows"][:] = some
+    assert verdicts(whole) == ["held", "cannot be told"]
+
+
+def test_claims_of_figure_4(tmp_path: Path) -> None:
+    as_in_the_paper = clusters(tmp_path / "a", (0.1, 0.4), (0.3, 0.2))
+    assert verdicts(as_in_the_paper) == ["held", "held", "held"]
+    the_other_way = clusters(tmp_path / "b", (0.4, 0.1), (0.2, 0.3))
+    assert verdicts(the_other_way) == ["did not hold", "did not hold", "did not hold"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(math.nan, "–"), (12.0, "12"), (0.0, "0.000"), (0.12345, "0.123"), (1234.5, "1,234"), (12.3456, "12.3")],
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_nothing_to_report_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no evaluation"):
+        write_report([tmp_path], tmp_path / "r.html")
