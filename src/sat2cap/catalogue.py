@@ -1,5 +1,6 @@
 """Names people write, to sources and models: the one place that knows both worlds, real and miniature."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from odc.geo.geom import Geometry
@@ -9,14 +10,21 @@ from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import MiniImagery, World
 from sat2cap.model.checkpoint import Checkpoint, as_known, load_model
 from sat2cap.sources.bands import AS_THEY_ARE, Shown
+from sat2cap.sources.download import Downloads
+from sat2cap.sources.exif import ExifFolder
 from sat2cap.sources.imagery import Imagery
 from sat2cap.sources.opening import open_source
+from sat2cap.sources.photofiles import ListedPhotos, PhotoFiles, open_files
 from sat2cap.sources.photos import PhotoSource
+from sat2cap.sources.shards import open_shards
+from sat2cap.sources.table import TableRecords
+from sat2cap.sources.yfcc import YfccRecords
 
 MINICLIP = "miniclip"
 """The miniature CLIP that ships in the package."""
 
 _MINIWORLD = "miniworld:"
+_TABLES = (".csv", ".parquet", ".geoparquet", ".pq")
 
 
 def open_imagery(
@@ -36,11 +44,63 @@ def open_imagery(
     return open_source(spec, shown, region=region, cache=cache)
 
 
-def open_photos(spec: str, count: int = 12_000) -> PhotoSource:
-    """Photos by name: ``miniworld:SEED``, of which the first `count`. Raises `InputError`."""
-    if not spec.startswith(_MINIWORLD):
-        raise InputError(f"no photos at {spec!r}: give miniworld:SEED")
-    return MiniPhotos(_world(spec), count)
+def open_photos(
+    spec: str,
+    count: int | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    files: PhotoFiles | None = None,
+    licence: str = "unknown",
+) -> PhotoSource:
+    """Photos by name. Raises `InputError`.
+
+    ``miniworld:SEED``, of which the first `count` (12,000 if None); a folder of photos with EXIF, under
+    `licence`; ``shards:PATH`` in the paper's layout; ``yfcc:FILE`` and ``table:FILE`` (or a path that ends as
+    a table does), whose images are in `files`, the latter with `columns` from field to column name.
+    """
+    kind, colon, rest = spec.partition(":")
+    if kind == "miniworld" and colon:
+        return MiniPhotos(_world(spec)) if count is None else MiniPhotos(_world(spec), count)
+    if count is not None:
+        raise InputError(f"count {count} is for miniworld only; leave it out, or cut the list of {spec!r}")
+    if kind == "shards" and colon:
+        return open_shards(rest)
+    if kind == "yfcc" and colon:
+        return _listed(YfccRecords(Path(rest)), files)
+    if (kind == "table" and colon) or Path(spec).suffix.lower() in _TABLES:
+        return _listed(TableRecords(Path(rest if kind == "table" else spec), dict(columns or {})), files)
+    if Path(spec).is_dir():
+        return ExifFolder(Path(spec), licence)
+    raise InputError(
+        f"no photos at {spec!r}: give a folder, yfcc:FILE, table:FILE (CSV, Parquet, GeoParquet), "
+        "shards:FOLDER or miniworld:SEED"
+    )
+
+
+def photo_files(
+    files: str | None = None,
+    download: Path | None = None,
+    mirror: str = "",
+    per_site: int = 4,
+    per_second: float = 8.0,
+) -> PhotoFiles | None:
+    """Where listed photos' images are: a folder or tars, or downloads. Raises `InputError`."""
+    if files is not None and download is not None:
+        raise InputError(f"both files {files!r} and download {str(download)!r} are given; give one")
+    if files is not None:
+        return open_files(files)
+    return None if download is None else Downloads(download, mirror, per_site, per_second)
+
+
+def _listed(records: YfccRecords | TableRecords, files: PhotoFiles | None) -> ListedPhotos:
+    if not records.path.is_file():
+        raise InputError(f"photos {str(records.path)!r}: there is no such file; check the path")
+    if files is None:
+        raise InputError(
+            f"{records.uri} lists photos without their images; say where these are (--files) "
+            "or where to download them to (--download)"
+        )
+    return ListedPhotos(records, files)
 
 
 def resolve_model(spec: str | Path, text: str | None = None, like: str | None = None) -> Checkpoint:

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,14 @@ def digest(*parts: bytes | str) -> str:
         data = part.encode() if isinstance(part, str) else part
         sha.update(len(data).to_bytes(8, "little"))
         sha.update(data)
+    return sha.hexdigest()
+
+
+def digest_pieces(pieces: Callable[[], Iterator[str]]) -> str:
+    """`digest` of one text that comes in pieces, made twice: its length comes first in the hash."""
+    sha = hashlib.sha256(sum(len(piece.encode()) for piece in pieces()).to_bytes(8, "little"))
+    for piece in pieces():
+        sha.update(piece.encode())
     return sha.hexdigest()
 
 

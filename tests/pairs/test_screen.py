@@ -1,10 +1,18 @@
+import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
+import shapely
 
-from sat2cap.pairs.screen import Funnel, Rules, screen
+from sat2cap.errors import PairsError
+from sat2cap.pairs.area import Area
+from sat2cap.pairs.rules import Funnel, Rules
+from sat2cap.pairs.screen import screen, screen_records
 from sat2cap.sources.photos import Photo
+from sat2cap.sources.records import batches
 
 GOOD = Photo("a", 5.0, 52.0, datetime(2012, 3, 4, 5, 6, 7), "ann", "CC0-1.0", "album")
 RULES = Rules(latest=datetime(2024, 1, 1))
@@ -59,6 +67,102 @@ def test_what_only_looks_like_a_fault_is_kept(change):
     kept, funnel = screen([GOOD, other], RULES)
     assert kept == [GOOD, other]
     assert funnel.dropped == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "change", "rules"),
+    [
+        ("video", {"video": True}, {}),
+        ("clocks disagree", {"fault": "clocks disagree", "lon": None}, {}),
+        ("place too coarse", {"level": 15}, {}),
+        ("place too coarse", {"error_m": 100.5}, {}),
+        ("in an excluded area", {"lon": 10.0}, {"excluded": Area("box", shapely.box(9, 50, 11, 53))}),
+        ("licence", {"licence": "CC-BY-NC-2.0"}, {"licences": ("CC0*", "CC-BY-[0-9]*")}),
+        ("more by one user", {"lon": 6.0}, {"per_user": 1}),
+        ("more in one cell", {"user": "bob", "lon": 5.001}, {"per_cell": 1}),
+    ],
+)
+def test_each_rule_of_a_list_of_photos(fault, change, rules):
+    other = replace(GOOD, **{"key": "b", **change})
+    kept, funnel = screen([GOOD, other], replace(RULES, **rules))
+    assert funnel == Funnel(2, {fault: 1})
+    assert len(kept) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        ({"level": 16, "error_m": 100.0, "lon": 5.1}, {}),
+        ({"level": 13, "lon": 5.1}, {"least_level": 13}),
+        ({"lon": 11.5}, {"excluded": Area("box", shapely.box(9, 50, 11, 53))}),
+        ({"licence": "CC-BY-2.0", "lon": 5.1}, {"licences": ("CC0*", "CC-BY-[0-9]*")}),
+        ({"user": "bob"}, {"per_user": 1}),
+        ({"lon": 5.1}, {"per_cell": 1}),
+        ({"user": "", "lon": 5.1}, {"per_user": 1}),
+        ({"lon": 5.1, "author": "it's; drop table kept --", "title": "ü\0"}, {"licences": ("it's", "CC0*")}),
+    ],
+)
+def test_what_those_rules_keep(change, rules):
+    other = replace(GOOD, **{"key": "b", **change})
+    kept, funnel = screen([GOOD, other], replace(RULES, **rules))
+    assert funnel.dropped == {}
+    assert [(p.key, p.title, p.author) for p in kept] == [("a", "", ""), ("b", other.title, other.author)]
+
+
+def test_photos_of_unknown_users_are_not_capped_as_those_of_one():
+    many = [replace(GOOD, key=f"k{n}", user="", lon=5.0 + n) for n in range(5)]
+    assert screen(many, replace(RULES, per_user=1))[1].dropped == {}
+
+
+def test_caps_keep_the_same_photos_whatever_the_order():
+    many = [
+        replace(
+            GOOD, key=f"k{n}", user=f"u{n % 7}", lon=5 + n % 10 * 0.1, taken=datetime(2012, 3, 4, 5, n % 60)
+        )
+        for n in range(400)
+    ]
+    rules = replace(RULES, per_user=30, per_cell=12)
+    kept, funnel = screen(many, rules)
+    again, _ = screen(many[::-1], rules)
+    assert {photo.key for photo in kept} == {photo.key for photo in again}
+    assert [photo.key for photo in kept] == sorted((p.key for p in kept), key=lambda key: int(key[1:]))
+    by_user, by_place = Counter(p.user for p in kept), Counter(p.lon for p in kept)
+    assert max(by_user.values()) <= 30
+    assert max(by_place.values()) == 12
+    assert funnel.dropped == {
+        "more by one user": 400 - 7 * 30,
+        "more in one cell": 7 * 30 - len(kept),
+    }
+
+
+def test_batches_do_not_change_the_result():
+    faulty = [replace(GOOD, key=f"k{n % 90}", lon=float(n % 200), video=n % 3 == 0) for n in range(300)]
+    whole, parts = pa.Table.from_batches(batches(faulty)), []
+    for size in (300, 7):
+        kept, funnel = screen_records(whole.to_batches(max_chunksize=size), RULES)
+        parts.append(([photo.key for photo in kept], funnel))
+    assert parts[0] == parts[1]
+    assert parts[0][1].dropped["repeated key"] > 0
+
+
+@pytest.mark.parametrize(
+    "fault", [{"per_user": 0}, {"per_cell": 0}, {"cell_km": 0.0}, {"look_alike_bits": 9}]
+)
+def test_rules_without_sense_are_refused(fault):
+    with pytest.raises(PairsError):
+        Rules(**fault)
+
+
+def test_later_rules_are_part_of_the_identity_only_when_set():
+    """Else every set built by an earlier version would be another one."""
+    assert list(Rules().as_dict()) == [
+        *("earliest", "latest", "null_island_deg", "require_hour", "place_decimals")
+    ]
+    strict = Rules(excluded=Area("box", shapely.box(9, 50, 11, 53)), licences=("CC0*",), per_user=2).as_dict()
+    assert strict["licences"] == ["CC0*"]
+    assert strict["per_user"] == 2
+    assert strict["excluded"]["area"] == "box"
+    assert json.loads(json.dumps(strict)) == strict
 
 
 def test_rules_can_be_loosened():

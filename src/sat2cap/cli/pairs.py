@@ -1,74 +1,21 @@
-"""``sat2cap pairs``: photos and imagery to a pair set."""
+"""``sat2cap pairs``: photos and imagery to a pair set, and what is in one."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sat2cap.cli.imagery import opened
-from sat2cap.cli.options import Bands, ImagerySource, Recipe, Stretch, TileCache
+from sat2cap.cli.pairs_build import Blocks, PerShard, Seed, Split, SplitMethod, build, funnel_rows
 
 app = typer.Typer(help="Pairs of ground photos and overhead patches.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder made by: sat2cap pairs build.")]
+Borders = Annotated[
+    Path | None,
+    typer.Option("--borders", metavar="FILE", help="Outlines to draw, such as coasts."),
+]
 
-
-class Split(StrEnum):
-    """How pairs are divided into train, val and test."""
-
-    spatial = "spatial"
-    random = "random"
-
-
-@app.command()
-def build(
-    photos: Annotated[
-        str, typer.Option("--photos", metavar="SRC", help="Where photos come from: miniworld:SEED.")
-    ],
-    imagery: ImagerySource,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="PAIRS", help="The folder to write.")],
-    count: Annotated[
-        int | None, typer.Option(metavar="N", help="How many photos to take, if not all.", min=1)
-    ] = None,
-    patch: Annotated[
-        float, typer.Option(metavar="METRES", help="Side of an overhead patch on the ground.")
-    ] = 480.0,
-    pixels: Annotated[int, typer.Option(metavar="N", help="Pixels a side of an overhead patch.")] = 800,
-    split: Annotated[
-        Split, typer.Option(metavar="spatial|random", help="By blocks of land, or by chance as in the paper.")
-    ] = Split.spatial,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the split.")] = 0,
-    per_shard: Annotated[int, typer.Option(metavar="N", help="Pairs in a shard.", min=1)] = 1000,
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes.", min=1)] = 1,
-    bands: Bands = None,
-    scale: Stretch = None,
-    recipe: Recipe = None,
-    cache: TileCache = None,
-) -> None:
-    """Build pairs into a folder.
-
-    The same command goes on where a stopped run was.
-    """
-    from sat2cap.catalogue import open_photos
-    from sat2cap.cli import show
-    from sat2cap.pairs import PatchSpec, build_pairs
-
-    source = open_photos(photos) if count is None else open_photos(photos, count)
-    with show.progress() as progress:
-        built = build_pairs(
-            source,
-            opened(imagery, bands, scale, recipe, cache),
-            out,
-            patch=PatchSpec(size_m=patch, pixels=pixels),
-            split=split.value,
-            seed=seed,
-            per_shard=per_shard,
-            workers=workers,
-            progress=progress,
-        )
-    show.facts([(name, count) for name, count in built.manifest["counts"].items()])
-    print(f"\n{out}: {sum(built.manifest['counts'].values())} pairs")
+app.command("build")(build)
 
 
 @app.command()
@@ -77,6 +24,15 @@ def inspect(
     check: Annotated[
         bool, typer.Option("--check", help="Also read every shard and compare its hash.")
     ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Also draw some pairs, with map and time.")
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", help="Pairs on the sheet.", min=1, max=60)] = 12,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only pairs of train, val or test.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the choice of pairs.")] = 0,
+    borders: Borders = None,
 ) -> None:
     """Say what a pair set holds.
 
@@ -97,8 +53,7 @@ def inspect(
             ("imagery", ", ".join(sorted(index.imagery.unique()))),
             ("extent", ",".join(f"{edge:.4f}" for edge in index.total_bounds)),
             ("fingerprint", found.fingerprint),
-            ("photos listed", found.manifest["funnel"]["records"]),
-            *((f"  left out: {reason}", n) for reason, n in found.manifest["funnel"]["dropped"].items()),
+            *funnel_rows(found.manifest["funnel"]),
         ]
     )
     problems = found.problems() if check else []
@@ -106,3 +61,78 @@ def inspect(
         print(problem)
     if problems:
         raise typer.Exit(1)
+    if sheet is not None:
+        from sat2cap.pairs.pictures import contact_sheet, read_borders
+
+        chosen = found.some(count, split, seed)
+        splits = index.set_index("key").split
+        contact_sheet(chosen, [splits[pair.key] for pair in chosen], sheet, read_borders(borders))
+        print(f"\n{sheet}: {len(chosen)} pairs")
+
+
+@app.command("split")
+def split_pairs(
+    folder: Folder,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="NEW", help="The folder to write; only check the split if left out."
+        ),
+    ] = None,
+    split: SplitMethod = Split.spatial,
+    block_km: Blocks = 10.0,
+    seed: Seed = 0,
+    per_shard: PerShard = 1000,
+) -> None:
+    """Split a pair set anew, and check what splits share.
+
+    The pairs are copied byte for byte. Exit status 1 if splits share what their kind must not.
+    """
+    from sat2cap.cli import show
+    from sat2cap.pairs import SplitPlan, open_pairs, resplit
+    from sat2cap.pairs.leaks import broken_promises, leaks
+
+    found = open_pairs(folder)
+    if out is not None:
+        plan = SplitPlan(split.value, block_km=block_km)
+        with show.progress() as progress:
+            found = resplit(found, out, plan, seed=seed, per_shard=per_shard, progress=progress)
+    provenance = found.manifest["provenance"]
+    shared = leaks(found.index, provenance["patch"]["size_m"])
+    show.facts([("split", provenance["split"]["method"]), *found.manifest["counts"].items()])
+    if shared:
+        heads = ("shared by", *next(iter(shared.values())))
+        print()
+        show.table(heads, [(name, *map(str, values.values())) for name, values in shared.items()])
+    broken = broken_promises(provenance["split"]["method"], shared)
+    for line in broken:
+        show.warn(line)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def card(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FOLDER", help="Where to; PAIRS/card if left out.")
+    ] = None,
+    borders: Borders = None,
+    imagery: Annotated[
+        str | None,
+        typer.Option(metavar="SRC", help="The imagery, to also measure what storing fewer pixels lost."),
+    ] = None,
+) -> None:
+    """Write the data card of a pair set.
+
+    Counts, licences, whom to credit, a map, months and hours, and what was left out.
+    """
+    from sat2cap.catalogue import open_imagery
+    from sat2cap.pairs import open_pairs
+    from sat2cap.pairs.card import write_card
+    from sat2cap.pairs.loss import stored_loss
+    from sat2cap.pairs.pictures import read_borders
+
+    found = open_pairs(folder)
+    loss = None if imagery is None else stored_loss(found, open_imagery(imagery))
+    print(write_card(found, out or folder / "card", read_borders(borders), loss))

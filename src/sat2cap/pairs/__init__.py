@@ -1,9 +1,12 @@
 """Which photo belongs to which overhead patch: screening, splits, shards, and reading them back."""
 
+from sat2cap.pairs.area import read_area
 from sat2cap.pairs.build import build_pairs
 from sat2cap.pairs.dataset import Pair, PairSet, open_pairs
 from sat2cap.pairs.plan import PatchSpec
-from sat2cap.pairs.screen import Funnel, Rules, screen
+from sat2cap.pairs.resplit import resplit
+from sat2cap.pairs.rules import Funnel, Rules
+from sat2cap.pairs.screen import screen
 from sat2cap.pairs.split import SplitPlan
 
 __all__ = [
@@ -15,5 +18,7 @@ __all__ = [
     "SplitPlan",
     "build_pairs",
     "open_pairs",
+    "read_area",
+    "resplit",
     "screen",
 ]

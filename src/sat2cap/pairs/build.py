@@ -1,29 +1,28 @@
 """Photos and imagery in, a pair set out."""
 
 import multiprocessing
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Literal
-
-import geopandas as gpd
-import pandas as pd
+from typing import Literal
 
 from sat2cap.errors import JobError, PairsError
-from sat2cap.files import canonical_json, digest, publish, write_json
 from sat2cap.pairs import journal
-from sat2cap.pairs.dataset import INDEX, MANIFEST, PairSet, open_pairs
-from sat2cap.pairs.plan import FORMAT, BuildPlan, PatchSpec, Shard, plan_pairs
-from sat2cap.pairs.screen import Rules
+from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
+from sat2cap.pairs.finish import finish
+from sat2cap.pairs.lookalike import LOOK_ALIKE, look_alikes
+from sat2cap.pairs.plan import BuildPlan, PatchSpec, Shard, plan_pairs
+from sat2cap.pairs.rules import Rules
 from sat2cap.pairs.shard import ShardResult, write_shard
-from sat2cap.pairs.split import SplitPlan, leaking
+from sat2cap.pairs.split import SplitPlan
 from sat2cap.progress import Progress, silent
 from sat2cap.sources.imagery import Imagery
+from sat2cap.sources.photofiles import Fetcher
 from sat2cap.sources.photos import PhotoSource
 
 STAGE = "building pairs"
+NOT_FETCHED = "not fetched"
 
 Work = tuple[PhotoSource, Imagery, PatchSpec, Path]
 _worker: list[
@@ -35,15 +34,17 @@ def _start_worker(work: Work) -> None:
     _worker.append(work)
 
 
-def _make(shard: Shard) -> ShardResult:
-    return write_shard(shard, *_worker[0])
+def _make(shard: Shard, left_out: Mapping[str, str]) -> ShardResult:
+    return write_shard(shard, left_out, *_worker[0])
 
 
-def _results(shards: list[Shard], work: Work, workers: int) -> Iterator[ShardResult]:
+def _results(
+    shards: list[Shard], left_out: list[dict[str, str]], work: Work, workers: int
+) -> Iterator[ShardResult]:
     """Each shard made, in order, whatever the number of processes."""
     if workers == 1 or len(shards) < 2:
-        for shard in shards:
-            yield write_shard(shard, *work)
+        for shard, reasons in zip(shards, left_out, strict=True):
+            yield write_shard(shard, reasons, *work)
         return
     # spawn, since forking a process that already runs threads (a network was used before) may hang the child
     pool = ProcessPoolExecutor(
@@ -53,7 +54,7 @@ def _results(shards: list[Shard], work: Work, workers: int) -> Iterator[ShardRes
         initargs=(work,),
     )
     try:
-        yield from pool.map(_make, shards)
+        yield from pool.map(_make, shards, left_out)
     except BrokenProcessPool as error:
         raise JobError(
             f"{work[3]}: a worker process died while making pairs; build again to go on, "
@@ -63,58 +64,32 @@ def _results(shards: list[Shard], work: Work, workers: int) -> Iterator[ShardRes
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _index(plan: BuildPlan, results: dict[str, ShardResult], imagery: str) -> gpd.GeoDataFrame:
-    rows = [
-        (p.key, shard.name, shard.split, p.lon, p.lat, p.taken, p.user, p.licence, p.source, imagery)
-        for shard in plan.shards
-        for p in shard.photos
-        if p.key not in results[shard.name].dropped
-    ]
-    names = ["key", "shard", "split", "lon", "lat", "taken", "user", "licence", "source", "imagery"]
-    frame = pd.DataFrame(rows, columns=names)
-    frame["taken"] = pd.to_datetime(frame["taken"]).astype("datetime64[us]")
-    return gpd.GeoDataFrame(frame, geometry=gpd.points_from_xy(frame.lon, frame.lat), crs="EPSG:4326")
+def _left_out(
+    photos: PhotoSource, plan: BuildPlan, out: Path, bits: int | None, retry: bool, progress: Progress
+) -> dict[str, str]:
+    """Photos that can make no pair, known before any is made: they could not be fetched, or look alike."""
+    left_out: dict[str, str] = {}
+    if isinstance(photos, Fetcher):
+        wanted = (photo for shard in plan.shards for photo in shard.photos)
+        failed = photos.fetch(wanted, plan.pairs, retry=retry, progress=progress)
+        left_out = {key: f"{NOT_FETCHED}: {reason}" for key, reason in failed.items()}
+    if bits is not None:
+        left_out |= dict.fromkeys(look_alikes(photos, plan, left_out, out, bits, progress), LOOK_ALIKE)
+    return left_out
 
 
-def _manifest(plan: BuildPlan, results: dict[str, ShardResult], index: gpd.GeoDataFrame) -> dict[str, Any]:
-    dropped = Counter(reason for result in results.values() for reason in result.dropped.values())
-    shards = {
-        shard.name: {"sha256": results[shard.name].sha256, "pairs": results[shard.name].pairs}
-        for shard in plan.shards
+def _of(shard: Shard, left_out: Mapping[str, str]) -> dict[str, str]:
+    return {key: left_out[key] for key in shard.photos.texts("key") if key in left_out} if left_out else {}
+
+
+def _holds(result: ShardResult, left_out: Mapping[str, str]) -> bool:
+    """Whether a finished shard was made knowing the same photos to be left out."""
+    known = {
+        key: reason
+        for key, reason in result.dropped.items()
+        if reason == LOOK_ALIKE or reason.startswith(NOT_FETCHED)
     }
-    leaks = leaking(
-        index.lon.to_numpy(),
-        index.lat.to_numpy(),
-        index.split.to_numpy(str),
-        plan.provenance["patch"]["size_m"],
-    )
-    return {
-        "format": "sat2cap pairs",
-        "version": FORMAT,
-        "identity": plan.identity,
-        "fingerprint": digest(canonical_json(shards)),
-        "counts": {name: int(count) for name, count in sorted(index.split.value_counts().items())},
-        "test_patches_overlapping_training": int(leaks.sum()),
-        "funnel": plan.funnel.drop(dict(sorted(dropped.items()))).as_dict(),
-        "provenance": dict(plan.provenance),
-        "shards": shards,
-    }
-
-
-def _finish(plan: BuildPlan, results: dict[str, ShardResult], out: Path, imagery: str) -> PairSet:
-    """Write the index, then the manifest that makes the set complete."""
-    index = _index(plan, results, imagery)
-    if index.empty:
-        reasons = Counter(reason for result in results.values() for reason in result.dropped.values())
-        why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-        raise PairsError(f"{out}: no pair could be made ({why}); check the imagery and the photos")
-    with publish(out / INDEX) as temporary:
-        index.to_parquet(temporary, index=False)
-    journal.tidy(out, plan.identity, [results[shard.name] for shard in plan.shards])
-    for torn in (out / "shards").glob(".*.tar"):  # what killed runs left half written
-        torn.unlink(missing_ok=True)
-    write_json(out / MANIFEST, _manifest(plan, results, index))
-    return open_pairs(out)
+    return known == left_out
 
 
 def build_pairs(
@@ -124,16 +99,18 @@ def build_pairs(
     *,
     patch: PatchSpec | None = None,
     rules: Rules | None = None,
-    split: SplitPlan | Literal["spatial", "random"] = "spatial",
+    split: SplitPlan | Literal["spatial", "random", "user"] = "spatial",
     seed: int = 0,
     per_shard: int = 1000,
     workers: int = 1,
+    retry: bool = False,
     progress: Progress = silent,
 ) -> PairSet:
     """Build a pair set in the folder `out`, or go on with one that was interrupted or has broken shards.
 
     A complete and whole set is only opened. The bytes written depend on neither interruptions nor `workers`,
-    which are processes: the sources must be picklable.
+    which are processes: the sources must be picklable. Photos that could not be fetched are not asked for
+    again unless with `retry`, which then makes the shards anew that they belong to.
 
     Raises `PairsError` if no photo can be used or `out` holds something else, `JobError` if a worker dies.
     """
@@ -148,8 +125,15 @@ def build_pairs(
         split=split if isinstance(split, SplitPlan) else SplitPlan(split),
         seed=seed,
         per_shard=per_shard,
+        progress=progress,
     )
     results = journal.begin(out, plan.identity)
+    if (out / MANIFEST).exists() and len(results) == len(plan.shards) and not retry:
+        return open_pairs(out)
+    bits = (rules or Rules()).look_alike_bits
+    known = _left_out(photos, plan, out, bits, retry, progress)
+    left_out = {shard.name: _of(shard, known) for shard in plan.shards}
+    results = {name: result for name, result in results.items() if _holds(result, left_out[name])}
     if (out / MANIFEST).exists():
         if len(results) == len(plan.shards):
             return open_pairs(out)
@@ -158,9 +142,10 @@ def build_pairs(
     progress(STAGE, done, plan.pairs)
     todo = [shard for shard in plan.shards if shard.name not in results]
     work = (photos, imagery, patch or PatchSpec(), out / "shards")
-    for shard, result in zip(todo, _results(todo, work, workers), strict=True):
+    made = _results(todo, [left_out[shard.name] for shard in todo], work, workers)
+    for shard, result in zip(todo, made, strict=True):
         journal.record(out, result)
         results[result.name] = result
         done += len(shard.photos)
         progress(STAGE, done, plan.pairs)
-    return _finish(plan, results, out, imagery.info.uri)
+    return finish(plan, results, out, imagery.info.uri)

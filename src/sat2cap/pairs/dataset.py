@@ -55,7 +55,8 @@ class PairSet:
     def index(self) -> gpd.GeoDataFrame:
         """One row a pair, in the order of `read`.
 
-        Columns key, shard, split, lon, lat, taken, user, licence, source, imagery, geometry.
+        Columns key, shard, split, lon, lat, taken, user, licence, source, imagery, geometry; author and title
+        where the source of the photos knows them.
         """
         try:
             return gpd.read_parquet(self.path / INDEX)
@@ -80,6 +81,18 @@ class PairSet:
         return chain.from_iterable(
             _read_shard(self.path / "shards" / name, shards[name]["pairs"]) for name in names
         )
+
+    def some(self, count: int, split: str | None = None, seed: int = 0) -> list[Pair]:
+        """At most `count` pairs chosen by chance, in the order of the index; of one split if asked."""
+        rows = self.index if split is None else self.index[self.index.split == split]
+        rows = rows.sample(min(count, len(rows)), random_state=seed).sort_index()
+        shards = self.manifest["shards"]
+        return [
+            pair
+            for name, keys in rows.groupby("shard", sort=False).key
+            for pair in _read_shard(self.path / "shards" / name, shards[name]["pairs"])
+            if pair.key in set(keys)
+        ]
 
     def problems(self) -> list[str]:
         """What is wrong on disk: shards that are missing or whose bytes are not those that were written."""

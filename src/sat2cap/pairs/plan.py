@@ -1,27 +1,30 @@
 """Everything about a pair set that is settled before any pixel is read: which pairs, and in which shard."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import shapely
 
 from sat2cap.errors import PairsError
-from sat2cap.files import canonical_json, digest
-from sat2cap.pairs.screen import Funnel, Rules, screen
+from sat2cap.files import canonical_json, digest, digest_pieces
+from sat2cap.pairs.rules import Funnel, Rules
+from sat2cap.pairs.screen import screen_records
 from sat2cap.pairs.split import BUFFER, SPLITS, SplitPlan, assign
+from sat2cap.progress import Progress, silent
 from sat2cap.sources.imagery import Imagery
-from sat2cap.sources.photos import Photo, PhotoSource
+from sat2cap.sources.photos import PhotoSource
+from sat2cap.sources.records import PhotoTable, records
 
 FORMAT = 1
 """Version of what is on disk; see docs/pairs.md."""
 
 OUTSIDE = "outside the imagery"
 NEAR = "near another split"
+_NAMED = ("key", "lon", "lat", "taken", "user", "licence", "source")  # what makes a plan another one
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Shard:
     name: str
     """File name, such as ``train-00000.tar``."""
     split: str
-    photos: tuple[Photo, ...]
+    photos: PhotoTable
 
 
 @dataclass(frozen=True)
@@ -84,28 +87,29 @@ def _inside(imagery: Imagery, lon: np.ndarray[Any, Any], lat: np.ndarray[Any, An
     return np.asarray(shapely.intersects_xy(outline, lon, lat))
 
 
-def _places(photos: list[Photo]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    lon = np.array([photo.lon for photo in photos], np.float64)
-    return lon, np.array([photo.lat for photo in photos], np.float64)
-
-
-def _shards(photos: list[Photo], split: np.ndarray[Any, Any], seed: int, per_shard: int) -> Iterator[Shard]:
+def shards_of(photos: PhotoTable, split: np.ndarray[Any, Any], seed: int, per_shard: int) -> Iterator[Shard]:
     """Cut each split into shards in an order that is shuffled, yet fixed by the keys and the seed."""
-    shuffle = {photo.key: digest(str(seed), photo.key) for photo in photos}
+    shuffle = np.array([digest(str(seed), key) for key in photos.texts("key")], "S64")
     for name in SPLITS:
-        mine = [photo for photo, its in zip(photos, split, strict=True) if its == name]
-        mine.sort(key=lambda photo: shuffle[photo.key])
+        mine = np.flatnonzero(split == name)
+        mine = mine[np.argsort(shuffle[mine], kind="stable")]
         for number, start in enumerate(range(0, len(mine), per_shard)):
-            yield Shard(f"{name}-{number:05d}.tar", name, tuple(mine[start : start + per_shard]))
+            yield Shard(f"{name}-{number:05d}.tar", name, photos.take(mine[start : start + per_shard]))
 
 
 def _identity(shards: tuple[Shard, ...], provenance: Mapping[str, Any]) -> str:
-    rows = [
-        (shard.name, p.key, p.lon, p.lat, str(p.taken), p.user, p.licence, p.source)
-        for shard in shards
-        for p in shard.photos
-    ]
-    return digest(canonical_json([FORMAT, dict(provenance), rows]))
+    """The hash of the plan as one JSON text, of which only a shard's part is in memory at a time."""
+
+    def pieces() -> Iterator[str]:
+        yield f"[{FORMAT},{canonical_json(dict(provenance))},["
+        for number, shard in enumerate(shards):
+            key, lon, lat, taken, *rest = (shard.photos.table[name].to_pylist() for name in _NAMED)
+            moments = map(str, taken)
+            rows = list(zip(repeat(shard.name), key, lon, lat, moments, *rest, strict=False))
+            yield ("," if number else "") + canonical_json(rows)[1:-1]
+        yield "]]"
+
+    return digest_pieces(pieces)
 
 
 def plan_pairs(
@@ -117,15 +121,16 @@ def plan_pairs(
     split: SplitPlan,
     seed: int,
     per_shard: int,
+    progress: Progress = silent,
 ) -> BuildPlan:
     """Screen, keep what lies inside the imagery, split, sort, cut into shards. `PairsError` if none."""
     if per_shard < 1:
         raise PairsError(f"per_shard {per_shard} must be at least 1; use 1000")
-    kept, funnel = screen(photos.photos(), rules)
-    inside = _inside(imagery, *_places(kept))
-    kept = [photo for photo, its in zip(kept, inside, strict=True) if its]
-    names = assign(*_places(kept), split, seed=seed, patch_m=patch.size_m)
-    funnel = funnel.drop({OUTSIDE: int((~inside).sum()), NEAR: Counter(names.tolist())[BUFFER]})
+    kept, funnel = screen_records(records(photos), rules, progress)
+    inside = _inside(imagery, *kept.places())
+    kept = kept.take(np.flatnonzero(inside))
+    names = assign(*kept.places(), split, seed=seed, patch_m=patch.size_m, users=kept.texts("user"))
+    funnel = funnel.drop({OUTSIDE: int((~inside).sum()), NEAR: int((names == BUFFER).sum())})
     if funnel.kept == 0:
         why = (
             ", ".join(f"{reason} {count}" for reason, count in funnel.dropped.items())
@@ -134,14 +139,11 @@ def plan_pairs(
         raise PairsError(
             f"{photos.uri}: none of {funnel.records} photos can be used ({why}); check the source"
         )
-    shards = tuple(_shards(kept, names, seed, per_shard))
+    shards = tuple(shards_of(kept, names, seed, per_shard))
     provenance = {
         "photos": photos.uri,
         "imagery": imagery.info.as_dict(),
-        "rules": {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in asdict(rules).items()
-        },
+        "rules": rules.as_dict(),
         "patch": asdict(patch),
         "split": asdict(split) | {"fractions": list(split.fractions)},
         "seed": seed,

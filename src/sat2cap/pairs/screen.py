@@ -1,108 +1,37 @@
-"""Which photos have a place and a moment that can be believed.
+"""Screening: which photos have a place and a moment that can be believed.
 
-A record with a fault is counted by its reason and left out; nothing is ever repaired by guessing.
+DuckDB does it a batch of records at a time, and compares what is left with each other on disk, so memory is
+bounded by `_MEMORY`, one batch, and the photos kept.
 """
 
-import math
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 
-from sat2cap.sources.photos import Photo
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
-
-REASONS = (
-    "bad key",
-    "repeated key",
-    "no place",
-    "bad coordinates",
-    "null island",
-    "no date",
-    "date with a zone",
-    "implausible date",
-    "no hour",
-    "duplicate",
+from sat2cap.pairs.rules import (
+    CELL_CAP,
+    DUPLICATE,
+    REPEATED,
+    USER_CAP,
+    Funnel,
+    Rules,
+    quoted,
 )
-"""Every reason `screen` gives, in the order the rules are tried."""
+from sat2cap.progress import Progress, silent
+from sat2cap.sources.photos import Photo
+from sat2cap.sources.records import SCHEMA, PhotoTable, batches
 
-
-@dataclass(frozen=True)
-class Rules:
-    """What a photo's record must satisfy."""
-
-    earliest: datetime = datetime(2000, 1, 1)
-    """Photos before this are scans, or cameras whose clock was never set."""
-    latest: datetime | None = None
-    """Photos after this have a wrong clock; None for the moment of screening."""
-    null_island_deg: float = 0.01
-    """Within this many degrees of (0, 0) a place is a missing value in disguise."""
-    require_hour: bool = True
-    """Leave out photos taken at exactly 00:00:00, which is how a date without an hour is written."""
-    place_decimals: int = 4
-    """Two places equal to this many decimals of a degree (4: about 11 m) are one place."""
-
-
-@dataclass(frozen=True)
-class Funnel:
-    """How many records there were and what became of them."""
-
-    records: int
-    """Everything the source listed."""
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    """Records left out by reason, in the order the rules were tried; without reasons that never applied."""
-
-    @property
-    def kept(self) -> int:
-        """Records that passed every rule."""
-        return self.records - sum(self.dropped.values())
-
-    def drop(self, reasons: Mapping[str, int]) -> "Funnel":
-        """The funnel after leaving out more records, by reason."""
-        dropped = dict(self.dropped)
-        for reason, count in reasons.items():
-            if count:
-                dropped[reason] = dropped.get(reason, 0) + count
-        return Funnel(self.records, dropped)
-
-    def as_dict(self) -> dict[str, object]:
-        """As plain JSON values."""
-        return {"records": self.records, "dropped": dict(self.dropped), "kept": self.kept}
-
-
-def _place_fault(photo: Photo, rules: Rules) -> str | None:
-    if photo.lon is None or photo.lat is None:
-        return "no place"
-    if not (math.isfinite(photo.lon) and math.isfinite(photo.lat)):
-        return "bad coordinates"
-    if not (-180 <= photo.lon <= 180 and -90 <= photo.lat <= 90):
-        return "bad coordinates"
-    if max(abs(photo.lon), abs(photo.lat)) <= rules.null_island_deg:
-        return "null island"
-    return None
-
-
-def _date_fault(photo: Photo, rules: Rules, latest: datetime) -> str | None:
-    taken = photo.taken
-    if taken is None:
-        return "no date"
-    if taken.tzinfo is not None:  # the hour must be local, and which zone is local is not known here
-        return "date with a zone"
-    if not rules.earliest <= taken <= latest:
-        return "implausible date"
-    if rules.require_hour and (taken.hour, taken.minute, taken.second, taken.microsecond) == (0, 0, 0, 0):
-        return "no hour"
-    return None
-
-
-def _moment(photo: Photo, decimals: int) -> tuple[object, ...]:
-    """Who was where in which minute; a burst of shots shares it."""
-    assert photo.lon is not None
-    assert photo.lat is not None
-    assert photo.taken is not None
-    minute = photo.taken.replace(second=0, microsecond=0)
-    return photo.user, round(photo.lon, decimals), round(photo.lat, decimals), minute
+STAGE = "screening records"
+_MEMORY = "2GB"  # of DuckDB; beyond it, sorting goes to disk
+_COLUMNS = ["key", "lon", "lat", "taken", "user", "licence", "source", "author", "title", "url"]
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_KM_PER_DEGREE = 111.195
 
 
 def screen(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Photo], Funnel]:
@@ -110,25 +39,89 @@ def screen(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Ph
 
     Of duplicates (one user, place and minute) the first is kept.
     """
-    rules = rules or Rules()
-    latest = rules.latest or datetime.now()
-    keys: set[str] = set()
-    moments: set[tuple[object, ...]] = set()
-    dropped = dict.fromkeys(REASONS, 0)
-    kept: list[Photo] = []
-    records = 0
-    for photo in photos:
-        records += 1
-        fault = None if _KEY.fullmatch(photo.key) else "bad key"
-        fault = fault or ("repeated key" if photo.key in keys else None)
-        fault = fault or _place_fault(photo, rules) or _date_fault(photo, rules, latest)
-        keys.add(photo.key)
-        if fault is None:
-            moment = _moment(photo, rules.place_decimals)
-            fault = "duplicate" if moment in moments else None
-            moments.add(moment)
-        if fault is None:
-            kept.append(photo)
-        else:
-            dropped[fault] += 1
-    return kept, Funnel(records).drop(dropped)
+    kept, funnel = screen_records(batches(photos), rules or Rules())
+    return list(kept), funnel
+
+
+def screen_records(
+    records: Iterable[pa.RecordBatch], rules: Rules, progress: Progress = silent
+) -> tuple[PhotoTable, Funnel]:
+    """As `screen`, of batches of `sat2cap.sources.records.SCHEMA`; `progress` is told the records read."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sat2cap-screen-") as folder,
+        duckdb.connect(str(Path(folder) / "records.db")) as db,
+    ):
+        db.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = {quoted(folder)}")
+        db.execute("set arrow_large_buffer_size = true")  # texts of many photos pass 2 GiB
+        funnel = _one_by_one(db, records, rules, progress)
+        for reason, partition, order, most in _comparisons(rules):
+            funnel = funnel.drop({reason: _cut(db, partition, order, most)})
+        table = db.sql(f"select {_NAMES} from kept order by n").to_arrow_table()
+    return PhotoTable(table), funnel
+
+
+def _one_by_one(
+    db: duckdb.DuckDBPyConnection, records: Iterable[pa.RecordBatch], rules: Rules, progress: Progress
+) -> Funnel:
+    """Put what meets every rule that a record meets alone into table `kept`; `n` is its place."""
+    tests = rules.by_record(rules.latest or datetime.now())
+    case = " ".join(f"when {test} then {quoted(reason)}" for reason, test in tests.items())
+    case = f"case when fault <> '' then fault {case} end"
+    empty = SCHEMA.empty_table().select(_COLUMNS)
+    db.register("empty", empty)
+    db.execute("create table kept as select 0::bigint n, * from empty")
+    counts: dict[str, int] = {}
+    read = 0
+    for batch in records:
+        db.register("judgeable", _judgeable(batch, rules))
+        reasons = db.sql(f"select {case} reason from judgeable").to_arrow_table()["reason"]
+        for found in pc.value_counts(reasons).to_pylist():
+            if found["values"] is not None:
+                counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
+        good = pc.is_null(reasons)
+        kept = pa.table([batch.column(name) for name in _COLUMNS], names=_COLUMNS).filter(good)
+        order = np.arange(read, read + len(batch))[good.to_numpy()]
+        db.register("good", kept.add_column(0, "n", pa.array(order)))
+        db.execute("insert into kept select * from good")
+        read += len(batch)
+        progress(STAGE, read, read + 1)  # how many there will be is not known
+    progress(STAGE, read, read)
+    faults = sorted(reason for reason in counts if reason not in tests)
+    return Funnel(read).drop({reason: counts.get(reason, 0) for reason in (*faults, *tests)})
+
+
+def _judgeable(batch: pa.RecordBatch, rules: Rules) -> pa.Table:
+    """The batch with what SQL cannot tell: whether a record lies in the excluded area."""
+    excluded = np.zeros(len(batch), bool)
+    if rules.excluded is not None:
+        lon, lat = (
+            batch.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in ("lon", "lat")
+        )
+        excluded = rules.excluded.contains(lon, lat)
+    return pa.Table.from_batches([batch]).append_column("excluded", pa.array(excluded))
+
+
+def _comparisons(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
+    """The rules that compare records: reason, what makes them alike, which come first, how many stay."""
+    place = f"round(lon, {rules.place_decimals}), round(lat, {rules.place_decimals})"
+    yield REPEATED, "key", "n", 1
+    yield DUPLICATE, f"\"user\", {place}, date_trunc('minute', taken)", "n", 1
+    if rules.per_user is not None:
+        nobody_is_one_person = """case when "user" = '' then key else "user" end"""
+        yield USER_CAP, nobody_is_one_person, "md5(key)", rules.per_user
+    if rules.per_cell is not None:
+        high = rules.cell_km / _KM_PER_DEGREE
+        row = f"floor(lat / {high!r})"
+        wide = f"({high!r} / greatest(cos(radians(({row} + 0.5) * {high!r})), 0.01))"
+        yield CELL_CAP, f"{row}, floor(lon / {wide})", "md5(key)", rules.per_cell
+
+
+def _cut(db: duckdb.DuckDBPyConnection, partition: str, order: str, most: int) -> int:
+    """Leave the first `most` of every group in `kept`; how many went."""
+    rank = f"row_number() over (partition by {partition} order by {order}, n)"
+    db.execute(f"create table gone as select n from (select n, {rank} rank from kept) where rank > {most}")
+    count = int(db.execute("select count(*) from gone").fetchall()[0][0])
+    if count:
+        db.execute("delete from kept where n in (select n from gone)")
+    db.execute("drop table gone")
+    return count

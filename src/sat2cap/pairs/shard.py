@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -148,11 +148,15 @@ def _pair(
 
 
 def _pairs(
-    shard: Shard, source: PhotoSource, imagery: Imagery, patch: PatchSpec
+    shard: Shard, source: PhotoSource, imagery: Imagery, patch: PatchSpec, left_out: Mapping[str, str]
 ) -> Iterator[tuple[Photo, tuple[bytes, bytes] | str]]:
     step = max(1, min(256, _BATCH_BYTES // (patch.pixels**2 * 4)))
     for start in range(0, len(shard.photos), step):
-        batch = shard.photos[start : start + step]
+        photos = list(shard.photos[start : start + step])
+        yield from ((photo, left_out[photo.key]) for photo in photos if photo.key in left_out)
+        batch = [photo for photo in photos if photo.key not in left_out]
+        if not batch:
+            continue
         images, patches = _images(source, batch), _patches(imagery, batch, patch)
         for photo, image, rgba in zip(batch, images, patches, strict=True):
             yield photo, _pair(photo, image, rgba, patch)
@@ -166,13 +170,21 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def write_shard(
-    shard: Shard, source: PhotoSource, imagery: Imagery, patch: PatchSpec, folder: Path
+    shard: Shard,
+    left_out: Mapping[str, str],
+    source: PhotoSource,
+    imagery: Imagery,
+    patch: PatchSpec,
+    folder: Path,
 ) -> ShardResult:
-    """Make the pairs of `shard` and publish them as one tar in `folder`: always the same bytes."""
+    """Make the pairs of `shard` and publish them as one tar in `folder`: always the same bytes.
+
+    `left_out` names photos, by key and with the reason, that are known to make no pair.
+    """
     dropped: dict[str, str] = {}
     path = folder / shard.name
     with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for photo, made in _pairs(shard, source, imagery, patch):
+        for photo, made in _pairs(shard, source, imagery, patch, left_out):
             if isinstance(made, str):
                 dropped[photo.key] = made
                 continue

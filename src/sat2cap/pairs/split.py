@@ -6,7 +6,9 @@ that come so near a block of a greater one (train < val < test) that their patch
 goes where depends on the seed alone, never on which photos exist: adding photos moves none.
 """
 
+import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,18 +30,19 @@ _M_PER_DEGREE = 111_195.0  # on a sphere of 6371 km; the ellipsoid differs by at
 class SplitPlan:
     """How pairs are divided."""
 
-    method: Literal["spatial", "random"] = "spatial"
-    """`random` is the paper's own; its test places lie metres from training places."""
+    method: Literal["spatial", "random", "user"] = "spatial"
+    """`random` is the paper's own; its test places lie metres from training places. `user` gives all photos
+    of a person to one split, whatever their places."""
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    """Shares of train, val and test; of blocks when spatial, of pairs when random. They add up to 1."""
+    """Shares of train, val and test: of blocks, of pairs or of users. They add up to 1."""
     block_km: float = 10.0
     """Side of a block of the spatial split."""
     buffer_m: float | None = None
     """Least distance between pairs of different splits; None for the diagonal of a patch, 0 for no buffer."""
 
     def __post_init__(self) -> None:
-        if self.method not in ("spatial", "random"):
-            raise PairsError(f"split {self.method!r} is unknown; use one of spatial, random")
+        if self.method not in ("spatial", "random", "user"):
+            raise PairsError(f"split {self.method!r} is unknown; use one of spatial, random, user")
         if len(self.fractions) != 3 or min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
             raise PairsError(
                 f"fractions {self.fractions} must be three shares that add up to 1; use (0.8, 0.1, 0.1)"
@@ -128,10 +131,27 @@ def random_split(
     return _named(_uniform(seed, np.arange(count, dtype=np.int64)), fractions)
 
 
-def assign(lon: Floats, lat: Floats, plan: SplitPlan, *, seed: int, patch_m: float) -> npt.NDArray[np.str_]:
-    """The split of each pair under `plan`; `buffer` where it must be left out."""
+def user_split(
+    users: Sequence[str], *, seed: int = 0, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+) -> npt.NDArray[np.str_]:
+    """The split of each pair by a hash of its user: nobody is in two splits."""
+    names, which = np.unique(np.asarray(users, dtype=object), return_inverse=True)
+    hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
+    numbers = np.array([int.from_bytes(value, "little", signed=True) for value in hashes], np.int64)
+    return _named(_uniform(seed, numbers), fractions)[which]
+
+
+def assign(
+    lon: Floats, lat: Floats, plan: SplitPlan, *, seed: int, patch_m: float, users: Sequence[str] = ()
+) -> npt.NDArray[np.str_]:
+    """The split of each pair under `plan`; `buffer` where it must be left out. `users` serve the split by
+    user, which they must all have: `PairsError` if not."""
     if plan.method == "random":
         return random_split(len(lon), seed=seed, fractions=plan.fractions)
+    if plan.method == "user":
+        if len(users) != len(lon) or not all(users):
+            raise PairsError("the split by user needs the user of every photo; use spatial or random")
+        return user_split(users, seed=seed, fractions=plan.fractions)
     # the diagonal: each patch is turned by its own zone's convergence, so a side is not quite enough
     buffer_m = patch_m * math.sqrt(2) if plan.buffer_m is None else plan.buffer_m
     if buffer_m > plan.block_km * 250:
@@ -144,14 +164,21 @@ def assign(lon: Floats, lat: Floats, plan: SplitPlan, *, seed: int, patch_m: flo
     )
 
 
-def leaking(lon: Floats, lat: Floats, split: npt.NDArray[np.str_], patch_m: float) -> npt.NDArray[np.bool_]:
+def leaking(
+    lon: Floats,
+    lat: Floats,
+    split: npt.NDArray[np.str_],
+    patch_m: float,
+    greater: str = "test",
+    lesser: str = "train",
+) -> npt.NDArray[np.bool_]:
     """Which test pairs have a patch that may overlap a training patch: bool `[N]`, False for other splits.
 
     Measures between centres, knowing nothing of blocks, so it checks `spatial_split` independently. A tenth
     of the side is added for the turn of one patch against another, 6 degrees between neighbouring zones.
     """
     lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
-    test, train = np.flatnonzero(split == "test"), np.flatnonzero(split == "train")
+    test, train = np.flatnonzero(split == greater), np.flatnonzero(split == lesser)
     result = np.zeros(len(lon), bool)
     reach_lat = patch_m * 1.1 / (_M_PER_DEGREE * 0.99)
     reach_lon = reach_lat / np.cos(np.deg2rad(np.minimum(np.abs(lat[test]) + reach_lat, 89.9)))

@@ -22,6 +22,18 @@ class Photo:
     licence: str = "unknown"
     source: str = ""
     """Where it was published: a page URL, or the source's own name."""
+    author: str = ""
+    """The name to credit, where it differs from `user`."""
+    title: str = ""
+    url: str = ""
+    """Where the image is: a URL, or a path in the folder or archive that holds the files."""
+    level: int | None = None
+    """Flickr's accuracy of the place, 1 (the world) to 16 (a street); None when the source has none."""
+    error_m: float | None = None
+    """Accuracy of the place in metres; None when the source has none."""
+    video: bool = False
+    fault: str = ""
+    """What the source found wrong with the record, in a few words; empty for nothing."""
 
 
 class PhotoSource(Protocol):
@@ -30,10 +42,6 @@ class PhotoSource(Protocol):
     @property
     def uri(self) -> str:
         """What the user wrote to get it."""
-        ...
-
-    def __len__(self) -> int:
-        """How many records there are, unusable ones included."""
         ...
 
     def photos(self) -> Iterator[Photo]:

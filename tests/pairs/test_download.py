@@ -1,0 +1,150 @@
+"""Photos from a site on loopback: polite, resumable, and honest about what failed."""
+
+import sqlite3
+import time
+from datetime import datetime
+
+import pytest
+from real_data import photo_answer, photo_site, placeholder
+
+from sat2cap.errors import JobError
+from sat2cap.sources.download import Downloads, _site
+from sat2cap.sources.photos import Photo
+
+TAKEN = datetime(2012, 3, 4, 5, 6, 7)
+
+
+def listed(site, count=12, path="/p/{}.jpg"):
+    return [Photo(f"k{n}", 5.0, 52.0, TAKEN, url=site.url + path.format(n)) for n in range(count)]
+
+
+def fetch(downloads, photos, **options):
+    return downloads.fetch(photos, len(photos), **options)
+
+
+def test_every_photo_is_fetched_once_and_kept(tmp_path):
+    with photo_site() as site:
+        photos = listed(site)
+        downloads = Downloads(tmp_path, per_second=1000)
+        assert fetch(downloads, photos) == {}
+        assert [downloads.image(photo) for photo in photos] == [placeholder(f"/p/{n}.jpg") for n in range(12)]
+        assert sorted(site.asked) == sorted(f"/p/{n}.jpg" for n in range(12))
+        assert fetch(downloads, photos) == {}
+        assert len(site.asked) == 12, "nothing is asked for twice"
+        downloads.path(photos[3]).unlink()
+        assert fetch(downloads, photos) == {}
+        assert site.asked[12:] == ["/p/3.jpg"], "a row without its file is not done"
+
+
+def troubled(path, times):
+    kind = path.rsplit("/", 1)[-1]
+    return {
+        "gone": (404, b"", {}),
+        "busy": (503, b"", {"Retry-After": "0"}) if times < 3 else photo_answer(path, times),
+        "down": (500, b"", {"Retry-After": "0"}),
+        "page": (200, b"<html>", {"Content-Type": "text/html"}),
+        "empty": (200, b"", {"Content-Type": "image/jpeg"}),
+        "noai": (200, placeholder("x"), {"Content-Type": "image/jpeg", "X-Robots-Tag": "noai, noimageai"}),
+        "moved": (302, b"", {"Location": "/images/photo_unavailable.png"}),
+        "photo_unavailable.png": (200, placeholder("x"), {"Content-Type": "image/png"}),
+    }[kind]
+
+
+def test_every_failure_has_its_reason_and_what_may_pass_is_tried_again(tmp_path):
+    with photo_site(troubled) as site:
+        kinds = ("gone", "busy", "down", "page", "empty", "noai", "moved")
+        photos = [Photo(kind, 5.0, 52.0, TAKEN, url=f"{site.url}/{kind}") for kind in kinds]
+        photos.append(Photo("nowhere", 5.0, 52.0, TAKEN))
+        downloads = Downloads(tmp_path, per_second=1000)
+        failed = fetch(downloads, photos)
+        assert failed == {
+            "gone": "HTTP 404",
+            "down": "HTTP 500",
+            "page": "not an image (text/html)",
+            "empty": "empty",
+            "noai": "not for machine learning (X-Robots-Tag)",
+            "moved": "removed by its owner",
+            "nowhere": "no URL",
+        }
+        assert [site.asked.count(f"/{kind}") for kind in ("busy", "down", "gone")] == [3, 3, 1]
+        for photo in photos:
+            assert downloads.path(photo).exists() == (photo.key not in failed)
+        for photo in photos[2:]:
+            with pytest.raises(JobError, match=photo.key):
+                downloads.image(photo)
+
+
+def test_failures_are_remembered_and_retried_only_when_asked(tmp_path):
+    state = {"open": False}
+
+    def answer(path, times):
+        return photo_answer(path, times) if state["open"] or not path.endswith("5.jpg") else (404, b"", {})
+
+    with photo_site(answer) as site:
+        photos = listed(site)
+        downloads = Downloads(tmp_path, per_second=1000)
+        assert fetch(downloads, photos) == {"k5": "HTTP 404"}
+        state["open"] = True
+        assert fetch(downloads, photos) == {"k5": "HTTP 404"}
+        assert len(site.asked) == 12
+        assert fetch(downloads, photos, retry=True) == {}
+        assert site.asked[12:] == ["/p/5.jpg"]
+
+
+def test_a_site_is_asked_few_times_at_once_and_not_too_often(tmp_path):
+    with photo_site(pause_s=0.03) as site:
+        fetch(Downloads(tmp_path / "a", per_site=2, per_second=1000), listed(site, 16))
+        assert site.most_at_once == 2
+    with photo_site() as site:
+        began = time.monotonic()
+        fetch(Downloads(tmp_path / "b", per_second=40), listed(site, 13))
+        assert time.monotonic() - began >= 12 / 40, "twelve waits between thirteen requests"
+
+
+def test_two_sites_do_not_wait_for_each_other(tmp_path):
+    with photo_site(pause_s=0.02) as one, photo_site(pause_s=0.02) as two:
+        photos = [
+            Photo(f"{name}{n}", 5.0, 52.0, TAKEN, url=f"{site.url}/{name}{n}")
+            for n in range(6)
+            for name, site in (("a", one), ("b", two))
+        ]
+        fetch(Downloads(tmp_path, per_site=1, per_second=1000), photos)
+        assert (len(one.asked), len(two.asked)) == (6, 6)
+        assert (one.most_at_once, two.most_at_once) == (1, 1)
+
+
+def test_a_mirror_is_asked_instead(tmp_path):
+    with photo_site() as site:
+        photo = Photo("77", 5.0, 52.0, TAKEN, url="http://farm1.example/86/77_ab.jpg")
+        for template, asked in (("{path}", "/86/77_ab.jpg"), ("x/{key}.jpg", "/x/77.jpg")):
+            downloads = Downloads(tmp_path / asked.replace("/", "_"), mirror=f"{site.url}/{template}")
+            assert fetch(downloads, [photo]) == {}
+            assert downloads.image(photo) == placeholder(asked)
+
+
+def test_without_a_network_it_stops_instead_of_marking_everything_as_failed(tmp_path):
+    with photo_site() as site:
+        photos = listed(site, 80)
+    downloads = Downloads(tmp_path, per_site=80, per_second=10_000, tries=1)
+    with pytest.raises(JobError, match="the same command goes on"):
+        fetch(downloads, photos)
+    with sqlite3.connect(tmp_path / "downloads.sqlite") as db:
+        assert db.execute("select count(*) from photos").fetchone() == (0,)
+    assert fetch(downloads, photos[:3]) == {f"k{n}": "cannot connect" for n in range(3)}
+
+
+def test_another_list_with_the_same_keys_does_not_get_these_photos(tmp_path):
+    with photo_site() as site:
+        downloads = Downloads(tmp_path, per_second=1000)
+        for path in ("/a/{}.jpg", "/b/{}.jpg"):
+            photos = listed(site, 2, path)
+            assert fetch(downloads, photos) == {}
+            assert [downloads.image(photo) for photo in photos] == [
+                placeholder(path.format(n)) for n in (0, 1)
+            ]
+
+
+def test_hosts_of_one_domain_are_one_site():
+    found = {_site(f"http://{host}/x") for host in ("farm1.flickr.test", "farm9.flickr.test:80")}
+    assert found == {"flickr.test"}
+    assert _site("http://127.0.0.1:81/x") != _site("http://127.0.0.1:82/x")
