@@ -4,9 +4,8 @@
     python benchmarks/query.py FOLDER OUT.json [--sizes 10000,100000,1000000] [--largest 10000000]
 
 Makes atlases of random numbers with 512 to a cell in FOLDER (4 GB for a million cells with the comparisons,
-11 GB for the largest, removed at the end), with a ViT-B/32 of random weights. Every time is the least of
-several; files are in the page cache. `read` is the plain read of the same bytes: mapped, and summed by as
-many threads.
+removed at the end), with a ViT-B/32 of random weights. Every time is the least of several; files are in the
+page cache. `read` is the plain read of the same bytes: mapped, and summed by as many threads.
 """
 
 import argparse
@@ -33,14 +32,14 @@ from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, ROOT, CellStatus
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.atlas.store import Atlas, create_or_resume, open_atlas
-from sat2cap.atlas.writer import encode_cells, group_bytes
+from sat2cap.atlas.writer import AtlasWriter, encode_cells, group_bytes
 from sat2cap.evaluate.maps import spearman
 from sat2cap.files import write_bytes, write_json
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint, load_model, save_checkpoint
 from sat2cap.model.dynamic import DynamicEncoder
-from sat2cap.query import Scan, score
+from sat2cap.query import Scan, prepared, score
 from sat2cap.query.prepared import FILE, prepare
 
 DIM, SIDE = 512, 32
@@ -108,10 +107,8 @@ def make_model(folder: Path) -> Path:
     return save_checkpoint(Checkpoint(**values), folder / "model")
 
 
-def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: str = "int8") -> Atlas:
-    """A square of `cells` cells or a few more, whole chunks; its numbers are those of a pool of chunks."""
-    if path.exists():
-        return open_atlas(path)
+def begin_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: str) -> AtlasWriter:
+    """A square of `cells` cells or a few more, in whole chunks."""
     chunks = max(1, round((cells / SIDE**2) ** 0.5))
     height, width = SIDE * -(-cells // (SIDE**2 * chunks)), SIDE * chunks
     model = {"identity": "m", "place_identity": checkpoint.place_identity, "source": str(source)}
@@ -125,19 +122,40 @@ def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dty
         100.0,
         224,
     )
-    writer = create_or_resume(path, spec)
+    return create_or_resume(path, spec)
+
+
+def end_atlas(writer: AtlasWriter) -> Atlas:
+    """Call it complete; `finish` would read and hash everything."""
+    indices = [chunk.index for chunk in writer.pending()]
+    journal.rewrite(writer.path / JOURNAL, {index: journal.Entry(index, {}) for index in indices})
+    write_bytes(writer.path / ROOT, group_bytes(writer.spec))
+    return open_atlas(writer.path)
+
+
+def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: str = "int8") -> Atlas:
+    """An atlas whose numbers are those of a pool of chunks."""
+    if path.exists():
+        return open_atlas(path)
+    writer = begin_atlas(path, cells, checkpoint, source, dtype)
     pool = [_chunk(np.random.default_rng(number), dtype) for number in range(POOL)]
-    entries = {}
     for number, chunk in enumerate(writer.pending()):
         for name, values in pool[number % POOL].items():
             array = writer._arrays[name]
             file = path / array.cell_file(*chunk.index)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(array.encode(values))
-        entries[chunk.index] = journal.Entry(chunk.index, {})
-    journal.rewrite(path / JOURNAL, entries)
-    write_bytes(path / ROOT, group_bytes(spec))
-    return open_atlas(path)
+    return end_atlas(writer)
+
+
+def make_hollow(path: Path, cells: int, checkpoint: Checkpoint, source: Path) -> Atlas:
+    """An atlas whose prepared file is a hole of zeros: what a scan costs does not depend on the numbers."""
+    atlas = end_atlas(begin_atlas(path, cells, checkpoint, source, "int8"))
+    layout = prepared._layout(atlas, len(list(atlas.chunks())))
+    with (path / prepared.FILE).open("wb") as file:
+        file.write(prepared._header(layout, prepared._identity(atlas, checkpoint.encoding)))
+        file.truncate(4096 + sum(prepared._size(shape, kind) for kind, shape in layout.values()))
+    return atlas
 
 
 def _chunk(rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
@@ -273,6 +291,17 @@ def memory() -> float:
     return next(int(line.split()[1]) / 1e3 for line in text.splitlines() if line.startswith("RssAnon"))
 
 
+def growth(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
+    """What may grow with the number of cells."""
+    began = time.perf_counter()
+    scan = Scan(open_atlas(atlas.path), checkpoint.encoding)
+    found = {"open": time.perf_counter() - began, "read": best(read_of(atlas), 3)}
+    found["static"] = best(lambda: score(scan, checkpoint, PROMPTS[:1]), 5)
+    moments = iter(MOMENTS)
+    found["new date"] = best(lambda: score(scan, checkpoint, PROMPTS[:1], when=next(moments)), 5)
+    return found | {"private memory, MB": memory()}
+
+
 STAGES = """
 import time; began = time.perf_counter(); marks = []
 def mark(name): marks.append((name, time.perf_counter()))
@@ -367,10 +396,9 @@ def main(folder: Path, out: Path, sizes: list[int], largest: int) -> None:
                 keep(f"{cells} cells, command line, seconds", command_line(atlas, made, folder))
             if cells != min(sizes):
                 shutil.rmtree(atlas.path)
-    if largest:
-        atlas = make_atlas(folder / f"{largest}.zarr", largest, checkpoint, made)
-        times = times_of(atlas, checkpoint)
-        keep(f"{largest} cells, int8, seconds", times | {"private memory, MB": memory()})
+    for cells in (largest // 100, largest // 10, largest) if largest else ():
+        atlas = make_hollow(folder / f"hollow-{cells}.zarr", cells, checkpoint, made)
+        keep(f"growth, {cells} cells, seconds", growth(atlas, checkpoint))
         shutil.rmtree(atlas.path)
 
 

@@ -130,7 +130,7 @@ def small_disk(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("name", ["m.png", "m.geojson"])
+@pytest.mark.parametrize("name", ["m.tif", "m.png", "m.geojson"])
 def test_a_disk_that_fills_leaves_nothing_under_the_name(atlas: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / name
     assert run("map", atlas, "snow", "-o", out).status == 0

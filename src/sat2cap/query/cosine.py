@@ -137,7 +137,9 @@ class Cosines:
         """W2 and b2 side by side `[D, H + 1]`, their products `[H + 1, H + 1]` and those with the texts."""
         assert self.offset is not None
         columns = np.column_stack([self.offset.w2, self.offset.b2]).astype(np.float64)
-        return columns, columns.T @ columns, self.texts @ columns
+        # not with @: to wake BLAS's threads for this can take longer than the whole scan when cores are busy
+        gram, texts = np.einsum("dh,dg->hg", columns, columns), np.einsum("kd,dh->kh", self.texts, columns)
+        return columns, gram, texts
 
     def _piece(self, pattern: NDArray[np.uint8]) -> _Piece:
         """The piece of a pattern of `Offset.signs` `[H]`."""
