@@ -120,6 +120,7 @@ class OpenAtlas:
         when: Moment | None = None,
         less_when: Moment | None = None,
         scale: "Scale" = "cosine",
+        region: str | Region | None = None,
     ) -> xr.DataArray:
         """The map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
 
@@ -133,17 +134,19 @@ class OpenAtlas:
             raise PromptError(f"{prompt!r} minus itself is 0; give another prompt or date to take off")
         if other == prompt:
             self._several([_moment(each) for each in (when, then) if each is not None])
-        both = self.map(prompt, when, scale=scale), self.map(other, then, scale=scale)
-        return ordinary(difference(*both))
+        first = self.map(prompt, when, scale=scale, region=region)
+        return ordinary(difference(first, self.map(other, then, scale=scale, region=region)))
 
-    def classify(self, prompts: Sequence[str], when: Moment | None = None) -> xr.Dataset:
+    def classify(
+        self, prompts: Sequence[str], when: Moment | None = None, region: str | Region | None = None
+    ) -> xr.Dataset:
         """Which of the prompts fits each cell best, and how surely: see `maps.compare.classify`.
 
         `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the prompts.
         """
         from sat2cap.maps.compare import classify
 
-        found = classify(self.map(list(prompts), when), self.checkpoint.logit_scale)
+        found = classify(self.map(list(prompts), when, region=region), self.checkpoint.logit_scale)
         return found.assign({str(name): ordinary(layer) for name, layer in found.items()})
 
     def prepare(self, progress: Progress = silent) -> Path:

@@ -125,6 +125,21 @@ def test_categories_are_the_greatest_of_the_scores(atlas: Path, tmp_path: Path) 
     }
 
 
+def test_maps_of_maps_within_a_region(atlas: Path, tmp_path: Path) -> None:
+    part = ("--within", "-10.0,-45.01,-9.97,-44.99")
+    assert run("difference", atlas, "snow", "sea", *part, "-o", tmp_path / "d.tif").status == 0
+    assert run("classify", atlas, "snow", "sea", *part, "-o", tmp_path / "c.tif").status == 0
+    whole = sat2cap.open(atlas).difference("snow", "sea")
+    with rasterio.open(tmp_path / "d.tif") as d, rasterio.open(tmp_path / "c.tif") as c:
+        assert d.shape == c.shape < whole.shape
+        values = d.read(1)
+        known = np.isfinite(values)
+        x, y = d.transform.c + d.transform.a / 2, d.transform.f + d.transform.e / 2
+        same = whole.sel(x=slice(x - 1, None), y=slice(y + 1, None)).values[: d.shape[0], : d.shape[1]]
+        np.testing.assert_allclose(values[known], same[known], atol=1e-6)
+        assert ((values > 0) == (c.read(1) == 1))[known].all()
+
+
 def test_outlines_are_drawn(atlas: Path, tmp_path: Path) -> None:
     ring = [[-10.0, -45.02], [-9.96, -45.02], [-9.96, -44.98], [-10.0, -44.98], [-10.0, -45.02]]
     area = {"type": "Polygon", "coordinates": [ring]}

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sat2cap.cli import output
-from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When
+from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
 from sat2cap.cli.output import Outlines, Places, Title, Underlay
 
 
@@ -16,6 +16,7 @@ def classify(
     ],
     out: output.Still,
     when: When = None,
+    within: Within = None,
     title: Title = None,
     underlay: Underlay = None,
     outlines: Outlines = None,
@@ -32,6 +33,6 @@ def classify(
     from sat2cap.maps.save import STILL
 
     output.check(out, STILL)
-    classes = api.open(atlas, model, text).classify(prompts, when)
+    classes = api.open(atlas, model, text).classify(prompts, when, within)
     output.warn_of_date(classes.attrs)
     output.write(classes, out, output.Look(title, underlay, outlines, places))

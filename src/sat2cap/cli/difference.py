@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sat2cap.cli import output
-from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When
+from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
 from sat2cap.cli.output import Above, Best, Outlines, Places, Title, Underlay
 from sat2cap.cli.query import Scale
 
@@ -26,6 +26,7 @@ def difference(
     scale: Annotated[
         Scale, typer.Option(metavar="cosine|percentile|contrast", help="Of both maps; see: sat2cap map.")
     ] = Scale.cosine,
+    within: Within = None,
     above: Above = None,
     best: Best = None,
     title: Title = None,
@@ -43,7 +44,7 @@ def difference(
     from sat2cap.maps.save import STILL
 
     output.check(out, STILL)
-    score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value)
+    score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value, within)
     output.warn_of_date(score.attrs)
     look = output.Look(title, underlay, outlines, places)
     output.write(score, out, look, above=above, best=best)
