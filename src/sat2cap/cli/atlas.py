@@ -115,10 +115,12 @@ def repair(
     from sat2cap.embed import fill_atlas
     from sat2cap.geo.grid import outline
     from sat2cap.geo.region import Region
+    from sat2cap.model.compute import choose_compute
 
     uri = str(opened.imagery["uri"]) if imagery is None else imagery
     source = open_source(uri, bands, scale, recipe, cache, Region(outline(opened.grid), str(atlas)))
-    checkpoint = api.open(atlas, model).checkpoint
+    compute = choose_compute(opened.model["precision"])
+    checkpoint = api.open(atlas, model).checkpoint.to(compute.device)
     with show.progress() as progress:
         fill_atlas(opened, source, checkpoint, progress=progress)
     left = count_failed(opened)
