@@ -9,7 +9,7 @@ demo: $(STAMP)   ## the whole story on the miniature world; open demo/index.html
 	$(BIN)/sat2cap demo --out demo
 
 test: $(STAMP)   ## the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)  ## style, types and architecture
 	$(BIN)/ruff check .

@@ -62,13 +62,16 @@ def test_back_it_is_the_same_model(trained: Checkpoint, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("squash", [False, True])
 def test_transformers_reads_tower_and_processor_without_this_package(
-    trained: Checkpoint, tmp_path: Path
+    trained: Checkpoint, tmp_path: Path, squash: bool
 ) -> None:
+    seen = replace(trained.overhead_preprocess, squash=squash)
+    trained = replace(trained, overhead_preprocess=seen)
     folder = export_hugging_face(trained, tmp_path / "out")
     tower = CLIPVisionModelWithProjection.from_pretrained(folder).eval()
     processor = CLIPImageProcessorPil.from_pretrained(folder)
-    patches = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
+    patches = np.random.default_rng(0).integers(0, 256, (3, 40, 52, 3), dtype=np.uint8)
     pixels = processor(images=list(patches), return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
         found = tower(pixel_values=pixels).image_embeds.numpy()

@@ -147,7 +147,7 @@ def test_sat2cap_by_name_has_its_projection_statistics_and_text_tower(
     assert found.ground is not found.overhead
     record = record_of(found)
     commit = hub.branches[CLIP, "main"]
-    assert record.text == f"2 layers of 64, 16 tokens, of {CLIP}@{commit}"
+    assert record.text == f"2 layers of 64, 77 tokens, of {CLIP}@{commit}"
     assert (record.name, record.encoding, record.dynamic) == ("Sat2Cap", "reference", None)
 
 

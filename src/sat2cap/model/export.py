@@ -43,14 +43,16 @@ def export_hugging_face(checkpoint: Checkpoint, folder: Path | str) -> Path:
 
 def _processor(preprocess: Preprocess) -> dict[str, Any]:
     """Settings of transformers' `CLIPImageProcessor`; a crop before resizing is said in the card alone."""
+    square = {"height": preprocess.size, "width": preprocess.size}
+    shortest = {"shortest_edge": preprocess.shortest_edge or preprocess.size}
     return {
         "image_processor_type": "CLIPImageProcessor",
         "do_convert_rgb": True,
         "do_resize": True,
-        "size": {"shortest_edge": preprocess.shortest_edge or preprocess.size},
+        "size": square if preprocess.squash else shortest,
         "resample": _FILTERS[preprocess.resample],
-        "do_center_crop": True,
-        "crop_size": {"height": preprocess.size, "width": preprocess.size},
+        "do_center_crop": not preprocess.squash,
+        "crop_size": square,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,

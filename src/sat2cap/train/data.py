@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sat2cap.errors import PairsError
+from sat2cap.model.known import SAT2CAP_MEAN, SAT2CAP_STD
 from sat2cap.model.metadata import Encoding, encode_metadata
 from sat2cap.model.preprocess import Preprocess
 from sat2cap.progress import Progress
@@ -23,10 +24,6 @@ CHUNK = 512
 """Patches decoded at once."""
 STATS_IMAGES = 10_000
 """Patches that are enough to measure means and deviations on."""
-
-PAPER_MEAN = (0.3670, 0.3827, 0.3338)
-PAPER_STD = (0.2209, 0.1975, 0.1988)
-"""Of the authors' overhead images, from their code."""
 
 T = TypeVar("T")
 Three = tuple[float, float, float]
@@ -227,7 +224,7 @@ def overhead_preprocess(
 ) -> Preprocess:
     """The trained tower's preprocessing: the initial one's, with other means and deviations where asked."""
     if stats == "paper":
-        return replace(start, mean=PAPER_MEAN, std=PAPER_STD)
+        return replace(start, mean=SAT2CAP_MEAN, std=SAT2CAP_STD)
     if stats == "measure":
         mean, std = pixel_stats(patches)
         return replace(start, mean=mean, std=std)
