@@ -43,7 +43,7 @@ def test_a_record_says_all_that_a_model_is(model: Checkpoint, folder: Path) -> N
     )
     assert found.overhead == "2 layers of 64, 16 px in patches of 8"
     assert found.ground == "the overhead tower"
-    assert found.text == "2 layers of 64, 16 tokens"
+    assert found.text == "2 layers of 64, 77 tokens"
     assert (found.dynamic, found.encoding, found.dim) == ("12, 64, 32", "cyclic", 32)
     assert found.overhead_preprocess == model.overhead_preprocess
     assert found.identity == model.identity
