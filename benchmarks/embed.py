@@ -31,6 +31,7 @@ from sat2cap.embed.estimate import measure
 from sat2cap.geo.grid import PATCH_M
 from sat2cap.miniworld.world import MiniImagery, World
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.compute import quicker, run
 from sat2cap.sources.imagery import Imagery
 from sat2cap.sources.raster import open_raster
 
@@ -87,11 +88,13 @@ class Clock:
 def bare(checkpoint: Checkpoint, patches: int, precision: str) -> tuple[float, float]:
     """Seconds, wall and processor, for one patch through the overhead network alone."""
     size, rounds = checkpoint.patch_pixels, max(patches // BATCH, 1)
-    batch = torch.randn(BATCH, 3, size, size)
-    clock = Clock()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+    batch, tower = torch.randn(BATCH, 3, size, size), checkpoint.overhead
+    with torch.inference_mode():
+        if precision != "float32":
+            tower = quicker(tower, precision, batch)
+        clock = Clock()
         for _ in range(rounds):
-            checkpoint.overhead(pixel_values=batch).image_embeds.float().numpy()
+            run(tower, batch).numpy()
     wall, cpu = clock.seconds()
     return wall / rounds / BATCH, cpu / rounds / BATCH
 

@@ -151,7 +151,7 @@ def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dty
 def make_hollow(path: Path, cells: int, checkpoint: Checkpoint, source: Path) -> Atlas:
     """An atlas whose prepared file is a hole of zeros: what a scan costs does not depend on the numbers."""
     atlas = end_atlas(begin_atlas(path, cells, checkpoint, source, "int8"))
-    layout = prepared._layout(atlas, len(list(atlas.chunks())))
+    layout = prepared._layout(atlas, len(list(atlas.chunks())), checkpoint.encoding)
     with (path / prepared.FILE).open("wb") as file:
         file.write(prepared._header(layout, prepared._identity(atlas, checkpoint.encoding)))
         file.truncate(4096 + sum(prepared._size(shape, kind) for kind, shape in layout.values()))
