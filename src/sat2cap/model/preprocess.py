@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -84,7 +83,7 @@ class Preprocess:
 
     def images(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> torch.Tensor:
         """float32 `[B, 3, size, size]` of a list of images, or of uint8 `[B, H, W, 3]`."""
-        return torch.from_numpy(self._normalise(self.pixels(images)))
+        return self._normalise(self.pixels(images))
 
     def pixels(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 `[B, size, size, 3]`: everything but the normalisation."""
@@ -123,20 +122,12 @@ class Preprocess:
         # Truncation, not rounding, of the longer edge: what both transformers and torchvision do.
         return int(edge * size[0] / short), int(edge * size[1] / short)
 
-    @cached_property
-    def _levels(self) -> NDArray[np.float32]:
-        """What each of the 256 levels becomes in each channel, `[3, 256]`.
-
-        Rescaled in float64, normalised in float32: transformers' own order of roundings.
-        """
-        levels = (np.arange(256) * (1 / 255)).astype(np.float32)
-        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
-        values: NDArray[np.float32] = (levels[None] - mean[:, None]) / std[:, None]
-        return values
-
-    def _normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 `[B, S, S, 3]` to float32 `[B, 3, S, S]`."""
-        return np.stack([self._levels[channel][pixels[..., channel]] for channel in range(3)], axis=1)
+    def _normalise(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """uint8 `[B, S, S, 3]` to float32 `[B, 3, S, S]`, in transformers' own order of roundings."""
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        numbers = planes.to(torch.float32, memory_format=torch.contiguous_format)
+        return numbers.div_(255).sub_(mean).div_(std)
 
 
 def _check_array(image: NDArray[Any]) -> None:
