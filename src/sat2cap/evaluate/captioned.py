@@ -147,18 +147,15 @@ def month_figures(
     january, july = texts[JANUARY], texts[JULY]
     differ = np.array([one != other for one, other in zip(january, july, strict=True)])
     measures = {"months.changed": Measured.mean(differ * 1.0)}
-    winter = {
-        when: np.array([bool(WINTER.search(t.lower())) for t in some]) * 1.0 for when, some in texts.items()
-    }
-    for name, here, cold in (("north", gallery.lat > 0, JANUARY), ("south", gallery.lat < 0, JULY)):
+    winter = {when: _with_winter(some) for when, some in texts.items()}
+    for name, half, cold in (("north", gallery.lat > 0, JANUARY), ("south", gallery.lat < 0, JULY)):
+        here = half.astype(np.float64)
         for when, said in winter.items():
-            measures[f"winter.{name}.{when.month:02d}"] = Measured(said * here, here * 1.0)
+            measures[f"winter.{name}.{when.month:02d}"] = Measured(said * here, here)
         warm = JULY if cold is JANUARY else JANUARY
-        measures[f"winter.{name}.lead"] = Measured((winter[cold] - winter[warm]) * here, here * 1.0)
+        measures[f"winter.{name}.lead"] = Measured((winter[cold] - winter[warm]) * here, here)
     measures |= _truth_lead(texts, place)
-    intervals = bootstrap.intervals(
-        lambda weight: {name: one.value(weight) for name, one in measures.items()}
-    )
+    intervals = bootstrap.intervals(lambda w: {name: one.value(w) for name, one in measures.items()})
     figures = [Figure(name, one.value(), intervals.get(name)) for name, one in measures.items()]
     picked = np.flatnonzero(differ)[:: max(1, int(differ.sum()) // 8)][:8]
     rows = [[f"{gallery.lat[n]:.1f}", january[n], july[n]] for n in picked]

@@ -171,9 +171,7 @@ def _agreements(
     if checkpoint.text is not None:
         measures["clip_text"] = partial(agreement.clip_text, checkpoint=checkpoint)
     for encoder in options.encoders:
-        measures[Path(encoder).name] = lambda one, other, name=encoder: agreement.encoder_cosine(
-            one, other, name
-        )
+        measures[Path(encoder).name] = partial(agreement.encoder_cosine, model=encoder)
     if (bert := options.bert) is not None:
         measures["bert_score"] = partial(agreement.bert_score, model=bert, layer=options.bert_layer)
     for row, texts in made.items():

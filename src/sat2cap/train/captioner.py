@@ -218,7 +218,8 @@ def _tokens(captioner: Captioner, texts: list[str]) -> Tensor:
     tokenizer, network = captioner.tokenizer, captioner.network
     most = network.gpt.config.n_positions - network.prefix_length - 1
     rows = [
-        [*tokenizer.encode(text, add_special_tokens=False)[:most], tokenizer.eos_token_id] for text in texts
+        [*tokenizer.encode(text, add_special_tokens=False, verbose=False)[:most], tokenizer.eos_token_id]
+        for text in texts
     ]
     width = max(map(len, rows))
     return torch.tensor([row + [_IGNORED] * (width - len(row)) for row in rows])
