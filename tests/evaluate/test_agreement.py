@@ -61,7 +61,7 @@ def hidden(folder: Path, text: str, layer: int) -> torch.Tensor:
 
 
 def test_bert_score_is_greedy_matching_as_in_its_paper(bert: Path) -> None:
-    """Zhang et al. 2020, equations of section 3; the two marks may be matched but do not count, as in its code."""
+    """Zhang et al. 2020, section 3; the two marks can be matched but do not count, as in its code."""
     expected = []
     for caption, some in zip(CAPTIONS, REFERENCES, strict=True):
         f1 = []
@@ -110,5 +110,7 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_figures_are_numbers() -> None:
-    assert np.isfinite(cider(["a", ""], [["a"], ["b"]])).all()
+def test_captions_without_a_word_are_scored_too() -> None:
+    for measure in (rouge_l, cider):
+        assert np.isfinite(measure(["a", ""], [["a"], [""]])).all()
+        assert measure(["a", ""], [[""], [""]]).tolist() == [0, 0]

@@ -47,9 +47,10 @@ def test_only_the_direction_counts_for_a_captioner_of_unit_embeddings() -> None:
 def test_a_beam_as_wide_as_the_vocabulary_finds_the_best_of_all() -> None:
     captioner = tiny_captioner()
     gpt, tokenizer = captioner.network.gpt, captioner.tokenizer
-    wide, greedy = captioner.captions(EMBEDDINGS, beams=12, most=2), captioner.captions(EMBEDDINGS, most=2)
+    many = RANDOM.normal(size=(400, 32)).astype(np.float32)
+    wide, greedy = captioner.captions(many, beams=12, most=2), captioner.captions(many, most=2)
     compared = 0
-    for row, said in zip(EMBEDDINGS, wide, strict=True):
+    for row, said in zip(many, wide, strict=True):
         if len(said.split()) != 2:  # one that ended at once is weighed by its own length
             continue
         prefix = captioner.network.prefix(captioner.given(torch.from_numpy(row)[None]))
@@ -62,7 +63,7 @@ def test_a_beam_as_wide_as_the_vocabulary_finds_the_best_of_all() -> None:
         best = divmod(int(both.argmax()), 12)
         assert said == tokenizer.decode(list(best))
         compared += 1
-    assert compared > 30
+    assert compared > 12
     assert wide != greedy
 
 
@@ -159,7 +160,7 @@ def test_other_mistakes_are_one_clear_line(tmp_path: Path) -> None:
         captioner.captions(EMBEDDINGS[:, :31])
     with pytest.raises(ModelError, match="no numbers"):
         captioner.captions(np.full((1, 32), np.nan, np.float32))
-    with pytest.raises(ModelError, match="neither a folder with captioner.json nor a file"):
+    with pytest.raises(ModelError, match=r"neither a folder with captioner\.json nor a file"):
         load_captioner(tmp_path / "nowhere")
     words().save_pretrained(tmp_path / "gpt2")
     small = published(tmp_path / "w.pt", layers=1, vocabulary=5)

@@ -119,7 +119,7 @@ def _asked(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> Itera
     for (number, (lon, lat)), moment in product(enumerate(places), moments):
         row = rows[moment][number]
         known = bool(np.isfinite(row).all())
-        if not known:
+        if not known and moment == moments[0]:
             show.warn(f"{lon:g},{lat:g} has no embedding: outside the atlas, or without imagery there")
         yield lon, lat, "" if moment is None else moment.isoformat(), known, row
 

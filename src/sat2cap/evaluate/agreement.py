@@ -33,9 +33,8 @@ def bleu(captions: Sequence[str], references: References) -> tuple[float, float,
 
 def rouge_l(captions: Sequence[str], references: References) -> Floats:
     """ROUGE-L of each caption (Lin 2004), 0 to 1, by pycocoevalcap."""
-    return np.asarray(
-        _pycocoevalcap("rouge.rouge", "Rouge")().compute_score(*_numbered(captions, references))[1]
-    )
+    scorer = _pycocoevalcap("rouge.rouge", "Rouge")()
+    return np.asarray(scorer.compute_score(*_numbered(captions, references))[1])
 
 
 def cider(captions: Sequence[str], references: References) -> Floats:
@@ -43,9 +42,10 @@ def cider(captions: Sequence[str], references: References) -> Floats:
 
     Words count by how rare they are in the references given, so figures of different sets do not compare.
     """
-    return np.asarray(
-        _pycocoevalcap("cider.cider", "Cider")().compute_score(*_numbered(captions, references))[1]
-    )
+    if not any(tokenised(text) for some in references for text in some):
+        return np.zeros(len(captions))  # which the library cannot weigh
+    scorer = _pycocoevalcap("cider.cider", "Cider")()
+    return np.asarray(scorer.compute_score(*_numbered(captions, references))[1])
 
 
 def clip_text(captions: Sequence[str], references: References, checkpoint: Checkpoint) -> Floats:

@@ -50,7 +50,7 @@ class TextTower:
         """Token numbers and attention mask, int64 `[B, T]`; long texts are cut, keeping the end mark."""
         limit = int(self.model.config.max_position_embeddings)
         end = self.tokenizer.eos_token_id
-        rows = [list(row) for row in self.tokenizer(list(texts))["input_ids"]]
+        rows = [list(row) for row in self.tokenizer(list(texts), verbose=False)["input_ids"]]
         rows = [row if len(row) <= limit else [*row[: limit - 1], end] for row in rows]
         # Padded here, since asking the tokenizer to do it changes what it would save.
         width = limit if self.model.config.model_type == siglip.TEXT else max(len(row) for row in rows)

@@ -53,11 +53,9 @@ def embeddings_at(
 def _cells(atlas: Atlas, places: Sequence[Place]) -> list[tuple[int, int]]:
     """Row and column of the cell that each place lies in, inside the grid or not."""
     to_grid = transformer(_LONLAT, atlas.grid.crs)
-    inverse = ~atlas.grid.affine
     found = []
     for lon, lat in places:
-        x, y = to_grid.transform(lon, lat)
-        col, row = inverse * (x, y)
+        col, row = atlas.grid.wld2pix(*to_grid.transform(lon, lat))
         inside = np.isfinite(row) and np.isfinite(col)
         found.append((int(np.floor(row)), int(np.floor(col))) if inside else (-1, -1))
     return found

@@ -15,7 +15,7 @@ _MEASURES = {
     "clip_text": "CLIP text cosine",
 }
 _AGAINST = {
-    "ground": "Agreement with the caption of the photo",
+    "ground": "Agreement with the photo's caption",
     "written": "Agreement with what people wrote",
 }
 _MARKS = {True: "yes", False: "no", None: NONE}
