@@ -110,7 +110,7 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_captions_without_a_word_are_scored_too() -> None:
+def test_captions_and_references_without_a_word_are_scored_too() -> None:
     for measure in (rouge_l, cider):
         assert np.isfinite(measure(["a", ""], [["a"], [""]])).all()
-        assert measure(["a", ""], [[""], [""]]).tolist() == [0, 0]
+        assert measure(["a", "b"], [[""], [""]]).tolist() == [0, 0]
