@@ -83,7 +83,7 @@ def test_the_prefix_alone_leaves_the_language_as_it_was(tmp_path: Path) -> None:
     clip = resolve_model(MINICLIP)
     before = tiny_captioner(clip.dim, clip.text.tokenizer)
     save_captioner(before, tmp_path / "start")
-    model = f'init = "{tmp_path / "start"}"\ntrain_gpt = false\nnoise = 0.2'
+    model = f'init = "{tmp_path / "start"}"\ntrain_gpt = false'
     train_captioner(load_caption_run(run_file(tmp_path, pictures(tmp_path), model, steps=3)), resolve_model)
     old, new = before.network.state_dict(), load_captioner(tmp_path / "captioner").network.state_dict()
     changed = {name for name in old if not torch.equal(old[name], new[name])}

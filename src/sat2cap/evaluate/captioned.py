@@ -84,10 +84,9 @@ class Captioned:
             texts = texts or _made_up(world, keys)
         return cls(keys, gallery.lat, gallery.taken, texts, planet)
 
-    def chances(self, taken: Sequence[When]) -> NDArray[np.float32] | None:
-        """Share of photos at each place and moment that show each concept, `[N, concepts]`."""
-        if self.planet is None:
-            return None
+    def chances(self, taken: Sequence[When]) -> NDArray[np.float32]:
+        """Share of photos at each place and moment that show each concept, `[N, concepts]`, of a known planet."""
+        assert self.planet is not None
         clock = (np.array([getattr(when, name) for when in taken]) for name in ("month", "day", "hour"))
         return chances(self.planet, moments(self.lat, *clock))
 
@@ -108,9 +107,8 @@ def truth_measures(texts: Sequence[str], place: Captioned) -> Iterator[tuple[str
     ``truth.chance``: the mean share of photos there and then that show what is stated; ``truth.stated``:
     concepts a caption.
     """
-    chance = place.chances(place.taken)
-    if chance is not None:
-        said = _columns(texts)
+    if place.planet is not None:
+        said, chance = _columns(texts), place.chances(place.taken)
         yield "truth.possible", Measured((said & (chance >= POSSIBLE)).sum(1) * 1.0, said.sum(1) * 1.0)
         yield "truth.chance", _share(said, chance)
         yield "truth.stated", Measured.mean(said.sum(1) * 1.0)
@@ -137,8 +135,9 @@ def month_figures(
 
     ``months.changed``: share of places whose caption differs; ``winter.north.01`` and so on: share of
     captions with a word of winter, ``winter.north.lead`` January less July, ``winter.south.lead`` July less
-    January; on a made-up planet ``months.truth_lead``: how much likelier what is stated is in its own month
-    than in the other. Also a few captions, for the report.
+    January; on a made-up planet ``months.restated``: share of places whose caption states other concepts, and
+    ``months.truth_lead``: how much likelier what is stated is in its own month than in the other. Also a few
+    captions, for the report.
     """
     texts = {
         when: captioner.captions(gallery.overhead + _offsets(gallery, checkpoint, when), beams)
@@ -146,15 +145,10 @@ def month_figures(
     }
     january, july = texts[JANUARY], texts[JULY]
     differ = np.array([one != other for one, other in zip(january, july, strict=True)])
-    measures = {"months.changed": Measured.mean(differ * 1.0)}
-    winter = {when: _with_winter(some) for when, some in texts.items()}
-    for name, half, cold in (("north", gallery.lat > 0, JANUARY), ("south", gallery.lat < 0, JULY)):
-        here = half.astype(np.float64)
-        for when, said in winter.items():
-            measures[f"winter.{name}.{when.month:02d}"] = Measured(said * here, here)
-        warm = JULY if cold is JANUARY else JANUARY
-        measures[f"winter.{name}.lead"] = Measured((winter[cold] - winter[warm]) * here, here)
-    measures |= _truth_lead(texts, place)
+    measures = {"months.changed": Measured.mean(differ * 1.0)} | _winters(texts, gallery.lat)
+    if place.planet is not None:
+        differ = np.array([stated(one) != stated(other) for one, other in zip(january, july, strict=True)])
+        measures |= {"months.restated": Measured.mean(differ * 1.0), "months.truth_lead": _lead(texts, place)}
     intervals = bootstrap.intervals(lambda w: {name: one.value(w) for name, one in measures.items()})
     figures = [Figure(name, one.value(), intervals.get(name)) for name, one in measures.items()]
     picked = np.flatnonzero(differ)[:: max(1, int(differ.sum()) // 8)][:8]
@@ -162,22 +156,29 @@ def month_figures(
     return figures, {"heads": ["latitude", "January", "July"], "rows": rows}
 
 
-def _with_winter(texts: Sequence[str]) -> Floats:
-    """1 for each caption with a word of winter, else 0."""
-    return np.array([float(bool(WINTER.search(text.lower()))) for text in texts])
+def _winters(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, Measured]:
+    """Captions with a word of winter in each half of the Earth and month, and by how much winter leads."""
+    found = {}
+    said = {
+        when: np.array([float(bool(WINTER.search(t.lower()))) for t in some]) for when, some in texts.items()
+    }
+    for half, inside, cold, warm in (("north", lat > 0, JANUARY, JULY), ("south", lat < 0, JULY, JANUARY)):
+        here = inside.astype(np.float64)
+        for when, wintry in said.items():
+            found[f"winter.{half}.{when.month:02d}"] = Measured(wintry * here, here)
+        found[f"winter.{half}.lead"] = Measured((said[cold] - said[warm]) * here, here)
+    return found
 
 
-def _truth_lead(texts: Mapping[When, Sequence[str]], place: Captioned) -> dict[str, Measured]:
+def _lead(texts: Mapping[When, Sequence[str]], place: Captioned) -> Measured:
     """Chance of what is stated in the month that was asked for less that in the other."""
     part, whole = np.zeros(len(place.keys)), np.zeros(len(place.keys))
+    chance = {when: place.chances([when] * len(place.keys)) for when in texts}
     for when, other in ((JANUARY, JULY), (JULY, JANUARY)):
-        then, not_then = (place.chances([moment] * len(place.keys)) for moment in (when, other))
-        if then is None or not_then is None:
-            return {}
         said = _columns(texts[when])
-        part += (said * (then - not_then)).sum(1, dtype=np.float64)
+        part += (said * (chance[when] - chance[other])).sum(1, dtype=np.float64)
         whole += said.sum(1)
-    return {"months.truth_lead": Measured(part, whole)}
+    return Measured(part, whole)
 
 
 def _offsets(gallery: Gallery, checkpoint: Checkpoint, when: When) -> NDArray[np.float32]:

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.crs import CRS
 
 from sat2cap.atlas.store import Atlas
 from sat2cap.errors import InputError
-from sat2cap.geo.grid import transformer
+from sat2cap.geo.grid import LONLAT, transformer
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.query.score import check_model
 
 Floats = NDArray[np.float32]
 Place = tuple[float, float]
-
-_LONLAT = CRS("EPSG:4326")
 
 
 def parse_place(text: str) -> Place:
@@ -52,7 +49,7 @@ def embeddings_at(
 
 def _cells(atlas: Atlas, places: Sequence[Place]) -> list[tuple[int, int]]:
     """Row and column of the cell that each place lies in, inside the grid or not."""
-    to_grid = transformer(_LONLAT, atlas.grid.crs)
+    to_grid = transformer(LONLAT, atlas.grid.crs)
     found = []
     for lon, lat in places:
         col, row = atlas.grid.wld2pix(*to_grid.transform(lon, lat))

@@ -65,14 +65,15 @@ def _metadata(known: Mapping[str, Figure]) -> Iterator[Claim]:
 def _months(known: Mapping[str, Figure]) -> Iterator[Claim]:
     if (changed := known.get("months.changed")) is None:
         return
-    lead = known.get("months.truth_lead")
-    more = "" if lead is None else f"; what is stated is likelier in its own month by {percent(lead)}"
-    yield Claim(
-        "Captions change with the month",
-        _DYNAMIC,
-        verdict(*interval(changed if lead is None else lead)),
-        f"{100 * changed.value:.1f} % of places have another caption in July than in January{more}",
-    )
+    lead, restated = known.get("months.truth_lead"), known.get("months.restated")
+    evidence = f"{100 * changed.value:.1f} % of places have another caption in July than in January"
+    if lead is not None and restated is not None:
+        evidence += (
+            f", {100 * restated.value:.1f} % state other things; what is stated is likelier in its own month by "
+            f"{percent(lead)}"
+        )
+    ends = interval(changed if lead is None else lead)
+    yield Claim("Captions change with the month", _DYNAMIC, verdict(*ends), evidence)
     halves = [known[name] for half in ("north", "south") if (name := f"winter.{half}.lead") in known]
     halves = [half for half in halves if half.value == half.value]
     if len(halves) == 2:

@@ -83,7 +83,8 @@ def _month_table(known: Mapping[str, Figure]) -> Table:
     notes = [f"Captions that differ between January and July: {changed}."]
     if "months.truth_lead" in known:
         lead = told(known["months.truth_lead"], share)
-        notes.append(f"What is stated is likelier in its own month than in the other by {lead}.")
+        restated = told(known.get("months.restated"), share)
+        notes.append(f"That state other concepts: {restated}; likelier in their own month by {lead}.")
     return Table("The same places in January and July", ("", "January", "July"), halves, tuple(notes))
 
 

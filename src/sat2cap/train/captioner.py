@@ -23,6 +23,7 @@ from sat2cap.model.captioner import Captioner, CaptionNetwork, load_captioner, s
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.progress import Progress, silent
 from sat2cap.train.data import decode
+from sat2cap.train.problems import problems
 
 _CHUNK = 500
 _IGNORED = -100  # what cross-entropy leaves out
@@ -66,9 +67,6 @@ class CaptionModel(_Section):
     heads: int = Field(default=4, ge=1)
     train_gpt: bool = True
     """False trains the prefix alone, as CLIPCap can with a GPT-2 that speaks already."""
-    noise: float = Field(default=0.0, ge=0)
-    """Standard deviation, for a whole embedding of length 1, of noise that is added: overhead embeddings lie
-    a little apart from those of photos, and noise makes the captioner expect it."""
 
 
 class CaptionOptim(_Section):
@@ -114,8 +112,7 @@ def load_caption_run(path: Path) -> CaptionRun:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RunFileError(f"run file {path} cannot be read: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise RunFileError(f"run file {path}: {problems}") from error
+        raise RunFileError(f"run file {path} has {problems(error, CaptionRun)}") from error
 
 
 def train_captioner(
@@ -183,9 +180,6 @@ def _learn(
         rows = draw.integers(photos, size=optim.batch)
         texts = [learnt.captions[row][int(draw.integers(len(learnt.captions[row])))] for row in rows]
         given = captioner.given(learnt.embeddings[rows])
-        if run.model.noise:
-            noise = torch.randn_like(given) * given.norm(dim=-1, keepdim=True)
-            given = captioner.given(given + run.model.noise / given.shape[1] ** 0.5 * noise)
         loss = network.loss(given, _tokens(captioner, texts))
         if not torch.isfinite(loss):
             raise JobError(f"the loss is {loss.item()} at step {step}; lower optim.lr and start again")
