@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import Done, run
 from tiny_captioner import published, tiny_captioner, words
 
+import sat2cap
 from sat2cap.evaluate.record import read_run
-from sat2cap.model.captioner import save_captioner
+from sat2cap.geo.when import parse_when
+from sat2cap.model.captioner import load_captioner, save_captioner
+from sat2cap.query.points import embeddings_at
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,13 @@ def test_a_caption_for_each_place_and_date(atlas: Path, captioner: Path) -> None
         (60.0, "2024-01-15T12:00"),
         (60.0, "2024-07-15T23:00"),
     ]
-    assert lines[0]["caption"] != lines[1]["caption"], "another month, another caption"
+    opened, place = sat2cap.open(atlas), [(-9.99, -45.0)]
+    rows = [
+        embeddings_at(opened.atlas, opened.checkpoint, place, parse_when(line["when"])) for line in lines[:2]
+    ]
+    assert np.abs(rows[0] - rows[1]).max() > 0.01, "another month, another embedding"
+    said = load_captioner(captioner).captions(np.concatenate(rows), beams=2)
+    assert [line["caption"] for line in lines[:2]] == said
     assert [line["caption"] for line in lines[2:]] == [None, None]
     assert done.err.count("has no embedding") == 1
     table = run(*words)

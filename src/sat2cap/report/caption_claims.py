@@ -69,11 +69,11 @@ def _months(known: Mapping[str, Figure]) -> Iterator[Claim]:
     evidence = f"{100 * changed.value:.1f} % of places have another caption in July than in January"
     if lead is not None and restated is not None:
         evidence += (
-            f", {100 * restated.value:.1f} % state other things; what is stated is likelier in its own month by "
-            f"{percent(lead)}"
+            f", {100 * restated.value:.1f} % state other things, "
+            f"which are likelier in their own month by {percent(lead)}"
         )
-    ends = interval(changed if lead is None else lead)
-    yield Claim("Captions change with the month", _DYNAMIC, verdict(*ends), evidence)
+    held = verdict(*interval(changed if lead is None else lead))
+    yield Claim("Captions change with the month", _DYNAMIC, held, evidence)
     halves = [known[name] for half in ("north", "south") if (name := f"winter.{half}.lead") in known]
     halves = [half for half in halves if half.value == half.value]
     if len(halves) == 2:
