@@ -85,7 +85,7 @@ class Captioned:
         return cls(keys, gallery.lat, gallery.taken, texts, planet)
 
     def chances(self, taken: Sequence[When]) -> NDArray[np.float32]:
-        """Share of photos at each place and moment that show each concept, `[N, concepts]`; needs a planet."""
+        """Share of photos at each place and moment that show each concept, `[N, concepts]`; of a planet."""
         assert self.planet is not None
         clock = (np.array([getattr(when, name) for when in taken]) for name in ("month", "day", "hour"))
         return chances(self.planet, moments(self.lat, *clock))
