@@ -1,12 +1,18 @@
 """Captions as a user types them, with a tiny random model and captioner."""
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "evaluate"))  # tiny_bert lives there
+
 from command import Done, run
-from tiny_captioner import published, tiny_captioner, words
+from tiny_bert import tiny_bert
+from tiny_captioner import WORDS, published, tiny_captioner, words
 
 import sat2cap
 from sat2cap.evaluate.record import read_run
@@ -89,6 +95,24 @@ def test_captions_are_measured_and_reported(kept: Path, tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text()
     for part in ("Captions", "0.3334", "MPNet-base-v2", "what people wrote", "chance that a photo shows it"):
         assert part in page
+
+
+def test_encoders_and_bert_score_for_a_captioner_of_raw_embeddings(
+    pairs: tuple[Path, Done], model: Path, tmp_path: Path
+) -> None:
+    """As CLIPCap's own weights take them."""
+    raw = save_captioner(replace(tiny_captioner(dim=32), unit=False), tmp_path / "raw")
+    (tmp_path / "bert").mkdir()
+    bert = tiny_bert(tmp_path / "bert", WORDS)
+    options = ("--encoder", bert, "--bert", bert, "--bert-layer", 2, "--split", "train", "--gallery", 12)
+    asked = (pairs[0], "--model", model, "--captioner", raw, *options, "-o", tmp_path / "run")
+    done = run("evaluate", "captions", *asked)
+    assert done.status == 0, done.err
+    (record,) = read_run(tmp_path / "run")
+    for name in ("ground.bert", "ground.bert_score", "no_metadata.written.bert", "ground.written.bert_score"):
+        assert -1 <= record.values[name] <= 1.0001
+    assert run("report", tmp_path / "run", "-o", tmp_path / "page.html").status == 0
+    assert f"BERTScore, {bert}" in (tmp_path / "page.html").read_text()
 
 
 def test_peoples_captions_from_a_file_replace_the_planets(

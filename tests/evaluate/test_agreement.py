@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from tiny_bert import tiny_bert
+from transformers import BertModel, BertTokenizerFast
 
 from sat2cap.errors import InputError
 from sat2cap.evaluate.agreement import bert_score, bleu, cider, encoder_cosine, rouge_l, tokenised
@@ -39,17 +40,8 @@ def test_case_and_punctuation_do_not_count() -> None:
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT that knows the words above."""
-    folder = tmp_path_factory.mktemp("bert")
-    texts = " ".join([*CAPTIONS, *(text for some in REFERENCES for text in some)])
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(texts.split()))]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
-    config = BertConfig(vocab_size=len(words), max_position_embeddings=64, initializer_range=0.5, **sizes)
-    BertModel(config).save_pretrained(folder)
-    return folder
+    words = " ".join([*CAPTIONS, *(text for some in REFERENCES for text in some)]).split()
+    return tiny_bert(tmp_path_factory.mktemp("bert"), words)
 
 
 def hidden(folder: Path, text: str, layer: int) -> torch.Tensor:

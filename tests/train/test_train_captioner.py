@@ -114,6 +114,13 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
         train_captioner(run, resolve_model)
 
 
+def test_a_captioner_of_another_model_is_refused(tmp_path: Path) -> None:
+    save_captioner(tiny_captioner(dim=32), tmp_path / "start")
+    run = load_caption_run(run_file(tmp_path, pictures(tmp_path), f'init = "{tmp_path / "start"}"'))
+    with pytest.raises(InputError, match="is for embeddings of 32, not 128 numbers"):
+        train_captioner(run, resolve_model)
+
+
 def test_the_shipped_run_file_is_right() -> None:
     run = load_caption_run(Path(sat2cap.__file__).parent / "runs" / "captioner.toml")
     assert not {DemoPlan().train_world, DemoPlan().test_world} & set(run.data.worlds)

@@ -5,6 +5,7 @@ Each measure gives one number a caption; a caption with several references is se
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -59,14 +60,7 @@ def encoder_cosine(captions: Sequence[str], references: References, model: str) 
     `model` is a folder or a name that sentence-transformers knows, such as ``all-mpnet-base-v2`` or
     ``intfloat/e5-small``; texts are given as they are. Raises `InputError`.
     """
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise InputError(f"sentence encoders need sentence-transformers; {_ADVICE}") from error
-    try:
-        encoder: Any = SentenceTransformer(model)
-    except Exception as error:  # the hub's libraries raise whatever theirs raise
-        raise InputError(_unread("sentence encoder", model, error)) from error
+    encoder = _encoder(model)
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         found = encoder.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
@@ -83,6 +77,24 @@ def bert_score(
     `model` is a name that bert-score knows, such as ``roberta-large``, or a folder, whose `layer` must be
     said. No rescaling, no weights for rare words. Raises `InputError`.
     """
+    _, _, f1 = _bert_scorer(model, layer).score(list(captions), [list(some) for some in references])
+    return np.asarray(f1.numpy(), np.float64)
+
+
+@lru_cache(maxsize=1)  # opened once for all rows of a table
+def _encoder(model: str) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise InputError(f"sentence encoders need sentence-transformers; {_ADVICE}") from error
+    try:
+        return SentenceTransformer(model)
+    except Exception as error:  # the hub's libraries raise whatever theirs raise
+        raise InputError(_unread("sentence encoder", model, error)) from error
+
+
+@lru_cache(maxsize=1)
+def _bert_scorer(model: str, layer: int | None) -> Any:
     try:
         from bert_score import BERTScorer
     except ImportError as error:
@@ -94,8 +106,7 @@ def bert_score(
     # a tokenizer that knows no limit says 1e30, which its own library then cannot read
     limit = int(getattr(scorer._model.config, "max_position_embeddings", 512)) - 2
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, limit)
-    _, _, f1 = scorer.score(list(captions), [list(some) for some in references])
-    return np.asarray(f1.numpy(), np.float64)
+    return scorer
 
 
 def _nearest(

@@ -174,28 +174,30 @@ def _agreements(
         measures[Path(encoder).name] = partial(agreement.encoder_cosine, model=encoder)
     if (bert := options.bert) is not None:
         measures["bert_score"] = partial(agreement.bert_score, model=bert, layer=options.bert_layer)
-    for row, texts in made.items():
-        for against, references in _references(made, place).items():
-            if row != against:
-                for name, measure in measures.items():
-                    yield _name(row, against, name), Measured.mean(measure(texts, references))
-        if checkpoint.text is not None:
+    for name, measure in measures.items():  # outermost, so that one network at a time is open
+        for row, against, references in _comparisons(made, place):
+            yield _name(row, against, name), Measured.mean(measure(made[row], references))
+    if checkpoint.text is not None:
+        for row, texts in made.items():
             cosines = (checkpoint.embed_text(texts) * gallery.ground).sum(axis=1)
             yield _name(row, "", "clip_photo"), Measured.mean(cosines.astype(np.float64))
 
 
-def _references(made: Mapping[str, Sequence[str]], place: Captioned) -> dict[str, list[list[str]]]:
-    found = {GROUND: [[text] for text in made[GROUND]]}
-    return found | ({WRITTEN: [list(some) for some in place.written]} if place.written else {})
+def _comparisons(
+    made: Mapping[str, Sequence[str]], place: Captioned
+) -> Iterator[tuple[str, str, agreement.References]]:
+    """Each row with each of the references that it is not itself."""
+    references: dict[str, agreement.References] = {GROUND: [[text] for text in made[GROUND]]}
+    if place.written:
+        references[WRITTEN] = place.written
+    yield from ((row, one, found) for row in made for one, found in references.items() if row != one)
 
 
 def _bleus(made: Mapping[str, Sequence[str]], place: Captioned) -> Iterator[Figure]:
     """BLEU is of all captions together and has no interval."""
-    for row, texts in made.items():
-        for against, references in _references(made, place).items():
-            if row != against:
-                for order, value in enumerate(agreement.bleu(texts, references), start=1):
-                    yield Figure(_name(row, against, f"bleu{order}"), value)
+    for row, against, references in _comparisons(made, place):
+        for order, value in enumerate(agreement.bleu(made[row], references), start=1):
+            yield Figure(_name(row, against, f"bleu{order}"), value)
 
 
 def _figures(measures: Mapping[str, Measured], bootstrap: Bootstrap) -> Iterator[Figure]:

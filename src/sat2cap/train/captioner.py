@@ -61,6 +61,8 @@ class CaptionModel(_Section):
     """The CLIP model whose embeddings are captioned: a folder, a hub name, or miniclip."""
     init: str | None = None
     """A captioner to go on from; a new one, of the sizes below and with CLIP's own words, if left out."""
+    tokenizer: str = "gpt2"
+    """For an `init` of CLIPCap's weights, which have none: a folder or a hub name."""
     prefix: int = Field(default=10, ge=1)
     layers: int = Field(default=2, ge=1)
     hidden: int = Field(default=128, ge=8)
@@ -148,7 +150,12 @@ def train_captioner(
 def _begin(model: CaptionModel, clip: Checkpoint) -> Captioner:
     """What training starts from."""
     if model.init is not None:
-        return load_captioner(model.init)
+        begun = load_captioner(model.init, model.tokenizer)
+        if begun.dim != clip.dim:
+            raise InputError(
+                f"captioner {model.init!r} is for embeddings of {begun.dim}, not {clip.dim} numbers"
+            )
+        return begun
     if clip.text is None:
         raise InputError(f"model {model.clip!r} has no words of its own: give model.init, a captioner")
     tokenizer = clip.text.tokenizer
