@@ -83,7 +83,7 @@ def test_the_page_stands_alone_and_the_markdown_says_the_same(tmp_path: Path) ->
     run = tmp_path / "run"
     retrieval(run)
     clusters(run, (0.1, 0.4), (0.3, 0.2))
-    record(run, "captions", [Figure("clip.mpnet", 0.1560, (0.1, 0.2)), Figure("open", math.nan)], {})
+    record(run, "colours", [Figure("clip.mpnet", 0.1560, (0.1, 0.2)), Figure("open", math.nan)], {})
     written = write_report([run, run], tmp_path / "r.html", "What & why")
     page, text = (path.read_text() for path in written[:2])
     assert [path.name for path in written[:2]] == ["r.html", "r.md"]
@@ -108,7 +108,7 @@ def test_the_page_stands_alone_and_the_markdown_says_the_same(tmp_path: Path) ->
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables[start - 1 : stop]}
         assert len(widths) == 1, "every row of a table has as many cells"
     titles = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    assert titles == ["What held, and what did not", "Finding each other", "Kinds of place", "Captions"]
+    assert titles == ["What held, and what did not", "Finding each other", "Kinds of place", "Colours"]
 
 
 def test_table_1_has_every_row_and_its_marks(tmp_path: Path) -> None:
@@ -157,3 +157,38 @@ def test_numbers_are_short(value: float, text: str) -> None:
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no evaluation"):
         write_report([tmp_path], tmp_path / "r.html")
+
+
+def caption_record(run: Path, lead: tuple[float, float], winter: tuple[float, float]):
+    figures = [Figure("captions", 500.0), Figure("months.changed", 0.4, (0.3, 0.5))]
+    for name, value in (("ground.rouge_l", 0.6), ("clip.ground.rouge_l", 0.4), ("truth.chance", 0.66)):
+        figures.append(Figure(name, value, (value - 0.01, value + 0.01)))
+    figures += [Figure("above_clip.ground.rouge_l", sum(lead) / 2, lead), Figure("clip.truth.chance", 0.13)]
+    figures.append(Figure("above_clip.truth.chance", 0.5, (0.45, 0.55)))
+    figures += [
+        Figure("ground.clip_text", 0.8, (0.79, 0.81)),
+        Figure("no_metadata.ground.clip_text", 0.76, (0.75, 0.77)),
+    ]
+    figures += [Figure(f"winter.{half}.lead", sum(winter) / 2, winter) for half in ("north", "south")]
+    rows = [{"name": name, "label": name or "ours"} for name in ("", "no_metadata", "clip")]
+    example = {"key": "one", "sat2cap": "a | beach", "clip": "a wood"}
+    months = {"heads": ["latitude", "January", "July"], "rows": [["50.0", "snow", "wheat"]]}
+    shown = {"rows": rows, "examples": [example], "months": months, "beams": 1, "encoders": [], "bert": None}
+    return record(run, "captions", figures, shown)
+
+
+def test_claims_of_captions(tmp_path: Path) -> None:
+    good = caption_record(tmp_path / "a", (0.1, 0.3), (0.05, 0.1))
+    assert verdicts(good) == ["held", "held", "did not hold", "held", "held"]
+    bad = caption_record(tmp_path / "b", (-0.3, -0.1), (-0.01, 0.1))
+    assert verdicts(bad) == ["did not hold", "held", "did not hold", "held", "cannot be told"]
+
+
+def test_tables_of_captions(tmp_path: Path) -> None:
+    tables = {table.title: table for table in section(caption_record(tmp_path, (0.1, 0.3), (0, 1))).tables}
+    agreement = tables["Agreement with the photo's caption"]
+    assert agreement.rows[0][:4] == ("ours", "–", "–", "0.600 (0.590 to 0.610)")
+    assert agreement.rows[1][3] == "0.400 (0.390 to 0.410)"
+    assert tables["Some that change with the month"].rows == (("50.0", "snow", "wheat"),)
+    paper = next(table for title, table in tables.items() if "table 2" in title)
+    assert paper.rows[1] == ("ours", "no", "no", "no", "0.3334", "0.7969", "0.7692")

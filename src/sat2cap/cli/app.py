@@ -8,6 +8,7 @@ import typer
 
 from sat2cap.cli import (
     atlas,
+    caption,
     classify,
     demo,
     difference,
@@ -40,6 +41,8 @@ app.command("map")(query.map_prompts)
 app.command("difference")(difference.difference)
 app.command("classify")(classify.classify)
 app.command("search")(query.search)
+app.command("caption")(caption.caption)
+app.command("concepts")(caption.concepts)
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("report")(report.report)

@@ -2,6 +2,7 @@
 
 import typer
 
+from sat2cap.cli.measure_captions import captions
 from sat2cap.cli.measure_maps import landcover, maps, time
 from sat2cap.cli.measure_pairs import clusters, retrieval
 
@@ -9,5 +10,6 @@ app = typer.Typer(help="Measure models and maps.", no_args_is_help=True)
 app.command()(retrieval)
 app.command()(clusters)
 app.command()(maps)
+app.command()(captions)
 app.command()(landcover)
 app.command()(time)

@@ -15,8 +15,9 @@ def train(
     """
     from sat2cap.cli import show
 
-    if _method(run_file) == "clip":
-        _train_clip(run_file)
+    method = _method(run_file)
+    if method in ("clip", "captioner"):
+        (_train_clip if method == "clip" else _train_captioner)(run_file)
         return
     from sat2cap.catalogue import resolve_model
     from sat2cap.train.loop import train
@@ -57,3 +58,15 @@ def _train_clip(run_file: Path) -> None:
         figures = train_clip(run, progress)
     show.figures(figures | dict(evaluate_zero_shot(load_model(run.out))), None)
     print(run.out)
+
+
+def _train_captioner(run_file: Path) -> None:
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.cli import show
+    from sat2cap.train.captioner import load_caption_run, train_captioner
+
+    run = load_caption_run(run_file)
+    with show.progress(resumes=False) as progress:
+        figures = train_captioner(run, resolve_model, progress)
+    show.figures(figures, None)
+    print(run.output.folder)

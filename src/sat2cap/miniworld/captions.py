@@ -1,7 +1,7 @@
 # ruff: noqa: E501 (a table, one row a line)
 """What people write under their photos: a varied grammar over what a scene shows.
 
-Captions train the miniature CLIP only. They mention a few of the things in the picture, rarely all, in any
+Captions train the miniature CLIP and the captioner. They mention a few of the things in the picture, rarely all, in any
 order.
 """
 

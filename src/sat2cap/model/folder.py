@@ -9,14 +9,11 @@
     dynamic.safetensors   fc1, fc2 of the Dynamic Encoder
 """
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from sat2cap.errors import ModelError
-from sat2cap.files import write_json
+from sat2cap.files import publish_folder, write_json
 from sat2cap.model import towers
 from sat2cap.model.dynamic import read_dynamic
 from sat2cap.model.metadata import ENCODINGS
@@ -70,19 +67,9 @@ def save_checkpoint(ckpt: Checkpoint, folder: Path | str) -> Path:
     target = Path(folder)
     if target.exists() and not (target / MANIFEST).is_file() and (target.is_file() or any(target.iterdir())):
         raise ModelError(f"{target} exists and is no sat2cap checkpoint: give another folder, or remove it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with publish_folder(target) as temporary:
         _write_parts(ckpt, temporary)
-        for path in sorted(temporary.rglob("*")):
-            if path.is_file():
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
         write_json(temporary / MANIFEST, _manifest(ckpt))
-        temporary.chmod(0o755)  # mkdtemp makes folders private; a checkpoint is not
-        _put_in_place(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
@@ -117,14 +104,3 @@ def _manifest(ckpt: Checkpoint) -> dict[str, Any]:
         "ground_preprocess": ckpt.ground_preprocess.as_dict(),
         "card": ckpt.card,
     }
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    """Rename a finished folder to its name, moving what was there out of the way first."""
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        os.replace(target, old / "old")
-        os.replace(temporary, target)
-        shutil.rmtree(old)
-    else:
-        os.replace(temporary, target)

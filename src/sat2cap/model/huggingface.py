@@ -134,13 +134,13 @@ def _weights(folder: Path) -> dict[str, Tensor]:
             for key, tensor in read_tensors(folder / os.path.basename(name)).items()
         }
     if (folder / PICKLE_FILE).is_file():
-        return _read_pickle(folder / PICKLE_FILE)
+        return read_pickle(folder / PICKLE_FILE)
     raise ModelError(
         f"{folder} has no weights ({WEIGHTS_FILE}, {INDEX_FILE} or {PICKLE_FILE}): download it whole"
     )
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def read_pickle(path: Path) -> dict[str, Tensor]:
     """A pickle read as data: one that would run code is refused."""
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)

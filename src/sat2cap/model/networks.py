@@ -100,9 +100,12 @@ class Checkpoint:
         """
         return self._embed_images(self.overhead, self.overhead_preprocess, rgb, precision)
 
-    def embed_ground(self, images: Sequence[AnyImage], *, precision: Precision = "float32") -> Floats:
-        """Ground photos to float32 `[B, D]` of length 1."""
-        return _unit(self._embed_images(self._need_ground(), self.ground_preprocess, images, precision))
+    def embed_ground(
+        self, images: Sequence[AnyImage], *, precision: Precision = "float32", unit: bool = True
+    ) -> Floats:
+        """Ground photos to float32 `[B, D]`, of length 1 unless `unit` is false."""
+        rows = self._embed_images(self._need_ground(), self.ground_preprocess, images, precision)
+        return _unit(rows) if unit else rows
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
         """Texts to float32 `[B, D]` of length 1; ModelError when there is no text tower."""

@@ -50,7 +50,7 @@ class TextTower:
         """Token numbers and attention mask, int64 `[B, T]`; long texts are cut, keeping the end mark."""
         limit = int(self.model.config.max_position_embeddings)
         end = self.tokenizer.eos_token_id
-        rows = [list(row) for row in self.tokenizer(list(texts))["input_ids"]]
+        rows = [list(row) for row in self.tokenizer(list(texts), verbose=False)["input_ids"]]
         rows = [row if len(row) <= limit else [*row[: limit - 1], end] for row in rows]
         # Padded here, since asking the tokenizer to do it changes what it would save.
         width = limit if self.model.config.model_type == siglip.TEXT else max(len(row) for row in rows)
@@ -79,19 +79,19 @@ def vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor], where
     if config.get("model_type") == siglip.IMAGE:
         full = SiglipVisionConfig(**config)
         full.projection_dim = full.hidden_size
-        return _filled(lambda: siglip.SiglipImageTower(full), weights, where, "vision_model.")
-    return _filled(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), weights, where)
+        return filled(lambda: siglip.SiglipImageTower(full), weights, where, "vision_model.")
+    return filled(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), weights, where)
 
 
 def text_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
     """A text tower with these weights in float32, of the class its config names; `where` is for errors."""
     if config.get("model_type") == siglip.TEXT:
         full = SiglipTextConfig(**config)
-        return _filled(lambda: siglip.SiglipTextTower(full), weights, where, "text_model.")
-    return _filled(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**config)), weights, where)
+        return filled(lambda: siglip.SiglipTextTower(full), weights, where, "text_model.")
+    return filled(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**config)), weights, where)
 
 
-def _filled(
+def filled(
     build: Callable[[], nn.Module], weights: Mapping[str, Tensor], where: str, prefix: str = ""
 ) -> nn.Module:
     """A network holding copies of `weights`, of which every one it needs must be there.

@@ -1,24 +1,12 @@
 """What the paper claims, and whether it held in what was measured."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from sat2cap.evaluate.figures import Figure
 from sat2cap.evaluate.record import Record
+from sat2cap.report.caption_claims import caption_claims
+from sat2cap.report.judged import HELD, NOT_HELD, UNSURE, Claim, apart, interval, percent, verdict
 from sat2cap.report.tables import number
-
-HELD, NOT_HELD, UNSURE = "held", "did not hold", "cannot be told"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One sentence of the paper against figures of one record."""
-
-    statement: str
-    where: str
-    """In the paper."""
-    verdict: str
-    evidence: str
 
 
 def claims(records: Sequence[Record]) -> list[Claim]:
@@ -26,6 +14,7 @@ def claims(records: Sequence[Record]) -> list[Claim]:
     judges: tuple[tuple[str, Callable[[Record], Iterator[Claim]]], ...] = (
         ("retrieval", _retrieval),
         ("clusters", _clusters),
+        ("captions", caption_claims),
         ("landcover", _landcover),
         ("time", _time),
     )
@@ -42,12 +31,12 @@ def _retrieval(record: Record) -> Iterator[Claim]:
     known = {figure.name: figure for figure in record.figures}
     lead = [known[name] for way in _WAYS if (name := f"above_clip.{way}.r10") in known]
     if lead:
-        ends = [_interval(figure) for figure in lead]
-        evidence = "R@10 above CLIP's by " + " and ".join(_percent(figure) for figure in lead)
+        ends = [interval(figure) for figure in lead]
+        evidence = "R@10 above CLIP's by " + " and ".join(percent(figure) for figure in lead)
         yield Claim(
             "Sat2Cap finds the photo of a place, and the place of a photo, far more often than CLIP",
             "table 1",
-            _verdict(min(low for low, _ in ends), max(high for _, high in ends)),
+            verdict(min(low for low, _ in ends), max(high for _, high in ends)),
             evidence,
         )
     yield from _best_row(record, known)
@@ -88,13 +77,13 @@ def _moments(known: Mapping[str, Figure]) -> Iterator[Claim]:
     ]
     if lead:
         evidence = "; ".join(
-            f"{figure.name.split('.')[1]} {figure.name.split('.')[2]}: {_percent(figure)}" for figure in lead
+            f"{figure.name.split('.')[1]} {figure.name.split('.')[2]}: {percent(figure)}" for figure in lead
         )
-        ends = [_interval(figure) for figure in lead]
+        ends = [interval(figure) for figure in lead]
         yield Claim(
             "The photos that a place calls up change with the date and hour it is told",
             "section 4.1, supplement",
-            _verdict(min(low for low, _ in ends), max(high for _, high in ends)),
+            verdict(min(low for low, _ in ends), max(high for _, high in ends)),
             f"more of the nine nearest photos are from near the time asked for, by {evidence}",
         )
 
@@ -107,19 +96,19 @@ def _clusters(record: Record) -> Iterator[Claim]:
     yield Claim(
         "CLIP's clusters worsen as their number grows",
         "section 4.2, figure 4",
-        _apart(clip[0], clip[-1]),
+        apart(clip[0], clip[-1]),
         f"silhouette {number(clip[0].value)} at k = {ks[0]:,}, {number(clip[-1].value)} at k = {ks[-1]:,}",
     )
     yield Claim(
         "For few clusters Sat2Cap is behind CLIP",
         "section 4.2, figure 4",
-        _apart(clip[0], ours[0]),
+        apart(clip[0], ours[0]),
         f"at k = {ks[0]:,}: {number(ours[0].value)}, CLIP {number(clip[0].value)}",
     )
     yield Claim(
         "For many clusters Sat2Cap is ahead of CLIP",
         "section 4.2, figure 4",
-        _apart(ours[-1], clip[-1]),
+        apart(ours[-1], clip[-1]),
         f"at k = {ks[-1]:,}: {number(ours[-1].value)}, CLIP {number(clip[-1].value)}",
     )
 
@@ -134,7 +123,7 @@ def _landcover(record: Record) -> Iterator[Claim]:
         yield Claim(
             "Maps of prompts agree with the land cover, and better than CLIP's",
             "section 4.3, figures 1 and 5",
-            _verdict(*_interval(lead)),
+            verdict(*interval(lead)),
             f"{evidence}, against {record.shown['reference']}",
         )
 
@@ -145,9 +134,9 @@ def _time(record: Record) -> Iterator[Claim]:
         yield Claim(
             "Scores follow the months and the hours",
             "section 3.3",
-            _verdict(*_interval(median)),
+            verdict(*interval(median)),
             f"median rank correlation with the truth {number(median.value)} "
-            f"({number(_interval(median)[0])} to {number(_interval(median)[1])})",
+            f"({number(interval(median)[0])} to {number(interval(median)[1])})",
         )
     if (error := known.get("months_apart.mean_error")) is not None:
         yield Claim(
@@ -158,24 +147,3 @@ def _time(record: Record) -> Iterator[Claim]:
             f"{known['months_apart.prompts'].value:.0f} prompts with a season (held: at most 1.5; "
             "guessing: 3)",
         )
-
-
-def _interval(figure: Figure) -> tuple[float, float]:
-    """Its interval, or, without one, nothing that could be told from zero."""
-    return figure.interval or (-abs(figure.value), abs(figure.value))
-
-
-def _verdict(low: float, high: float) -> str:
-    """Of a difference that should be above zero."""
-    return HELD if low > 0 else NOT_HELD if high < 0 else UNSURE
-
-
-def _apart(greater: Figure, less: Figure) -> str:
-    """Whether the first is above the second, whatever the seed."""
-    (low, high), (other_low, other_high) = (f.interval or (f.value, f.value) for f in (greater, less))
-    return _verdict(low - other_high, high - other_low)
-
-
-def _percent(figure: Figure) -> str:
-    low, high = _interval(figure)
-    return f"{100 * figure.value:.1f} ({100 * low:.1f} to {100 * high:.1f}) points"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sat2cap.evaluate.record import Record
+from sat2cap.report.caption_tables import caption_tables
 from sat2cap.report.map_tables import landcover_tables, time_tables
 from sat2cap.report.pair_tables import cluster_tables, retrieval_tables
 from sat2cap.report.tables import Made, Table, told
@@ -48,6 +49,7 @@ def _other(record: Record) -> Made:
 _KINDS: dict[str, Callable[[Record], Made]] = {
     "retrieval": retrieval_tables,
     "clusters": cluster_tables,
+    "captions": caption_tables,
     "landcover": landcover_tables,
     "time": time_tables,
 }

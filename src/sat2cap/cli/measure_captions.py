@@ -1,0 +1,78 @@
+"""``sat2cap evaluate captions``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sat2cap.cli.caption import CaptionerPath, Tokenizer
+from sat2cap.cli.measure_pairs import Pairs, Seed, Split
+from sat2cap.cli.measured import BlockKm, Clip, Draws, Run, measured
+from sat2cap.cli.options import Json, Model
+
+
+def captions(
+    pairs: Pairs,
+    model: Model,
+    captioner: CaptionerPath,
+    clip: Clip = None,
+    written: Annotated[
+        Path | None,
+        typer.Option(
+            "--captions",
+            metavar="FILE.jsonl",
+            help="What people wrote; a made-up planet knows.",
+        ),
+    ] = None,
+    encoders: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encoder",
+            metavar="NAME",
+            help="A sentence encoder, such as all-mpnet-base-v2; may be repeated.",
+        ),
+    ] = None,
+    bert: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Also BERTScore by this model, such as roberta-large."),
+    ] = None,
+    bert_layer: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Its layer, for a model not known to bert-score.", min=1),
+    ] = None,
+    beams: Annotated[int, typer.Option(metavar="N", help="Beams; 1, as in table 2, is greedy.", min=1)] = 1,
+    split: Split = "test",
+    gallery: Annotated[int, typer.Option(metavar="N", help="How many pairs to caption.", min=2)] = 500,
+    tokenizer: Tokenizer = "gpt2",
+    block_km: BlockKm = 10.0,
+    draws: Draws = 1000,
+    seed: Seed = 0,
+    run: Run = None,
+    json: Json = None,
+) -> None:
+    """Measure captions.
+
+    Table 2 and figure 6 of the paper: captions from overhead embeddings against those from the photo, and
+    what people wrote; how they change with the month; and on a made-up planet how much of them is true.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.evaluate.captions import CaptionOptions, evaluate_captions, inputs_of, read_captions
+    from sat2cap.model.captioner import load_captioner
+    from sat2cap.pairs import open_pairs
+
+    opened, checkpoint = open_pairs(pairs), resolve_model(model)
+    baseline = None if clip is None else resolve_model(clip)
+    loaded = load_captioner(captioner, tokenizer)
+    people = None if written is None else read_captions(written)
+    names = tuple(encoders or ())
+    options = CaptionOptions(split, gallery, seed, beams, names, bert, bert_layer, block_km, draws)
+    cache = None if run is None else run / "embeddings"
+    measured(
+        run,
+        json,
+        "captions",
+        inputs_of(opened, checkpoint, baseline, loaded, options, people),
+        lambda: evaluate_captions(opened, checkpoint, baseline, loaded, options, people, cache),
+        lambda found: (),
+        {"pairs": str(pairs), "model": model, "clip": clip or "", "captioner": str(captioner)},
+    )

@@ -1,0 +1,147 @@
+"""How well captions agree with other captions (table 2 of the paper), by words and by meaning.
+
+Each measure gives one number a caption; a caption with several references is set against all of them.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.errors import InputError
+from sat2cap.model.checkpoint import Checkpoint
+
+Floats = NDArray[np.float64]
+References = Sequence[Sequence[str]]
+
+_ADVICE = "run: pip install 'sat2cap[captions]'"
+
+
+def tokenised(text: str) -> str:
+    """Lower case, without punctuation, one space between words: what words are compared as."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def bleu(captions: Sequence[str], references: References) -> tuple[float, float, float, float]:
+    """BLEU-1 to BLEU-4 of all captions together (Papineni et al. 2002), by pycocoevalcap."""
+    scorer = _pycocoevalcap("bleu.bleu", "Bleu")(4)
+    one, two, three, four = scorer.compute_score(*_numbered(captions, references), verbose=0)[0]
+    return float(one), float(two), float(three), float(four)
+
+
+def rouge_l(captions: Sequence[str], references: References) -> Floats:
+    """ROUGE-L of each caption (Lin 2004), 0 to 1, by pycocoevalcap."""
+    scorer = _pycocoevalcap("rouge.rouge", "Rouge")()
+    return np.asarray(scorer.compute_score(*_numbered(captions, references))[1])
+
+
+def cider(captions: Sequence[str], references: References) -> Floats:
+    """CIDEr of each caption (Vedantam et al. 2015), 0 to 10, by pycocoevalcap.
+
+    Words count by how rare they are in the references given, so figures of different sets do not compare.
+    """
+    if not any(tokenised(text) for some in references for text in some):
+        return np.zeros(len(captions))  # which the library cannot weigh
+    scorer = _pycocoevalcap("cider.cider", "Cider")()
+    return np.asarray(scorer.compute_score(*_numbered(captions, references))[1])
+
+
+def clip_text(captions: Sequence[str], references: References, checkpoint: Checkpoint) -> Floats:
+    """Cosine of each caption and the nearest of its references, by a CLIP model's own text tower."""
+    return _nearest(checkpoint.embed_text, captions, references)
+
+
+def encoder_cosine(captions: Sequence[str], references: References, model: str) -> Floats:
+    """Cosine of each caption and the nearest of its references, by a sentence encoder.
+
+    `model` is a folder or a name that sentence-transformers knows, such as ``all-mpnet-base-v2`` or
+    ``intfloat/e5-small``; texts are given as they are. Raises `InputError`.
+    """
+    encoder = _encoder(model)
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        found = encoder.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(found, np.float32)
+
+    return _nearest(embed, captions, references)
+
+
+def bert_score(
+    captions: Sequence[str], references: References, model: str, layer: int | None = None
+) -> Floats:
+    """BERTScore's F1 of each caption and the best of its references (Zhang et al. 2020), by bert-score.
+
+    `model` is a name that bert-score knows, such as ``roberta-large``, or a folder, whose `layer` must be
+    said. No rescaling, no weights for rare words. Raises `InputError`.
+    """
+    _, _, f1 = _bert_scorer(model, layer).score(list(captions), [list(some) for some in references])
+    return np.asarray(f1.numpy(), np.float64)
+
+
+@lru_cache(maxsize=1)  # opened once for all rows of a table
+def _encoder(model: str) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise InputError(f"sentence encoders need sentence-transformers; {_ADVICE}") from error
+    try:
+        return SentenceTransformer(model)
+    except Exception as error:  # the hub's libraries raise whatever theirs raise
+        raise InputError(_unread("sentence encoder", model, error)) from error
+
+
+@lru_cache(maxsize=1)
+def _bert_scorer(model: str, layer: int | None) -> Any:
+    try:
+        from bert_score import BERTScorer
+    except ImportError as error:
+        raise InputError(f"BERTScore needs bert-score; {_ADVICE}") from error
+    try:
+        scorer: Any = BERTScorer(model_type=model, num_layers=layer)
+    except Exception as error:
+        raise InputError(_unread("BERTScore model", model, error)) from error
+    # a tokenizer that knows no limit says 1e30, which its own library then cannot read
+    limit = int(getattr(scorer._model.config, "max_position_embeddings", 512)) - 2
+    scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, limit)
+    return scorer
+
+
+def _nearest(
+    embed: Callable[[Sequence[str]], NDArray[np.float32]], captions: Sequence[str], references: References
+) -> Floats:
+    """The greatest cosine with a reference, for each caption; each distinct text is embedded once."""
+    texts = list(dict.fromkeys([*captions, *(text for some in references for text in some)]))
+    vectors = dict(zip(texts, embed(texts), strict=True))
+    return np.array(
+        [
+            max(float(vectors[caption] @ vectors[text]) for text in some)
+            for caption, some in zip(captions, references, strict=True)
+        ]
+    )
+
+
+def _numbered(
+    captions: Sequence[str], references: References
+) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
+    """References and captions as pycocoevalcap takes them."""
+    return (
+        {number: [tokenised(text) for text in some] for number, some in enumerate(references)},
+        {number: [tokenised(text)] for number, text in enumerate(captions)},
+    )
+
+
+def _pycocoevalcap(module: str, name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return getattr(import_module(f"pycocoevalcap.{module}"), name)
+    except ImportError as error:
+        raise InputError(f"BLEU, ROUGE and CIDEr need pycocoevalcap; {_ADVICE}") from error
+
+
+def _unread(what: str, model: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:160]
+    return f"{what} {model!r} cannot be opened ({reason}): download it and give its folder"

@@ -1,0 +1,89 @@
+"""What captions state against the truth, counted by hand; and months."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sat2cap.evaluate.captioned import JANUARY, JULY, Captioned, Measured, truth_measures
+from sat2cap.geo.when import When
+from sat2cap.miniworld.concepts import CONCEPTS, NAMES
+from sat2cap.miniworld.photos import MiniPhotos
+from sat2cap.miniworld.places import moments, places
+from sat2cap.miniworld.world import World
+
+PHOTOS = MiniPhotos(World(5), 200)
+GOOD = [
+    photo
+    for photo in PHOTOS.photos()
+    if photo.lon and photo.lat and photo.taken and 2000 < photo.taken.year < 2100
+]
+SOME = [photo for photo in GOOD if photo.lat is not None][:60]
+LON, LAT = np.array([p.lon for p in SOME]), np.array([p.lat for p in SOME])
+TAKEN = tuple(When.from_datetime(p.taken) for p in SOME)
+PLANET = places(LON, LAT, World(5).seed)
+
+
+def captioned() -> Captioned:
+    return Captioned([photo.key for photo in SOME], LAT, TAKEN, [], PLANET)
+
+
+def chance(name: str, number: int) -> float:
+    """Of one concept at one photo, asked alone."""
+    photo = SOME[number]
+    here = places(np.array([photo.lon]), np.array([photo.lat]), World(5).seed)
+    when = TAKEN[number]
+    m = moments(here.lat, np.array([when.month]), np.array([when.day]), np.array([when.hour]))
+    return float(CONCEPTS[NAMES.index(name)].chance(here, m)[0])
+
+
+def test_the_truth_of_captions_is_that_of_their_concepts() -> None:
+    texts = ["fog and a river" if number % 2 else "nothing special" for number in range(len(SOME))]
+    texts[0] = "snow"
+    figures = dict(truth_measures(texts, captioned()))
+    stated = [("snow", 0)] + [(name, n) for n in range(1, len(SOME), 2) for name in ("fog", "river")]
+    chances = [chance(name, number) for name, number in stated]
+    assert figures["truth.chance"].value() == pytest.approx(np.mean(chances), abs=1e-5)
+    assert figures["truth.possible"].value() == pytest.approx(np.mean(np.array(chances) >= 0.05))
+    assert figures["truth.stated"].value() == pytest.approx(len(stated) / len(SOME))
+    first = np.zeros(len(SOME))
+    first[0] = 2.0
+    assert figures["truth.chance"].value(first) == pytest.approx(chances[0], abs=1e-6), "weighed"
+
+
+def test_photos_own_captions_are_true() -> None:
+    texts = [some[0] for some in PHOTOS.captions(SOME)]
+    figures = dict(truth_measures(texts, captioned()))
+    assert figures["truth.possible"].value() > 0.95
+    shuffled = dict(truth_measures(texts[30:] + texts[:30], captioned()))
+    assert shuffled["truth.possible"].value() < 0.7 * figures["truth.possible"].value()
+
+
+def test_nothing_stated_is_not_a_number_and_no_planet_no_truth() -> None:
+    assert np.isnan(Measured(np.zeros(3), np.zeros(3)).value())
+    plain = Captioned(["a"], LAT[:1], TAKEN[:1], [], None)
+    assert list(truth_measures(["snow"], plain)) == []
+
+
+def test_months_are_compared_place_by_place() -> None:
+    """With a captioner that reads the sign of the offset: snow in the half that has winter."""
+    from sat2cap.evaluate.blocks import Bootstrap
+    from sat2cap.evaluate.captioned import month_figures
+
+    def offset(lat: np.ndarray, lon: np.ndarray, year: int, month: int, *rest: float) -> np.ndarray:
+        cold = np.where((np.asarray(lat) > 0) == (month == 1), 1.0, -1.0)
+        return np.stack([cold, np.zeros(len(cold))], 1).astype(np.float32)
+
+    gallery = SimpleNamespace(overhead=np.zeros((len(SOME), 2), np.float32), lat=LAT, lon=LON)
+    speaker = SimpleNamespace(
+        captions=lambda rows, beams: ["Fresh snow" if row[0] > 0 else "golden wheat" for row in rows]
+    )
+    model = SimpleNamespace(dynamic_offset=offset)
+    found, shown = month_figures(gallery, model, speaker, captioned(), 1, Bootstrap(np.arange(len(SOME)), 30))
+    values = {figure.name: figure.value for figure in found}
+    assert (values["months.changed"], values["months.restated"]) == (1, 1)
+    assert (values["winter.north.01"], values["winter.north.07"], values["winter.north.lead"]) == (1, 0, 1)
+    assert (values["winter.south.01"], values["winter.south.07"], values["winter.south.lead"]) == (0, 1, 1)
+    assert values["months.truth_lead"] > 0, "snow and wheat have their months"
+    assert len(shown["rows"]) == 8
+    assert (JANUARY.month, JULY.month) == (1, 7)
