@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sat2cap.atlas.store import Atlas, AtlasSpec, Chunk
     from sat2cap.geo.region import Region
     from sat2cap.model.checkpoint import Checkpoint
+    from sat2cap.model.compute import Compute
     from sat2cap.sources.imagery import Imagery
 
 
@@ -121,12 +122,12 @@ def embed(
         precision=compute.precision,
     )
     pending = still_pending(out, spec)
-    plan = _plan(place, spec, pending, source, checkpoint)
+    plan = _plan(place, spec, pending, source, checkpoint, compute)
     if dry_run:
         show.facts(plan)
         return
     show.facts(plan, sys.stderr)
-    with show.progress(begins=f"computing in {compute}") as progress:
+    with show.progress() as progress:
         atlas = embed_atlas(spec, source, checkpoint, out, progress=progress)
     _say_result(atlas)
 
@@ -186,6 +187,7 @@ def _plan(
     pending: "list[Chunk]",
     source: "Imagery",
     checkpoint: "Checkpoint",
+    compute: "Compute",
 ) -> list[tuple[str, object]]:
     """What will be done, and what it will cost."""
     from sat2cap.cli import show
@@ -209,6 +211,7 @@ def _plan(
         ("imagery", f"{info.uri}, {info.gsd_m:.3g} m a pixel{coarse}; licence {info.licence}"),
         ("to read", f"{todo.pixels / 1e6:.3g} million pixels of {pixel_m:.3g} m"),
         ("model", f"{checkpoint.card.get('name', 'unnamed')}, {checkpoint.dim} numbers a cell"),
+        ("computing", compute),
         ("time", time),
         ("size on disk", show.size(todo.disk_bytes)),
     ]

@@ -92,34 +92,21 @@ class Meter:
 
 
 @contextmanager
-def progress(resumes: bool = True, begins: str | None = None) -> Iterator[Progress]:
+def progress(resumes: bool = True) -> Iterator[Progress]:
     """A listener that draws bars on a terminal, and otherwise writes a line now and then.
 
-    With `resumes`, a job stopped by ctrl-C is said to go on by the same command. `begins` is a line to write
-    once the work has begun, when nothing that was given can be wrong any more.
+    With `resumes`, a job stopped by ctrl-C is said to go on by the same command.
     """
     try:
         if sys.stderr.isatty():
             with _bars() as listener:
-                yield _led(listener, begins)
+                yield listener
         else:
-            yield _led(_lines(), begins)
+            yield _lines()
     except KeyboardInterrupt:
         again = "; the same command goes on where it was" if resumes else ""
         print(f"stopped{again}", file=sys.stderr)
         raise
-
-
-def _led(listener: Progress, line: str | None) -> Progress:
-    """The listener, with a line on standard error before the first thing it hears."""
-    ahead = [line] if line else []
-
-    def listen(text: str, done: int, total: int) -> None:
-        while ahead:
-            print(ahead.pop(), file=sys.stderr)
-        listener(text, done, total)
-
-    return listen
 
 
 def _stage(text: str) -> str:
