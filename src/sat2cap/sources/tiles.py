@@ -88,12 +88,10 @@ class TileImagery:
                 asked += len(window.tiles)
                 pixels[:, rows, cols], failed[rows, cols], reasons = self._warp(window, box[rows, cols])
                 errors += reasons
-        if errors and len(errors) == asked:
-            raise errors[0]
         imagery = as_imagery(pixels[:3], pixels[3], None, box)
         if errors:
-            message = f"{len(errors)} of {asked} tiles failed; the first: {errors[0]}"
-            raise PartlyReadError(message, imagery, failed)
+            some = f"{len(errors)} of {asked} tiles failed; the first: " if len(errors) < asked else ""
+            raise PartlyReadError(f"{some}{errors[0]}", imagery, failed)
         return imagery
 
     def _window(self, box: GeoBox, zoom: int) -> "_Window | None":
