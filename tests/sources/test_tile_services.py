@@ -101,7 +101,7 @@ def test_a_tile_that_never_comes_costs_its_own_pixels_only(server):
     share = edge.intersection(HERE.extent).area / HERE.extent.area
     assert failed.mean() == pytest.approx(share, abs=0.02)
     server.faults = lambda tile, nth: 500
-    with pytest.raises(PartlyReadError, match="^tile .* failed 3 times") as caught:
+    with pytest.raises(PartlyReadError, match=r"^tile .* failed 3 times") as caught:
         open_tiles(server.url, manners=HASTY).read(HERE)
     assert caught.value.failed.all()
 
