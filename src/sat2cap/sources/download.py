@@ -20,10 +20,10 @@ import httpx
 from sat2cap.errors import JobError
 from sat2cap.files import digest, write_bytes
 from sat2cap.progress import Progress, silent
+from sat2cap.sources.fetch import user_agent
 from sat2cap.sources.photos import Photo
 
 STAGE = "downloading photos"
-_AGENT = "sat2cap (research data set; https://pypi.org/project/sat2cap)"
 _WINDOW = 256  # photos under way or waiting for their site's turn
 _LARGEST = 32 * 2**20  # bytes
 _GIVEN_UP = 50  # failures to connect in a row: the network is away, not the photos
@@ -94,7 +94,7 @@ class Downloads:
         sites: defaultdict[str, _Site] = defaultdict(lambda: _Site(self.per_site, self.per_second))
         limits = httpx.Limits(max_connections=_WINDOW, max_keepalive_connections=64)
         async with httpx.AsyncClient(
-            headers={"User-Agent": _AGENT}, timeout=self.timeout_s, limits=limits, follow_redirects=True
+            headers={"User-Agent": user_agent()}, timeout=self.timeout_s, limits=limits, follow_redirects=True
         ) as client:
 
             async def one(photo: Photo) -> _Fetched:

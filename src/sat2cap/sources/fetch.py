@@ -115,7 +115,7 @@ class Fetcher:
         with self._lock:
             if self._client is None:
                 self._client = httpx.Client(
-                    headers={"User-Agent": _user_agent(), **headers_with_secrets(self.headers, self.name)},
+                    headers={"User-Agent": user_agent(), **headers_with_secrets(self.headers, self.name)},
                     timeout=self.manners.timeout_s,
                     limits=httpx.Limits(max_connections=self.manners.at_once),
                     follow_redirects=True,
@@ -140,7 +140,8 @@ def _retry_after_s(value: str | None) -> float:
         return 0.0
 
 
-def _user_agent() -> str:
+def user_agent() -> str:
+    """How this package names itself to servers."""
     try:
         return f"sat2cap/{version('sat2cap')}"
     except PackageNotFoundError:  # run from a checkout that is not installed
