@@ -24,23 +24,30 @@ from sat2cap.miniworld.prompts import PROMPTS
 from sat2cap.miniworld.truth import survey
 from sat2cap.miniworld.world import World
 
+LINES = (
+    ("share", "softmax among generic prompts", "tab:grey"),
+    ("contrast", "calibrated with held-out photos", "tab:blue"),
+)
+"""The last is the one whose cells are counted."""
+
 
 def draw(asked: list[Asked], path: Path) -> None:
-    """The reliability diagram, and the distribution of the highest shares of real and of nonsense prompts."""
+    """The reliability diagram, and how seldom real and nonsense prompts pass each threshold."""
     real, nonsense = ([one for one in asked if one.nonsense is kind] for kind in (False, True))
-    bins = reliability(
-        np.concatenate([one.scores["contrast"] for one in real]), np.concatenate([one.truth for one in real])
-    )
+    truth = np.concatenate([one.truth for one in real])
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    left.plot([one.share for one in bins], [one.truth for one in bins], "o-", color="tab:blue")
+    for name, label, colour in LINES:
+        bins = reliability(np.concatenate([one.scores[name] for one in real]), truth)
+        left.plot([one.chance for one in bins], [one.truth for one in bins], "o-", color=colour, label=label)
     for one in bins:
-        left.annotate(f"{one.cells:,}", (one.share, one.truth), (4, -10), textcoords="offset points", size=7)
-    left.set(xlim=(0, 1), ylim=(0, 1), xlabel="contrast: share among generic prompts")
-    left.set(ylabel="share of photos that show it", title="Reliability (number of cells)")
+        left.annotate(f"{one.cells:,}", (one.chance, one.truth), (4, -10), textcoords="offset points", size=7)
+    left.set(xlim=(0, 1), ylim=(0, 1), xlabel="contrast", title="Reliability (number of cells)")
+    left.set(ylabel="share of photos that show it")
+    left.legend()
     for group, label, colour in ((real, "prompts", "tab:blue"), (nonsense, "nonsense", "tab:red")):
-        shares = np.sort(np.concatenate([one.scores["contrast"] for one in group]))
-        right.plot(shares, 1 - np.arange(len(shares)) / len(shares), label=label, color=colour)
+        chances = np.sort(np.concatenate([one.scores["contrast"] for one in group]))
+        right.plot(chances, 1 - np.arange(len(chances)) / len(chances), label=label, color=colour)
     right.set(yscale="log", xlim=(0, 1), ylim=(1e-5, 1), xlabel="contrast", title="Cells above a threshold")
     right.set(ylabel="share of all cells")
     right.legend()

@@ -160,6 +160,24 @@ def test_models_info(model: Path) -> None:
         assert words in done.out
 
 
+def test_models_calibrate_gives_a_model_that_serves_the_same_atlas(
+    pairs: tuple[Path, Done], model: Path, atlas: Path, tmp_path: Path
+) -> None:
+    assert run("models", "calibrate", model, pairs[0], "-o", tmp_path / "m").out == f"{tmp_path / 'm'}\n"
+    told = run("models", "info", tmp_path / "m").out
+    assert " photos held out" in told
+    assert "shares of contrast are no probabilities" in run("models", "info", model).out
+    made = run(
+        "map", atlas, "snow", "--model", tmp_path / "m", "--scale", "contrast", "-o", tmp_path / "c.tif"
+    )
+    assert made.status == 0, made.err
+    with rasterio.open(tmp_path / "c.tif") as file:
+        assert file.tags()["calibration"].endswith(" photos held out of training")
+        values = file.read(1, masked=True)
+    assert values.min() >= 0
+    assert values.max() <= 1
+
+
 def test_pairs_build_and_inspect(pairs: tuple[Path, Done]) -> None:
     path, done = pairs
     assert done.status == 0, done.err

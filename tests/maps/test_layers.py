@@ -27,6 +27,14 @@ def test_a_selected_map_knows_its_own_prompt_and_date() -> None:
     assert provenance(three_months())["when"].count(" | ") == 2
 
 
+def test_contrast_says_whether_it_is_a_chance() -> None:
+    share = made_up().assign_attrs(scale="contrast")
+    assert scale_of(share).label == "share against generic prompts (0 to 1)"
+    chance = share.assign_attrs(calibration="2,000 photos held out of training")
+    assert scale_of(chance).label == "chance that a photo there fits the prompt (0 to 1)"
+    assert provenance(chance)["calibration"] == "2,000 photos held out of training"
+
+
 def test_layers_hold_the_values_in_order() -> None:
     both = three_months().expand_dims(prompt=["snow", "sea"])
     layers = layers_of(both)

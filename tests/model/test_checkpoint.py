@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_model import tiny_clip
 from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from sat2cap.errors import ModelError
+from sat2cap.model.calibration import Calibration, calibration_of
 from sat2cap.model.checkpoint import Checkpoint, load_model, save_checkpoint
 from sat2cap.model.dynamic import DynamicEncoder
 from sat2cap.model.preprocess import Preprocess
@@ -40,7 +42,14 @@ def whole(clip: Checkpoint, clip_folder: Path) -> Checkpoint:
         encoding="cyclic",
         overhead_preprocess=Preprocess(48, mean=(0.367, 0.3827, 0.3338), std=(0.2209, 0.1975, 0.1988)),
         card={"name": "test", "metrics": {"r5": 0.5}},
+        calibration=held_out(7, clip.dim),
     )
+
+
+def held_out(count: int, dim: int) -> Calibration:
+    rng = np.random.default_rng(4)
+    ground, overhead = rng.normal(size=(2, count, dim)).astype(np.float32)
+    return calibration_of(ground, overhead, rng.normal(size=(count, 12)).astype(np.float32))
 
 
 @pytest.fixture
@@ -109,6 +118,13 @@ def test_save_and_load_keep_everything(whole: Checkpoint, pixels: np.ndarray, tm
     assert again.identity == whole.identity
     assert again.card == whole.card
     assert (again.encoding, again.logit_scale) == (whole.encoding, whole.logit_scale)
+    assert again.text_scale == whole.text_scale == pytest.approx(1 / 0.07, rel=1e-4), "its CLIP's own"
+    assert again.calibration is not None
+    assert whole.calibration is not None
+    for name in ("ground", "overhead", "features"):
+        found, kept = (getattr(c, name) for c in (again.calibration, whole.calibration))
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, kept)
     assert again.overhead_preprocess == whole.overhead_preprocess
     assert again.ground_preprocess == whole.ground_preprocess
     np.testing.assert_array_equal(again.embed_overhead(pixels), whole.embed_overhead(pixels))
@@ -153,6 +169,8 @@ def test_identity_changes_with_each_part_and_not_with_the_card(whole: Checkpoint
         replace(whole, overhead_preprocess=Preprocess(48)),
         replace(whole, text=None),
         replace(whole, ground=None),
+        replace(whole, calibration=held_out(6, 128)),
+        replace(whole, calibration=None),
         clip,
     ]
     assert len({whole.identity, *(other.identity for other in others)}) == 1 + len(others)
@@ -273,6 +291,31 @@ def test_a_spoilt_folder_of_ours_is_refused(whole: Checkpoint, tmp_path: Path) -
     (folder / "dynamic.safetensors").unlink()
     with pytest.raises(ModelError, match=r"dynamic\.safetensors cannot be read"):
         load_model(folder)
+
+
+def test_a_spoilt_calibration_is_refused(whole: Checkpoint, tmp_path: Path) -> None:
+    folder = save_checkpoint(whole, tmp_path / "model")
+    path = folder / "calibration.safetensors"
+    good = load_file(path)
+    for change, message in (
+        (
+            {"ground": good["ground"][:3]},
+            r"has shapes \[3, 128\], \[7, 128\], \[7, 12\], not",
+        ),
+        ({"features": None}, "lacks features"),
+    ):
+        save_file({name: t for name, t in {**good, **change}.items() if t is not None}, path)
+        with pytest.raises(ModelError, match=message) as error:
+            load_model(folder)
+        one_line(error)
+
+
+def test_a_calibration_keeps_pairs_from_beginning_to_end() -> None:
+    rows = np.arange(5000, dtype=np.float32)[:, None] / 8
+    kept = calibration_of(rows, rows, rows).features[:, 0] * 8
+    assert len(kept) == 2000
+    assert (kept[0], kept[-1]) == (0, 4999)
+    assert set(np.diff(kept)) == {2, 3}
 
 
 def test_saving_replaces_a_checkpoint_and_nothing_else(whole: Checkpoint, tmp_path: Path) -> None:

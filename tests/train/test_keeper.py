@@ -1,15 +1,19 @@
 """What a run keeps on its way: figures on held-out pairs, the best model, and other loggers."""
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_pairs import FakePairs, small_run
+from PIL import Image
 from tiny_model import tiny_clip
 
-from sat2cap.errors import RunFileError
+from sat2cap.errors import ModelError, PairsError, RunFileError
 from sat2cap.model.checkpoint import load_model
+from sat2cap.train.calibrate import calibrate
 from sat2cap.train.loop import train
 
 
@@ -49,6 +53,42 @@ def test_the_best_model_on_held_out_pairs_is_kept(root: Path, pairs: FakePairs) 
     assert last.card["training"]["steps"] == 40
     for name in names:
         assert last.card["metrics"][name] == log[-1][name], "judging does not disturb what is judged"
+
+
+def test_the_pairs_that_judge_a_model_calibrate_it(root: Path, pairs: FakePairs) -> None:
+    run = small_run(root / "out", data={"validation_pairs": 10}, optim={"steps": 6, "precision": "float32"})
+    trained, start = load_model(train(run, pairs=pairs)), load_model(root / "clip")
+    sample = trained.calibration
+    assert sample is not None
+    held_out = [pairs.pair("val", number) for number in range(10)]
+    photos, patches = (
+        np.stack([np.asarray(Image.open(io.BytesIO(getattr(pair, side)))) for pair in held_out])
+        for side in ("ground", "overhead")
+    )
+    np.testing.assert_allclose(sample.ground, start.embed_ground(list(photos)), atol=1e-3)
+    np.testing.assert_allclose(sample.overhead, trained.embed_overhead(patches), atol=4e-3)
+    moments = [(p.lat, p.lon, p.taken.year, p.taken.month, p.taken.day) for p in held_out]
+    hours = [p.taken.hour + p.taken.minute / 60 + p.taken.second / 3600 for p in held_out]
+    offset = trained.dynamic_offset(*np.array(moments).T, hours)
+    np.testing.assert_allclose(trained.dynamic_from_features(sample.features), offset, atol=1e-6)
+
+    again = small_run(root / "again", model={"init": str(root / "out" / "checkpoint")}, optim={"steps": 2})
+    assert load_model(train(again, pairs=pairs)).calibration is None, "another model's photos are not its own"
+
+
+def test_a_model_trained_elsewhere_is_calibrated_afterwards(root: Path, pairs: FakePairs) -> None:
+    run = small_run(root / "out", data={"validation_pairs": 12}, optim={"steps": 6, "precision": "float32"})
+    trained = load_model(train(run, pairs=pairs))
+    found = calibrate(replace(trained, calibration=None), pairs, cache=root / "cache")
+    assert found.place_identity == trained.place_identity
+    assert found.calibration is not None
+    assert trained.calibration is not None
+    for name in ("ground", "overhead", "features"):
+        np.testing.assert_allclose(*(getattr(m.calibration, name) for m in (found, trained)), atol=4e-3)
+    with pytest.raises(PairsError, match=r"split 'test' of .* has no pairs"):
+        calibrate(trained, pairs, "test", cache=root / "cache")
+    with pytest.raises(ModelError, match="join it with its CLIP"):
+        calibrate(replace(trained, text=None), pairs, cache=root / "cache")
 
 
 def test_figures_go_to_tensorboard_and_to_wandb_offline(

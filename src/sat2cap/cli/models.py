@@ -128,12 +128,39 @@ def convert(
     print(save_checkpoint(resolve_model(model, text, like), out))
 
 
+@app.command()
+def calibrate(
+    model: ModelName,
+    pairs: Annotated[Path, typer.Argument(metavar="PAIRS", help="Pairs that MODEL was not trained on.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
+    split: Annotated[str, typer.Option(metavar="SPLIT", help="Of the pairs.")] = "val",
+    text: Texts = None,
+    like: Like = None,
+) -> None:
+    """Make a model's contrast a chance.
+
+    Photos of places that it was not trained on tell what its scores are worth; up to 2,000 are kept in the
+    folder. Models trained here with validation pairs have theirs. An atlas of MODEL serves the new one too.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.cli import show
+    from sat2cap.model.checkpoint import save_checkpoint
+    from sat2cap.pairs import open_pairs
+    from sat2cap.train.calibrate import calibrate
+
+    found, opened = resolve_model(model, text, like), open_pairs(pairs)
+    with show.progress(resumes=False) as progress:
+        calibrated = calibrate(found, opened, split, cache=out.parent / "cache", progress=progress)
+    print(save_checkpoint(calibrated, out))
+
+
 def _facts(record: "ModelRecord") -> list[tuple[str, object]]:
     """The record, with what the absence of a part means."""
     missing = {
         "ground": "none: photos cannot be embedded",
         "text": "none: give a CLIP model with --text to map prompts",
         "dynamic": "none: dates make no difference",
+        "calibration": "none: shares of contrast are no probabilities",
         "revision": "none: not from the hub",
     }
     values = {**record.as_dict(), "logit_scale": f"{record.logit_scale:.4g}"}

@@ -51,7 +51,8 @@ def map_prompts(
         Scale,
         typer.Option(
             metavar="cosine|percentile|contrast",
-            help="The cosine; percentile in the region, 0 to 100; contrast with generic prompts, 0 to 1.",
+            help="The cosine; percentile in the region, 0 to 100; contrast: the chance, 0 to 1, that a photo "
+            "taken there fits the prompt.",
         ),
     ] = Scale.cosine,
     templates: Annotated[

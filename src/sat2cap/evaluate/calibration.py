@@ -1,11 +1,12 @@
 """Whether a threshold on a scale means the same from prompt to prompt, against the miniature world's truth.
 
-A share of 0.7 on the `contrast` scale should mean that 7 of 10 photos taken in such cells show what the
-prompt says; and a prompt that means nothing should be found nowhere.
+A chance of 0.7 on the `contrast` scale should mean that 7 of 10 photos taken in such cells show what the
+prompt says; and a prompt that means nothing should be found nowhere. What the same model gives without its
+held-out photos, a share among generic prompts, is measured beside it as `share`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,15 @@ NONSENSE = (
 )
 """What no photo shows."""
 
-SCALES: tuple[Scale, ...] = ("cosine", "percentile", "contrast")
+SCALES: dict[str, Scale] = {
+    "cosine": "cosine",
+    "percentile": "percentile",
+    "share": "contrast",
+    "contrast": "contrast",
+}
+"""What is compared, and the scale it is asked on; `share` is asked of the model without its calibration."""
+
+CHANCES = ("share", "contrast")
 
 LIT = 0.05
 """Of all cells of all prompts, the share that a threshold lets through when scales are compared."""
@@ -39,29 +48,29 @@ LIT = 0.05
 
 @dataclass(frozen=True)
 class Bin:
-    """The cells whose share lies within a tenth of the scale."""
+    """The cells whose chance lies within a tenth of the scale."""
 
-    share: float
-    """Mean share."""
+    chance: float
+    """Mean chance that is said."""
     truth: float
     """Mean probability that a photo there shows what the prompt means."""
     cells: int
 
 
-def reliability(share: Floats, truth: Floats, bins: int = 10) -> list[Bin]:
-    """The reliability diagram of shares and true probabilities `[N]`, 0 to 1; bins without cells left out."""
-    number = np.minimum((share * bins).astype(int), bins - 1)
+def reliability(chance: Floats, truth: Floats, bins: int = 10) -> list[Bin]:
+    """The reliability diagram of chances and true probabilities `[N]`, 0 to 1; without empty bins."""
+    number = np.minimum((chance * bins).astype(int), bins - 1)
     return [
-        Bin(float(share[mine].mean()), float(truth[mine].mean()), int(mine.sum()))
+        Bin(float(chance[mine].mean()), float(truth[mine].mean()), int(mine.sum()))
         for mine in (number == index for index in range(bins))
         if mine.any()
     ]
 
 
 def expected_calibration_error(bins: Sequence[Bin]) -> float:
-    """Mean distance between share and truth, each bin weighted by its cells (Naeini et al. 2015)."""
+    """Mean distance between chance and truth, each bin weighted by its cells (Naeini et al. 2015)."""
     total = sum(one.cells for one in bins)
-    return sum(one.cells * abs(one.share - one.truth) for one in bins) / total
+    return sum(one.cells * abs(one.chance - one.truth) for one in bins) / total
 
 
 @dataclass(frozen=True)
@@ -78,13 +87,15 @@ class Asked:
 def ask_all(countries: Sequence[Country], checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> list[Asked]:
     """Every prompt that a country `judges`, and all of `NONSENSE`, on every scale."""
     found = []
+    models = dict.fromkeys(SCALES, checkpoint) | {"share": replace(checkpoint, calibration=None)}
     for country in countries:
         scan = Scan(country.atlas, checkpoint.encoding)
         real = [(p.text, country.when(p), country.truth(p)) for p in prompts if judges(country, p)]
         nothing = np.zeros(country.atlas.grid.shape).ravel()
         for text, when, truth in [*real, *((text, None, nothing) for text in NONSENSE)]:
             by_scale: dict[str, Floats] = {
-                name: score(scan, checkpoint, [text], when=when, scale=name).values.ravel() for name in SCALES
+                name: score(scan, models[name], [text], when=when, scale=scale).values.ravel()
+                for name, scale in SCALES.items()
             }
             known = np.isfinite(by_scale["cosine"])
             scores = {name: values[known].astype(np.float64) for name, values in by_scale.items()}
@@ -93,19 +104,25 @@ def ask_all(countries: Sequence[Country], checkpoint: Checkpoint, prompts: Seque
 
 
 def evaluate_calibration(asked: Sequence[Asked]) -> Iterator[tuple[str, float]]:
-    """Figures of the share as a probability, and of each scale when one threshold serves all prompts.
+    """Figures of each of `CHANCES` as a probability, and of each scale when one threshold serves all prompts.
 
-    ``contrast.ece`` is over all cells, most of which have next to no share, ``contrast.ece_above_tenth`` over
-    the others. Then for each scale, at the threshold that lets `LIT` of all cells through: the mean truth of
-    what is lit, the rank correlation over prompts between how much is lit and how much should be, and how
-    much of nonsense is lit.
+    ``.ece`` is over all cells, most of which have next to no chance, ``.ece_above_tenth`` over the others;
+    ``.brier`` is the mean square of what is between chance and truth; ``.total`` the rank correlation over
+    prompts between the mean chance and the mean truth. Then for each scale, at the threshold that lets `LIT`
+    of all cells through: the mean truth of what is lit, the rank correlation over prompts between how much is
+    lit and how much should be, and how much of nonsense is lit.
     """
     real, nonsense = ([one for one in asked if one.nonsense is kind] for kind in (False, True))
     truth = np.concatenate([one.truth for one in real])
-    bins = reliability(np.concatenate([one.scores["contrast"] for one in real]), truth)
-    yield "contrast.ece", expected_calibration_error(bins)
-    yield "contrast.ece_above_tenth", expected_calibration_error([one for one in bins if one.share >= 0.1])
     yield "prompts", float(len(real))
+    for name in CHANCES:
+        values = np.concatenate([one.scores[name] for one in real])
+        bins = reliability(values, truth)
+        yield f"{name}.ece", expected_calibration_error(bins)
+        yield f"{name}.ece_above_tenth", expected_calibration_error([b for b in bins if b.chance >= 0.1])
+        yield f"{name}.brier", float(((values - truth) ** 2).mean())
+        means = [(float(one.scores[name].mean()), float(one.truth.mean())) for one in real]
+        yield f"{name}.total", spearman(*map(list, zip(*means, strict=True)))
     for name in SCALES:
         values = np.concatenate([one.scores[name] for one in real])
         threshold = float(np.quantile(values, 1 - LIT))

@@ -24,6 +24,7 @@ PROVENANCE = (
     "dynamic",
     "negatives",
     "scale",
+    "calibration",
     "model",
     "identity",
     "imagery",
@@ -62,8 +63,8 @@ class Scale:
 _SCALES = {
     "cosine": Scale("cosine similarity", ""),
     "percentile": Scale("percentile within the region", "%", 0.0, 100.0),
-    "contrast": Scale("probability against generic prompts", "0 to 1", 0.0),
-    "confidence": Scale("probability among the prompts", "0 to 1", 0.0, 1.0),
+    "contrast": Scale("share against generic prompts", "0 to 1", 0.0),
+    "confidence": Scale("share among the prompts", "0 to 1", 0.0, 1.0),
 }
 
 
@@ -73,6 +74,8 @@ def scale_of(score: xr.DataArray) -> Scale:
     if name.startswith(DIFFERENCE):
         plain = _SCALES.get(name.removeprefix(DIFFERENCE), Scale(name.removeprefix(DIFFERENCE), ""))
         return Scale(f"{DIFFERENCE}{plain.name}", "%" if plain.unit == "%" else "", centred=True)
+    if name == "contrast" and score.attrs.get("calibration"):
+        return Scale("chance that a photo there fits the prompt", "0 to 1", 0.0)
     if name == "cosine" and score.attrs.get("negatives"):
         return Scale("cosine similarity less that of the negatives", "")
     return _SCALES.get(name, Scale(name, ""))

@@ -7,6 +7,7 @@
     ground/               the same, unless it is the same network as overhead or absent
     text/                 the same for a text tower, and its tokenizer
     dynamic.safetensors   fc1, fc2 of the Dynamic Encoder
+    calibration.safetensors   held-out photos and their places
 """
 
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from sat2cap.errors import ModelError
 from sat2cap.files import publish_folder, write_json
 from sat2cap.model import towers
+from sat2cap.model.calibration import Calibration, read_calibration
 from sat2cap.model.dynamic import read_dynamic
 from sat2cap.model.metadata import ENCODINGS
 from sat2cap.model.networks import Checkpoint
@@ -23,6 +25,7 @@ from sat2cap.model.preprocess import Preprocess
 MANIFEST = "sat2cap.json"
 FORMAT = "sat2cap-checkpoint"
 VERSION = 1
+_CALIBRATION = "calibration.safetensors"
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -48,7 +51,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(
         overhead=overhead,
         ground=grounds.get(parts.get("ground"), lambda: None)(),
-        text=towers.load_text_tower(folder / "text") if parts.get("text") else None,
+        text=towers.load_text_tower(folder / "text", values.get("text_scale")) if parts.get("text") else None,
         dynamic=read_dynamic(
             towers.read_tensors(folder / "dynamic.safetensors"), str(folder / "dynamic.safetensors")
         )
@@ -59,6 +62,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         overhead_preprocess=seen[0],
         ground_preprocess=seen[1],
         card=card,
+        calibration=_calibration(folder, overhead.config.projection_dim)
+        if parts.get("calibration")
+        else None,
     )
 
 
@@ -73,6 +79,11 @@ def save_checkpoint(ckpt: Checkpoint, folder: Path | str) -> Path:
     return target
 
 
+def _calibration(folder: Path, dim: int) -> Calibration:
+    path = folder / _CALIBRATION
+    return read_calibration(towers.read_tensors(path), int(dim), str(path))
+
+
 def _write_parts(ckpt: Checkpoint, folder: Path) -> None:
     """Everything but the manifest."""
     towers.save_tower(ckpt.overhead, folder / "overhead")
@@ -82,6 +93,8 @@ def _write_parts(ckpt: Checkpoint, folder: Path) -> None:
         towers.save_text_tower(ckpt.text, folder / "text")
     if ckpt.dynamic is not None:
         towers.write_tensors(folder / "dynamic.safetensors", ckpt.dynamic.state_dict())
+    if ckpt.calibration is not None:
+        towers.write_tensors(folder / _CALIBRATION, ckpt.calibration.tensors())
 
 
 def _manifest(ckpt: Checkpoint) -> dict[str, Any]:
@@ -97,9 +110,11 @@ def _manifest(ckpt: Checkpoint) -> dict[str, Any]:
             "ground": None if ckpt.ground is None else ground,
             "text": ckpt.text is not None,
             "dynamic": ckpt.dynamic is not None,
+            "calibration": ckpt.calibration is not None,
         },
         "encoding": ckpt.encoding,
         "logit_scale": ckpt.logit_scale,
+        "text_scale": None if ckpt.text is None else ckpt.text.scale,
         "overhead_preprocess": ckpt.overhead_preprocess.as_dict(),
         "ground_preprocess": ckpt.ground_preprocess.as_dict(),
         "card": ckpt.card,

@@ -55,12 +55,13 @@ def read_transformers(folder: Path, spec: str) -> Checkpoint:
     vision = _image_tower(config, kind, weights, folder)
     whole = kind in _WHOLE
     seen = read_preprocess(folder, int(vision.config.image_size))
+    scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else _DEFAULT_SCALE
     return Checkpoint(
         overhead=vision,
         ground=vision if whole else None,
-        text=_text_tower(config, kind, weights, folder) if whole else None,
+        text=_text_tower(config, kind, weights, folder, scale) if whole else None,
         dynamic=None,
-        logit_scale=math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else _DEFAULT_SCALE,
+        logit_scale=scale,
         encoding="reference",
         overhead_preprocess=seen,
         ground_preprocess=seen,
@@ -109,7 +110,7 @@ def _image_tower(config: Mapping[str, Any], kind: str, weights: Mapping[str, Ten
 
 
 def _text_tower(
-    config: Mapping[str, Any], kind: str, weights: Mapping[str, Tensor], folder: Path
+    config: Mapping[str, Any], kind: str, weights: Mapping[str, Tensor], folder: Path, scale: float
 ) -> TextTower | None:
     """None where there is no tokenizer to read texts with."""
     if not has_tokenizer(folder):
@@ -119,7 +120,7 @@ def _text_tower(
         values |= {"model_type": "clip_text_model", "projection_dim": config.get("projection_dim", 512)}
     else:
         values["model_type"] = siglip.TEXT
-    return TextTower(text_model(values, weights, str(folder)), load_tokenizer(folder))
+    return TextTower(text_model(values, weights, str(folder)), load_tokenizer(folder), scale)
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

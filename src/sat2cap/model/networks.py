@@ -13,6 +13,7 @@ from torch import Tensor
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest
 from sat2cap.model import towers
+from sat2cap.model.calibration import Calibration
 from sat2cap.model.compute import Precision, quicker, run
 from sat2cap.model.dynamic import DynamicEncoder
 from sat2cap.model.metadata import Encoding, encode_metadata
@@ -44,6 +45,8 @@ class Checkpoint:
     ground_preprocess: Preprocess
     card: dict[str, Any] = field(default_factory=dict)
     """name, source, licence, training run, metrics: plain JSON values, no part of the identity."""
+    calibration: Calibration | None = None
+    """Held-out photos that say what a score is worth; None if there were none."""
 
     @property
     def dim(self) -> int:
@@ -54,6 +57,12 @@ class Checkpoint:
     def patch_pixels(self) -> int:
         """Pixels a side of the overhead patch that the tower sees; reading imagery finer is waste."""
         return self.overhead_preprocess.size
+
+    @property
+    def text_scale(self) -> float:
+        """What cosines of photos and texts are multiplied with: its CLIP's own scale, where that is known."""
+        known = None if self.text is None else self.text.scale
+        return self.logit_scale if known is None else known
 
     @cached_property
     def ground_identity(self) -> str:
@@ -78,7 +87,7 @@ class Checkpoint:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of all weights, the vocabulary, both preprocessings and the encoding; 64 hex digits."""
+        """Hash of all that decides its embeddings and scores, but the card; 64 hex digits."""
         parts: dict[str, Any] = {
             "overhead": towers.digest_weights(self.overhead.state_dict()),
             "overhead_preprocess": self.overhead_preprocess.as_dict(),
@@ -89,7 +98,13 @@ class Checkpoint:
         }
         if self.text is not None:
             vocabulary = canonical_json(self.text.tokenizer.get_vocab())
-            parts["text"] = [towers.digest_weights(self.text.model.state_dict()), digest(vocabulary)]
+            parts["text"] = [
+                towers.digest_weights(self.text.model.state_dict()),
+                digest(vocabulary),
+                self.text.scale,
+            ]
+        if self.calibration is not None:
+            parts["calibration"] = towers.digest_weights(self.calibration.tensors())
         return digest(canonical_json(parts))
 
     def embed_overhead(self, rgb: NDArray[np.uint8], *, precision: Precision = "float32") -> Floats:

@@ -57,11 +57,12 @@ def read_openclip(folder: Path, spec: str) -> Checkpoint:
     act = "quick_gelu" if model.get("quick_gelu") else "gelu"
     dim = {"projection_dim": int(model["embed_dim"]), "hidden_act": act}
     vision = towers.vision_tower({**_image_config(model["vision_cfg"]), **dim}, weights, str(folder))
+    scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else 1 / 0.07
     text = None
     if towers.has_tokenizer(folder):
         config = {**_text_config(model["text_cfg"]), **dim}
         text = towers.TextTower(
-            towers.text_model(config, weights, str(folder)), towers.load_tokenizer(folder)
+            towers.text_model(config, weights, str(folder)), towers.load_tokenizer(folder), scale
         )
     seen = _preprocess(values.get("preprocess_cfg", {}), int(vision.config.image_size), folder)
     return Checkpoint(
@@ -69,7 +70,7 @@ def read_openclip(folder: Path, spec: str) -> Checkpoint:
         ground=vision,
         text=text,
         dynamic=None,
-        logit_scale=math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else 1 / 0.07,
+        logit_scale=scale,
         encoding="reference",
         overhead_preprocess=seen,
         ground_preprocess=seen,

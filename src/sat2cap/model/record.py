@@ -31,6 +31,8 @@ class ModelRecord:
     """The text tower's, and where it came from if that is elsewhere."""
     dynamic: str | None
     """Layers of the Dynamic Encoder."""
+    calibration: str | None
+    """What its `contrast` is calibrated with."""
     dim: int
     """Numbers in an embedding."""
     overhead_preprocess: Preprocess
@@ -63,6 +65,9 @@ def record_of(model: Checkpoint) -> ModelRecord:
         ground=None if model.ground is None else "the overhead tower" if same else _image_tower(model.ground),
         text=None if model.text is None else _text_tower(model.text.model, card.get("text")),
         dynamic=None if model.dynamic is None else _layers(model.dynamic),
+        calibration=None
+        if model.calibration is None
+        else f"{len(model.calibration.ground):,} photos held out",
         dim=model.dim,
         overhead_preprocess=model.overhead_preprocess,
         ground_preprocess=model.ground_preprocess,

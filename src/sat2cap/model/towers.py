@@ -45,6 +45,8 @@ class TextTower:
     """`CLIPTextModelWithProjection`, or a `SiglipTextTower` that answers as one."""
     tokenizer: Any
     """What transformers' `AutoTokenizer` gives."""
+    scale: float | None = None
+    """What its CLIP multiplies cosines of photos and texts with (1 / temperature); None if not known."""
 
     def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token numbers and attention mask, int64 `[B, T]`; long texts are cut, keeping the end mark."""
@@ -185,11 +187,11 @@ def load_vision_tower(folder: Path) -> Any:
     return vision_tower(read_json(folder / CONFIG_FILE), read_tensors(folder / WEIGHTS_FILE), str(folder))
 
 
-def load_text_tower(folder: Path) -> TextTower:
-    """What `save_text_tower` wrote."""
+def load_text_tower(folder: Path, scale: float | None = None) -> TextTower:
+    """What `save_text_tower` wrote, and the scale that was written elsewhere."""
     weights = read_tensors(folder / WEIGHTS_FILE)
     return TextTower(
-        text_model(read_json(folder / CONFIG_FILE), weights, str(folder)), load_tokenizer(folder)
+        text_model(read_json(folder / CONFIG_FILE), weights, str(folder)), load_tokenizer(folder), scale
     )
 
 

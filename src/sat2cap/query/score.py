@@ -1,7 +1,8 @@
 """A prompt, and if asked a date and hour, to a score for every cell of an atlas."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from sat2cap.geo.frame import on_grid
 from sat2cap.geo.region import Region
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.query.calibrated import chance, curves
 from sat2cap.query.cells import Cells
 from sat2cap.query.cosine import Cosines, Offset, offset_at
 from sat2cap.query.examples import Examples, has_example
@@ -32,33 +34,21 @@ IGNORED = "ignored: the model has no Dynamic Encoder"
 OUTSIDE = "outside the years of the training photos, {} to {}: the model guesses"
 """Values of the attribute `dynamic`: no moment was asked for, it was used, or it comes with a warning."""
 
+CALIBRATED = "{:,} photos held out of training"
+"""Value of the attribute `calibration`, which scores of the scale `contrast` have if they are chances."""
+
 
 @dataclass(frozen=True)
 class _Asked:
     """A query as vectors."""
 
-    prompts: Floats
-    """`[P, D]`, unit."""
-    negatives: Floats
-    """`[M, D]`, unit; empty if the scale is `contrast`."""
-    bank: Floats
-    """`[B, D]`, unit, negatives included; empty unless the scale is `contrast`."""
-    in_bank: NDArray[np.bool_]
-    """`[P]`: which prompts are in the bank themselves."""
+    texts: Floats
+    """`[T, D]`, unit: all that cells are compared with; the prompts come first."""
+    prompts: int
+    """P: how many of them."""
     offset: Offset | None
-    logit_scale: float
-
-    @property
-    def texts(self) -> Floats:
-        """All vectors that cells are compared with, `[P + M + B, D]`."""
-        return np.concatenate([self.prompts, self.negatives, self.bank])
-
-    def score(self, cosines: Floats) -> Floats:
-        """`[P, N]` of the cosines of `texts`, `[P + M + B, N]`."""
-        mine, others = cosines[: len(self.prompts)], cosines[len(self.prompts) :]
-        if len(self.bank):
-            return contrast(mine, others, self.in_bank, self.logit_scale)
-        return mine - others.max(0) if len(others) else mine
+    score: Callable[[Floats], Floats]
+    """`[P, N]` of the cosines of `texts`, `[T, N]`."""
 
 
 def score(
@@ -76,9 +66,11 @@ def score(
     """Scores float32 with dims ``(prompt, y, x)`` on the atlas's grid; NaN where there is no embedding.
 
     A prompt, or a part of one joined by " + ", is a text, ``place:LON,LAT`` or ``photo:FILE``. `cosine` is
-    the cosine itself; `percentile` its rank within the atlas, 0 to 100; `contrast` the share of the prompt, 0
-    to 1, in a softmax with the prompts of `bank` at the model's logit scale. With `negatives` the greatest of
-    their cosines is taken off first, or, for `contrast`, they join the bank. With a `region` only its cells
+    the cosine itself; `percentile` its rank within the atlas, 0 to 100; `contrast` the chance, 0 to 1, that a
+    photo taken there fits the prompt better than anything in `bank`, as the model's held-out photos tell
+    (attribute `calibration`), or without such photos the share of the prompt in a softmax with the bank at
+    the model's logit scale. With `negatives` the greatest of their cosines is taken off first, or, for
+    `contrast`, they join the bank. With a `region` only its cells
     are read, ranked and returned, on the block of the grid that holds them.
 
     `when` is local to each cell. If the model has no Dynamic Encoder the scores are those without it; the
@@ -99,6 +91,8 @@ def score(
     if scale == "percentile":
         values = np.stack([percentile(layer) for layer in values])
     attrs = _attributes(scan.atlas, prompts, negatives, scale, when, _use(checkpoint, when))
+    if scale == "contrast" and checkpoint.calibration is not None:
+        attrs["calibration"] = CALIBRATED.format(len(checkpoint.calibration.ground))
     return on_grid(values, window.grid, ("prompt", "y", "x"), {"prompt": list(prompts)}, attrs)
 
 
@@ -148,19 +142,32 @@ def _as_vectors(
     def vectors(texts: Sequence[str]) -> Floats:
         return embed_prompts(checkpoint, texts, templates, examples)
 
-    return _Asked(
-        vectors(prompts),
-        vectors([] if against else negatives),
-        vectors(against),
-        np.array([prompt in against for prompt in prompts]),
-        offset,
-        checkpoint.logit_scale,
-    )
+    mine, others = vectors(prompts), vectors(negatives)
+    if not against:
+        return _Asked(np.concatenate([mine, others]), len(mine), offset, partial(_less, len(mine)))
+    if checkpoint.calibration is not None:
+        generic = vectors([text for text in against if text not in negatives])
+        found = curves(checkpoint, mine, others, generic, told=offset is not None)
+        return _Asked(mine, len(mine), offset, partial(chance, curves=found))
+    in_bank = np.array([prompt in against for prompt in prompts])
+    share = partial(_share, len(mine), in_bank, checkpoint.logit_scale)
+    return _Asked(np.concatenate([mine, vectors(against)]), len(mine), offset, share)
+
+
+def _less(prompts: int, cosines: Floats) -> Floats:
+    """Less the greatest cosine of the negatives, which come after the prompts."""
+    mine, others = cosines[:prompts], cosines[prompts:]
+    return mine - others.max(0) if len(others) else mine
+
+
+def _share(prompts: int, in_bank: NDArray[np.bool_], logit_scale: float, cosines: Floats) -> Floats:
+    """In a softmax with the bank, which comes after the prompts."""
+    return contrast(cosines[:prompts], cosines[prompts:], in_bank, logit_scale)
 
 
 def _layers(scan: Scan, asked: _Asked, window: Window, everything: bool) -> Floats:
     """`[P, y, x]`: every run of blocks is scored and put in its place by the thread that read it."""
-    values = np.full((len(asked.prompts), *window.grid.shape), np.nan, np.float32)
+    values = np.full((asked.prompts, *window.grid.shape), np.nan, np.float32)
     cosines = Cosines(asked.texts, asked.offset)
     moment = None if asked.offset is None else scan.moment(asked.offset.when)
     side = scan.atlas.spec.chunk

@@ -57,11 +57,11 @@ class Keeper:
         """Figures of the model as it is; it is kept if there was none better."""
         assert self.validation is not None
         model = self.model()
-        figures = self.validation.figures(self.run, model)
+        figures, calibration = self.validation.judge(self.run, model)
         found = sum(figures[name] for name in BEST)
         if found > self.best:
             self.best = found
-            self._publish(model, "best", step, figures)
+            self._publish(replace(model, calibration=calibration), "best", step, figures)
         return figures
 
     def finish(self, step: int) -> None:
@@ -72,7 +72,9 @@ class Keeper:
         model = self.model()
         metrics = {"loss": mean_loss(self._folder / LOG_FILE, SMOOTHED)}
         if self.validation is not None:
-            metrics |= self.validation.figures(self.run, model)
+            figures, calibration = self.validation.judge(self.run, model)
+            metrics |= figures
+            model = replace(model, calibration=calibration)
         self._publish(model, "checkpoint", step, metrics)
         remove_states(self._folder / "state")
 

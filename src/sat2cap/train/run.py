@@ -24,7 +24,7 @@ class Data(_Section):
     """Folder of a pair set."""
     split: str = "train"
     validation: str = "val"
-    """Split for the retrieval figures in the card."""
+    """Split for the retrieval figures in the card, and for calibrating the model's `contrast`."""
     validation_pairs: int = Field(default=0, ge=0)
     """How many pairs of it; 0 for none."""
     place_m: float = Field(default=0, ge=0)

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.files import canonical_json, digest
+from sat2cap.model.calibration import Calibration, calibration_of
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.preprocess import Preprocess
 from sat2cap.progress import Progress
 from sat2cap.train.adapt import plain
+from sat2cap.train.calibrate import embedded_places
 from sat2cap.train.data import Pairs, TrainingSet, read_training_set
 from sat2cap.train.ground import ground_embeddings
 from sat2cap.train.run import Run
@@ -37,6 +39,7 @@ def trained_checkpoint(run: Run, start: Checkpoint, learner: Learner, preprocess
         encoding=run.model.encoding,
         overhead_preprocess=preprocess,
         card={},
+        calibration=None,  # that of the model it began as, if any, is not its own
     )
 
 
@@ -65,20 +68,18 @@ def card(
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Pairs that are not trained on, to find each other's photos among."""
+    """Pairs that are not trained on, to find each other's photos among and to tell what a score is worth."""
 
     data: TrainingSet
     ground: NDArray[np.float32]
     """`[N, D]`."""
 
-    def figures(self, run: Run, trained: Checkpoint) -> dict[str, float]:
-        """Retrieval among them, with metadata where the model has it."""
-        every = np.arange(len(self.data))
-        overhead = trained.embed_overhead(self.data.patches[every], precision=run.optim.precision)
-        if trained.dynamic is not None:
-            overhead = overhead + trained.dynamic_from_features(self.data.features(trained.encoding))
-        found = retrieval(overhead, self.ground)
-        return {f"validation.{name}": value for name, value in found.items()}
+    def judge(self, run: Run, trained: Checkpoint) -> tuple[dict[str, float], Calibration]:
+        """Retrieval among them, with metadata where the model has it; and what calibrates the model."""
+        overhead, features = embedded_places(self.data, trained, run.optim.precision)
+        told = overhead if trained.dynamic is None else overhead + trained.dynamic_from_features(features)
+        figures = {f"validation.{name}": v for name, v in retrieval(told, self.ground).items()}
+        return figures, calibration_of(self.ground, overhead, features)
 
 
 def read_validation(run: Run, pairs: Pairs, start: Checkpoint, progress: Progress) -> Validation | None:
