@@ -18,33 +18,39 @@ from sat2cap.atlas.store import open_atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.evaluate.calibration import NONSENSE, Asked, ask_all, evaluate_calibration, reliability
+from sat2cap.evaluate.location import CALENDAR
 from sat2cap.evaluate.truth import Country
 from sat2cap.files import publish, write_json
 from sat2cap.miniworld.prompts import PROMPTS
 from sat2cap.miniworld.truth import survey
 from sat2cap.miniworld.world import World
 
+STEP = 5
+"""Of the calendar's months by hours, every so many are asked for."""
+
 LINES = (
-    ("share", "softmax among generic prompts", "tab:grey"),
-    ("contrast", "calibrated with held-out photos", "tab:blue"),
+    ("any time", "share", "share among generic prompts", "o--C7"),
+    ("high time", "contrast", "calibrated, asked at the best time", "o-C9"),
+    ("any time", "contrast", "calibrated, asked at any time", "o-C0"),
 )
 """The last is the one whose cells are counted."""
 
 
-def draw(asked: list[Asked], path: Path) -> None:
+def draw(asked: dict[str, list[Asked]], path: Path) -> None:
     """The reliability diagram, and how seldom real and nonsense prompts pass each threshold."""
-    real, nonsense = ([one for one in asked if one.nonsense is kind] for kind in (False, True))
-    truth = np.concatenate([one.truth for one in real])
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    for name, label, colour in LINES:
+    for when, name, label, style in LINES:
+        real = [one for one in asked[when] if not one.nonsense]
+        truth = np.concatenate([one.truth for one in real])
         bins = reliability(np.concatenate([one.scores[name] for one in real]), truth)
-        left.plot([one.chance for one in bins], [one.truth for one in bins], "o-", color=colour, label=label)
+        left.plot([one.chance for one in bins], [one.truth for one in bins], style, label=label)
     for one in bins:
         left.annotate(f"{one.cells:,}", (one.chance, one.truth), (4, -10), textcoords="offset points", size=7)
     left.set(xlim=(0, 1), ylim=(0, 1), xlabel="contrast", title="Reliability (number of cells)")
     left.set(ylabel="share of photos that show it")
-    left.legend()
+    left.legend(fontsize=8)
+    real, nonsense = ([o for o in asked["high time"] if o.nonsense is kind] for kind in (False, True))
     for group, label, colour in ((real, "prompts", "tab:blue"), (nonsense, "nonsense", "tab:red")):
         chances = np.sort(np.concatenate([one.scores["contrast"] for one in group]))
         right.plot(chances, 1 - np.arange(len(chances)) / len(chances), label=label, color=colour)
@@ -62,8 +68,13 @@ def main(demo: Path, out: Path, picture: Path) -> None:
     for place in plan.countries:
         atlas = open_atlas(demo / "atlas" / f"{place.name}.zarr")
         countries.append(Country(place.name, atlas, survey(world, atlas.grid), place.south))
-    asked = ask_all(countries, model, PROMPTS)
-    figures = dict(evaluate_calibration(asked))
+    asked = {
+        "high time": list(ask_all(countries, model, PROMPTS)),
+        "any time": list(ask_all(countries, model, PROMPTS, CALENDAR[::STEP])),
+    }
+    figures = {
+        f"{when}.{name}": value for when, one in asked.items() for name, value in evaluate_calibration(one)
+    }
     for name, value in figures.items():
         print(f"{name}: {value:.4f}")
     print(f"{len(NONSENSE)} nonsense prompts in {len(countries)} countries")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sat2cap.evaluate.maps import spearman
 from sat2cap.evaluate.truth import Country, judges
+from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import Prompt
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.query import Scan, score
@@ -84,23 +85,40 @@ class Asked:
     nonsense: bool
 
 
-def ask_all(countries: Sequence[Country], checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> list[Asked]:
-    """Every prompt that a country `judges`, and all of `NONSENSE`, on every scale."""
-    found = []
+def ask_all(
+    countries: Sequence[Country],
+    checkpoint: Checkpoint,
+    prompts: Sequence[Prompt],
+    moments: Sequence[When] = (),
+) -> Iterator[Asked]:
+    """Every prompt that a country `judges`, and all of `NONSENSE`, on every scale.
+
+    A prompt that has a time is asked at its own, when there is most to be found, or at each of `moments`.
+    """
     models = dict.fromkeys(SCALES, checkpoint) | {"share": replace(checkpoint, calibration=None)}
     for country in countries:
         scan = Scan(country.atlas, checkpoint.encoding)
-        real = [(p.text, country.when(p), country.truth(p)) for p in prompts if judges(country, p)]
-        nothing = np.zeros(country.atlas.grid.shape).ravel()
-        for text, when, truth in [*real, *((text, None, nothing) for text in NONSENSE)]:
+        for text, when, truth in _questions(country, prompts, moments):
             by_scale: dict[str, Floats] = {
                 name: score(scan, models[name], [text], when=when, scale=scale).values.ravel()
                 for name, scale in SCALES.items()
             }
             known = np.isfinite(by_scale["cosine"])
             scores = {name: values[known].astype(np.float64) for name, values in by_scale.items()}
-            found.append(Asked(scores, truth[known].astype(np.float64), text in NONSENSE))
-    return found
+            yield Asked(scores, truth[known].astype(np.float64), text in NONSENSE)
+
+
+def _questions(
+    country: Country, prompts: Sequence[Prompt], moments: Sequence[When]
+) -> Iterator[tuple[str, When | None, NDArray[np.float32]]]:
+    """What is asked of a country, when, and what is true there and then, of each cell."""
+    for prompt in prompts:
+        if judges(country, prompt):
+            own = country.when(prompt)
+            for when in moments if moments and own else (own,):
+                yield prompt.text, when, np.asarray(country.survey.truth(prompt.concept, when).values).ravel()
+    for text in NONSENSE:
+        yield text, None, np.zeros(country.atlas.grid.shape, np.float32).ravel()
 
 
 def evaluate_calibration(asked: Sequence[Asked]) -> Iterator[tuple[str, float]]:
