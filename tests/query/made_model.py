@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from torch import nn
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.atlas.store import Atlas, create_or_resume
+from sat2cap.model.calibration import Calibration
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.dynamic import DynamicEncoder
 from sat2cap.model.metadata import feature_count
@@ -79,3 +81,16 @@ def atlas(
         status = np.where(holes[chunk.rows, chunk.cols], CellStatus.IMAGERY_MISSING, CellStatus.OK)
         writer.write(chunk, values[chunk.rows, chunk.cols], status.astype(np.uint8))
     return writer.finish()
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def calibrated(count: int = 3000, dim: int = 64, noise: float = 0.3, *, dynamic: bool = True) -> Checkpoint:
+    """A model whose places look to it much as their photos do, and the photos."""
+    rng = np.random.default_rng(2)
+    photos = unit(rng.normal(size=(count, dim)))
+    places = photos + noise / np.sqrt(dim) * rng.normal(size=photos.shape).astype(np.float32)
+    features = np.zeros((count, 12 if dynamic else 0), np.float32)
+    return replace(model(dim, dynamic=dynamic), calibration=Calibration(photos, 7 * places, features))

@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_model import atlas, embeddings, model
+from made_model import atlas, calibrated, embeddings, unit
 
 from sat2cap.errors import PromptError
 from sat2cap.geo.when import When
-from sat2cap.model.calibration import Calibration
 from sat2cap.query import score
 from sat2cap.query.calibrated import chance, curves, fitted
 from sat2cap.query.prompts import embed_prompts
@@ -16,10 +15,6 @@ MAY = When(2024, 5, 20, 8.0)
 
 def logistic(x):
     return 1 / (1 + np.exp(-x))
-
-
-def unit(rows):
-    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
 
 
 def test_a_known_curve_is_found_again():
@@ -59,16 +54,6 @@ def test_chances_by_hand():
     got = chance(np.float32([[0.5, 0.0], [1.0, -1.0]]), np.array([[4.0, -2.0], [0.0, 1.0]]))
     np.testing.assert_allclose(got, [[0.5, logistic(-2)], [logistic(1)] * 2], rtol=1e-6)
     assert got.dtype == np.float32
-
-
-def calibrated(count=3000, dim=64, noise=0.3):
-    """A model whose places look to it much as their photos do, and the photos."""
-    rng = np.random.default_rng(2)
-    photos = unit(rng.normal(size=(count, dim)))
-    places = photos + noise / np.sqrt(dim) * rng.normal(size=photos.shape).astype(np.float32)
-    plain = model(dim)
-    features = np.zeros((count, plain.dynamic.fc1.in_features), np.float32)
-    return replace(plain, calibration=Calibration(photos, 7 * places, features))
 
 
 def rival_share(checkpoint, prompt, others):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from made_model import atlas, embeddings, model
+from made_model import atlas, calibrated, embeddings, model
 
-from sat2cap.errors import AtlasError, PromptError, WhenError
+from sat2cap.errors import AtlasError, ModelError, PromptError, WhenError
 from sat2cap.geo.when import When
 from sat2cap.query import score
 from sat2cap.query.series import mean_scores
@@ -22,6 +22,19 @@ def test_means_are_those_of_the_maps(tmp_path, dynamic):
         maps = score(made, checkpoint, PROMPTS, when=when).values.astype(np.float64)
         np.testing.assert_allclose(found[:, column], np.nanmean(maps, axis=(1, 2)), atol=1e-7)
     assert (np.ptp(found, axis=1) > 1e-3).all() == dynamic
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_mean_chances_are_those_of_the_maps_too(tmp_path, dynamic):
+    checkpoint = calibrated(dynamic=dynamic)
+    holes = np.random.default_rng(1).random((9, 41)) < 0.3
+    made = atlas(tmp_path / "a.zarr", embeddings(9, 41, 64), checkpoint, holes)
+    found = mean_scores(made, checkpoint, PROMPTS, TIMES, "contrast")
+    for column, when in enumerate(TIMES):
+        maps = score(made, checkpoint, PROMPTS, when=when, scale="contrast").values.astype(np.float64)
+        np.testing.assert_allclose(found[:, column], np.nanmean(maps, axis=(1, 2)), rtol=1e-5)
+    with pytest.raises(ModelError, match="is not calibrated, see sat2cap models calibrate"):
+        mean_scores(made, model(dynamic=dynamic), PROMPTS, TIMES, "contrast")
 
 
 def test_an_atlas_without_embeddings_has_no_mean(tmp_path):

@@ -135,7 +135,7 @@ def _retrieval(plan: DemoPlan, given: Measured, heldout: PairSet) -> Iterator[tu
 
 
 def _hemispheres(plan: DemoPlan, given: Measured) -> Iterator[tuple[str, float]]:
-    """Mean scores of winter's and summer's prompts in January and July, and how many swap as they must.
+    """Mean chances of winter's and summer's prompts in January and July, and how many swap as they must.
 
     Each is asked at its own hour.
     """
@@ -144,7 +144,7 @@ def _hemispheres(plan: DemoPlan, given: Measured) -> Iterator[tuple[str, float]]
     for country, prompt in product(given.countries, prompts):
         hour = parse_when(prompt.when).hour if prompt.when else JANUARY.hour
         moments = [replace(day, hour=hour) for day in (JANUARY, JULY)]
-        ((january, july),) = mean_scores(country.atlas, given.trained, [prompt.text], moments)
+        ((january, july),) = mean_scores(country.atlas, given.trained, [prompt.text], moments, "contrast")
         name = f"hemispheres.{slug(prompt.text)}.{country.name}"
         yield f"{name}.january", float(january)
         yield f"{name}.july", float(july)

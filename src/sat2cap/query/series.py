@@ -1,29 +1,39 @@
 """Prompts over many moments: what a map does through the year and the day."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas.store import Atlas
-from sat2cap.errors import PromptError, WhenError
+from sat2cap.errors import ModelError, PromptError, WhenError
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.query.calibrated import chance, curves
 from sat2cap.query.cells import Cells
 from sat2cap.query.cosine import Cosines, offset_at
-from sat2cap.query.prompts import embed_prompts
+from sat2cap.query.prompts import GENERIC, embed_prompts
 from sat2cap.query.scan import Scan
 from sat2cap.query.score import check_model
 
+Floats = NDArray[np.float32]
+
 
 def mean_scores(
-    atlas: Atlas, checkpoint: Checkpoint, prompts: Sequence[str], times: Sequence[When]
+    atlas: Atlas,
+    checkpoint: Checkpoint,
+    prompts: Sequence[str],
+    times: Sequence[When],
+    scale: Literal["cosine", "contrast"] = "cosine",
 ) -> NDArray[np.float64]:
-    """The mean cosine over the atlas's embedded cells, float64 ``[prompts, times]``.
+    """The mean score over the atlas's embedded cells, float64 ``[prompts, times]``.
 
     The same as the means of what `score` gives for each time, but prompts are embedded and the atlas is read
-    only once. Without a Dynamic Encoder all times are alike. NaN if no cell is embedded. Raises
-    `PromptError`, `WhenError`, `ModelError`, `AtlasError`.
+    only once. `contrast` needs a calibrated model: its mean is the share of photos, if as many are taken in
+    every cell, that fit the prompt. Without a Dynamic Encoder all times are alike. NaN if no cell is
+    embedded. Raises `PromptError`, `WhenError`, `ModelError`, `AtlasError`.
     """
     if not prompts:
         raise PromptError("no prompt is given; write what a photo there would show")
@@ -32,12 +42,28 @@ def mean_scores(
     check_model(atlas, checkpoint)
     texts = embed_prompts(checkpoint, prompts)
     at = [Cosines(texts, offset_at(checkpoint, when)) for when in times]
+    worth = _chances(checkpoint, texts) if scale == "contrast" else _cosines
 
     def work(cells: Cells) -> tuple[NDArray[np.float64], int]:
-        sums = np.stack([np.nansum(cosines(cells), axis=(1, 2), dtype=np.float64) for cosines in at], axis=1)
+        found = (worth(cosines(cells).reshape(len(texts), -1)) for cosines in at)
+        sums = np.stack([np.nansum(values, axis=1, dtype=np.float64) for values in found], axis=1)
         return sums, int(np.isfinite(cells.inverse).sum())
 
     sums, count = np.zeros((len(prompts), len(times))), 0
     for more, embedded in Scan(atlas, checkpoint.encoding).each(work):
         sums, count = sums + more, count + embedded
     return sums / count if count else np.full_like(sums, np.nan)
+
+
+def _cosines(cosines: Floats) -> Floats:
+    return cosines
+
+
+def _chances(checkpoint: Checkpoint, texts: Floats) -> Callable[[Floats], Floats]:
+    """From cosines `[P, N]` to chances, for prompts at some date and hour."""
+    if checkpoint.calibration is None:
+        name = checkpoint.card.get("name", "this model")
+        raise ModelError(f"{name} is not calibrated, see sat2cap models calibrate; or take the cosine")
+    none = np.zeros((0, checkpoint.dim), np.float32)
+    fitted = curves(checkpoint, texts, none, embed_prompts(checkpoint, GENERIC), told=True)
+    return partial(chance, curves=fitted)
