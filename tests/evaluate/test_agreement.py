@@ -11,7 +11,7 @@ from transformers import BertModel, BertTokenizerFast
 
 from sat2cap.errors import InputError
 from sat2cap.evaluate.agreement import (
-    bert_score,
+    bert_scorer,
     bleu,
     cider,
     nearest_cosine,
@@ -72,8 +72,8 @@ def test_bert_score_is_greedy_matching_as_in_its_paper(bert: Path) -> None:
             precision, recall = cosines.max(1).values[1:-1].mean(), cosines.max(0).values[1:-1].mean()
             f1.append(float(2 * precision * recall / (precision + recall)))
         expected.append(max(f1))
-    assert bert_score(CAPTIONS, REFERENCES, str(bert), 2) == pytest.approx(expected, abs=1e-4)
-    same = bert_score(CAPTIONS, [[text] for text in CAPTIONS], str(bert), 2)
+    assert bert_scorer(str(bert), 2)(CAPTIONS, REFERENCES) == pytest.approx(expected, abs=1e-4)
+    same = bert_scorer(str(bert), 2)(CAPTIONS, [[text] for text in CAPTIONS])
     assert same == pytest.approx([1, 1], abs=1e-5)
 
 
@@ -83,7 +83,7 @@ def test_bert_score_is_the_librarys_own(bert: Path) -> None:
     scorer = BERTScorer(model_type=str(bert), num_layers=1)
     scorer._tokenizer.model_max_length = 60
     own = scorer.score(list(CAPTIONS), [list(some) for some in REFERENCES])[2]
-    assert bert_score(CAPTIONS, REFERENCES, str(bert), 1) == pytest.approx(own.numpy(), abs=1e-6)
+    assert bert_scorer(str(bert), 1)(CAPTIONS, REFERENCES) == pytest.approx(own.numpy(), abs=1e-6)
 
 
 def test_an_encoder_takes_the_nearest_reference(bert: Path) -> None:
@@ -108,10 +108,15 @@ def _states(folder: Path, text: str) -> torch.Tensor:
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
-    for measure in (sentence_encoder, lambda model: bert_score(CAPTIONS, REFERENCES, model, 2)):
+    for measure in (sentence_encoder, lambda model: bert_scorer(model, 2)):
         with pytest.raises(InputError, match="cannot be opened") as caught:
             measure(nowhere)
         assert "\n" not in str(caught.value)
+
+
+def test_a_folders_layer_must_be_said(bert: Path) -> None:
+    with pytest.raises(InputError, match=r"which layer of BERTScore model .* give --bert-layer"):
+        bert_scorer(str(bert))
 
 
 def test_each_caption_has_as_many_references_as_it_has() -> None:

@@ -151,3 +151,8 @@ def test_captions_of_some_pairs_only_are_refused() -> None:
 def test_encoders_need_names_of_their_own(encoders: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="two meanings; rename it"):
         CaptionOptions(encoders=encoders)
+
+
+def test_a_layer_of_no_model_is_refused() -> None:
+    with pytest.raises(InputError, match="--bert-layer 3"):
+        CaptionOptions(bert_layer=3)

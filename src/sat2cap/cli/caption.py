@@ -150,4 +150,4 @@ def _print(asked: Sequence[Asked], said: Sequence[dict[str, Any]], as_json: bool
         (f"{lon:.5f}", f"{lat:.5f}", when or "any", *(str(word or "") for word in words.values()))
         for (lon, lat, when, _, _), words in zip(asked, said, strict=True)
     ]
-    show.table(("lon", "lat", "when", *said[0]), rows)
+    show.table(("lon", "lat", "when", *said[0]), rows, left=True)

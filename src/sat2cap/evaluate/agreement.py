@@ -5,7 +5,6 @@ Each measure gives one number a caption; a caption with several references is se
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -17,6 +16,8 @@ from sat2cap.errors import InputError
 Floats = NDArray[np.float64]
 References = Sequence[Sequence[str]]
 """Of each caption, at least one."""
+Measure = Callable[[Sequence[str], References], Floats]
+"""One number a caption, set against its references."""
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to vectors of length 1, `[N, D]`."""
 
@@ -26,6 +27,11 @@ _ADVICE = "run: pip install 'sat2cap[captions]'"
 def tokenised(text: str) -> str:
     """Lower case, without punctuation, one space between words: what words are compared as."""
     return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def check_installed() -> None:
+    """Raise `InputError` if what BLEU, ROUGE-L and CIDEr are computed with is not installed."""
+    _pycocoevalcap("bleu.bleu", "Bleu")
 
 
 def bleu(captions: Sequence[str], references: References) -> tuple[float, float, float, float]:
@@ -94,32 +100,32 @@ def remembering(embed: Embed) -> Embed:
     return look_up
 
 
-def bert_score(
-    captions: Sequence[str], references: References, model: str, layer: int | None = None
-) -> Floats:
+def bert_scorer(model: str, layer: int | None = None) -> Measure:
     """BERTScore's F1 of each caption and the best of its references (Zhang et al. 2020), by bert-score.
 
     `model` is a name that bert-score knows, such as ``roberta-large``, or a folder, whose `layer` must be
     said. No rescaling, no weights for rare words. Raises `InputError`.
     """
-    _, _, f1 = _bert_scorer(model, layer).score(list(captions), [list(some) for some in references])
-    return np.asarray(f1.numpy(), np.float64)
-
-
-@lru_cache(maxsize=1)  # opened once for all rows of a table
-def _bert_scorer(model: str, layer: int | None) -> Any:
     try:
         from bert_score import BERTScorer
+        from bert_score.utils import model2layers
     except ImportError as error:
         raise InputError(f"BERTScore needs bert-score; {_ADVICE}") from error
+    if layer is None and model not in model2layers:
+        raise InputError(f"which layer of BERTScore model {model!r} to read is not known: give --bert-layer")
     try:
         scorer: Any = BERTScorer(model_type=model, num_layers=layer)
-    except Exception as error:
+    except Exception as error:  # the hub's libraries raise whatever theirs raise
         raise InputError(_unread("BERTScore model", model, error)) from error
     # a tokenizer that knows no limit says 1e30, which its own library then cannot read
     limit = int(getattr(scorer._model.config, "max_position_embeddings", 512)) - 2
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, limit)
-    return scorer
+
+    def measure(captions: Sequence[str], references: References) -> Floats:
+        _, _, f1 = scorer.score(list(captions), [list(some) for some in references])
+        return np.asarray(f1.numpy(), np.float64)
+
+    return measure
 
 
 def _numbered(

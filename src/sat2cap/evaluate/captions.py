@@ -1,7 +1,7 @@
 """Captions of places against those of photos taken there (section 4.4, figure 6 and table 2 of the paper)."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -31,11 +31,9 @@ from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress, silent
 
 Float32 = NDArray[np.float32]
-Measure = Callable[[Sequence[str], agreement.References], NDArray[np.float64]]
-"""One number a caption."""
 
 CLIP, UNTOLD, CHANCE, GROUND, WRITTEN = "clip", "no_metadata", "chance", "ground", "written"
-_OFFLINE = ("rouge_l", "cider", "clip_text")
+_OWN = ("rouge_l", "cider", "clip_text", "bert_score")
 _LABELS = {
     "": "{name}",
     UNTOLD: "{name}, told nothing",
@@ -64,8 +62,10 @@ class CaptionOptions:
     draws: int = 1000
 
     def __post_init__(self) -> None:
-        """Raise `InputError` for encoders whose figures would have the same name."""
-        names = [*_OFFLINE, *self.encoder_names]
+        """Raise `InputError` for encoders whose figures would have one name, and a layer of nothing."""
+        if self.bert is None and self.bert_layer is not None:
+            raise InputError(f"--bert-layer {self.bert_layer} is of a model that --bert names; give both")
+        names = [*_OWN, *self.encoder_names]
         twice = [name for name in self.encoder_names if names.count(name) > 1]
         if twice:
             raise InputError(f"figures of sentence encoder {twice[0]!r} would have two meanings; rename it")
@@ -124,17 +124,19 @@ def evaluate_captions(
     """
     for model in (checkpoint, *([] if clip is None else [clip])):
         captioner.check(model)
+    texts = None if checkpoint.text is None else agreement.remembering(checkpoint.embed_text)
+    agreements = _measures(texts, options)
     gallery = embed_gallery(pairs, checkpoint, options.split, options.gallery, options.seed, cache=cache)
     place = Captioned.of(pairs, options.split, gallery, written)
     rows = _rows(pairs, gallery, checkpoint, clip, captioner, options, cache)
     said = _said(rows, gallery, checkpoint, captioner, options.beams, progress)
     made = {**said.made, **({WRITTEN: [some[0] for some in place.written]} if place.written else {})}
     bootstrap = Bootstrap(blocks_of(gallery.lon, gallery.lat, options.block_km), options.draws)
-    measures = dict(_agreements(made, place, gallery, checkpoint, options))
+    measures = dict(_agreements(made, place, gallery, texts, agreements))
     measures |= {
         ".".join(filter(None, (row, name))): found
-        for row, texts in made.items()
-        for name, found in truth_measures(texts, place)
+        for row, some in made.items()
+        for name, found in truth_measures(some, place)
     }
     figures = [Figure("captions", float(len(gallery.lon))), *_figures(measures, bootstrap)]
     figures += _bleus(made, place)
@@ -226,12 +228,11 @@ def _agreements(
     made: Mapping[str, Sequence[str]],
     place: Captioned,
     gallery: Gallery,
-    checkpoint: Checkpoint,
-    options: CaptionOptions,
+    texts: agreement.Embed | None,
+    measures: Mapping[str, agreement.Measure],
 ) -> Iterator[tuple[str, Measured]]:
     """Every measure of every row that has one number a caption."""
-    texts = None if checkpoint.text is None else agreement.remembering(checkpoint.embed_text)
-    for name, measure in _measures(texts, options):  # outermost, so that one network at a time is open
+    for name, measure in measures.items():
         for row, against, references in _comparisons(made, place):
             yield _name(row, against, name), Measured.mean(measure(made[row], references))
     if texts is not None:
@@ -240,17 +241,18 @@ def _agreements(
             yield _name(row, "", "clip_photo"), Measured.mean(cosines.astype(np.float64))
 
 
-def _measures(texts: agreement.Embed | None, options: CaptionOptions) -> Iterator[tuple[str, Measure]]:
-    """Name and measure; a network is opened when its turn comes."""
-    yield "rouge_l", agreement.rouge_l
-    yield "cider", agreement.cider
+def _measures(texts: agreement.Embed | None, options: CaptionOptions) -> dict[str, agreement.Measure]:
+    """Opened before anything is captioned, so that what is missing costs nobody an hour."""
+    agreement.check_installed()
+    found: dict[str, agreement.Measure] = {"rouge_l": agreement.rouge_l, "cider": agreement.cider}
     if texts is not None:
-        yield "clip_text", partial(agreement.nearest_cosine, embed=texts)
+        found["clip_text"] = partial(agreement.nearest_cosine, embed=texts)
     for name, encoder in zip(options.encoder_names, options.encoders, strict=True):
         embed = agreement.remembering(agreement.sentence_encoder(encoder))
-        yield name, partial(agreement.nearest_cosine, embed=embed)
+        found[name] = partial(agreement.nearest_cosine, embed=embed)
     if options.bert is not None:
-        yield "bert_score", partial(agreement.bert_score, model=options.bert, layer=options.bert_layer)
+        found["bert_score"] = agreement.bert_scorer(options.bert, options.bert_layer)
+    return found
 
 
 def _comparisons(
