@@ -87,6 +87,7 @@ def test_the_loss_is_the_cross_entropy_of_the_words_alone() -> None:
 def test_a_saved_captioner_says_the_same(tmp_path: Path) -> None:
     captioner = tiny_captioner()
     folder = save_captioner(captioner, tmp_path / "c")
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}, "others may read it"
     again = load_captioner(folder)
     assert again.identity == captioner.identity
     assert again.captions(EMBEDDINGS, most=6) == captioner.captions(EMBEDDINGS, most=6)
