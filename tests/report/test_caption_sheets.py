@@ -54,6 +54,17 @@ def test_longer_captions_take_more_lines_and_stay_in_their_column() -> None:
     assert 200 < wide <= 2 * 140, "two pixels a unit"
 
 
+def test_no_caption_runs_into_the_next_row() -> None:
+    photo = Image.new("RGB", (30, 30), (200, 0, 0))
+    long = Words("ours", "so many words " * 20, [photo])
+    rows = [Row("here", photo, 0.0, -20.0, [long]) for _ in range(2)]
+    drawn = opened(caption_sheet(rows, LON, LAT))
+    second = np.flatnonzero(near(drawn, (200, 0, 0)).sum(1) > 300)
+    start = second[np.flatnonzero(np.diff(second) > 1)[-1] + 1]
+    ink = np.flatnonzero(near(drawn, (29, 26, 38))[:start].any(1)).max()
+    assert ink < start - 2 * 16, "above the second row's title"
+
+
 @pytest.mark.parametrize(("lon", "lat"), [(0.0, -20.0), (100.0, 40.0), (50.0, 10.0)])
 def test_the_place_is_marked_where_it_lies(lon: float, lat: float) -> None:
     drawn = sheet([Words("ours", "")], lon, lat)
@@ -79,7 +90,7 @@ def test_the_figure_has_places_outside_the_tropics_and_the_photos_nearest_to_the
     drawn = opened(picture.data)
     found = []
     for number in range(4):
-        top = 2 * (12 + 16) + 2 * number * (16 + 104 + 4 + 32 + 12)  # two pixels a unit
+        top = 2 * (12 + 16) + 2 * number * (16 + 104 + 4 + 16 + 12)  # two pixels a unit, one line of words
         patch, photo = drawn[top + 50, 2 * 12 + 50], drawn[top + 50, 2 * (12 + 104 + 12) + 50]
         pairs = {tuple(np.asarray(decoded(p.ground))[0, 0]): p.lat for p in Plain().read("test")}
         (lat,) = (lat for colour, lat in pairs.items() if np.abs(patch - np.array(colour)).max() < 6)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,8 @@ def caption_sheet(rows: Sequence[Row], lon: Floats, lat: Floats) -> bytes:
     widths = [max(_WORDS, len(words.photos) * (_PHOTO + _GAP) - _GAP) for words in rows[0].words]
     lefts = np.cumsum([_EDGE + _PHOTO + _EDGE, *(wide + _EDGE for wide in widths)]).tolist()
     overview = _overview(lon, lat)
-    high = _LINE + _PHOTO + _GAP + 2 * _LINE + _EDGE
+    deep = max(_deep(words, wide) for row in rows for words, wide in zip(row.words, widths, strict=True))
+    high = _LINE + deep + _EDGE
     sheet = _Sheet.of(lefts[-1] + _PHOTO + _EDGE, high * len(rows) + _EDGE)
     for number, row in enumerate(rows):
         top = _EDGE + number * high
@@ -123,8 +125,31 @@ def _write(sheet: "_Sheet", left: int, top: int, wide: int, words: Words) -> Non
     for place, photo in enumerate(words.photos):
         sheet.paste(left + place * (_PHOTO + _GAP), top + _LINE, tile(photo, _PHOTO * _SHARP))
     below = top + _LINE + (_PHOTO + _GAP if words.photos else 0)
-    for number, line in enumerate(sheet.lines(words.caption, wide)):
+    for number, line in enumerate(_wrapped(words.caption, wide)):
         sheet.write(left, below + number * _LINE, line, _INK)
+
+
+def _deep(words: Words, wide: int) -> int:
+    """How much room there must be below a title."""
+    photos = _PHOTO + _GAP if words.photos else 0
+    return max(_PHOTO, photos + len(_wrapped(words.caption, wide)) * _LINE)
+
+
+def _wrapped(text: str, wide: int) -> list[str]:
+    """Text in lines of at most so many units."""
+    font, lines = _font(), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= wide * _SHARP:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(12 * _SHARP)
 
 
 @dataclass(frozen=True)
@@ -133,29 +158,17 @@ class _Sheet:
 
     image: Image.Image
     pen: ImageDraw.ImageDraw
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 
     @classmethod
     def of(cls, width: int, height: int) -> "_Sheet":
         image = Image.new("RGB", (width * _SHARP, height * _SHARP), "white")
-        return cls(image, ImageDraw.Draw(image), ImageFont.load_default(12 * _SHARP))
+        return cls(image, ImageDraw.Draw(image))
 
     def write(self, left: int, top: int, text: str, ink: str) -> None:
-        self.pen.text((left * _SHARP, top * _SHARP), text, fill=ink, font=self.font)
+        self.pen.text((left * _SHARP, top * _SHARP), text, fill=ink, font=_font())
 
     def paste(self, left: int, top: int, picture: Image.Image) -> None:
         self.image.paste(picture, (left * _SHARP, top * _SHARP))
-
-    def lines(self, text: str, wide: int) -> list[str]:
-        """Text in lines of at most so many units."""
-        lines = [""]
-        for word in text.split():
-            longer = f"{lines[-1]} {word}".strip()
-            if self.font.getlength(longer) <= wide * _SHARP:
-                lines[-1] = longer
-            else:
-                lines.append(word)
-        return lines
 
     def jpeg(self) -> bytes:
         buffer = io.BytesIO()
