@@ -79,7 +79,10 @@ class Checkpoint:
     @cached_property
     def text_identity(self) -> str | None:
         """Hash of the text tower and its vocabulary: the space that embeddings lie in; None without one."""
-        return None if self.text is None else digest(*self._text_parts())
+        if self.text is None:
+            return None
+        vocabulary = canonical_json(self.text.tokenizer.get_vocab())
+        return digest(towers.digest_weights(self.text.model.state_dict()), digest(vocabulary))
 
     @cached_property
     def identity(self) -> str:
@@ -93,7 +96,8 @@ class Checkpoint:
             "dynamic": None if self.dynamic is None else towers.digest_weights(self.dynamic.state_dict()),
         }
         if self.text is not None:
-            parts["text"] = self._text_parts()
+            vocabulary = canonical_json(self.text.tokenizer.get_vocab())
+            parts["text"] = [towers.digest_weights(self.text.model.state_dict()), digest(vocabulary)]
         return digest(canonical_json(parts))
 
     def embed_overhead(self, rgb: NDArray[np.uint8], *, precision: Precision = "float32") -> Floats:
@@ -184,11 +188,6 @@ class Checkpoint:
             self.card.get("revision"),
         )
         return f"{source}@{revision}" if revision and "@" not in str(source) else str(source)
-
-    def _text_parts(self) -> list[str]:
-        assert self.text is not None
-        vocabulary = canonical_json(self.text.tokenizer.get_vocab())
-        return [towers.digest_weights(self.text.model.state_dict()), digest(vocabulary)]
 
     def _need_ground(self) -> Any:
         if self.ground is None:
