@@ -1,5 +1,7 @@
 """Names people write find what they mean, or say in one line what to write instead."""
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +10,17 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
+sys.path.append(str(Path(__file__).parent / "model"))  # tiny_model lives there
+
+from tiny_model import tiny_clip
+
 from sat2cap import catalogue
 from sat2cap.errors import ImageryError, InputError, ModelError, Sat2CapError
 from sat2cap.miniworld.photos import MiniPhotos
+from sat2cap.miniworld.stated import stated
 from sat2cap.miniworld.world import MiniImagery, World
+from sat2cap.model.checkpoint import load_model
+from sat2cap.train.captioner import load_caption_run
 
 
 def test_planets_by_number() -> None:
@@ -56,10 +65,39 @@ def test_an_unknown_name_is_one_line(open_it: Open, spec: str, error: type[Sat2C
 
 
 def test_the_miniature_clip_is_missed_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clip = catalogue.resolve_model("miniclip")
     monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "catalogue.py"))
     with pytest.raises(ModelError, match=r"sat2cap train .*miniclip\.toml") as caught:
         catalogue.resolve_model("miniclip")
     assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match=r"sat2cap train .*captioner\.toml"):
+        catalogue.resolve_captioner(None, clip)
+
+
+def test_the_captioner_that_ships_is_for_the_miniature_clip() -> None:
+    """Fails when the CLIP was trained anew and the captioner was not: sat2cap train runs/captioner.toml."""
+    clip = catalogue.resolve_model(catalogue.MINICLIP)
+    unasked = catalogue.resolve_captioner(None, clip)
+    assert unasked.space == clip.text_identity
+    assert unasked.dim == clip.dim
+    assert unasked.identity == catalogue.resolve_captioner(catalogue.MINICAPTIONER, clip).identity
+    folder = Path(catalogue.__file__).parent / "miniworld" / "captioner"
+    assert json.loads((folder / "captioner.json").read_text())["identity"] == unasked.identity
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 4e6
+    assert load_caption_run(folder.parents[1] / "runs" / "captioner.toml").output.half
+    texts = unasked.captions(clip.embed_text(["snow on the ground", "a sandy beach", "a traffic jam"]))
+    assert len({stated(text) for text in texts} - {frozenset()}) > 1, texts
+
+
+def test_the_captioner_is_nobodys_default_but_the_miniature_clips(tmp_path: Path) -> None:
+    other = load_model(tiny_clip(tmp_path / "clip"))
+    with pytest.raises(ModelError, match="is not in the space of this release's miniclip") as caught:
+        catalogue.resolve_captioner(None, other)
+    assert "--captioner" in str(caught.value)
+    with pytest.raises(ModelError, match="captioner minicaptioner was trained for another CLIP"):
+        catalogue.resolve_captioner(catalogue.MINICAPTIONER, other)
+    with pytest.raises(ModelError, match="neither a folder"):
+        catalogue.resolve_captioner("minicap", other)
 
 
 def test_a_models_name_can_be_its_folder() -> None:

@@ -1,6 +1,7 @@
 """Names people write, to sources and models: the one place that knows both worlds, real and miniature."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from odc.geo.geom import Geometry
@@ -8,6 +9,7 @@ from odc.geo.geom import Geometry
 from sat2cap.errors import ImageryError, InputError, ModelError
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import MiniImagery, World
+from sat2cap.model.captioner import MANIFEST, Captioner, load_captioner
 from sat2cap.model.checkpoint import Checkpoint, as_known, load_model
 from sat2cap.sources.bands import AS_THEY_ARE, Shown
 from sat2cap.sources.download import Downloads
@@ -22,6 +24,8 @@ from sat2cap.sources.yfcc import YfccRecords
 
 MINICLIP = "miniclip"
 """The miniature CLIP that ships in the package."""
+MINICAPTIONER = "minicaptioner"
+"""The captioner for it, which ships too."""
 
 _MINIWORLD = "miniworld:"
 _TABLES = (".csv", ".parquet", ".geoparquet", ".pq")
@@ -115,11 +119,43 @@ def resolve_model(spec: str | Path, text: str | None = None, like: str | None = 
     return found if text is None else found.with_text_of(resolve_model(text))
 
 
+def resolve_captioner(
+    spec: str | Path | None, checkpoint: Checkpoint, tokenizer: str | Path = "gpt2"
+) -> Captioner:
+    """A captioner by name for a model's embeddings: ``minicaptioner``, a folder, or a file of CLIPCap's.
+
+    None is ``minicaptioner``, where the model is in the miniature CLIP's space. `tokenizer`: as
+    `load_captioner` has it. Raises `ModelError`, also for a captioner of another space.
+    """
+    if spec is None:
+        found = _minicaptioner()
+        if found.space != checkpoint.text_identity:
+            name = checkpoint.card.get("name", "this model")
+            raise ModelError(
+                f"{name} is not in the space of this release's {MINICLIP}, as {MINICAPTIONER} is: give "
+                '--captioner, a folder (sat2cap train, method = "captioner") or a file of CLIPCap\'s'
+            )
+        return found
+    found = _minicaptioner() if str(spec) == MINICAPTIONER else load_captioner(spec, tokenizer)
+    found.check(checkpoint)
+    return found
+
+
 def _miniclip() -> Path:
-    folder = Path(__file__).parent / "miniworld" / "clip"
-    if not (folder / "config.json").exists():
-        raise ModelError(f"{MINICLIP} is not in this installation; run: sat2cap train runs/miniclip.toml")
-    return folder
+    return _shipped(MINICLIP, "clip", "config.json", "runs/miniclip.toml")
+
+
+def _minicaptioner() -> Captioner:
+    found = load_captioner(_shipped(MINICAPTIONER, "captioner", MANIFEST, "runs/captioner.toml"))
+    return replace(found, card={**found.card, "name": MINICAPTIONER})
+
+
+def _shipped(name: str, folder: str, file: str, run_file: str) -> Path:
+    """A folder of the package, which has a file of this name if it is there."""
+    found = Path(__file__).parent / "miniworld" / folder
+    if not (found / file).exists():
+        raise ModelError(f"{name} is not in this installation; run: sat2cap train {run_file}")
+    return found
 
 
 def _world(spec: str) -> World:

@@ -61,6 +61,7 @@ def publish_folder(path: Path | str) -> Iterator[Path]:
         for file in sorted(entry for entry in temporary.rglob("*") if entry.is_file()):
             with file.open("rb+") as opened:
                 os.fsync(opened.fileno())
+            file.chmod(0o644)  # safetensors makes its files private, too
         temporary.chmod(0o755)  # mkdtemp makes folders private; a published one is not
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         if target.exists():

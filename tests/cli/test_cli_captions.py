@@ -11,10 +11,12 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "evaluate"))  # tiny_bert lives there
 
 from command import Done, run
+from PIL import Image
 from tiny_bert import tiny_bert
 from tiny_captioner import WORDS, published, tiny_captioner, words
 
 import sat2cap
+from sat2cap.catalogue import resolve_captioner
 from sat2cap.evaluate.record import read_run
 from sat2cap.geo.when import parse_when
 from sat2cap.model.captioner import load_captioner, save_captioner
@@ -49,6 +51,24 @@ def test_a_caption_for_each_place_and_date(atlas: Path, captioner: Path) -> None
     assert done.err.count("has no embedding") == 1
     table = run(*words)
     assert (table.status, len(table.out.splitlines())) == (0, 3)
+
+
+def test_a_model_of_the_miniature_world_needs_no_captioner_of_yours(tmp_path: Path) -> None:
+    out = tmp_path / "m.zarr"
+    done = run(
+        "embed", "-10,-45.01,-9.98,-44.99", "--imagery", "miniworld:7", "--model", "miniclip", "-o", out
+    )
+    assert done.status == 0, done.err
+    asked = ("caption", out, "--at=-9.99,-45.0", "--beams", 1, "--json")
+    plain = run(*asked)
+    assert plain.status == 0, plain.err
+    opened = sat2cap.open(out)
+    row = embeddings_at(opened.atlas, opened.checkpoint, [(-9.99, -45.0)])
+    said = resolve_captioner(None, opened.checkpoint).captions(row)
+    assert [json.loads(line)["caption"] for line in plain.out.splitlines()] == said
+    assert run(*asked, "--captioner", "minicaptioner").out == plain.out
+    dated = run(*asked, "--when", "2024-01")
+    assert (dated.status, "the date is ignored" in dated.err) == (0, True)
 
 
 def test_concepts_are_of_the_bank(atlas: Path, tmp_path: Path) -> None:
@@ -87,6 +107,9 @@ def test_captions_are_measured_and_reported(kept: Path, tmp_path: Path) -> None:
         "chance",
         "written",
     ]
+    assert record.pictures[0][0] == "captions.jpg"
+    with Image.open(kept / record.folder.name / "captions.jpg") as figure:
+        assert figure.width > 1000
     assert {"ground.bleu4", "written.cider", "clip.ground.rouge_l", "above_clip.truth.chance"} <= set(known)
     assert known["no_metadata.ground.rouge_l"] == known["clip.ground.rouge_l"], "the same embeddings"
     assert known["written.truth.possible"] > 0.9, "what people write is there"
@@ -140,15 +163,43 @@ def test_peoples_captions_from_a_file_replace_the_planets(
             "neither a folder with captioner.json",
         ),
         (["caption", "{atlas}", "--at=-9.99,-45", "--captioner", "{clipcap}", "--tokenizer", "{gpt2}"], "32"),
+        (["caption", "{atlas}", "--at=-9.99,-45"], "is not in the space of this release's miniclip"),
+        (
+            ["caption", "{atlas}", "--at=-9.99,-45", "--captioner", "minicaptioner"],
+            "numbers, and those of tiny",
+        ),
         (["concepts", "{atlas}", "--at=-9.99,-45", "--phrases", "{tmp}/no.txt"], "no.txt"),
+        (
+            [
+                "evaluate",
+                "captions",
+                "{pairs}",
+                "--model",
+                "{model}",
+                "--captioner",
+                "{captioner}",
+                "--clip",
+                "miniclip",
+                "--split",
+                "train",
+            ],
+            "for embeddings of 32 numbers, and those of clip have 128",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(
-    words_: list[str], message: str, atlas: Path, captioner: Path, tmp_path: Path
+    words_: list[str],
+    message: str,
+    atlas: Path,
+    captioner: Path,
+    pairs: tuple[Path, Done],
+    model: Path,
+    tmp_path: Path,
 ) -> None:
     words().save_pretrained(tmp_path / "gpt2")
     clipcap = published(tmp_path / "w.pt", layers=1)
-    places = {"atlas": atlas, "captioner": captioner, "tmp": tmp_path, "clipcap": clipcap}
+    places = {"atlas": atlas, "captioner": captioner, "tmp": tmp_path, "clipcap": clipcap, "model": model}
+    places["pairs"] = pairs[0]
     done = run(*(word.format(**places, gpt2=tmp_path / "gpt2") for word in words_))
     assert done.status == 2
     assert done.err.splitlines()[-1].startswith("error: ")

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model lives there
+sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model and tiny_captioner live there
 
 from sat2cap.demo import CountryPlan, DemoPlan, run_demo
 from sat2cap.demo.plan import chosen
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
+from sat2cap.model.captioner import save_captioner
 from sat2cap.pairs import PatchSpec
 
 RUN = """
@@ -45,12 +46,14 @@ class Ran(NamedTuple):
 
 def tiny_plan(folder: Path) -> DemoPlan:
     """Minutes of the full plan in seconds; `folder` gets the CLIP and the run file that it begins with."""
+    from tiny_captioner import tiny_captioner
     from tiny_model import tiny_clip
 
-    clip, run_file = folder / "clip", folder / "run.toml"
+    clip, run_file, captioner = folder / "clip", folder / "run.toml", folder / "captioner"
     if not clip.exists():
         tiny_clip(clip, image=16, hidden=64, dim=32)
         run_file.write_text(RUN)
+        save_captioner(tiny_captioner(dim=32), captioner)
     prompts = chosen(PROMPTS, "sea", "church", "rice paddy", "market", "vineyard", "autumn leaves")
     timed = chosen(SEASONAL, "traffic jam", "snow")
     return DemoPlan(
@@ -75,6 +78,9 @@ def tiny_plan(folder: Path) -> DemoPlan:
         by_hour=timed[:1],
         by_calendar=timed[:1],
         sought=prompts[3:4],
+        captioner=str(captioner),
+        captioned=chosen(PROMPTS, "broadleaf forest"),
+        captioned_pairs=20,
         mosaic_pixels=4,
     )
 

@@ -15,6 +15,8 @@ def test_the_full_plan_shows_what_it_must() -> None:
     assert min(map(len, (plan.winter, plan.summer, plan.by_hour, plan.by_calendar, plan.sought))) >= 2
     assert plan.test_world != plan.train_world
     assert plan.test_photos * 0.9 > plan.gallery == 2000
+    assert 100 <= plan.captioned_pairs <= plan.gallery
+    assert len(plan.captioned) >= 2
 
 
 def test_its_countries_lie_in_both_hemispheres() -> None:

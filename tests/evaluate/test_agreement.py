@@ -1,5 +1,6 @@
 """Agreement of captions against scores that others published, and against what is worked out by hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,16 @@ from tiny_bert import tiny_bert
 from transformers import BertModel, BertTokenizerFast
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.agreement import bert_score, bleu, cider, encoder_cosine, rouge_l, tokenised
+from sat2cap.evaluate.agreement import (
+    bert_scorer,
+    bleu,
+    cider,
+    nearest_cosine,
+    remembering,
+    rouge_l,
+    sentence_encoder,
+    tokenised,
+)
 
 CAPTIONS = (
     "this is the model generated sentence1 which seems good enough",
@@ -62,8 +72,8 @@ def test_bert_score_is_greedy_matching_as_in_its_paper(bert: Path) -> None:
             precision, recall = cosines.max(1).values[1:-1].mean(), cosines.max(0).values[1:-1].mean()
             f1.append(float(2 * precision * recall / (precision + recall)))
         expected.append(max(f1))
-    assert bert_score(CAPTIONS, REFERENCES, str(bert), 2) == pytest.approx(expected, abs=1e-4)
-    same = bert_score(CAPTIONS, [[text] for text in CAPTIONS], str(bert), 2)
+    assert bert_scorer(str(bert), 2)(CAPTIONS, REFERENCES) == pytest.approx(expected, abs=1e-4)
+    same = bert_scorer(str(bert), 2)(CAPTIONS, [[text] for text in CAPTIONS])
     assert same == pytest.approx([1, 1], abs=1e-5)
 
 
@@ -73,7 +83,7 @@ def test_bert_score_is_the_librarys_own(bert: Path) -> None:
     scorer = BERTScorer(model_type=str(bert), num_layers=1)
     scorer._tokenizer.model_max_length = 60
     own = scorer.score(list(CAPTIONS), [list(some) for some in REFERENCES])[2]
-    assert bert_score(CAPTIONS, REFERENCES, str(bert), 1) == pytest.approx(own.numpy(), abs=1e-6)
+    assert bert_scorer(str(bert), 1)(CAPTIONS, REFERENCES) == pytest.approx(own.numpy(), abs=1e-6)
 
 
 def test_an_encoder_takes_the_nearest_reference(bert: Path) -> None:
@@ -86,7 +96,8 @@ def test_an_encoder_takes_the_nearest_reference(bert: Path) -> None:
         max(float(mean[caption] @ mean[reference]) for reference in some)
         for caption, some in zip(CAPTIONS, REFERENCES, strict=True)
     ]
-    assert encoder_cosine(CAPTIONS, REFERENCES, str(bert)) == pytest.approx(expected, abs=1e-4)
+    found = nearest_cosine(CAPTIONS, REFERENCES, sentence_encoder(str(bert)))
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 def _states(folder: Path, text: str) -> torch.Tensor:
@@ -96,10 +107,36 @@ def _states(folder: Path, text: str) -> torch.Tensor:
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    for measure in (encoder_cosine, bert_score):
+    nowhere = str(tmp_path / "nowhere")
+    for measure in (sentence_encoder, lambda model: bert_scorer(model, 2)):
         with pytest.raises(InputError, match="cannot be opened") as caught:
-            measure(CAPTIONS, REFERENCES, str(tmp_path / "nowhere"))
+            measure(nowhere)
         assert "\n" not in str(caught.value)
+
+
+def test_a_folders_layer_must_be_said(bert: Path) -> None:
+    with pytest.raises(InputError, match=r"which layer of BERTScore model .* give --bert-layer"):
+        bert_scorer(str(bert))
+
+
+def test_each_caption_has_as_many_references_as_it_has() -> None:
+    """Against a loop; a distinct text is embedded once, whatever it is asked for."""
+    vectors = {text: np.random.default_rng(ord(text)).normal(size=4).astype(np.float32) for text in "abcdefg"}
+    asked: list[str] = []
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        asked.extend(texts)
+        return np.stack([vectors[text] for text in texts])
+
+    captions, references = ["a", "b", "a"], [["c"], ["d", "e", "c"], ["f", "b"]]
+    remembered = remembering(embed)
+    expected = [
+        max(float(vectors[one] @ vectors[other]) for other in some)
+        for one, some in zip(captions, references, strict=True)
+    ]
+    for _ in range(2):
+        assert nearest_cosine(captions, references, remembered) == pytest.approx(expected, abs=1e-6)
+    assert sorted(asked) == list("abcdef")
 
 
 def test_captions_and_references_without_a_word_are_scored_too() -> None:

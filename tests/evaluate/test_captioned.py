@@ -1,11 +1,25 @@
 """What captions state against the truth, counted by hand; and months."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from sat2cap.evaluate.captioned import JANUARY, JULY, Captioned, Measured, truth_measures
+from sat2cap.errors import InputError
+from sat2cap.evaluate.blocks import Bootstrap
+from sat2cap.evaluate.captioned import (
+    JANUARY,
+    JULY,
+    WINTER,
+    Captioned,
+    Measured,
+    month_figures,
+    said_at,
+    truth_measures,
+)
+from sat2cap.evaluate.captions import CaptionOptions, read_captions
 from sat2cap.geo.when import When
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES
 from sat2cap.miniworld.photos import MiniPhotos
@@ -67,8 +81,6 @@ def test_nothing_stated_is_not_a_number_and_no_planet_no_truth() -> None:
 
 def test_months_are_compared_place_by_place() -> None:
     """With a captioner that reads the sign of the offset: snow in the half that has winter."""
-    from sat2cap.evaluate.blocks import Bootstrap
-    from sat2cap.evaluate.captioned import month_figures
 
     def offset(lat: np.ndarray, lon: np.ndarray, year: int, month: int, *rest: float) -> np.ndarray:
         cold = np.where((np.asarray(lat) > 0) == (month == 1), 1.0, -1.0)
@@ -76,10 +88,13 @@ def test_months_are_compared_place_by_place() -> None:
 
     gallery = SimpleNamespace(overhead=np.zeros((len(SOME), 2), np.float32), lat=LAT, lon=LON)
     speaker = SimpleNamespace(
-        captions=lambda rows, beams: ["Fresh snow" if row[0] > 0 else "golden wheat" for row in rows]
+        captions=lambda rows, beams, progress: [
+            "Fresh snow" if row[0] > 0 else "golden wheat" for row in rows
+        ]
     )
     model = SimpleNamespace(dynamic_offset=offset)
-    found, shown = month_figures(gallery, model, speaker, captioned(), 1, Bootstrap(np.arange(len(SOME)), 30))
+    texts = {when: said_at(gallery, model, speaker, when) for when in (JANUARY, JULY)}
+    found, shown = month_figures(texts, captioned(), Bootstrap(np.arange(len(SOME)), 30))
     values = {figure.name: figure.value for figure in found}
     assert (values["months.changed"], values["months.restated"]) == (1, 1)
     assert (values["winter.north.01"], values["winter.north.07"], values["winter.north.lead"]) == (1, 0, 1)
@@ -87,3 +102,57 @@ def test_months_are_compared_place_by_place() -> None:
     assert values["months.truth_lead"] > 0, "snow and wheat have their months"
     assert len(shown["rows"]) == 8
     assert (JANUARY.month, JULY.month) == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "wintry"),
+    [
+        ("a Snowboarder on skis", True),
+        ("skiers", True),
+        ("a frozen lake", True),
+        ("ice on the river", True),
+        ("a woman in a skirt", False),
+        ("a boy with an ice cream", False),
+        ("a cake with frosting", False),
+        ("nice weather", False),
+    ],
+)
+def test_words_of_winter(text: str, wintry: bool) -> None:
+    assert bool(WINTER.search(text.lower())) is wintry
+
+
+def test_peoples_captions_are_read_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text(
+        '{"key": "a", "caption": "one"}\n\n{"key": 7, "captions": ["two", "three"]}\n'
+        '{"key": "a", "caption": "four"}\n'
+    )
+    assert read_captions(path) == {"a": ["one", "four"], "7": ["two", "three"]}
+    for wrong in ('{"key": "a"}', '{"key": "a", "captions": "one"}', '{"key": "a", "captions": []}', "[1]"):
+        path.write_text(wrong)
+        with pytest.raises(InputError, match="cannot be read") as caught:
+            read_captions(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_captions_of_some_pairs_only_are_refused() -> None:
+    index = pd.DataFrame({"split": "test", "key": ["a", "b", "c"], "source": "elsewhere"})
+    three = np.arange(3)
+    gallery = SimpleNamespace(row=three, lat=LAT[:3], lon=LON[:3], taken=TAKEN[:3])
+    pairs = SimpleNamespace(index=index)
+    with pytest.raises(InputError, match="2 of 3 pairs have no caption of people, 'b' first"):
+        Captioned.of(pairs, "test", gallery, {"a": ["one"]})
+    assert Captioned.of(pairs, "test", gallery, None).written == []
+    whole = Captioned.of(pairs, "test", gallery, {"c": ["3"], "b": ["2"], "a": ["1"]})
+    assert whole.written == [["1"], ["2"], ["3"]]
+
+
+@pytest.mark.parametrize("encoders", [("here/e5", "there/e5"), ("somewhere/cider",)])
+def test_encoders_need_names_of_their_own(encoders: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="two meanings; rename it"):
+        CaptionOptions(encoders=encoders)
+
+
+def test_a_layer_of_no_model_is_refused() -> None:
+    with pytest.raises(InputError, match="--bert-layer 3"):
+        CaptionOptions(bert_layer=3)

@@ -1,15 +1,18 @@
 """The captioner: what it says, its own folder, and the weights that CLIPCap's authors publish."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny_captioner import published, tiny_captioner, words
+from tiny_model import tiny_clip
 
 from sat2cap.errors import ModelError
 from sat2cap.model.captioner import load_captioner, save_captioner
+from sat2cap.model.checkpoint import load_model
 
 RANDOM = np.random.default_rng(0)
 EMBEDDINGS = RANDOM.normal(size=(70, 32)).astype(np.float32)
@@ -84,6 +87,7 @@ def test_the_loss_is_the_cross_entropy_of_the_words_alone() -> None:
 def test_a_saved_captioner_says_the_same(tmp_path: Path) -> None:
     captioner = tiny_captioner()
     folder = save_captioner(captioner, tmp_path / "c")
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}, "others may read it"
     again = load_captioner(folder)
     assert again.identity == captioner.identity
     assert again.captions(EMBEDDINGS, most=6) == captioner.captions(EMBEDDINGS, most=6)
@@ -93,6 +97,33 @@ def test_a_saved_captioner_says_the_same(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(ModelError, match="is no captioner"):
         save_captioner(captioner, tmp_path / "mine")
+
+
+def test_weights_that_half_precision_holds_take_half_the_space(tmp_path: Path) -> None:
+    captioner = tiny_captioner()
+    whole = (save_captioner(captioner, tmp_path / "whole") / "model.safetensors").stat().st_size
+    captioner = tiny_captioner()
+    captioner.network.half().float()
+    folder = save_captioner(captioner, tmp_path / "half")
+    assert (folder / "model.safetensors").stat().st_size < 0.6 * whole
+    again = load_captioner(folder)
+    assert again.identity == captioner.identity != tiny_captioner().identity
+    assert {weight.dtype for weight in again.network.state_dict().values()} == {torch.float32}
+
+
+def test_a_captioner_of_another_space_is_refused(tmp_path: Path) -> None:
+    one, other = (load_model(tiny_clip(tmp_path / str(seed), dim=32, seed=seed)) for seed in (0, 1))
+    made = replace(tiny_captioner(), space=one.text_identity)
+    captioner = load_captioner(save_captioner(made, tmp_path / "c"))
+    captioner.check(one)
+    captioner.check(replace(one, overhead=other.overhead))
+    captioner.check(replace(other, text=None))  # nothing is known of its space
+    with pytest.raises(ModelError, match="captioner tiny was trained for another CLIP") as caught:
+        captioner.check(other)
+    assert "\n" not in str(caught.value)
+    tiny_captioner().check(other)  # nobody wrote down its own
+    with pytest.raises(ModelError, match=r"for embeddings of 20 numbers, and those of .* have 32"):
+        tiny_captioner(dim=20).check(one)
 
 
 def test_weights_with_the_published_keys_load_and_speak(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def caption_record(run: Path, lead: tuple[float, float], winter: tuple[float, fl
     ]
     figures += [Figure(f"winter.{half}.lead", sum(winter) / 2, winter) for half in ("north", "south")]
     rows = [{"name": name, "label": name or "ours"} for name in ("", "no_metadata", "clip")]
-    example = {"key": "one", "sat2cap": "a | beach", "clip": "a wood"}
+    example = {"key": "one", "": "a | beach", "clip": "a wood"}
     months = {"heads": ["latitude", "January", "July"], "rows": [["50.0", "snow", "wheat"]]}
     shown = {"rows": rows, "examples": [example], "months": months, "beams": 1, "encoders": [], "bert": None}
     return record(run, "captions", figures, shown)
@@ -189,6 +189,8 @@ def test_tables_of_captions(tmp_path: Path) -> None:
     agreement = tables["Agreement with the photo's caption"]
     assert agreement.rows[0][:4] == ("ours", "–", "–", "0.600 (0.590 to 0.610)")
     assert agreement.rows[1][3] == "0.400 (0.390 to 0.410)"
+    assert tables["Some captions"].heads == ("key", "ours", "clip")
+    assert tables["Some captions"].rows == (("one", "a | beach", "a wood"),)
     assert tables["Some that change with the month"].rows == (("50.0", "snow", "wheat"),)
     paper = next(table for title, table in tables.items() if "table 2" in title)
     assert paper.rows[1] == ("ours", "no", "no", "no", "0.3334", "0.7969", "0.7692")

@@ -69,6 +69,7 @@ def test_it_learns_to_say_what_it_is_shown(tmp_path: Path) -> None:
     assert {captioner.captions(embedded(colour))[0]: colour for colour in COLOURS.values()} == COLOURS
     assert figures["loss.last100"] < 3
     assert captioner.card["training"]["optim"]["steps"] == 60
+    assert captioner.space == resolve_model(MINICLIP).text_identity
     assert [done for text, done, _ in seen if text.startswith("training")] == list(range(1, 61))
 
 
@@ -90,6 +91,17 @@ def test_the_prefix_alone_leaves_the_language_as_it_was(tmp_path: Path) -> None:
     assert changed == {name for name in old if name.startswith("clip_project.")}
 
 
+def test_weights_can_be_rounded_to_half_precision(tmp_path: Path) -> None:
+    sizes = []
+    for name, half in (("whole", "false"), ("half", "true")):
+        (tmp_path / name).mkdir()
+        path = run_file(tmp_path / name, pictures(tmp_path / name), steps=2)
+        path.write_text(f"{path.read_text()}half = {half}\n")
+        train_captioner(load_caption_run(path), resolve_model)
+        sizes.append((tmp_path / name / "captioner" / "model.safetensors").stat().st_size)
+    assert sizes[1] < 0.6 * sizes[0]
+
+
 def test_the_same_run_gives_the_same_captioner(tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):
@@ -108,10 +120,14 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     for part in ("must have either captions", "model.prefix", "model.speed"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
-    (tmp_path / "captions.jsonl").write_text('{"picture": "a.png"}\n')
     run = load_caption_run(run_file(tmp_path, f'captions = "{tmp_path / "captions.jsonl"}"'))
-    with pytest.raises(InputError, match=r"cannot be read .*KeyError"):
-        train_captioner(run, resolve_model)
+    for line, reason in (
+        ('{"picture": "a.png"}', "KeyError"),
+        ('{"image": "a", "captions": "b"}', "no texts"),
+    ):
+        (tmp_path / "captions.jsonl").write_text(f"{line}\n")
+        with pytest.raises(InputError, match=rf"cannot be read .*{reason}"):
+            train_captioner(run, resolve_model)
 
 
 def test_a_captioner_of_another_model_is_refused(tmp_path: Path) -> None:

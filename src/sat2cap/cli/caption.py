@@ -25,12 +25,13 @@ Whens = Annotated[
         "--when", metavar="DATE", help="Local date and hour, such as 2024-05-20T08:00; may be repeated."
     ),
 ]
-CaptionerPath = Annotated[
-    Path,
+CaptionerName = Annotated[
+    str | None,
     typer.Option(
         "--captioner",
         metavar="C",
-        help="A captioner's folder (sat2cap train runs/captioner.toml), or CLIPCap's conceptual_weights.pt.",
+        help="A captioner's folder (sat2cap train), or CLIPCap's conceptual_weights.pt; minicaptioner, which "
+        "ships, where the model is in the miniature CLIP's space.",
     ),
 ]
 Tokenizer = Annotated[
@@ -46,8 +47,8 @@ JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines instea
 def caption(
     atlas: AtlasPath,
     at: At,
-    captioner: CaptionerPath,
     when: Whens = None,
+    captioner: CaptionerName = None,
     beams: Beams = 5,
     tokenizer: Tokenizer = "gpt2",
     json: JsonLines = False,
@@ -59,10 +60,10 @@ def caption(
     sat2cap concepts does not.
     """
     from sat2cap import api
-    from sat2cap.model.captioner import load_captioner
+    from sat2cap.catalogue import resolve_captioner
 
     opened = api.open(atlas, model)
-    loaded = load_captioner(captioner, tokenizer)
+    loaded = resolve_captioner(captioner, opened.checkpoint, tokenizer)
     asked = list(_asked(opened, at, when or []))
     written = iter(loaded.captions(_known(asked), beams))
     said = [next(written) if known else None for *_, known, _ in asked]
@@ -149,4 +150,4 @@ def _print(asked: Sequence[Asked], said: Sequence[dict[str, Any]], as_json: bool
         (f"{lon:.5f}", f"{lat:.5f}", when or "any", *(str(word or "") for word in words.values()))
         for (lon, lat, when, _, _), words in zip(asked, said, strict=True)
     ]
-    show.table(("lon", "lat", "when", *said[0]), rows)
+    show.table(("lon", "lat", "when", *said[0]), rows, left=True)

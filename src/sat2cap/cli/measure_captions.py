@@ -1,20 +1,23 @@
 """``sat2cap evaluate captions``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.caption import CaptionerPath, Tokenizer
+from sat2cap.cli.caption import CaptionerName, Tokenizer
 from sat2cap.cli.measure_pairs import Pairs, Seed, Split
 from sat2cap.cli.measured import BlockKm, Clip, Draws, Run, measured
 from sat2cap.cli.options import Json, Model
+
+if TYPE_CHECKING:
+    from sat2cap.evaluate.figures import Evaluation
 
 
 def captions(
     pairs: Pairs,
     model: Model,
-    captioner: CaptionerPath,
+    captioner: CaptionerName = None,
     clip: Clip = None,
     written: Annotated[
         Path | None,
@@ -53,26 +56,33 @@ def captions(
     """Measure captions.
 
     Table 2 and figure 6 of the paper: captions from overhead embeddings against those from the photo, and
-    what people wrote; how they change with the month; and on a made-up planet how much of them is true.
+    what people wrote; how they change with the month; and on a made-up planet how much of them is true. With
+    -o also figure 6: patches, the photos nearest to them in January and July, and captions.
     """
-    from sat2cap.catalogue import resolve_model
+    from sat2cap.catalogue import MINICAPTIONER, resolve_captioner, resolve_model
+    from sat2cap.cli import show
     from sat2cap.evaluate.captions import CaptionOptions, evaluate_captions, inputs_of, read_captions
-    from sat2cap.model.captioner import load_captioner
     from sat2cap.pairs import open_pairs
+    from sat2cap.report.caption_sheets import caption_figure
 
     opened, checkpoint = open_pairs(pairs), resolve_model(model)
     baseline = None if clip is None else resolve_model(clip)
-    loaded = load_captioner(captioner, tokenizer)
+    loaded = resolve_captioner(captioner, checkpoint, tokenizer)
     people = None if written is None else read_captions(written)
     names = tuple(encoders or ())
     options = CaptionOptions(split, gallery, seed, beams, names, bert, bert_layer, block_km, draws)
     cache = None if run is None else run / "embeddings"
+
+    def measure() -> "Evaluation":
+        with show.progress(resumes=False) as progress:
+            return evaluate_captions(opened, checkpoint, baseline, loaded, options, people, cache, progress)
+
     measured(
         run,
         json,
         "captions",
         inputs_of(opened, checkpoint, baseline, loaded, options, people),
-        lambda: evaluate_captions(opened, checkpoint, baseline, loaded, options, people, cache),
-        lambda found: (),
-        {"pairs": str(pairs), "model": model, "clip": clip or "", "captioner": str(captioner)},
+        measure,
+        lambda found: caption_figure(opened, split, found.material, checkpoint),
+        {"pairs": str(pairs), "model": model, "clip": clip or "", "captioner": captioner or MINICAPTIONER},
     )

@@ -3,8 +3,9 @@
 from pathlib import Path
 from shlex import quote
 
+from sat2cap.catalogue import MINICAPTIONER
 from sat2cap.demo import make
-from sat2cap.demo.plan import DemoPlan
+from sat2cap.demo.plan import CountryPlan, DemoPlan
 from sat2cap.demo.words import slug
 from sat2cap.report.story import Command
 
@@ -40,9 +41,25 @@ def commands(plan: DemoPlan, out: Path) -> list[Command]:
             f"--underlay miniworld:{plan.test_world} -o {quote(f'{target}.png')}",
         ),
         Command("The best places", f"sat2cap search {quote(str(atlas))} {quote(prompt.text)}{when} --top 5"),
+        *_captions(plan, place, atlas),
         Command(
             "Measure how patches and photos find each other",
             f"sat2cap evaluate retrieval {quote(str(out / make.HELDOUT))} --model {quote(str(model))} "
             f"--gallery {plan.gallery}",
         ),
+    ]
+
+
+def _captions(plan: DemoPlan, place: CountryPlan, atlas: Path) -> list[Command]:
+    """The middle of a country in words, if the demo has words."""
+    if plan.captioner is None:
+        return []
+    west, south, east, north = (float(side) for side in place.region.split(","))
+    by = "" if plan.captioner == MINICAPTIONER else f" --captioner {quote(plan.captioner)}"
+    return [
+        Command(
+            "A place in words, in winter and in summer",
+            f"sat2cap caption {quote(str(atlas))} --at {(west + east) / 2:.3f},{(south + north) / 2:.3f} "
+            f"--when 2021-01 --when 2021-07{by}",
+        )
     ]

@@ -22,6 +22,7 @@ from sat2cap.evaluate.truth import (
 )
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt
+from sat2cap.model.captioner import Captioner
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
@@ -36,6 +37,7 @@ _HEADLINES = (
     *(f"retrieval.{kind}{way}.{name}" for kind in ("", "clip.") for way in DIRECTIONS
       for name in ("r1", "r5", "r10", "median_rank")),
     "time.rank_correlation.median", "time.prompts", "hemispheres.swapped", "hemispheres.prompts",
+    "captions.truth.chance", "captions.clip.truth.chance",
 )  # fmt: skip
 
 
@@ -49,6 +51,8 @@ class Measured:
     """With the atlases of `trained`."""
     baseline: Sequence[Country]
     """The same with the atlases of `clip`."""
+    captioner: Captioner | None = None
+    """Of the space of both; None for no captions."""
 
 
 def measure(plan: DemoPlan, given: Measured, heldout: PairSet, progress: Progress) -> dict[str, float]:

@@ -12,14 +12,14 @@ from sat2cap.demo.make import where
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.words import asked
 from sat2cap.evaluate.truth import Country
-from sat2cap.geo.grid import LONLAT, patch_around, transformer
-from sat2cap.geo.when import When
+from sat2cap.geo.grid import patch_around
 from sat2cap.maps.places import top_places
 from sat2cap.miniworld.prompts import Prompt
-from sat2cap.model.checkpoint import Checkpoint, Precision
+from sat2cap.model.checkpoint import Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import silent
 from sat2cap.query import one_prompt, score
+from sat2cap.query.points import embeddings_at
 from sat2cap.report.pictures import encoded, photo
 from sat2cap.report.story import Find, Spot
 from sat2cap.sources.imagery import Imagery
@@ -70,20 +70,9 @@ def _best(prompt: Prompt, given: Measured, ground: NDArray[np.float32]) -> Itera
     found = one_prompt(score(country.atlas, given.trained, [prompt.text], when=when))
     for place in top_places(found, PLACES, _APART_M).itertuples():
         lon, lat = float(place.lon), float(place.lat)
-        nearest = np.argsort(-(ground @ _embedding(country, given.trained, lon, lat, when)), kind="stable")
+        (embedding,) = embeddings_at(country.atlas, given.trained, [(lon, lat)], when)
+        nearest = np.argsort(-(ground @ embedding), kind="stable")
         yield _Best(prompt, country, lon, lat, tuple(int(row) for row in nearest[:PHOTOS]))
-
-
-def _embedding(
-    country: Country, checkpoint: Checkpoint, lon: float, lat: float, when: When | None
-) -> NDArray[np.float32]:
-    """What a photo taken there and then would look like, `[D]`: the cell's embedding with its offset."""
-    grid = country.atlas.grid
-    col, row = ~grid.affine * transformer(LONLAT, grid.crs).transform(lon, lat)
-    cell = country.atlas.read(slice(int(row), int(row) + 1), slice(int(col), int(col) + 1))[0, 0]
-    if when is not None and checkpoint.dynamic is not None:
-        cell = cell + checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)[0]
-    return np.asarray(cell, np.float32)
 
 
 def _spot(place: _Best, imagery: Imagery, size_m: float, jpegs: dict[int, bytes]) -> Spot:

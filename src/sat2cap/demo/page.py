@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas.store import Atlas, CellStatus
+from sat2cap.demo.captions import in_words
 from sat2cap.demo.commands import commands
 from sat2cap.demo.figures import JANUARY, JULY, Measured
 from sat2cap.demo.finds import finds
@@ -37,7 +38,7 @@ STEPS = (
     ("train", "teach the overhead tower what ground photos of a place look like"),
     ("embed", "embed two countries nobody trained on, by Sat2Cap and by plain CLIP"),
     ("map", "score every cell for the prompts below, write GeoTIFFs and pictures"),
-    ("evaluate", "measure maps, retrieval and time against the truth"),
+    ("evaluate", "measure maps, retrieval, time and captions against the truth"),
     ("report", "draw the pictures of this page"),
 )
 
@@ -76,6 +77,7 @@ def tell(
         calendars=calendars,
         years=_years(plan, given),
         finds=sought,
+        captions=in_words(plan, given, imagery),
         prompts=[asked(prompt, first.when(prompt)) for prompt in plan.prompts],
         timed=[asked(prompt) for prompt in plan.timed],
         steps=STEPS,

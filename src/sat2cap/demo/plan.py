@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sat2cap.catalogue import MINICAPTIONER
 from sat2cap.evaluate.location import CALENDAR
 from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL, Prompt
@@ -89,5 +90,13 @@ class DemoPlan:
         default_factory=lambda: chosen(PROMPTS, "harbour", "festival", "grape pickers", "camp fire")
     )
     """Shown by their best places."""
+    captioner: str | None = MINICAPTIONER
+    """For the CLIP model; None for no captions."""
+    captioned: tuple[Prompt, ...] = field(
+        default_factory=lambda: chosen(PROMPTS, "skyscrapers", "meadow", "wheat field")
+    )
+    """Places that are likeliest to show these are put in words."""
+    captioned_pairs: int = 500
+    """Held-out pairs whose captions are held against the truth."""
     mosaic_pixels: int = 16
     """Pixels to a cell in the mosaic of the page: 16 make 30 m each."""

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from sat2cap.catalogue import open_imagery, resolve_model
+from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
 from sat2cap.demo import make
+from sat2cap.demo.captions import caption_figures
 from sat2cap.demo.clock import Clock
 from sat2cap.demo.figures import Measured, measure, timing
 from sat2cap.demo.page import tell
@@ -30,6 +31,7 @@ def run_demo(out: Path, *, plan: DemoPlan | None = None, progress: Progress = si
     plan, out = plan or DemoPlan(), Path(out)
     run = make.run_of(plan, out)
     clip = make.named(resolve_model(run.model.init), run.model.init, "CLIP")
+    captioner = None if plan.captioner is None else resolve_captioner(plan.captioner, clip)
     clock = Clock(out / "demo.json")
 
     with clock.step("pairs", **make.pairs_state(out), workers=plan.workers):
@@ -50,8 +52,9 @@ def run_demo(out: Path, *, plan: DemoPlan | None = None, progress: Progress = si
         make.maps(plan, out, countries, trained, imagery, progress)
     with clock.step("evaluate"):
         baseline = [replace(country, atlas=atlas) for country, atlas in zip(countries, theirs, strict=True)]
-        measured = Measured(trained, clip, countries, baseline)
+        measured = Measured(trained, clip, countries, baseline, captioner)
         figures = measure(plan, measured, heldout, progress)
+        figures |= dict(caption_figures(plan, measured, heldout))
     with clock.step("report"):
         story = tell(plan, measured, imagery, training, run.optim.precision, out, progress)
     figures |= timing(clock)

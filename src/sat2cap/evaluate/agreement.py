@@ -5,17 +5,21 @@ Each measure gives one number a caption; a caption with several references is se
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
-from sat2cap.model.checkpoint import Checkpoint
 
 Floats = NDArray[np.float64]
 References = Sequence[Sequence[str]]
+"""Of each caption, at least one."""
+Measure = Callable[[Sequence[str], References], Floats]
+"""One number a caption, set against its references."""
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Texts to vectors of length 1, `[N, D]`."""
 
 _ADVICE = "run: pip install 'sat2cap[captions]'"
 
@@ -23,6 +27,11 @@ _ADVICE = "run: pip install 'sat2cap[captions]'"
 def tokenised(text: str) -> str:
     """Lower case, without punctuation, one space between words: what words are compared as."""
     return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def check_installed() -> None:
+    """Raise `InputError` if what BLEU, ROUGE-L and CIDEr are computed with is not installed."""
+    _pycocoevalcap("bleu.bleu", "Bleu")
 
 
 def bleu(captions: Sequence[str], references: References) -> tuple[float, float, float, float]:
@@ -49,78 +58,74 @@ def cider(captions: Sequence[str], references: References) -> Floats:
     return np.asarray(scorer.compute_score(*_numbered(captions, references))[1])
 
 
-def clip_text(captions: Sequence[str], references: References, checkpoint: Checkpoint) -> Floats:
-    """Cosine of each caption and the nearest of its references, by a CLIP model's own text tower."""
-    return _nearest(checkpoint.embed_text, captions, references)
+def nearest_cosine(captions: Sequence[str], references: References, embed: Embed) -> Floats:
+    """Cosine of each caption and the nearest of its references, by a CLIP's texts or a `sentence_encoder`."""
+    counts = [len(some) for some in references]
+    texts = list(chain.from_iterable(references))
+    cosines = np.einsum("nd,nd->n", np.repeat(embed(captions), counts, axis=0), embed(texts))
+    starts = np.cumsum([0, *counts[:-1]])
+    return np.maximum.reduceat(cosines, starts).astype(np.float64)
 
 
-def encoder_cosine(captions: Sequence[str], references: References, model: str) -> Floats:
-    """Cosine of each caption and the nearest of its references, by a sentence encoder.
+def sentence_encoder(model: str) -> Embed:
+    """A sentence encoder by folder or name, such as ``all-mpnet-base-v2`` or ``intfloat/e5-small``.
 
-    `model` is a folder or a name that sentence-transformers knows, such as ``all-mpnet-base-v2`` or
-    ``intfloat/e5-small``; texts are given as they are. Raises `InputError`.
+    By sentence-transformers; texts are given as they are. Raises `InputError`.
     """
-    encoder = _encoder(model)
-
-    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        found = encoder.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(found, np.float32)
-
-    return _nearest(embed, captions, references)
-
-
-def bert_score(
-    captions: Sequence[str], references: References, model: str, layer: int | None = None
-) -> Floats:
-    """BERTScore's F1 of each caption and the best of its references (Zhang et al. 2020), by bert-score.
-
-    `model` is a name that bert-score knows, such as ``roberta-large``, or a folder, whose `layer` must be
-    said. No rescaling, no weights for rare words. Raises `InputError`.
-    """
-    _, _, f1 = _bert_scorer(model, layer).score(list(captions), [list(some) for some in references])
-    return np.asarray(f1.numpy(), np.float64)
-
-
-@lru_cache(maxsize=1)  # opened once for all rows of a table
-def _encoder(model: str) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise InputError(f"sentence encoders need sentence-transformers; {_ADVICE}") from error
     try:
-        return SentenceTransformer(model)
+        encoder = SentenceTransformer(model)
     except Exception as error:  # the hub's libraries raise whatever theirs raise
         raise InputError(_unread("sentence encoder", model, error)) from error
 
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        found = encoder.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(found, np.float32)
 
-@lru_cache(maxsize=1)
-def _bert_scorer(model: str, layer: int | None) -> Any:
+    return embed
+
+
+def remembering(embed: Embed) -> Embed:
+    """The same, but each distinct text is embedded once, however often it is asked for."""
+    known: dict[str, NDArray[np.float32]] = {}
+
+    def look_up(texts: Sequence[str]) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, embed(new) if new else (), strict=True))
+        return np.stack([known[text] for text in texts])
+
+    return look_up
+
+
+def bert_scorer(model: str, layer: int | None = None) -> Measure:
+    """BERTScore's F1 of each caption and the best of its references (Zhang et al. 2020), by bert-score.
+
+    `model` is a name that bert-score knows, such as ``roberta-large``, or a folder, whose `layer` must be
+    said. No rescaling, no weights for rare words. Raises `InputError`.
+    """
     try:
         from bert_score import BERTScorer
+        from bert_score.utils import model2layers
     except ImportError as error:
         raise InputError(f"BERTScore needs bert-score; {_ADVICE}") from error
+    if layer is None and model not in model2layers:
+        raise InputError(f"which layer of BERTScore model {model!r} to read is not known: give --bert-layer")
     try:
         scorer: Any = BERTScorer(model_type=model, num_layers=layer)
-    except Exception as error:
+    except Exception as error:  # the hub's libraries raise whatever theirs raise
         raise InputError(_unread("BERTScore model", model, error)) from error
     # a tokenizer that knows no limit says 1e30, which its own library then cannot read
     limit = int(getattr(scorer._model.config, "max_position_embeddings", 512)) - 2
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, limit)
-    return scorer
 
+    def measure(captions: Sequence[str], references: References) -> Floats:
+        _, _, f1 = scorer.score(list(captions), [list(some) for some in references])
+        return np.asarray(f1.numpy(), np.float64)
 
-def _nearest(
-    embed: Callable[[Sequence[str]], NDArray[np.float32]], captions: Sequence[str], references: References
-) -> Floats:
-    """The greatest cosine with a reference, for each caption; each distinct text is embedded once."""
-    texts = list(dict.fromkeys([*captions, *(text for some in references for text in some)]))
-    vectors = dict(zip(texts, embed(texts), strict=True))
-    return np.array(
-        [
-            max(float(vectors[caption] @ vectors[text]) for text in some)
-            for caption, some in zip(captions, references, strict=True)
-        ]
-    )
+    return measure
 
 
 def _numbered(

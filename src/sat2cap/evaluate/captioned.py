@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sat2cap.errors import InputError
 from sat2cap.evaluate.blocks import Bootstrap
 from sat2cap.evaluate.figures import Figure
 from sat2cap.evaluate.gallery import Gallery
@@ -20,6 +21,7 @@ from sat2cap.miniworld.world import World
 from sat2cap.model.captioner import Captioner
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.pairs import PairSet
+from sat2cap.progress import Progress, silent
 
 Floats = NDArray[np.float64]
 
@@ -27,8 +29,8 @@ POSSIBLE = 0.05
 """A concept is possible there and then if at least this share of photos would show it."""
 
 JANUARY, JULY = When(2021, 1, 15, 12.0), When(2021, 7, 15, 12.0)
-WINTER = re.compile(r"\b(snow\w*|winter\w*|ski\w*|frost\w*|ice|icy|frozen)\b")
-"""Words that say it is winter."""
+WINTER = re.compile(r"\b(snow\w*|winter\w*|skis?|skier\w*|skiing|frosty?|ice(?! cream)|icy|frozen)\b")
+"""Words that say it is winter; a skirt does not, nor an ice cream."""
 
 _MINIWORLD = "miniworld:"
 _EACH = 6
@@ -71,12 +73,21 @@ class Captioned:
     def of(
         cls, pairs: PairSet, split: str, gallery: Gallery, written: Mapping[str, Sequence[str]] | None
     ) -> "Captioned":
-        """Of a gallery's pairs. People's captions are used if every pair has one."""
+        """Of a gallery's pairs; the made-up planet's own captions where nobody's are given.
+
+        Raises `InputError` if captions are given and a pair has none.
+        """
         index = pairs.index[pairs.index["split"] == split].iloc[gallery.row]
         keys = [str(key) for key in index["key"]]
         sources = {str(source) for source in index["source"]}
         known = written or {}
-        texts = [known[key] for key in keys] if all(key in known for key in keys) else []
+        missing = [key for key in keys if key not in known]
+        if written is not None and missing:
+            raise InputError(
+                f"{len(missing):,} of {len(keys):,} pairs have no caption of people, {missing[0]!r} first: "
+                "give captions of all, or none"
+            )
+        texts = [] if missing else [known[key] for key in keys]
         planet = None
         if len(sources) == 1 and (source := sources.pop()).startswith(_MINIWORLD):
             world = World(int(source.removeprefix(_MINIWORLD)))
@@ -123,15 +134,24 @@ def _share(said: NDArray[np.bool_], chance: NDArray[np.float32]) -> Measured:
     return Measured((said * chance).sum(1, dtype=np.float64), said.sum(1) * 1.0)
 
 
-def month_figures(
+def said_at(
     gallery: Gallery,
     checkpoint: Checkpoint,
     captioner: Captioner,
-    place: Captioned,
-    beams: int,
-    bootstrap: Bootstrap,
+    when: When,
+    beams: int = 1,
+    progress: Progress = silent,
+) -> list[str]:
+    """The captions of all places told one moment. Raises `ModelError` for a model that knows no time."""
+    clock = (when.year, when.month, when.day, when.hour)
+    offsets = checkpoint.dynamic_offset(gallery.lat, gallery.lon, *clock)
+    return captioner.captions(gallery.overhead + offsets, beams, progress=progress)
+
+
+def month_figures(
+    texts: Mapping[When, Sequence[str]], place: Captioned, bootstrap: Bootstrap
 ) -> tuple[list[Figure], dict[str, Any]]:
-    """The same places told January and July: how many captions differ, and which half has winter.
+    """The captions of places told January, and July: how many differ, and which half has winter.
 
     ``months.changed``: share of places whose caption differs; ``winter.north.01`` and so on: share of
     captions with a word of winter, ``winter.north.lead`` January less July, ``winter.south.lead`` July less
@@ -139,20 +159,16 @@ def month_figures(
     ``months.truth_lead``: how much likelier what is stated is in its own month than in the other. Also a few
     captions, for the report.
     """
-    texts = {
-        when: captioner.captions(gallery.overhead + _offsets(gallery, checkpoint, when), beams)
-        for when in (JANUARY, JULY)
-    }
     january, july = texts[JANUARY], texts[JULY]
     differ = np.array([one != other for one, other in zip(january, july, strict=True)])
-    measures = {"months.changed": Measured.mean(differ * 1.0)} | _winters(texts, gallery.lat)
+    measures = {"months.changed": Measured.mean(differ * 1.0)} | _winters(texts, place.lat)
     if place.planet is not None:
         differ = np.array([stated(one) != stated(other) for one, other in zip(january, july, strict=True)])
         measures |= {"months.restated": Measured.mean(differ * 1.0), "months.truth_lead": _lead(texts, place)}
     intervals = bootstrap.intervals(lambda w: {name: one.value(w) for name, one in measures.items()})
     figures = [Figure(name, one.value(), intervals.get(name)) for name, one in measures.items()]
     picked = np.flatnonzero(differ)[:: max(1, int(differ.sum()) // 8)][:8]
-    rows = [[f"{gallery.lat[n]:.1f}", january[n], july[n]] for n in picked]
+    rows = [[f"{place.lat[n]:.1f}", january[n], july[n]] for n in picked]
     return figures, {"heads": ["latitude", "January", "July"], "rows": rows}
 
 
@@ -179,7 +195,3 @@ def _lead(texts: Mapping[When, Sequence[str]], place: Captioned) -> Measured:
         part += (said * (chance[when] - chance[other])).sum(1, dtype=np.float64)
         whole += said.sum(1)
     return Measured(part, whole)
-
-
-def _offsets(gallery: Gallery, checkpoint: Checkpoint, when: When) -> NDArray[np.float32]:
-    return checkpoint.dynamic_offset(gallery.lat, gallery.lon, when.year, when.month, when.day, when.hour)

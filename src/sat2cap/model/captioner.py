@@ -27,6 +27,8 @@ from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest, publish_folder, write_json
 from sat2cap.model import towers
 from sat2cap.model.huggingface import read_pickle
+from sat2cap.model.networks import Checkpoint
+from sat2cap.progress import Progress, silent
 
 MANIFEST = "captioner.json"
 FORMAT, VERSION = "sat2cap-captioner", 1
@@ -86,6 +88,8 @@ class Captioner:
     and table 2 of the paper was made so."""
     stop: str = ""
     """A caption ends before this token, beside the tokenizer's own end mark; empty for none."""
+    space: str | None = None
+    """`Checkpoint.text_identity` of the CLIP that it was trained for; None if nobody wrote it down."""
     card: dict[str, Any] = field(default_factory=dict)
     """name, source, licence, training: plain JSON values, no part of the identity."""
 
@@ -100,7 +104,27 @@ class Captioner:
         words = canonical_json(self.tokenizer.get_vocab())
         return digest(towers.digest_weights(self.network.state_dict()), words, str(self.unit), self.stop)
 
-    def captions(self, embeddings: NDArray[np.float32], beams: int = 1, most: int = LONGEST) -> list[str]:
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise `ModelError` if a model's embeddings lie in another space, as far as that is known."""
+        mine, theirs = self.card.get("name", "this captioner"), checkpoint.card.get("name", "this model")
+        if checkpoint.dim != self.dim:
+            raise ModelError(
+                f"captioner {mine} is for embeddings of {self.dim} numbers, and those of {theirs} have "
+                f"{checkpoint.dim}: give a captioner that was trained for the CLIP of {theirs}"
+            )
+        if self.space is not None and checkpoint.text_identity not in (None, self.space):
+            raise ModelError(
+                f"captioner {mine} was trained for another CLIP than that of {theirs}, so its words would "
+                'mean nothing: give one that was trained for it (sat2cap train, method = "captioner")'
+            )
+
+    def captions(
+        self,
+        embeddings: NDArray[np.float32],
+        beams: int = 1,
+        most: int = LONGEST,
+        progress: Progress = silent,
+    ) -> list[str]:
         """A caption for each of `[N, D]` embeddings, **not** normalised; greedy, or the best of `beams`.
 
         For Sat2Cap the embedding is O + h, of a place and a time. Raises `ModelError` for embeddings of
@@ -115,6 +139,7 @@ class Captioner:
         for start in range(0, len(embeddings), BATCH):
             rows = torch.from_numpy(np.ascontiguousarray(embeddings[start : start + BATCH], np.float32))
             written += self._written(self.given(rows), beams, most)
+            progress("captioning", len(written), len(embeddings))
         return written
 
     def given(self, embeddings: Tensor) -> Tensor:
@@ -140,6 +165,17 @@ class Captioner:
         return [" ".join(text.split()).removesuffix(self.stop).strip() for text in texts]
 
 
+def captions_of(entry: Mapping[str, Any]) -> list[str]:
+    """The captions of one JSON object: ``"caption": TEXT`` or ``"captions": [TEXT, …]``.
+
+    Raises `KeyError` for neither, `ValueError` for anything else than texts.
+    """
+    found = entry["captions"] if "captions" in entry else [entry["caption"]]
+    if not isinstance(found, list) or not found or not all(isinstance(text, str) for text in found):
+        raise ValueError(f"captions {found!r} are no texts")
+    return found
+
+
 def load_captioner(spec: str | Path, tokenizer: str | Path = "gpt2") -> Captioner:
     """Open a folder that `save_captioner` wrote, or a file of weights that CLIPCap's authors publish.
 
@@ -161,12 +197,18 @@ def load_captioner(spec: str | Path, tokenizer: str | Path = "gpt2") -> Captione
 
 
 def save_captioner(captioner: Captioner, folder: Path | str) -> Path:
-    """Write a captioner so that nobody sees `folder` half written; replaces only a captioner or nothing."""
+    """Write a captioner so that nobody sees `folder` half written; replaces only a captioner or nothing.
+
+    Weights that half precision holds exactly are stored in it: see `output.half` of a training.
+    """
     target = Path(folder)
     if target.exists() and not (target / MANIFEST).is_file():
         raise ModelError(f"{target} exists and is no captioner: give another folder, or remove it")
     with publish_folder(target) as temporary:
-        towers.write_tensors(temporary / towers.WEIGHTS_FILE, captioner.network.state_dict())
+        weights = captioner.network.state_dict()
+        small = {name: weight.half() for name, weight in weights.items()}
+        exact = all(torch.equal(small[name].float(), weight) for name, weight in weights.items())
+        towers.write_tensors(temporary / towers.WEIGHTS_FILE, small if exact else weights)
         captioner.tokenizer.save_pretrained(temporary)
         manifest = {
             "format": FORMAT,
@@ -175,6 +217,7 @@ def save_captioner(captioner: Captioner, folder: Path | str) -> Path:
             "gpt": captioner.network.gpt.config.to_diff_dict(),
             "unit": captioner.unit,
             "stop": captioner.stop,
+            "space": captioner.space,
             "card": captioner.card,
         }
         write_json(temporary / MANIFEST, manifest)
@@ -192,9 +235,11 @@ def _read_folder(folder: Path) -> Captioner:
     try:
         config = GPT2Config(**values["gpt"])
         unit, stop, card = bool(values["unit"]), str(values["stop"]), dict(values["card"])
+        space = None if values.get("space") is None else str(values["space"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / MANIFEST} lacks or spoils {error}: train the captioner again") from error
-    return Captioner(_network(weights, config, str(folder)), towers.load_tokenizer(folder), unit, stop, card)
+    network = _network(weights, config, str(folder))
+    return Captioner(network, towers.load_tokenizer(folder), unit, stop, space, card)
 
 
 def _config_of(weights: Mapping[str, Tensor], where: str) -> GPT2Config:

@@ -86,6 +86,14 @@ class Checkpoint:
         )
 
     @cached_property
+    def text_identity(self) -> str | None:
+        """Hash of the text tower and its vocabulary: the space that embeddings lie in; None without one."""
+        if self.text is None:
+            return None
+        vocabulary = canonical_json(self.text.tokenizer.get_vocab())
+        return digest(towers.digest_weights(self.text.model.state_dict()), digest(vocabulary))
+
+    @cached_property
     def identity(self) -> str:
         """Hash of all that decides its embeddings and scores, but the card; 64 hex digits."""
         parts: dict[str, Any] = {

@@ -21,12 +21,13 @@ def caption_claims(record: Record) -> Iterator[Claim]:
 
 
 def _agree(known: Mapping[str, Figure]) -> Iterator[Claim]:
-    measures = [name for name in known if name.startswith("above_clip.ground.")]
+    leading = "above_clip."
+    measures = [name.removeprefix(leading) for name in known if name.startswith(f"{leading}ground.")]
     if measures:
-        leads = [known[name] for name in measures]
+        leads = [known[leading + name] for name in measures]
         listed = "; ".join(
-            f"{name.rsplit('.', 1)[1]} {number(known[name.removeprefix('above_clip.')].value)}, "
-            f"CLIP {number(known[name.replace('above_clip', 'clip', 1)].value)}"
+            f"{name.removeprefix('ground.')} {number(known[name].value)}, "
+            f"CLIP {number(known[f'clip.{name}'].value)}"
             for name in measures
         )
         ends = [interval(figure) for figure in leads]

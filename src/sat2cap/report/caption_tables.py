@@ -92,9 +92,11 @@ def _example_tables(record: Record) -> list[Table]:
     months, examples = record.shown["months"], record.shown["examples"]
     tables = []
     if examples:
+        labels = {row["name"]: row["label"] for row in record.shown["rows"]}
         heads = tuple(examples[0])
         rows = tuple(tuple(one.get(head, NONE) for head in heads) for one in examples)
-        tables.append(Table("Some captions", heads, rows, words=len(heads)))
+        told_heads = tuple(labels.get(head, head) for head in heads)
+        tables.append(Table("Some captions", told_heads, rows, words=len(heads)))
     if months.get("rows"):
         rows = tuple(tuple(row) for row in months["rows"])
         tables.append(Table("Some that change with the month", tuple(months["heads"]), rows, words=3))

@@ -40,10 +40,10 @@ def contact_sheet(strips: Sequence[Strip]) -> bytes:
         top = _GAP + number * (_TILE + 2 * _TEXT + 2 * _GAP)
         pen.text((_GAP, top), strip.title, fill=_INK, font=ImageFont.load_default(13))
         top += _TEXT
-        sheet.paste(_tile(strip.patch), (_GAP, top))
+        sheet.paste(tile(strip.patch), (_GAP, top))
         for place, (photo, below, right) in enumerate(strip.photos):
             left = 3 * _GAP + (1 + place) * (_TILE + _GAP)
-            sheet.paste(_tile(photo), (left, top))
+            sheet.paste(tile(photo), (left, top))
             if right:
                 pen.rectangle((left, top, left + _TILE - 1, top + _TILE - 1), outline=_RIGHT, width=4)
             pen.text(
@@ -73,7 +73,7 @@ def retrieval_sheets(
     read = read_pairs(pairs, split, gallery.row[rows].tolist())
     known = {int(row): read[int(gallery.row[row])] for row in rows}
     top9 = [
-        _strip(_place(gallery, query_row), query_row, nine, known)
+        _strip(place_name(gallery, query_row), query_row, nine, known)
         for query_row, nine in zip(chosen, found, strict=True)
     ]
     pictures = [
@@ -86,7 +86,7 @@ def retrieval_sheets(
     ]
     if asked:
         times = [
-            _strip(f"{_place(gallery, query_row)}, asked for {label}", query_row, nine[number], known)
+            _strip(f"{place_name(gallery, query_row)}, asked for {label}", query_row, nine[number], known)
             for number, query_row in enumerate(moments)
             for label, nine in asked.items()
         ]
@@ -113,13 +113,14 @@ def _taken(pair: Pair) -> str:
     return f"{date(2000, when.month, 1):%b}, {int(when.hour):02d} h, {'N' if pair.lat >= 0 else 'S'}"
 
 
-def _place(gallery: Gallery, row: int) -> str:
+def place_name(gallery: Gallery, row: int) -> str:
+    """Where a pair lies, as people write degrees."""
     lon, lat = float(gallery.lon[row]), float(gallery.lat[row])
     return f"{abs(lat):.2f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.2f}° {'E' if lon >= 0 else 'W'}"
 
 
-def _tile(image: Image.Image) -> Image.Image:
-    """The middle square, as large as a tile."""
+def tile(image: Image.Image, size: int = _TILE) -> Image.Image:
+    """The middle square, `size` pixels wide."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side)).resize((_TILE, _TILE), Image.Resampling.BICUBIC)
+    return image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC)

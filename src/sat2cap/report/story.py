@@ -94,6 +94,30 @@ class Find:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """A caption."""
+
+    when: str
+    """Such as ``January, 12:00``; empty for CLIP's, which knows no time."""
+    text: str
+    true: bool | None
+    """Whether all that it states can be there and then; None if it states nothing."""
+
+
+@dataclass(frozen=True)
+class InWords:
+    """A place and what captions say of it."""
+
+    shows: str
+    """The concept that it was chosen for."""
+    lon: float
+    lat: float
+    place: str
+    patch: Picture
+    remarks: Sequence[Remark]
+
+
+@dataclass(frozen=True)
 class Command:
     """What a person would type."""
 
@@ -115,6 +139,8 @@ class Story:
     calendars: Sequence[Calendar]
     years: Sequence[Year]
     finds: Sequence[Find]
+    captions: Sequence[InWords]
+    """None without a captioner."""
     prompts: Sequence[Asked]
     """All whose maps were measured."""
     timed: Sequence[Asked]

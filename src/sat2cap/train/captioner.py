@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -19,7 +19,13 @@ from transformers import GPT2Config
 from sat2cap.errors import InputError, JobError, RunFileError
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import World
-from sat2cap.model.captioner import Captioner, CaptionNetwork, load_captioner, save_captioner
+from sat2cap.model.captioner import (
+    Captioner,
+    CaptionNetwork,
+    captions_of,
+    load_captioner,
+    save_captioner,
+)
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.progress import Progress, silent
 from sat2cap.train.data import decode
@@ -86,6 +92,8 @@ class CaptionOutput(_Section):
     """``[output]``."""
 
     folder: Path
+    half: bool = False
+    """Round the weights to half precision, to make the file half as large."""
 
 
 class CaptionRun(_Section):
@@ -133,17 +141,19 @@ def train_captioner(
     held = int(run.data.held_out * len(learnt.captions))
     first = len(learnt.captions) - held
     losses = _learn(captioner, learnt, first, run, progress)
+    if run.output.half:
+        captioner.network.half().float()
     figures = {"loss.last100": float(np.mean(losses[-100:]))}
     if held:
         figures["loss.held_out"] = _held_out(captioner, learnt, first)
     captioner.card.update(
         name=run.output.folder.name,
-        source=f"trained on captions for {clip.card.get('name', run.model.clip)}",
+        source=f"trained on captions for {run.model.clip}",
         licence=clip.card.get("licence", "unknown"),
         training=run.model_dump(mode="json", exclude={"output"}),
         metrics=figures,
     )
-    save_captioner(captioner, run.output.folder)
+    save_captioner(replace(captioner, space=clip.text_identity), run.output.folder)
     return figures
 
 
@@ -258,7 +268,7 @@ def _made_up(data: CaptionData) -> Iterator[tuple[list[Image.Image], list[list[s
 def _written(path: Path) -> Iterator[tuple[list[Image.Image], list[list[str]]]]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        photos = [(path.parent / line["image"], line.get("captions") or [line["caption"]]) for line in lines]
+        photos = [(path.parent / line["image"], captions_of(line)) for line in lines]
         for some in _batched(photos, _CHUNK):
             yield [decode(image.read_bytes(), str(image)) for image, _ in some], [texts for _, texts in some]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

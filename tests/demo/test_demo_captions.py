@@ -1,0 +1,86 @@
+"""Captions of the demo: the figures are those of the evaluation, the marks those of the planet's truth."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import Ran
+
+from sat2cap.atlas.store import open_atlas
+from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
+from sat2cap.demo.captions import ASKED, caption_figures, in_words
+from sat2cap.demo.figures import Measured
+from sat2cap.evaluate.captions import CaptionOptions, evaluate_captions
+from sat2cap.evaluate.figures import values
+from sat2cap.evaluate.truth import Country
+from sat2cap.geo.grid import LONLAT, transformer
+from sat2cap.miniworld.concepts import CONCEPTS, NAMES
+from sat2cap.miniworld.places import moments, places
+from sat2cap.miniworld.stated import stated
+from sat2cap.miniworld.truth import survey
+from sat2cap.miniworld.world import World
+from sat2cap.pairs import open_pairs
+from sat2cap.query.points import embeddings_at
+
+
+@pytest.fixture(scope="module")
+def given(ran: Ran) -> Measured:
+    trained, clip = resolve_model(ran.out / "train" / "checkpoint"), resolve_model(str(ran.plan.init))
+
+    def countries(kind: str) -> list[Country]:
+        found = []
+        for place in ran.plan.countries:
+            atlas = open_atlas(ran.out / "atlas" / f"{place.name}{kind}.zarr")
+            found.append(Country(place.name, atlas, survey(World(2), atlas.grid), place.south))
+        return found
+
+    captioner = resolve_captioner(ran.plan.captioner, clip)
+    return Measured(trained, clip, countries(""), countries("-clip"), captioner)
+
+
+def test_figures_are_those_of_the_command_line(ran: Ran, given: Measured) -> None:
+    pairs, options = open_pairs(ran.out / "heldout"), CaptionOptions(gallery=20, draws=0)
+    whole = values(evaluate_captions(pairs, given.trained, given.clip, given.captioner, options).figures)
+    mine = {n.removeprefix("captions."): v for n, v in ran.figures.items() if n.startswith("captions.")}
+    assert mine.pop("pairs") == 20
+    assert {"truth.stated", "clip.truth.stated", "months.changed"} <= set(mine)
+    assert mine == pytest.approx({name: whole[name] for name in mine})
+
+
+def test_marks_are_those_of_the_truth(ran: Ran, given: Measured) -> None:
+    found = in_words(ran.plan, given, open_imagery("miniworld:2"))
+    assert [word.place for word in found] == ["north", "south"]
+    seen = set()
+    for words, country in zip(found, given.countries, strict=True):
+        truth = country.truth(ran.plan.captioned[0]).reshape(country.atlas.grid.shape)
+        x, y = transformer(LONLAT, country.atlas.grid.crs).transform(words.lon, words.lat)
+        col, row = ~country.atlas.grid.affine * (x, y)
+        assert truth[int(row), int(col)] > 0.9 * truth.max()
+        rows = [embeddings_at(country.atlas, given.trained, [(words.lon, words.lat)], when) for when in ASKED]
+        said = given.captioner.captions(np.concatenate(rows))
+        assert [remark.text for remark in words.remarks[:-1]] == said
+        assert [remark.when for remark in words.remarks] == [
+            "January, 12:00", "July, 12:00", "July, 08:00", "July, 23:00", "",
+        ]  # fmt: skip
+        here = places(np.array([words.lon]), np.array([words.lat]), World(2).seed)
+        for remark, when in zip(words.remarks[:-1], ASKED, strict=True):
+            m = moments(here.lat, np.array([when.month]), np.array([when.day]), np.array([when.hour]))
+            can = [CONCEPTS[NAMES.index(n)].chance(here, m)[0] >= 0.05 for n in stated(remark.text)]
+            assert remark.true == (all(can) if can else None)
+            seen.add(remark.true)
+    assert len(seen) > 1, "not all alike"
+
+
+def test_the_page_shows_them(ran: Ran) -> None:
+    html = (ran.out / "index.html").read_text()
+    part = html[html.index("A place in words") : html.index("Finding each other")]
+    assert len(re.findall(r'class="said"', part)) == 2 * 5
+    assert part.count("data:image/jpeg") == 2
+    assert 'data-figure="captions.truth.chance"' in part or "captions.truth.chance" not in ran.figures
+
+
+def test_without_a_captioner_there_are_none(ran: Ran, given: Measured) -> None:
+    mute = replace(given, captioner=None)
+    assert in_words(ran.plan, mute, open_imagery("miniworld:2")) == []
+    assert list(caption_figures(ran.plan, mute, open_pairs(ran.out / "heldout"))) == []
