@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -63,6 +64,18 @@ def test_batches_of_arrays_and_odd_modes() -> None:
     grey = Image.fromarray(batch[0, ..., 0])
     assert preprocess.images([grey, grey.convert("RGBA"), grey.convert("P")]).shape == (3, 3, 48, 48)
     assert preprocess.images([]).shape == (0, 3, 48, 48)
+
+
+@pytest.mark.parametrize("count", [1, 3, 60])
+def test_bfloat16_is_the_float32_rounded_whatever_the_order_in_memory(count: int) -> None:
+    batch = np.random.default_rng(0).integers(0, 256, (count, 56, 56, 3), dtype=np.uint8)
+    planar = np.moveaxis(np.ascontiguousarray(np.moveaxis(batch, -1, 1)), 1, -1)
+    exact = Preprocess(56).images([Image.fromarray(one) for one in batch])
+    for form in (batch, planar, list(planar)):
+        assert torch.equal(Preprocess(56).images(form), exact)
+        rounded = Preprocess(56).images(form, torch.bfloat16)
+        assert rounded.dtype == torch.bfloat16
+        assert torch.equal(rounded, exact.bfloat16())
 
 
 def test_what_cannot_be_an_image_is_refused() -> None:

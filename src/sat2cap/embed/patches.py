@@ -72,7 +72,8 @@ def read_patches(
     rows, cols = block
     here = asked[rows, cols]
     status = np.where(here, CellStatus.IMAGERY_MISSING, CellStatus.NONE).astype(np.uint8)
-    rgb = np.empty((int(here.sum()), patches.pixels, patches.pixels, 3), np.uint8)
+    planes = np.empty((int(here.sum()), 3, patches.pixels, patches.pixels), np.uint8)  # as networks want them
+    rgb = np.moveaxis(planes, 1, -1)
     number = np.cumsum(here.ravel()).reshape(here.shape) - 1
     for (some_rows, some_cols), pixels, failed in _pieces(imagery, patches, asked, block):
         down, across = patches.starts(some_rows), patches.starts(some_cols)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest
@@ -224,17 +223,26 @@ class Checkpoint:
         rows = [np.zeros((0, self.dim), np.float32)]
         with torch.inference_mode():
             for start in range(0, len(images), BATCH):
-                pixels: Tensor = preprocess.images(images[start : start + BATCH]).to(device)
-                rows.append(run(self._quicker(tower, precision, pixels), pixels).cpu().numpy())
+                batch = images[start : start + BATCH]
+                network = self._quicker(tower, preprocess, batch, precision)
+                pixels = preprocess.images(batch, next(network.parameters()).dtype).to(device)
+                rows.append(run(network, pixels).cpu().numpy())
         return np.concatenate(rows)
 
-    def _quicker(self, tower: Any, precision: Precision, pixels: Tensor) -> Any:
-        """The tower in another precision, converted when first asked for."""
+    def _quicker(
+        self,
+        tower: Any,
+        preprocess: Preprocess,
+        batch: Sequence[AnyImage] | NDArray[np.uint8],
+        precision: Precision,
+    ) -> Any:
+        """The tower in another precision, converted when first asked for and tried on `batch`."""
         if precision == "float32":
             return tower
-        key = (id(tower), precision, pixels.device)
+        device = next(tower.parameters()).device
+        key = (id(tower), precision, device)
         if key not in self._converted:
-            self._converted[key] = quicker(tower, precision, pixels)
+            self._converted[key] = quicker(tower, precision, preprocess.images(batch).to(device))
         return self._converted[key]
 
     @cached_property

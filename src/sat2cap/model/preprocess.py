@@ -24,6 +24,8 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+_IN_CACHE = 3 * 224**2  # numbers normalised at once: more would go to memory and back at each step
+
 
 @dataclass(frozen=True)
 class Preprocess:
@@ -81,9 +83,11 @@ class Preprocess:
                 f"preprocessing {values} cannot be read ({error}): save the checkpoint again"
             ) from error
 
-    def images(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> torch.Tensor:
-        """float32 `[B, 3, size, size]` of a list of images, or of uint8 `[B, H, W, 3]`."""
-        return self._normalise(self.pixels(images))
+    def images(
+        self, images: Sequence[AnyImage] | NDArray[np.uint8], dtype: torch.dtype = torch.float32
+    ) -> torch.Tensor:
+        """`[B, 3, size, size]` of a list of images, or of uint8 `[B, H, W, 3]`; rounded to `dtype` last."""
+        return self._normalise(self.pixels(images), dtype)
 
     def pixels(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 `[B, size, size, 3]`: everything but the normalisation."""
@@ -122,12 +126,16 @@ class Preprocess:
         # Truncation, not rounding, of the longer edge: what both transformers and torchvision do.
         return int(edge * size[0] / short), int(edge * size[1] / short)
 
-    def _normalise(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
-        """uint8 `[B, S, S, 3]` to float32 `[B, 3, S, S]`, in transformers' own order of roundings."""
+    def _normalise(self, pixels: NDArray[np.uint8], dtype: torch.dtype) -> torch.Tensor:
+        """uint8 `[B, S, S, 3]` to `[B, 3, S, S]`, in float32 and in transformers' own order of roundings."""
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
         planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        numbers = planes.to(torch.float32, memory_format=torch.contiguous_format)
-        return numbers.div_(255).sub_(mean).div_(std)
+        made = torch.empty(planes.shape, dtype=dtype)
+        few = max(1, _IN_CACHE // (3 * self.size**2))
+        for start in range(0, len(planes), few):
+            some = planes[start : start + few].to(torch.float32, memory_format=torch.contiguous_format)
+            made[start : start + few] = some.div_(255).sub_(mean).div_(std)
+        return made
 
 
 def _check_array(image: NDArray[Any]) -> None:

@@ -84,20 +84,32 @@ def as_imagery(
     colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None, box: GeoBox
 ) -> xr.DataArray:
     """Band-first values `[1 or 3, h, w]` and their alpha `[h, w]` to uint8 RGBA on `box`; NaN is no data."""
-    height, width = box.shape
-    pixels = np.empty((height, width, 4), dtype=np.uint8)
-    pixels[..., 3] = _alpha_8bit(alpha)
+    return planes_on(rgba_planes(colours, alpha, stretch), box)
+
+
+def planes_on(planes: NDArray[np.uint8], box: GeoBox) -> xr.DataArray:
+    """RGBA `[4, h, w]` as imagery on `box`; in memory it stays band by band, as networks want it."""
+    return on_grid(np.moveaxis(planes, 0, -1), box, ("y", "x", "band"), {"band": list(RGBA)})
+
+
+def rgba_planes(
+    colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None
+) -> NDArray[np.uint8]:
+    """Values `[1 or 3, h, w]` and their alpha `[h, w]` to uint8 `[4, h, w]`, 0 where there is no data."""
+    planes = np.empty((len(RGBA), *alpha.shape), dtype=np.uint8)
+    planes[3] = _alpha_8bit(alpha)
     if colours.dtype.kind == "f":
-        pixels[np.isnan(colours).any(0), 3] = 0
+        planes[3, np.isnan(colours).any(0)] = 0
     if stretch is not None:
         low, high = stretch
         shown = (colours.astype(np.float32) - low) * (255 / (high - low))
         colours = np.clip(np.nan_to_num(np.rint(shown)), 0, 255)
     elif colours.dtype.kind == "f":
         colours = np.clip(np.nan_to_num(np.rint(colours)), 0, 255)
-    pixels[..., :3] = np.moveaxis(colours, 0, -1)  # one grey band is spread over three
-    pixels[pixels[..., 3] == 0] = 0
-    return on_grid(pixels, box, ("y", "x", "band"), {"band": list(RGBA)})
+    planes[:3] = colours  # one grey band is spread over three
+    if not planes[3].all():
+        np.putmask(planes, np.broadcast_to(planes[3] == 0, planes.shape), 0)
+    return planes
 
 
 def _alpha_8bit(alpha: NDArray[Any]) -> NDArray[Any]:

@@ -7,22 +7,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import rasterio
 import xarray as xr
+from affine import Affine
+from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
 from sat2cap.sources.identity import file_glance, file_identity
-from sat2cap.sources.imagery import ImageryInfo
+from sat2cap.sources.imagery import RGBA, ImageryInfo
 from sat2cap.sources.overviews import are_decimated, fitting, true_transform
-from sat2cap.sources.pixels import PLACED_TO, as_imagery, gsd_m, seam_options, source_pixels
+from sat2cap.sources.pixels import (
+    PLACED_TO,
+    gsd_m,
+    parts,
+    planes_on,
+    rgba_planes,
+    seam_options,
+    source_pixels,
+)
+from sat2cap.sources.resample import Window, along
 
 _AVERAGE_ABOVE = 2.0  # source pixels to one asked for; below it bilinear sees them all
 RETRIES = {
@@ -37,6 +50,9 @@ _GDAL = RETRIES | {
     "GDAL_CACHEMAX": 256 * 2**20,  # bytes; by default a share of the machine's memory
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # over HTTP, listing a folder is a request for nothing
 }
+Planes = tuple[NDArray[Any], NDArray[Any]]
+"""Bands `[B, h, w]` and their alpha `[h, w]`, as values of the file."""
+
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -74,25 +90,47 @@ class RasterImagery:
         factor, level = fitting(self.overviews, ratio)
         coarse = ratio / factor > _AVERAGE_ABOVE
         with _opened(self.path, level) as source:
-            moved = true_transform(self.grid, source) if self.decimated and level is not None else None
-            undefined = source.dtypes[0].startswith("float") and source.nodata is None
-            options = {
-                "crs": str(box.crs),
-                "src_transform": moved,
-                "transform": box.affine,
-                "height": box.shape[0],
-                "width": box.shape[1],
-                "resampling": Resampling.average if coarse else Resampling.bilinear,
-                "add_alpha": _alpha_band(source) is None,
-                "tolerance": PLACED_TO,
-                **seam_options(self.grid.zoom_out(factor), box),
-                **({"src_nodata": math.nan, "nodata": math.nan} if undefined else {}),
-                "UNIFIED_SRC_NODATA": "YES",  # a black channel is no hole; all bands at nodata are
-            }
-            with WarpedVRT(source, **options) as warped:
-                alpha_band = _alpha_band(source) or warped.count
-                values = warped.read([*self.bands, alpha_band])
-        return as_imagery(values[:-1], values[-1], self.stretch, box)
+            decimated = self.decimated and level is not None
+            placed = true_transform(self.grid, source) if decimated else source.transform
+            planes = np.empty((len(RGBA), *box.shape), np.uint8)
+            for part in parts(box):
+                found = None if coarse else self._resampled(source, placed, box[part])
+                found = found or self._warped(source, placed, box[part], coarse, factor)
+                planes[:, *part] = rgba_planes(*found, self.stretch)
+        return planes_on(planes, box)
+
+    def _resampled(self, source: rasterio.DatasetReader, placed: Affine, box: GeoBox) -> Planes | None:
+        """Without GDAL's cost; None where `box` is turned, or something under it is no data."""
+        lattice = along(GeoBox(source.shape, placed, self.grid.crs), box)
+        kind = np.dtype(source.dtypes[self.bands[0] - 1])
+        if lattice is None or kind.kind not in "iu":
+            return None
+        if not _all_valid(source, self.bands, lattice.window):
+            return None
+        colours, inside = lattice.resample(source.read(self.bands, window=lattice.window))
+        return colours, inside * kind.type(np.iinfo(kind).max)
+
+    def _warped(
+        self, source: rasterio.DatasetReader, placed: Affine, box: GeoBox, coarse: bool, factor: int
+    ) -> Planes:
+        """By GDAL, whatever there is."""
+        undefined = source.dtypes[0].startswith("float") and source.nodata is None
+        options = {
+            "crs": str(box.crs),
+            "src_transform": placed if placed != source.transform else None,
+            "transform": box.affine,
+            "height": box.shape[0],
+            "width": box.shape[1],
+            "resampling": Resampling.average if coarse else Resampling.bilinear,
+            "add_alpha": _alpha_band(source) is None,
+            "tolerance": PLACED_TO,
+            **seam_options(self.grid.zoom_out(factor), box),
+            **({"src_nodata": math.nan, "nodata": math.nan} if undefined else {}),
+            "UNIFIED_SRC_NODATA": "YES",  # a black channel is no hole; all bands at nodata are
+        }
+        with WarpedVRT(source, **options) as warped:
+            found = warped.read([*self.bands, _alpha_band(source) or warped.count])
+        return found[:-1], found[-1]
 
 
 def open_raster(
@@ -207,6 +245,17 @@ def _alpha_band(source: rasterio.DatasetReader) -> int | None:
     """The number of the alpha band, None when the file marks what is missing otherwise or not at all."""
     colours = source.colorinterp
     return int(colours.index(ColorInterp.alpha)) + 1 if ColorInterp.alpha in colours else None
+
+
+def _all_valid(source: rasterio.DatasetReader, bands: tuple[int, ...], window: Window) -> bool:
+    """Whether every pixel of a window has data, entirely."""
+    alpha = _alpha_band(source)
+    if alpha is not None:
+        values = source.read(alpha, window=window)
+        return bool((values == np.iinfo(values.dtype).max).all())
+    if all(source.mask_flag_enums[band - 1] == [MaskFlags.all_valid] for band in bands):
+        return True
+    return bool((source.dataset_mask(window=window) == 255).all())
 
 
 def _content(path: str, source: rasterio.DatasetReader, glance: bool) -> str:
