@@ -8,8 +8,10 @@
     atlas.search("a quiet beach", top=5)                         # geopandas.GeoDataFrame
 """
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ import geopandas as gpd
 import xarray as xr
 
 from sat2cap.atlas.store import Atlas, open_atlas
-from sat2cap.errors import ModelError, PromptError, WhenError
+from sat2cap.errors import InputError, ModelError, PromptError, RegionError, WhenError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import patch_box
 from sat2cap.geo.region import Region, parse_region
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from sat2cap.query import Scale, Scan
     from sat2cap.query.spread import Over
 
-Moment = str | When
+Moment = str | When | datetime
 """A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05-20"``, ``"2024-05"``."""
 
 GIVEN = "given"
@@ -69,6 +71,11 @@ class OpenAtlas:
         """The cells, opened once for all maps; it remembers dates that were asked for."""
         from sat2cap.query import Scan
 
+        if not self.atlas.complete:
+            warnings.warn(
+                f"atlas {str(self.atlas.path)!r} is not finished: what is not embedded yet has no data",
+                stacklevel=2,
+            )
         return Scan(self.atlas, self.checkpoint.encoding)
 
     def map(
@@ -93,7 +100,7 @@ class OpenAtlas:
         ``(prompt, y, x)``. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        place = parse_region(region) if isinstance(region, str) else region
+        place = _region(region)
         from sat2cap.query import one_prompt, score, score_with_spread
 
         ask: Callable[..., xr.DataArray] = (
@@ -106,10 +113,11 @@ class OpenAtlas:
                 templates=templates, region=place,
             )  # fmt: skip
 
-        if when is None or isinstance(when, str | When):
+        if when is None or isinstance(when, str | When | datetime):
             found = at(None if when is None else _moment(when))
         else:
-            moments = self._several([_moment(each) for each in when])
+            several = when if isinstance(when, Iterable) else [when]
+            moments = self._several([_moment(each) for each in several])
             found = through_time([at(moment) for moment in moments], moments)
         single = isinstance(prompt, str) and spread is None
         return ordinary(one_prompt(found) if single else found)
@@ -147,6 +155,8 @@ class OpenAtlas:
         """
         from sat2cap.maps.compare import classify
 
+        if isinstance(prompts, str):
+            raise PromptError(f"categories are a list of prompts, not {prompts!r} alone; give 2 or more")
         found = classify(self.map(list(prompts), when, region=region), self.checkpoint.logit_scale)
         return found.assign({str(name): ordinary(layer) for name, layer in found.items()})
 
@@ -160,7 +170,7 @@ class OpenAtlas:
         self,
         prompt: str,
         top: int = 20,
-        when: str | When | None = None,
+        when: Moment | None = None,
         apart_m: float | None = None,
         region: str | Region | None = None,
     ) -> gpd.GeoDataFrame:
@@ -236,6 +246,8 @@ def save(
     from sat2cap.maps.save import Pick
     from sat2cap.maps.save import save as publish
 
+    if not isinstance(score, xr.DataArray | xr.Dataset):
+        raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")
     look = Look(
         title,
         _imagery_under(score, underlay) if isinstance(underlay, str) else underlay,
@@ -255,4 +267,14 @@ def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
 
 
 def _moment(when: Moment) -> When:
+    if isinstance(when, datetime):
+        return When.from_datetime(when)
+    if not isinstance(when, str | When):
+        raise WhenError(f"{when!r} is no date; write one, such as '2024-05-20 08:00'")
     return parse_when(when) if isinstance(when, str) else when
+
+
+def _region(region: str | Region | None) -> Region | None:
+    if not isinstance(region, str | Region | None):
+        raise RegionError(f"region {region!r} is no text; write 'west,south,east,north' or a file's path")
+    return parse_region(region) if isinstance(region, str) else region

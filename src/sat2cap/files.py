@@ -27,8 +27,13 @@ def publish(path: Path | str) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, since writers such as GDAL choose their format by it.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
+        )
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
     os.close(descriptor)
     temporary = Path(name)
     try:

@@ -115,7 +115,8 @@ def test_map_geojson_holds_the_best_cells(atlas: Path, tmp_path: Path) -> None:
     known = score[np.isfinite(score)]
     cells = sum(feature["properties"]["cells"] for feature in document["features"])
     assert cells == (known >= np.percentile(known, 95)).sum()
-    assert run("map", atlas, "snow", "--above", known.max() + 1, "-o", out).status == 0
+    done = run("map", atlas, "snow", "--above", 9, "-o", out)
+    assert done == (0, f"{out}\n", f"warning: no cell scores 9 or more, the greatest is {known.max():.4g}\n")
     assert json.loads(out.read_text())["features"] == []
 
 
@@ -151,6 +152,37 @@ def test_atlas_info_verify_repair(atlas: Path, tmp_path: Path) -> None:
     assert chunk.read_bytes() == before
     assert run("atlas", "verify", broken).status == 0
     assert run("atlas", "repair", broken) == Done(0, f"{broken}: nothing has to be computed again\n", "")
+
+    assert run("atlas", "prepare", broken).status == 0
+    prepared = broken / "_sat2cap/scan.safetensors"
+    data = bytearray(prepared.read_bytes())
+    data[5000] ^= 1
+    prepared.write_bytes(data)
+    found = run("atlas", "verify", broken)
+    assert (found.status, found.out.count("\n")) == (1, 2)
+    assert "scan.safetensors: is not what the chunks make" in found.out
+    assert "damaged _sat2cap/scan.safetensors removed" in run("atlas", "repair", broken).out
+    assert not prepared.exists()
+
+    (broken / "zarr.json").unlink()
+    done = run("map", broken, "snow", "-o", tmp_path / "m.tif")
+    assert done.status == 0
+    assert done.err == f"warning: atlas '{broken}' is not finished: what is not embedded yet has no data\n"
+
+
+def test_the_extent_of_an_atlas_across_the_antimeridian(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.zarr"
+    region = "179.98,-17.02,-179.98,-17.0"
+    assert run("embed", region, "--imagery", PLANET, "--model", model, "-o", out).status == 0
+    words = run("atlas", "info", out).out
+    extent = next(line.split()[1] for line in words.splitlines() if line.startswith("extent"))
+    west, south, east, north = (float(edge) for edge in extent.split(","))
+    assert (west, east) == pytest.approx((179.98, -179.98), abs=0.02)
+    assert (south, north) == pytest.approx((-17.02, -17.0), abs=0.02)
+    done = run("map", out, "snow", "--within", "0,0,1,1", "-o", tmp_path / "m.tif")
+    assert done.status == 2
+    assert f"give one within {extent}" in done.err
+    assert run("map", out, "snow", "--within", extent, "-o", tmp_path / "m.tif").status == 0
 
 
 def test_models_info(model: Path) -> None:

@@ -1,6 +1,7 @@
 """The kinds of map that the command line makes, as a user types them."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import geopandas as gpd
@@ -13,6 +14,7 @@ from pmtiles.reader import MmapSource, Reader
 from rio_cogeo import cog_validate
 
 import sat2cap
+from sat2cap.errors import InputError
 from sat2cap.geo.when import hours_of, months_of, parse_when
 
 BAD: dict[str, tuple[list[str], str]] = {
@@ -26,6 +28,9 @@ BAD: dict[str, tuple[list[str], str]] = {
     "a moving difference": (["difference", "{atlas}", "snow", "sea", "-o", "{tmp}/m.mp4"], "no known kind"),
     "one category": (["classify", "{atlas}", "snow", "-o", "{tmp}/m.tif"], "give 2 to 12"),
     "twice the same": (["classify", "{atlas}", "snow", "snow", "-o", "{tmp}/m.tif"], "category must differ"),
+    "no use for a title": (["map", "{atlas}", "x", "--title", "X", "-o", "{tmp}/m.tif"], "use for 'title'"),
+    "no use for above": (["difference", "{atlas}", "x", "y", "--above", "0", "-o", "{tmp}/m.png"], "'above'"),
+    "no use for imagery": (["classify", "{atlas}", "x", "y", "--underlay", "z", "-o", "{tmp}/m.tif"], "'un"),
     "search picture": (["search", "{atlas}", "snow", "-o", "{tmp}/m.png"], ".geojson, .parquet"),
 }  # fmt: skip
 
@@ -94,6 +99,21 @@ def test_python_results_are_ordinary_xarray_objects(atlas: Path, tmp_path: Path)
         assert (file.crs.to_epsg(), file.count, np.isnan(file.nodata)) == (3857, 2, True)
 
 
+def test_python_takes_datetimes_and_says_what_it_does_not_take(atlas: Path, tmp_path: Path) -> None:
+    opened = sat2cap.open(atlas)
+    may = opened.map("snow", when="2024-05-20 08:30")
+    assert may.identical(opened.map("snow", when=datetime(2024, 5, 20, 8, 30)))
+    asked = {
+        "2024 is no date": lambda: opened.map("snow", when=2024),
+        "is no text": lambda: opened.map("snow", region=(1, 2, 3, 4)),
+        "categories are a list": lambda: opened.classify("snow"),
+        "a ndarray is no map": lambda: sat2cap.save(may.values, tmp_path / "m.tif"),
+    }
+    for rule, ask in asked.items():
+        with pytest.raises(InputError, match=rule):
+            ask()
+
+
 def test_a_difference_is_what_two_maps_differ_by(atlas: Path, tmp_path: Path) -> None:
     options = ("--when", "2024-01", "--less-when", "2024-07", "-o", tmp_path / "d.tif")
     done = run("difference", atlas, "snow", *options)
@@ -158,7 +178,8 @@ def test_outlines_are_drawn(atlas: Path, tmp_path: Path) -> None:
 
 def test_tiles_page_and_parquet(atlas: Path, tmp_path: Path) -> None:
     for name in ("m.pmtiles", "m.html", "m.parquet"):
-        done = run("map", atlas, "snow", "--best", 5, "-o", tmp_path / name)
+        best = ("--best", 5) if name == "m.parquet" else ()
+        done = run("map", atlas, "snow", *best, "-o", tmp_path / name)
         assert (done.status, done.err) == (0, "")
     with (tmp_path / "m.pmtiles").open("rb") as file:
         assert Reader(MmapSource(file)).metadata()["sat2cap"]["prompt"] == "snow"

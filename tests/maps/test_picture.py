@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from affine import Affine
-from made_up_scores import made_up, three_prompts
+from made_up_scores import made_up, three_months, three_prompts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
@@ -19,7 +19,8 @@ from sat2cap.maps import picture
 from sat2cap.maps.colours import COLOURS
 from sat2cap.maps.furniture import draw_places, length_label, round_length
 from sat2cap.maps.ground import ground_metres, north_degrees
-from sat2cap.maps.picture import Look, panel, write_png
+from sat2cap.maps.picture import Look, page, panel, write_png
+from sat2cap.maps.words import credits_of
 
 PLACES = [("Old Harbour", 4.9, 52.3), ("Millbrook", 4.6, 52.25), ("Nowhere", 99.0, 9.0)]
 
@@ -156,6 +157,57 @@ def test_imagery_shows_through_where_scores_are_low(axes: Any) -> None:
         return float(page[page.shape[0] - y1 : page.shape[0] - y0, x0:x1].std(axis=(0, 1)).mean())
 
     assert spread(30, 4) > 2 * spread(7, 42) > 0
+
+
+def test_no_data_is_hatched_over_imagery_too(axes: Any) -> None:
+    """As the legend's swatch: a low score lets imagery through as well, and must not look the same."""
+    score = made_up()
+    grid = grid_of(score)
+    dark = underlay_of(score) * 0 + np.array([0, 0, 0, 255], np.uint8)
+    panel(axes, score, Look(underlay=dark.astype(np.uint8)), furniture=False)
+    axes.figure.canvas.draw()
+    page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3].astype(int)
+
+    def around(row: int, col: int) -> np.ndarray:
+        x, y = (int(part) for part in axes.transData.transform(grid.affine * (col + 0.5, row + 0.5)))
+        return page[page.shape[0] - y - 12 : page.shape[0] - y + 12, x - 12 : x + 12]
+
+    assert around(30, 7).min() > 140, "faint"
+    assert np.ptp(around(30, 7)[..., 0]) > 8, "and hatched"
+    assert around(35, 50).max() < 80, "the lowest score: the imagery"
+
+
+def test_prompts_at_dates_have_a_row_and_a_bar_each(tmp_path: Path) -> None:
+    dates = three_months()
+    both = xr.concat([dates, dates * 100], "prompt").assign_coords(prompt=["snow", "ice"])
+    figure = page(both.assign_attrs(dates.attrs))
+    maps = figure.axes
+    tops = [round(axes.get_position().y1, 3) for axes in maps]
+    assert tops[0] == tops[1] == tops[2] > tops[3] == tops[4] == tops[5]
+    bars = [[child for child in axes.child_axes if child.get_ylabel()] for axes in maps]
+    assert [len(found) for found in bars] == [0, 0, 1, 0, 0, 1]
+    first, second = bars[2][0].get_ylim()[1], bars[5][0].get_ylim()[1]
+    assert second == pytest.approx(100 * first)
+    turned = page(both.assign_attrs(dates.attrs).transpose("time", "prompt", "y", "x"))
+    assert [axes.get_title("left") for axes in turned.axes] == [axes.get_title("left") for axes in maps]
+
+
+def test_a_long_title_of_one_map_among_others_ends_in_an_ellipsis() -> None:
+    long = "a long prompt about an old man and his dog " * 4
+    figure = page(three_prompts().assign_coords(prompt=["snow", long, "市" * 90]))
+    _, words, signs = (axes.get_title("left") for axes in figure.axes)
+    assert words.count("\n") == 1
+    assert words.endswith("…")
+    assert words[:30] == long[:30]
+    assert signs.endswith("…")
+
+
+def test_folders_are_not_published() -> None:
+    score = made_up()
+    assert "imagery /data" not in credits_of(score.assign_attrs(imagery="/data/mine/town.tif"))
+    assert "imagery town.tif" in credits_of(score.assign_attrs(imagery="/data/mine/town.tif"))
+    address = "https://example.org/a/{z}/{x}/{y}.png"
+    assert f"imagery {address}" in credits_of(score.assign_attrs(imagery=address))
 
 
 def test_imagery_on_another_crs_is_refused(axes: Any) -> None:

@@ -16,6 +16,7 @@ from made_up_scores import ABOUT, made_up, three_classes, three_months
 from rio_cogeo import cog_validate
 
 from sat2cap.errors import InputError
+from sat2cap.maps.panel import Look
 from sat2cap.maps.places import areas_above, threshold_of_best, top_places, write_places
 from sat2cap.maps.save import KINDS, STILL, Pick, save
 
@@ -74,6 +75,27 @@ def test_unknown_kinds_name_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="save the whole of it"):
         save(three_classes()["category"], tmp_path / "m.tif")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("m.tif", {"look": Look(title="Snow")}),
+        ("m.geojson", {"look": Look(places=[("A", 4.0, 52.0)])}),
+        ("m.html", {"look": Look(underlay=made_up())}),
+        ("m.png", {"pick": Pick(above=0.1)}),
+        ("m.parquet", {"pick": Pick(above=float("nan"))}),
+    ],
+)
+def test_what_means_nothing_to_a_kind_is_refused(tmp_path: Path, name: str, asked: dict) -> None:
+    with pytest.raises(InputError, match=r"has no use for|above nan"):
+        save(made_up(), tmp_path / name, **asked)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_area_is_said(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"no cell scores 9 or more, the greatest is 0\.3"):
+        save(made_up(), tmp_path / "m.geojson", pick=Pick(above=9))
 
 
 def test_geoparquet_holds_what_geojson_holds(tmp_path: Path) -> None:

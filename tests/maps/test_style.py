@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import xarray as xr
 from made_up_scores import made_up, three_classes, three_months, three_prompts
 from matplotlib.colors import to_rgb
 
@@ -43,6 +44,10 @@ def test_the_first_band_of_several_prompts_but_all_dates(tmp_path: Path) -> None
     assert float(renderer(tmp_path / "p.qml").get("classificationMax", "")) == pytest.approx(one, rel=0.02)
     write_style(three_months(), tmp_path / "t.tif")
     assert one < float(renderer(tmp_path / "t.qml").get("classificationMax", "")) <= three
+    dates = three_months()
+    both = xr.concat([dates, dates * 100], "prompt").assign_coords(prompt=["snow", "ice"])
+    write_style(both.assign_attrs(dates.attrs), tmp_path / "b.tif")
+    assert (tmp_path / "b.qml").read_bytes() == (tmp_path / "t.qml").read_bytes(), "not of other prompts"
 
 
 def test_categories_are_a_palette_with_names(tmp_path: Path) -> None:

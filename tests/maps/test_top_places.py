@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from affine import Affine
 from made_up_scores import made_up, three_prompts
+from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
 
 from sat2cap.errors import InputError
-from sat2cap.geo.frame import grid_of
+from sat2cap.geo.frame import grid_of, on_grid
 from sat2cap.maps.places import areas_above, top_places, write_geojson
 
 
@@ -74,6 +76,21 @@ def test_areas_hold_exactly_the_cells_above() -> None:
     assert len(areas_above(score, 1.0)) == 0
 
 
+def test_areas_across_the_antimeridian_are_in_two_parts() -> None:
+    """RFC 7946, 3.1.9; a ring that jumps from 180 to -180 is drawn around the Earth."""
+    lon, lat = np.meshgrid(np.array([179.97, 179.99, -179.99]), np.array([-16.98, -17.0, -17.02]))
+    x, y = Transformer.from_crs("EPSG:4326", "EPSG:32760", always_xy=True).transform(lon, lat)
+    grid = GeoBox((4, 16), Affine(480, 0, x.min() - 480, 0, -480, y.max()), "EPSG:32760")
+    values = np.zeros((4, 16), np.float32)
+    values[1:3, 1:15] = 1
+    (area,) = areas_above(on_grid(values, grid), 0.5).itertuples()
+    assert area.cells == 28
+    assert area.km2 == pytest.approx(28 * 0.48**2, rel=0.01)
+    parts = sorted(part.bounds for part in area.geometry.geoms)
+    assert (parts[0][0], parts[-1][2]) == (-180, 180)
+    assert sum(east - west for west, _, east, _ in parts) == pytest.approx(14 * 0.00451, rel=0.05)
+
+
 def test_geojson_that_others_read(tmp_path: Path) -> None:
     import geopandas
 
@@ -97,3 +114,5 @@ def test_what_cannot_be_asked() -> None:
         top_places(three_prompts(), 5)
     with pytest.raises(InputError, match="at least 1 place"):
         top_places(made_up(), 0)
+    with pytest.raises(InputError, match="nan m apart"):
+        top_places(made_up(), 1, float("nan"))

@@ -64,6 +64,21 @@ def test_a_photo_is_what_the_ground_tower_says(asked, tmp_path, monkeypatch):
     assert seen == [(1, 2, 3)]
 
 
+def test_a_photo_is_turned_as_it_was_held(asked, tmp_path, monkeypatch):
+    opened, checkpoint = asked
+    photo = Image.new("RGB", (8, 4))
+    about = photo.getexif()
+    about[0x0112] = 6  # to be turned by 90 degrees clockwise
+    photo.save(tmp_path / "a.jpg", exif=about)
+    seen = []
+    vector = np.eye(64, dtype=np.float32)[:1]
+    monkeypatch.setattr(
+        type(checkpoint), "embed_ground", lambda self, images: seen.append(images[0].size) or vector
+    )
+    score(opened, checkpoint, [f"photo:{tmp_path / 'a.jpg'}"])
+    assert seen == [(4, 8)]
+
+
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [

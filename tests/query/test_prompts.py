@@ -92,5 +92,7 @@ def test_a_prompt_longer_than_the_model_reads_says_what_would_be_cut(tmp_path):
         embed_prompts(checkpoint, [long])
     with pytest.raises(PromptError, match="would be cut off"):  # a template's words count too
         embed_prompts(checkpoint, [fits], ["a photo of {}"])
+    with pytest.raises(PromptError, match="; '森林 and a lake' would be cut off"):  # whole words, as written
+        embed_prompts(checkpoint, ["snow " * 74 + "森林 and a lake"])
     joined = embed_prompts(checkpoint, ["snow " * 40 + "+ " + "forest " * 40])
     assert np.linalg.norm(joined) == pytest.approx(1)

@@ -23,7 +23,14 @@ from sat2cap.geo.when import When
 from sat2cap.query import Scan, score
 from sat2cap.query.cells import AtlasCells, place_features
 from sat2cap.query.cosine import Cosines, offset_at
-from sat2cap.query.prepared import FILE, PreparedCells, open_prepared, prepare, prepared_state
+from sat2cap.query.prepared import (
+    FILE,
+    PreparedCells,
+    open_prepared,
+    prepare,
+    prepared_problem,
+    prepared_state,
+)
 
 PROMPTS = ["busy street", "snow + the sea"]
 MAY, NIGHT = When(2024, 5, 20, 8.0), When(2019, 12, 31, 23.5)
@@ -109,6 +116,42 @@ def test_only_a_finished_atlas_is_prepared(tmp_path):
     with pytest.raises(AtlasError, match="not finished; run its embed command"):
         prepare(opened, "cyclic")
     assert not (opened.path / FILE).exists()
+
+
+def test_a_damaged_atlas_is_not_prepared(tmp_path):
+    """Else its damage would stay in the file when the chunks are mended, which gives the same journal."""
+    opened, _ = made(tmp_path)
+    chunk = sorted(path for path in opened.path.glob("embeddings/c/**/*") if path.is_file())[0]
+    data = bytearray(chunk.read_bytes())
+    data[7] ^= 1
+    chunk.write_bytes(data)
+    with pytest.raises(AtlasError, match=r"damaged \(embeddings/c.*does not match.*atlas repair"):
+        prepare(opened, "cyclic")
+    assert not (opened.path / FILE).exists()
+
+
+@pytest.mark.parametrize("array", ["embeddings", "scale", "inverse", "place"])
+def test_a_damage_of_the_prepared_file_is_found(tmp_path, array):
+    opened, _ = made(tmp_path)
+    assert prepared_problem(opened) is None
+    path = prepare(opened, "cyclic")
+    assert prepared_problem(opened) is None
+    data = bytearray(path.read_bytes())
+    begin = json.loads(data[8:4096])[array]["data_offsets"][0]
+    data[4096 + begin + 3] ^= 64
+    path.write_bytes(data)
+    assert prepared_state(opened, "cyclic") == "yes"
+    assert "is not what the chunks make" in prepared_problem(opened)
+
+
+def test_a_chunk_that_is_gone_is_not_taken_for_an_empty_one(tmp_path):
+    opened, checkpoint = made(tmp_path)
+    assert np.isnan(score(opened, checkpoint, PROMPTS).values[0, :32, 32:64]).all(), (
+        "an empty one has no file"
+    )
+    sorted(path for path in opened.path.glob("embeddings/c/**/*") if path.is_file())[-1].unlink()
+    with pytest.raises(AtlasError, match=r"embeddings/c/.* is missing; run: sat2cap atlas repair"):
+        score(open_atlas(opened.path), checkpoint, PROMPTS)
 
 
 def test_a_disk_that_fills_leaves_no_prepared_file(tmp_path):

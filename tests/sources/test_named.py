@@ -110,6 +110,7 @@ def test_wrong_options_are_one_clear_line(options, rule):
         ("kind = 'tiles'", "url: Field required"),
         ("kind = 'tiles'\nurl = 'https://a/{z}/{x}/{y}'\ncolour = 1", "colour"),
         ("kind = 'magic'\nurl = 'x'", "kind"),
+        ("url = 'x.tif'\nscale = [0, 9]", "kind: Field required"),
         ("kind = ", "is not TOML"),
         ("[a]\nkind='raster'\nurl='a'\n[b]\nkind='raster'\nurl='b'", "has 2 sources"),
     ],

@@ -119,7 +119,7 @@ def differences(old: AtlasSpec, new: AtlasSpec) -> list[str]:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads((path / PLAN).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         rule = "is not an atlas" if path.exists() else "does not exist"
         raise AtlasError(f"{str(path)!r} {rule}; make one with: sat2cap embed REGION -o {path}") from None
     except (OSError, ValueError) as error:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas.layout import ROOT, Chunk, ChunkedArray, cell_arrays, chunks_of
+from sat2cap.atlas import journal
+from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, chunks_of
 from sat2cap.atlas.plan import AtlasSpec, read_plan
 from sat2cap.errors import AtlasError
 
@@ -76,6 +77,12 @@ class Atlas:
         spec = self.spec
         return cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
 
+    @cached_property
+    def _journalled(self) -> frozenset[str]:
+        """The files that finished chunks have."""
+        entries = journal.read(self.path / JOURNAL).values()
+        return frozenset(file for entry in entries for file in entry.files)
+
     @property
     def status(self) -> NDArray[np.uint8]:
         """`CellStatus` of every cell, uint8 [y, x]."""
@@ -107,7 +114,8 @@ class Atlas:
     def read_chunk(self, name: str, chunk: Chunk, out: NDArray[Any]) -> None:
         """One whole chunk of an array into `out` `[..., side, side]`, also beyond the grid's edges.
 
-        Quicker than `read_raw` for memory that is used again. Raises `AtlasError` when a file is cut short.
+        Quicker than `read_raw` for memory that is used again. Raises `AtlasError` when a file is cut short or
+        is missing though the journal has it.
         """
         array = self.arrays[name]
         file = array.cell_file(*chunk.index)
@@ -116,6 +124,9 @@ class Atlas:
                 size = source.readinto(out.data.cast("B"))
                 whole = size == array.chunk_bytes() and not source.read(1)
         except FileNotFoundError:
+            if file in self._journalled and not (self.path / file).exists():  # not one just being written
+                repair = f"run: sat2cap atlas repair {self.path}"
+                raise AtlasError(f"atlas {str(self.path)!r}: {file} is missing; {repair}") from None
             out.fill(array.fill)
             return
         except OSError as error:

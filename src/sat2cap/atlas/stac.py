@@ -6,7 +6,7 @@ from typing import Any
 from sat2cap.atlas.conventions import as_uri, projection
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.files import write_json
-from sat2cap.geo.grid import outline
+from sat2cap.geo.grid import lonlat_bounds, outline
 
 EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 
@@ -25,19 +25,13 @@ def write_item(atlas: Path, spec: AtlasSpec) -> Path:
 
 def item(name: str, spec: AtlasSpec) -> dict[str, Any]:
     """The item of the atlas folder called `name`; links and assets are relative to the item."""
-    edge = outline(spec.grid)
-    box = edge.boundingbox
-    west, east = (box.left, box.right)
-    if edge.geom.geom_type == "MultiPolygon":  # across the antimeridian: RFC 7946 puts west beyond east
-        parts = sorted(part.bounds for part in edge.geom.geoms)
-        west, east = parts[-1][0], parts[0][2]
     return {
         "type": "Feature",
         "stac_version": "1.0.0",
         "stac_extensions": [EXTENSION],
         "id": name.removesuffix(".zarr"),
-        "bbox": [west, box.bottom, east, box.top],
-        "geometry": edge.json,
+        "bbox": list(lonlat_bounds(spec.grid)),
+        "geometry": outline(spec.grid).json,
         "properties": _properties(spec),
         "links": [
             {"rel": "emb:model", "href": as_uri(str(spec.model.get("source", "")))},

@@ -2,7 +2,9 @@
 
 import re
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import typer
 
@@ -19,6 +21,7 @@ from sat2cap.cli import (
     pairs,
     query,
     report,
+    show,
     train,
 )
 from sat2cap.errors import Sat2CapError
@@ -54,7 +57,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command line and exit: 0 done, 1 it failed, 2 something given is wrong, 130 interrupted."""
     arguments = [_shielded(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     try:
-        app(args=arguments, prog_name="sat2cap")
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+                warnings.simplefilter("ignore", category)  # for who writes code
+            app(args=arguments, prog_name="sat2cap")
     except Sat2CapError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(error.exit_status) from None
@@ -63,6 +70,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """What libraries warn of in one line, as our own warnings, without the line of code that they name."""
+    show.warn(" ".join(str(message).split()))
 
 
 def _shielded(argument: str) -> str:

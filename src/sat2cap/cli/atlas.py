@@ -23,9 +23,10 @@ def info(atlas: AtlasPath) -> None:
 
     from sat2cap.atlas.store import STATUS_MEANINGS, CellStatus, open_atlas
     from sat2cap.cli import show
+    from sat2cap.geo.grid import lonlat_bounds
 
     opened = open_atlas(atlas)
-    spec, box = opened.spec, opened.grid.geographic_extent.boundingbox
+    spec = opened.spec
     status = opened.status[opened.wanted]
     counts = [(CellStatus(code), int((status == code).sum())) for code in np.unique(status)]
     height, width = opened.grid.shape
@@ -35,7 +36,7 @@ def info(atlas: AtlasPath) -> None:
         [
             ("atlas", opened.path),
             ("complete", "yes" if opened.complete else "no: the same embed command goes on"),
-            ("extent", ",".join(f"{edge:.4f}" for edge in (box.left, box.bottom, box.right, box.top))),
+            ("extent", ",".join(f"{edge:.4f}" for edge in lonlat_bounds(opened.grid))),
             ("grid", f"{height} x {width} cells of {spec.grid.affine.a:g} m in {opened.grid.crs}"),
             ("patches", f"{spec.patch_m:g} m, {patch_px}: {spec.patch_m / spec.patch_pixels:.3g} m a pixel"),
             ("embeddings", f"{opened.dim} numbers a cell, {spec.dtype}"),
@@ -72,13 +73,16 @@ def verify(atlas: AtlasPath) -> None:
     """
     from sat2cap.atlas.store import open_atlas
     from sat2cap.atlas.store import verify as find_problems
+    from sat2cap.query.prepared import prepared_problem
 
     opened = open_atlas(atlas)
-    problems = find_problems(opened)
+    problems = [str(problem) for problem in find_problems(opened)]
+    problems = problems or [problem for problem in [prepared_problem(opened)] if problem]
     for problem in problems:
         print(problem)
     if problems:
-        print(f"{len(problems)} problems; mend them with: sat2cap atlas repair {atlas}")
+        count = "1 problem; mend it" if len(problems) == 1 else f"{len(problems)} problems; mend them"
+        print(f"{count} with: sat2cap atlas repair {atlas}")
         raise typer.Exit(1)
     print(
         f"{atlas}: sound" + ("" if opened.complete else ", but not finished; the same embed command goes on")
@@ -110,6 +114,7 @@ def repair(
     failed = count_failed(opened)
     if opened.complete and not failed:
         print(f"{atlas}: nothing has to be computed again")
+        _drop_damaged_file(opened)
         return
     from sat2cap import api
     from sat2cap.embed import fill_atlas
@@ -124,9 +129,19 @@ def repair(
     with show.progress() as progress:
         fill_atlas(opened, source, checkpoint, progress=progress)
     left = count_failed(opened)
+    _drop_damaged_file(opened)
     print(f"{atlas}: {len(damaged)} damaged chunks computed again; {failed - left} failed cells filled")
     if left:
         print(f"  {left} cells failed again; try later with: sat2cap atlas repair {atlas}")
+
+
+def _drop_damaged_file(atlas: "Atlas") -> None:
+    """Remove a prepared file that is not what the chunks make: maps do without it."""
+    from sat2cap.query.prepared import FILE, prepared_problem
+
+    if prepared_problem(atlas):
+        (atlas.path / FILE).unlink()
+        print(f"{atlas.path}: damaged {FILE} removed; make it again with: sat2cap atlas prepare {atlas.path}")
 
 
 def count_failed(atlas: "Atlas") -> int:

@@ -32,7 +32,8 @@ def classify(
     from sat2cap import api
     from sat2cap.maps.save import STILL
 
-    output.check(out, STILL)
+    look = output.Look(title, underlay, outlines, places)
+    output.check(out, STILL, look)
     classes = api.open(atlas, model, text).classify(prompts, when, within)
     output.warn_of_date(classes.attrs)
-    output.write(classes, out, output.Look(title, underlay, outlines, places))
+    output.write(classes, out, look)

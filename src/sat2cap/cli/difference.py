@@ -43,8 +43,8 @@ def difference(
     from sat2cap import api
     from sat2cap.maps.save import STILL
 
-    output.check(out, STILL)
+    look = output.Look(title, underlay, outlines, places)
+    output.check(out, STILL, look, above, best)
     score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value, within)
     output.warn_of_date(score.attrs)
-    look = output.Look(title, underlay, outlines, places)
     output.write(score, out, look, above=above, best=best)

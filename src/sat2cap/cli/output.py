@@ -1,7 +1,7 @@
 """Options and steps that commands share whose result is a map in a file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,17 +57,27 @@ Places = Annotated[
 class Look:
     """What was asked of a picture."""
 
-    title: str | None
-    underlay: str | None
-    outlines: Path | None
-    places: Path | None
+    title: str | None = None
+    underlay: str | None = None
+    outlines: Path | None = None
+    places: Path | None = None
 
 
-def check(out: Path, kinds: Sequence[str] = ()) -> None:
-    """Raise `InputError` unless `out` ends in one of `kinds`, by default in any that a map can be."""
-    from sat2cap.maps.save import KINDS, check_kind
+def check(
+    out: Path,
+    kinds: Sequence[str] = (),
+    look: Look = Look(),
+    above: float | None = None,
+    best: int | None = None,
+) -> None:
+    """Raise `InputError` unless `out` ends in one of `kinds`, by default in any that a map can be.
+
+    And for an option that means nothing to such a file.
+    """
+    from sat2cap.maps.save import KINDS, check_kind, check_options
 
     check_kind(out, kinds or KINDS)
+    check_options(out, {**asdict(look), "above": above, "best": best})
 
 
 def moments(

@@ -85,7 +85,8 @@ def map_prompts(
     from sat2cap import api
     from sat2cap.errors import InputError
 
-    output.check(out)
+    look = output.Look(title, underlay, outlines, places)
+    output.check(out, look=look, above=above, best=best)
     if spread and out.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{out}: a spread is a band of its own; write it to a .tif")
     score = api.open(atlas, model, text).map(
@@ -98,7 +99,6 @@ def map_prompts(
         spread.value if spread else None,
     )
     output.warn_of_date(score.attrs)
-    look = output.Look(title, underlay, outlines, places)
     output.write(score, out, look, above=above, best=best)
 
 

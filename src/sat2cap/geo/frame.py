@@ -46,7 +46,8 @@ def on_grid(
 def grid_of(array: xr.DataArray | xr.Dataset) -> GeoBox:
     """The grid of an array made by `on_grid`, or by what writes the same coordinates (odc, rioxarray).
 
-    After slicing, it is the grid of the slice. Raises `RegionError` when the array does not say where it is.
+    After slicing, thinning or turning around it is the grid of what is left. Raises `RegionError` when the
+    array does not say where it is, has no cells, or has not the same step between all of them.
     """
     if "spatial_ref" not in array.coords or not {"y", "x"} <= set(array.coords):
         raise RegionError(
@@ -55,8 +56,21 @@ def grid_of(array: xr.DataArray | xr.Dataset) -> GeoBox:
     reference = array.coords["spatial_ref"].attrs
     whole = [float(number) for number in reference["GeoTransform"].split()]
     y, x = array.coords["y"].values, array.coords["x"].values
-    affine = Affine(whole[1], 0, x[0] - whole[1] / 2, 0, whole[5], y[0] - whole[5] / 2)
+    dy, dx = _step(y, whole[5]), _step(x, whole[1])
+    affine = Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
     return GeoBox((y.size, x.size), affine, _crs(reference["crs_wkt"]))
+
+
+def _step(centres: NDArray[Any], before: float) -> float:
+    """From one cell to the next; `before` is that of the grid which the array was made on."""
+    if centres.size == 0:
+        raise RegionError("this array has no cells; select some")
+    steps = np.diff(centres)
+    if steps.size == 0 or np.allclose(steps, before, rtol=1e-6, atol=0):
+        return before
+    if not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
+        raise RegionError("the cells of this array are not evenly spaced; select rows and columns by slices")
+    return float(steps[0])
 
 
 def _gdal_transform(affine: Affine) -> str:

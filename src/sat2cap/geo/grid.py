@@ -154,6 +154,13 @@ def outline(grid: GeoBox) -> Geometry:
     return Geometry(within_180(shapely.Polygon(np.column_stack([lon, lat]))), LONLAT)
 
 
+def lonlat_bounds(grid: GeoBox) -> tuple[float, float, float, float]:
+    """West, south, east, north of `grid` in degrees; west exceeds east across the antimeridian (RFC 7946)."""
+    edge = outline(grid)
+    west, east = longitude_span(edge)
+    return west, edge.boundingbox.bottom, east - 360 if east > 180 else east, edge.boundingbox.top
+
+
 def _region_crs(region: Region) -> CRS:
     west, east = longitude_span(region.geometry)
     box = region.geometry.boundingbox

@@ -13,9 +13,10 @@ from PIL import Image
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.maps.colours import paint_of
+from sat2cap.maps.fonts import letters_for
 from sat2cap.maps.layers import layers_of, provenance
 from sat2cap.maps.panel import PLAIN, Look
-from sat2cap.maps.picture import page
+from sat2cap.maps.picture import page, words_of
 from sat2cap.progress import Progress, silent
 
 Frame = NDArray[np.uint8]
@@ -83,13 +84,14 @@ def _frames(score: xr.DataArray, look: Look, progress: Progress) -> Iterator[Fra
     norm = paint_of(score).norm
     limits = float(norm.vmin or 0), float(norm.vmax or 0)
     size: tuple[int, int] | None = None
-    for done, layer in enumerate(layers, 1):
-        figure = page(layer, look, limits=limits, dpi=_DPI)
-        figure.canvas.draw()
-        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
-        size = size or (pixels.shape[0], pixels.shape[1])
-        yield _sized(pixels, size)
-        progress("drawing frames", done, len(layers))
+    with letters_for(words_of(score, look)):
+        for done, layer in enumerate(layers, 1):
+            figure = page(layer, look, limits=limits, dpi=_DPI)
+            figure.canvas.draw()
+            pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+            size = size or (pixels.shape[0], pixels.shape[1])
+            yield _sized(pixels, size)
+            progress("drawing frames", done, len(layers))
 
 
 def _sized(pixels: Frame, size: tuple[int, int]) -> Frame:

@@ -35,7 +35,8 @@ def write_cog(score: xr.DataArray, path: Path | str) -> None:
     `InputError`.
     """
     layers = layers_of(score)
-    _refuse_nothing(score, len(layers))
+    if not layers:
+        raise InputError("a score of no prompts makes no GeoTIFF; give some")
     profile = {"dtype": "float32", "count": len(layers), "nodata": np.nan}
     with MemoryFile() as memory, rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
         with memory.open(**profile, **_place(score)) as plain:
@@ -52,7 +53,6 @@ def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
     `InputError`.
     """
     layer = one_layer(category, "a file with a colour table holds")
-    _refuse_nothing(category, 1)
     names = [str(name) for name in category.attrs["categories"]]
     table = {0: (0, 0, 0, 0)}
     for code, colour in enumerate(colours_of(names), 1):
@@ -67,12 +67,6 @@ def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
             plain.write_colormap(1, table)
             plain.set_band_description(1, "category")
         write_bytes(path, _as_cog(memory, overview_resampling="MODE"))
-
-
-def _refuse_nothing(score: xr.DataArray, layers: int) -> None:
-    shape = grid_of(score).shape
-    if not layers or 0 in shape:
-        raise InputError(f"a score of {layers} prompts and {shape} cells makes no GeoTIFF; give some")
 
 
 def _place(score: xr.DataArray) -> dict[str, Any]:

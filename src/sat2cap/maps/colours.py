@@ -19,14 +19,15 @@ DIVERGING = colormaps["RdBu_r"]
 """Of differences: blue for less, red for more, nearly white for 0."""
 
 CATEGORIES = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),  # Okabe and Ito
-    *("#F0E442", "#332288", "#882255", "#999933", "#661100", "#44AA99"),  # and six of Tol's that differ
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442"),  # Okabe and Ito
+    *("#332288", "#56B4E9", "#882255", "#999933", "#661100", "#44AA99"),  # and Tol's that differ
 )
-"""Of prompts side by side; most pairs differ for colour-blind eyes too."""
+"""Of prompts side by side; most pairs differ for colour-blind eyes too.
+
+None of the first seven is another one paled.
+"""
 
 NO_DATA = {"facecolor": "#efeff1", "edgecolor": "#d3d3d8", "hatch": "/////"}
-BARE = {"facecolor": "#808080", "edgecolor": "#808080"}
-"""What has no data over imagery: the imagery alone."""
 _VEIL = (0.12, 0.88)  # how opaque the lowest and the highest score are over imagery
 _PALEST = 0.25  # how much colour the least sure category keeps
 
@@ -111,7 +112,8 @@ def normalise(
         return Normalize(-reach, reach)
     if known.size == 0:
         return Normalize(scale.low or 0.0, 1.0 if scale.high is None else scale.high)
-    low, high = (float(v) for v in np.percentile(known, [0.5, 99.5]))
+    low = float(np.percentile(known, 0.5, method="lower"))  # of few cells the least and the greatest
+    high = float(np.percentile(known, 99.5, method="higher"))
     low = low if scale.low is None else scale.low
     high = high if scale.high is None else scale.high
     if not low < high:  # a map of one value still needs a range around it

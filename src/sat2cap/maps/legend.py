@@ -37,7 +37,7 @@ def draw_legend(
     axes.apply_aspect()
     box = axes.get_window_extent()
     inch = axes.figure.dpi / box.width, axes.figure.dpi / box.height
-    swatch: dict[str, Any] = colours.BARE if over_imagery else colours.NO_DATA
+    swatch: dict[str, Any] = colours.NO_DATA
     nothing = [Patch(**swatch, label="no data", linewidth=0.5)] if gaps else []
     if paint.categories:
         handles = _categories(values, paint, pale)

@@ -1,7 +1,6 @@
 """One map on matplotlib axes: alone on a page or among others in a figure."""
 
 import math
-import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +18,16 @@ from sat2cap.maps import colours
 from sat2cap.maps.furniture import INK, draw_north, draw_outlines, draw_places, draw_scale_bar
 from sat2cap.maps.layers import Place, one_layer, values_of
 from sat2cap.maps.legend import draw_legend
+from sat2cap.maps.words import wrapped
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
 _MOST_CELLS = 2400  # a side; a picture cannot show more, so they are averaged first
 _NARROWEST = 2.6  # how many times longer than wide a map is at most
+_FAINT = 0.4  # how opaque imagery is where there is no data, for the hatching under it to be seen
+TITLE_SIZE = 10.0
+"""Points, of the title of one map among others."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,14 @@ def panel(
     the right of the axes, the title above. Raises `InputError`.
     """
     grid, paint = grid_of(score), colours.paint_of(score, limits)
-    values = _thinned(values_of(one_layer(score, "a panel shows")), nearest=bool(paint.categories))
+    cells = values_of(one_layer(score, "a panel shows"))
+    values = _thinned(cells, nearest=bool(paint.categories))
     shown = paint.rgba(values)
     if confidence is not None:
         shown = colours.paled(shown, _thinned(values_of(confidence), nearest=True), len(paint.categories))
     axes.patch.set(**colours.NO_DATA)
     if look.underlay is not None:
-        _draw_underlay(axes, look.underlay, grid)
+        _draw_underlay(axes, look.underlay, grid, np.isfinite(cells))
         shown[..., 3] = np.where(np.isfinite(values), paint.opacity(values) * 255, 0).astype(np.uint8)
     _draw_pixels(axes, shown, grid, "nearest", 2)
     _frame_axes(axes, grid)
@@ -129,14 +133,27 @@ def _thinned(values: NDArray[np.float32], *, nearest: bool = False) -> NDArray[n
         return np.asarray(np.nanmean(blocks, axis=(1, 3)), dtype=np.float32)
 
 
-def _draw_underlay(axes: Any, underlay: xr.DataArray, grid: GeoBox) -> None:
+def _draw_underlay(axes: Any, underlay: xr.DataArray, grid: GeoBox, known: NDArray[np.bool_]) -> None:
+    """Imagery in grey, faint but where `known` [y, x] says that the cells of `grid` have data."""
     own = grid_of(underlay)
     if own.crs != grid.crs:
         raise InputError(
             f"the underlay is in {own.crs}, the score in {grid.crs}; read imagery on the grid of the score"
         )
     pixels = colours.grey(np.asarray(underlay.transpose("y", "x", "band").values))
+    row, col = _cells_of(own, grid)
+    inside = ((row >= 0) & (row < grid.shape[0]))[:, None] & ((col >= 0) & (col < grid.shape[1]))
+    shown = inside & known[row.clip(0, grid.shape[0] - 1)][:, col.clip(0, grid.shape[1] - 1)]
+    pixels[..., 3] = np.where(shown, pixels[..., 3], pixels[..., 3] * _FAINT).astype(np.uint8)
     _draw_pixels(axes, pixels, own, "antialiased", 1)
+
+
+def _cells_of(pixels: GeoBox, grid: GeoBox) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """In which row of `grid` each row of `pixels` lies, and each column in which column."""
+    a, b = pixels.affine, grid.affine
+    row = (a.f + a.e * (np.arange(pixels.shape[0]) + 0.5) - b.f) / b.e
+    col = (a.c + a.a * (np.arange(pixels.shape[1]) + 0.5) - b.c) / b.a
+    return np.floor(row).astype(np.intp), np.floor(col).astype(np.intp)
 
 
 def _draw_pixels(axes: Any, pixels: NDArray[np.uint8], grid: GeoBox, interpolation: str, zorder: int) -> None:
@@ -160,9 +177,8 @@ def _frame_axes(axes: Any, grid: GeoBox) -> None:
 
 
 def _draw_title(axes: Any, title: str) -> None:
-    """Above the map, in as many lines as its width asks for."""
+    """Above the map, in two lines at most."""
     width = axes.get_position().width * axes.figure.get_size_inches()[0]
-    lines = textwrap.wrap(" ".join(title.split()), max(int(width / 0.085), 8))[:2]
-    axes.set_title(
-        "\n".join(lines), loc="left", fontsize=10, weight="bold", color=INK, parse_math=False, pad=5
-    )
+    lines = wrapped(axes.figure, title, width, TITLE_SIZE, "bold", most=2)
+    style = {"fontsize": TITLE_SIZE, "weight": "bold", "color": INK, "parse_math": False}
+    axes.set_title("\n".join(lines), loc="left", pad=5, **style)

@@ -2,21 +2,22 @@
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from odc.geo.geobox import GeoBox
 
 from sat2cap.files import write_bytes
 from sat2cap.geo.frame import grid_of
 from sat2cap.maps.colours import paint_of
+from sat2cap.maps.fonts import letters_for
 from sat2cap.maps.furniture import INK
 from sat2cap.maps.layers import CATEGORY, layers_of, provenance
-from sat2cap.maps.panel import PLAIN, Look, aspect, panel, view
-from sat2cap.maps.words import credits_of, readable, subtitle_of, wrapped
+from sat2cap.maps.panel import PLAIN, TITLE_SIZE, Look, aspect, panel, view
+from sat2cap.maps.words import credits_of, readable, subtitle_of, title_of, wrapped
 
 __all__ = ["Look", "panel", "write_png"]
 
@@ -33,6 +34,8 @@ class Layout:
     rows: int
     map_width: float
     map_height: float
+    group: int
+    """Maps that begin a row of their own: one prompt's dates, or all there are."""
     left: float = 0.3
     between: float = _BAR
     """From one map to the next, for its legend."""
@@ -52,7 +55,9 @@ class Layout:
 
     def place(self, index: int) -> tuple[float, float, float, float]:
         """Left, bottom, width, height of a map as shares of the page."""
-        row, column = divmod(index, self.columns)
+        group, within = divmod(index, self.group)
+        row, column = divmod(within, self.columns)
+        row += group * math.ceil(self.group / self.columns)
         width, height = self.size
         x = self.left + column * (self.map_width + self.between)
         y = height - self.head - (row + 1) * (self.above + self.map_height)
@@ -64,18 +69,24 @@ def write_png(
 ) -> None:
     """Publish a picture of a score, one map for each of its prompts and dates.
 
-    Dates share their colours and one colour bar, prompts do not. `confidence` pales the cells of a map of
-    categories. Raises `InputError`.
+    The dates of a prompt share their colours and one colour bar, prompts do not. `confidence` pales the cells
+    of a map of categories. Raises `InputError`.
     """
-    figure = page(score, look, confidence=confidence)
     about = {
         "Title": provenance(score).get("prompt", "") if look.title is None else look.title,
         "Description": credits_of(score),
         "Software": "sat2cap",
     }
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata=about)
+    with letters_for(words_of(score, look)):
+        page(score, look, confidence=confidence).savefig(buffer, format="png", metadata=about)
     write_bytes(path, buffer.getvalue())
+
+
+def words_of(score: xr.DataArray, look: Look) -> list[str]:
+    """All that a page may have to write."""
+    names = [name for name, _, _ in look.places]
+    return [look.title or "", *provenance(score).values(), *score.attrs.get("categories", ()), *names]
 
 
 def page(
@@ -87,60 +98,76 @@ def page(
     dpi: int = DPI,
 ) -> Figure:
     """The picture as a matplotlib figure; `limits` are the scores of the first and the last colour."""
-    layers, grid = layers_of(score), grid_of(score)
+    score = score.transpose(..., "time", "y", "x") if "time" in score.dims else score
+    layers = layers_of(score)
     shared = "time" in score.dims and limits is None
-    if shared:
-        norm = paint_of(score).norm
-        limits = float(norm.vmin or 0), float(norm.vmax or 0)
     figure = Figure(dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)
-    layout = _layout(grid, len(layers), shared, score.attrs.get("scale") == CATEGORY)
-    layout = _write_texts(figure, layout, score, look)
+    layout = _layout(score, shared)
+    titles = _titles(score) if len(layers) > 1 else [None]
+    layout = _write_texts(figure, layout, score, look, titles)
     for i, layer in enumerate(layers):
-        own = [layer.attrs["prompt"]] if "prompt" in score.dims else []
-        own += [readable(layer.attrs["when"])] if "time" in score.dims else []
+        group, within = divmod(i, layout.group)
+        if shared and within == 0:
+            norm = paint_of(score.isel(prompt=group) if "prompt" in score.dims else score).norm
+            limits = float(norm.vmin or 0), float(norm.vmax or 0)
         panel(
             figure.add_axes(layout.place(i)),
             layer,
             look,
-            title=", ".join(own) if len(layers) > 1 else None,
+            title=titles[i],
             limits=limits,
             confidence=confidence,
-            legend=not shared or i == min(layout.columns, len(layers)) - 1,
+            legend=not shared or within == min(layout.columns, layout.group) - 1,
             furniture=not shared or i == 0,
         )
     return figure
 
 
-def _layout(grid: GeoBox, count: int, shared: bool, categories: bool) -> Layout:
+def _titles(score: xr.DataArray) -> list[str | None]:
+    """What each map among several is called."""
+    titles: list[str | None] = []
+    for layer in layers_of(score):
+        own = [layer.attrs["prompt"]] if "prompt" in score.dims else []
+        own += [readable(layer.attrs["when"])] if "time" in score.dims else []
+        titles.append(", ".join(own))
+    return titles
+
+
+def _layout(score: xr.DataArray, shared: bool) -> Layout:
     """As large as the page allows, in the proportions of the ground."""
-    columns = min(count, 2 if count <= 4 else 3 if count <= 9 else 4)
+    grid, count = grid_of(score), len(layers_of(score))
+    group = score.sizes["time"] if shared else count
+    columns = min(group, 2 if count <= 4 else 3 if count <= 9 else 4)
     widest, highest = (7.0, 6.2) if count == 1 else (3.9, 3.9) if count <= 9 else (2.6, 2.6)
     left, right, bottom, top = view(grid)
     ratio = (top - bottom) / (right - left) * aspect(grid)
     width = min(widest, highest / ratio)
-    beside = _CATEGORIES if categories else _BAR
+    beside = _CATEGORIES if score.attrs.get("scale") == CATEGORY else _BAR
     return Layout(
         columns,
-        math.ceil(count / columns),
+        count // group * math.ceil(group / columns),
         width,
         width * ratio,
+        group,
         between=_GAP if shared else beside,
         right=beside,
-        above=0.0 if count == 1 else 0.48,
     )
 
 
-def _write_texts(figure: Figure, layout: Layout, score: xr.DataArray, look: Look) -> Layout:
-    """Heading, subtitle and credits; gives the layout with room for them."""
-    prompts = list(dict.fromkeys(str(layer.attrs.get("prompt", "")) for layer in layers_of(score)))
-    heading = (prompts[0] if len(prompts) == 1 else "") if look.title is None else look.title
+def _write_texts(
+    figure: Figure, layout: Layout, score: xr.DataArray, look: Look, titles: Sequence[str | None]
+) -> Layout:
+    """Heading, subtitle and credits; gives the layout with room for them and for the maps' own titles."""
+    heading = title_of(score) if look.title is None else look.title
     room, size = layout.size[0] - 2 * layout.left, 15 if layout.rows * layout.columns == 1 else 14
     head = wrapped(figure, heading, room, size, "bold")
     subtitle = subtitle_of(score)
     foot = wrapped(figure, credits_of(score), room, 6.5, "normal")
     above = 0.18 + 0.28 * len(head) + (0.24 if subtitle else 0)
-    layout = replace(layout, head=max(above, 0.3), foot=0.34 + 0.13 * len(foot))
+    lines = max(len(wrapped(figure, t or "", layout.map_width, TITLE_SIZE, "bold", 2)) for t in titles)
+    own = 0.14 + 0.17 * lines if lines else 0.0
+    layout = replace(layout, head=max(above, 0.2 if own else 0.3), above=own, foot=0.34 + 0.13 * len(foot))
     width, height = layout.size
     figure.set_size_inches(width, height)
     x, y = layout.left / width, height - 0.16

@@ -17,6 +17,7 @@ from rasterio import features
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.geo.frame import grid_of
+from sat2cap.geo.region import within_180
 from sat2cap.maps.layers import Place, one_layer, provenance, values_of
 
 _EARTH_M = 6_371_008.8
@@ -30,7 +31,7 @@ def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.
     cells. Equal scores are taken row by row from the top left. What the score says of itself is in
     ``.attrs``. Raises `InputError`.
     """
-    if n < 1 or min_distance_m < 0:
+    if n < 1 or not min_distance_m >= 0:  # so that NaN is neither
         raise InputError(f"{n} places {min_distance_m:g} m apart: give at least 1 place and 0 m")
     values, grid = values_of(one_layer(score, "places are of")), grid_of(score)
     cells = np.flatnonzero(np.isfinite(values))
@@ -203,10 +204,19 @@ def _outlined(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: GeoBo
     shapes = [shape for shape, _ in outlines]
     columns = {"code": np.array([code for _, code in outlines]), **_area_columns(shapes, values, grid)}
     frame = gpd.GeoDataFrame(columns, geometry=shapes, crs=grid.crs.to_wkt()).to_crs("EPSG:4326")
+    frame = frame.set_geometry([_cut(shape) for shape in frame.geometry], crs="EPSG:4326")
     geod = Geod(ellps="WGS84")
     km2 = [abs(geod.geometry_area_perimeter(shape)[0]) / 1e6 for shape in frame.geometry]
     frame.insert(frame.columns.get_loc("geometry"), "km2", km2)
     return frame
+
+
+def _cut(shape: shapely.Polygon) -> shapely.Geometry:
+    """A shape in degrees in two parts where it crosses the antimeridian (RFC 7946, 3.1.9)."""
+    west, _, east, _ = shape.bounds
+    if east - west <= 180:
+        return shape
+    return within_180(shapely.transform(shape, lambda xy: xy + np.where(xy < 0, [360, 0], 0)))
 
 
 def _area_columns(

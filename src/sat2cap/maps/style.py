@@ -10,7 +10,6 @@ import xarray as xr
 
 from sat2cap.files import write_bytes
 from sat2cap.maps.colours import Paint, paint_of
-from sat2cap.maps.layers import layers_of
 
 _MARK = "made by sat2cap; a style saved from QGIS has no such line, and is kept"
 
@@ -26,7 +25,7 @@ def write_style(score: xr.DataArray, tif: Path | str) -> None:
         return
     root = ET.Element("qgis", version="3.22", styleCategories="Symbology")
     root.append(ET.Comment(f" {_MARK} "))
-    paint = paint_of(score if "time" in score.dims else layers_of(score)[0])  # dates share their colours
+    paint = paint_of(score.isel(prompt=0) if "prompt" in score.dims else score)  # dates share their colours
     _renderer(ET.SubElement(root, "pipe"), paint)
     ET.indent(root)
     head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"

@@ -8,9 +8,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pmtiles.reader import MemorySource, Reader
 
 from sat2cap.files import write_bytes
-from sat2cap.maps.layers import one_layer, provenance
+from sat2cap.maps.layers import one_layer
 from sat2cap.maps.tiles import pmtiles_of
-from sat2cap.maps.words import credits_of, subtitle_of
+from sat2cap.maps.words import credits_of, subtitle_of, title_of
 
 
 def write_page(score: xr.DataArray, path: Path | str, title: str | None = None) -> None:
@@ -24,7 +24,7 @@ def write_page(score: xr.DataArray, path: Path | str, title: str | None = None) 
         loader=PackageLoader("sat2cap.maps", "."), autoescape=True, undefined=StrictUndefined
     ).get_template("viewer.html")
     page = made.render(
-        title=title or provenance(layer).get("prompt", "sat2cap"),
+        title=title or title_of(layer),
         lines=[line for line in (subtitle_of(layer), credits_of(layer)) if line],
         archive=base64.b64encode(archive).decode(),
         metadata=Reader(MemorySource(archive)).metadata(),

@@ -3,6 +3,7 @@
 import re
 import textwrap
 from datetime import datetime
+from pathlib import Path
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -10,12 +11,20 @@ from matplotlib.figure import Figure
 from sat2cap.geo.frame import grid_of
 from sat2cap.maps.furniture import length_label
 from sat2cap.maps.ground import ground_metres
-from sat2cap.maps.layers import provenance
+from sat2cap.maps.layers import layers_of, provenance
 
 MINUS = " minus "
 """Between the two prompts, or the two dates, of a difference."""
 
 _CREDITS = {"when": "when", "model": "model", "imagery": "imagery", "attribution": "©", "licence": "licence"}
+
+
+def title_of(score: xr.DataArray) -> str:
+    """The heading of a page: the prompt; of several none, since each map has its own."""
+    if "categories" in score.attrs:  # which the legend names
+        return f"Which of {len(score.attrs['categories'])} prompts fits best"
+    prompts = dict.fromkeys(str(layer.attrs.get("prompt", "")) for layer in layers_of(score))
+    return next(iter(prompts)) if len(prompts) == 1 else ""
 
 
 def subtitle_of(score: xr.DataArray) -> str:
@@ -45,6 +54,8 @@ def credits_of(score: xr.DataArray) -> str:
     known = provenance(score)
     if "time" in score.dims:  # the maps' own titles say it
         del known["when"]
+    if Path(known.get("imagery", "")).is_absolute():  # folders of one machine are nothing to publish
+        known["imagery"] = Path(known["imagery"]).name
     parts = [f"{word} {known[name]}" for name, word in _CREDITS.items() if name in known]
     cell = abs(grid_of(score).affine.a) * ground_metres(grid_of(score))
     return "   ·   ".join(
@@ -56,8 +67,10 @@ def credits_of(score: xr.DataArray) -> str:
     )
 
 
-def wrapped(figure: Figure, text: str, inches: float, size: float, weight: str) -> list[str]:
-    """`text` in lines that fit a width, by their true widths."""
+def wrapped(
+    figure: Figure, text: str, inches: float, size: float, weight: str, most: int | None = None
+) -> list[str]:
+    """`text` in lines that fit a width, by their true widths; cut to `most` lines, it ends in an ellipsis."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     text = re.sub(r"[ \t\r\n]+", " ", text).strip()  # a no-break space stays one
 
@@ -71,5 +84,5 @@ def wrapped(figure: Figure, text: str, inches: float, size: float, weight: str) 
     lines = [text] if text else []
     while lines and characters > 1 and max(map(width, lines)) > inches:
         characters = min(characters - 1, int(characters * inches / max(map(width, lines))) + 1)
-        lines = textwrap.wrap(text, characters)
+        lines = textwrap.wrap(text, characters, max_lines=most, placeholder=" …")
     return lines

@@ -65,12 +65,17 @@ class TextTower:
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
     def unread(self, text: str) -> str:
-        """The end of a text that `tokens` cuts off, as the tokenizer spells it; empty if all of it fits."""
+        """The end of a text that `tokens` cuts off, from the start of its word; empty if all of it fits."""
         limit = int(self.model.config.max_position_embeddings)
-        row = self.tokenizer(text)["input_ids"]
+        row = self.tokenizer(text, verbose=False)["input_ids"]
         if len(row) <= limit:
             return ""
-        return str(self.tokenizer.decode(row[limit - 1 :], skip_special_tokens=True)).strip()
+        if not self.tokenizer.is_fast:  # those do not say where a token stands in the text
+            return str(self.tokenizer.decode(row[limit - 1 :], skip_special_tokens=True)).strip()
+        where = self.tokenizer(text, verbose=False, return_offsets_mapping=True)["offset_mapping"]
+        kept, lost = text[: where[limit - 1][0]], text[where[limit - 1][0] :]
+        broken = kept.split()[-1] if kept and not kept[-1].isspace() and not lost[:1].isspace() else ""
+        return f"{broken}{lost}".strip()
 
 
 def vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:

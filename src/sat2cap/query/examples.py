@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sat2cap.atlas.store import STATUS_MEANINGS, Atlas, CellStatus
 from sat2cap.errors import PromptError
@@ -76,7 +76,7 @@ class Examples:
         path = Path(part.removeprefix(PHOTO))
         try:
             with Image.open(path) as image:
-                photo = image.convert("RGB")
+                photo = ImageOps.exif_transpose(image).convert("RGB")  # as it was held
         except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways of saying broken
             reason = " ".join(str(error).split())
             raise PromptError(f"example {part!r} is no photo that can be read ({reason})") from None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas.layout import JOURNAL, Chunk
-from sat2cap.atlas.store import Atlas
+from sat2cap.atlas.store import Atlas, verify
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file, publish
 from sat2cap.model.metadata import ENCODINGS, Encoding, place_feature_count
@@ -69,13 +69,16 @@ class PreparedCells:
 def prepare(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Path:
     """Write the prepared file of an atlas whose model reads places in `encoding`; as large as the atlas.
 
-    Does nothing if it is there and good. Raises `AtlasError` for an atlas that is not finished.
+    Does nothing if it is there and good. Raises `AtlasError` for an atlas that is not finished or is damaged.
     """
     path = atlas.path / FILE
     if not atlas.complete:
         raise AtlasError(f"atlas {str(atlas.path)!r} is not finished; run its embed command again first")
     if prepared_state(atlas, encoding) == "yes":
         return path
+    problems = verify(atlas)  # the file would keep a damage that is mended in the chunks
+    if problems:
+        raise AtlasError(f"atlas is damaged ({problems[0]}); run: sat2cap atlas repair {atlas.path}")
     source = AtlasCells(atlas, encoding)
     layout = _layout(atlas, len(source.chunks), encoding)
     with publish(path) as temporary, temporary.open("wb") as file:
@@ -103,6 +106,26 @@ def prepared_state(atlas: Atlas, encoding: Encoding | None = None) -> State:
     size = _HEADER + sum(_size(shape, kind) for kind, shape in layout.values())
     same = all(found.get(name) == value for name, value in wanted.items()) and path.stat().st_size == size
     return "yes" if same else "stale"
+
+
+def prepared_problem(atlas: Atlas) -> str | None:
+    """What is wrong with the prepared file of a sound atlas, by reading both; None if it is not used."""
+    if prepared_state(atlas) != "yes":
+        return None
+    encoding: Encoding = _read_header(atlas.path / FILE)["__metadata__"]["encoding"]
+    mapped, source = open_prepared(atlas, encoding), AtlasCells(atlas, encoding)
+    for start in range(0, len(source.chunks), _BLOCKS):
+        stop = min(start + _BLOCKS, len(source.chunks))
+        if mapped is None or not _alike(mapped.read(start, stop), source.read(start, stop)):
+            return f"{FILE}: is not what the chunks make"
+    return None
+
+
+def _alike(one: Cells, other: Cells) -> bool:
+    """The same numbers; of those that were computed, but for rounding."""
+    stored = np.array_equal(one.stored, other.stored) and np.array_equal(one.scale, other.scale, True)
+    pairs = ((one.inverse, other.inverse), (one.place, other.place))
+    return stored and all(np.allclose(mine, theirs, 1e-5, 1e-6, equal_nan=True) for mine, theirs in pairs)
 
 
 def open_prepared(atlas: Atlas, encoding: Encoding) -> PreparedCells | None:

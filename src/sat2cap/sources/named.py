@@ -79,7 +79,7 @@ def read_sources(path: Path) -> dict[str, Source]:
         raise ImageryError(f"source file {str(path)!r} cannot be read ({error}); check the path") from None
     except tomllib.TOMLDecodeError as error:
         raise ImageryError(f"source file {str(path)!r} is not TOML ({error}); correct that line") from None
-    if "kind" in tables:
+    if not all(isinstance(keys, dict) for keys in tables.values()):
         tables = {path.stem: tables}
     return {name: _source(str(path), {"name": name, **keys}) for name, keys in tables.items()}
 

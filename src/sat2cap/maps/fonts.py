@@ -1,0 +1,67 @@
+"""Letters beyond those of matplotlib's own font: which installed fonts have them."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import matplotlib as mpl
+from matplotlib.font_manager import fontManager
+from matplotlib.ft2font import FT2Font
+
+_OWN = "DejaVu Sans"  # ships with matplotlib: Latin, Greek, Cyrillic, Arabic, and many signs
+_OTHERS = "STIXGeneral"  # ships with it too; what else does holds signs of formulas and a box for everything
+
+
+@contextmanager
+def letters_for(words: Iterable[str]) -> Iterator[None]:
+    """Within it matplotlib draws `words` with what fonts there are.
+
+    Warns once of letters that no installed font has; they are drawn as boxes.
+    """
+    families, missing = _families("".join(sorted(set("".join(words)))))
+    if missing:
+        warnings.warn(
+            f"no installed font has {missing!r}: boxes are drawn instead; "
+            "install one that has them, such as a Noto font",
+            stacklevel=3,
+        )
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it says of each weight that a font lacks
+    try:
+        with mpl.rc_context({"font.family": families}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+            yield
+    finally:
+        log.setLevel(level)
+
+
+@lru_cache(maxsize=64)
+def _families(letters: str) -> tuple[list[str], str]:
+    """Fonts that together have these letters, our own first, and the letters that none has."""
+    left = {letter for letter in letters if letter.isprintable() and not letter.isspace()}
+    families = [_OWN]
+    known = [
+        font
+        for font in fontManager.ttflist
+        if font.name in (_OWN, _OTHERS) or not font.fname.startswith(mpl.get_data_path())
+    ]
+    for font in sorted(known, key=lambda font: (font.name != _OWN, font.style != "normal")):
+        if not left:
+            break
+        has = left & _letters(font.fname)
+        if has:
+            left -= has
+            families += [font.name] if font.name not in families else []
+    return families, "".join(sorted(left))
+
+
+@lru_cache(maxsize=4096)
+def _letters(path: str) -> frozenset[str]:
+    """What a font file has; nothing if matplotlib cannot draw with it, as with bitmaps of emoji."""
+    try:
+        return frozenset(map(chr, FT2Font(path).get_charmap()))
+    except (OSError, RuntimeError):
+        return frozenset()
