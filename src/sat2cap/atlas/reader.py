@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas.layout import ROOT, Chunk, ChunkedArray, cell_arrays, chunks_of
+from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, chunks_of
 from sat2cap.atlas.plan import AtlasSpec, read_plan
 from sat2cap.errors import AtlasError
+from sat2cap.files import digest, digest_file
 
 
 @dataclass(frozen=True, eq=False)  # two masks have no single truth of being equal; compare identities
@@ -39,6 +40,11 @@ class Atlas:
     def identity(self) -> str:
         """Hash of everything that decides the bytes."""
         return self.spec.identity
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what it holds now: `repair` fills cells of a finished atlas, whose identity stays."""
+        return digest(self.identity, digest_file(self.path / JOURNAL))
 
     @property
     def wanted(self) -> NDArray[np.bool_]:
