@@ -118,7 +118,7 @@ def clusters(
     phrases: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.txt", help="Phrases to name clusters after, one a line; 70 that ship if left out."
+            metavar="FILE.txt", help="Phrases to name clusters after, one a line; 71 that ship if left out."
         ),
     ] = None,
     run: Run = None,
