@@ -221,3 +221,24 @@ def test_the_pages_name_no_place_of_this_machine() -> None:
         name for name, text in texts.items() if re.search(r"(?<![\w.])/(work|tmp|home|root)/", text)
     ] == []
     assert sum(map(len, texts.values())) > 20_000
+
+
+def test_the_help_counts_what_ships() -> None:
+    from sat2cap.evaluate.clusters import PHRASES
+    from sat2cap.miniworld.prompts import SEASONAL
+
+    said = re.findall(r"(\d+) that ship", "".join(page.read_text() for page in PAGES))
+    assert {int(number) for number in said} == {len(PHRASES), len(SEASONAL)}
+
+
+def test_headings_stand_apart_and_occur_once() -> None:
+    """A link to a heading that occurs twice leads to the first; one stuck to a table becomes its row."""
+    seen = 0
+    for page in PAGES:
+        text = prose(page.read_text())
+        heads = re.findall(r"^#+ .+$", text, re.MULTILINE)
+        seen += len(heads)
+        if page not in (GENERATED, ROOT / "CHANGELOG.md"):
+            assert sorted(heads) == sorted(set(heads)), page.name
+        assert re.findall(r"^.*\S.*\n(#+ .+)$", text, re.MULTILINE) == [], page.name
+    assert seen > 100, "the pattern missed headings"

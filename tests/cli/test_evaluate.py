@@ -54,6 +54,8 @@ def test_every_evaluation_is_kept_with_its_pictures(kept: Path) -> None:
             with Image.open(record.folder / name) as image:
                 assert min(image.size) > 200
         assert any(figure.interval for figure in record.figures)
+    ((_, about),) = records["time"].pictures
+    assert "the first 12 of 22 prompts" in about, "what a picture leaves out is said"
     rows = [row["name"] for row in records["retrieval"].shown["rows"]]
     assert rows == ["", "no_metadata", "location", "clip", "chance"]
 
@@ -74,6 +76,38 @@ def test_the_same_question_is_answered_from_the_folder(
     assert "transposed" in done.out
     with pytest.raises(AssertionError, match="measured again"):
         run("evaluate", "retrieval", *asked, "--draws", 21)
+
+
+def test_a_model_named_like_a_baseline_keeps_its_own_figures(
+    pairs: tuple[Path, Done], model: Path, tmp_path: Path
+) -> None:
+    """The tiny CLIP's folder is called clip, and so is the row of --clip."""
+    clip, out = model.parent / "clip", tmp_path / "f.json"
+    asked = (pairs[0], "--split", "train", "--gallery", 30, "--draws", 0, "--clip", clip, "--json", out)
+    done = run("evaluate", "retrieval", *asked, "--model", model, "--model", clip, "--model", clip)
+    assert done.status == 0, done.err
+    rows = {name.split(".")[0] for name in json.loads(out.read_text()) if name.endswith(".r10")}
+    assert {"clip", "clip 2", "clip 3", "location", "chance", "no_metadata"} <= rows
+
+
+def test_cells_filled_later_are_measured_again(model: Path, tmp_path: Path) -> None:
+    """`repair` changes what an atlas holds, not its identity."""
+    from sat2cap.atlas.store import open_atlas
+
+    atlas, out = tmp_path / "x.zarr", tmp_path / "run"
+    words = ("8,44.6,9.6,45.6", "--cell", 4000, "--imagery", PLANET, "--model", model, "-o", atlas)
+    assert run("embed", *words).status == 0
+    asked = ("evaluate", "time", atlas, "--prompt", "snow", "-o", out)
+    assert run(*asked).status == run(*asked).status == 0
+    assert len(read_run(out)) == 1
+    before, journal = open_atlas(atlas), atlas / "_sat2cap/journal.jsonl"
+    old = before.fingerprint
+    lines = journal.read_text()
+    digit = "0" if lines[-6] != "0" else "1"
+    journal.write_text(lines[:-6] + digit + lines[-5:])  # as if a chunk held something else
+    assert (open_atlas(atlas).identity, open_atlas(atlas).fingerprint == old) == (before.identity, False)
+    assert run(*asked).status == 0
+    assert len(read_run(out)) == 2
 
 
 def test_a_report_of_them_all(kept: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 from affine import Affine
@@ -103,6 +104,26 @@ def test_polygons_by_hand_by_name_and_in_another_crs(tmp_path: Path) -> None:
     assert np.isfinite(wood[0, 2]), "half of it lies under a polygon without a name, which is known"
 
 
+def test_a_column_may_hold_numbers_text_and_nothing(tmp_path: Path) -> None:
+    """As drivers give it: objects of Python, None among them."""
+    places = [box(465_000 + 160 * n, 5_079_840, 465_160 + 160 * n, 5_080_000) for n in range(4)]
+    table = gpd.GeoDataFrame({"kind": ["wood", None, "7", "sea"]}, geometry=places, crs="EPSG:32633")
+    table["kind"] = table["kind"].astype(object)
+    table.loc[4] = ["sea", None]  # a polygon without a shape
+    table["code"] = [12.0, np.nan, 13.0, 12.0, 12.0]
+    table["day"] = pd.to_datetime(["2020-01-02", None, "2020-01-03", "2020-01-02", None])
+    table.to_parquet(tmp_path / "p.parquet")
+    grid = GeoBox((1, 4), Affine(160, 0, 465_000, 0, -160, 5_080_000), "EPSG:32633")
+    for column, one, other, expected in (
+        ("kind", '["wood"]', '["7"]', ([1, 0, 0, 0], [0, 0, 1, 0])),
+        ("code", "[12]", "[13]", ([1, 0, 0, 1], [0, 0, 1, 0])),
+        ("day", '["2020-01-02 00:00:00"]', '["x"]', ([1, 0, 0, 1], [0, 0, 0, 0])),
+    ):
+        text = CLASSES.replace("LULC_ID", column).replace("[3]", one).replace("[2]", other)
+        found = class_shares(load_classes(written(tmp_path, text), str(tmp_path / "p.parquet")), grid)
+        np.testing.assert_array_equal(found[:, 0], expected)
+
+
 def test_the_planet_is_covered_as_its_own_code_says(tmp_path: Path) -> None:
     grid = cell_grid(parse_region("-69.92,46.09,-69.85,46.14"))
     given = load_classes("miniworld", "miniworld:2")
@@ -164,3 +185,28 @@ def test_the_identity_changes_with_the_bytes_and_the_classes(tmp_path: Path) -> 
     assert reference_identity(load_classes(classes, str(path))) != first
     other = written(tmp_path, CLASSES.replace("a forest", "trees"))
     assert reference_identity(load_classes(other, str(path)))[3] != first[3]
+
+
+def test_the_identity_changes_with_every_file_that_is_read(tmp_path: Path) -> None:
+    """A class's own truth, and the table of a shapefile, which is a file of its own."""
+    truth = Path(raster(tmp_path / "t.tif", np.zeros((4, 4), np.uint8), Affine(10, 0, 0, 0, -10, 0)))
+    table = gpd.GeoDataFrame({"LULC_ID": [2]}, geometry=[box(0, 0, 9, 9)], crs="EPSG:32633")
+    table.to_file(tmp_path / "p.shp")
+    given = load_classes(
+        written(tmp_path, CLASSES.replace("values = [3]", 'truth = "t.tif"')), str(tmp_path / "p.shp")
+    )
+    first = reference_identity(given)
+    assert reference_identity(given) == first
+    raster(truth, np.ones((4, 4), np.uint8), Affine(10, 0, 0, 0, -10, 0))
+    second = reference_identity(given)
+    assert second != first
+    before = (tmp_path / "p.shp").read_bytes()
+    table.assign(LULC_ID=3).to_file(tmp_path / "p.shp")
+    assert (tmp_path / "p.shp").read_bytes() == before, "what changed is in the .dbf"
+    assert reference_identity(given) != second
+
+
+def test_all_that_is_wrong_with_classes_is_said_at_once(tmp_path: Path) -> None:
+    text = CLASSES.replace("values = [3]", "").replace("values = [2]", 'values = [2]\nthreshold = "x"')
+    with pytest.raises(InputError, match=r"either values or a truth.*threshold"):
+        load_classes(written(tmp_path, text), "r.tif")

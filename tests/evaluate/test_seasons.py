@@ -89,6 +89,18 @@ def test_prompts_without_a_truth_are_followed_too(regions, checkpoint) -> None:
     assert not any("correlation" in name or "truth" in name for name in figures)
 
 
+def test_several_regions_of_a_hemisphere_are_one_figure_a_prompt(regions, checkpoint) -> None:
+    """The mean over the pairs, here twice the same pair."""
+    twice = [*regions, Region("far south", regions[1].atlas)]
+    found = evaluate_time(twice, checkpoint, [LEAVES]).figures
+    once = values(evaluate_time(regions, checkpoint, [LEAVES]).figures)
+    names = [figure.name for figure in found]
+    assert len(names) == len(set(names))
+    for name in ("months_apart.yellow", "months_apart.truth.yellow", "months_apart.mean_error"):
+        assert values(found)[name] == once[name]
+    assert values(found)["months_apart.prompts"] == 1
+
+
 def test_months_apart_by_hand() -> None:
     year = np.cos(np.arange(12) * 2 * np.pi / 12)
     for turn, expected in ((0, 0), (1, 1), (6, 6), (8, 4), (11, 1)):

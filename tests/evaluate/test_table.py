@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyproj import Geod
 from seeing import DIM, SEEN, Plain, seeing
 
 from sat2cap.errors import ModelError, PairsError
@@ -95,6 +96,24 @@ def test_places_are_one_within_the_distance_and_what_is_near_is_handed_on() -> N
     assert len(set(same_places(lon, lat, 9.0))) == 4
     assert same_places(lon, lat, 11.0).tolist() == [0, 0, 0, 1, 1]
     assert same_places(lon, lat, 0.0)[3:].tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("lon", [0.0, 7.0, 170.0, -179.9999])
+@pytest.mark.parametrize("lat", [0.0, -45.0, 60.0, 89.9])
+def test_near_is_near_on_the_globe_wherever_it_is(lon: float, lat: float) -> None:
+    """Against pyproj's great circles on the same sphere, all pairs, handed on by hand."""
+    rng, sphere = np.random.default_rng(3), Geod(a=6_371_000, b=6_371_000)
+    bearing, metres = rng.uniform(0, 360, 60), rng.uniform(0, 120, 60)
+    east, north, _ = sphere.fwd(np.full(60, lon), np.full(60, lat), bearing, metres)
+    apart = sphere.inv(
+        *(np.repeat(side, 60) for side in (east, north)), np.tile(east, 60), np.tile(north, 60)
+    )
+    near = apart[2].reshape(60, 60) <= 20.0
+    for _ in range(6):
+        near = near @ near
+    found = same_places(east, north, 20.0)
+    assert 1 < len(set(found)) < 60
+    np.testing.assert_array_equal(found[:, None] == found[None, :], near)
 
 
 def test_the_nearest_are_the_best_in_order() -> None:

@@ -132,6 +132,21 @@ def test_claims_of_table_1(tmp_path: Path, best: str, lead: tuple, expected: lis
     assert verdicts(retrieval(tmp_path, best, lead)) == expected
 
 
+def test_a_figure_without_an_interval_gets_none_and_no_verdict(tmp_path: Path) -> None:
+    figures = [
+        Figure("gallery", 90.0),
+        Figure("places", 90.0),
+        *(Figure(f"above_clip.{w}.r10", 0.2) for w in WAYS),
+    ]
+    bare = record(tmp_path, "retrieval", figures, {"rows": []})
+    figures = [Figure("rank_correlation.median", 0.8)]
+    timed = record(tmp_path, "time", figures, {"south": {}, "curves": {}})
+    made = claims([bare, timed])
+    assert [claim.verdict for claim in made] == ["cannot be told", "cannot be told"]
+    assert made[0].evidence == "R@10 above CLIP's by 20.0 points and 20.0 points"
+    assert made[1].evidence == "median rank correlation with the truth 0.800"
+
+
 def test_the_ablation_is_not_judged_without_its_other_trainings(tmp_path: Path) -> None:
     whole = retrieval(tmp_path)
     some = [r for r in whole.shown["rows"] if r["name"] in ("", "no_metadata", "clip", "chance")]
@@ -148,7 +163,17 @@ def test_claims_of_figure_4(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(math.nan, "–"), (12.0, "12"), (0.0, "0.000"), (0.12345, "0.123"), (1234.5, "1,234"), (12.3456, "12.3")],
+    [
+        *[
+            (math.nan, "–"),
+            (12.0, "12"),
+            (0.0, "0.000"),
+            (0.12345, "0.123"),
+            (1234.6, "1,235"),
+            (12.3456, "12.3"),
+        ],
+        *[(136.5, "136.5"), (1000.5, "1,000.5"), (0.5, "0.500")],
+    ],
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text

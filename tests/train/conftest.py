@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_pairs import FakePairs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
@@ -17,3 +18,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def pairs(root: Path) -> FakePairs:
+    """For tests whose `root` is a folder with a place for pairs."""
+    return FakePairs(root / "pairs", {"train": 50, "val": 12})

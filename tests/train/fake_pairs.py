@@ -96,3 +96,8 @@ def members(pair: FakePair) -> dict[str, bytes]:
         "overhead.jpg": pair.overhead,
         "metadata.json": json.dumps(metadata).encode(),
     }
+
+
+def log_of(folder: Path) -> list[dict[str, float]]:
+    """The records of a run's log."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

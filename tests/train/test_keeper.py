@@ -1,13 +1,12 @@
 """What a run keeps on its way: figures on held-out pairs, the best model, and other loggers."""
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_pairs import FakePairs, small_run
+from fake_pairs import FakePairs, log_of, small_run
 from PIL import Image
 from tiny_model import tiny_clip
 
@@ -22,15 +21,6 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "pairs").mkdir()
     tiny_clip(tmp_path / "clip", image=24, hidden=32, dim=16)
     return tmp_path
-
-
-@pytest.fixture
-def pairs(root: Path) -> FakePairs:
-    return FakePairs(root / "pairs", {"train": 50, "val": 12})
-
-
-def log_of(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def test_the_best_model_on_held_out_pairs_is_kept(root: Path, pairs: FakePairs) -> None:
@@ -108,6 +98,16 @@ def test_figures_go_to_tensorboard_and_to_wandb_offline(
     written = list((root / "out" / "wandb").glob("offline-run-*/*.wandb"))
     assert len(written) == 1
     assert written[0].stat().st_size > 0
+
+
+def test_a_model_is_called_as_the_run_file_says_or_as_its_folder(root: Path, pairs: FakePairs) -> None:
+    models = []
+    for folder, named in (("one", {}), ("two", {"name": "towns"})):
+        run = small_run(root / folder, optim={"steps": 4}, output=named)
+        models.append(load_model(str(train(run, pairs=pairs))))
+    assert [model.card["name"] for model in models] == ["one", "towns"]
+    assert models[0].identity == models[1].identity
+    assert models[0].card["training"] == models[1].card["training"], "a name makes no other run"
 
 
 def test_a_logger_that_is_not_installed_is_named(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_pairs import FakePairs, small_run, write_shards
+from fake_pairs import FakePairs, log_of, small_run, write_shards
 from run_fake import Sections, start
 from tiny_model import tiny_clip
 
@@ -37,15 +37,6 @@ def root(tmp_path: Path, clip_folder: Path) -> Path:
     (tmp_path / "clip").symlink_to(clip_folder)
     (tmp_path / "pairs").mkdir()
     return tmp_path
-
-
-@pytest.fixture
-def pairs(root: Path) -> FakePairs:
-    return FakePairs(root / "pairs", {"train": 50, "val": 12})
-
-
-def log_of(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, chunks_of
 from sat2cap.atlas.plan import AtlasSpec, read_plan
 from sat2cap.errors import AtlasError
+from sat2cap.files import digest, digest_file
 
 
 @dataclass(frozen=True, eq=False)  # two masks have no single truth of being equal; compare identities
@@ -40,6 +41,11 @@ class Atlas:
     def identity(self) -> str:
         """Hash of everything that decides the bytes."""
         return self.spec.identity
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what it holds now: `repair` fills cells of a finished atlas, whose identity stays."""
+        return digest(self.identity, digest_file(self.path / JOURNAL))
 
     @property
     def wanted(self) -> NDArray[np.bool_]:

@@ -75,7 +75,7 @@ def concepts(
     at: At,
     when: Whens = None,
     phrases: Annotated[
-        Path | None, typer.Option(metavar="FILE.txt", help="Phrases, one a line; 70 that ship if left out.")
+        Path | None, typer.Option(metavar="FILE.txt", help="Phrases, one a line; 71 that ship if left out.")
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", help="How many phrases.", min=1)] = 5,
     json: JsonLines = False,

@@ -53,7 +53,7 @@ def maps(
         json,
         "maps",
         {
-            "atlas": [opened.atlas.identity, opened.checkpoint.identity],
+            "atlas": [opened.atlas.fingerprint, opened.checkpoint.identity],
             "cases": None if held is None else cases_identity(held),
             "options": [block_km, draws],
         },
@@ -97,7 +97,7 @@ def landcover(
     from sat2cap.evaluate.landcover import evaluate_landcover
     from sat2cap.evaluate.record import Picture
     from sat2cap.evaluate.reference import load_classes, reference_identity
-    from sat2cap.report.plots import landcover_picture
+    from sat2cap.report.plots import CLASSES_SHOWN, landcover_picture
 
     given = load_classes(classes, reference)
     opened = api.open(atlas, model, text)
@@ -105,9 +105,10 @@ def landcover(
     baseline = None if theirs is None else (theirs.atlas, theirs.checkpoint)
 
     def draw(found: "Evaluation") -> "Sequence[Picture]":
+        shown = _first(CLASSES_SHOWN, len(found.material.classes), "classes")
         caption = (
             "Above, the class that covers most of each cell, bare where none covers half, and that whose "
-            "prompt is nearest; below, each class's share and the maps of its prompts, each in its own range."
+            f"prompt is nearest; below, {shown}: share, and the maps of the prompts, each in its own range."
         )
         return [Picture("landcover.png", caption, landcover_picture(found.material))]
 
@@ -116,8 +117,8 @@ def landcover(
         json,
         "landcover",
         {
-            "atlas": [opened.atlas.identity, opened.checkpoint.identity],
-            "clip": None if theirs is None else [theirs.atlas.identity, theirs.checkpoint.identity],
+            "atlas": [opened.atlas.fingerprint, opened.checkpoint.identity],
+            "clip": None if theirs is None else [theirs.atlas.fingerprint, theirs.checkpoint.identity],
             "classes": reference_identity(given),
             "options": [block_km, draws],
         },
@@ -152,16 +153,17 @@ def time(
     from sat2cap import api
     from sat2cap.evaluate.record import Picture
     from sat2cap.evaluate.seasons import Region, evaluate_time
-    from sat2cap.report.plots import calendar_picture
+    from sat2cap.report.plots import PROMPTS_SHOWN, calendar_picture
 
     opened = [api.open(atlas, model, text) for atlas in atlases]
     regions = [Region(path.stem, one.atlas) for path, one in zip(atlases, opened, strict=True)]
     followed = _followed(prompts)
 
     def draw(found: "Evaluation") -> "Sequence[Picture]":
+        shown = _first(PROMPTS_SHOWN, len(found.material), "prompts")
         caption = (
-            "The mean score over each region by month, left to right, and hour, upwards, each panel from its "
-            "own least to its own most; beside the truth where it is known."
+            f"The mean score of {shown} over each region by month, left to right, and hour, upwards, each "
+            "panel from its own least to its own most; beside the truth where it is known."
         )
         return [Picture("time.png", caption, calendar_picture(found.material))]
 
@@ -170,7 +172,7 @@ def time(
         json,
         "time",
         {
-            "atlases": [[one.atlas.identity, one.checkpoint.identity] for one in opened],
+            "atlases": [[one.atlas.fingerprint, one.checkpoint.identity] for one in opened],
             "regions": [region.name for region in regions],
             "prompts": [[prompt.text, prompt.concept] for prompt in followed],
             "draws": draws,
@@ -179,6 +181,11 @@ def time(
         draw,
         {"atlas": ", ".join(map(str, atlases))},
     )
+
+
+def _first(shown: int, there: int, what: str) -> str:
+    """``all 4 prompts``, or ``the first 12 of 22 prompts``."""
+    return f"the first {shown} of {there} {what}" if there > shown else f"all {there} {what}"
 
 
 def _followed(prompts: list[str] | None) -> "list[Timed]":

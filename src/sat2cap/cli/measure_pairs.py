@@ -1,6 +1,7 @@
 """``sat2cap evaluate`` of models, on pairs."""
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,7 +118,7 @@ def clusters(
     phrases: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.txt", help="Phrases to name clusters after, one a line; 70 that ship if left out."
+            metavar="FILE.txt", help="Phrases to name clusters after, one a line; 71 that ship if left out."
         ),
     ] = None,
     run: Run = None,
@@ -159,7 +160,7 @@ def clusters(
             "pairs": [opened.fingerprint, split, gallery, seed],
             "models": [checkpoint.identity, None if baseline is None else baseline.identity],
             "options": [list(options.ks), seeds, sample],
-            "map": None if region is None else [region.atlas.identity, map_k, list(bank)],
+            "map": None if region is None else [region.atlas.fingerprint, map_k, list(bank)],
         },
         measure,
         _cluster_pictures,
@@ -187,12 +188,14 @@ def _cluster_pictures(found: "Evaluation") -> "Sequence[Picture]":
 
 
 def _named(models: "Sequence[Checkpoint]") -> "dict[str, Checkpoint]":
-    """Models by what their cards call them; a name that is taken gets a number."""
+    """Models by what their cards call them; a name that is taken, by a baseline or a model, gets a number."""
+    from sat2cap.evaluate.retrieval import BASELINES
+
     found: dict[str, Checkpoint] = {}
     for model in models:
         name = str(model.card.get("name", "model"))
-        taken = sum(known == name or known.startswith(f"{name} ") for known in found)
-        found[f"{name} {taken + 1}" if taken else name] = model
+        free = (f"{name} {number}" if number > 1 else name for number in count(1))
+        found[next(label for label in free if label not in (*found, *BASELINES))] = model
     return found
 
 

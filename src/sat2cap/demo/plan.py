@@ -32,7 +32,7 @@ def chosen(prompts: Sequence[Prompt], *concepts: str) -> tuple[Prompt, ...]:
 
 
 _SHOWN = (
-    "sea", "traffic jam", "vineyard", "mountains", "skyscrapers", "market",
+    "traffic jam", "vineyard", "market", "skyscrapers", "mountains", "sea",
     "skiers", "autumn leaves", "factory", "bathers", "fishermen", "rice paddy",
 )  # fmt: skip
 

@@ -72,10 +72,7 @@ def same_places(
 
     What is near is handed on: a row of photos, each near the next, is one place.
     """
-    # metres on a plane around each parallel: exact enough over distances within which places are one
-    x, y = lon * np.cos(np.radians(lat)) * _M_PER_DEGREE, lat * _M_PER_DEGREE
-    points = shapely.points(x, y)
-    one, other = shapely.STRtree(points).query(points, predicate="dwithin", distance=max(apart_m, 0.0))
+    one, other = _near(lon, lat, max(apart_m, 0.0))
     label = np.arange(len(lon))
     while True:
         least = label.copy()
@@ -83,6 +80,26 @@ def same_places(
         if (least == label).all():
             return np.asarray(np.unique(label, return_inverse=True)[1], np.int64)
         label = least
+
+
+def _near(
+    lon: NDArray[np.float64], lat: NDArray[np.float64], apart_m: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Every two places at most `apart_m` metres apart on a sphere, each both ways round."""
+    high = apart_m / _M_PER_DEGREE * (1 + 1e-9)  # degrees; a hair more, as rounding must lose no neighbour
+    wide = high / np.maximum(np.cos(np.radians(np.minimum(np.abs(lat) + high, 90))), 1e-9)
+    west = np.flatnonzero(lon - wide < -180)  # seen once more beyond the antimeridian
+    seen = np.concatenate([np.arange(len(lon)), west])
+    east = np.concatenate([lon, lon[west] + 360])
+    boxes = shapely.box(lon - wide, lat - high, lon + wide, lat + high)
+    one, other = shapely.STRtree(shapely.points(east, lat[seen])).query(boxes)
+    other = seen[other]
+    around, up = np.radians(lon), np.radians(lat)
+    unit = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], axis=1)
+    chord = np.linalg.norm(unit[one] - unit[other], axis=1)
+    near = 2 * np.degrees(np.arcsin(np.minimum(chord / 2, 1))) * _M_PER_DEGREE <= apart_m
+    one, other = one[near], other[near]
+    return np.concatenate([one, other]), np.concatenate([other, one])
 
 
 def embed_gallery(

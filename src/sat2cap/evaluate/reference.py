@@ -6,9 +6,10 @@ reference.
 
 import tomllib
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sat2cap.errors import InputError
 from sat2cap.files import digest_file
@@ -59,6 +60,12 @@ class _ClassEntry(BaseModel):
     threshold: float = 0.5
     truth: str = ""
 
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "_ClassEntry":
+        if bool(self.values) == bool(self.truth):
+            raise ValueError(f"{self.name!r} must have either values or a truth")
+        return self
+
 
 class _ClassFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,9 +93,6 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
     where = reference if reference is not None else _beside(path.parent, found.reference)
     if not where:
         raise InputError(f"classes {str(spec)!r} name no reference; give its file with --reference")
-    for entry in found.class_:
-        if bool(entry.values) == bool(entry.truth):
-            raise InputError(f"class {entry.name!r} must have either values or a truth; {form}")
     classes = tuple(
         LandClass(
             entry.name,
@@ -104,10 +108,18 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
 
 
 def reference_identity(given: Classes) -> list[object]:
-    """What the shares depend on, as plain values: the classes, and the bytes of a file."""
-    path = Path(given.reference)
-    content = digest_file(path) if path.is_file() else given.reference
-    return [content, given.column, given.layer, repr(given.classes)]
+    """What the shares depend on, as plain values: the classes, and the bytes of every file they name."""
+    named = [given.reference, *(kind.truth for kind in given.classes if kind.truth)]
+    return [*map(_content, named), given.column, given.layer, repr(given.classes)]
+
+
+def _content(name: str) -> object:
+    """The hash of a file's bytes, of all parts of a shapefile; the name of what is no file here."""
+    path = Path(name)
+    if not path.is_file():
+        return name
+    parts = sorted(path.parent.glob(f"{escape(path.stem)}.*")) if path.suffix.lower() == ".shp" else [path]
+    return [digest_file(part) for part in parts]
 
 
 def _beside(folder: Path, name: str) -> str:

@@ -22,7 +22,8 @@ Float32 = NDArray[np.float32]
 
 DIRECTIONS = ("overhead2ground", "ground2overhead")
 CLIP, LOCATION, CHANCE, UNTOLD = "clip", "location", "chance", "no_metadata"
-"""Rows of the table beside the models, and what a model that is told nothing is called."""
+BASELINES = (CLIP, LOCATION, CHANCE, UNTOLD)
+"""Rows of the table beside the models, and what a model that is told nothing is called; no model's name."""
 
 
 @dataclass(frozen=True)

@@ -159,22 +159,29 @@ def _medians(curves: Curves, draws: int) -> Iterator[Figure]:
 
 
 def _apart(curves: Curves, south: dict[str, bool]) -> Iterator[Figure]:
-    """Months between the years of a northern and a southern region."""
+    """Months between the years of northern and southern regions, the mean over all such pairs."""
     pairs = [(a, b) for a, b in combinations(south, 2) if south[a] != south[b]]
-    for a, b in pairs:
-        errors = []
-        for text, places in curves.items():
-            ours = months_apart(_months(places[a]["score"]), _months(places[b]["score"]))
-            yield Figure(f"months_apart.{text}", ours)
-            if "truth" in places[a] and "truth" in places[b]:
-                truth = [_months(places[place]["truth"]) for place in (a, b)]
-                if min(np.ptp(year) / max(year.mean(), 1e-12) for year in truth) > 0.5:
-                    right = months_apart(*truth)
-                    yield Figure(f"months_apart.truth.{text}", right)
-                    errors.append(abs(ours - right))
-        if errors:
-            yield Figure("months_apart.mean_error", float(np.mean(errors)))
-            yield Figure("months_apart.prompts", float(len(errors)))
+    errors = []
+    for text, places in curves.items() if pairs else ():
+        apart = {pair: _between(places, pair, "score") for pair in pairs}
+        right = {pair: _between(places, pair, "truth") for pair in pairs if _seasonal(places, pair)}
+        yield Figure(f"months_apart.{text}", float(np.mean(list(apart.values()))))
+        if right:
+            yield Figure(f"months_apart.truth.{text}", float(np.mean(list(right.values()))))
+            errors.append(np.mean([abs(apart[pair] - right[pair]) for pair in right]))
+    if errors:
+        yield Figure("months_apart.mean_error", float(np.mean(errors)))
+        yield Figure("months_apart.prompts", float(len(errors)))
+
+
+def _between(places: dict[str, dict[str, Floats]], pair: tuple[str, str], kind: str) -> float:
+    return months_apart(*(_months(places[place][kind]) for place in pair))
+
+
+def _seasonal(places: dict[str, dict[str, Floats]], pair: tuple[str, str]) -> bool:
+    """Whether the truth is known in both regions, and has a season there."""
+    years = [_months(places[place]["truth"]) for place in pair if "truth" in places[place]]
+    return len(years) == 2 and min(np.ptp(year) / max(year.mean(), 1e-12) for year in years) > 0.5
 
 
 def months_apart(one: Floats, other: Floats) -> float:

@@ -41,7 +41,7 @@ def class_shares(given: Classes, grid: GeoBox) -> Float32:
     """
     covered = [kind for kind in given.classes if kind.values]
     out = np.full((len(covered), *grid.shape), np.nan, np.float32)
-    read = _reader(given, covered)
+    read = _reader(given, covered, str(grid.crs))
     for top in range(0, grid.shape[0], _ROWS):
         rows = slice(top, min(top + _ROWS, grid.shape[0]))
         codes = read(patch_box(grid, rows, slice(None), _POINTS))
@@ -67,11 +67,11 @@ class _Codes:
         return np.where(known, table[inverse.reshape(values.shape)], -1)
 
 
-def _reader(given: Classes, covered: list[LandClass]) -> Read:
+def _reader(given: Classes, covered: list[LandClass], crs: str) -> Read:
     if given.reference.startswith(MINIWORLD):
         return _miniworld_reader(given.reference, covered)
     if Path(given.reference).suffix.lower() in _VECTORS:
-        return _polygon_reader(given, covered)
+        return _polygon_reader(given, covered, crs)
     return _raster_reader(given.reference, covered)
 
 
@@ -103,24 +103,25 @@ def _raster_reader(path: str, covered: list[LandClass]) -> Read:
     return read
 
 
-def _polygon_reader(given: Classes, covered: list[LandClass]) -> Read:
+def _polygon_reader(given: Classes, covered: list[LandClass], crs: str) -> Read:
     codes = _Codes(covered)
-    try:
-        polygons = gpd.read_file(given.reference, **({"layer": given.layer} if given.layer else {}))
-    except Exception as error:  # whatever the driver raises
-        raise InputError(
-            f"reference {given.reference!r} cannot be read ({error}); give a GeoPackage or GeoJSON"
-        ) from error
+    polygons = _polygons(given.reference, given.layer)
     if polygons.crs is None:
         raise InputError(f"reference {given.reference!r} has no CRS; save it with one")
     if given.column not in polygons.columns:
         known = ", ".join(name for name in polygons.columns if name != "geometry")
         raise InputError(f"column {given.column!r} is not in {given.reference}; use one of {known}")
-    number = [codes.of.get(_native(value), codes.other) for value in polygons[given.column]]
+    values = polygons[given.column]
+    number = [
+        codes.of.get("" if missing else _native(value), codes.other)
+        for value, missing in zip(values, values.isna(), strict=True)
+    ]
+
+    shapes = polygons.geometry.to_crs(crs)
+    drawn = ~(shapes.isna() | shapes.is_empty)
+    burnt = [(shape, code) for shape, code, has in zip(shapes, number, drawn, strict=True) if has]
 
     def read(box: GeoBox) -> NDArray[np.int64]:
-        shapes = polygons.geometry.to_crs(str(box.crs))
-        burnt = [(shape, code) for shape, code in zip(shapes, number, strict=True) if shape is not None]
         if not burnt:
             return np.full(box.shape, -1, np.int64)
         return np.asarray(
@@ -130,11 +131,20 @@ def _polygon_reader(given: Classes, covered: list[LandClass]) -> Read:
     return read
 
 
+def _polygons(path: str, layer: str | None) -> gpd.GeoDataFrame:
+    try:
+        if path.lower().endswith(".parquet"):
+            return gpd.read_parquet(path)
+        return gpd.read_file(path, **({"layer": layer} if layer else {}))
+    except Exception as error:  # whatever the driver raises
+        raise InputError(
+            f"reference {path!r} cannot be read ({error}); give a GeoPackage, GeoJSON or GeoParquet"
+        ) from error
+
+
 def _native(value: Any) -> Value:
-    """A cell of a column as it is written in a file of classes; a missing one is empty text."""
-    if isinstance(value, str):
-        return value
-    return int(value) if np.isfinite(value) else ""
+    """A cell of a column as it is written in a file of classes: whole numbers, and text for all else."""
+    return int(value) if isinstance(value, int | float | np.number) else str(value)
 
 
 def _miniworld_reader(uri: str, covered: list[LandClass]) -> Read:

@@ -43,7 +43,7 @@ class MiniPhotos:
         return self.count
 
     def photos(self) -> Iterator[Photo]:
-        """Every record; about one in twenty is wrong, as on any photo site."""
+        """Every record; about one in twenty-five is wrong, as on any photo site."""
         for index in range(self.count):
             yield self._record(index)
 

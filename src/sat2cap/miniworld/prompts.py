@@ -22,8 +22,8 @@ def southern(when: str) -> str:
 
 PROMPTS: tuple[Prompt, ...] = (
     # Asked for any time.
-    Prompt("where can i see the sea", "sea"),
-    Prompt("i want to walk on the beach", "beach"),
+    Prompt("where can I see the sea", "sea"),
+    Prompt("I want to walk on the beach", "beach"),
     Prompt("the bank of a river", "river"),
     Prompt("boats moored in a harbor", "harbour"),
     Prompt("wetland full of reeds", "marsh"),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.miniworld.concepts import NAMES, chances
-from sat2cap.miniworld.cover import ROOF_NAMES, SAND_NAMES, WATER_NAMES, variant
+from sat2cap.miniworld.cover import SAND_NAMES, WATER_NAMES, variant
 from sat2cap.miniworld.places import Moments, Places
 
 
@@ -38,11 +38,6 @@ class Scene:
     def snowy(self) -> bool:
         """Snow lies."""
         return "snow" in self.shown
-
-    @property
-    def roof_name(self) -> str:
-        """What people call these roofs."""
-        return ROOF_NAMES[self.roof]
 
     @property
     def sand_name(self) -> str:

@@ -6,7 +6,7 @@ from sat2cap.evaluate.figures import Figure
 from sat2cap.evaluate.record import Record
 from sat2cap.report.caption_claims import caption_claims
 from sat2cap.report.judged import HELD, NOT_HELD, UNSURE, Claim, apart, interval, percent, verdict
-from sat2cap.report.tables import number
+from sat2cap.report.tables import number, told
 
 
 def claims(records: Sequence[Record]) -> list[Claim]:
@@ -121,7 +121,7 @@ def _landcover(record: Record) -> Iterator[Claim]:
             f"mean AUROC {number(known['auroc.mean'].value)}, CLIP {number(known['clip.auroc.mean'].value)}"
         )
         yield Claim(
-            "Maps of prompts agree with the land cover, and better than CLIP's",
+            "Maps of prompts agree with the land cover better than CLIP's",
             "section 4.3, figures 1 and 5",
             verdict(*interval(lead)),
             f"{evidence}, against {record.shown['reference']}",
@@ -135,8 +135,7 @@ def _time(record: Record) -> Iterator[Claim]:
             "Scores follow the months and the hours",
             "section 3.3",
             verdict(*interval(median)),
-            f"median rank correlation with the truth {number(median.value)} "
-            f"({number(interval(median)[0])} to {number(interval(median)[1])})",
+            f"median rank correlation with the truth {told(median)}",
         )
     if (error := known.get("months_apart.mean_error")) is not None:
         yield Claim(

@@ -35,6 +35,8 @@ def apart(greater: Figure, less: Figure) -> str:
 
 
 def percent(figure: Figure) -> str:
-    """In points, with its interval."""
-    low, high = interval(figure)
+    """In points, with its interval if it has one."""
+    if figure.interval is None:
+        return f"{100 * figure.value:.1f} points"
+    low, high = figure.interval
     return f"{100 * figure.value:.1f} ({100 * low:.1f} to {100 * high:.1f}) points"

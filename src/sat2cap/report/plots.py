@@ -21,7 +21,8 @@ from sat2cap.report.pictures import limits_of
 _INK, _QUIET = "#1d1a26", "#62626e"
 _LINES = ("#a8327d", "#2f6db5", "#e0752d", "#1f8a4c")
 _HATCHED = "#efeff1"
-_MOST_ROWS = 8
+CLASSES_SHOWN, PROMPTS_SHOWN = 6, 12
+"""How many, the first ones, have a row of their own in `landcover_picture` and `calendar_picture`."""
 
 
 def silhouette_plot(
@@ -76,7 +77,7 @@ def cluster_picture(found: ClusterMap) -> bytes:
 def landcover_picture(found: LandMaps) -> bytes:
     """Figures 1 and 5 of the paper: the cover and the best prompt of each cell; each class and its maps."""
     kinds = [(OURS, "Sat2Cap"), *([(CLIP, "CLIP")] if CLIP in found.layers else [])]
-    rows = found.classes[: _MOST_ROWS - 2]
+    rows = found.classes[:CLASSES_SHOWN]
     _, height, width = found.truth.shape
     wide, high = 2.6, 2.6 * height / width + 0.3
     foot = 0.2 * (1 + (len(found.classes) - 1) // 4) + 0.15
@@ -136,7 +137,7 @@ def _categories(
 
 def calendar_picture(curves: Curves) -> bytes:
     """Mean score by month and hour, beside the truth where it is known, in every region."""
-    some = dict(list(curves.items())[: _MOST_ROWS + 4])
+    some = dict(list(curves.items())[:PROMPTS_SHOWN])
     columns = [
         (place, kind)
         for place in next(iter(some.values()))

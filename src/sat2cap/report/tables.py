@@ -23,9 +23,11 @@ class Table:
 
 
 def number(value: float) -> str:
-    """Three digits; a dash for what is not defined."""
+    """Three digits, and the half of a median; a dash for what is not defined."""
     if not math.isfinite(value):
         return NONE
+    if abs(value) >= 1 and value % 1 == 0.5:
+        return f"{value:,.1f}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     if abs(value) < 1:

@@ -144,6 +144,8 @@ class Output(_Section):
     """``[output]``: where things go; no part of what makes two runs the same."""
 
     folder: str = Field(min_length=1)
+    name: str = ""
+    """What the model is called in its card; the folder's name if left out."""
     checkpoint_every: int = Field(default=500, ge=1)
     """Steps between states that a killed run goes on from."""
     keep: int = Field(default=2, ge=1)

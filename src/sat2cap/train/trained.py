@@ -48,7 +48,7 @@ def card(
 ) -> dict[str, Any]:
     """Provenance as plain JSON values; no clock time and no machine, so that equal runs give equal bytes."""
     return {
-        "name": Path(run.output.folder).name,
+        "name": run.output.name or Path(run.output.folder).name,
         "method": run.method,
         "source": f"trained from {start.card.get('name', run.model.init)}",
         "licence": start.card.get("licence", "unknown"),
