@@ -56,6 +56,15 @@ def test_the_silhouette_is_scikit_learns_of_unit_rows() -> None:
     assert (nearest == labels).all()
 
 
+def test_points_that_coincide_make_no_clusters_of_their_own() -> None:
+    """Asked for more clusters than there are points apart, k-means gives fewer, each perfect."""
+    same = np.repeat(blobs(4, 15, 0.2), 8, axis=0)
+    found = evaluate_clusters({"same": same, "apart": blobs(4, 120)}, ClusterOptions((10, 15, 20), seeds=1))
+    assert found.shown["ks"] == [10, 15]
+    with pytest.raises(InputError, match="120 points, 15 of them different, are too few"):
+        evaluate_clusters({"same": same}, ClusterOptions((20,), seeds=1))
+
+
 def test_numbers_of_clusters_are_as_the_set_allows() -> None:
     assert evaluate_clusters({"s": blobs(4, 60)}, ClusterOptions(seeds=1)).shown["ks"] == [10, 20]
     with pytest.raises(InputError, match="too few"):

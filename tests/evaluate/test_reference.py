@@ -152,6 +152,9 @@ def test_every_scheme_that_ships_can_be_read() -> None:
     [
         (CLASSES.replace("values = [3]", ""), "r.tif", "either values or a truth"),
         ("[[class]]\nname = 'a'\nprompts = ['b']\nvalues = [1]", "r.tif", "at least 2"),
+        (CLASSES.replace("grassland", "forest"), "r.tif", "name 'forest' may stand only once"),
+        (CLASSES.replace("grassland", "mean"), "r.tif", "what the means"),
+        (CLASSES.replace("[3]", "[3, 2]"), "r.tif", "value 2 may stand only once"),
         (CLASSES.replace("prompts", "prompt"), "r.tif", "prompts"),
         (CLASSES, None, "--reference"),
         (CLASSES, "none.tif", "cannot be read"),

@@ -19,7 +19,8 @@ from sat2cap.query.prompts import embed_prompts
 Float32 = NDArray[np.float32]
 
 KS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
-"""Numbers of clusters that are tried, as far as the set allows: at least `MEMBERS` points a cluster."""
+"""Numbers of clusters that are tried, as far as the set allows: at least `MEMBERS` points a cluster, and no
+more clusters than there are different points."""
 MEMBERS = 2
 
 _ITERATIONS = 100
@@ -44,16 +45,20 @@ def kmeans(rows: Float32, k: int, seed: int = 0) -> tuple[NDArray[np.int64], Flo
     """Labels `[N]` and centres `[k, D]` of Lloyd's k-means: k-means++ once, at most 100 rounds.
 
     The same parameters for every model and every k. Raises `InputError` without scikit-learn, or for a k
-    that is not between 1 and N.
+    that is not between 1 and the number of different rows.
     """
     try:
         from sklearn.cluster import KMeans
     except ImportError as error:
         raise InputError("k-means needs scikit-learn; run: pip install 'sat2cap[evaluate]'") from error
-    if not 1 <= k <= len(rows):
-        raise InputError(f"k {k} must lie between 1 and the number of points, {len(rows)}")
+    if not 1 <= k <= (distinct := _distinct(rows)):
+        raise InputError(f"k {k} must lie between 1 and the number of different points, {distinct}")
     found = KMeans(k, init="k-means++", n_init=1, max_iter=_ITERATIONS, random_state=seed).fit(rows)
     return np.asarray(found.labels_, np.int64), np.asarray(found.cluster_centers_, np.float32)
+
+
+def _distinct(rows: Float32) -> int:
+    return len(np.unique(rows, axis=0))
 
 
 @dataclass(frozen=True)
@@ -84,16 +89,19 @@ def evaluate_clusters(
     if len(counts) != 1:
         raise InputError(f"the spaces hold {sorted(counts)} points; give the same places in each")
     total = counts.pop()
-    ks = sorted({k for k in options.ks if 2 <= k <= total / MEMBERS})
+    units = {name: normalised(rows) for name, rows in spaces.items()}
+    distinct = min(map(_distinct, units.values()))
+    ks = sorted({k for k in options.ks if 2 <= k <= min(total / MEMBERS, distinct)})
     if not ks:
         raise InputError(
-            f"{total} points are too few for {sorted(options.ks)} clusters; give more pairs, or a smaller --k"
+            f"{total} points, {distinct} of them different, are too few for {sorted(options.ks)} clusters; "
+            "give more pairs, or a smaller --k"
         )
     sample = np.sort(np.random.default_rng(0).permutation(total)[: options.sample])
     curves: dict[str, list[list[float]]] = {}
     done = 0
-    for name, rows in spaces.items():
-        unit, curves[name] = normalised(rows), []
+    for name, unit in units.items():
+        curves[name] = []
         for k in ks:
             tried = []
             for seed in range(options.seeds):

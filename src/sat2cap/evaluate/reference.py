@@ -5,6 +5,7 @@ reference.
 """
 
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -73,6 +74,19 @@ class _ClassFile(BaseModel):
     column: str = ""
     layer: str | None = None
     class_: list[_ClassEntry] = Field(min_length=2, alias="class")
+
+    @model_validator(mode="after")
+    def _apart(self) -> "_ClassFile":
+        """Figures are called after classes, and a value is of one class only."""
+        for what, all_of_them in (
+            ("name", [entry.name for entry in self.class_] + ["mean"]),
+            ("value", [value for entry in self.class_ for value in entry.values]),
+        ):
+            for known, times in Counter(all_of_them).items():
+                if times > 1:
+                    taken = " (it is what the means over all classes are called)" if known == "mean" else ""
+                    raise ValueError(f"{what} {known!r} may stand only once{taken}")
+        return self
 
 
 def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
