@@ -168,9 +168,8 @@ def test_check_says_places_and_extents_as_they_are_written(tmp_path: Path) -> No
     """At the antimeridian and over a pole, where the middle of two edges is elsewhere."""
     done = run("imagery", "check", "miniworld:2", "--at", "180,10")
     assert "patch        480 m at 180.00000,10.00000" in done.out
-    assert (
-        "error: place '500,3' is not on Earth" in run("imagery", "check", "miniworld:2", "--at", "500,3").err
-    )
+    nowhere = run("imagery", "check", "miniworld:2", "--at", "500,3")
+    assert nowhere.err.startswith("error: place '500,3' is not on Earth")
     grids = {
         "dateline": ("EPSG:32660", from_origin(690_000, 5_800_000, 1000, 1000), "179.", "-179."),
         "pole": ("EPSG:3031", from_origin(-30_000, 30_000, 1000, 1000), "-180.0", "180.0"),
