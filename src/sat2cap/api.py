@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import xarray as xr
 
-from sat2cap.atlas.store import Atlas, open_atlas
+from sat2cap.atlas.store import GIVEN, Atlas, open_atlas
 from sat2cap.errors import InputError, ModelError, PromptError, RegionError, WhenError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import patch_box
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 Moment = str | When | datetime
 """A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05-20"``, ``"2024-05"``."""
-
-GIVEN = "given"
-"""Where the card of an atlas's model keeps what the user wrote to name it."""
 
 _APART_CELLS = 3
 _PICTURE_PIXELS = 1600

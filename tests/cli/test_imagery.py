@@ -15,6 +15,7 @@ from servers import stac_item, stac_server, tile_server
 
 from sat2cap.atlas.store import CellStatus, open_atlas
 from sat2cap.miniworld.world import MiniImagery, World
+from sat2cap.model import compute
 from sat2cap.sources.named import catalogue
 
 REGION = "70.1,46.1,2km"
@@ -89,6 +90,103 @@ def test_embed_reads_tiles_and_keeps_them(model: Path, tmp_path: Path) -> None:
     assert atlas.imagery["licence"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(403, "is refused (403 Forbidden); check the address, the key"), (404, "no pixels there, or too few")],
+)
+def test_embed_that_embeds_nothing_fails_and_says_why(
+    status: int, said: str, model: Path, tmp_path: Path
+) -> None:
+    with tile_server(MiniImagery(World(2))) as server:
+        server.faults = lambda tile, nth: status
+        words = ("embed", REGION, "--imagery", server.url, "--model", model, "-o", tmp_path / "x.zarr")
+        tried, done = run(*words, "--dry-run"), run(*words)
+    assert done.status == 1
+    assert "0 of " in done.out
+    assert said in done.out
+    assert tried.status == 0
+    assert ("could not be read" in tried.err) == ("could not be read" in done.err) == (status == 403)
+
+
+def test_repair_knows_what_the_imagery_was_called(model: Path, tmp_path: Path) -> None:
+    """The address alone would not do: the source file adds a token, zooms and bounds."""
+    mine, out = tmp_path / "mine.toml", tmp_path / "x.zarr"
+    with tile_server(MiniImagery(World(2))) as server:
+        mine.write_text(f'kind = "tiles"\nurl = "{server.url}"\nzooms = [0, 15]\nbounds = [70, 46, 71, 47]\n')
+        server.faults = lambda tile, nth: 500 if sum(tile) % 2 == 0 else None
+        done = run("embed", "70.1,46.1,8km", "--imagery", mine, "--model", model, "-o", out)
+        assert done.status == 0, done.err
+        assert "the first to fail: " in done.out
+        assert f"tried again by: sat2cap atlas repair {out}" in done.out
+        again = run("atlas", "repair", out)
+        assert again.status == 0, again.err
+        assert "0 failed cells filled" in again.out
+        assert "the first to fail: " in again.out
+        server.rest()
+        mended = run("atlas", "repair", out)
+        other = run("atlas", "repair", out, "--imagery", server.url)
+    assert mended.status == 0, mended.err
+    atlas = open_atlas(out)
+    assert (atlas.status[atlas.wanted] == CellStatus.OK).all()
+    assert "nothing has to be computed again" in other.out
+
+
+def test_repair_knows_the_bands_and_the_scale(model: Path, deep: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.zarr"
+    words = ("--imagery", deep, "--recipe", "sentinel2", "--scale", "0,9000")
+    assert run("embed", *words, "--model", model, "-o", out).status == 0
+    lose_a_chunk(out)
+    wrong = run("atlas", "repair", out, "--scale", "0,8000")
+    assert wrong.status == 2
+    assert "differs in imagery); name what it was made from" in wrong.err
+    done = run("atlas", "repair", out)
+    assert done.status == 0, done.err
+    assert run("atlas", "verify", out).status == 0
+
+
+def lose_a_chunk(atlas: Path) -> None:
+    file = next(path for path in (atlas / "embeddings" / "c").rglob("*") if path.is_file())
+    file.unlink()
+
+
+def test_an_unfinished_atlas_goes_on_in_its_precision(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compute, "has_bfloat16", lambda: True)
+    out = tmp_path / "x.zarr"
+    words = ("embed", REGION, "--imagery", "miniworld:2", "--model", model, "-o", out)
+    assert run(*words, "--precision", "float32").status == 0
+    (out / "zarr.json").unlink()  # as a kill leaves it: this file is written last
+    lose_a_chunk(out)
+    done = run(*words)
+    assert done.status == 0, done.err
+    assert open_atlas(out).model["precision"] == "float32"
+    assert "computing       float32" in done.err
+
+
+def test_check_says_places_and_extents_as_they_are_written(tmp_path: Path) -> None:
+    """At the antimeridian and over a pole, where the middle of two edges is elsewhere."""
+    done = run("imagery", "check", "miniworld:2", "--at", "180,10")
+    assert "patch        480 m at 180.00000,10.00000" in done.out
+    nowhere = run("imagery", "check", "miniworld:2", "--at", "500,3")
+    assert nowhere.err.startswith("error: place '500,3' is not on Earth")
+    grids = {
+        "dateline": ("EPSG:32660", from_origin(690_000, 5_800_000, 1000, 1000), "179.", "-179."),
+        "pole": ("EPSG:3031", from_origin(-30_000, 30_000, 1000, 1000), "-180.0", "180.0"),
+    }
+    for name, (crs, transform, west, east) in grids.items():
+        path = tmp_path / f"{name}.tif"
+        profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "width": 60, "height": 60}
+        with rasterio.open(path, "w", crs=crs, transform=transform, **profile) as file:
+            file.write(np.full((3, 60, 60), 99, np.uint8))
+        done = run("imagery", "check", path)
+        extent = next(line for line in done.out.splitlines() if line.startswith("extent"))
+        edges = extent.split()[1].split(",")
+        assert edges[0].startswith(west), extent
+        assert edges[2].startswith(east), extent
+        assert "missing      0%" in done.out
+
+
 def test_embed_takes_bands_and_scale(model: Path, deep: Path, tmp_path: Path) -> None:
     words = ("embed", "--imagery", deep, "--model", model, "-o")
     assert run(*words, tmp_path / "none.zarr").status == 2
@@ -118,7 +216,10 @@ def test_embed_records_the_items_of_a_search(model: Path, tmp_path: Path) -> Non
         words = ("--imagery", source, "--model", model, "-o", out)
         assert run("embed", *words).status == 2, "a search must be told where"
         done = run("embed", f"{lon},{lat},700", *words)
+        lose_a_chunk(out)
+        mended = run("atlas", "repair", out)
     assert done.status == 0, done.err
+    assert mended.status == 0, mended.err
     atlas = open_atlas(out)
     assert (atlas.status[atlas.wanted] == CellStatus.OK).all()
     assert [item["id"] for item in atlas.imagery["items"]] == ["scene"]

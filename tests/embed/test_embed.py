@@ -153,7 +153,7 @@ def test_outside_its_footprint_imagery_is_not_even_read(tmp_path):
     assert (far == CellStatus.IMAGERY_MISSING).all()
     assert len(imagery.reads) == 2
     elsewhere = Ground(outline=(0, 0, 1000, 1000))
-    with pytest.raises(ImageryError, match="outside the region"):
+    with pytest.raises(ImageryError, match=r"outside the region; choose one within -1\.48"):
         embed_region(grid(*SHAPE), everything(SHAPE), elsewhere, model(), tmp_path / "b.zarr")
     assert not (tmp_path / "b.zarr").exists()
 
@@ -209,13 +209,14 @@ def test_an_error_ahead_reaches_the_one_who_waits():
 def test_another_model_imagery_or_setting_does_not_go_on_with_an_atlas(tmp_path):
     out, shape = tmp_path / "a.zarr", (4, 5)
     embed_region(grid(*shape), everything(shape), Ground(), model(), out)
-    for imagery, checkpoint, setting in [
-        (Ground(), model(seed=1), {}),
-        (Ground(holes=(0.0, 0.0, 1.0, 1.0)), model(), {}),
-        (Ground(), model(), {"max_missing": 0.4}),
-        (Ground(), model(), {"dtype": "float16"}),
+    for imagery, checkpoint, setting, part in [
+        (Ground(), model(seed=1), {}, "model"),
+        (Ground(holes=(0.0, 0.0, 1.0, 1.0)), model(), {}, "imagery"),
+        (Ground(), model(), {"max_missing": 0.4}, "max_missing 0.5, now 0.4"),
+        (Ground(), model(), {"precision": "bfloat16"}, "precision float32, now bfloat16"),
+        (Ground(), model(), {"dtype": "float16"}, "dtype"),
     ]:
-        with pytest.raises(AtlasError):
+        with pytest.raises(AtlasError, match=rf"differs in {part}\)"):
             embed_region(grid(*shape), everything(shape), imagery, checkpoint, out, **setting)
     embed_region(grid(*shape), everything(shape), Ground(), model(), out)
 

@@ -9,6 +9,7 @@ from small_model import PIXELS, Ground, grid, model
 from sat2cap.atlas.store import create_or_resume, still_pending
 from sat2cap.embed import embed_atlas, plan_atlas
 from sat2cap.embed.estimate import cost, measure
+from sat2cap.model import networks
 
 SHAPE = (40, 50)
 
@@ -42,6 +43,25 @@ def test_of_a_run_that_was_begun_only_the_rest_is_counted(tmp_path):
     writer.write(chunk, np.ones((*chunk.shape, spec.dim), np.float32), np.ones(chunk.shape, np.uint8))
     pending = still_pending(tmp_path / "a.zarr", spec)
     assert cost(spec, pending).cells == ragged().sum() - ragged()[chunk.rows, chunk.cols].sum()
+
+
+def test_a_quicker_network_is_held_against_its_original_on_real_patches(monkeypatch):
+    """Measuring is the first to use it, and what it is shown decides whether the precision is refused."""
+    shown = []
+
+    def quicker(tower, precision, pixels):
+        shown.append(pixels)
+        return tower
+
+    monkeypatch.setattr(networks, "quicker", quicker)
+    imagery, checkpoint = Ground(), model()
+    spec = plan_atlas(grid(*SHAPE), ragged(), imagery, checkpoint, precision="bfloat16")
+    measure(spec, still_pending("nowhere.zarr", spec), imagery, checkpoint)
+    assert len(shown) == 1
+    assert len(shown[0]) >= 8
+    patches = shown[0].numpy()
+    assert np.ptp(patches[:8], axis=0).max() > 0.1, "different places"
+    assert all(np.ptp(patch) > 0 for patch in patches), "not blank"
 
 
 def test_measuring_reads_and_embeds_cells_of_the_region_and_few_where_that_is_slow():

@@ -104,6 +104,6 @@ def test_other_imagery_or_another_model_fills_nothing(tmp_path):
         (Ground(holes=HOLES), model(seed=1), "model"),
         (Ground(), model(), "imagery"),
     ]:
-        with pytest.raises(AtlasError, match=f"differs in {part}"):
+        with pytest.raises(AtlasError, match=rf"differs in {part}\); name what it was made from"):
             fill_atlas(made, imagery, checkpoint)
     assert made.complete

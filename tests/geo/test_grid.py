@@ -15,6 +15,7 @@ from sat2cap.geo.grid import (
     cell_lonlat,
     cell_mask,
     local_crs,
+    outline,
     patch_around,
     patch_box,
 )
@@ -78,6 +79,7 @@ def test_a_given_crs_and_one_cell_at_least():
         ("4,52,5,53", 480.0, "EPSG:2263", "not in metres"),
         ("4,52,5,53", 480.0, "EPSG:99999999", "not known"),
         ("-30,40,30,60", 480.0, None, "spans 60.0 degrees"),
+        ("5,52,4,53", 480.0, None, "a west beyond the east goes around the Earth"),
         ("4,52,5,53", 0.1, None, "too many"),
         ("-100,-10,-80,10", 480.0, "EPSG:32631", "does not fit"),
     ],
@@ -172,6 +174,16 @@ def test_patch_around_is_centred_and_of_its_size():
         assert Geod(ellps="WGS84").inv(lon, lat, *middle)[2] < 1e-3
     with pytest.raises(RegionError):
         patch_around(4.9, float("inf"), 480, 800)
+
+
+def test_a_grid_that_overhangs_the_earth_has_an_outline_on_it():
+    """Cells of a million metres on a world map: the outermost reach beyond where the projection ends."""
+    grid = cell_grid(parse_region("-180,-80,180,80"), 1_000_000, "EPSG:6933")
+    west, south, east, north = outline(grid).boundingbox.bbox
+    assert -180 <= west < -175
+    assert 175 < east <= 180
+    assert -90 <= south < -60
+    assert 60 < north <= 90
 
 
 def test_cell_lonlat_are_the_centres():

@@ -1,15 +1,17 @@
 """Regions as people write them."""
 
 import math
+import zipfile
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import pytest
 import shapely
 from pyproj import Geod
 
 from sat2cap.errors import RegionError
-from sat2cap.geo.region import longitude_span, parse_region
+from sat2cap.geo.region import longitude_span, lonlat_bounds, parse_region
 
 REGIONS = Path(__file__).parents[3] / "shared" / "data" / "regions"
 
@@ -129,7 +131,7 @@ def three_towns(tmp_path):
     """A GeoPackage of two layers: squares of one degree with a name and a number each, and points."""
     path = tmp_path / "land.gpkg"
     shapes = [shapely.box(lon, 10, lon + 1, 11) for lon in (0, 20, 40)]
-    columns = {"name": ["Ax", "Be", "Be"], "level": [1, 2, 3]}
+    columns = {"name": ["Ax", "Be", "Be"], "level": [1, 2, 3], "open": [True, False, True]}
     geopandas.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4326").to_file(path, layer="towns")
     wells = geopandas.GeoDataFrame(geometry=[shapely.Point(4, 52)], crs="EPSG:4326")
     wells.to_file(path, layer="wells")
@@ -144,6 +146,8 @@ def three_towns(tmp_path):
         (["name = Be"], [20, 40]),
         (["name=Be", "level=3"], [40]),
         (["level=2.0"], [20]),
+        (["open=true"], [0, 40]),
+        (["open=False"], [20]),
     ],
 )
 def test_a_layer_and_features_of_a_file(three_towns, where, boxes):
@@ -161,7 +165,7 @@ def test_a_layer_and_features_of_a_file(three_towns, where, boxes):
         ({"layer": "wells"}, "no polygons"),
         ({"layer": "towns", "where": ["name=Ce"]}, "has name=Ce; it has: Ax, Be"),
         ({"layer": "towns", "where": ["level=x"]}, "has level=x; it has: 1, 2, 3"),
-        ({"layer": "towns", "where": ["size=1"]}, "it has: name, level"),
+        ({"layer": "towns", "where": ["size=1"]}, "it has: name, level, open"),
         ({"layer": "towns", "where": ["name"]}, "is not FIELD=VALUE"),
         ({"layer": "towns", "where": ["name=Ax", "level=2"]}, "has level=2; it has: 1"),
     ],
@@ -171,6 +175,37 @@ def test_a_choice_that_leaves_nothing_lists_what_there_is(three_towns, options, 
         parse_region(three_towns, **options)
     assert rule in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_and_an_archive_are_files_too(three_towns, tmp_path):
+    """A folder of shapefiles is one data set to GDAL, and so is what lies in a zip."""
+    towns = geopandas.read_file(three_towns, layer="towns")
+    (tmp_path / "shapes").mkdir()
+    towns.to_file(tmp_path / "shapes" / "towns.shp")
+    with zipfile.ZipFile(tmp_path / "towns.zip", "w") as archive:
+        for file in (tmp_path / "shapes").iterdir():
+            archive.write(file, file.name)
+    expected = parse_region(three_towns, layer="towns", where=["name=Ax"]).geometry.geom
+    for text in (tmp_path / "shapes", tmp_path / "towns.zip", f"/vsizip/{tmp_path}/towns.zip/towns.shp"):
+        assert parse_region(str(text), where=["name=Ax"]).geometry.geom.equals(expected)
+    with pytest.raises(RegionError, match="cannot be read"):
+        parse_region("/vsizip/no.zip/towns.shp")
+
+
+def test_numbers_are_listed_as_numbers(tmp_path):
+    squares = [shapely.box(lon, 0, lon + 1, 1) for lon in range(11)]
+    path = tmp_path / "n.gpkg"
+    geopandas.GeoDataFrame({"n": range(11)}, geometry=squares, crs="EPSG:4326").to_file(path)
+    with pytest.raises(RegionError, match="it has: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"):
+        parse_region(str(path), where=["n=11"])
+
+
+@pytest.mark.parametrize(
+    "text", ["4.5,52,5,52.5", "-71.2,42.3,-71,42.4", "179.5,-17,-179.5,-16", "-180,-60,180,60"]
+)
+def test_bounds_are_a_bounding_box_as_it_is_written(text):
+    bounds = lonlat_bounds(parse_region(text).geometry)
+    np.testing.assert_allclose(bounds, [float(part) for part in text.split(",")])
 
 
 def test_only_files_have_layers_and_features():

@@ -75,6 +75,7 @@ def test_what_comes_after_the_question_mark_changes_the_source():
     )
     assert (written.kind, written.url, written.collection) == ("stac", "https://stac.example/v1", "c")
     assert (written.bounds, written.scale) == ((1, 2, 3, 4), (0, 3000))
+    assert find_source("usgs-imagery?zooms=0,14").zooms == (0, 14)
     assert find_source("ortho.tif") is None
 
 
@@ -127,6 +128,8 @@ def test_wrong_source_files_are_one_clear_line(tmp_path, text, rule):
     [
         ("nonsense", Shown(), "no name that is known; the names are .*pdok"),
         ("none.toml", Shown(), "cannot be read"),
+        ("ftp://a/{z}/{x}/{y}.png", Shown(), "give one with https://"),
+        ("sheets.zip", Shown(), "name a file in it: /vsizip/sheets.zip/FILE"),
         ("https://a/{z}/{x}/{y}.png", Shown((3, 2, 1)), "pictures"),
         ("pdok-ortho-25cm", Shown(stretch=(0, 9)), "pictures"),
         ("sentinel-2-l2a?cloudy=1", Shown(), "cloudy"),

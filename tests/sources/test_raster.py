@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.control import GroundControlPoint
@@ -160,6 +161,11 @@ def test_unusable_files_are_one_clear_line(tmp_path):
         "no CRS": (write_tif(tmp_path / "nocrs.tif", ramp(), crs=None), {}),
         "no geotransform": (write_tif(tmp_path / "nogeo.tif", ramp(), transform=Affine.identity()), {}),
         "not 8-bit": (write_tif(tmp_path / "deep.tif", ramp().astype(np.uint16)), {}),
+        "complex numbers": (write_tif(tmp_path / "radar.tif", ramp().astype(np.complex64)), {}),
+        "CRS that has no place on Earth": (
+            write_tif(tmp_path / "site.tif", ramp(), crs='LOCAL_CS["site",UNIT["metre",1]]'),
+            {},
+        ),
         "colour table": (write_tif(tmp_path / "table.tif", ramp()[:1], colours=("palette",)), {}),
         "say which to use": (write_tif(tmp_path / "five.tif", np.repeat(ramp()[:1], 5, 0)), {}),
         "bands 1 to 3": (write_tif(tmp_path / "rgb.tif", ramp()), {"bands": (1, 2, 9)}),
@@ -252,6 +258,43 @@ def test_a_world_cut_at_the_antimeridian_is_read_across(tmp_path, crs):
         assert east.any()
         expected = np.where(west, (lons + 180 - 0.5).clip(max=359) - 200, (lons + 180 - 0.5).clip(min=0))
         np.testing.assert_allclose(middle[:, 0], expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("left", "places", "within"),
+    [
+        (179.5, (179.7, 180.0, -179.7), "179.5,-180.5"),
+        (359.5, (-0.3, 0.0, 0.3), "-0.5,0.5"),
+        (-180.5, (179.7, 180.0, -179.7), "179.5,-180.5"),
+    ],
+)
+def test_longitudes_beyond_180_are_the_same_ground(tmp_path, left, places, within):
+    """Files around the antimeridian, and those that count from 0 to 360."""
+    row, col = np.mgrid[:100, :200]
+    values = np.stack([col + 10, row, np.full_like(row, 7)]).astype(np.uint8)
+    transform = from_origin(left, 10.25, 0.005, 0.005)
+    imagery = open_raster(write_tif(tmp_path / "a.tif", values, crs="EPSG:4326", transform=transform))
+    west, east = (float(edge) for edge in within.split(","))
+    parts = [(west, east)] if west < east and east - west < 2 else [(west, 180), (-180, west + 1 - 360)]
+    expected = shapely.union_all([shapely.box(w, 9.75, e, 10.25) for w, e in parts])
+    assert imagery.footprint.geom.symmetric_difference(expected).area < 1e-6
+    for lon in places:
+        box = patch_around(lon, 10, 20_000, 32)
+        middle = imagery.read(box).values[16]
+        assert (middle[:, 3] == 255).all()
+        x, y = box.affine * (np.arange(32) + 0.5, np.full(32, 16.5))
+        lons, _ = transformer(box.crs, LONLAT).transform(x, y)
+        red = (lons - left) % 360 / 0.005 - 0.5 + 10
+        np.testing.assert_allclose(middle[:, 0], red, atol=1)
+
+
+def test_an_object_store_without_keys_says_how_a_public_bucket_is_read(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_NO_SIGN_REQUEST", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CPL_AWS_AUTODETECT_EC2", "NO")
+    with pytest.raises(ImageryError, match="for a public bucket, set AWS_NO_SIGN_REQUEST=YES"):
+        open_raster("s3://bucket/ortho.tif")
 
 
 def test_points_or_a_camera_instead_of_a_grid_are_one_clear_line(tmp_path):

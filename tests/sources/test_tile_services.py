@@ -1,21 +1,26 @@
 """Tile services: the right pixels of the right zoom, from servers slow, failing, strict or broken."""
 
 import pickle
+import time
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from affine import Affine
 from odc.geo.geobox import GeoBox
-from servers import GARBLED, TRUNCATED, after, late, tile_box, tile_server
+from servers import GARBLED, TRUNCATED, after, late, no_fault, tile_box, tile_server
 
 from sat2cap.errors import ImageryError, JobError
 from sat2cap.geo.grid import cell_grid, patch_around, patch_box
 from sat2cap.geo.region import parse_region
 from sat2cap.miniworld.world import MiniImagery, World
+from sat2cap.sources import fetch
 from sat2cap.sources.fetch import Manners, _retry_after_s
 from sat2cap.sources.imagery import PartlyReadError
 from sat2cap.sources.services import Recent, open_tiles
 from sat2cap.sources.template import TileTemplate, is_template, quadkey
+from sat2cap.sources.tiles import decode
 
 GROUND = MiniImagery(World(2))
 HERE = patch_around(70.1, 46.1, 480, 224)
@@ -115,8 +120,6 @@ def test_a_slow_server_is_given_up_on(server):
 
 def test_all_wait_when_one_is_told_to(server):
     """No request comes in while the server has asked to be left alone."""
-    import time
-
     told, times = [], []
 
     def strict(tile, nth):
@@ -131,6 +134,49 @@ def test_all_wait_when_one_is_told_to(server):
     early = [t for t in times if told[0] + 0.1 < t < told[0] + 0.59]
     assert early == []
     assert len(times) == len(server.asked) + 1
+
+
+def test_a_server_that_lets_few_in_at_a_time_costs_no_tile_and_is_asked_more_slowly(server, monkeypatch):
+    """It answers only so many requests in each tenth of a second, as services with a rate limit do."""
+    monkeypatch.setattr(fetch, "_FIRST_PACE_S", 0.01)
+    monkeypatch.setattr(fetch, "_SLOWEST_PACE_S", 0.1)
+    slots, refused = Counter(), []
+
+    def limited(tile, nth):
+        slot = int(time.monotonic() * 10)
+        slots[slot] += 1
+        if slots[slot] > 2:
+            refused.append(tile)
+            return after(0.1)
+        return None
+
+    server.faults = limited
+    tiles = [(14, 9000 + number, 5000) for number in range(40)]
+    got = dict(open_tiles(server.url, manners=Manners(attempts=2, wait_s=0.01)).store.fetch(tiles))
+    assert not [found for found in got.values() if isinstance(found, ImageryError)]
+    assert refused, "the limit was felt"
+    assert len(refused) < len(tiles), "spaced, most requests are answered"
+
+
+def test_a_server_that_never_lets_anyone_in_is_given_up_on_once_for_all(server, monkeypatch):
+    monkeypatch.setattr(fetch, "_LONGEST_PAUSE_S", 0.25)
+    monkeypatch.setattr(fetch, "_SLOWEST_PACE_S", 0.01)
+    server.faults = lambda tile, nth: after(0.1)
+    store = open_tiles(server.url, manners=Manners(at_once=1)).store
+    tiles = [(14, 9000 + number, 5000) for number in range(4)]
+    reasons = [str(found) for _, found in store.fetch(tiles)]
+    assert all("had to wait too often (429 Too Many Requests)" in reason for reason in reasons)
+    assert [server.asked[tile] for tile in tiles] == [3, 1, 1, 1]
+    server.faults = no_fault
+    assert not isinstance(dict(store.fetch(tiles))[tiles[0]], ImageryError), "it is tried again all the same"
+
+
+def test_an_answer_that_is_no_image_says_what_it_is(server):
+    server.faults = lambda tile, nth: GARBLED
+    with pytest.raises(ImageryError, match=r"failed 3 times \(the answer, of no stated type, is broken: "):
+        open_tiles(server.url, manners=HASTY).read(HERE)
+    with pytest.raises(ValueError, match=r"^it is no image$"):
+        decode(b"<html>quota exceeded</html>")
 
 
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(server):
@@ -222,6 +268,14 @@ def test_bounds_keep_requests_inside(server):
 def test_tiles_of_another_size_are_one_clear_line(server):
     with pytest.raises(ImageryError, match=r"256 px wide, not 512.*tile_pixels"):
         open_tiles(server.url, tile_pixels=512).read(HERE)
+
+
+def test_a_read_that_would_take_thousands_of_tiles_is_refused_unasked(server):
+    """A service without coarse zooms, and ground much wider than its finest tiles: memory and manners."""
+    deep = open_tiles(server.url, zooms=(16, 19))
+    with pytest.raises(ImageryError, match=r"zoom 16 is its coarsest, and this read would take \d+ tiles"):
+        deep.read(GeoBox((448, 448), Affine(200, 0, 600000, 0, -200, 5100000), "EPSG:32642"))
+    assert not server.asked
 
 
 def test_it_travels_to_other_processes(server):

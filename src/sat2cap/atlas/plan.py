@@ -19,6 +19,8 @@ FORMAT = "sat2cap-atlas"
 VERSION = 1
 """Goes up when an older reader would misread; docs/atlas.md says what changed."""
 MASK = "wanted/c/0/0"
+GIVEN = "given"
+"""Where the model's card and the imagery's record keep what the user wrote to name them."""
 
 
 @dataclass(frozen=True, eq=False)  # compare identities
@@ -101,19 +103,32 @@ def read_plan(path: Path) -> AtlasSpec:
     return spec
 
 
+def is_atlas(path: Path) -> bool:
+    """Whether there is an atlas at `path`, finished or not."""
+    return (path / PLAN).is_file()
+
+
 def check_free(path: Path) -> None:
     """Raise `AtlasError` unless `path` holds an atlas, or nothing: also when a kill came before its plan."""
     begun = {PLAN.split("/")[0], MASK.split("/")[0]}
-    if not path.exists() or (path / PLAN).is_file():
+    if not path.exists() or is_atlas(path):
         return
     if not (path.is_dir() and {entry.name for entry in path.iterdir()} <= begun):
         raise AtlasError(f"{str(path)!r} exists and is not an atlas; choose another path")
 
 
 def differences(old: AtlasSpec, new: AtlasSpec) -> list[str]:
-    """Names of the parts in which two specifications differ."""
+    """Names of the parts in which two specifications differ, with both values where people chose them."""
     one, other = old.parts, new.parts
-    return [name for name in one if one[name] != other[name]]
+    names = [name for name in one if one[name] != other[name]]
+    chosen = [
+        f"{name} {old.model[name]}, now {new.model[name]}"
+        for name in ("precision", "max_missing")
+        if name in old.model and name in new.model and old.model[name] != new.model[name]
+    ]
+    if chosen and old.model.get("place_identity") == new.model.get("place_identity"):
+        names = [name for name in names if name != "model"] + chosen
+    return names
 
 
 def _read_json(path: Path) -> Any:

@@ -6,7 +6,8 @@ from typing import Any
 from sat2cap.atlas.conventions import as_uri, projection
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.files import write_json
-from sat2cap.geo.grid import lonlat_bounds, outline
+from sat2cap.geo.grid import outline
+from sat2cap.geo.region import lonlat_bounds
 
 EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 
@@ -30,7 +31,7 @@ def item(name: str, spec: AtlasSpec) -> dict[str, Any]:
         "stac_version": "1.0.0",
         "stac_extensions": [EXTENSION],
         "id": name.removesuffix(".zarr"),
-        "bbox": list(lonlat_bounds(spec.grid)),
+        "bbox": list(lonlat_bounds(outline(spec.grid))),
         "geometry": outline(spec.grid).json,
         "properties": _properties(spec),
         "links": [

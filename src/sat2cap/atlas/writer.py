@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas import journal, stac
 from sat2cap.atlas.conventions import group_metadata, side_arrays
 from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, CellStatus, Chunk, cell_arrays, chunks_of
-from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differences, read_plan
+from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differences, is_atlas, read_plan
 from sat2cap.atlas.reader import Atlas, read_chunk
 from sat2cap.errors import AtlasError, JobError
 from sat2cap.files import digest_file, write_bytes
@@ -152,7 +152,7 @@ def still_pending(path: Path | str, spec: AtlasSpec) -> list[Chunk]:
 
 def _begun(path: Path, spec: AtlasSpec) -> AtlasSpec | None:
     """The plan at `path` if there is one, which must be the same."""
-    if not (path / PLAN).exists():
+    if not is_atlas(path):
         check_free(path)
         return None
     old = read_plan(path)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sat2cap.cli.imagery import opened as open_source
+from sat2cap.cli.imagery import opened_again
 from sat2cap.cli.options import AtlasImagery, AtlasModel, AtlasPath, Bands, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ def info(atlas: AtlasPath) -> None:
 
     from sat2cap.atlas.store import STATUS_MEANINGS, CellStatus, open_atlas
     from sat2cap.cli import show
-    from sat2cap.geo.grid import lonlat_bounds
+    from sat2cap.geo.grid import outline
+    from sat2cap.geo.region import lonlat_bounds
 
     opened = open_atlas(atlas)
-    spec = opened.spec
+    spec, edges = opened.spec, lonlat_bounds(outline(opened.grid))
     status = opened.status[opened.wanted]
     counts = [(CellStatus(code), int((status == code).sum())) for code in np.unique(status)]
     height, width = opened.grid.shape
@@ -36,7 +37,7 @@ def info(atlas: AtlasPath) -> None:
         [
             ("atlas", opened.path),
             ("complete", "yes" if opened.complete else "no: the same embed command goes on"),
-            ("extent", ",".join(f"{edge:.4f}" for edge in lonlat_bounds(opened.grid))),
+            ("extent", ",".join(f"{edge:.4f}" for edge in edges)),
             ("grid", f"{height} x {width} cells of {spec.grid.affine.a:g} m in {opened.grid.crs}"),
             ("patches", f"{spec.patch_m:g} m, {patch_px}: {spec.patch_m / spec.patch_pixels:.3g} m a pixel"),
             ("embeddings", f"{opened.dim} numbers a cell, {spec.dtype}"),
@@ -102,7 +103,7 @@ def repair(
     """Mend an atlas, and fill what it lacks.
 
     Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all else
-    keeps its bytes. Imagery and model must be those it was made from: bands and scale are given as they were.
+    keeps its bytes. Imagery and model must be those it was made from; they are known by what embed was given.
     """
     from sat2cap.atlas.store import only_writer, open_atlas
     from sat2cap.atlas.store import repair as mend
@@ -121,9 +122,10 @@ def repair(
     from sat2cap.geo.grid import outline
     from sat2cap.geo.region import Region
     from sat2cap.model.compute import choose_compute
+    from sat2cap.sources.watched import WatchedImagery
 
-    uri = str(opened.imagery["uri"]) if imagery is None else imagery
-    source = open_source(uri, bands, scale, recipe, cache, Region(outline(opened.grid), str(atlas)))
+    place = Region(outline(opened.grid), str(atlas))
+    source = WatchedImagery(opened_again(opened.imagery, place, imagery, bands, scale, recipe, cache))
     compute = choose_compute(opened.model["precision"])
     checkpoint = api.open(atlas, model).checkpoint.to(compute.device)
     with show.progress() as progress:
@@ -132,6 +134,8 @@ def repair(
     _drop_damaged_file(opened)
     print(f"{atlas}: {len(damaged)} damaged chunks computed again; {failed - left} failed cells filled")
     if left:
+        if source.failure is not None:
+            print(f"  the first to fail: {source.failure}")
         print(f"  {left} cells failed again; try later with: sat2cap atlas repair {atlas}")
 
 

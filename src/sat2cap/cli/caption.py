@@ -109,8 +109,9 @@ def _asked(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> Itera
     import numpy as np
 
     from sat2cap.cli import show
+    from sat2cap.geo.region import parse_place
     from sat2cap.geo.when import parse_when
-    from sat2cap.query.points import embeddings_at, parse_place
+    from sat2cap.query.points import embeddings_at
 
     places = [parse_place(text) for text in at]
     moments: list[When | None] = [*map(parse_when, when)] or [None]

@@ -1,13 +1,14 @@
 """``sat2cap embed``."""
 
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.imagery import opened
+from sat2cap.cli.imagery import as_given, opened
 from sat2cap.cli.options import Bands, ImagerySource, Model, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
@@ -98,14 +99,16 @@ def embed(
     """
     from sat2cap.geo.grid import PATCH_M, cell_grid, cell_mask
 
+    how = as_given(imagery, bands, scale, recipe, region, layer, where)
     given = _given(region, layer, where or [])
     # The networks take seconds to import, a region that cannot be read should not.
-    from sat2cap.atlas.store import still_pending
+    from sat2cap.atlas.store import GIVEN, still_pending
     from sat2cap.cli import show
     from sat2cap.embed import embed_atlas, plan_atlas
     from sat2cap.model.compute import choose_compute
+    from sat2cap.sources.watched import WatchedImagery
 
-    source = opened(imagery, bands, scale, recipe, cache, given)
+    source = WatchedImagery(opened(imagery, bands, scale, recipe, cache, given))
     place = given or _extent(source)
     grid = cell_grid(place, next(side for side in (cell, patch, PATCH_M) if side is not None), crs)
     asked = None if precision is Precision.auto else precision.value
@@ -121,15 +124,16 @@ def embed(
         max_missing=max_missing,
         precision=compute.precision,
     )
+    spec = replace(spec, imagery={**spec.imagery, GIVEN: how})
     pending = still_pending(out, spec)
-    plan = _plan(place, spec, pending, source, checkpoint, compute)
+    show.facts(_plan(place, spec, pending, source, checkpoint, compute), None if dry_run else sys.stderr)
+    if source.failure is not None:
+        show.warn(f"some cells were tried, and their imagery could not be read: {source.failure}")
     if dry_run:
-        show.facts(plan)
         return
-    show.facts(plan, sys.stderr)
     with show.progress() as progress:
         atlas = embed_atlas(spec, source, checkpoint, out, progress=progress)
-    _say_result(atlas)
+    _say_result(atlas, source.failure)
 
 
 def _given(region: str | None, layer: str | None, where: list[str]) -> "Region | None":
@@ -146,11 +150,9 @@ def _given(region: str | None, layer: str | None, where: list[str]) -> "Region |
 
 def _begun_in(out: Path) -> str | None:
     """The precision of the atlas that is there already, so that it goes on as it began."""
-    from sat2cap.atlas.store import open_atlas
+    from sat2cap.atlas.store import is_atlas, open_atlas
 
-    if not (out / "zarr.json").is_file():
-        return None
-    return open_atlas(out).model.get("precision")
+    return open_atlas(out).model.get("precision") if is_atlas(out) else None
 
 
 def _extent(source: "Imagery") -> "Region":
@@ -162,8 +164,7 @@ def _extent(source: "Imagery") -> "Region":
         raise RegionError(
             f"imagery {source.info.uri} has no extent of its own; give a REGION before --imagery"
         )
-    box = source.footprint.boundingbox
-    side = max(box.span_x, box.span_y)
+    side = source.footprint.area**0.5  # not its width, which is all around the Earth at the antimeridian
     # Straight edges of one CRS bend in another; a hair inside, or rounding adds a row of cells in vain.
     inside = source.footprint.buffer(-side * 1e-5)
     outline = inside.to_crs("EPSG:4326", resolution=side / 256, wrapdateline=True)
@@ -172,9 +173,7 @@ def _extent(source: "Imagery") -> "Region":
 
 def _named(model: str) -> "Checkpoint":
     """The model, remembering what it was called, so that the atlas can find it again."""
-    from dataclasses import replace
-
-    from sat2cap.api import GIVEN
+    from sat2cap.atlas.store import GIVEN
     from sat2cap.catalogue import resolve_model
 
     checkpoint = resolve_model(model)
@@ -217,14 +216,20 @@ def _plan(
     ]
 
 
-def _say_result(atlas: "Atlas") -> None:
+def _say_result(atlas: "Atlas", failure: str | None) -> None:
+    """How the cells fared, and why reading first failed if it did. Exit status 1 if none has an embedding."""
     import numpy as np
 
     from sat2cap.atlas.store import STATUS_MEANINGS, CellStatus
 
     status = atlas.status[atlas.wanted]
-    print(f"{atlas.path}: {int((status == CellStatus.OK).sum())} of {len(status)} cells embedded")
+    embedded = int((status == CellStatus.OK).sum())
+    print(f"{atlas.path}: {embedded} of {len(status)} cells embedded")
     for code in np.unique(status[status != CellStatus.OK]):
         print(f"  {int((status == code).sum())} cells: {STATUS_MEANINGS[CellStatus(code)]}")
     if (status == CellStatus.IMAGERY_FAILED).any():
+        if failure is not None:
+            print(f"  the first to fail: {failure}")
         print(f"  those that failed are tried again by: sat2cap atlas repair {atlas.path}")
+    if embedded == 0:
+        raise typer.Exit(1)

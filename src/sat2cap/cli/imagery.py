@@ -1,13 +1,15 @@
 """``sat2cap imagery``, and how every command opens imagery."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sat2cap.cli.options import Bands, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from odc.geo.geobox import GeoBox
 
     from sat2cap.geo.region import Region
@@ -17,6 +19,50 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at imagery.", no_args_is_help=True)
 
 _PATCH_M, _PATCH_PIXELS = 480.0, 224
+
+
+def as_given(
+    imagery: str,
+    bands: str | None,
+    scale: str | None,
+    recipe: str | None,
+    region: str | None,
+    layer: str | None,
+    where: list[str] | None,
+) -> dict[str, Any]:
+    """What was written to name imagery, and the region that a search looked in; for opening it again."""
+    words = {"imagery": imagery, "bands": bands, "scale": scale, "recipe": recipe}
+    words |= {"region": region, "layer": layer}
+    return {name: word for name, word in words.items() if word is not None} | {"where": where or []}
+
+
+def opened_again(
+    record: "Mapping[str, Any]",
+    region: "Region",
+    imagery: str | None,
+    bands: str | None,
+    scale: str | None,
+    recipe: str | None,
+    cache: Path | None,
+) -> "Imagery":
+    """The imagery of an atlas, by its record there; what is named now wins. Raises `ImageryError`.
+
+    `region` is that of the atlas, for a search whose own is not in the record.
+    """
+    from sat2cap.atlas.store import GIVEN
+    from sat2cap.geo.region import parse_region
+
+    given = {"imagery": record["uri"], **record.get(GIVEN, {})} if imagery is None else {"imagery": imagery}
+    if record.get("items") and "region" in given:
+        region = parse_region(given["region"], layer=given.get("layer"), where=given["where"])
+    return opened(
+        given["imagery"],
+        bands or given.get("bands"),
+        scale or given.get("scale"),
+        recipe or given.get("recipe"),
+        cache,
+        region,
+    )
 
 
 def opened(
@@ -82,16 +128,19 @@ def check(
     """
     from sat2cap.cli import show
     from sat2cap.geo.grid import patch_around
-    from sat2cap.geo.region import parse_region
+    from sat2cap.geo.region import parse_place, parse_region
 
-    place = None if at is None else parse_region(f"{at},{_PATCH_M}")
-    source = opened(imagery, bands, scale, recipe, cache, place)
+    place = None if at is None else parse_place(at)
+    near = None if place is None else parse_region(f"{place[0]},{place[1]},{_PATCH_M}")
+    source = opened(imagery, bands, scale, recipe, cache, near)
     show.facts(_facts(source))
-    lon, lat = _middle(source) if place is None else place.geometry.centroid.coords[0]
+    lon, lat = place or _middle(source)
     _try_patch(source, patch_around(lon, lat, _PATCH_M, _PATCH_PIXELS), f"{lon:.5f},{lat:.5f}", out)
 
 
 def _facts(source: "Imagery") -> list[tuple[str, object]]:
+    from sat2cap.geo.grid import outline
+    from sat2cap.geo.region import lonlat_bounds
     from sat2cap.sources.raster import RasterImagery
     from sat2cap.sources.tiles import TileImagery
 
@@ -103,8 +152,8 @@ def _facts(source: "Imagery") -> list[tuple[str, object]]:
         ("attribution", info.attribution or "none given"),
     ]
     if source.footprint is not None:
-        box = source.footprint.to_crs("EPSG:4326").boundingbox.bbox
-        rows.append(("extent", ",".join(f"{edge:.5f}" for edge in box)))
+        extent = outline(source.grid) if isinstance(source, RasterImagery) else source.footprint
+        rows.append(("extent", ",".join(f"{edge:.5f}" for edge in lonlat_bounds(extent))))
     if isinstance(source, RasterImagery):
         rows += [("size", f"{source.grid.shape[1]} x {source.grid.shape[0]} px, {_crs_name(source)}")]
         rows += [("bands", ",".join(map(str, source.bands)))]
@@ -127,11 +176,13 @@ def _crs_name(source: "RasterImagery") -> str:
 
 def _middle(source: "Imagery") -> tuple[float, float]:
     from sat2cap.errors import RegionError
+    from sat2cap.geo.grid import LONLAT, transformer
 
     if source.footprint is None:
         raise RegionError(f"imagery {source.info.uri} has no extent of its own; say where with --at LON,LAT")
-    place = source.footprint.to_crs("EPSG:4326").geom.representative_point()
-    return place.x, place.y
+    inside = source.footprint.geom.representative_point()  # in its own CRS, where a pole is a point as any
+    lon, lat = transformer(source.footprint.crs, LONLAT).transform(inside.x, inside.y)
+    return float(lon), float(lat)
 
 
 def _try_patch(source: "Imagery", box: "GeoBox", where: str, out: Path | None) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sat2cap.api import GIVEN
-from sat2cap.atlas.store import Atlas, open_atlas
+from sat2cap.atlas.store import GIVEN, Atlas, open_atlas
 from sat2cap.catalogue import open_imagery, open_photos, resolve_model
 from sat2cap.demo.plan import CountryPlan, DemoPlan
 from sat2cap.demo.words import slug

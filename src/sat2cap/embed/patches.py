@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from shapely.errors import GEOSException
 
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.errors import ImageryError
@@ -58,7 +59,10 @@ def surely_outside(imagery: Imagery, box: GeoBox) -> bool:
     """Whether the source itself says that nothing is there; in doubt, no."""
     if imagery.footprint is None:
         return False
-    extent = box.extent.to_crs(imagery.footprint.crs)
+    try:
+        extent = box.extent.to_crs(imagery.footprint.crs)
+    except GEOSException:  # some of it has no place in that CRS
+        return False
     bounds = extent.boundingbox
     if imagery.footprint.crs.geographic and not bounds.right - bounds.left < 180:
         return False  # over the antimeridian its outline in degrees means nothing

@@ -10,7 +10,8 @@ from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.embed.patches import surely_outside
 from sat2cap.errors import ImageryError, RegionError
 from sat2cap.files import digest
-from sat2cap.geo.grid import PATCH_M, PatchGrid
+from sat2cap.geo.grid import LONLAT, PATCH_M, PatchGrid
+from sat2cap.geo.region import lonlat_bounds
 from sat2cap.model.checkpoint import Checkpoint, Precision
 from sat2cap.sources.imagery import Imagery
 
@@ -35,8 +36,11 @@ def plan_atlas(
     patch_m = max(PATCH_M, cell_m) if patch_m is None else float(patch_m)
     _check(grid, wanted, patch_m, max_missing)
     patches = PatchGrid(grid, patch_m, checkpoint.patch_pixels)
-    if surely_outside(imagery, patches.box(slice(0, grid.shape[0]), slice(0, grid.shape[1]))):
-        raise ImageryError(f"{imagery.info.uri} lies outside the region; choose a region that it covers")
+    whole = patches.box(slice(0, grid.shape[0]), slice(0, grid.shape[1]))
+    if imagery.footprint is not None and surely_outside(imagery, whole):
+        edges = lonlat_bounds(imagery.footprint.to_crs(LONLAT, wrapdateline=True))
+        where = ",".join(f"{edge:.4f}" for edge in edges)
+        raise ImageryError(f"{imagery.info.uri} lies outside the region; choose one within {where}")
     model = {
         "card": checkpoint.card,
         # whatever decides the numbers is in the identity, so that no run goes on with other settings

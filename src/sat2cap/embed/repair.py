@@ -7,9 +7,10 @@ import numpy as np
 
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.plan import AtlasSpec
-from sat2cap.atlas.store import Atlas, create_or_resume, only_writer
+from sat2cap.atlas.store import Atlas, create_or_resume, differences, only_writer
 from sat2cap.embed.job import embed_chunks
 from sat2cap.embed.plan import plan_atlas
+from sat2cap.errors import AtlasError
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.progress import Progress, silent
 from sat2cap.sources.imagery import Imagery
@@ -24,6 +25,11 @@ def fill_atlas(
     imagery or the model is not what the atlas was made from, and `JobError` as `embed_atlas` does.
     """
     spec = _same_plan(atlas, imagery, checkpoint)
+    if spec.identity != atlas.identity:
+        other = ", ".join(differences(atlas.spec, spec))
+        rule = f"was made from something else (it differs in {other})"
+        fix = "name what it was made from, with the same options as then"
+        raise AtlasError(f"atlas {str(atlas.path)!r} {rule}; {fix}")
     with only_writer(Path(atlas.path)):
         writer = create_or_resume(atlas.path, spec)
         pending = {chunk.index for chunk in writer.pending()}
@@ -41,7 +47,7 @@ def fill_atlas(
 
 
 def _same_plan(atlas: Atlas, imagery: Imagery, checkpoint: Checkpoint) -> AtlasSpec:
-    """The plan with these sources; `create_or_resume` refuses it when it is not the atlas's own."""
+    """The plan with these sources."""
     old = atlas.spec
     spec = plan_atlas(
         old.grid,

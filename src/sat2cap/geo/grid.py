@@ -147,6 +147,8 @@ def outline(grid: GeoBox) -> Geometry:
     box = grid.boundingbox
     ring = grid.extent.segmented(max(box.span_x, box.span_y) / 64).exterior.coords
     lon, lat = (np.asarray(part) for part in transformer(grid.crs, LONLAT).transform(*np.array(ring).T))
+    if not np.isfinite([lon, lat]).all():
+        return _box_within(grid)
     lon = np.unwrap(lon, period=360)
     if abs(lon[-1] - lon[0]) > 180:  # once around the Earth: a pole is inside
         south, north = (float(lat.min()), 90.0) if lat.mean() > 0 else (-90.0, float(lat.max()))
@@ -154,11 +156,16 @@ def outline(grid: GeoBox) -> Geometry:
     return Geometry(within_180(shapely.Polygon(np.column_stack([lon, lat]))), LONLAT)
 
 
-def lonlat_bounds(grid: GeoBox) -> tuple[float, float, float, float]:
-    """West, south, east, north of `grid` in degrees; west exceeds east across the antimeridian (RFC 7946)."""
-    edge = outline(grid)
-    west, east = longitude_span(edge)
-    return west, edge.boundingbox.bottom, east - 360 if east > 180 else east, edge.boundingbox.top
+def _box_within(grid: GeoBox) -> Geometry:
+    """What of a `grid` is on Earth, as a box in EPSG:4326: for one of the world, which overhangs it."""
+    rows, cols = (np.linspace(0, size, 65) for size in grid.shape)
+    x, y = grid.affine * tuple(np.meshgrid(cols, rows))
+    lon, lat = (np.asarray(part) for part in transformer(grid.crs, LONLAT).transform(x, y))
+    here = np.isfinite(lon) & np.isfinite(lat)
+    if not here.any():
+        raise RegionError(f"a grid in {grid.crs} has no place on Earth; choose another CRS")
+    lon, lat = lon[here], lat[here]
+    return Geometry(shapely.box(lon.min(), lat.min(), lon.max(), lat.max()), LONLAT)
 
 
 def _region_crs(region: Region) -> CRS:
@@ -168,6 +175,8 @@ def _region_crs(region: Region) -> CRS:
     polar = crs.epsg in (32661, 32761)
     if east - west > _WIDEST_UTM_DEG and not polar:
         rule = f"one UTM zone serves at most {_WIDEST_UTM_DEG:g}"
+        if east - west > 180:
+            rule += ", and a west beyond the east goes around the Earth"
         raise RegionError(
             f"region {region.label!r} spans {east - west:.1f} degrees; {rule}: take a part of it, "
             "or give a CRS in metres that serves all of it, such as EPSG:6933"

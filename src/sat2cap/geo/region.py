@@ -24,6 +24,9 @@ _RADIUS = re.compile(r"(?P<value>[0-9.eE+-]+)\s*(?P<unit>m|km)?")
 _CIRCLE_POINTS = 128
 _NAMED = 12  # how many names an error lists
 
+Place = tuple[float, float]
+"""``(lon, lat)`` in degrees."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -44,9 +47,9 @@ def parse_region(text: str, *, layer: str | None = None, where: Sequence[str] = 
     """
     text = text.strip()
     parts = [part.strip() for part in text.split(",")]
-    if Path(text).is_file():
+    if text.startswith("/vsi") or Path(text).is_file() or (text and len(parts) == 1 and Path(text).is_dir()):
         label = ", ".join([Path(text).stem, *where])
-        return Region(Geometry(within_180(_read_file(Path(text), layer, where)), "EPSG:4326"), label)
+        return Region(Geometry(within_180(_read_file(text, layer, where)), "EPSG:4326"), label)
     if Path(text).suffix and len(parts) == 1:
         raise RegionError(f"region {text!r}: there is no such file; {_FORMS}")
     if layer is not None or where:
@@ -59,6 +62,28 @@ def parse_region(text: str, *, layer: str | None = None, where: Sequence[str] = 
     else:
         raise RegionError(f"region {text!r} cannot be read; {_FORMS}")
     return Region(Geometry(within_180(shape), "EPSG:4326"), ",".join(parts))
+
+
+def parse_place(text: str) -> Place:
+    """Read ``LON,LAT`` in degrees. Raises `RegionError`."""
+    try:
+        lon, lat = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise RegionError(f"place {text!r} is not LON,LAT in degrees; write 4.9,52.37") from error
+    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
+        raise RegionError(f"place {text!r} is not on Earth; write LON,LAT in degrees, such as 4.9,52.37")
+    return lon, lat
+
+
+def lonlat_bounds(geometry: Geometry) -> tuple[float, float, float, float]:
+    """``(west, south, east, north)`` of a geometry in EPSG:4326, as `parse_region` takes a bounding box.
+
+    West exceeds east across the antimeridian.
+    """
+    box = geometry.boundingbox
+    west, east = longitude_span(geometry)
+    west, east = (edge - 360 if edge > 180 else edge for edge in (west, east))
+    return west, box.bottom, east, box.top
 
 
 def longitude_span(geometry: Geometry) -> tuple[float, float]:
@@ -136,24 +161,24 @@ def _circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geome
     return shapely.Polygon(np.column_stack([lons, lats]))
 
 
-def _read_file(path: Path, layer: str | None, where: Sequence[str]) -> shapely.Geometry:
+def _read_file(path: str, layer: str | None, where: Sequence[str]) -> shapely.Geometry:
     table = _table(path, layer)
     for condition in where:
         table = table[_fulfil(path, table, condition)]
     if table.crs is None:
-        raise RegionError(f"region {str(path)!r} does not say its CRS; add one, for example in QGIS")
+        raise RegionError(f"region {path!r} does not say its CRS; add one, for example in QGIS")
     shapes = shapely.make_valid(table.to_crs("EPSG:4326").geometry.dropna().to_numpy())
     pieces = shapely.get_parts(shapely.get_parts(shapes))  # make_valid may put multipolygons in collections
     pieces = pieces[np.isin(shapely.get_type_id(pieces), [3, 6])]
     if pieces.size == 0:
-        raise RegionError(f"region {str(path)!r} has no polygons; {_FORMS}")
+        raise RegionError(f"region {path!r} has no polygons; {_FORMS}")
     south, north = shapely.total_bounds(pieces)[[1, 3]]
     if not (np.isfinite([south, north]).all() and south >= -90 and north <= 90):
-        raise RegionError(f"region {str(path)!r} has latitudes beyond 90 degrees; check the CRS it declares")
+        raise RegionError(f"region {path!r} has latitudes beyond 90 degrees; check the CRS it declares")
     return shapely.union_all(pieces)
 
 
-def _table(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
+def _table(path: str, layer: str | None) -> geopandas.GeoDataFrame:
     """One layer of a file."""
     try:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
@@ -161,21 +186,21 @@ def _table(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
         table = geopandas.read_file(path, layer=chosen) if chosen in layers else None
     except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RegionError(f"region {str(path)!r} cannot be read as polygons ({reason}); {_FORMS}") from None
+        raise RegionError(f"region {path!r} cannot be read as polygons ({reason}); {_FORMS}") from None
     if table is None:
         rule = f"has no layer {layer!r}" if layer is not None else f"has {len(layers)} layers"
-        raise RegionError(f"region {str(path)!r} {rule}; choose one with --layer: {_listed(layers)}")
+        raise RegionError(f"region {path!r} {rule}; choose one with --layer: {_listed(layers)}")
     if not isinstance(table, geopandas.GeoDataFrame):
-        raise RegionError(f"region {str(path)!r} has no polygons in layer {chosen!r}; {_FORMS}")
+        raise RegionError(f"region {path!r} has no polygons in layer {chosen!r}; {_FORMS}")
     return table
 
 
-def _fulfil(path: Path, table: geopandas.GeoDataFrame, condition: str) -> NDArray[np.bool_]:
+def _fulfil(path: str, table: geopandas.GeoDataFrame, condition: str) -> NDArray[np.bool_]:
     """Which rows have the value that ``FIELD=VALUE`` names; numbers are compared as numbers."""
     field, equals, value = (part.strip() for part in condition.partition("="))
     fields = [str(name) for name in table.columns if name != table.geometry.name]
     if not equals or field not in fields:
-        rule = f"is not FIELD=VALUE with a field of {str(path)!r}"
+        rule = f"is not FIELD=VALUE with a field of {path!r}"
         raise RegionError(f"filter {condition!r} {rule}; it has: {_listed(fields)}")
     column = table[field]
     if column.dtype.kind in "iuf":
@@ -184,10 +209,12 @@ def _fulfil(path: Path, table: geopandas.GeoDataFrame, condition: str) -> NDArra
         except ValueError:
             rows = np.zeros(len(table), bool)
     else:
-        rows = (column.astype(str) == value).to_numpy()
+        rows = (column.astype(str) == (value.capitalize() if column.dtype.kind == "b" else value)).to_numpy()
     if not rows.any():
-        known = _listed(sorted({str(known) for known in column.dropna()}))
-        raise RegionError(f"no feature of {str(path)!r} has {field}={value}; it has: {known}")
+        kept = column.dropna()
+        numbers = column.dtype.kind in "iuf"
+        known = _listed([str(known) for known in sorted(set(kept if numbers else kept.astype(str)))])
+        raise RegionError(f"no feature of {path!r} has {field}={value}; it has: {known}")
     return rows
 
 

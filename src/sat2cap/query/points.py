@@ -6,25 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas.store import Atlas
-from sat2cap.errors import InputError
 from sat2cap.geo.grid import LONLAT, transformer
+from sat2cap.geo.region import Place
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.query.score import check_model
 
 Floats = NDArray[np.float32]
-Place = tuple[float, float]
-
-
-def parse_place(text: str) -> Place:
-    """Read ``LON,LAT`` in degrees. Raises `InputError`."""
-    try:
-        lon, lat = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InputError(f"place {text!r} is not LON,LAT in degrees; write 4.9,52.37") from error
-    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise InputError(f"place {text!r} is not on Earth; write LON,LAT in degrees, such as 4.9,52.37")
-    return lon, lat
 
 
 def embeddings_at(

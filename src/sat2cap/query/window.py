@@ -10,8 +10,8 @@ from odc.geo.geobox import GeoBox
 from sat2cap.atlas.layout import Chunk
 from sat2cap.atlas.store import Atlas
 from sat2cap.errors import RegionError
-from sat2cap.geo.grid import cell_mask, lonlat_bounds
-from sat2cap.geo.region import Region
+from sat2cap.geo.grid import cell_mask, outline
+from sat2cap.geo.region import Region, lonlat_bounds
 
 Floats = NDArray[np.float32]
 
@@ -61,7 +61,7 @@ def within(atlas: Atlas, region: Region) -> Window:
     mask = cell_mask(atlas.grid, region) & atlas.wanted
     rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if rows.size == 0:
-        extent = ",".join(f"{edge:.4f}" for edge in lonlat_bounds(atlas.grid))
+        extent = ",".join(f"{edge:.4f}" for edge in lonlat_bounds(outline(atlas.grid)))
         raise RegionError(
             f"region {region.label!r} covers no cell of atlas {str(atlas.path)!r}; give one within {extent}"
         )

@@ -18,7 +18,10 @@ Read = TypeVar("Read")
 
 _ABSENT = {204, 404, 410}
 _LATER = {408, 425, 429, 500, 502, 503, 504}
-_LONGEST_PAUSE_S = 120.0  # a server that asks for more is not waited for
+_LONGEST_PAUSE_S = 120.0  # a server that asks for more, at once or in all, is not waited for
+_FIRST_PACE_S = 0.05  # between requests, once a server has asked for a pause; doubled when it asks again
+_SLOWEST_PACE_S = 2.0
+_QUICKER = 0.97  # the pace after an answer; after some hundred of them it is forgotten
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ class Fetcher:
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
         self._pause_until = 0.0
+        self._pace_s = 0.0
+        self._next = 0.0
+        self._patience_s = _LONGEST_PAUSE_S
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without its connections."""
@@ -66,50 +72,74 @@ class Fetcher:
         """`read` of the body, None when the server says that there is nothing (204, 404, 410).
 
         What `read` cannot make sense of (`OSError`, `ValueError`: a truncated answer) is tried again, as are
-        timeouts, broken connections, 429 and server errors. `what` names it in messages. Raises
-        `ImageryError` when it cannot be had, `JobError` when the server does not let us in at all.
+        timeouts, broken connections and server errors. A server that asks for a pause is given it, and it is
+        no failure; from then on requests are spaced. `what` names it in messages. Raises `ImageryError` when
+        it cannot be had, `JobError` when the server does not let us in at all.
         """
-        reason = ""
-        for attempt in range(self.manners.attempts):
-            self._rest(attempt)
+        failures, patience = 0, self._patience_s
+        while failures < self.manners.attempts and patience >= 0:
+            self._rest(failures)
             try:
                 answer = self._connected().get(url, headers=headers)
-                if answer.status_code in _ABSENT:
-                    return None
-                if answer.is_success:
-                    return read(answer.content)
-                reason = f"{answer.status_code} {answer.reason_phrase}".strip()
             except (httpx.TransportError, httpx.DecodingError, httpx.TooManyRedirects) as error:
                 reason = str(error) or type(error).__name__
+                failures += 1
                 continue
-            except (OSError, ValueError, SyntaxError) as error:  # the last is Pillow's word for a broken PNG
-                reason = f"the answer is broken: {error}"
-                continue
-            self._heed(answer, what, reason)
-        times = f"failed {self.manners.attempts} times ({reason})"
-        raise ImageryError(f"{what} of {self.name!r} {times}; {_LATER_ON}")
+            if answer.status_code in _ABSENT or answer.is_success:
+                self._hurry()
+                try:
+                    return None if answer.status_code in _ABSENT else read(answer.content)
+                except (OSError, ValueError, SyntaxError) as error:  # the last is Pillow's, of a broken PNG
+                    kind = answer.headers.get("Content-Type", "").partition(";")[0] or "of no stated type"
+                    reason = f"the answer, {kind}, is broken: {error}"
+                    failures += 1
+                    continue
+            reason = f"{answer.status_code} {answer.reason_phrase}".strip()
+            pause = self._heed(answer, what, reason)
+            failures, patience = failures + (pause == 0), patience - pause
+        if patience < 0:
+            self._patience_s = 0.0  # others need not find out for themselves
+        times = f"failed {failures} times" if patience >= 0 else "had to wait too often"
+        raise ImageryError(f"{what} of {self.name!r} {times} ({reason}); {_LATER_ON}")
 
-    def _heed(self, answer: httpx.Response, what: str, reason: str) -> None:
-        """Raise if trying again is in vain; otherwise remember how long the server wants to be left alone."""
+    def _heed(self, answer: httpx.Response, what: str, reason: str) -> float:
+        """For how many seconds the server wants to be left alone; raises if trying again is in vain."""
         if answer.status_code == 401:
             fix = "check the key or token, and that it is in the environment"
             raise JobError(f"{self.name!r} does not let us in ({reason}); {fix}")
         if answer.status_code not in _LATER:
-            fix = "check the address and its terms"
+            fix = "check the address, the key if it needs one, and the terms"
             raise ImageryError(f"{what} of {self.name!r} is refused ({reason}); {fix}")
         pause = _retry_after_s(answer.headers.get("Retry-After"))
         if pause > _LONGEST_PAUSE_S:
             wish = f"{reason}, to try again in {pause:.0f} s"
             raise ImageryError(f"{what} of {self.name!r}: {wish}; {_LATER_ON}")
-        with self._lock:
-            self._pause_until = max(self._pause_until, time.monotonic() + pause)
+        if pause > 0:
+            with self._lock:
+                now = time.monotonic()
+                if now >= self._pause_until:  # not again for those that were under way with the first
+                    self._pace_s = min(max(2 * self._pace_s, _FIRST_PACE_S), _SLOWEST_PACE_S)
+                self._pause_until = max(self._pause_until, now + pause)
+        return pause
 
-    def _rest(self, attempt: int) -> None:
-        """Wait before a try: longer each time, and as long as the server has asked any of us to."""
-        if attempt:
-            time.sleep(self.manners.wait_s * 2 ** (attempt - 1))
-        while (left := self._pause_until - time.monotonic()) > 0:
-            time.sleep(left)
+    def _hurry(self) -> None:
+        """After an answer: a little quicker again, and as patient as at first."""
+        with self._lock:
+            self._pace_s = self._pace_s * _QUICKER if self._pace_s > _FIRST_PACE_S / 10 else 0.0
+            self._patience_s = _LONGEST_PAUSE_S
+
+    def _rest(self, failures: int) -> None:
+        """Wait before a try: longer after each failure, and as long as the server has asked any of us to."""
+        if failures:
+            time.sleep(self.manners.wait_s * 2 ** (failures - 1))
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                start = max(self._next, self._pause_until)
+                if now >= start:
+                    self._next = now + self._pace_s
+                    return
+            time.sleep(start - now)
 
     def _connected(self) -> httpx.Client:
         with self._lock:

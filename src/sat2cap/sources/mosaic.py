@@ -93,16 +93,25 @@ def open_folder(
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise ImageryError(f"imagery folder {folder!r} has no {', '.join(SUFFIXES)}; check the path")
-    files = [
-        open_raster(
-            str(p), shown.bands, stretch=shown.stretch, attribution=attribution, licence=licence, glance=True
-        )
-        for p in paths
-    ]
+    files = [_open(folder, path, shown, attribution, licence) for path in paths]
     files.sort(key=lambda file: (file.info.gsd_m, file.path))
     identity = digest("mosaic", *(file.info.identity for file in files))
     credits_ = "; ".join(sorted({file.info.attribution for file in files} - {""}))
     return MosaicImagery(tuple(files), ImageryInfo(folder, identity, files[0].info.gsd_m, credits_, licence))
+
+
+def _open(folder: str, path: Path, shown: Shown, attribution: str | None, licence: str) -> RasterImagery:
+    try:
+        return open_raster(
+            str(path),
+            shown.bands,
+            stretch=shown.stretch,
+            attribution=attribution,
+            licence=licence,
+            glance=True,
+        )
+    except ImageryError as error:
+        raise ImageryError(f"{error}, or take it out of folder {folder!r}") from None
 
 
 def _part_over(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:

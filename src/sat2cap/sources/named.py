@@ -109,7 +109,7 @@ def _split(spec: str) -> tuple[str, dict[str, Any]]:
     """What stands before a ``?``, and the changes after it; lists have commas."""
     head, _, query = spec.partition("?")
     changes: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
-    for key in ("assets", "bands", "scale", "bounds"):
+    for key in ("assets", "bands", "scale", "bounds", "zooms"):
         if key in changes:
             changes[key] = changes[key].split(",")
     return head, changes

@@ -68,6 +68,8 @@ def _open_file(spec: str, shown: Shown, attribution: str | None, licence: str) -
         return open_archive(spec, attribution, licence)
     if Path(spec).is_dir():
         return open_folder(spec, shown, attribution, licence)
+    if path.endswith(".zip") and not path.startswith("/vsi"):
+        raise ImageryError(f"imagery {spec!r} is an archive; name a file in it: /vsizip/{spec}/FILE")
     if "/" not in spec and "." not in spec and not Path(spec).exists():
         known = ", ".join(catalogue())
         raise ImageryError(f"imagery {spec!r} is no file and no name that is known; the names are {known}")

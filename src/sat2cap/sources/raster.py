@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
+from pyproj.exceptions import ProjError
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
+from sat2cap.geo.grid import LONLAT, outline, transformer
 from sat2cap.sources.identity import file_glance, file_identity
 from sat2cap.sources.imagery import RGBA, ImageryInfo
 from sat2cap.sources.overviews import are_decimated, fitting, true_transform
@@ -77,8 +79,8 @@ class RasterImagery:
 
     @property
     def footprint(self) -> Geometry:
-        """The outline of the file's pixels, empty ones included, in its CRS."""
-        return self.grid.extent
+        """The outline of the file's pixels, empty ones included, in its CRS; degrees are within 180."""
+        return outline(self.grid) if _beyond_180(self.grid) else self.grid.extent
 
     def read(self, box: GeoBox) -> xr.DataArray:
         """Pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
@@ -90,11 +92,12 @@ class RasterImagery:
         factor, level = fitting(self.overviews, ratio)
         coarse = ratio / factor > _AVERAGE_ABOVE
         with _opened(self.path, level) as source:
+            beyond = _beyond_180(self.grid)
             decimated = self.decimated and level is not None
             placed = true_transform(self.grid, source) if decimated else source.transform
             planes = np.empty((len(RGBA), *box.shape), np.uint8)
             for part in parts(box):
-                found = None if coarse else self._resampled(source, placed, box[part])
+                found = None if coarse or beyond else self._resampled(source, placed, box[part])
                 found = found or self._warped(source, placed, box[part], coarse, factor)
                 planes[:, *part] = rgba_planes(*found, self.stretch)
         return planes_on(planes, box)
@@ -117,6 +120,7 @@ class RasterImagery:
         undefined = source.dtypes[0].startswith("float") and source.nodata is None
         options = {
             "crs": str(box.crs),
+            "src_crs": _turned(source) if _beyond_180(self.grid) else None,
             "src_transform": placed if placed != source.transform else None,
             "transform": box.affine,
             "height": box.shape[0],
@@ -181,7 +185,9 @@ def _opened(path: str, level: int | None = None) -> Iterator[rasterio.DatasetRea
                 yield source
     except RasterioError as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise ImageryError(f"imagery {path!r} cannot be read ({reason}); check it with gdalinfo") from None
+        public = "for a public bucket, set AWS_NO_SIGN_REQUEST=YES"
+        fix = public if "AWS_NO_SIGN_REQUEST" in reason else "check it with gdalinfo"
+        raise ImageryError(f"imagery {path!r} cannot be read ({reason}); {fix}") from None
 
 
 def _given() -> dict[str, str]:
@@ -213,15 +219,18 @@ def _choose_bands(
 def _check_values(
     path: str, source: rasterio.DatasetReader, bands: tuple[int, ...], stretch: tuple[float, float] | None
 ) -> None:
+    kinds = {source.dtypes[band - 1] for band in bands}
+    if any(kind.startswith("complex") for kind in kinds):
+        fix = "make its magnitude an image of its own first"
+        raise ImageryError(f"imagery {path!r} holds complex numbers, which are no colours; {fix}")
     if stretch is not None:
         if not (all(math.isfinite(value) for value in stretch) and stretch[0] < stretch[1]):
             rule = "must be two numbers, the lower first"
             raise ImageryError(f"imagery {path!r}: stretch {stretch} {rule}; such as 0,3000")
         return
-    kinds = {source.dtypes[band - 1] for band in bands}
     if kinds != {"uint8"}:
         fix = "give a stretch such as 0,3000, or copy it: gdal_translate -ot Byte -scale 0 3000 0 255 IN OUT"
-        raise ImageryError(f"imagery {path!r} is {', '.join(sorted(kinds))}, not 8-bit; {fix}")
+        raise ImageryError(f"imagery {path!r} is {', '.join(sorted(kinds))}, not 8-bit (uint8); {fix}")
 
 
 def _native_grid(path: str, source: rasterio.DatasetReader) -> GeoBox:
@@ -238,7 +247,25 @@ def _native_grid(path: str, source: rasterio.DatasetReader) -> GeoBox:
     if source.transform.is_identity:
         fix = "georeference it first, for example in QGIS"
         raise ImageryError(f"imagery {path!r} has a CRS but no geotransform, so no place on Earth; {fix}")
-    return GeoBox(source.shape, source.transform, CRS(source.crs))
+    grid = GeoBox(source.shape, source.transform, CRS(source.crs))
+    try:
+        transformer(grid.crs, LONLAT)
+    except ProjError:
+        fix = "assign the one it is in: gdal_translate -a_srs EPSG:CODE IN OUT"
+        raise ImageryError(f"imagery {path!r} is in a CRS that has no place on Earth; {fix}") from None
+    return grid
+
+
+def _beyond_180(grid: GeoBox) -> bool:
+    """Whether longitudes go on past the antimeridian, as in files around it, or from 0 to 360."""
+    edge = grid.extent.boundingbox
+    return bool(grid.crs.geographic) and (edge.left < -180 or edge.right > 180)
+
+
+def _turned(source: rasterio.DatasetReader) -> rasterio.CRS:
+    """The file's CRS, its longitudes counted around the file's middle; GDAL itself looks within 180."""
+    middle = (source.bounds.left + source.bounds.right) / 2
+    return rasterio.CRS.from_proj4(f"{source.crs.to_proj4()} +lon_wrap={middle!r}")
 
 
 def _alpha_band(source: rasterio.DatasetReader) -> int | None:

@@ -27,6 +27,8 @@ class TileTemplate:
 
     def __post_init__(self) -> None:
         """Raises `ImageryError` for a template that names no tile, or a secret that is not there."""
+        if not self.text.lower().startswith(("http://", "https://")):
+            raise ImageryError(f"tiles {self.text!r} are not at a web address; give one with https://")
         names = {_plain(field) for field in _FIELD.findall(self.text)}
         unknown = {n for n in names if n not in ("z", "x", "y", "-y", "q") and not n.startswith("switch:")}
         if unknown:

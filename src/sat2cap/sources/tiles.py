@@ -14,7 +14,7 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from odc.geo.geom import box as geometry_box
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
@@ -31,6 +31,7 @@ _PACIFIC = CRS("+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=180 +x_0=0 +y_
 _COARSER = 1.01  # a zoom that is coarser by 1 % still counts as fine enough
 _MARGIN = 2  # pixels around, for interpolation
 _AVERAGE_ABOVE = 2.0
+_MOST_PIXELS = 2**27  # of one part of a read: 0.5 GB; five times what the zoom that fits can need
 
 Found = NDArray[np.uint8] | None | ImageryError
 """RGBA, band first, `[4, h, w]`; None when there is no such tile; why it could not be had."""
@@ -85,6 +86,7 @@ class TileImagery:
         for rows, cols in parts(box):
             window = self._window(box[rows, cols], zoom)
             if window is not None:
+                self._check(window)
                 asked += len(window.tiles)
                 pixels[:, rows, cols], failed[rows, cols], reasons = self._warp(window, box[rows, cols])
                 errors += reasons
@@ -112,6 +114,13 @@ class TileImagery:
         first, last = (math.floor((d + 180) / 360 * count + m) for d, m in ((west, -margin), (east, margin)))
         around = east - west > 180  # most of the world: the antimeridian is its edge, not in its middle
         return _Window(zoom, rows, range(count) if around else range(first, last + 1), size)
+
+    def _check(self, window: "_Window") -> None:
+        """Raise for ground so wide that its tiles are beyond memory and manners."""
+        count = len(window.rows) * len(window.columns)
+        if count * window.size**2 > _MOST_PIXELS:
+            rule = f"zoom {window.zoom} is its coarsest, and this read would take {count} tiles"
+            raise ImageryError(f"imagery {self.info.uri!r}: {rule}; take smaller patches, or coarser imagery")
 
     def _warp(
         self, window: "_Window", box: GeoBox
@@ -199,8 +208,11 @@ def finest_m(zoom: int, tile_pixels: int, bounds: tuple[float, float, float, flo
 
 def decode(data: bytes) -> NDArray[np.uint8]:
     """An encoded tile as RGBA, band first, `[4, h, w]`. Raises `OSError` or `ValueError` when broken."""
-    with Image.open(io.BytesIO(data)) as image:
-        rgba = np.asarray(image.convert("RGBA"))
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            rgba = np.asarray(image.convert("RGBA"))
+    except UnidentifiedImageError:
+        raise ValueError("it is no image") from None
     return np.ascontiguousarray(np.moveaxis(rgba, -1, 0))
 
 
