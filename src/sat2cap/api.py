@@ -20,7 +20,7 @@ import geopandas as gpd
 import xarray as xr
 
 from sat2cap.atlas.store import GIVEN, Atlas, open_atlas
-from sat2cap.errors import InputError, ModelError, PromptError, RegionError, WhenError
+from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, RegionError, WhenError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import patch_box
 from sat2cap.geo.region import Region, parse_region
@@ -260,7 +260,10 @@ def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
 
     grid = grid_of(score)
     pixels = max(1, _PICTURE_PIXELS // max(grid.shape))
-    return open_imagery(spec).read(patch_box(grid, slice(None), slice(None), pixels))
+    found = open_imagery(spec).read(patch_box(grid, slice(None), slice(None), pixels))
+    if not found.sel(band="alpha").any():
+        raise ImageryError(f"imagery {spec!r} has no pixels where the map is; give imagery of that place")
+    return found
 
 
 def _moment(when: Moment) -> When:

@@ -37,6 +37,10 @@ BAD_INPUT: dict[str, tuple[list[str], str]] = {
     "areas of two": (["map", "{atlas}", "snow", "sea", "-o", "{tmp}/m.geojson"], "one map"),
     "another model": (["map", "{atlas}", "x", "--model", "{other}", "-o", "{tmp}/m.tif"], "not the model"),
     "bad places": (["map", "{atlas}", "x", "-o", "{tmp}/m.png", "--places", "{tmp}/no.gpkg"], "no.gpkg"),
+    "imagery elsewhere": (
+        ["map", "{atlas}", "x", "--underlay", "{somewhere}", "-o", "{tmp}/m.png"],
+        "no pixels where the map is",
+    ),
     "no pairs": (["pairs", "inspect", "{tmp}"], "pairs.json"),
     "no run file": (["train", "{tmp}/no.toml"], "no.toml"),
     "bad run file": (["train", "{run_file}"], "optim"),
