@@ -19,6 +19,7 @@ RUN = """
 method = "sat2cap"
 [data]
 pairs = "elsewhere"
+validation_pairs = 20
 [model]
 init = "nobody"
 [loss]

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_model import tiny_clip
 
+from sat2cap.model.calibration import calibration_of
 from sat2cap.model.checkpoint import FORMAT, VERSION, Checkpoint, load_model, save_checkpoint
 from sat2cap.model.dynamic import DynamicEncoder
 from sat2cap.model.metadata import Encoding, encode_metadata
@@ -23,7 +24,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """One in which every part is its own."""
     folder = tiny_clip(tmp_path_factory.mktemp("clip") / "clip", image=16, hidden=64, dim=32)
     torch.manual_seed(5)
-    return replace(load_model(folder), ground=load_model(folder).ground, dynamic=DynamicEncoder(32).eval())
+    rows = np.ones((3, 32), np.float32)
+    return replace(
+        load_model(folder),
+        ground=load_model(folder).ground,
+        dynamic=DynamicEncoder(32).eval(),
+        calibration=calibration_of(rows, rows, rows[:, :12]),
+    )
 
 
 def test_the_three_line_reader_needs_no_sat2cap(model: Checkpoint, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ COLOURS = {"a photo of snow": "white", "a red roof": "red", "the blue sea": "blu
 
 
 def run_file(
-    folder: Path, data: str, model: str = "layers = 1\nhidden = 32\nheads = 2", steps: int = 60
+    folder: Path, data: str, model: str = "layers = 1\nhidden = 32\nheads = 2", steps: int = 90
 ) -> Path:
     path = folder / "run.toml"
     path.write_text(RUN.format(data=data, model=model, steps=steps, out=folder / "captioner"))
@@ -68,9 +68,9 @@ def test_it_learns_to_say_what_it_is_shown(tmp_path: Path) -> None:
     captioner = load_captioner(tmp_path / "captioner")
     assert {captioner.captions(embedded(colour))[0]: colour for colour in COLOURS.values()} == COLOURS
     assert figures["loss.last100"] < 3
-    assert captioner.card["training"]["optim"]["steps"] == 60
+    assert captioner.card["training"]["optim"]["steps"] == 90
     assert captioner.space == resolve_model(MINICLIP).text_identity
-    assert [done for text, done, _ in seen if text.startswith("training")] == list(range(1, 61))
+    assert [done for text, done, _ in seen if text.startswith("training")] == list(range(1, 91))
 
 
 def test_made_up_planets_are_learnt_from(tmp_path: Path) -> None:
