@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from hashlib import sha256
 from math import cos, pi, sin
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,10 @@ def begin_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dt
     return create_or_resume(path, spec)
 
 
-def end_atlas(writer: AtlasWriter) -> Atlas:
-    """Call it complete; `finish` would read and hash everything."""
-    indices = [chunk.index for chunk in writer.pending()]
-    journal.rewrite(writer.path / JOURNAL, {index: journal.Entry(index, {}) for index in indices})
+def end_atlas(writer: AtlasWriter, files: dict[tuple[int, int], dict[str, str]]) -> Atlas:
+    """Call it complete, with the hashes of each chunk's `files`; `finish` would read and hash everything."""
+    entries = {c.index: journal.Entry(c.index, files.get(c.index, {})) for c in writer.pending()}
+    journal.rewrite(writer.path / JOURNAL, entries)
     write_bytes(writer.path / ROOT, group_bytes(writer.spec))
     return open_atlas(writer.path)
 
@@ -140,18 +141,21 @@ def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dty
         return open_atlas(path)
     writer = begin_atlas(path, cells, checkpoint, source, dtype)
     pool = [_chunk(np.random.default_rng(number), dtype) for number in range(POOL)]
+    files: dict[tuple[int, int], dict[str, str]] = {}
     for number, chunk in enumerate(writer.pending()):
+        files[chunk.index] = {}
         for name, values in pool[number % POOL].items():
             array = writer._arrays[name]
-            file = path / array.cell_file(*chunk.index)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(array.encode(values))
-    return end_atlas(writer)
+            file, data = array.cell_file(*chunk.index), array.encode(values)
+            (path / file).parent.mkdir(parents=True, exist_ok=True)
+            (path / file).write_bytes(data)
+            files[chunk.index][file] = sha256(data).hexdigest()
+    return end_atlas(writer, files)
 
 
 def make_hollow(path: Path, cells: int, checkpoint: Checkpoint, source: Path) -> Atlas:
     """An atlas whose prepared file is a hole of zeros: what a scan costs does not depend on the numbers."""
-    atlas = end_atlas(begin_atlas(path, cells, checkpoint, source, "int8"))
+    atlas = end_atlas(begin_atlas(path, cells, checkpoint, source, "int8"), {})
     layout = prepared._layout(atlas, len(list(atlas.chunks())), checkpoint.encoding)
     with (path / prepared.FILE).open("wb") as file:
         file.write(prepared._header(layout, prepared._identity(atlas, checkpoint.encoding)))
