@@ -113,10 +113,11 @@ def resolve_model(spec: str | Path, text: str | None = None, like: str | None = 
     `text` names the CLIP model whose text tower to add, `like` the known model that a folder is a copy of.
     Raises `ModelError`.
     """
-    found = load_model(_miniclip() if str(spec) == MINICLIP else spec)
+    clip = None if text is None else resolve_model(text)
+    found = load_model(_miniclip() if str(spec) == MINICLIP else spec, clip)
     if like is not None:
-        found = as_known(found, like)
-    return found if text is None else found.with_text_of(resolve_model(text))
+        found = as_known(found, like, clip)
+    return found if clip is None else found.with_text_of(clip)
 
 
 def resolve_captioner(

@@ -224,7 +224,7 @@ def test_a_pickle_that_would_run_code_is_refused(clip_folder: Path, tmp_path: Pa
     shutil.copytree(clip_folder, tmp_path / "bomb")
     (tmp_path / "bomb" / "model.safetensors").unlink()
     torch.save({"a": Bomb(str(tmp_path / "ran"))}, tmp_path / "bomb" / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="convert it to safetensors"):
+    with pytest.raises(ModelError, match=r"would run code when opened .*, and none of it was run"):
         load_model(tmp_path / "bomb")
     assert not (tmp_path / "ran").exists()
 
@@ -239,8 +239,21 @@ def test_what_is_no_model_is_refused_in_one_line(clip_folder: Path, tmp_path: Pa
     cases: list[tuple[Path | str, str]] = [
         (tmp_path / "nowhere", "does not exist"),
         ("no such model", "does not exist"),
+        ("./owner/name/", "does not exist"),
+        ("models/step.ckpt", "there is no such file"),
         (tmp_path, "neither sat2cap.json nor config.json"),
     ]
+    for name, change in {"words": {"hidden_size": "x"}, "heads": {"num_attention_heads": 7}}.items():
+        shutil.copytree(clip_folder, tmp_path / name)
+        config = json.loads((clip_folder / "config.json").read_text())
+        config["vision_config"] |= change
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+        cases.append((tmp_path / name, "its config describes no network"))
+    bare = tmp_path / "bare"
+    shutil.copytree(clip_folder, bare)
+    config = json.loads((clip_folder / "config.json").read_text())
+    (bare / "config.json").write_text(json.dumps({**config, "text_config": None}))
+    cases.append((bare, "put back the config.json it was saved with|lacks .* weights of CLIPText"))
     other = tmp_path / "bert"
     other.mkdir()
     (other / "config.json").write_text(json.dumps({"architectures": ["BertModel"], "model_type": "bert"}))

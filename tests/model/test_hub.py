@@ -1,5 +1,6 @@
 """Models by hub name, from a hub on loopback: pinned, cached, without a network, and told what to do."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import huggingface_hub
 import numpy as np
 import pytest
+import torch
 from fake_hub import FakeHub, serving
 from tiny_model import tiny_clip
 
+from sat2cap.catalogue import resolve_model
 from sat2cap.errors import ModelError
 from sat2cap.model import hub as hub_of
-from sat2cap.model.checkpoint import as_known, load_model, save_checkpoint
+from sat2cap.model.checkpoint import ASSUMED, as_known, load_model, save_checkpoint
 from sat2cap.model.known import KNOWN, Known
 from sat2cap.model.record import record_of
 
@@ -82,7 +85,6 @@ def test_a_revision_pins_and_fetch_renews(hub: FakeHub, folders: tuple[Path, Pat
 def test_pickled_and_open_clip_weights_are_fetched_when_there_are_no_others(
     hub: FakeHub, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    import torch
     from safetensors.torch import load_file
     from test_openclip import saved
 
@@ -157,11 +159,46 @@ def test_a_copy_of_sat2cap_can_be_told_what_it_is(hub: FakeHub, sat2cap: Path, t
     told = as_known(plain, "MVRL/Sat2Cap")
     assert told.place_identity == load_model("MVRL/Sat2Cap").place_identity
     assert load_model(save_checkpoint(told, tmp_path / "ours")).identity == told.identity
+    assert plain.card[ASSUMED] == "CLIP's preprocessing"
+    assert ASSUMED not in told.card
     with pytest.raises(ModelError, match="'MVRL/Nothing' is no known model: see sat2cap models list"):
         as_known(plain, "MVRL/Nothing")
     other = load_model(tiny_clip(tmp_path / "other", image=16, hidden=64, dim=48))
     with pytest.raises(ModelError, match="48 numbers an embedding, and MVRL/Sat2Cap 32: it is no copy"):
         as_known(other, "MVRL/Sat2Cap")
+
+
+def test_a_copy_of_sat2cap_and_a_copy_of_clip_need_no_hub(
+    folders: tuple[Path, Path], sat2cap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=f"sat2cap models fetch {CLIP}"):
+        resolve_model(sat2cap, like="MVRL/Sat2Cap")
+    both = resolve_model(sat2cap, text=str(folders[0]), like="MVRL/Sat2Cap")
+    assert both.overhead_preprocess.mean == (0.3670, 0.3827, 0.3338)
+    assert both.ground is not None
+    np.testing.assert_array_equal(both.embed_text(["a"]), load_model(folders[0]).embed_text(["a"]))
+
+
+def test_weights_pickled_in_parts_are_fetched_and_read(
+    hub: FakeHub, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    old = tmp_path / "old"
+    shutil.copytree(folders[0], old)
+    weights = load_file(old / "model.safetensors")
+    (old / "model.safetensors").unlink()
+    place = {name: f"pytorch_model-0000{1 + number % 2}-of-00002.bin" for number, name in enumerate(weights)}
+    for file in set(place.values()):
+        torch.save({name: weights[name] for name in weights if place[name] == file}, old / file)
+    (old / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": place}))
+    hub.add("someone/old", old)
+    assert load_model("someone/old").identity == load_model(folders[0]).identity
+    (old / "pytorch_model-00002-of-00002.bin").unlink()
+    hub.add("someone/cut", old)
+    with pytest.raises(ModelError, match="has no weights of a form that can be read"):
+        load_model("someone/cut")
 
 
 def test_the_table_of_known_models_holds_together() -> None:

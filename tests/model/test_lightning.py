@@ -142,9 +142,10 @@ def test_what_is_no_such_checkpoint_is_refused_unrun(tmp_path: Path) -> None:
     short = {n: t for n, t in state.items() if "layers.1.mlp.fc2" not in n}
     holed = {n: t for n, t in state.items() if "imo_encoder.vision_model.vision_model.embeddings" not in n}
     cases = [
-        (bomb, "no plain data .* nothing in it was run"),
-        (cut, "broken, or no plain data"),
-        (tmp_path / "text.ckpt", "broken, or no plain data"),
+        (bomb, r"would run code when opened \(.*open\), and none of it was run: give its weights alone"),
+        (cut, "is broken, or was not written by PyTorch"),
+        (tmp_path / "text.ckpt", "is broken, or was not written by PyTorch"),
+        (tmp_path / "none.ckpt", "there is no such file"),
         (tmp_path / "list.ckpt", "has no state_dict"),
         (written(tmp_path / "bare.ckpt", no_projection), "has no imo_encoder with its visual_projection"),
         (written(tmp_path / "short.ckpt", short), "lacks 2 weights"),

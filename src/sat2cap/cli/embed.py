@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat2cap.cli.imagery import as_given, opened
+from sat2cap.cli.models import assumed
 from sat2cap.cli.options import Bands, ImagerySource, Model, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def embed(
     from sat2cap.atlas.store import GIVEN, still_pending
     from sat2cap.cli import show
     from sat2cap.embed import embed_atlas, plan_atlas
+    from sat2cap.model.checkpoint import ASSUMED
     from sat2cap.model.compute import choose_compute
     from sat2cap.sources.watched import WatchedImagery
 
@@ -114,6 +116,8 @@ def embed(
     asked = None if precision is Precision.auto else precision.value
     compute = choose_compute(asked or _begun_in(out))
     checkpoint = _named(model).to(compute.device)
+    if ASSUMED in checkpoint.card:
+        show.warn(assumed(model))
     spec = plan_atlas(
         grid,
         cell_mask(grid, place),

@@ -64,11 +64,14 @@ def info(
     from sat2cap.catalogue import resolve_model
     from sat2cap.cli import show
     from sat2cap.files import write_json
+    from sat2cap.model.checkpoint import ASSUMED
     from sat2cap.model.record import record_of
 
     found = resolve_model(model, text, like)
     record = record_of(found)
     show.facts(_facts(record))
+    if ASSUMED in found.card:
+        show.warn(assumed(model))
     metrics = found.card.get("metrics")
     if isinstance(metrics, dict):
         show.facts((f"metrics.{name}", value) for name, value in metrics.items())
@@ -152,6 +155,14 @@ def calibrate(
     with show.progress(resumes=False) as progress:
         calibrated = calibrate(found, opened, split, cache=out.parent / "cache", progress=progress)
     print(save_checkpoint(calibrated, out))
+
+
+def assumed(model: str) -> str:
+    """What to say of an image tower whose folder does not say how images are prepared for it."""
+    return (
+        f"{model} does not say how images are prepared, so CLIP's way is taken; if it is a copy of "
+        f"MVRL/Sat2Cap, say so: sat2cap models convert {model} --as MVRL/Sat2Cap -o FOLDER"
+    )
 
 
 def _facts(record: "ModelRecord") -> list[tuple[str, object]]:

@@ -26,8 +26,8 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest, publish_folder, write_json
 from sat2cap.model import towers
-from sat2cap.model.huggingface import read_pickle
 from sat2cap.model.networks import Checkpoint
+from sat2cap.model.pickles import pickled_tensors
 from sat2cap.progress import Progress, silent
 
 MANIFEST = "captioner.json"
@@ -190,7 +190,7 @@ def load_captioner(spec: str | Path, tokenizer: str | Path = "gpt2") -> Captione
             f"captioner {str(spec)!r} is neither a folder with {MANIFEST} nor a file of CLIPCap's weights: "
             "train one with sat2cap train, or download conceptual_weights.pt"
         )
-    weights = towers.read_tensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+    weights = towers.read_tensors(path) if path.suffix == ".safetensors" else pickled_tensors(path)
     network = _network(weights, _config_of(weights, str(path)), str(path))
     card = {"name": path.stem, "source": str(path), "licence": "unknown"}
     return Captioner(network, _tokenizer(tokenizer, network), unit=False, stop=_PUBLISHED_STOP, card=card)

@@ -10,10 +10,12 @@ from sat2cap.errors import ModelError
 from sat2cap.model import hub, huggingface, lightning, openclip
 from sat2cap.model.compute import Precision
 from sat2cap.model.folder import FORMAT, MANIFEST, VERSION, read_checkpoint, save_checkpoint
+from sat2cap.model.huggingface import ASSUMED
 from sat2cap.model.known import Known, known
 from sat2cap.model.networks import Checkpoint
 
 __all__ = [
+    "ASSUMED",
     "FORMAT",
     "MANIFEST",
     "VERSION",
@@ -25,16 +27,19 @@ __all__ = [
 ]
 
 
-def load_model(spec: str | Path) -> Checkpoint:
+def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
     """A model by folder, file, or ``owner/name[@revision]`` on the hub, fetched if it is not there yet.
 
     A folder that this package, transformers or open_clip saved, or a ``.ckpt`` of the authors' training. A
     whole CLIP or SigLIP gives the paper's baseline: its image tower serves both overhead and ground. Models
-    known by name get what their files do not say: `MVRL/Sat2Cap` its text tower and its overhead statistics.
+    known by name get what their files do not say: `MVRL/Sat2Cap` its text tower, which is that of `clip` if
+    one is given, and its overhead statistics.
     `ModelError` for anything else.
     """
     path = Path(spec)
-    if path.suffix == lightning.SUFFIX and path.is_file():
+    if path.suffix == lightning.SUFFIX and not path.is_dir():
+        if not path.is_file():
+            raise ModelError(f"model {str(spec)!r}: there is no such file: check the path")
         return lightning.read_lightning(path)
     if path.exists():
         return _from_folder(path, str(spec))
@@ -53,11 +58,14 @@ def load_model(spec: str | Path) -> Checkpoint:
         "licence": hub.licence_of(folder) or (entry.licence if entry else "unknown"),
     }
     found = replace(found, card={**found.card, **card})
-    return found if entry is None else _completed(found, entry)
+    return found if entry is None else _completed(found, entry, clip)
 
 
-def as_known(found: Checkpoint, name: str) -> Checkpoint:
-    """A folder's model treated as the published one of that name, of which it is a copy."""
+def as_known(found: Checkpoint, name: str, clip: Checkpoint | None = None) -> Checkpoint:
+    """A folder's model treated as the published one of that name, of which it is a copy.
+
+    `clip` is where its text tower comes from, if it needs one; otherwise the hub.
+    """
     entry = known(name)
     if entry is None:
         raise ModelError(f"{name!r} is no known model: see sat2cap models list")
@@ -65,16 +73,18 @@ def as_known(found: Checkpoint, name: str) -> Checkpoint:
         raise ModelError(
             f"{found.named()} has {found.dim} numbers an embedding, and {name} {entry.dim}: it is no copy"
         )
-    return _completed(replace(found, card={**found.card, "licence": entry.licence}), entry)
+    return _completed(replace(found, card={**found.card, "licence": entry.licence}), entry, clip)
 
 
-def _completed(found: Checkpoint, entry: Known) -> Checkpoint:
+def _completed(found: Checkpoint, entry: Known, clip: Checkpoint | None) -> Checkpoint:
     """With what is known of a model beyond its files."""
     if entry.text is not None:
-        clip = load_model(entry.text)
+        clip = clip or load_model(entry.text)
         found = replace(found, ground=found.ground or clip.ground).with_text_of(clip)
+    card = {name: value for name, value in found.card.items() if name != ASSUMED or entry.overhead is None}
     return replace(
         found,
+        card=card,
         overhead_preprocess=entry.overhead or found.overhead_preprocess,
         ground_preprocess=entry.ground or found.ground_preprocess,
     )

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from sat2cap.errors import ModelError
 
-WEIGHTS = (("model*.safetensors",), ("open_clip_model.safetensors",), ("pytorch_model.bin",))
+WEIGHTS = (("model*.safetensors",), ("open_clip_model.safetensors",), ("pytorch_model*.bin",))
 """Forms of weights, the best first; the first that a model has is the only one downloaded."""
 
-_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 _SMALL = ["*.json", "*.txt", "*.model", "README.md"]
 _REASON = 200
-"""Characters of another library's error that are passed on."""
+"""Characters of another library's error that are passed on, of its first sentence."""
 
 
 def looks_like_name(spec: str) -> bool:
-    """Whether `spec` is written like ``owner/name`` or ``owner/name@revision``."""
+    """Whether `spec` is written like ``owner/name`` or ``owner/name@revision``, and not like a path."""
     return _NAME.fullmatch(spec) is not None
 
 
@@ -63,9 +63,11 @@ def _parts(folder: Path) -> set[str]:
     """Files that an index of weights in several parts names."""
     from sat2cap.model.towers import read_json
 
-    index = folder / "model.safetensors.index.json"
-    whole = (folder / "model.safetensors").is_file()
-    return set() if whole or not index.is_file() else set(read_json(index).get("weight_map", {}).values())
+    for whole in ("model.safetensors", "pytorch_model.bin"):
+        index = folder / f"{whole}.index.json"
+        if not (folder / whole).is_file() and index.is_file():
+            return set(read_json(index).get("weight_map", {}).values())
+    return set()
 
 
 def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
@@ -87,11 +89,11 @@ def _download(spec: str) -> Path:
             if _matching(folder, patterns) and has_weights(folder):
                 return folder
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:_REASON]
+        reason = str(error).partition("\n")[0].partition(". ")[0].strip()[:_REASON]
         raise ModelError(
             f"model {spec!r} is neither a folder here nor in the cache, and cannot be had from the "
-            f"Hugging Face hub ({reason}): check the name, and where there is a network run: "
-            f"sat2cap models fetch {spec}"
+            f"Hugging Face hub ({reason}): check the name, set HF_TOKEN if it is not open to all, and "
+            f"where there is a network run: sat2cap models fetch {spec}"
         ) from error
     raise ModelError(f"model {spec!r} has no weights of a form that can be read: give another model")
 

@@ -2,17 +2,16 @@
 
 import math
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sat2cap.errors import ModelError
 from sat2cap.model import siglip
 from sat2cap.model.networks import Checkpoint
+from sat2cap.model.pickles import pickled_tensors
 from sat2cap.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from sat2cap.model.towers import (
     CONFIG_FILE,
@@ -28,6 +27,7 @@ from sat2cap.model.towers import (
 
 INDEX_FILE = "model.safetensors.index.json"
 PICKLE_FILE = "pytorch_model.bin"
+PICKLE_INDEX_FILE = "pytorch_model.bin.index.json"
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 KINDS = {
@@ -39,6 +39,9 @@ KINDS = {
 """What is read, by the `model_type` of its config."""
 _WHOLE = ("CLIPModel", "SiglipModel")
 _NAFLEX = ("Siglip2Model", "Siglip2VisionModel")
+
+ASSUMED = "assumed"
+"""Where the card of an image tower alone says what its folder does not, and was taken for granted."""
 
 _FILTER_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _DEFAULT_SCALE = 1 / 0.07
@@ -54,7 +57,10 @@ def read_transformers(folder: Path, spec: str) -> Checkpoint:
     weights = _weights(folder)
     vision = _image_tower(config, kind, weights, folder)
     whole = kind in _WHOLE
-    seen = read_preprocess(folder, int(vision.config.image_size))
+    seen = _seen(folder, kind, int(vision.config.image_size))
+    card = {"name": Path(spec).name, "source": spec, "licence": "unknown", "kind": kind}
+    if not whole and not says_preprocess(folder):
+        card[ASSUMED] = "CLIP's preprocessing"
     scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else _DEFAULT_SCALE
     return Checkpoint(
         overhead=vision,
@@ -65,8 +71,19 @@ def read_transformers(folder: Path, spec: str) -> Checkpoint:
         encoding="reference",
         overhead_preprocess=seen,
         ground_preprocess=seen,
-        card={"name": Path(spec).name, "source": spec, "licence": "unknown", "kind": kind},
+        card=card,
     )
+
+
+def _seen(folder: Path, kind: str, size: int) -> Preprocess:
+    if kind.startswith("Siglip") and not says_preprocess(folder):
+        return Preprocess(size, siglip.MEAN, siglip.STD, squash=True)
+    return read_preprocess(folder, size)
+
+
+def says_preprocess(folder: Path) -> bool:
+    """Whether a folder holds an image processor's settings."""
+    return any((folder / name).is_file() for name in PROCESSOR_FILES)
 
 
 def reads(folder: Path) -> bool:
@@ -95,7 +112,7 @@ def _kind(config: Mapping[str, Any], folder: Path) -> str:
 
 def _image_tower(config: Mapping[str, Any], kind: str, weights: Mapping[str, Tensor], folder: Path) -> Any:
     """The image tower, with the projection that makes its numbers those of CLIP's space."""
-    values = dict(config.get("vision_config", config))
+    values = dict(config.get("vision_config") or config)
     if kind.startswith("CLIP"):
         if "visual_projection.weight" not in weights:
             raise ModelError(
@@ -115,7 +132,7 @@ def _text_tower(
     """None where there is no tokenizer to read texts with."""
     if not has_tokenizer(folder):
         return None
-    values = dict(config["text_config"])
+    values = dict(config.get("text_config") or {})
     if kind == "CLIPModel":
         values |= {"model_type": "clip_text_model", "projection_dim": config.get("projection_dim", 512)}
     else:
@@ -124,33 +141,19 @@ def _text_tower(
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
-    """All weights of a folder, whichever of the three forms it has."""
+    """All weights of a folder, in one file or several, whichever form it has."""
     if (folder / WEIGHTS_FILE).is_file():
         return read_tensors(folder / WEIGHTS_FILE)
-    if (folder / INDEX_FILE).is_file():
-        names = sorted(set(read_json(folder / INDEX_FILE).get("weight_map", {}).values()))
-        return {
-            key: tensor
-            for name in names
-            for key, tensor in read_tensors(folder / os.path.basename(name)).items()
-        }
     if (folder / PICKLE_FILE).is_file():
-        return read_pickle(folder / PICKLE_FILE)
+        return pickled_tensors(folder / PICKLE_FILE)
+    for index, read in ((INDEX_FILE, read_tensors), (PICKLE_INDEX_FILE, pickled_tensors)):
+        if (folder / index).is_file():
+            names = sorted(set(read_json(folder / index).get("weight_map", {}).values()))
+            parts = [read(folder / os.path.basename(name)) for name in names]
+            return {key: tensor for part in parts for key, tensor in part.items()}
     raise ModelError(
         f"{folder} has no weights ({WEIGHTS_FILE}, {INDEX_FILE} or {PICKLE_FILE}): download it whole"
     )
-
-
-def read_pickle(path: Path) -> dict[str, Tensor]:
-    """A pickle read as data: one that would run code is refused."""
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{path} is broken or would run code ({reason}): convert it to safetensors"
-        ) from error
-    return {name: tensor for name, tensor in value.items() if isinstance(tensor, Tensor)}
 
 
 def read_preprocess(folder: Path, image_size: int) -> Preprocess:

@@ -1,7 +1,6 @@
 """The authors' training checkpoints: PyTorch Lightning's ``.ckpt``, read as data (keys in docs/models.md)."""
 
 import math
-import pickle
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from sat2cap.model import towers
 from sat2cap.model.dynamic import DynamicEncoder, read_dynamic
 from sat2cap.model.known import SAT2CAP_GROUND, SAT2CAP_OVERHEAD
 from sat2cap.model.networks import Checkpoint
+from sat2cap.model.pickles import read_pickle
 
 SUFFIX = ".ckpt"
 
@@ -53,15 +53,7 @@ def read_lightning(path: Path) -> Checkpoint:
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
     """All tensors under ``state_dict``."""
-    try:
-        # Lightning keeps a script's arguments beside the weights; a Namespace only holds values.
-        with torch.serialization.safe_globals([Namespace]):
-            value = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{path} is broken, or no plain data ({reason}): nothing in it was run; save its state_dict alone"
-        ) from error
+    value = read_pickle(path, also=[Namespace])  # of a script's arguments, which Lightning keeps beside
     found = value.get("state_dict") if isinstance(value, dict) else None
     if not isinstance(found, Mapping):
         raise ModelError(f"{path} has no state_dict: give a checkpoint that PyTorch Lightning saved")

@@ -1,14 +1,17 @@
 """SigLIP's towers, answering as CLIP's do: what they pool is the embedding, with no projection."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from transformers import SiglipTextModel, SiglipVisionModel
+from transformers import SiglipTextConfig, SiglipTextModel, SiglipVisionConfig, SiglipVisionModel
 from transformers.models.clip.modeling_clip import CLIPTextModelOutput, CLIPVisionModelOutput
 
 IMAGE = "siglip_vision_model"
 TEXT = "siglip_text_model"
 """The `model_type` of their configs; SigLIP 2 of a fixed resolution has the same."""
+MEAN = STD = (0.5, 0.5, 0.5)
+"""Of every SigLIP's images, which are squashed to a square."""
 
 
 class SiglipImageTower(SiglipVisionModel):  # type: ignore[misc]  # transformers is not typed for us
@@ -28,3 +31,15 @@ class SiglipTextTower(SiglipTextModel):  # type: ignore[misc]
         The mask is not used: SigLIP was trained with padding in sight, and pools the last token.
         """
         return CLIPTextModelOutput(text_embeds=super().forward(input_ids).pooler_output)
+
+
+def image_tower(config: Mapping[str, Any]) -> SiglipImageTower:
+    """One of a config as JSON, with random weights."""
+    full = SiglipVisionConfig(**config)
+    full.projection_dim = full.hidden_size
+    return SiglipImageTower(full)
+
+
+def text_tower(config: Mapping[str, Any]) -> SiglipTextTower:
+    """One of a config as JSON, with random weights."""
+    return SiglipTextTower(SiglipTextConfig(**config))

@@ -23,8 +23,6 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
-    SiglipTextConfig,
-    SiglipVisionConfig,
 )
 
 from sat2cap.errors import ModelError
@@ -84,17 +82,14 @@ def vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor], where
     `CLIPVisionModelWithProjection`, or a `SiglipImageTower` that answers as one.
     """
     if config.get("model_type") == siglip.IMAGE:
-        full = SiglipVisionConfig(**config)
-        full.projection_dim = full.hidden_size
-        return filled(lambda: siglip.SiglipImageTower(full), weights, where, "vision_model.")
+        return filled(lambda: siglip.image_tower(config), weights, where, "vision_model.")
     return filled(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), weights, where)
 
 
 def text_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
     """A text tower with these weights in float32, of the class its config names; `where` is for errors."""
     if config.get("model_type") == siglip.TEXT:
-        full = SiglipTextConfig(**config)
-        return filled(lambda: siglip.SiglipTextTower(full), weights, where, "text_model.")
+        return filled(lambda: siglip.text_tower(config), weights, where, "text_model.")
     return filled(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**config)), weights, where)
 
 
@@ -105,7 +100,11 @@ def filled(
 
     Names may have `prefix` before them, as they have in a file of both towers.
     """
-    network = _unfilled(build)
+    try:
+        network = _unfilled(build)
+    except Exception as error:  # each field has a check of its own, in several libraries
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{where}: its config describes no network ({reason}): download it again") from error
     wanted = network.state_dict()
     if prefix and any(name.startswith(prefix) for name in weights):
         weights = {n.removeprefix(prefix): value for n, value in weights.items() if n.startswith(prefix)}
