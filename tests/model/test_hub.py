@@ -159,7 +159,7 @@ def test_a_copy_of_sat2cap_can_be_told_what_it_is(hub: FakeHub, sat2cap: Path, t
     told = as_known(plain, "MVRL/Sat2Cap")
     assert told.place_identity == load_model("MVRL/Sat2Cap").place_identity
     assert load_model(save_checkpoint(told, tmp_path / "ours")).identity == told.identity
-    assert plain.card[ASSUMED] == "CLIP's preprocessing"
+    assert plain.card[ASSUMED] == "CLIP"
     assert ASSUMED not in told.card
     with pytest.raises(ModelError, match="'MVRL/Nothing' is no known model: see sat2cap models list"):
         as_known(plain, "MVRL/Nothing")

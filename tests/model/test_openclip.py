@@ -156,6 +156,17 @@ def test_other_architectures_are_refused(changes: dict[str, Any], message: str, 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("tower", "field"), [("vision_cfg", "width"), ("text_cfg", "heads")])
+def test_a_config_that_says_too_little_is_refused(tower: str, field: str, tmp_path: Path) -> None:
+    saved(tmp_path / "oc", quick=True)
+    path = tmp_path / "oc" / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    del config["model_cfg"][tower][field]
+    path.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="no plain image transformer"):
+        load_model(tmp_path / "oc")
+
+
 def test_pickled_weights_and_missing_ones_are_refused(tmp_path: Path) -> None:
     theirs = saved(tmp_path / "oc", quick=True)
     weights = {n: t.detach().contiguous() for n, t in theirs.state_dict().items() if n != "visual.proj"}

@@ -1,6 +1,7 @@
 """SigLIP and SigLIP 2: what transformers computes from the same files, and what cannot be read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from transformers.models.siglip2.tokenization_siglip2 import Siglip2Tokenizer
 
 from sat2cap.errors import ModelError
-from sat2cap.model.checkpoint import load_model, save_checkpoint
+from sat2cap.model.checkpoint import ASSUMED, load_model, save_checkpoint
 from sat2cap.model.preprocess import Preprocess
 
 TEXTS = ["a busy STREET!", "snow, and the sea", "a " * 40]
@@ -117,6 +118,14 @@ def test_a_siglip_survives_our_folder_and_transformers_reads_its_tower(folder: P
     with torch.no_grad():
         theirs = tower(model.overhead_preprocess.images(patches)).pooler_output.numpy()
     np.testing.assert_allclose(theirs, model.embed_overhead(patches), atol=1e-5)
+
+
+def test_without_settings_images_are_seen_as_every_siglip_sees_them(folder: Path, tmp_path: Path) -> None:
+    said = load_model(folder)
+    SiglipModel.from_pretrained(folder).save_pretrained(tmp_path / "bare")
+    bare = load_model(tmp_path / "bare")
+    assert bare.overhead_preprocess == replace(said.overhead_preprocess, resample="bicubic")
+    assert (bare.card[ASSUMED], ASSUMED in said.card) == ("SigLIP", False)
 
 
 def test_names_of_a_tower_alone_may_have_their_prefix_or_not(folder: Path, tmp_path: Path) -> None:

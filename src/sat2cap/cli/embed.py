@@ -117,7 +117,7 @@ def embed(
     compute = choose_compute(asked or _begun_in(out))
     checkpoint = _named(model).to(compute.device)
     if ASSUMED in checkpoint.card:
-        show.warn(assumed(model))
+        show.warn(assumed(model, checkpoint.card[ASSUMED]))
     spec = plan_atlas(
         grid,
         cell_mask(grid, place),

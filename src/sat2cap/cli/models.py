@@ -71,7 +71,7 @@ def info(
     record = record_of(found)
     show.facts(_facts(record))
     if ASSUMED in found.card:
-        show.warn(assumed(model))
+        show.warn(assumed(model, found.card[ASSUMED]))
     metrics = found.card.get("metrics")
     if isinstance(metrics, dict):
         show.facts((f"metrics.{name}", value) for name, value in metrics.items())
@@ -157,12 +157,14 @@ def calibrate(
     print(save_checkpoint(calibrated, out))
 
 
-def assumed(model: str) -> str:
-    """What to say of an image tower whose folder does not say how images are prepared for it."""
-    return (
-        f"{model} does not say how images are prepared, so CLIP's way is taken; if it is a copy of "
-        f"MVRL/Sat2Cap, say so: sat2cap models convert {model} --as MVRL/Sat2Cap -o FOLDER"
+def assumed(model: str, whose: str) -> str:
+    """What to say of a folder that does not say how images are prepared: CLIP's or SigLIP's way was taken."""
+    fix = (
+        f"if it is a copy of MVRL/Sat2Cap, say so: sat2cap models convert {model} --as MVRL/Sat2Cap -o FOLDER"
+        if whose == "CLIP"
+        else "put its preprocessor_config.json there"
     )
+    return f"{model} does not say how images are prepared, so {whose}'s way is taken; {fix}"
 
 
 def _facts(record: "ModelRecord") -> list[tuple[str, object]]:

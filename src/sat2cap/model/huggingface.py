@@ -41,7 +41,7 @@ _WHOLE = ("CLIPModel", "SiglipModel")
 _NAFLEX = ("Siglip2Model", "Siglip2VisionModel")
 
 ASSUMED = "assumed"
-"""Where the card of an image tower alone says what its folder does not, and was taken for granted."""
+"""Where a card says whose preprocessing was taken, ``CLIP`` or ``SigLIP``, when the folder does not say."""
 
 _FILTER_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _DEFAULT_SCALE = 1 / 0.07
@@ -59,8 +59,8 @@ def read_transformers(folder: Path, spec: str) -> Checkpoint:
     whole = kind in _WHOLE
     seen = _seen(folder, kind, int(vision.config.image_size))
     card = {"name": Path(spec).name, "source": spec, "licence": "unknown", "kind": kind}
-    if not whole and not says_preprocess(folder):
-        card[ASSUMED] = "CLIP's preprocessing"
+    if kind != "CLIPModel" and not says_preprocess(folder):
+        card[ASSUMED] = "SigLIP" if kind.startswith("Siglip") else "CLIP"
     scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else _DEFAULT_SCALE
     return Checkpoint(
         overhead=vision,

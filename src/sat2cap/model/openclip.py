@@ -20,6 +20,7 @@ CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
 
 _PLAIN_IMAGE = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
+_NEEDED_IMAGE, _NEEDED_TEXT = {"layers", "width", "patch_size"}, {"layers", "width", "heads"}
 _PLAIN_TEXT = {"context_length", "vocab_size", "width", "heads", "layers", "hf_tokenizer_name", "mlp_ratio"}
 _LAYER = {
     "ln_1": "layer_norm1",
@@ -87,7 +88,8 @@ def _refuse_other_architectures(model: Mapping[str, Any], folder: Path) -> None:
             f"{folder} is a SigLIP of open_clip: give the same model as transformers keeps it, such as "
             "google/siglip-base-patch16-224"
         )
-    if odd or "embed_dim" not in model or not isinstance(image.get("layers"), int):
+    said = "embed_dim" in model and image.keys() >= _NEEDED_IMAGE and text.keys() >= _NEEDED_TEXT
+    if odd or not said or not isinstance(image.get("layers"), int):
         what = ", ".join(odd) or "no plain image transformer"
         raise ModelError(
             f"{folder} is an open_clip model of another architecture than CLIP's ({what}): give one that "
