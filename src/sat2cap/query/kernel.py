@@ -50,7 +50,7 @@ def _fetch(_context: Any, array: Any, offset: Any) -> Any:
         address = cgutils.pointer_add(builder, made.data, arguments[1])
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
         read, second_level, data = (ir.Constant(number, value) for value in (0, 2, 1))
         builder.call(function, [address, read, second_level, data])
         return context.get_dummy_value()
