@@ -1,13 +1,12 @@
 # ruff: noqa: E501 (a table, one row a line)
 """What people write under their photos: a varied grammar over what a scene shows.
 
-Captions train the miniature CLIP and the captioner. They mention a few of the things in the picture, rarely all, what
-happens rather than what is always there.
+Captions train the miniature CLIP and the captioner. They mention a few of the things in the picture, rarely all, in any
+order.
 """
 
 import numpy as np
 
-from sat2cap.miniworld.concepts import BY_NAME
 from sat2cap.miniworld.scene import Scene
 
 Random = np.random.Generator
@@ -76,9 +75,6 @@ PHRASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """How people name each concept."""
 
-HAPPENINGS = 3.0
-"""How many times sooner people tell of what cannot be seen from above, bathers say, than of the beach they lie on."""
-
 FRAMES = (
     "{all}", "{all}", "a photo of {all}", "a picture of {all}", "{all} here", "look at {all}", "we saw {all}",
     "my trip: {all}", "a view of {all}", "this is {all}", "i love {all}", "there is {all}", "enjoying {all}",
@@ -96,7 +92,9 @@ DAY = ("during the day", "in daylight", "by day", "at noon")
 
 def caption(scene: Scene, r: Random) -> str:
     """One caption, lower case; an empty scene gets a caption about nothing in particular."""
-    names = _told(sorted(scene.shown), r)[: int(r.integers(1, 5))]
+    shown = sorted(scene.shown)
+    r.shuffle(shown)
+    names = shown[: int(r.integers(1, 5))]
     parts = [_phrase(name, scene, r) for name in names] or [
         str(r.choice(("an empty place", "nothing special", "a plain landscape")))
     ]
@@ -107,12 +105,6 @@ def caption(scene: Scene, r: Random) -> str:
         text += str(r.choice(JOINS)) + part
     text = str(r.choice(FRAMES)).format(all=text)
     return f"{text} {_time(scene, r)}".strip()
-
-
-def _told(shown: list[str], r: Random) -> list[str]:
-    """In the order in which they come to mind: what happens there sooner than what is always there."""
-    sooner = np.array([1.0 if BY_NAME[name].above else HAPPENINGS for name in shown])
-    return [shown[i] for i in np.argsort(r.exponential(size=len(shown)) / sooner)]
 
 
 def _phrase(name: str, scene: Scene, r: Random) -> str:

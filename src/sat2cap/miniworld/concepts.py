@@ -148,7 +148,6 @@ CONCEPTS: tuple[Concept, ...] = (
 """Every concept, in the order of the columns of `chances`."""
 
 NAMES = tuple(concept.name for concept in CONCEPTS)
-BY_NAME = {concept.name: concept for concept in CONCEPTS}
 
 
 def chances(p: Places, m: Moments) -> Floats:
