@@ -246,7 +246,7 @@ def test_hidden_numbers_that_change_sign_within_a_block_are_exact_too(tmp_path, 
     wide = replace(opened, spec=replace(opened.spec, grid=large))
     offset = offset_at(checkpoint, MAY)
     cells = AtlasCells(wide, encoding).read(0, 3)
-    mixed = (offset.signs(cells.place) == 2).sum(axis=1)
+    mixed = (offset.signs(*cells.ranges()) == 2).sum(axis=1)
     assert mixed.min() >= 1
     texts = checkpoint.embed_text(["p", "q", "r"])
     found = Cosines(texts, offset)(cells)

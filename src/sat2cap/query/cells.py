@@ -36,11 +36,44 @@ class Cells:
     """1 / ‖stored‖, `[n, B]`."""
     find_place: Callable[[], Floats]
     """Gives `place`, which a query without a date does not need."""
+    known_ranges: "Ranges | None" = None
+    """Of all the atlas's blocks, if what was found out once is kept."""
 
     @cached_property
     def place(self) -> Floats:
         """P numbers of each cell's place (`place_feature_count`), for the Dynamic Encoder, `[n, P, B]`."""
         return read_only(self.find_place())
+
+    def ranges(self) -> tuple[Floats, Floats]:
+        """The least and the greatest of each number of `place` in each block, `[n, P]` both."""
+        if self.known_ranges is None:
+            return self.place.min(axis=2), self.place.max(axis=2)
+        return self.known_ranges.of(self.start, self.place)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """`Cells.ranges` of N blocks, found when they are first asked for: every date needs the same."""
+
+    low: Floats
+    """`[N, P]`, as is `high`."""
+    high: Floats
+    known: NDArray[np.bool_]
+    """`[N]`: of which blocks they have been found."""
+
+    @classmethod
+    def unknown(cls, blocks: int, numbers: int) -> "Ranges":
+        """Of N blocks and P numbers of a place, nothing known yet."""
+        low, high = (np.empty((blocks, numbers), np.float32) for _ in range(2))
+        return cls(low, high, np.zeros(blocks, bool))
+
+    def of(self, start: int, place: Floats) -> tuple[Floats, Floats]:
+        """Those of the n blocks from `start`, whose places are `[n, P, B]`; threads may ask at once."""
+        part = slice(start, start + len(place))
+        if not self.known[part].all():
+            self.low[part], self.high[part] = place.min(axis=2), place.max(axis=2)
+            self.known[part] = True
+        return self.low[part], self.high[part]
 
 
 class Source(Protocol):

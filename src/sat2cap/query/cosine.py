@@ -48,9 +48,8 @@ class Offset:
         hidden = np.maximum(place @ self.weights[:, :-1].T + self.weights[:, -1], 0)
         return np.asarray(hidden @ self.w2.T + self.b2, np.float32)
 
-    def signs(self, place: Floats) -> NDArray[np.uint8]:
-        """`[n, H]`: which hidden numbers are on, off or mixed in each of n blocks of `place` `[n, P, B]`."""
-        low, high = place.min(axis=2), place.max(axis=2)
+    def signs(self, low: Floats, high: Floats) -> NDArray[np.uint8]:
+        """`[n, H]`: which hidden numbers are on, off or mixed in n blocks with such `Cells.ranges`."""
         weights, constant = self.weights[:, :-1].T, self.weights[:, -1]
         rising, falling = np.maximum(weights, 0), np.minimum(weights, 0)
         least = low @ rising + high @ falling + constant
@@ -122,7 +121,7 @@ class Cosines:
             return cosines
         shape = cells.scale.shape
         moment = Moment.unknown(shape) if moment is None else moment.part(cells.start, shape[0])
-        for pattern, members in _alike(self.offset.signs(cells.place)):
+        for pattern, members in _alike(self.offset.signs(*cells.ranges())):
             piece = self._piece(pattern)
             kernel.dynamic_cosines(
                 members, cells.stored, cells.scale, cells.inverse, cells.place,

@@ -21,7 +21,7 @@ from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file, publish
 from sat2cap.model.metadata import ENCODINGS, Encoding, place_feature_count
 from sat2cap.progress import Progress, silent
-from sat2cap.query.cells import AtlasCells, Cells, Floats
+from sat2cap.query.cells import AtlasCells, Cells, Floats, Ranges
 
 FILE = "_sat2cap/scan.safetensors"
 VERSION = "1"
@@ -61,9 +61,12 @@ class PreparedCells:
         def find_place() -> Floats:
             return parts["place"]
 
-        return Cells(
-            start, self.chunks[start:stop], parts["embeddings"], parts["scale"], parts["inverse"], find_place
-        )
+        stored, scale, inverse = (parts[name] for name in ("embeddings", "scale", "inverse"))
+        return Cells(start, self.chunks[start:stop], stored, scale, inverse, find_place, self._ranges)
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        return Ranges.unknown(*self.arrays["place"].shape[:2])
 
 
 def prepare(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Path:
