@@ -236,6 +236,21 @@ def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypat
     assert Scan(opened, "cyclic").moment(MAY) is None
 
 
+def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
+    opened, checkpoint = made(tmp_path)
+    prepare(opened, "cyclic")
+    cells, scan = open_prepared(opened, "cyclic"), Scan(opened, "cyclic")
+    for start, stop in ((2, 4), (0, 3), (0, len(cells.chunks))):
+        part = cells.read(start, stop)
+        for found, place in zip(part.ranges(), (part.place.min(2), part.place.max(2)), strict=True):
+            np.testing.assert_array_equal(found, place)
+    lon, lat = (axis[:20, :20] for axis in cell_lonlat(opened.grid))
+    corner = parse_region(f"{lon.min()},{lat.min()},{lon.max()},{lat.max()}")
+    score(scan, checkpoint, PROMPTS, when=NIGHT, region=corner)
+    fresh = score(opened, checkpoint, PROMPTS, when=MAY)
+    np.testing.assert_array_equal(score(scan, checkpoint, PROMPTS, when=MAY), fresh)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
 @pytest.mark.parametrize("encoding", ["cyclic", "reference", "sphere"])
 def test_hidden_numbers_that_change_sign_within_a_block_are_exact_too(tmp_path, dtype, encoding):
