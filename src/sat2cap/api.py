@@ -194,14 +194,18 @@ class OpenAtlas:
         return moments
 
     def _named(self) -> "Checkpoint":
-        """The model that the atlas names."""
+        """The model that the atlas names: from here, or from the nearest folder above the atlas that has it."""
         from sat2cap.catalogue import resolve_model
 
         card = self.atlas.model.get("card", {})
         spec = str(card.get(GIVEN) or self.atlas.model.get("source", ""))
+        folders = self.atlas.path.resolve().parents
+        beside = next((folder / spec for folder in folders if spec and (folder / spec).exists()), None)
         try:
             return resolve_model(spec)
         except ModelError as error:
+            if beside is not None:
+                return resolve_model(str(beside))
             name = card.get("name", "a model without a name")
             raise ModelError(
                 f"atlas {str(self.atlas.path)!r} was made by {name}, which is not at {spec!r}; "

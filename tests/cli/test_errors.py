@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,8 +159,6 @@ def test_an_interruption_is_status_130_and_says_how_to_go_on(
 
 
 def test_a_moved_model_is_asked_for(model: Path, tmp_path: Path) -> None:
-    import shutil
-
     moved, out = tmp_path / "moved", tmp_path / "x.zarr"
     shutil.copytree(model, tmp_path / "here")
     small = ("0,45,0.004,45.004", "--imagery", PLANET, "-o", out)
@@ -170,6 +169,21 @@ def test_a_moved_model_is_asked_for(model: Path, tmp_path: Path) -> None:
     assert "tiny" in done.err
     assert "--model" in done.err
     assert run("map", out, "snow", "-o", tmp_path / "m.tif", "--model", moved).status == 0
+
+
+def test_an_atlas_is_asked_from_another_folder(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made with a relative path, as in a project's folder, which is then used from elsewhere and moved."""
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    shutil.copytree(model, project / "train" / "tiny")
+    elsewhere.mkdir()
+    monkeypatch.chdir(project)
+    small = ("0,45,0.004,45.004", "--imagery", PLANET, "-o", "atlas/x.zarr", "--model", "train/tiny")
+    assert run("embed", *small).status == 0
+    monkeypatch.chdir(elsewhere)
+    moved = project.rename(tmp_path / "moved")
+    assert run("map", moved / "atlas" / "x.zarr", "snow", "-o", "m.tif").status == 0
 
 
 def test_a_date_for_a_model_that_knows_none_is_warned_of(model: Path, tmp_path: Path) -> None:

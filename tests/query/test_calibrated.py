@@ -5,9 +5,10 @@ import pytest
 from made_model import atlas, calibrated, embeddings, unit
 
 from sat2cap.errors import PromptError
+from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.query import score
-from sat2cap.query.calibrated import chance, curves, fitted
+from sat2cap.query.calibrated import ACROSS, ALONG, Chances, fit_chances, fitted
 from sat2cap.query.prompts import embed_prompts
 
 MAY = When(2024, 5, 20, 8.0)
@@ -17,43 +18,71 @@ def logistic(x):
     return 1 / (1 + np.exp(-x))
 
 
+def spread_out(count, dim, seed=0):
+    """Unit vectors, and a prompt that some of them are near."""
+    rng = np.random.default_rng(seed)
+    places = unit(rng.normal(size=(count, dim)) + 0.5 * np.eye(dim)[0])
+    return places, np.eye(dim, dtype=np.float32)[0]
+
+
 def test_a_known_curve_is_found_again():
-    rng = np.random.default_rng(0)
-    cosines = rng.normal(0.3, 0.2, 100_000).astype(np.float32)
-    happened = (rng.random(100_000) < logistic(12 * cosines - 5)).astype(float)
-    np.testing.assert_allclose(fitted(cosines, happened, 20.0), (12, -5), rtol=0.03)
+    places, prompt = spread_out(100_000, 8)
+    true = 12 * prompt
+    happened = np.random.default_rng(1).random(100_000) < logistic(places @ true - 5)
+    weights, intercept = fitted(places, happened.astype(float), prompt, 20.0)
+    np.testing.assert_allclose(weights, true, atol=0.4)
+    assert intercept == pytest.approx(-5, rel=0.03)
 
 
-def test_the_curve_is_that_of_scikit_learn():
-    linear = pytest.importorskip("sklearn.linear_model")
-    rng = np.random.default_rng(1)
-    cosines = rng.normal(0.2, 0.3, 5000)
-    happened = rng.random(5000) < logistic(6 * cosines - 2)
-    theirs = linear.LogisticRegression(C=np.inf, tol=1e-8).fit(cosines[:, None], happened)
-    expected = (theirs.coef_[0, 0], theirs.intercept_[0])
-    # a prior as wide as this one says nothing
-    np.testing.assert_allclose(
-        fitted(cosines.astype(np.float32), happened.astype(float), 1e4), expected, rtol=1e-3
-    )
+def test_the_curve_is_the_likeliest_there_is():
+    """Against a general optimiser on the posterior, written out."""
+    optimize = pytest.importorskip("scipy.optimize")
+    places, prompt = spread_out(400, 6)
+    fits = logistic(places.astype(float) @ np.arange(6) - 2)
+    scale = 7.0
+
+    def loss(at):
+        logits, away = places.astype(float) @ at[:-1] + at[-1], at[:-1] - scale * prompt
+        along = away @ prompt
+        across = away - along * prompt
+        prior = (along / (ALONG * scale)) ** 2 + (across / ACROSS) @ (across / ACROSS) + 1e-6 * at[-1] ** 2
+        return np.sum(np.logaddexp(0, logits) - fits * logits) + prior / 2
+
+    expected = optimize.minimize(loss, np.zeros(7), method="BFGS", options={"gtol": 1e-6}).x
+    weights, intercept = fitted(places, fits, prompt, scale)
+    np.testing.assert_allclose([*weights, intercept], expected, atol=2e-4)
 
 
-def test_where_no_photo_fits_no_place_has_a_chance_and_the_prior_decides_the_slope():
-    slope, intercept = fitted(np.linspace(0, 0.6, 500).astype(np.float32), np.full(500, 1e-6), 15.0)
-    assert slope == pytest.approx(15, rel=0.05)
-    assert logistic(slope * 0.6 + intercept) < 1e-4
+def test_where_no_photo_fits_the_prompt_stays_as_it_is_and_no_place_has_a_chance():
+    places, prompt = spread_out(500, 8)
+    weights, intercept = fitted(places, np.full(500, 1e-6), prompt, 15.0)
+    np.testing.assert_allclose(weights, 15 * prompt, atol=0.1)
+    assert logistic(places @ weights + intercept).max() < 1e-3
 
 
-def test_a_score_that_says_the_opposite_gives_every_place_the_same_chance():
-    cosines = np.linspace(-1, 1, 400).astype(np.float32)
-    slope, intercept = fitted(cosines, logistic(-4 * cosines.astype(float) - 1), 5.0)
-    assert slope == 0
-    assert logistic(intercept) == pytest.approx(logistic(-4 * cosines - 1).mean(), rel=1e-6)
+def test_places_that_only_resemble_the_prompt_have_less():
+    """Half of the places near the prompt have another thing in common, and none of their photos fits."""
+    places, prompt = spread_out(4000, 16)
+    other = np.eye(16)[5]
+    fits = np.where(places @ other > 0, 1e-3, logistic(10 * (places @ prompt) - 3))
+    weights, intercept = fitted(places, fits, prompt, 10.0)
+    got = logistic(places @ weights + intercept)
+    turned, near = weights / np.linalg.norm(weights), places @ prompt > 0.4
+    assert turned @ prompt > 0.6
+    assert turned @ other < -0.3
+    assert got[near & (places @ other > 0.2)].mean() < 0.3 * got[near & (places @ other < -0.2)].mean()
 
 
 def test_chances_by_hand():
-    got = chance(np.float32([[0.5, 0.0], [1.0, -1.0]]), np.array([[4.0, -2.0], [0.0, 1.0]]))
+    chances = Chances(np.eye(2, dtype=np.float32), np.array([4.0, 0.0]), np.array([-2.0, 1.0]))
+    got = chances(np.float32([[0.5, 0.0], [1.0, -1.0]]))
     np.testing.assert_allclose(got, [[0.5, logistic(-2)], [logistic(1)] * 2], rtol=1e-6)
     assert got.dtype == np.float32
+
+
+def said(chances, places):
+    """Chances `[P, N]` of unit places."""
+    return chances(chances.directions @ places.T)
 
 
 def rival_share(checkpoint, prompt, others):
@@ -67,11 +96,10 @@ def test_curves_follow_what_photos_say_and_negatives_are_rivals_always():
     checkpoint = calibrated()
     prompt, negative, *bank = embed_prompts(checkpoint, ["snow", "a car", "the sea", "a town", "sand"])
     bank, none = np.stack(bank), np.zeros((0, 64), np.float32)
-    places = unit(checkpoint.calibration.overhead) @ prompt
+    places = unit(checkpoint.calibration.overhead)
     for negatives, others in ((none, bank), (negative[None], np.stack([*bank, negative]))):
-        ((slope, intercept),) = curves(checkpoint, prompt[None], negatives, bank, told=False)
         fits = rival_share(checkpoint, prompt, others)
-        got = logistic(slope * places + intercept)
+        (got,) = said(fit_chances(checkpoint, prompt[None], negatives, bank, told=False), places)
         assert got.mean() == pytest.approx(fits.mean(), rel=0.02), "as many as there are"
         assert np.corrcoef(got, fits)[0, 1] > 0.6
 
@@ -81,11 +109,14 @@ def test_a_prompt_is_no_rival_of_itself_nor_of_what_says_the_same():
     prompt, town, sand = embed_prompts(checkpoint, ["snow", "a town", "sand"])
     none = np.zeros((0, 64), np.float32)
     nearly = unit(prompt + 0.02 * town)
-    alone = curves(checkpoint, prompt[None], none, np.stack([town, sand]), told=False)
-    with_itself = curves(checkpoint, prompt[None], none, np.stack([town, prompt, sand, nearly]), told=False)
-    np.testing.assert_allclose(alone, with_itself)
+    places = unit(checkpoint.calibration.overhead)
+    alone, with_itself = (
+        said(fit_chances(checkpoint, prompt[None], none, np.stack(bank), told=False), places)
+        for bank in ([town, sand], [town, prompt, sand, nearly])
+    )
+    np.testing.assert_allclose(alone, with_itself, rtol=1e-5)
     with pytest.raises(PromptError, match="every prompt of the bank says what"):
-        curves(checkpoint, prompt[None], none, np.stack([prompt, nearly]), told=False)
+        fit_chances(checkpoint, prompt[None], none, np.stack([prompt, nearly]), told=False)
 
 
 def test_a_date_is_judged_by_places_at_their_dates():
@@ -95,22 +126,29 @@ def test_a_date_is_judged_by_places_at_their_dates():
     offset = checkpoint.dynamic_from_features(checkpoint.calibration.features)
     sample = checkpoint.calibration
     written_out = replace(checkpoint, calibration=replace(sample, overhead=sample.overhead + offset))
-    told = curves(checkpoint, prompts, none, bank, told=True)
-    np.testing.assert_allclose(told, curves(written_out, prompts, none, bank, told=False), rtol=1e-4)
-    assert np.abs(told - curves(checkpoint, prompts, none, bank, told=False)).max() > 0.1
+    places = unit(sample.overhead + offset)
+    told, same, static = (
+        said(fit_chances(model, prompts, none, bank, told=when), places)
+        for model, when in ((checkpoint, True), (written_out, False), (checkpoint, False))
+    )
+    np.testing.assert_allclose(told, same, rtol=1e-4)
+    assert np.abs(told - static).max() > 0.01
 
 
 @pytest.mark.parametrize("when", [None, MAY], ids=str)
-def test_contrast_of_a_calibrated_model_is_the_curve_of_the_cosine(tmp_path, when):
+def test_contrast_of_a_calibrated_model_is_the_chance_of_every_place(tmp_path, when):
     checkpoint = calibrated()
     made = atlas(tmp_path / "a.zarr", embeddings(9, 7, 64), checkpoint, np.zeros((9, 7), bool))
     asked = ["snow", "the sea + sand"]
     bank = ["a town", "a river", "sand"]
     got = score(made, checkpoint, asked, when=when, scale="contrast", bank=bank, negatives=["a car"])
-    cosines = score(made, checkpoint, asked, when=when).values
     vectors = [embed_prompts(checkpoint, texts) for texts in (asked, ["a car"], bank)]
-    expected = chance(cosines.reshape(2, -1), curves(checkpoint, *vectors, told=when is not None))
-    np.testing.assert_allclose(got.values.reshape(2, -1), expected, atol=1e-5)
+    chances = fit_chances(checkpoint, *vectors, told=when is not None)
+    places = made.read(slice(None), slice(None)).reshape(-1, 64)
+    if when is not None:
+        lon, lat = (side.ravel() for side in cell_lonlat(made.grid))
+        places = places + checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
+    np.testing.assert_allclose(got.values.reshape(2, -1), said(chances, unit(places)), atol=1e-4)
     assert got.attrs["calibration"] == "3,000 photos held out of training"
     plain = score(made, replace(checkpoint, calibration=None), asked, when=when, scale="contrast")
     assert "calibration" not in plain.attrs

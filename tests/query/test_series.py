@@ -33,6 +33,8 @@ def test_mean_chances_are_those_of_the_maps_too(tmp_path, dynamic):
     for column, when in enumerate(TIMES):
         maps = score(made, checkpoint, PROMPTS, when=when, scale="contrast").values.astype(np.float64)
         np.testing.assert_allclose(found[:, column], np.nanmean(maps, axis=(1, 2)), rtol=1e-5)
+    by_itself = mean_scores(made, checkpoint, PROMPTS, TIMES)
+    np.testing.assert_array_equal(by_itself, found, "chances are averaged, of a calibrated model")
     with pytest.raises(ModelError, match="is not calibrated, see sat2cap models calibrate"):
         mean_scores(made, model(dynamic=dynamic), PROMPTS, TIMES, "contrast")
 

@@ -147,12 +147,14 @@ def time(
 ) -> None:
     """Measure how maps follow the months and the hours.
 
-    The mean score of prompts over a year and a day: when it peaks, how far it swings, how many months the
-    hemispheres are apart; in the miniature world also its rank correlation with the truth.
+    The mean chance of prompts (their mean cosine, if the model is not calibrated) over a year and a day: when
+    it peaks, how far it swings, how many months the hemispheres are apart; in the miniature world also its
+    rank correlation with the truth.
     """
     from sat2cap import api
     from sat2cap.evaluate.record import Picture
     from sat2cap.evaluate.seasons import Region, evaluate_time
+    from sat2cap.query.series import mean_scale
     from sat2cap.report.plots import PROMPTS_SHOWN, calendar_picture
 
     opened = [api.open(atlas, model, text) for atlas in atlases]
@@ -175,6 +177,7 @@ def time(
             "atlases": [[one.atlas.fingerprint, one.checkpoint.identity] for one in opened],
             "regions": [region.name for region in regions],
             "prompts": [[prompt.text, prompt.concept] for prompt in followed],
+            "scale": mean_scale(opened[0].checkpoint),
             "draws": draws,
         },
         lambda: evaluate_time(regions, opened[0].checkpoint, followed, draws=draws),

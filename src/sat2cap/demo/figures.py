@@ -148,7 +148,7 @@ def _hemispheres(plan: DemoPlan, given: Measured) -> Iterator[tuple[str, float]]
     for country, prompt in product(given.countries, prompts):
         hour = parse_when(prompt.when).hour if prompt.when else JANUARY.hour
         moments = [replace(day, hour=hour) for day in (JANUARY, JULY)]
-        ((january, july),) = mean_scores(country.atlas, given.trained, [prompt.text], moments, "contrast")
+        ((january, july),) = mean_scores(country.atlas, given.trained, [prompt.text], moments)
         name = f"hemispheres.{slug(prompt.text)}.{country.name}"
         yield f"{name}.january", float(january)
         yield f"{name}.july", float(july)

@@ -15,7 +15,7 @@ from sat2cap.miniworld.prompts import Prompt, southern
 from sat2cap.miniworld.truth import Survey
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.query.score import score
-from sat2cap.query.series import mean_scores
+from sat2cap.query.series import MeanScale, mean_scores
 
 Floats = NDArray[np.float32]
 
@@ -117,18 +117,19 @@ def time_agreement(
     prompts: Sequence[Prompt],
     *,
     calendar: Sequence[When] = CALENDAR,
+    scale: MeanScale | None = None,
 ) -> Iterator[tuple[Prompt, float]]:
     """Rank correlation over a calendar between the map's mean and the truth's, the mean over the countries.
 
+    No `scale` is that of `mean_scale`: chances, of a calibrated model.
     Left out: prompts whose concept never reaches a mean probability of 0.1 % in any of the countries.
     """
     found: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
     for country in countries:
         truths = {prompt: country.mean_truth(prompt, calendar) for prompt in prompts}
         mine = [prompt for prompt in prompts if truths[prompt].max() >= 0.001]
-        means = (
-            mean_scores(country.atlas, checkpoint, [prompt.text for prompt in mine], calendar) if mine else ()
-        )
+        texts = [prompt.text for prompt in mine]
+        means = mean_scores(country.atlas, checkpoint, texts, calendar, scale) if mine else ()
         for prompt, mean in zip(mine, means, strict=True):
             found[prompt].append(spearman(mean, truths[prompt]))
     for prompt, values in found.items():

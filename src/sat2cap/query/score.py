@@ -15,7 +15,7 @@ from sat2cap.geo.frame import on_grid
 from sat2cap.geo.region import Region
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.calibrated import chance, curves
+from sat2cap.query.calibrated import fit_chances
 from sat2cap.query.cells import Cells
 from sat2cap.query.cosine import Cosines, Offset, offset_at
 from sat2cap.query.examples import Examples, has_example
@@ -147,8 +147,8 @@ def _as_vectors(
         return _Asked(np.concatenate([mine, others]), len(mine), offset, partial(_less, len(mine)))
     if checkpoint.calibration is not None:
         generic = vectors([text for text in against if text not in negatives])
-        found = curves(checkpoint, mine, others, generic, told=offset is not None)
-        return _Asked(mine, len(mine), offset, partial(chance, curves=found))
+        chances = fit_chances(checkpoint, mine, others, generic, told=offset is not None)
+        return _Asked(chances.directions, len(mine), offset, chances)
     in_bank = np.array([prompt in against for prompt in prompts])
     share = partial(_share, len(mine), in_bank, checkpoint.logit_scale)
     return _Asked(np.concatenate([mine, vectors(against)]), len(mine), offset, share)

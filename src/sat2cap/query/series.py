@@ -1,7 +1,6 @@
 """Prompts over many moments: what a map does through the year and the day."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from sat2cap.atlas.store import Atlas
 from sat2cap.errors import ModelError, PromptError, WhenError
 from sat2cap.geo.when import When
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.calibrated import chance, curves
+from sat2cap.query.calibrated import Chances, fit_chances
 from sat2cap.query.cells import Cells
 from sat2cap.query.cosine import Cosines, offset_at
 from sat2cap.query.prompts import GENERIC, embed_prompts
@@ -19,6 +18,15 @@ from sat2cap.query.scan import Scan
 from sat2cap.query.score import check_model
 
 Floats = NDArray[np.float32]
+MeanScale = Literal["cosine", "contrast"]
+
+
+def mean_scale(checkpoint: Checkpoint) -> MeanScale:
+    """What is best averaged: chances, if the model is calibrated, as their mean is a share of photos.
+
+    A mean of cosines follows the many cells where a thing never is.
+    """
+    return "cosine" if checkpoint.calibration is None else "contrast"
 
 
 def mean_scores(
@@ -26,14 +34,14 @@ def mean_scores(
     checkpoint: Checkpoint,
     prompts: Sequence[str],
     times: Sequence[When],
-    scale: Literal["cosine", "contrast"] = "cosine",
+    scale: MeanScale | None = None,
 ) -> NDArray[np.float64]:
     """The mean score over the atlas's embedded cells, float64 ``[prompts, times]``.
 
     The same as the means of what `score` gives for each time, but prompts are embedded and the atlas is read
     only once. `contrast` needs a calibrated model: its mean is the share of photos, if as many are taken in
-    every cell, that fit the prompt. Without a Dynamic Encoder all times are alike. NaN if no cell is
-    embedded. Raises `PromptError`, `WhenError`, `ModelError`, `AtlasError`.
+    every cell, that fit the prompt. No `scale` is that of `mean_scale`. Without a Dynamic Encoder all times
+    are alike. NaN if no cell is embedded. Raises `PromptError`, `WhenError`, `ModelError`, `AtlasError`.
     """
     if not prompts:
         raise PromptError("no prompt is given; write what a photo there would show")
@@ -41,8 +49,9 @@ def mean_scores(
         raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
     check_model(atlas, checkpoint)
     texts = embed_prompts(checkpoint, prompts)
-    at = [Cosines(texts, offset_at(checkpoint, when)) for when in times]
-    worth = _chances(checkpoint, texts) if scale == "contrast" else _cosines
+    worth = _chances(checkpoint, texts) if (scale or mean_scale(checkpoint)) == "contrast" else _cosines
+    directions = worth.directions if isinstance(worth, Chances) else texts
+    at = [Cosines(directions, offset_at(checkpoint, when)) for when in times]
 
     def work(cells: Cells) -> tuple[NDArray[np.float64], int]:
         found = (worth(cosines(cells).reshape(len(texts), -1)) for cosines in at)
@@ -59,11 +68,10 @@ def _cosines(cosines: Floats) -> Floats:
     return cosines
 
 
-def _chances(checkpoint: Checkpoint, texts: Floats) -> Callable[[Floats], Floats]:
+def _chances(checkpoint: Checkpoint, texts: Floats) -> Chances:
     """From cosines `[P, N]` to chances, for prompts at some date and hour."""
     if checkpoint.calibration is None:
         name = checkpoint.card.get("name", "this model")
         raise ModelError(f"{name} is not calibrated, see sat2cap models calibrate; or take the cosine")
     none = np.zeros((0, checkpoint.dim), np.float32)
-    fitted = curves(checkpoint, texts, none, embed_prompts(checkpoint, GENERIC), told=True)
-    return partial(chance, curves=fitted)
+    return fit_chances(checkpoint, texts, none, embed_prompts(checkpoint, GENERIC), told=True)
