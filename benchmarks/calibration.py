@@ -1,11 +1,15 @@
 """Does a threshold on the contrast scale mean the same from prompt to prompt? On the miniature world.
 
+And are its maps, and their means through the year and the day, nearer the truth than those of the cosine?
+
     python benchmarks/calibration.py DEMO_FOLDER OUT.json PICTURE.png
 
 needs the atlases of a finished `sat2cap demo --out DEMO_FOLDER`; see `sat2cap.evaluate.calibration`.
 """
 
 import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -19,11 +23,15 @@ from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.evaluate.calibration import NONSENSE, Asked, ask_all, evaluate_calibration, reliability
 from sat2cap.evaluate.location import CALENDAR
-from sat2cap.evaluate.truth import Country
+from sat2cap.evaluate.truth import Country, map_agreement, summary, time_agreement
 from sat2cap.files import publish, write_json
-from sat2cap.miniworld.prompts import PROMPTS
+from sat2cap.geo.when import When
+from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
 from sat2cap.miniworld.truth import survey
 from sat2cap.miniworld.world import World
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.query import score
+from sat2cap.query.series import MeanScale
 
 STEP = 5
 """Of the calendar's months by hours, every so many are asked for."""
@@ -61,6 +69,23 @@ def draw(asked: dict[str, list[Asked]], path: Path) -> None:
         figure.savefig(temporary, dpi=100)
 
 
+def agreement(countries: Sequence[Country], model: Checkpoint) -> Iterator[tuple[str, float]]:
+    """AUROC of maps and rank correlations of their means in time, by the cosine and by the contrast."""
+    scales: tuple[MeanScale, ...] = ("cosine", "contrast")
+    for scale in scales:
+        maps = map_agreement(countries, model, PROMPTS, scores=partial(map_of, scale))
+        yield from summary(f"map.auroc.{scale}", list(maps)).items()
+        times = time_agreement(countries, model, SEASONAL, scale=scale)
+        yield from summary(f"time.rank_correlation.{scale}", list(times)).items()
+
+
+def map_of(
+    scale: MeanScale, country: Country, model: Checkpoint, texts: Sequence[str], when: When | None
+) -> np.ndarray:
+    """Every cell's score `[texts, cells]`."""
+    return score(country.atlas, model, texts, when=when, scale=scale).values.reshape(len(texts), -1)
+
+
 def main(demo: Path, out: Path, picture: Path) -> None:
     """Ask everything, print and write the figures, draw the picture."""
     plan, model = DemoPlan(), resolve_model(demo / "train" / "checkpoint")
@@ -75,6 +100,7 @@ def main(demo: Path, out: Path, picture: Path) -> None:
     figures = {
         f"{when}.{name}": value for when, one in asked.items() for name, value in evaluate_calibration(one)
     }
+    figures |= dict(agreement(countries, model))
     for name, value in figures.items():
         print(f"{name}: {value:.4f}")
     print(f"{len(NONSENSE)} nonsense prompts in {len(countries)} countries")

@@ -14,7 +14,7 @@ from sat2cap.cli import main
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.errors import JobError, RunFileError
 from sat2cap.model.checkpoint import load_model
-from sat2cap.train.clip import ClipRun, _save, load_clip_run, train_clip
+from sat2cap.train.clip import ClipRun, _save, _shortened, load_clip_run, train_clip
 
 Trained = tuple[Path, dict[str, float], list[tuple[str, int, int]]]
 
@@ -80,6 +80,22 @@ def test_it_learns_and_tells_how_far_it_is(trained: Trained) -> None:
     assert ("photographing made-up planets", 200, 200) in seen
     assert figures["seconds"] > 0
     assert 0 < figures["loss.last100"] < np.log(50) - 0.3  # a model that knows nothing: log(50)
+
+
+def test_words_are_left_out_others_each_time_and_never_all() -> None:
+    r, text = np.random.default_rng(0), "sunbathers on towels near a sandy beach"
+    shorter = [_shortened(text, 0.2, r) for _ in range(2000)]
+    kept = np.array([[word in one.split() for word in text.split()] for one in shorter])
+    np.testing.assert_allclose(kept.mean(0), 0.8, atol=0.03)
+    assert all(in_order(one.split(), text.split()) for one in shorter)
+    assert _shortened(text, 0.0, r) == text
+    assert {_shortened("snow", 0.9, r) for _ in range(50)} == {"snow"}
+
+
+def in_order(some: list[str], words: list[str]) -> bool:
+    """Whether `some` stand among `words` in the same order."""
+    rest = iter(words)
+    return all(word in rest for word in some)
 
 
 def test_the_shipped_run_file_is_right() -> None:
