@@ -194,7 +194,7 @@ class OpenAtlas:
         return moments
 
     def _named(self) -> "Checkpoint":
-        """The model that the atlas names: from here, or from the nearest folder above the atlas that has it."""
+        """The model the atlas names: from here, or from the nearest folder above the atlas that has it."""
         from sat2cap.catalogue import resolve_model
 
         card = self.atlas.model.get("card", {})
