@@ -1,7 +1,10 @@
 import io
 import json
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +177,34 @@ def test_a_killed_worker_is_one_clean_error_and_building_again_goes_on(whole, tm
         build(tmp_path / "pairs", photos, workers=2)
     build(tmp_path / "pairs", photos, workers=2)
     assert files(tmp_path / "pairs") == files(whole.path)
+
+
+UNGUARDED = """
+from pathlib import Path
+from made_up import Album, Land
+from sat2cap.pairs import PatchSpec, SplitPlan, build_pairs
+
+photos = Album()
+object.__setattr__(photos, "ballast", bytes(1 << 20))  # more than a pipe holds
+split = SplitPlan(fractions=(0.6, 0.2, 0.2), block_km=4)
+build_pairs(photos, Land(), Path("pairs"), patch=PatchSpec(480, 8), split=split, per_shard=7, workers=2)
+"""
+
+
+def test_a_script_without_a_main_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    run = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].endswith("(a script must build under `if __name__ == '__main__':`)")
 
 
 def test_a_broken_shard_is_found_named_and_alone_redone(whole, tmp_path, monkeypatch):

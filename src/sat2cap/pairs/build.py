@@ -1,10 +1,12 @@
 """Photos and imagery in, a pair set out."""
 
 import multiprocessing
+import pickle
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from sat2cap.errors import JobError, PairsError
@@ -30,8 +32,8 @@ _worker: list[
 ] = []  # filled in a worker process only: sending the sources with every shard would cost more
 
 
-def _start_worker(work: Work) -> None:
-    _worker.append(work)
+def _start_worker(handed: Path) -> None:
+    _worker.append(pickle.loads(handed.read_bytes()))
 
 
 def _make(shard: Shard, left_out: Mapping[str, str]) -> ShardResult:
@@ -46,22 +48,26 @@ def _results(
         for shard, reasons in zip(shards, left_out, strict=True):
             yield write_shard(shard, reasons, *work)
         return
-    # spawn, since forking a process that already runs threads (a network was used before) may hang the child
-    pool = ProcessPoolExecutor(
-        min(workers, len(shards)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(work,),
-    )
-    try:
-        yield from pool.map(_make, shards, left_out)
-    except BrokenProcessPool as error:
-        raise JobError(
-            f"{work[3]}: a worker process died while making pairs; build again to go on, "
-            "with fewer workers if memory is short"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with TemporaryDirectory(prefix="sat2cap-") as folder:
+        # by a file: a worker that dies before it has read a large argument leaves its parent waiting for ever
+        handed = Path(folder) / "work.pickle"
+        handed.write_bytes(pickle.dumps(work))
+        # spawn, since forking a process that runs threads (a network was used before) may hang the child
+        pool = ProcessPoolExecutor(
+            min(workers, len(shards)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(handed,),
+        )
+        try:
+            yield from pool.map(_make, shards, left_out)
+        except BrokenProcessPool as error:
+            raise JobError(
+                f"{work[3]}: a worker process died while making pairs; build again to go on, with fewer "
+                "workers if memory is short (a script must build under `if __name__ == '__main__':`)"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _left_out(
