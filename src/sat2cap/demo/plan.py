@@ -32,7 +32,7 @@ def chosen(prompts: Sequence[Prompt], *concepts: str) -> tuple[Prompt, ...]:
 
 
 _SHOWN = (
-    "traffic jam", "vineyard", "market", "skyscrapers", "mountains", "sea",
+    "market", "vineyard", "traffic jam", "skyscrapers", "mountains", "sea",
     "skiers", "autumn leaves", "factory", "bathers", "fishermen", "rice paddy",
 )  # fmt: skip
 
