@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import RUN_FILE
-from sat2cap.evaluate.figures import values
-from sat2cap.evaluate.retrieval import TableOptions, evaluate_table
+from sat2cap.evaluate.metric import values
+from sat2cap.evaluate.retrieval.evaluation import TableOptions, evaluate_table
 from sat2cap.files import write_json
 from sat2cap.pairs import open_pairs
 from sat2cap.train.loop import train

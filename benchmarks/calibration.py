@@ -4,7 +4,8 @@ And are its maps, and their means through the year and the day, nearer the truth
 
     python benchmarks/calibration.py DEMO_FOLDER OUT.json PICTURE.png
 
-needs the atlases of a finished `sat2cap demo --out DEMO_FOLDER`; see `sat2cap.evaluate.calibration`.
+needs the atlases of a finished `sat2cap demo --out DEMO_FOLDER`; see
+`sat2cap.evaluate.miniworld.calibration`.
 """
 
 import sys
@@ -21,15 +22,21 @@ from matplotlib import pyplot as plt
 from sat2cap.atlas.store import open_atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import DemoPlan
-from sat2cap.evaluate.calibration import NONSENSE, Asked, ask_all, evaluate_calibration, reliability
-from sat2cap.evaluate.location import CALENDAR
-from sat2cap.evaluate.truth import Country, map_agreement, summary, time_agreement
+from sat2cap.evaluate.maps.location_baseline import CALENDAR
+from sat2cap.evaluate.miniworld.calibration import (
+    NONSENSE,
+    Asked,
+    ask_all,
+    evaluate_calibration,
+    reliability,
+)
+from sat2cap.evaluate.miniworld.maps import Country, map_agreement, summary, time_agreement
 from sat2cap.files import publish, write_json
 from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
 from sat2cap.miniworld.truth import survey
 from sat2cap.miniworld.world import World
-from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.load import Checkpoint
 from sat2cap.query import score
 from sat2cap.query.series import MeanScale
 

@@ -34,11 +34,11 @@ from sat2cap.catalogue import resolve_model
 from sat2cap.embed import embed_atlas, plan_atlas
 from sat2cap.embed.estimate import measure
 from sat2cap.geo.grid import PATCH_M
+from sat2cap.imagery.protocol import Imagery
+from sat2cap.imagery.raster import open_raster
 from sat2cap.miniworld.world import MiniImagery, World
-from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.compute import quicker, run
-from sat2cap.sources.imagery import Imagery
-from sat2cap.sources.raster import open_raster
+from sat2cap.model.load import Checkpoint
 
 BATCH = 64
 WEST, NORTH, CRS = 614_400, 5_808_000, "EPSG:32631"

@@ -23,7 +23,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.catalogue import resolve_model
 from sat2cap.embed import embed_region
-from sat2cap.sources.raster import open_raster
+from sat2cap.imagery.raster import open_raster
 
 CELL_M, PIXELS = 120.0, 48
 

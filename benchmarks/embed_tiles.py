@@ -33,8 +33,8 @@ from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.store import open_atlas, verify
 from sat2cap.files import digest, digest_file
 from sat2cap.geo.frame import on_grid
+from sat2cap.imagery.protocol import RGBA
 from sat2cap.miniworld.world import MiniImagery, World
-from sat2cap.sources.imagery import RGBA
 
 WEST, SOUTH, CELL_M = 614_400, 5_740_800, 240
 SCRIPT = "import sys; from sat2cap.cli import main; main(sys.argv[1:])"

@@ -22,11 +22,11 @@ from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import RUN_FILE
 from sat2cap.files import write_json
 from sat2cap.pairs import Pair, PairSet, open_pairs
-from sat2cap.pairs.split import random_split
+from sat2cap.pairs.splits.split import random_split
 from sat2cap.progress import silent
 from sat2cap.train.loop import train
+from sat2cap.train.output.checkpoint import read_validation, retrieval
 from sat2cap.train.run import Run, load_run
-from sat2cap.train.trained import read_validation, retrieval
 
 SEEDS = (0, 1, 2)
 GALLERY = 2000

@@ -33,7 +33,7 @@ from odc.geo.geobox import GeoBox
 from PIL import Image
 
 from sat2cap.geo.grid import outline
-from sat2cap.sources.imagery import Imagery
+from sat2cap.imagery.protocol import Imagery
 
 Tile = tuple[int, int, int]
 EQUATOR_M = 2 * math.pi * 6378137.0

@@ -16,24 +16,26 @@ PACKAGE = ROOT / "src" / "sat2cap"
 LAYERS = """\
 sat2cap
 cli
+api
 demo
-report | api
+report
 evaluate
 train | embed | query
 catalogue
 maps | miniworld
 pairs | atlas | model
-sources
-geo
+imagery | photos
+geo | http | config
 errors | files | progress
 """
 """Top to bottom. A name imports only from lines below its own; `sat2cap` is the package's __init__."""
 
+_FOUNDATION = {"errors", "files", "progress", "http", "config"}
 FORBIDDEN = {
-    "torch": {"errors", "files", "progress", "geo", "sources", "pairs", "atlas", "maps"},
-    "transformers": {"errors", "files", "progress", "geo", "sources", "pairs", "atlas", "maps"},
-    "rasterio": {"errors", "files", "progress", "model", "train"},
-    "odc": {"errors", "files", "progress", "model", "train"},
+    "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},
+    "transformers": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},
+    "rasterio": {*_FOUNDATION, "model", "train"},
+    "odc": {*_FOUNDATION, "model", "train"},
     "typer": {"sat2cap", "demo", "api", "evaluate", "train", "embed", "query", "catalogue", "maps", "model"},
     "rich": {"sat2cap", "demo", "api", "evaluate", "train", "embed", "query", "catalogue", "maps", "model"},
 }
@@ -128,17 +130,17 @@ def test_imports_only_go_down() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "message"),
     [
-        ("sat2cap.geo.grid", "from sat2cap.sources.imagery import Imagery", "sources is not below geo"),
-        ("sat2cap.geo.grid", "def f():\n    import sat2cap.model.checkpoint", "model is not below geo"),
+        ("sat2cap.geo.grid", "from sat2cap.imagery.protocol import Imagery", "imagery is not below geo"),
+        ("sat2cap.geo.grid", "def f():\n    import sat2cap.model.load", "model is not below geo"),
         ("sat2cap.geo.grid", "from sat2cap import atlas", "atlas is not below geo"),
         ("sat2cap.geo.grid", "from ..atlas.store import Atlas", "atlas is not below geo"),
         ("sat2cap.geo.grid", "from .. import atlas", "atlas is not below geo"),
         ("sat2cap.geo.grid", "import importlib\nimportlib.import_module('sat2cap.cli')", "cli is not below"),
-        ("sat2cap.query.score", "from sat2cap.embed.job import embed_region", "embed is not below query"),
-        ("sat2cap.query.score", "from sat2cap import open", "not in the table"),
-        ("sat2cap.query.score", "import sat2cap", "sat2cap is not below query"),
+        ("sat2cap.query.scoring", "from sat2cap.embed.job import embed_region", "embed is not below query"),
+        ("sat2cap.query.scoring", "from sat2cap import open", "not in the table"),
+        ("sat2cap.query.scoring", "import sat2cap", "sat2cap is not below query"),
         ("sat2cap.atlas.store", "def f():\n    if True:\n        import torch.nn", "atlas must not"),
-        ("sat2cap.model.checkpoint", "from rasterio import open", "model must not"),
+        ("sat2cap.model.load", "from rasterio import open", "model must not"),
         ("sat2cap.train.loop", "import odc.geo", "train must not"),
         ("sat2cap.utils", "import numpy", "utils is not in the table"),
     ],
@@ -151,14 +153,14 @@ def test_a_planted_fault_is_caught(module: str, source: str, message: str) -> No
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("sat2cap.query.score", "from sat2cap.atlas.store import Atlas\nimport torch"),
+        ("sat2cap.query.scoring", "from sat2cap.atlas.store import Atlas\nimport torch"),
         (
             "sat2cap.geo.grid",
             "from .region import Region\nfrom sat2cap.errors import RegionError\nimport odc.geo",
         ),
         (
-            "sat2cap.cli.train",
-            "def f():\n    from sat2cap import api\n    from sat2cap.cli.show import table",
+            "sat2cap.cli.build.train",
+            "def f():\n    from sat2cap import api\n    from sat2cap.cli.console import table",
         ),
     ],
 )
@@ -189,7 +191,7 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
 
 def test_layers_below_the_model_run_without_torch() -> None:
     """What they import imports counts too."""
-    names = [n for n in read_package() if unit(n) in {"geo", "sources", "pairs", "atlas", "maps"}]
+    names = [n for n in read_package() if unit(n) in {"geo", "imagery", "photos", "pairs", "atlas", "maps"}]
     assert len(names) >= 15
     loaded = modules_loaded_by(f"import {', '.join(names)}")
     assert {"numpy", "sat2cap.geo.grid"} <= loaded

@@ -17,9 +17,9 @@ from tiny_model import tiny_clip
 from sat2cap import catalogue
 from sat2cap.errors import ImageryError, InputError, ModelError, Sat2CapError
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.stated import stated
+from sat2cap.miniworld.scenes.statements import stated
 from sat2cap.miniworld.world import MiniImagery, World
-from sat2cap.model.checkpoint import load_model
+from sat2cap.model.load import load_model
 from sat2cap.train.captioner import load_caption_run
 
 

@@ -23,16 +23,16 @@ from sat2cap.atlas.store import GIVEN, Atlas, open_atlas
 from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, RegionError, WhenError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import patch_box
+from sat2cap.geo.ground import ground_metres
 from sat2cap.geo.region import Region, parse_region
 from sat2cap.geo.when import When, parse_when
-from sat2cap.maps.ground import ground_metres
 from sat2cap.maps.layers import Place, ordinary, through_time
 from sat2cap.maps.places import read_outlines, read_places, top_places
 from sat2cap.progress import Progress, silent
 
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
 if TYPE_CHECKING:
-    from sat2cap.model.checkpoint import Checkpoint
+    from sat2cap.model.load import Checkpoint
     from sat2cap.query import Scale, Scan
     from sat2cap.query.spread import Over
 
@@ -159,7 +159,7 @@ class OpenAtlas:
 
     def prepare(self, progress: Progress = silent) -> Path:
         """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
-        from sat2cap.query.prepared import prepare
+        from sat2cap.query.engine.prepared import prepare
 
         return prepare(self.atlas, self.checkpoint.encoding, progress)
 
@@ -243,9 +243,9 @@ def save(
     in the CRS of the score), `outlines` over them and `places` to label, both as files or as they are.
     Raises `InputError`, `ImageryError`.
     """
+    from sat2cap.maps.formats import Pick
+    from sat2cap.maps.formats import save as publish
     from sat2cap.maps.panel import Look
-    from sat2cap.maps.save import Pick
-    from sat2cap.maps.save import save as publish
 
     if not isinstance(score, xr.DataArray | xr.Dataset):
         raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")

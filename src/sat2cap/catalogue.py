@@ -7,20 +7,20 @@ from pathlib import Path
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError, InputError, ModelError
+from sat2cap.imagery.bands import AS_THEY_ARE, Shown
+from sat2cap.imagery.opening import open_source
+from sat2cap.imagery.protocol import Imagery
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import MiniImagery, World
-from sat2cap.model.captioner import MANIFEST, Captioner, load_captioner
-from sat2cap.model.checkpoint import Checkpoint, as_known, load_model
-from sat2cap.sources.bands import AS_THEY_ARE, Shown
-from sat2cap.sources.download import Downloads
-from sat2cap.sources.exif import ExifFolder
-from sat2cap.sources.imagery import Imagery
-from sat2cap.sources.opening import open_source
-from sat2cap.sources.photofiles import ListedPhotos, PhotoFiles, open_files
-from sat2cap.sources.photos import PhotoSource
-from sat2cap.sources.shards import open_shards
-from sat2cap.sources.table import TableRecords
-from sat2cap.sources.yfcc import YfccRecords
+from sat2cap.model.load import Checkpoint, as_known, load_model
+from sat2cap.model.networks.captioner import MANIFEST, Captioner, load_captioner
+from sat2cap.photos.download import Downloads
+from sat2cap.photos.exif import ExifFolder
+from sat2cap.photos.files import ListedPhotos, PhotoFiles, open_files
+from sat2cap.photos.protocol import PhotoSource
+from sat2cap.photos.shards import open_shards
+from sat2cap.photos.table import TableRecords
+from sat2cap.photos.yfcc import YfccRecords
 
 MINICLIP = "miniclip"
 """The miniature CLIP that ships in the package."""
@@ -38,7 +38,7 @@ def open_imagery(
     region: Geometry | None = None,
     cache: Path | None = None,
 ) -> Imagery:
-    """Imagery by name: ``miniworld:SEED``, or whatever `sat2cap.sources.opening.open_source` takes.
+    """Imagery by name: ``miniworld:SEED``, or whatever `sat2cap.imagery.opening.open_source` takes.
 
     `shown`: bands and values as colours. `region`: where a search looks. `cache`: a folder to keep tiles in.
     Raises `ImageryError`.

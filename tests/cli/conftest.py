@@ -20,8 +20,8 @@ PLANET = "miniworld:7"
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_model import tiny_clip
 
-    from sat2cap.model.checkpoint import load_model, save_checkpoint
-    from sat2cap.model.dynamic import DynamicEncoder
+    from sat2cap.model.load import load_model, save_checkpoint
+    from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 
     folder = tmp_path_factory.mktemp("model")
     plain = load_model(tiny_clip(folder / "clip", image=16, hidden=64, dim=32))

@@ -237,8 +237,8 @@ NAMES = ("r1", "r5", "r10", "median_rank", "mean_rank")
 
 def test_evaluate_retrieval(pairs: tuple[Path, Done], model: Path, tmp_path: Path) -> None:
     from sat2cap.catalogue import resolve_model
-    from sat2cap.evaluate.figures import values
-    from sat2cap.evaluate.retrieval import evaluate_retrieval
+    from sat2cap.evaluate.metric import values
+    from sat2cap.evaluate.retrieval.evaluation import evaluate_retrieval
     from sat2cap.pairs import open_pairs
 
     def figures(*options: object) -> dict[str, float]:

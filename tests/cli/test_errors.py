@@ -230,7 +230,7 @@ def test_help_is_instant() -> None:
 
 
 def test_nan_is_null_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from sat2cap.cli.show import figures
+    from sat2cap.cli.console import figures
 
     figures({"a": 0.5, "b": float("nan")}, tmp_path / "f.json")
     assert json.loads((tmp_path / "f.json").read_text()) == {"a": 0.5, "b": None}

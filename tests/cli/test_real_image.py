@@ -10,9 +10,9 @@ from command import run
 from rasterio.warp import transform_bounds
 from rio_cogeo import cog_validate
 
-from sat2cap.cli.embed import _extent
+from sat2cap.cli.build.embed import _extent
 from sat2cap.geo.grid import cell_grid
-from sat2cap.sources.raster import open_raster
+from sat2cap.imagery.raster import open_raster
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

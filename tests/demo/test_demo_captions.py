@@ -11,13 +11,13 @@ from sat2cap.atlas.store import open_atlas
 from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
 from sat2cap.demo.captions import ASKED, caption_figures, in_words
 from sat2cap.demo.figures import Measured
-from sat2cap.evaluate.captions import CaptionOptions, evaluate_captions
-from sat2cap.evaluate.figures import values
-from sat2cap.evaluate.truth import Country
+from sat2cap.evaluate.captions.evaluation import CaptionOptions, evaluate_captions
+from sat2cap.evaluate.metric import values
+from sat2cap.evaluate.miniworld.maps import Country
 from sat2cap.geo.grid import LONLAT, transformer
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES
-from sat2cap.miniworld.places import moments, places
-from sat2cap.miniworld.stated import stated
+from sat2cap.miniworld.scenes.statements import stated
+from sat2cap.miniworld.surroundings import moments, places
 from sat2cap.miniworld.truth import survey
 from sat2cap.miniworld.world import World
 from sat2cap.pairs import open_pairs

@@ -14,8 +14,8 @@ from sat2cap.catalogue import resolve_model
 from sat2cap.demo import headline, run_demo
 from sat2cap.demo.words import slug
 from sat2cap.errors import InputError
-from sat2cap.evaluate.figures import values
-from sat2cap.evaluate.retrieval import evaluate_retrieval
+from sat2cap.evaluate.metric import values
+from sat2cap.evaluate.retrieval.evaluation import evaluate_retrieval
 from sat2cap.geo.when import parse_when
 from sat2cap.miniworld.truth import truth
 from sat2cap.miniworld.world import World

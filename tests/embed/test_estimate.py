@@ -9,7 +9,7 @@ from small_model import PIXELS, Ground, grid, model
 from sat2cap.atlas.store import create_or_resume, still_pending
 from sat2cap.embed import embed_atlas, plan_atlas
 from sat2cap.embed.estimate import cost, measure
-from sat2cap.model import networks
+from sat2cap.model import checkpoint as checkpoint_module
 
 SHAPE = (40, 50)
 
@@ -53,7 +53,7 @@ def test_a_quicker_network_is_held_against_its_original_on_real_patches(monkeypa
         shown.append(pixels)
         return tower
 
-    monkeypatch.setattr(networks, "quicker", quicker)
+    monkeypatch.setattr(checkpoint_module, "quicker", quicker)
     imagery, checkpoint = Ground(), model()
     spec = plan_atlas(grid(*SHAPE), ragged(), imagery, checkpoint, precision="bfloat16")
     measure(spec, still_pending("nowhere.zarr", spec), imagery, checkpoint)

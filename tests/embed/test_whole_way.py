@@ -11,7 +11,7 @@ from small_model import Ground, grid
 from sat2cap.embed import embed_region
 from sat2cap.geo.grid import cell_lonlat, patch_box
 from sat2cap.geo.when import When
-from sat2cap.model.checkpoint import load_model
+from sat2cap.model.load import load_model
 from sat2cap.query import score
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))
@@ -23,7 +23,7 @@ def test_scores_are_the_cosines_of_what_the_networks_give(tmp_path, when):
 
     from tiny_model import tiny_clip
 
-    from sat2cap.model.dynamic import DynamicEncoder
+    from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 
     torch.set_num_threads(1)
     plain = load_model(tiny_clip(tmp_path / "clip"))

@@ -10,7 +10,7 @@ from tiny_bert import tiny_bert
 from transformers import BertModel, BertTokenizerFast
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.agreement import (
+from sat2cap.evaluate.captions.agreement import (
     bert_scorer,
     bleu,
     cider,

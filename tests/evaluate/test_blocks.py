@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.blocks import FEWEST_BLOCKS, Bootstrap, blocks_of
+from sat2cap.evaluate.bootstrap import FEWEST_BLOCKS, Bootstrap, blocks_of
 
 
 def test_blocks_are_near_squares_of_the_size_asked_for() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sat2cap.evaluate.calibration import (
+from sat2cap.evaluate.miniworld.calibration import (
     Asked,
     evaluate_calibration,
     expected_calibration_error,

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.blocks import Bootstrap
-from sat2cap.evaluate.captioned import (
+from sat2cap.evaluate.bootstrap import Bootstrap
+from sat2cap.evaluate.captions.evaluation import CaptionOptions, read_captions
+from sat2cap.evaluate.miniworld.captions import (
     JANUARY,
     JULY,
     WINTER,
@@ -19,11 +20,10 @@ from sat2cap.evaluate.captioned import (
     said_at,
     truth_measures,
 )
-from sat2cap.evaluate.captions import CaptionOptions, read_captions
 from sat2cap.geo.when import When
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.places import moments, places
+from sat2cap.miniworld.surroundings import moments, places
 from sat2cap.miniworld.world import World
 
 PHOTOS = MiniPhotos(World(5), 200)

@@ -12,7 +12,7 @@ from made_model import atlas, model
 from sklearn.metrics import silhouette_score
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.clusters import (
+from sat2cap.evaluate.clusters.evaluation import (
     PHRASES,
     ClusterOptions,
     cluster_map,
@@ -20,7 +20,7 @@ from sat2cap.evaluate.clusters import (
     kmeans,
     read_phrases,
 )
-from sat2cap.evaluate.figures import values
+from sat2cap.evaluate.metric import values
 
 
 def blobs(kinds: int, count: int = 300, spread: float = 0.02) -> np.ndarray:

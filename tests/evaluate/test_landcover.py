@@ -12,10 +12,10 @@ sys.path.append(str(Path(__file__).parents[1] / "query"))  # made_model lives th
 from made_model import atlas, embeddings, grid, model
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.figures import values
-from sat2cap.evaluate.landcover import evaluate_landcover
-from sat2cap.evaluate.reference import Classes, LandClass
-from sat2cap.evaluate.shares import class_shares
+from sat2cap.evaluate.maps.class_shares import class_shares
+from sat2cap.evaluate.maps.classes import Classes, LandClass
+from sat2cap.evaluate.maps.landcover import evaluate_landcover
+from sat2cap.evaluate.metric import values
 from sat2cap.query import score
 
 SIDE, DIM = 24, 32

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.maps import Agreement, auroc, average_precision, best_f1, spearman
+from sat2cap.evaluate.maps.agreement import Agreement, auroc, average_precision, best_f1, spearman
 
 
 def test_auroc_by_hand() -> None:

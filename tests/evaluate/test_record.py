@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.figures import Evaluation, Figure
+from sat2cap.evaluate.metric import Evaluation, Figure
 from sat2cap.evaluate.record import Picture, Record, kept, read_run
 
 FIGURES = (Figure("a.b", 0.25, (0.1, 0.5)), Figure("open", math.nan), Figure("plain", 3.0))

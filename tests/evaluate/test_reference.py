@@ -14,13 +14,13 @@ from shapely.geometry import box
 from sklearn.metrics import roc_auc_score
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.maps import auroc
-from sat2cap.evaluate.reference import SCHEMES, load_classes, reference_identity
-from sat2cap.evaluate.shares import class_shares
+from sat2cap.evaluate.maps.agreement import auroc
+from sat2cap.evaluate.maps.class_shares import class_shares
+from sat2cap.evaluate.maps.classes import SCHEMES, load_classes, reference_identity
 from sat2cap.geo.grid import cell_grid, cell_lonlat
 from sat2cap.geo.region import parse_region
-from sat2cap.miniworld.cover import Cover, cover
-from sat2cap.miniworld.land import ground, mercator
+from sat2cap.miniworld.planet.cover import Cover, cover
+from sat2cap.miniworld.planet.land import ground, mercator
 from sat2cap.miniworld.world import World
 
 SLOVENIA = Path(__file__).parents[2].parent / "shared" / "data" / "landcover" / "slovenia"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sat2cap.errors import PairsError
-from sat2cap.evaluate import ranks as ranks_module
-from sat2cap.evaluate.ranks import ranks
-from sat2cap.evaluate.recall import chance_metrics, retrieval_metrics
+from sat2cap.evaluate.retrieval import ranks as ranks_module
+from sat2cap.evaluate.retrieval.ranks import ranks
+from sat2cap.evaluate.retrieval.recall import chance_metrics, retrieval_metrics
 
 
 def brute_force(query: np.ndarray, gallery: np.ndarray) -> list[int]:

@@ -15,9 +15,9 @@ from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.atlas.store import Atlas, create_or_resume
 from sat2cap.errors import InputError
-from sat2cap.evaluate.figures import values
-from sat2cap.evaluate.location import CALENDAR
-from sat2cap.evaluate.seasons import HOURS, Region, Timed, evaluate_time, months_apart
+from sat2cap.evaluate.maps.location_baseline import CALENDAR
+from sat2cap.evaluate.maps.seasons import HOURS, Region, Timed, evaluate_time, months_apart
+from sat2cap.evaluate.metric import values
 from sat2cap.geo.grid import cell_grid
 from sat2cap.geo.region import parse_region
 from sat2cap.miniworld.truth import survey

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import silhouette_samples
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate import silhouette as module
-from sat2cap.evaluate.silhouette import silhouettes, silhouettes_of_distances
+from sat2cap.evaluate.clusters import silhouette as module
+from sat2cap.evaluate.clusters.silhouette import silhouettes, silhouettes_of_distances
 
 COUNTRIES = ("BEL", "BRA", "CHI", "CUB", "EGY", "FRA", "IND", "ISR", "USA", "USS", "YUG", "ZAI")
 DISSIMILARITIES = """

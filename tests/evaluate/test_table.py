@@ -8,11 +8,11 @@ from pyproj import Geod
 from seeing import DIM, SEEN, Plain, seeing
 
 from sat2cap.errors import ModelError, PairsError
-from sat2cap.evaluate.blocks import Bootstrap, blocks_of
-from sat2cap.evaluate.figures import values
-from sat2cap.evaluate.gallery import embed_gallery, same_places
-from sat2cap.evaluate.moments import MOMENTS, asked_at, moment_figures, nearest
-from sat2cap.evaluate.retrieval import TableOptions, evaluate_retrieval, evaluate_table
+from sat2cap.evaluate.bootstrap import Bootstrap, blocks_of
+from sat2cap.evaluate.metric import values
+from sat2cap.evaluate.retrieval.evaluation import TableOptions, evaluate_retrieval, evaluate_table
+from sat2cap.evaluate.retrieval.gallery import embed_gallery, same_places
+from sat2cap.evaluate.retrieval.moments import MOMENTS, asked_at, moment_figures, nearest
 
 TRAINED = {"training": {"run": {"model": {"dynamic": True, "dropout": 0.3}}}}
 

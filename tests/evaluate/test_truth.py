@@ -15,8 +15,8 @@ from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.atlas.store import create_or_resume
 from sat2cap.errors import ModelError
-from sat2cap.evaluate.location import CALENDAR
-from sat2cap.evaluate.truth import (
+from sat2cap.evaluate.maps.location_baseline import CALENDAR
+from sat2cap.evaluate.miniworld.maps import (
     Country,
     judges,
     location_scores,

@@ -10,7 +10,7 @@ from matplotlib.font_manager import findfont
 from matplotlib.ft2font import FT2Font
 from PIL import Image
 
-from sat2cap.maps.fonts import _families
+from sat2cap.maps.decoration.fonts import _families
 from sat2cap.maps.picture import write_png
 
 OTHERS = "\N{POSITION INDICATOR}"  # in STIX, which ships with matplotlib, not in DejaVu

@@ -15,12 +15,12 @@ from PIL import Image
 
 from sat2cap.errors import InputError
 from sat2cap.geo.frame import grid_of, on_grid
+from sat2cap.geo.ground import ground_metres, north_degrees
 from sat2cap.maps import picture
 from sat2cap.maps.colours import COLOURS
-from sat2cap.maps.furniture import draw_places, length_label, round_length
-from sat2cap.maps.ground import ground_metres, north_degrees
+from sat2cap.maps.decoration.elements import draw_places, length_label, round_length
+from sat2cap.maps.decoration.text import credits_of
 from sat2cap.maps.picture import Look, page, panel, write_png
-from sat2cap.maps.words import credits_of
 
 PLACES = [("Old Harbour", 4.9, 52.3), ("Millbrook", 4.6, 52.25), ("Nowhere", 99.0, 9.0)]
 

@@ -16,9 +16,9 @@ from made_up_scores import ABOUT, made_up, three_classes, three_months
 from rio_cogeo import cog_validate
 
 from sat2cap.errors import InputError
+from sat2cap.maps.formats import KINDS, STILL, Pick, save
 from sat2cap.maps.panel import Look
 from sat2cap.maps.places import areas_above, threshold_of_best, top_places, write_places
-from sat2cap.maps.save import KINDS, STILL, Pick, save
 
 CASES = [(made_up, kind) for kind in STILL] + [(three_classes, kind) for kind in STILL]
 CASES += [(three_months, kind) for kind in (".tif", ".png", ".gif", ".mp4")]

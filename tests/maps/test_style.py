@@ -10,7 +10,7 @@ from made_up_scores import made_up, three_classes, three_months, three_prompts
 from matplotlib.colors import to_rgb
 
 from sat2cap.maps.colours import paint_of
-from sat2cap.maps.save import save
+from sat2cap.maps.formats import save
 from sat2cap.maps.style import write_style
 
 

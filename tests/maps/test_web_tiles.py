@@ -21,8 +21,8 @@ from pyproj import Transformer
 from sat2cap.errors import InputError
 from sat2cap.geo.frame import grid_of, on_grid
 from sat2cap.maps.colours import paint_of
-from sat2cap.maps.save import save
-from sat2cap.maps.tiles import pmtiles_of
+from sat2cap.maps.formats import save
+from sat2cap.maps.web_tiles import pmtiles_of
 
 NODE = shutil.which("node")
 

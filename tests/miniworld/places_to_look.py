@@ -5,7 +5,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from sat2cap.miniworld.concepts import NAMES, chances
-from sat2cap.miniworld.places import moments, places
+from sat2cap.miniworld.surroundings import moments, places
 
 
 def box(epsg: int, left: float, top: float, *, metres: float = 20.0, pixels: int = 192) -> GeoBox:

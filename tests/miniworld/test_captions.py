@@ -6,12 +6,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sat2cap.miniworld.captions import DAY, FRAMES, JOINS, NIGHT, PHRASES, SEASONS, caption
 from sat2cap.miniworld.concepts import NAMES
-from sat2cap.miniworld.cover import SAND_NAMES, WATER_NAMES
 from sat2cap.miniworld.photos import MiniPhotos
+from sat2cap.miniworld.planet.cover import SAND_NAMES, WATER_NAMES
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
-from sat2cap.miniworld.scene import Scene
+from sat2cap.miniworld.scenes.captions import DAY, FRAMES, JOINS, NIGHT, PHRASES, SEASONS, caption
+from sat2cap.miniworld.scenes.scene import Scene
 from sat2cap.miniworld.world import World
 
 NOTHING = ("an empty place", "nothing special", "a plain landscape")

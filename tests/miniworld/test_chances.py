@@ -11,9 +11,9 @@ from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES, chances
-from sat2cap.miniworld.places import Moments, Places, moments, places
 from sat2cap.miniworld.prompts import southern
-from sat2cap.miniworld.scene import scenes
+from sat2cap.miniworld.scenes.scene import scenes
+from sat2cap.miniworld.surroundings import Moments, Places, moments, places
 from sat2cap.miniworld.truth import ANY_TIME, concept, survey, truth
 from sat2cap.miniworld.world import World
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 import sat2cap
 from sat2cap.catalogue import resolve_model
-from sat2cap.evaluate.maps import auroc
+from sat2cap.evaluate.maps.agreement import auroc
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
 from sat2cap.miniworld.world import World
-from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.load import Checkpoint
 
 FEWEST = 5
 """Photos that must show a thing before it is judged."""

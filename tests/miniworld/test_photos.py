@@ -8,16 +8,16 @@ import pytest
 from PIL import Image
 from places_to_look import anywhere
 
-from sat2cap.miniworld.captions import caption
 from sat2cap.miniworld.concepts import NAMES
-from sat2cap.miniworld.land import ground, mercator
-from sat2cap.miniworld.photo import SIZE, photograph
 from sat2cap.miniworld.photographers import Bounds
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.scene import Scene
+from sat2cap.miniworld.planet.land import ground, mercator
+from sat2cap.miniworld.scenes.camera import SIZE, photograph
+from sat2cap.miniworld.scenes.captions import caption
+from sat2cap.miniworld.scenes.scene import Scene
 from sat2cap.miniworld.world import World
-from sat2cap.pairs.screen import Rules, screen
-from sat2cap.sources.photos import Photo
+from sat2cap.pairs.screening.screen import Rules, screen
+from sat2cap.photos.protocol import Photo
 
 COUNT = 6_000
 SOURCE = MiniPhotos(World(7), COUNT)

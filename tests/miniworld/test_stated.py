@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sat2cap.miniworld.captions import PHRASES, caption
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.stated import stated
+from sat2cap.miniworld.scenes.captions import PHRASES, caption
+from sat2cap.miniworld.scenes.statements import stated
 from sat2cap.miniworld.world import World
 
 

@@ -7,8 +7,8 @@ from places_to_look import NORTH, SEAM_NORTH, SEAM_SOUTH, SOUTH, anywhere, box
 
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat, patch_around
-from sat2cap.miniworld.cover import Cover, cover
-from sat2cap.miniworld.land import ground, mercator
+from sat2cap.miniworld.planet.cover import Cover, cover
+from sat2cap.miniworld.planet.land import ground, mercator
 from sat2cap.miniworld.world import MiniImagery, World
 
 PLANET = MiniImagery(World(7))

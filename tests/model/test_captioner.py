@@ -11,8 +11,8 @@ from tiny_captioner import published, tiny_captioner, words
 from tiny_model import tiny_clip
 
 from sat2cap.errors import ModelError
-from sat2cap.model.captioner import load_captioner, save_captioner
-from sat2cap.model.checkpoint import load_model
+from sat2cap.model.load import load_model
+from sat2cap.model.networks.captioner import load_captioner, save_captioner
 
 RANDOM = np.random.default_rng(0)
 EMBEDDINGS = RANDOM.normal(size=(70, 32)).astype(np.float32)

@@ -14,8 +14,8 @@ from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from sat2cap.errors import ModelError
 from sat2cap.model.calibration import Calibration, calibration_of
-from sat2cap.model.checkpoint import Checkpoint, load_model, save_checkpoint
-from sat2cap.model.dynamic import DynamicEncoder
+from sat2cap.model.load import Checkpoint, load_model, save_checkpoint
+from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.preprocess import Preprocess
 
 CLIP_DATA = Path(__file__).parents[2].parent / "shared" / "data" / "clip"
@@ -346,7 +346,7 @@ def test_saving_replaces_a_checkpoint_and_nothing_else(whole: Checkpoint, tmp_pa
 def test_real_token_vectors() -> None:
     if not CLIP_DATA.is_dir():
         pytest.skip(f"needs {CLIP_DATA}")
-    from sat2cap.model.towers import load_tokenizer
+    from sat2cap.model.networks.towers import load_tokenizer
 
     tokenizer = load_tokenizer(CLIP_DATA / "tokenizer")
     seen = 0

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from tiny_model import tiny_clip
 
 from sat2cap.model.calibration import calibration_of
-from sat2cap.model.checkpoint import FORMAT, VERSION, Checkpoint, load_model, save_checkpoint
-from sat2cap.model.dynamic import DynamicEncoder
-from sat2cap.model.metadata import Encoding, encode_metadata
+from sat2cap.model.load import FORMAT, VERSION, Checkpoint, load_model, save_checkpoint
+from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
+from sat2cap.model.networks.metadata import Encoding, encode_metadata
 
 PAGE = Path(__file__).parents[2] / "docs" / "checkpoint.md"
 

@@ -12,8 +12,8 @@ from torch import nn
 from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.errors import ModelError
 from sat2cap.model import compute
-from sat2cap.model.checkpoint import Checkpoint, load_model
 from sat2cap.model.compute import LEAST_COSINE, Compute, Int8Linear, choose_compute
+from sat2cap.model.load import Checkpoint, load_model
 
 needs_int8 = pytest.mark.skipif(not compute.has_int8(), reason="this processor has no VNNI instructions")
 
@@ -139,7 +139,7 @@ def test_moving_a_model_forgets_its_copies(clip: Checkpoint) -> None:
 
 def test_small_folder(clip: Checkpoint, tmp_path: Path) -> None:
     """A copy in another precision is never what is saved."""
-    from sat2cap.model.checkpoint import save_checkpoint
+    from sat2cap.model.load import save_checkpoint
 
     clip.embed_overhead(patches(3, 16), precision="bfloat16")
     assert load_model(save_checkpoint(clip, tmp_path / "m")).identity == clip.identity

@@ -14,10 +14,10 @@ from tiny_model import tiny_clip
 
 from sat2cap.catalogue import resolve_model
 from sat2cap.errors import ModelError
-from sat2cap.model import hub as hub_of
-from sat2cap.model.checkpoint import ASSUMED, as_known, load_model, save_checkpoint
-from sat2cap.model.known import KNOWN, Known
-from sat2cap.model.record import record_of
+from sat2cap.model.formats import hub as hub_of
+from sat2cap.model.formats.published import KNOWN, Known
+from sat2cap.model.load import ASSUMED, as_known, load_model, save_checkpoint
+from sat2cap.model.summary import record_of
 
 NAME, CLIP = "someone/tinyclip", "openai/clip-vit-base-patch32"
 
@@ -128,7 +128,7 @@ def sat2cap(
     """A small overhead tower under the name of the authors', its CLIP beside it."""
     entry = next(model for model in KNOWN if model.name == "MVRL/Sat2Cap")
     small = Known(**{**vars(entry), "dim": 32, "overhead": entry.overhead.of_size(16)})
-    monkeypatch.setattr("sat2cap.model.known.KNOWN", (small,))
+    monkeypatch.setattr("sat2cap.model.formats.published.KNOWN", (small,))
     load_model(folders[1]).overhead.save_pretrained(tmp_path / "tower")
     hub.add("MVRL/Sat2Cap", tmp_path / "tower")
     hub.add(CLIP, folders[0])

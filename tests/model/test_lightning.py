@@ -14,8 +14,8 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.errors import ModelError
-from sat2cap.model.checkpoint import Checkpoint, load_model, save_checkpoint
-from sat2cap.model.dynamic import DynamicEncoder
+from sat2cap.model.load import Checkpoint, load_model, save_checkpoint
+from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 
 DIM, SIZE = 32, 48
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import sph_harm_y
 
 from sat2cap.errors import ModelError
-from sat2cap.model.metadata import encode_metadata
+from sat2cap.model.networks.metadata import encode_metadata
 
 
 def test_reference_is_the_authors_formula_by_hand() -> None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from tiny_model import tiny_clip
 
-from sat2cap.model.checkpoint import Checkpoint, load_model, save_checkpoint
-from sat2cap.model.dynamic import DynamicEncoder
+from sat2cap.model.load import Checkpoint, load_model, save_checkpoint
+from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.preprocess import Preprocess
-from sat2cap.model.record import record_of
+from sat2cap.model.summary import record_of
 
 sys.path.append(str(Path(__file__).parents[1] / "cli"))
 

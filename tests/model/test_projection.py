@@ -11,7 +11,7 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, CLIPVisionModelWithProjection
 
 from sat2cap.errors import ModelError
-from sat2cap.model.checkpoint import load_model
+from sat2cap.model.load import load_model
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from sat2cap.model.checkpoint import Checkpoint, load_model
-from sat2cap.model.hub import find
+from sat2cap.model.formats.hub import find
+from sat2cap.model.load import Checkpoint, load_model
 
 CLIP_DATA = Path(__file__).parents[2].parent / "shared" / "data" / "clip"
 NAME = "openai/clip-vit-base-patch32"

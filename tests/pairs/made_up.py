@@ -17,8 +17,8 @@ from PIL import Image
 from sat2cap.errors import ImageryError, JobError
 from sat2cap.geo.frame import on_grid
 from sat2cap.geo.grid import cell_lonlat, patch_around
-from sat2cap.sources.imagery import RGBA, ImageryInfo
-from sat2cap.sources.photos import Photo
+from sat2cap.imagery.protocol import RGBA, ImageryInfo
+from sat2cap.photos.protocol import Photo
 
 
 def paint(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

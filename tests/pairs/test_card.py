@@ -12,9 +12,9 @@ from test_build import build
 
 from sat2cap.cli import main
 from sat2cap.pairs import PatchSpec, open_pairs
-from sat2cap.pairs.card import write_card
-from sat2cap.pairs.loss import stored_loss
-from sat2cap.pairs.pictures import contact_sheet, funnel_picture, read_borders
+from sat2cap.pairs.overview.card import write_card
+from sat2cap.pairs.overview.pictures import contact_sheet, funnel_picture, read_borders
+from sat2cap.pairs.overview.storage_loss import stored_loss
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_the_commands_on_real_rows(tmp_path, capsys):
 
 def test_a_split_that_breaks_its_promise_is_status_1(made, tmp_path, capsys, monkeypatch):
     assert run(capsys, "pairs", "split", made.path)[0] == 0
-    module = sys.modules["sat2cap.pairs.leaks"]
+    module = sys.modules["sat2cap.pairs.splits.leakage"]
     monkeypatch.setattr(module, "leaking", lambda lon, *rest: np.ones(len(lon), bool))
     status, printed, problems = run(capsys, "pairs", "split", made.path)
     assert status == 1

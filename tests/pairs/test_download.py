@@ -8,8 +8,8 @@ import pytest
 from real_data import photo_answer, photo_site, placeholder
 
 from sat2cap.errors import JobError
-from sat2cap.sources.download import Downloads, _site
-from sat2cap.sources.photos import Photo
+from sat2cap.photos.download import Downloads, _site
+from sat2cap.photos.protocol import Photo
 
 TAKEN = datetime(2012, 3, 4, 5, 6, 7)
 

@@ -8,8 +8,8 @@ from PIL.TiffImagePlugin import IFDRational
 from real_data import DATA, needs_data
 
 from sat2cap.errors import InputError
-from sat2cap.pairs import screen
-from sat2cap.sources.exif import BROKEN_GPS, CLOCKS, UNREADABLE, ExifFolder, read_photo
+from sat2cap.pairs.screening import screen
+from sat2cap.photos.exif import BROKEN_GPS, CLOCKS, UNREADABLE, ExifFolder, read_photo
 
 TAKEN, DIGITIZED, CHANGED = 0x9003, 0x9004, 0x0132
 TAKEN_OFFSET, ARTIST, ERROR = 0x9011, 0x013B, 0x001F

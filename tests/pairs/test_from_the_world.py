@@ -11,12 +11,12 @@ import pytest
 from real_data import YFCC, mosaic, needs_data, photo_answer, photo_site, placeholder
 from test_build import files
 
+from sat2cap.imagery.raster import open_raster
 from sat2cap.pairs import PatchSpec, Rules, SplitPlan, build_pairs, open_pairs
 from sat2cap.pairs.build import STAGE
-from sat2cap.sources.download import Downloads
-from sat2cap.sources.photofiles import ListedPhotos
-from sat2cap.sources.raster import open_raster
-from sat2cap.sources.yfcc import _COLUMNS, YfccRecords
+from sat2cap.photos.download import Downloads
+from sat2cap.photos.files import ListedPhotos
+from sat2cap.photos.yfcc import _COLUMNS, YfccRecords
 
 pytestmark = needs_data
 INSIDE = {"451484067", "2677583631", "13137609893", "3464703920"}

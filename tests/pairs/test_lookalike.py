@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 from test_build import build, files
 
 from sat2cap.pairs import Rules
-from sat2cap.pairs.lookalike import LOOK_ALIKE, look, near_equal
+from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, look, near_equal
 
 
 @cache

@@ -9,9 +9,10 @@ from pyproj import Geod
 from test_build import PATCH, build, files
 
 from sat2cap.errors import PairsError
-from sat2cap.pairs import SplitPlan, resplit
-from sat2cap.pairs.leaks import broken_promises, leaks
-from sat2cap.pairs.split import user_split
+from sat2cap.pairs import SplitPlan
+from sat2cap.pairs.splits import resplit
+from sat2cap.pairs.splits.leakage import broken_promises, leaks
+from sat2cap.pairs.splits.split import user_split
 
 SPATIAL = SplitPlan(fractions=(0.5, 0.2, 0.3), block_km=4)
 RANDOM = SplitPlan("random", (0.5, 0.2, 0.3))

@@ -6,7 +6,7 @@ from pyproj import Geod
 
 from sat2cap.errors import PairsError
 from sat2cap.geo.grid import patch_around
-from sat2cap.pairs.split import SplitPlan, assign, leaking, random_split, spatial_split
+from sat2cap.pairs.splits.split import SplitPlan, assign, leaking, random_split, spatial_split
 
 
 def scatter(count, west=4.0, south=51.0, span=2.0, seed=1):

@@ -11,10 +11,10 @@ from made_up import picture
 from test_build import build
 
 from sat2cap.errors import InputError, JobError
-from sat2cap.sources.photofiles import FolderFiles, ListedPhotos, TarFiles, open_files, photos_of
-from sat2cap.sources.photos import Photo
-from sat2cap.sources.shards import UNREADABLE, open_shards
-from sat2cap.sources.table import TableRecords
+from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, open_files, photos_of
+from sat2cap.photos.protocol import Photo
+from sat2cap.photos.shards import UNREADABLE, open_shards
+from sat2cap.photos.table import TableRecords
 
 ROME = {"id": ["a"], "lon": [12.5], "lat": [41.9]}
 

@@ -14,10 +14,10 @@ from real_data import COUNTRIES, YFCC, needs_data
 
 from sat2cap.errors import InputError
 from sat2cap.pairs import Rules, read_area
-from sat2cap.pairs.rules import EXCLUDED
-from sat2cap.pairs.screen import screen_records
-from sat2cap.sources.photofiles import photos_of
-from sat2cap.sources.yfcc import _COLUMNS, TORN, YfccRecords
+from sat2cap.pairs.screening.rules import EXCLUDED
+from sat2cap.pairs.screening.screen import screen_records
+from sat2cap.photos.files import photos_of
+from sat2cap.photos.yfcc import _COLUMNS, TORN, YfccRecords
 
 pytestmark = needs_data
 NOT_USA = f"{COUNTRIES}:ADM0_A3=USA"

@@ -8,7 +8,7 @@ from sat2cap.errors import PromptError
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.query import score
-from sat2cap.query.calibrated import ACROSS, ALONG, Chances, fit_chances, fitted
+from sat2cap.query.chances import ACROSS, ALONG, Chances, fit_chances, fitted
 from sat2cap.query.prompts import embed_prompts
 
 MAY = When(2024, 5, 20, 8.0)

@@ -10,7 +10,7 @@ from sat2cap.errors import AtlasError, InputError, PromptError
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.region import parse_place
 from sat2cap.geo.when import When
-from sat2cap.query.concepts import nearest_phrases
+from sat2cap.query.phrases import nearest_phrases
 from sat2cap.query.points import embeddings_at
 
 WHEN = When(2021, 1, 15, 12.0)

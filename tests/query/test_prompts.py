@@ -82,7 +82,7 @@ def test_a_prompt_that_says_something_is_not(prompt):
 def test_a_prompt_longer_than_the_model_reads_says_what_would_be_cut(tmp_path):
     from tiny_model import tiny_clip
 
-    from sat2cap.model.checkpoint import load_model
+    from sat2cap.model.load import load_model
 
     checkpoint = load_model(tiny_clip(tmp_path / "clip", image=16, hidden=64, dim=32))
     fits, long = "snow " * 75, "snow " * 75 + "forest"

@@ -21,9 +21,9 @@ from sat2cap.geo.grid import cell_lonlat, cell_mask
 from sat2cap.geo.region import parse_region
 from sat2cap.geo.when import When
 from sat2cap.query import Scan, score
-from sat2cap.query.cells import AtlasCells, place_features
-from sat2cap.query.cosine import Cosines, offset_at
-from sat2cap.query.prepared import (
+from sat2cap.query.engine.blocks import AtlasCells, place_features
+from sat2cap.query.engine.cosine import Cosines, offset_at
+from sat2cap.query.engine.prepared import (
     FILE,
     PreparedCells,
     open_prepared,
@@ -226,13 +226,13 @@ def test_a_scan_remembers_a_date_and_is_not_mistaken_by_it(tmp_path):
 def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypatch):
     opened, checkpoint = made(tmp_path)
     blocks = len(list(opened.chunks()))
-    monkeypatch.setattr("sat2cap.query.scan.MOMENT_BYTES", 2 * 4 * blocks * 1024)
+    monkeypatch.setattr("sat2cap.query.engine.scan.MOMENT_BYTES", 2 * 4 * blocks * 1024)
     scan = Scan(opened, "cyclic")
     for when in (MAY, NIGHT, MAY, When(2020, 1, 1, 0.0)):
         score(scan, checkpoint, ["p"], when=when)
     assert scan.moment(MAY).known.all()
     assert not scan.moment(NIGHT).known.any()
-    monkeypatch.setattr("sat2cap.query.scan.MOMENT_BYTES", 100)
+    monkeypatch.setattr("sat2cap.query.engine.scan.MOMENT_BYTES", 100)
     assert Scan(opened, "cyclic").moment(MAY) is None
 
 

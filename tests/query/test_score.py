@@ -9,7 +9,8 @@ from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
-from sat2cap.query import one_prompt, scan, score
+from sat2cap.query import one_prompt, score
+from sat2cap.query.engine import scan
 from sat2cap.query.prompts import embed_prompts
 
 PROMPTS = ["busy street", "snow in a forest + the sea", "fishing"]

@@ -12,10 +12,10 @@ sys.path.append(str(Path(__file__).parents[1] / "evaluate"))  # seeing lives the
 
 from seeing import Plain, seeing
 
-from sat2cap.evaluate.captioned import JANUARY, JULY
-from sat2cap.evaluate.captions import Said
-from sat2cap.evaluate.gallery import decoded, embed_gallery
-from sat2cap.report.caption_sheets import Row, Words, caption_figure, caption_sheet
+from sat2cap.evaluate.captions.evaluation import Said
+from sat2cap.evaluate.miniworld.captions import JANUARY, JULY
+from sat2cap.evaluate.retrieval.gallery import decoded, embed_gallery
+from sat2cap.report.figures.captions import Row, Words, caption_figure, caption_sheet
 
 LON, LAT = np.array([0.0, 100.0]), np.array([-20.0, 40.0])
 

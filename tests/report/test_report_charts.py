@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from sat2cap.report.charts import Line, month_hour, year_lines
+from sat2cap.demo.charts import Line, month_hour, year_lines
 from sat2cap.report.pictures import colour
 
 

@@ -5,11 +5,11 @@ import io
 import numpy as np
 from PIL import Image
 
-from sat2cap.evaluate.clusters import ClusterMap
-from sat2cap.evaluate.landcover import LandMaps
-from sat2cap.evaluate.reference import LandClass
-from sat2cap.report.plots import calendar_picture, cluster_picture, landcover_picture, silhouette_plot
-from sat2cap.report.sheets import Strip, contact_sheet
+from sat2cap.evaluate.clusters.evaluation import ClusterMap
+from sat2cap.evaluate.maps.classes import LandClass
+from sat2cap.evaluate.maps.landcover import LandMaps
+from sat2cap.report.figures.plots import calendar_picture, cluster_picture, landcover_picture, silhouette_plot
+from sat2cap.report.figures.sheets import Strip, contact_sheet
 
 RIGHT = (0x1F, 0x8A, 0x4C)
 

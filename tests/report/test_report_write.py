@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.figures import Evaluation, Figure
+from sat2cap.evaluate.metric import Evaluation, Figure
 from sat2cap.evaluate.record import Picture, kept
-from sat2cap.report.claims import claims
+from sat2cap.report.claims.claims import claims
 from sat2cap.report.paper import TABLE_1
 from sat2cap.report.sections import section
-from sat2cap.report.tables import number
+from sat2cap.report.tables.text import number
 from sat2cap.report.write import write_report
 
 WAYS = ("overhead2ground", "ground2overhead")

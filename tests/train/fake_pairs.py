@@ -26,7 +26,7 @@ class FakePair:
 
 @dataclass(frozen=True)
 class FakePairs:
-    """Satisfies `sat2cap.train.data.Pairs`."""
+    """Satisfies `sat2cap.train.data.patches.Pairs`."""
 
     path: Path
     counts: dict[str, int]

@@ -9,9 +9,9 @@ from tiny_model import tiny_clip
 from transformers import SiglipVisionConfig
 
 from sat2cap.errors import RunFileError
-from sat2cap.model.checkpoint import Checkpoint, load_model
-from sat2cap.model.siglip import SiglipImageTower
-from sat2cap.train.adapt import adapted, plain
+from sat2cap.model.load import Checkpoint, load_model
+from sat2cap.model.networks.siglip import SiglipImageTower
+from sat2cap.train.adaptation import adapted, plain
 from sat2cap.train.run import Model
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sat2cap.model.preprocess import Preprocess
-from sat2cap.train.augment import augment
+from sat2cap.train.data.augment import augment
 from sat2cap.train.run import Augment
 
 PLAIN = Preprocess(16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

@@ -13,8 +13,8 @@ import sat2cap
 from sat2cap.cli import main
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.errors import JobError, RunFileError
-from sat2cap.model.checkpoint import load_model
-from sat2cap.train.clip import ClipRun, _save, _shortened, load_clip_run, train_clip
+from sat2cap.miniworld.training.clip import ClipRun, _save, _shortened, load_clip_run, train_clip
+from sat2cap.model.load import load_model
 
 Trained = tuple[Path, dict[str, float], list[tuple[str, int, int]]]
 
@@ -138,7 +138,7 @@ def test_a_run_file_that_cannot_be_read_is_one_line(tmp_path: Path, text: str | 
 
 
 def test_a_loss_that_is_no_number_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sat2cap.train.clip._step", lambda *_: float("nan"))
+    monkeypatch.setattr("sat2cap.miniworld.training.clip._step", lambda *_: float("nan"))
     with pytest.raises(JobError, match="loss is nan at step 0; lower lr"):
         train_clip(load_clip_run(run_file(tmp_path)))
     assert not (tmp_path / "clip").exists()

@@ -7,10 +7,10 @@ import pytest
 from fake_pairs import FakePairs
 from tiny_model import tiny_clip
 
-from sat2cap.model.checkpoint import Checkpoint, load_model
+from sat2cap.model.load import Checkpoint, load_model
 from sat2cap.progress import silent
-from sat2cap.train import ground
-from sat2cap.train.data import decode
+from sat2cap.train.data import ground_embeddings as ground
+from sat2cap.train.data.patches import decode
 
 
 @pytest.fixture(autouse=True)

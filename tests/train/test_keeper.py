@@ -11,8 +11,8 @@ from PIL import Image
 from tiny_model import tiny_clip
 
 from sat2cap.errors import ModelError, PairsError, RunFileError
-from sat2cap.model.checkpoint import load_model
-from sat2cap.train.calibrate import calibrate
+from sat2cap.model.load import load_model
+from sat2cap.train.calibration import calibrate
 from sat2cap.train.loop import train
 
 

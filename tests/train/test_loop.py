@@ -18,12 +18,12 @@ from run_fake import Sections, start
 from tiny_model import tiny_clip
 
 from sat2cap.errors import JobError, PairsError, RunFileError
-from sat2cap.model.checkpoint import load_model
-from sat2cap.model.towers import digest_weights
-from sat2cap.train.data import decode, pixel_stats
-from sat2cap.train.draws import batches, first_queue, kept, total_steps
+from sat2cap.model.load import load_model
+from sat2cap.model.networks.towers import digest_weights
+from sat2cap.train.data.patches import decode, pixel_stats
+from sat2cap.train.data.sampler import batches, first_queue, kept, total_steps
 from sat2cap.train.loop import train
-from sat2cap.train.trained import retrieval
+from sat2cap.train.output.checkpoint import retrieval
 
 
 @pytest.fixture(scope="module")

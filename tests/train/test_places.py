@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from fake_pairs import small_run
 
-from sat2cap.train.draws import batches
-from sat2cap.train.places import along_curve, place_ids
+from sat2cap.train.data.neighbours import along_curve, place_ids
+from sat2cap.train.data.sampler import batches
 
 
 def test_one_place_is_a_square_of_so_many_metres() -> None:

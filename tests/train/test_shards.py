@@ -9,8 +9,8 @@ from fake_pairs import FakePairs, write_shards
 from sat2cap.errors import PairsError
 from sat2cap.model.preprocess import Preprocess
 from sat2cap.progress import silent
-from sat2cap.train.data import read_training_set
-from sat2cap.train.shards import open_shards
+from sat2cap.train.data.patches import read_training_set
+from sat2cap.train.data.streaming import open_shards
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from sat2cap.train.gradients import large_batch_gradients
 from sat2cap.train.losses import Form, contrastive
-from sat2cap.train.step import large_batch_gradients
 
 
 class Net(nn.Module):

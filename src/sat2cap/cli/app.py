@@ -8,22 +8,13 @@ from typing import TextIO
 
 import typer
 
-from sat2cap.cli import (
-    atlas,
-    caption,
-    classify,
-    demo,
-    difference,
-    embed,
-    evaluate,
-    imagery,
-    models,
-    pairs,
-    query,
-    report,
-    show,
-    train,
-)
+from sat2cap.cli import console
+from sat2cap.cli.ask import caption, classify, difference
+from sat2cap.cli.ask import map as map_commands
+from sat2cap.cli.build import demo, embed, pairs, train
+from sat2cap.cli.evaluate import group as evaluate
+from sat2cap.cli.evaluate import report
+from sat2cap.cli.manage import atlas, imagery, models
 from sat2cap.errors import Sat2CapError
 
 _NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
@@ -40,10 +31,10 @@ app.command("demo")(demo.demo)
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
 app.command("embed")(embed.embed)
-app.command("map")(query.map_prompts)
+app.command("map")(map_commands.map_prompts)
 app.command("difference")(difference.difference)
 app.command("classify")(classify.classify)
-app.command("search")(query.search)
+app.command("search")(map_commands.search)
 app.command("caption")(caption.caption)
 app.command("concepts")(caption.concepts)
 app.add_typer(atlas.app, name="atlas")
@@ -81,7 +72,7 @@ def _warn(
     line: str | None = None,
 ) -> None:
     """What libraries warn of in one line, as our own warnings, without the line of code that they name."""
-    show.warn(" ".join(str(message).split()))
+    console.warn(" ".join(str(message).split()))
 
 
 def _shielded(argument: str) -> str:

@@ -6,8 +6,8 @@ from shlex import quote
 from sat2cap.catalogue import MINICAPTIONER
 from sat2cap.demo import make
 from sat2cap.demo.plan import CountryPlan, DemoPlan
+from sat2cap.demo.story import Command
 from sat2cap.demo.words import slug
-from sat2cap.report.story import Command
 
 
 def commands(plan: DemoPlan, out: Path) -> list[Command]:

@@ -11,19 +11,19 @@ import numpy as np
 from sat2cap.demo.clock import Clock
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.words import slug
-from sat2cap.evaluate.figures import values
-from sat2cap.evaluate.gallery import embed_gallery
-from sat2cap.evaluate.retrieval import gallery_metrics
-from sat2cap.evaluate.truth import (
+from sat2cap.evaluate.metric import values
+from sat2cap.evaluate.miniworld.maps import (
     Country,
     location_scores,
     map_agreement,
     time_agreement,
 )
+from sat2cap.evaluate.retrieval.evaluation import gallery_metrics
+from sat2cap.evaluate.retrieval.gallery import embed_gallery
 from sat2cap.geo.when import When, parse_when
 from sat2cap.miniworld.prompts import Prompt
-from sat2cap.model.captioner import Captioner
-from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.load import Checkpoint
+from sat2cap.model.networks.captioner import Captioner
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
 from sat2cap.query.series import mean_scores

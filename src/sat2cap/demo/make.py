@@ -10,17 +10,17 @@ from sat2cap.demo.plan import CountryPlan, DemoPlan
 from sat2cap.demo.words import slug
 from sat2cap.embed import embed_region
 from sat2cap.errors import AtlasError
-from sat2cap.evaluate.truth import Country, judges
+from sat2cap.evaluate.miniworld.maps import Country, judges
 from sat2cap.geo.grid import cell_grid, cell_mask, patch_box
 from sat2cap.geo.region import parse_region
+from sat2cap.imagery.protocol import Imagery
 from sat2cap.maps.cog import write_cog
 from sat2cap.maps.picture import Look, write_png
 from sat2cap.miniworld.prompts import Prompt
-from sat2cap.model.checkpoint import MANIFEST, Checkpoint
+from sat2cap.model.load import MANIFEST, Checkpoint
 from sat2cap.pairs import PairSet, SplitPlan, build_pairs
 from sat2cap.progress import Progress
 from sat2cap.query import one_prompt, score
-from sat2cap.sources.imagery import Imagery
 from sat2cap.train import loop
 from sat2cap.train.run import Run, load_run
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sat2cap.catalogue import MINICAPTIONER
-from sat2cap.evaluate.location import CALENDAR
+from sat2cap.evaluate.maps.location_baseline import CALENDAR
 from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL, Prompt
 from sat2cap.pairs import PatchSpec

@@ -10,12 +10,12 @@ from sat2cap.demo.clock import Clock
 from sat2cap.demo.figures import Measured, measure, timing
 from sat2cap.demo.page import tell
 from sat2cap.demo.plan import DemoPlan
-from sat2cap.evaluate.truth import Country
+from sat2cap.demo.story import render_story
+from sat2cap.evaluate.miniworld.maps import Country
 from sat2cap.files import write_bytes, write_json
 from sat2cap.miniworld.truth import survey
 from sat2cap.miniworld.world import World
 from sat2cap.progress import Progress, silent
-from sat2cap.report.story import render_story
 
 RESULTS = "results.json"
 PAGE = "index.html"

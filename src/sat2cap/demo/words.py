@@ -3,10 +3,10 @@
 import re
 from datetime import date
 
+from sat2cap.demo.story import Asked
 from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import Prompt
 from sat2cap.miniworld.truth import concept
-from sat2cap.report.story import Asked
 
 
 def slug(text: str) -> str:

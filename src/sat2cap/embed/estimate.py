@@ -11,8 +11,8 @@ from sat2cap.atlas.layout import Chunk, cell_arrays, chunks_of
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.embed.patches import area, blocks, planned_reads, read_patches
 from sat2cap.embed.plan import patches_of
-from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.sources.imagery import Imagery
+from sat2cap.imagery.protocol import Imagery
+from sat2cap.model.load import Checkpoint
 
 _SIDES = (4, 8, 16)  # of squares of cells to measure with
 _ENOUGH_S = 0.5

@@ -15,9 +15,9 @@ from sat2cap.atlas.store import Atlas, create_or_resume, only_writer
 from sat2cap.embed.patches import Block, Patches, ahead, blocks, read_patches
 from sat2cap.embed.plan import patches_of, plan_atlas
 from sat2cap.errors import JobError
-from sat2cap.model.checkpoint import Checkpoint, Precision
+from sat2cap.imagery.protocol import Imagery
+from sat2cap.model.load import Checkpoint, Precision
 from sat2cap.progress import Progress, silent
-from sat2cap.sources.imagery import Imagery
 
 STAGE = "embedding cells"
 

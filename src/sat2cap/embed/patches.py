@@ -16,8 +16,8 @@ from shapely.errors import GEOSException
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import PatchGrid
-from sat2cap.sources.imagery import Imagery, PartlyReadError
-from sat2cap.sources.missing import filled, missing_share
+from sat2cap.imagery.infill import filled, missing_share
+from sat2cap.imagery.protocol import Imagery, PartlyReadError
 
 BLOCK_BYTES = 64 * 2**20
 """Pixels of one block's patches: what bounds memory, whatever the size of the atlas's chunks."""

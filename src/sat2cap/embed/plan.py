@@ -12,8 +12,8 @@ from sat2cap.errors import ImageryError, RegionError
 from sat2cap.files import digest
 from sat2cap.geo.grid import LONLAT, PATCH_M, PatchGrid
 from sat2cap.geo.region import lonlat_bounds
-from sat2cap.model.checkpoint import Checkpoint, Precision
-from sat2cap.sources.imagery import Imagery
+from sat2cap.imagery.protocol import Imagery
+from sat2cap.model.load import Checkpoint, Precision
 
 
 def plan_atlas(

@@ -11,9 +11,9 @@ from sat2cap.atlas.store import Atlas, create_or_resume, differences, only_write
 from sat2cap.embed.job import embed_chunks
 from sat2cap.embed.plan import plan_atlas
 from sat2cap.errors import AtlasError
-from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.imagery.protocol import Imagery
+from sat2cap.model.load import Checkpoint
 from sat2cap.progress import Progress, silent
-from sat2cap.sources.imagery import Imagery
 
 
 def fill_atlas(

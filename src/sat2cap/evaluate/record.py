@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.figures import Evaluation, Figure
+from sat2cap.evaluate.metric import Evaluation, Figure
 from sat2cap.files import canonical_json, digest, write_bytes, write_json
 
 FORMAT, VERSION = "sat2cap evaluation", 1

@@ -13,7 +13,7 @@ from PIL import Image
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.maps.colours import paint_of
-from sat2cap.maps.fonts import letters_for
+from sat2cap.maps.decoration.fonts import letters_for
 from sat2cap.maps.layers import layers_of, provenance
 from sat2cap.maps.panel import PLAIN, Look
 from sat2cap.maps.picture import page, words_of

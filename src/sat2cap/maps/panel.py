@@ -15,10 +15,10 @@ from odc.geo.geobox import GeoBox
 from sat2cap.errors import InputError
 from sat2cap.geo.frame import grid_of
 from sat2cap.maps import colours
-from sat2cap.maps.furniture import INK, draw_north, draw_outlines, draw_places, draw_scale_bar
+from sat2cap.maps.decoration.elements import INK, draw_north, draw_outlines, draw_places, draw_scale_bar
+from sat2cap.maps.decoration.legend import draw_legend
+from sat2cap.maps.decoration.text import wrapped
 from sat2cap.maps.layers import Place, one_layer, values_of
-from sat2cap.maps.legend import draw_legend
-from sat2cap.maps.words import wrapped
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from sat2cap.files import write_bytes
 from sat2cap.geo.frame import grid_of
 from sat2cap.maps.colours import paint_of
-from sat2cap.maps.fonts import letters_for
-from sat2cap.maps.furniture import INK
+from sat2cap.maps.decoration.elements import INK
+from sat2cap.maps.decoration.fonts import letters_for
+from sat2cap.maps.decoration.text import credits_of, readable, subtitle_of, title_of, wrapped
 from sat2cap.maps.layers import CATEGORY, layers_of, provenance
 from sat2cap.maps.panel import PLAIN, TITLE_SIZE, Look, aspect, panel, view
-from sat2cap.maps.words import credits_of, readable, subtitle_of, title_of, wrapped
 
 __all__ = ["Look", "panel", "write_png"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sat2cap.miniworld.cover import ROOF_NAMES, Cover, variant
-from sat2cap.miniworld.noise import Floats, ramp, rise
-from sat2cap.miniworld.places import Moments, Places
+from sat2cap.miniworld.planet.cover import ROOF_NAMES, Cover, variant
+from sat2cap.miniworld.planet.noise import Floats, ramp, rise
+from sat2cap.miniworld.surroundings import Moments, Places
 
 C = Cover
 Chance = Callable[[Places, Moments], Floats]

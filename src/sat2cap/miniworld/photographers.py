@@ -7,9 +7,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.miniworld.cover import cover
-from sat2cap.miniworld.land import CITY_CELL_M, VILLAGE_CELL_M, ground, latitude, mercator
-from sat2cap.miniworld.noise import CIRCUMFERENCE_M, Floats, Positions
+from sat2cap.miniworld.planet.cover import cover
+from sat2cap.miniworld.planet.land import CITY_CELL_M, VILLAGE_CELL_M, ground, latitude, mercator
+from sat2cap.miniworld.planet.noise import CIRCUMFERENCE_M, Floats, Positions
 
 Random = np.random.Generator
 

@@ -8,15 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from sat2cap.miniworld.captions import caption
 from sat2cap.miniworld.concepts import CONCEPTS
-from sat2cap.miniworld.noise import Floats
-from sat2cap.miniworld.photo import photograph
 from sat2cap.miniworld.photographers import APPEAL, Bounds, Shot, shots
-from sat2cap.miniworld.places import moments, places
-from sat2cap.miniworld.scene import Scene, scenes
+from sat2cap.miniworld.planet.noise import Floats
+from sat2cap.miniworld.scenes.camera import photograph
+from sat2cap.miniworld.scenes.captions import caption
+from sat2cap.miniworld.scenes.scene import Scene, scenes
+from sat2cap.miniworld.surroundings import moments, places
 from sat2cap.miniworld.world import World
-from sat2cap.sources.photos import Photo
+from sat2cap.photos.protocol import Photo
 
 _USERS = 400
 

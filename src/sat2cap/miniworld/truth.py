@@ -12,8 +12,8 @@ from sat2cap.geo.frame import on_grid
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES, Concept
-from sat2cap.miniworld.noise import Floats
-from sat2cap.miniworld.places import Places, moments, places
+from sat2cap.miniworld.planet.noise import Floats
+from sat2cap.miniworld.surroundings import Places, moments, places
 from sat2cap.miniworld.world import World
 
 ANY_TIME = tuple(When(2020, month, 15, float(hour)) for month in range(1, 13) for hour in range(1, 24, 3))

@@ -11,10 +11,10 @@ from odc.geo.geom import Geometry
 
 from sat2cap.geo.frame import on_grid
 from sat2cap.geo.grid import transformer
-from sat2cap.miniworld.cover import overhead_rgb
-from sat2cap.miniworld.land import ground, mercator
-from sat2cap.miniworld.noise import CIRCUMFERENCE_M, Positions
-from sat2cap.sources.imagery import RGBA, ImageryInfo
+from sat2cap.imagery.protocol import RGBA, ImageryInfo
+from sat2cap.miniworld.planet.cover import overhead_rgb
+from sat2cap.miniworld.planet.land import ground, mercator
+from sat2cap.miniworld.planet.noise import CIRCUMFERENCE_M, Positions
 
 VERSION = "2"
 """Raised when the planet, or what its photos show, is different for the same seed."""

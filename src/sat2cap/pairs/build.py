@@ -10,18 +10,18 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from sat2cap.errors import JobError, PairsError
+from sat2cap.imagery.protocol import Imagery
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.finish import finish
-from sat2cap.pairs.lookalike import LOOK_ALIKE, look_alikes
 from sat2cap.pairs.plan import BuildPlan, PatchSpec, Shard, plan_pairs
-from sat2cap.pairs.rules import Rules
+from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, look_alikes
+from sat2cap.pairs.screening.rules import Rules
 from sat2cap.pairs.shard import ShardResult, write_shard
-from sat2cap.pairs.split import SplitPlan
+from sat2cap.pairs.splits.split import SplitPlan
+from sat2cap.photos.files import Fetcher
+from sat2cap.photos.protocol import PhotoSource
 from sat2cap.progress import Progress, silent
-from sat2cap.sources.imagery import Imagery
-from sat2cap.sources.photofiles import Fetcher
-from sat2cap.sources.photos import PhotoSource
 
 STAGE = "building pairs"
 NOT_FETCHED = "not fetched"

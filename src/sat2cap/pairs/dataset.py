@@ -14,7 +14,7 @@ import geopandas as gpd
 
 from sat2cap.errors import PairsError
 from sat2cap.files import digest_file
-from sat2cap.pairs.split import SPLITS
+from sat2cap.pairs.splits.split import SPLITS
 
 INDEX = "index.parquet"
 MANIFEST = "pairs.json"

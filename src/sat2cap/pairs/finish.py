@@ -12,10 +12,10 @@ from sat2cap.errors import PairsError
 from sat2cap.files import canonical_json, digest, publish, write_json
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import INDEX, MANIFEST, PairSet, open_pairs
-from sat2cap.pairs.lookalike import forget
 from sat2cap.pairs.plan import FORMAT, BuildPlan
+from sat2cap.pairs.screening.near_duplicates import forget
 from sat2cap.pairs.shard import ShardResult
-from sat2cap.pairs.split import leaking
+from sat2cap.pairs.splits.split import leaking
 
 _OPTIONAL = ("author", "title")  # columns that the index has where a source knows them
 

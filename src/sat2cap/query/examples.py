@@ -14,9 +14,9 @@ from PIL import Image, ImageOps
 from sat2cap.atlas.store import STATUS_MEANINGS, Atlas, CellStatus
 from sat2cap.errors import PromptError
 from sat2cap.geo.grid import LONLAT, cell_lonlat, transformer
-from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.cells import place_features
-from sat2cap.query.cosine import Offset
+from sat2cap.model.load import Checkpoint
+from sat2cap.query.engine.blocks import place_features
+from sat2cap.query.engine.cosine import Offset
 from sat2cap.query.prompts import parts
 
 Floats = NDArray[np.float32]

@@ -9,8 +9,8 @@ from sat2cap.atlas.store import Atlas
 from sat2cap.geo.grid import LONLAT, transformer
 from sat2cap.geo.region import Place
 from sat2cap.geo.when import When
-from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.score import check_model
+from sat2cap.model.load import Checkpoint
+from sat2cap.query.scoring import check_model
 
 Floats = NDArray[np.float32]
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from sat2cap.atlas.store import Atlas
 from sat2cap.errors import ModelError, PromptError, WhenError
 from sat2cap.geo.when import When
-from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.query.calibrated import Chances, fit_chances
-from sat2cap.query.cells import Cells
-from sat2cap.query.cosine import Cosines, offset_at
+from sat2cap.model.load import Checkpoint
+from sat2cap.query.chances import Chances, fit_chances
+from sat2cap.query.engine.blocks import Cells
+from sat2cap.query.engine.cosine import Cosines, offset_at
+from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import GENERIC, embed_prompts
-from sat2cap.query.scan import Scan
-from sat2cap.query.score import check_model
+from sat2cap.query.scoring import check_model
 
 Floats = NDArray[np.float32]
 MeanScale = Literal["cosine", "contrast"]

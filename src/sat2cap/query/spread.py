@@ -14,10 +14,10 @@ import xarray as xr
 from sat2cap.errors import PromptError, WhenError
 from sat2cap.geo.region import Region
 from sat2cap.geo.when import When
-from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.load import Checkpoint
+from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import PLAIN, TEMPLATES
-from sat2cap.query.scan import Scan
-from sat2cap.query.score import Scale, score, training_years
+from sat2cap.query.scoring import Scale, score, training_years
 
 Over = Literal["templates", "hours", "years"]
 OVERS: tuple[str, ...] = get_args(Over)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sat2cap.evaluate.record import Record
-from sat2cap.report.caption_tables import caption_tables
-from sat2cap.report.map_tables import landcover_tables, time_tables
-from sat2cap.report.pair_tables import cluster_tables, retrieval_tables
-from sat2cap.report.tables import Made, Table, told
+from sat2cap.report.tables.captions import caption_tables
+from sat2cap.report.tables.maps import landcover_tables, time_tables
+from sat2cap.report.tables.pairs import cluster_tables, retrieval_tables
+from sat2cap.report.tables.text import Made, Table, told
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sat2cap.evaluate.record import Record, read_run
 from sat2cap.files import write_bytes
-from sat2cap.report.claims import claims
+from sat2cap.report.claims.claims import claims
 from sat2cap.report.page import render_page
 from sat2cap.report.pictures import Picture
 from sat2cap.report.sections import Section, section

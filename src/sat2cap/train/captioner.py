@@ -16,20 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 from transformers import GPT2Config
 
+from sat2cap.config import problems
 from sat2cap.errors import InputError, JobError, RunFileError
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import World
-from sat2cap.model.captioner import (
+from sat2cap.model.load import Checkpoint
+from sat2cap.model.networks.captioner import (
     Captioner,
     CaptionNetwork,
     captions_of,
     load_captioner,
     save_captioner,
 )
-from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.progress import Progress, silent
-from sat2cap.train.data import decode
-from sat2cap.train.problems import problems
+from sat2cap.train.data.patches import decode
 
 _CHUNK = 500
 _IGNORED = -100  # what cross-entropy leaves out

@@ -12,20 +12,20 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from sat2cap.errors import JobError, RunFileError
-from sat2cap.model.checkpoint import MANIFEST, Checkpoint, load_model
+from sat2cap.model.load import MANIFEST, Checkpoint, load_model
 from sat2cap.progress import Progress, silent
-from sat2cap.train.data import Pairs
-from sat2cap.train.draws import first_queue, total_steps
-from sat2cap.train.keeper import Keeper
-from sat2cap.train.loader import Loaded, Material, loaded, read_material
-from sat2cap.train.loggers import open_loggers
+from sat2cap.train.data.loader import Loaded, Material, loaded, read_material
+from sat2cap.train.data.patches import Pairs
+from sat2cap.train.data.sampler import first_queue, total_steps
+from sat2cap.train.gradients import large_batch_gradients
 from sat2cap.train.losses import contrastive, relations
+from sat2cap.train.output.checkpoint import card, read_validation, run_identity, trained_checkpoint
+from sat2cap.train.output.loggers import open_loggers
+from sat2cap.train.output.recorder import Keeper
+from sat2cap.train.output.resume_state import LOG_FILE, Log, claim_folder, load_state
 from sat2cap.train.queue import RingQueue
 from sat2cap.train.run import Run
-from sat2cap.train.state import LOG_FILE, Log, claim_folder, load_state
-from sat2cap.train.step import large_batch_gradients
 from sat2cap.train.student import Learner, Temperature, new_optimizer, new_student, set_learning_rate
-from sat2cap.train.trained import card, read_validation, run_identity, trained_checkpoint
 
 
 def train(

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sat2cap.config import problems
 from sat2cap.errors import RunFileError
-from sat2cap.model.metadata import Encoding
-from sat2cap.train.problems import problems
+from sat2cap.model.networks.metadata import Encoding
 
 
 class _Section(BaseModel):

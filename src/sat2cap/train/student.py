@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sat2cap.errors import JobError
-from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.dynamic import DynamicEncoder
-from sat2cap.model.metadata import feature_count
-from sat2cap.train.adapt import adapted
+from sat2cap.model.load import Checkpoint
+from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
+from sat2cap.model.networks.metadata import feature_count
+from sat2cap.train.adaptation import adapted
 from sat2cap.train.losses import MAX_LOG_SCALE
 from sat2cap.train.queue import RingQueue
 from sat2cap.train.run import Run

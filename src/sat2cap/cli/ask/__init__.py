@@ -1,0 +1,1 @@
+"""Commands that ask an atlas: map, search, difference, classify, caption."""

@@ -1,0 +1,154 @@
+"""``sat2cap caption`` and ``sat2cap concepts``."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sat2cap.cli.options import AtlasModel, AtlasPath, Text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sat2cap.api import OpenAtlas
+    from sat2cap.geo.when import When
+
+At = Annotated[
+    list[str], typer.Option("--at", metavar="LON,LAT", help="A place in degrees; may be repeated.")
+]
+Whens = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--when", metavar="DATE", help="Local date and hour, such as 2024-05-20T08:00; may be repeated."
+    ),
+]
+CaptionerName = Annotated[
+    str | None,
+    typer.Option(
+        "--captioner",
+        metavar="C",
+        help="A captioner's folder (sat2cap train), or CLIPCap's conceptual_weights.pt; minicaptioner, which "
+        "ships, where the model is in the miniature CLIP's space.",
+    ),
+]
+Tokenizer = Annotated[
+    str,
+    typer.Option(
+        metavar="GPT2", help="For weights of CLIPCap: GPT-2's tokenizer, a folder or Hugging Face name."
+    ),
+]
+Beams = Annotated[int, typer.Option(metavar="N", help="Beams of the search for words; 1 is greedy.", min=1)]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
+
+
+def caption(
+    atlas: AtlasPath,
+    at: At,
+    when: Whens = None,
+    captioner: CaptionerName = None,
+    beams: Beams = 5,
+    tokenizer: Tokenizer = "gpt2",
+    json: JsonLines = False,
+    model: AtlasModel = None,
+) -> None:
+    """Say in a sentence what a photo at a place would show.
+
+    At each date, if the model knows time. A language model finds the words, so it may say what is not there;
+    sat2cap concepts does not.
+    """
+    from sat2cap import api
+    from sat2cap.catalogue import resolve_captioner
+
+    opened = api.open(atlas, model)
+    loaded = resolve_captioner(captioner, opened.checkpoint, tokenizer)
+    asked = list(_asked(opened, at, when or []))
+    written = iter(loaded.captions(_known(asked), beams))
+    said = [next(written) if known else None for *_, known, _ in asked]
+    _print(asked, [{"caption": text} for text in said], json)
+
+
+def concepts(
+    atlas: AtlasPath,
+    at: At,
+    when: Whens = None,
+    phrases: Annotated[
+        Path | None, typer.Option(metavar="FILE.txt", help="Phrases, one a line; 71 that ship if left out.")
+    ] = None,
+    top: Annotated[int, typer.Option(metavar="N", help="How many phrases.", min=1)] = 5,
+    json: JsonLines = False,
+    model: AtlasModel = None,
+    text: Text = None,
+) -> None:
+    """Find the phrases that fit a place best.
+
+    From a list, so nothing is made up; at each date, if the model knows time.
+    """
+    from sat2cap import api
+    from sat2cap.evaluate.clusters.evaluation import PHRASES, read_phrases
+    from sat2cap.query.phrases import nearest_phrases
+
+    opened = api.open(atlas, model, text)
+    asked = list(_asked(opened, at, when or []))
+    bank = PHRASES if phrases is None else read_phrases(phrases)
+    found = iter(nearest_phrases(opened.checkpoint, _known(asked), bank, top))
+    near = [next(found) if known else [] for *_, known, _ in asked]
+    if json:
+        _print(asked, [{"concepts": [one._asdict() for one in some]} for some in near], json)
+    else:
+        _print(asked, [{"concepts": ", ".join(f"{p} {c:.3f}" for p, c in some)} for some in near], json)
+
+
+Asked = tuple[float, float, str, bool, "NDArray[np.float32]"]
+
+
+def _asked(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> Iterator[Asked]:
+    """Each place at each date: degrees, date, whether the atlas knows it, and its embedding."""
+    import numpy as np
+
+    from sat2cap.cli import console
+    from sat2cap.geo.region import parse_place
+    from sat2cap.geo.when import parse_when
+    from sat2cap.query.points import embeddings_at
+
+    places = [parse_place(text) for text in at]
+    moments: list[When | None] = [*map(parse_when, when)] or [None]
+    if when and opened.checkpoint.dynamic is None:
+        console.warn("the date is ignored: the model has no Dynamic Encoder")
+    rows = {moment: embeddings_at(opened.atlas, opened.checkpoint, places, moment) for moment in moments}
+    for (number, (lon, lat)), moment in product(enumerate(places), moments):
+        row = rows[moment][number]
+        known = bool(np.isfinite(row).all())
+        if not known and moment == moments[0]:
+            console.warn(f"{lon:g},{lat:g} has no embedding: outside the atlas, or without imagery there")
+        yield lon, lat, "" if moment is None else moment.isoformat(), known, row
+
+
+def _known(asked: Sequence[Asked]) -> "NDArray[np.float32]":
+    """Embeddings `[N, D]` of the places that have one. Raises `InputError` if none has."""
+    import numpy as np
+
+    from sat2cap.errors import InputError
+
+    rows = [row for *_, known, row in asked if known]
+    if not rows:
+        raise InputError("none of the places has an embedding; sat2cap atlas info says where the atlas lies")
+    return np.stack(rows)
+
+
+def _print(asked: Sequence[Asked], said: Sequence[dict[str, Any]], as_json: bool) -> None:
+    import json
+
+    from sat2cap.cli import console
+
+    if as_json:
+        for (lon, lat, when, _, _), words in zip(asked, said, strict=True):
+            print(json.dumps({"lon": lon, "lat": lat, "when": when or None, **words}))
+        return
+    rows = [
+        (f"{lon:.5f}", f"{lat:.5f}", when or "any", *(str(word or "") for word in words.values()))
+        for (lon, lat, when, _, _), words in zip(asked, said, strict=True)
+    ]
+    console.table(("lon", "lat", "when", *said[0]), rows, left=True)

@@ -1,0 +1,39 @@
+"""``sat2cap classify``."""
+
+from typing import Annotated
+
+import typer
+
+from sat2cap.cli.ask import output
+from sat2cap.cli.ask.output import Outlines, Places, Title, Underlay
+from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
+
+
+def classify(
+    atlas: AtlasPath,
+    prompts: Annotated[
+        list[str], typer.Argument(metavar="PROMPT", help="The categories, 2 to 12: what a photo would show.")
+    ],
+    out: output.Still,
+    when: When = None,
+    within: Within = None,
+    title: Title = None,
+    underlay: Underlay = None,
+    outlines: Outlines = None,
+    places: Places = None,
+    model: AtlasModel = None,
+    text: Text = None,
+) -> None:
+    """Map which of several prompts fits each cell best, and how surely.
+
+    A .tif has a colour table, and the confidence in a second file beside it, NAME-confidence.tif; in a
+    picture less sure cells are paler; areas have the mean confidence.
+    """
+    from sat2cap import api
+    from sat2cap.maps.formats import STILL
+
+    look = output.Look(title, underlay, outlines, places)
+    output.check(out, STILL, look)
+    classes = api.open(atlas, model, text).classify(prompts, when, within)
+    output.warn_of_date(classes.attrs)
+    output.write(classes, out, look)

@@ -1,0 +1,50 @@
+"""``sat2cap difference``."""
+
+from typing import Annotated
+
+import typer
+
+from sat2cap.cli.ask import output
+from sat2cap.cli.ask.map import Scale
+from sat2cap.cli.ask.output import Above, Best, Outlines, Places, Title, Underlay
+from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
+
+
+def difference(
+    atlas: AtlasPath,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What a photo there would show.")],
+    out: output.Still,
+    less: Annotated[
+        str | None,
+        typer.Argument(metavar="LESS", help="The prompt to take off; if left out, the same at another date."),
+    ] = None,
+    when: When = None,
+    less_when: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="The date of what is taken off; if left out, that of --when."),
+    ] = None,
+    scale: Annotated[
+        Scale, typer.Option(metavar="cosine|percentile|contrast", help="Of both maps; see: sat2cap map.")
+    ] = Scale.cosine,
+    within: Within = None,
+    above: Above = None,
+    best: Best = None,
+    title: Title = None,
+    underlay: Underlay = None,
+    outlines: Outlines = None,
+    places: Places = None,
+    model: AtlasModel = None,
+    text: Text = None,
+) -> None:
+    """Map what changes between two dates, or differs between two prompts.
+
+    The first map minus the second; 0 has the middle colour.
+    """
+    from sat2cap import api
+    from sat2cap.maps.formats import STILL
+
+    look = output.Look(title, underlay, outlines, places)
+    output.check(out, STILL, look, above, best)
+    score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value, within)
+    output.warn_of_date(score.attrs)
+    output.write(score, out, look, above=above, best=best)

@@ -1,0 +1,1 @@
+"""The long jobs: pairs, train, embed, demo."""

@@ -1,0 +1,1 @@
+"""Commands that evaluate models and maps."""

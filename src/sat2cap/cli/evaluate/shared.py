@@ -1,0 +1,56 @@
+"""What the commands of ``sat2cap evaluate`` share: keeping what was measured, and printing it."""
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sat2cap.evaluate.metric import Evaluation
+    from sat2cap.evaluate.record import Draw
+
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="RUN",
+        help="A folder to keep figures and pictures in, for sat2cap report; what it holds is read.",
+    ),
+]
+Draws = Annotated[
+    int,
+    typer.Option(metavar="N", help="Resamples of land for the intervals; 0 for none.", min=0),
+]
+BlockKm = Annotated[float, typer.Option(metavar="KM", help="Side of the blocks of land that are resampled.")]
+Clip = Annotated[
+    str | None,
+    typer.Option("--clip", metavar="MODEL", help="The CLIP model to compare with, on the same imagery."),
+]
+
+
+def measured(
+    run: Path | None,
+    json_file: Path | None,
+    kind: str,
+    inputs: Mapping[str, Any],
+    measure: "Callable[[], Evaluation]",
+    draw: "Draw",
+    names: Mapping[str, str],
+) -> None:
+    """Measure, or read what the folder `run` holds, and print the figures."""
+    from sat2cap.cli import console
+    from sat2cap.evaluate.record import kept
+
+    if run is None:
+        figures = measure().figures
+    else:
+        command = shlex.join(["sat2cap", *sys.argv[1:]])
+        record = kept(run, kind, inputs, measure, draw, names=names, command=command)
+        figures = record.figures
+    console.measured(figures, json_file)
+    if run is not None:
+        print(record.folder)

@@ -1,0 +1,1 @@
+"""Commands that manage atlases, models and imagery."""

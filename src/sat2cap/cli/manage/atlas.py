@@ -1,0 +1,155 @@
+"""``sat2cap atlas``: look at, check and mend an atlas."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from sat2cap.cli.manage.imagery import opened_again
+from sat2cap.cli.options import AtlasImagery, AtlasModel, AtlasPath, Bands, Recipe, Stretch, TileCache
+
+if TYPE_CHECKING:
+    from sat2cap.atlas.store import Atlas
+
+app = typer.Typer(help="Look at, check and mend an atlas.", no_args_is_help=True)
+
+
+@app.command()
+def info(atlas: AtlasPath) -> None:
+    """Say what an atlas holds.
+
+    What it covers, what it was made from, and how its cells fared.
+    """
+    import numpy as np
+
+    from sat2cap.atlas.store import STATUS_MEANINGS, CellStatus, open_atlas
+    from sat2cap.cli import console
+    from sat2cap.geo.grid import outline
+    from sat2cap.geo.region import lonlat_bounds
+
+    opened = open_atlas(atlas)
+    spec, edges = opened.spec, lonlat_bounds(outline(opened.grid))
+    status = opened.status[opened.wanted]
+    counts = [(CellStatus(code), int((status == code).sum())) for code in np.unique(status)]
+    height, width = opened.grid.shape
+    size = sum(file.stat().st_size for file in opened.path.rglob("*") if file.is_file())
+    patch_px = f"{spec.patch_pixels} px"
+    console.facts(
+        [
+            ("atlas", opened.path),
+            ("complete", "yes" if opened.complete else "no: the same embed command goes on"),
+            ("extent", ",".join(f"{edge:.4f}" for edge in edges)),
+            ("grid", f"{height} x {width} cells of {spec.grid.affine.a:g} m in {opened.grid.crs}"),
+            ("patches", f"{spec.patch_m:g} m, {patch_px}: {spec.patch_m / spec.patch_pixels:.3g} m a pixel"),
+            ("embeddings", f"{opened.dim} numbers a cell, {spec.dtype}"),
+            ("cells", opened.wanted.sum()),
+            *((f"  {STATUS_MEANINGS[code]}", count) for code, count in counts),
+            ("model", opened.model.get("card", {}).get("name", "unnamed")),
+            ("imagery", opened.imagery.get("uri", "")),
+            ("attribution", opened.attribution),
+            ("licence", opened.licence),
+            ("size", console.size(size)),
+            ("identity", opened.identity),
+        ]
+    )
+
+
+@app.command()
+def prepare(atlas: AtlasPath, model: AtlasModel = None) -> None:
+    """Make later maps of an atlas faster.
+
+    Writes one more file into it, about as large as the atlas, which may be removed at any time.
+    """
+    from sat2cap import api
+    from sat2cap.cli import console
+
+    with console.progress(resumes=False) as listener:
+        print(api.open(atlas, model).prepare(listener))
+
+
+@app.command()
+def verify(atlas: AtlasPath) -> None:
+    """Read all of an atlas and say what is wrong.
+
+    Exit status 1 if anything is.
+    """
+    from sat2cap.atlas.store import open_atlas
+    from sat2cap.atlas.store import verify as find_problems
+    from sat2cap.query.engine.prepared import prepared_problem
+
+    opened = open_atlas(atlas)
+    problems = [str(problem) for problem in find_problems(opened)]
+    problems = problems or [problem for problem in [prepared_problem(opened)] if problem]
+    for problem in problems:
+        print(problem)
+    if problems:
+        count = "1 problem; mend it" if len(problems) == 1 else f"{len(problems)} problems; mend them"
+        print(f"{count} with: sat2cap atlas repair {atlas}")
+        raise typer.Exit(1)
+    print(
+        f"{atlas}: sound" + ("" if opened.complete else ", but not finished; the same embed command goes on")
+    )
+
+
+@app.command()
+def repair(
+    atlas: AtlasPath,
+    imagery: AtlasImagery = None,
+    model: AtlasModel = None,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
+) -> None:
+    """Mend an atlas, and fill what it lacks.
+
+    Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all else
+    keeps its bytes. Imagery and model must be those it was made from; they are known by what embed was given.
+    """
+    from sat2cap.atlas.store import only_writer, open_atlas
+    from sat2cap.atlas.store import repair as mend
+    from sat2cap.cli import console
+
+    opened = open_atlas(atlas)
+    with only_writer(opened.path):
+        damaged = mend(opened)
+    failed = count_failed(opened)
+    if opened.complete and not failed:
+        print(f"{atlas}: nothing has to be computed again")
+        _drop_damaged_file(opened)
+        return
+    from sat2cap import api
+    from sat2cap.embed import fill_atlas
+    from sat2cap.geo.grid import outline
+    from sat2cap.geo.region import Region
+    from sat2cap.imagery.failures import WatchedImagery
+    from sat2cap.model.compute import choose_compute
+
+    place = Region(outline(opened.grid), str(atlas))
+    source = WatchedImagery(opened_again(opened.imagery, place, imagery, bands, scale, recipe, cache))
+    compute = choose_compute(opened.model["precision"])
+    checkpoint = api.open(atlas, model).checkpoint.to(compute.device)
+    with console.progress() as progress:
+        fill_atlas(opened, source, checkpoint, progress=progress)
+    left = count_failed(opened)
+    _drop_damaged_file(opened)
+    print(f"{atlas}: {len(damaged)} damaged chunks computed again; {failed - left} failed cells filled")
+    if left:
+        if source.failure is not None:
+            print(f"  the first to fail: {source.failure}")
+        print(f"  {left} cells failed again; try later with: sat2cap atlas repair {atlas}")
+
+
+def _drop_damaged_file(atlas: "Atlas") -> None:
+    """Remove a prepared file that is not what the chunks make: maps do without it."""
+    from sat2cap.query.engine.prepared import FILE, prepared_problem
+
+    if prepared_problem(atlas):
+        (atlas.path / FILE).unlink()
+        print(f"{atlas.path}: damaged {FILE} removed; make it again with: sat2cap atlas prepare {atlas.path}")
+
+
+def count_failed(atlas: "Atlas") -> int:
+    """Cells without an embedding because reading their imagery failed."""
+    from sat2cap.atlas.store import CellStatus
+
+    return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())

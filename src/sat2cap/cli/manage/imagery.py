@@ -1,0 +1,218 @@
+"""``sat2cap imagery``, and how every command opens imagery."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sat2cap.cli.options import Bands, Recipe, Stretch, TileCache
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from odc.geo.geobox import GeoBox
+
+    from sat2cap.geo.region import Region
+    from sat2cap.imagery.protocol import Imagery
+    from sat2cap.imagery.raster import RasterImagery
+
+app = typer.Typer(help="Look at imagery.", no_args_is_help=True)
+
+_PATCH_M, _PATCH_PIXELS = 480.0, 224
+
+
+def as_given(
+    imagery: str,
+    bands: str | None,
+    scale: str | None,
+    recipe: str | None,
+    region: str | None,
+    layer: str | None,
+    where: list[str] | None,
+) -> dict[str, Any]:
+    """What was written to name imagery, and the region that a search looked in; for opening it again."""
+    words = {"imagery": imagery, "bands": bands, "scale": scale, "recipe": recipe}
+    words |= {"region": region, "layer": layer}
+    return {name: word for name, word in words.items() if word is not None} | {"where": where or []}
+
+
+def opened_again(
+    record: "Mapping[str, Any]",
+    region: "Region",
+    imagery: str | None,
+    bands: str | None,
+    scale: str | None,
+    recipe: str | None,
+    cache: Path | None,
+) -> "Imagery":
+    """The imagery of an atlas, by its record there; what is named now wins. Raises `ImageryError`.
+
+    `region` is that of the atlas, for a search whose own is not in the record.
+    """
+    from sat2cap.atlas.store import GIVEN
+    from sat2cap.geo.region import parse_region
+
+    given = {"imagery": record["uri"], **record.get(GIVEN, {})} if imagery is None else {"imagery": imagery}
+    if record.get("items") and "region" in given:
+        region = parse_region(given["region"], layer=given.get("layer"), where=given["where"])
+    return opened(
+        given["imagery"],
+        bands or given.get("bands"),
+        scale or given.get("scale"),
+        recipe or given.get("recipe"),
+        cache,
+        region,
+    )
+
+
+def opened(
+    spec: str,
+    bands: str | None = None,
+    scale: str | None = None,
+    recipe: str | None = None,
+    cache: Path | None = None,
+    region: "Region | None" = None,
+) -> "Imagery":
+    """Imagery as the options say, with a warning where its terms want one. Raises `ImageryError`."""
+    from sat2cap.catalogue import open_imagery
+    from sat2cap.cli import console
+    from sat2cap.imagery.bands import shown
+    from sat2cap.imagery.named import caveats
+
+    for caveat in caveats(spec):
+        console.warn(caveat)
+    where = None if region is None else region.geometry
+    return open_imagery(spec, shown(bands, scale, recipe), region=where, cache=cache)
+
+
+@app.command("list")
+def list_sources() -> None:
+    """List the imagery that is known by name.
+
+    With its licence, and whether a program may read it in bulk.
+    """
+    from sat2cap.cli import console
+    from sat2cap.imagery.named import MACHINE_USE, catalogue
+
+    for name, source in catalogue().items():
+        print(name)
+        gsd = "" if source.gsd_m is None else f", {source.gsd_m:g} m a pixel"
+        rows = [
+            ("  what", f"{source.title}{gsd}"),
+            ("  licence", source.licence),
+            ("  attribution", source.attribution),
+            ("  machines", MACHINE_USE[source.machine_use]),
+            ("  terms", source.terms),
+        ]
+        console.facts((key, value) for key, value in rows if value)
+
+
+@app.command()
+def check(
+    imagery: Annotated[str, typer.Argument(metavar="SRC", help="As for --imagery.")],
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="LON,LAT", help="Where to read a patch; the imagery's middle if left out."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE.png", help="Also write the patch, to look at.")
+    ] = None,
+    bands: Bands = None,
+    scale: Stretch = None,
+    recipe: Recipe = None,
+    cache: TileCache = None,
+) -> None:
+    """Open imagery and read one patch of 480 m.
+
+    Says what it is, what may be done with it, and what came.
+    """
+    from sat2cap.cli import console
+    from sat2cap.geo.grid import patch_around
+    from sat2cap.geo.region import parse_place, parse_region
+
+    place = None if at is None else parse_place(at)
+    near = None if place is None else parse_region(f"{place[0]},{place[1]},{_PATCH_M}")
+    source = opened(imagery, bands, scale, recipe, cache, near)
+    console.facts(_facts(source))
+    lon, lat = place or _middle(source)
+    _try_patch(source, patch_around(lon, lat, _PATCH_M, _PATCH_PIXELS), f"{lon:.5f},{lat:.5f}", out)
+
+
+def _facts(source: "Imagery") -> list[tuple[str, object]]:
+    from sat2cap.geo.grid import outline
+    from sat2cap.geo.region import lonlat_bounds
+    from sat2cap.imagery.raster import RasterImagery
+    from sat2cap.imagery.tiles.reader import TileImagery
+
+    info = source.info
+    rows: list[tuple[str, object]] = [
+        ("imagery", info.uri),
+        ("resolution", f"{info.gsd_m:g} m a pixel on the ground, at the finest"),
+        ("licence", info.licence),
+        ("attribution", info.attribution or "none given"),
+    ]
+    if source.footprint is not None:
+        extent = outline(source.grid) if isinstance(source, RasterImagery) else source.footprint
+        rows.append(("extent", ",".join(f"{edge:.5f}" for edge in lonlat_bounds(extent))))
+    if isinstance(source, RasterImagery):
+        rows += [("size", f"{source.grid.shape[1]} x {source.grid.shape[0]} px, {_crs_name(source)}")]
+        rows += [("bands", ",".join(map(str, source.bands)))]
+        overviews = ", ".join(f"1:{factor}" for factor in source.overviews)
+        rows += [("overviews", overviews or "none: coarse reads are slow; gdaladdo FILE, or make a COG")]
+    if isinstance(source, TileImagery):
+        rows += [("zooms", f"{source.zooms[0]} to {source.zooms[1]}, {source.tile_pixels} px a tile")]
+    if info.items:
+        rows += [("items", len(info.items))]
+        rows += [
+            (f"  {item['id']}", f"{item['datetime']}, clouds {item['cloud_cover']} %") for item in info.items
+        ]
+    return rows
+
+
+def _crs_name(source: "RasterImagery") -> str:
+    crs = source.grid.crs
+    return crs.proj.name if crs.epsg is None else f"EPSG:{crs.epsg} ({crs.proj.name})"
+
+
+def _middle(source: "Imagery") -> tuple[float, float]:
+    from sat2cap.errors import RegionError
+    from sat2cap.geo.grid import LONLAT, transformer
+
+    if source.footprint is None:
+        raise RegionError(f"imagery {source.info.uri} has no extent of its own; say where with --at LON,LAT")
+    inside = source.footprint.geom.representative_point()  # in its own CRS, where a pole is a point as any
+    lon, lat = transformer(source.footprint.crs, LONLAT).transform(inside.x, inside.y)
+    return float(lon), float(lat)
+
+
+def _try_patch(source: "Imagery", box: "GeoBox", where: str, out: Path | None) -> None:
+    import time
+
+    from sat2cap.cli import console
+    from sat2cap.imagery.infill import filled, missing_share
+    from sat2cap.imagery.tiles.reader import TileImagery
+
+    began = time.monotonic()
+    rgba = source.read(box).values
+    seconds = time.monotonic() - began
+    missing = float(missing_share(rgba))
+    rgb = filled(rgba[None])[0]
+    zoom = f", zoom {source.zoom_for(box)}" if isinstance(source, TileImagery) else ""
+    console.facts(
+        [
+            ("patch", f"{_PATCH_M:g} m at {where}, {_PATCH_M / _PATCH_PIXELS:.3g} m a pixel{zoom}"),
+            ("read in", f"{seconds:.2f} s"),
+            ("missing", f"{missing:.0%}"),
+            ("mean colour", "none" if missing == 1 else ", ".join(f"{v:.0f}" for v in rgb.mean((0, 1)))),
+        ]
+    )
+    if out is not None:
+        from PIL import Image
+
+        from sat2cap.files import publish
+
+        with publish(out) as temporary:
+            Image.fromarray(rgb).save(temporary, "PNG")
+    if missing == 1:
+        print("nothing is there: try another place with --at, or check the address")
+        raise typer.Exit(1)

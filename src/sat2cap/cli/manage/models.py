@@ -1,0 +1,189 @@
+"""``sat2cap models``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sat2cap.model.summary import ModelRecord
+
+app = typer.Typer(help="Look at models, fetch and convert them.", no_args_is_help=True)
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A checkpoint folder, a .ckpt of the authors' training, a name on the Hugging Face hub "
+        "(owner/name or owner/name@revision), or miniclip.",
+    ),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(
+        "--as", metavar="NAME", help="The known model that MODEL is a copy of, such as MVRL/Sat2Cap."
+    ),
+]
+Texts = Annotated[
+    str | None,
+    typer.Option("--text", metavar="MODEL", help="The CLIP model whose text tower to add."),
+]
+
+
+@app.command("list")
+def list_models() -> None:
+    """List the models known by name.
+
+    Any other CLIP or SigLIP of the Hugging Face hub can be named too.
+    """
+    from sat2cap.cli import console
+    from sat2cap.model.formats.hub import find
+    from sat2cap.model.formats.published import KNOWN
+
+    heads = ("name", "numbers", "px", "licence", "here", "what it is")
+    rows = [
+        (m.name, str(m.dim), str(m.pixels), m.licence, "yes" if find(m.name) else "no", m.about)
+        for m in KNOWN
+    ]
+    console.table(heads, rows, left=True)
+
+
+@app.command()
+def info(
+    model: ModelName,
+    text: Texts = None,
+    like: Like = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the record as JSON.")
+    ] = None,
+) -> None:
+    """Say what a model is.
+
+    What it consists of, what it expects, and where it comes from.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.cli import console
+    from sat2cap.files import write_json
+    from sat2cap.model.load import ASSUMED
+    from sat2cap.model.summary import record_of
+
+    found = resolve_model(model, text, like)
+    record = record_of(found)
+    console.facts(_facts(record))
+    if ASSUMED in found.card:
+        console.warn(assumed(model, found.card[ASSUMED]))
+    metrics = found.card.get("metrics")
+    if isinstance(metrics, dict):
+        console.facts((f"metrics.{name}", value) for name, value in metrics.items())
+    if json_file is not None:
+        write_json(json_file, record.as_dict())
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint folder.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
+) -> None:
+    """Write a trained model in Hugging Face's layout.
+
+    Overhead tower, processor and a card with the run's figures; it stays a model that every command reads.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.model.formats.export import export_hugging_face
+
+    print(export_hugging_face(resolve_model(model), out))
+
+
+@app.command()
+def fetch(model: ModelName) -> None:
+    """Download a model of the Hugging Face hub, and the text tower that belongs to it.
+
+    It is kept in the cache of Hugging Face (HF_HOME), where every command finds it without a network. A
+    stopped download goes on with the same command; a model that is there is renewed if the hub has a newer.
+    """
+    from sat2cap.errors import InputError
+    from sat2cap.model.formats import hub
+    from sat2cap.model.formats.published import known
+
+    if not hub.looks_like_name(model):
+        raise InputError(f"{model!r} is no name on the hub; give owner/name or owner/name@revision")
+    entry = known(hub.split(model)[0])
+    for name in (model, *([entry.text] if entry and entry.text else [])):
+        folder = hub.fetch(name, refresh=True)
+        print(f"{name}: {folder}")
+
+
+@app.command()
+def convert(
+    model: ModelName,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
+    text: Texts = None,
+    like: Like = None,
+) -> None:
+    """Write any model as one folder.
+
+    It holds all that is needed, preprocessing and text tower included, and can be carried to a machine
+    without a network; docs/checkpoint.md is its format.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.model.load import save_checkpoint
+
+    print(save_checkpoint(resolve_model(model, text, like), out))
+
+
+@app.command()
+def calibrate(
+    model: ModelName,
+    pairs: Annotated[Path, typer.Argument(metavar="PAIRS", help="Pairs that MODEL was not trained on.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
+    split: Annotated[str, typer.Option(metavar="SPLIT", help="Of the pairs.")] = "val",
+    text: Texts = None,
+    like: Like = None,
+) -> None:
+    """Make a model's contrast a chance.
+
+    Photos of places that it was not trained on tell what its scores are worth; up to 2,000 are kept in the
+    folder. Models trained here with validation pairs have theirs. An atlas of MODEL serves the new one too.
+    """
+    from sat2cap.catalogue import resolve_model
+    from sat2cap.cli import console
+    from sat2cap.model.load import save_checkpoint
+    from sat2cap.pairs import open_pairs
+    from sat2cap.train.calibration import calibrate
+
+    found, opened = resolve_model(model, text, like), open_pairs(pairs)
+    with console.progress(resumes=False) as progress:
+        calibrated = calibrate(found, opened, split, cache=out.parent / "cache", progress=progress)
+    print(save_checkpoint(calibrated, out))
+
+
+def assumed(model: str, whose: str) -> str:
+    """What to say of a folder that does not say how images are prepared: CLIP's or SigLIP's way was taken."""
+    fix = (
+        f"if it is a copy of MVRL/Sat2Cap, say so: sat2cap models convert {model} --as MVRL/Sat2Cap -o FOLDER"
+        if whose == "CLIP"
+        else "put its preprocessor_config.json there"
+    )
+    return f"{model} does not say how images are prepared, so {whose}'s way is taken; {fix}"
+
+
+def _facts(record: "ModelRecord") -> list[tuple[str, object]]:
+    """The record, with what the absence of a part means."""
+    missing = {
+        "ground": "none: photos cannot be embedded",
+        "text": "none: give a CLIP model with --text to map prompts",
+        "dynamic": "none: dates make no difference",
+        "calibration": "none: shares of contrast are no probabilities",
+        "revision": "none: not from the hub",
+    }
+    values = {**record.as_dict(), "logit_scale": f"{record.logit_scale:.4g}"}
+    values |= {name: _seen(values[name]) for name in ("overhead_preprocess", "ground_preprocess")}
+    return [
+        (name.replace("_", " "), missing.get(name, "none") if value is None else value)
+        for name, value in values.items()
+    ]
+
+
+def _seen(preprocess: dict[str, object]) -> str:
+    """Preprocessing on one line, settings that are off left out."""
+    return ", ".join(f"{name} {value}" for name, value in preprocess.items() if value is not None)

@@ -1,0 +1,1 @@
+"""Captions of places against captions of photos (table 2 of the paper)."""

@@ -1,0 +1,1 @@
+"""How many kinds of place an embedding tells apart (figure 4 of the paper)."""

@@ -1,0 +1,1 @@
+"""Maps against land cover and other references."""

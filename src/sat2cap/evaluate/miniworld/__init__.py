@@ -1,0 +1,1 @@
+"""Evaluations against the known truth of the miniature world."""

@@ -1,0 +1,1 @@
+"""Overhead imagery: the protocol, and the sources that read files, tiles and STAC items."""

@@ -1,0 +1,132 @@
+"""Imagery in a folder of files that lie beside or over each other."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import shapely
+import xarray as xr
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
+
+from sat2cap.errors import ImageryError
+from sat2cap.files import digest
+from sat2cap.geo.grid import LONLAT, outline
+from sat2cap.imagery.bands import AS_THEY_ARE, Shown
+from sat2cap.imagery.pixels import as_imagery
+from sat2cap.imagery.protocol import ImageryInfo
+from sat2cap.imagery.raster import RasterImagery, open_raster
+
+SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg")
+"""Of the files of a folder that are taken for imagery; a picture needs a world file beside it."""
+
+_MARGIN = 2  # pixels around a file, for the interpolation at its edges
+
+
+@dataclass(frozen=True)
+class MosaicImagery:
+    """An `Imagery` over many rasters; where several have pixels, the first shows.
+
+    Only the outlines are in memory; a read opens the files that it touches.
+    """
+
+    files: tuple[RasterImagery, ...]
+    """The finest first, then by name."""
+    info: ImageryInfo
+
+    @cached_property
+    def footprint(self) -> Geometry:
+        """The outlines of all files together, in degrees."""
+        return Geometry(shapely.union_all([outline(file.grid).geom for file in self.files]), LONLAT)
+
+    def read(self, box: GeoBox) -> xr.DataArray:
+        """Pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
+
+        Raises `ImageryError` when a file that is needed cannot be read.
+        """
+        pixels = np.zeros((*box.shape, 4), np.uint8)
+        for file in self._under(box):
+            window = _part_over(box, file.grid)
+            if window is None or (pixels[(*window, 3)] > 0).all():
+                continue
+            found, shown = file.read(box[window]).values, pixels[window]
+            new = shown[..., 3] == 0
+            shown[new] = found[new]
+        bands = np.moveaxis(pixels, -1, 0)
+        return as_imagery(bands[:3], bands[3], None, box)
+
+    @cached_property
+    def _bounds(self) -> dict[CRS, tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        """Of each CRS, which files have it and their edges ``[N, (left, bottom, right, top)]``."""
+        found: dict[CRS, tuple[list[int], list[tuple[float, ...]]]] = {}
+        for number, file in enumerate(self.files):
+            numbers, edges = found.setdefault(file.grid.crs, ([], []))
+            numbers.append(number)
+            edges.append(file.grid.extent.boundingbox.bbox)
+        return {crs: (np.array(numbers), np.array(edges)) for crs, (numbers, edges) in found.items()}
+
+    def _under(self, box: GeoBox) -> list[RasterImagery]:
+        """The files that may touch `box`, in order."""
+        near: list[int] = []
+        for crs, (numbers, edges) in self._bounds.items():
+            extent = box.extent.to_crs(crs, resolution=box.extent.boundingbox.span_x / 16).boundingbox
+            apart = (
+                (edges[:, 0] > extent.right)
+                | (edges[:, 2] < extent.left)
+                | (edges[:, 1] > extent.top)
+                | (edges[:, 3] < extent.bottom)
+            )
+            near += numbers[~apart].tolist()
+        return [self.files[number] for number in sorted(near)]
+
+
+def open_folder(
+    folder: str, shown: Shown = AS_THEY_ARE, attribution: str | None = None, licence: str = "unknown"
+) -> MosaicImagery:
+    """All imagery in a folder and those below as one mosaic. Raises `ImageryError`, naming the file at fault.
+
+    Every file is opened once, to learn where it is.
+    """
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise ImageryError(f"imagery folder {folder!r} has no {', '.join(SUFFIXES)}; check the path")
+    files = [_open(folder, path, shown, attribution, licence) for path in paths]
+    files.sort(key=lambda file: (file.info.gsd_m, file.path))
+    identity = digest("mosaic", *(file.info.identity for file in files))
+    credits_ = "; ".join(sorted({file.info.attribution for file in files} - {""}))
+    return MosaicImagery(tuple(files), ImageryInfo(folder, identity, files[0].info.gsd_m, credits_, licence))
+
+
+def _open(folder: str, path: Path, shown: Shown, attribution: str | None, licence: str) -> RasterImagery:
+    try:
+        return open_raster(
+            str(path),
+            shown.bands,
+            stretch=shown.stretch,
+            attribution=attribution,
+            licence=licence,
+            glance=True,
+        )
+    except ImageryError as error:
+        raise ImageryError(f"{error}, or take it out of folder {folder!r}") from None
+
+
+def _part_over(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:
+    """Rows and columns of `box` that `grid` may reach; None if none."""
+    edge = grid.extent.boundingbox
+    bounds = grid.extent.to_crs(box.crs, resolution=max(edge.span_x, edge.span_y) / 32).boundingbox
+    corners = [(x, y) for x in (bounds.left, bounds.right) for y in (bounds.bottom, bounds.top)]
+    if not np.isfinite(corners).all():
+        return slice(0, box.shape[0]), slice(0, box.shape[1])
+    cols, rows = zip(*(~box.affine * corner for corner in corners), strict=True)
+    spans = []
+    for values, size in ((rows, box.shape[0]), (cols, box.shape[1])):
+        first, last = int(np.floor(min(values))) - _MARGIN, int(np.ceil(max(values))) + _MARGIN
+        first, last = max(first, 0), min(last, size)
+        if first >= last:
+            return None
+        spans.append(slice(first, last))
+    return spans[0], spans[1]

@@ -1,0 +1,121 @@
+"""What every reader of pixels needs: how fine they are, and their form when they leave."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Geod
+
+from sat2cap.geo.frame import on_grid
+from sat2cap.geo.grid import LONLAT, transformer
+from sat2cap.imagery.protocol import RGBA
+
+PLACED_TO = 0.02
+"""Pixels that GDAL may place a pixel wrongly by; its own 0.125 would show where two reads meet."""
+
+EQUATOR_M = 2 * math.pi * 6378137.0
+"""What Web Mercator takes for the Earth's girth."""
+
+_PART = 2048
+
+
+def gsd_m(grid: GeoBox) -> float:
+    """The side of a pixel on the ground in metres, at the middle of `grid`; the finer of its two sides."""
+    row, col = grid.shape[0] / 2, grid.shape[1] / 2
+    x, y = grid.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
+    _, _, metres = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
+    return round(float(min(metres)), 6)
+
+
+def source_pixels(grid: GeoBox, box: GeoBox) -> float:
+    """How many pixels of `grid`, along a line, one pixel of `box` covers at its centre."""
+    row, col = box.shape[0] / 2, box.shape[1] / 2
+    x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    x, y = transformer(box.crs, grid.crs).transform(x, y)
+    col, row = ~grid.affine * (np.asarray(x), np.asarray(y))
+    steps = np.hypot(col[1:] - col[0], row[1:] - row[0])
+    return float(steps.min()) if np.isfinite(steps).all() else 1.0
+
+
+def lonlat_mesh(box: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Degrees of a mesh of 17 x 17 points over `box`; longitudes go on past 180 around its middle."""
+    height, width = box.shape
+    col, row = np.meshgrid(np.linspace(0, width, 17), np.linspace(0, height, 17))
+    lon, lat = transformer(box.crs, LONLAT).transform(*(box.affine * (col, row)))
+    lon, lat = np.asarray(lon), np.asarray(lat)
+    middle = lon[8, 8] if np.isfinite(lon[8, 8]) else 0.0
+    with np.errstate(invalid="ignore"):  # infinite where the projection has no place
+        return middle + (lon - middle + 180) % 360 - 180, lat
+
+
+def seam_options(grid: GeoBox, box: GeoBox) -> dict[str, float]:
+    """For warping `grid` onto a `box` across the antimeridian, where `grid` is cut: how much finer it is.
+
+    GDAL would work that out from the pixels it takes, which there are all around the Earth, and blur.
+    """
+    lon, _ = lonlat_mesh(box)
+    cut = grid.crs.geographic or grid.crs.epsg == 3857
+    if not cut or not (np.abs(lon) > 180).any():
+        return {}
+    row, col = box.shape[0] / 2, box.shape[1] / 2
+    x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    x, y = transformer(box.crs, grid.crs).transform(x, y)
+    cols, rows = ~grid.affine * (np.asarray(x), np.asarray(y))
+    turn = (360 if grid.crs.geographic else EQUATOR_M) / abs(grid.affine.a)
+    across = abs((cols[1] - cols[0] + turn / 2) % turn - turn / 2)
+    down = abs(rows[2] - rows[0])
+    return {"XSCALE": min(1.0, 1 / across), "YSCALE": min(1.0, 1 / down)}
+
+
+def parts(box: GeoBox) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns that cut `box` into parts of at most 2048 x 2048 pixels, for bounded memory."""
+    height, width = box.shape
+    for top in range(0, height, _PART):
+        for left in range(0, width, _PART):
+            yield slice(top, min(top + _PART, height)), slice(left, min(left + _PART, width))
+
+
+def as_imagery(
+    colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None, box: GeoBox
+) -> xr.DataArray:
+    """Band-first values `[1 or 3, h, w]` and their alpha `[h, w]` to uint8 RGBA on `box`; NaN is no data."""
+    return planes_on(rgba_planes(colours, alpha, stretch), box)
+
+
+def planes_on(planes: NDArray[np.uint8], box: GeoBox) -> xr.DataArray:
+    """RGBA `[4, h, w]` as imagery on `box`; in memory it stays band by band, as networks want it."""
+    return on_grid(np.moveaxis(planes, 0, -1), box, ("y", "x", "band"), {"band": list(RGBA)})
+
+
+def rgba_planes(
+    colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None
+) -> NDArray[np.uint8]:
+    """Values `[1 or 3, h, w]` and their alpha `[h, w]` to uint8 `[4, h, w]`, 0 where there is no data."""
+    planes = np.empty((len(RGBA), *alpha.shape), dtype=np.uint8)
+    planes[3] = _alpha_8bit(alpha)
+    if colours.dtype.kind == "f":
+        planes[3, np.isnan(colours).any(0)] = 0
+    if stretch is not None:
+        low, high = stretch
+        shown = (colours.astype(np.float32) - low) * (255 / (high - low))
+        colours = np.clip(np.nan_to_num(np.rint(shown)), 0, 255)
+    elif colours.dtype.kind == "f":
+        colours = np.clip(np.nan_to_num(np.rint(colours)), 0, 255)
+    planes[:3] = colours  # one grey band is spread over three
+    if not planes[3].all():
+        np.putmask(planes, np.broadcast_to(planes[3] == 0, planes.shape), 0)
+    return planes
+
+
+def _alpha_8bit(alpha: NDArray[Any]) -> NDArray[Any]:
+    """Warping gives alpha in the bands' own type, up to its maximum; of floats only zero or not is sure."""
+    if alpha.dtype == np.uint8:
+        return alpha
+    if alpha.dtype.kind == "f":
+        return (alpha > 0) * np.uint8(255)
+    return np.ceil(alpha * (255 / np.iinfo(alpha.dtype).max))

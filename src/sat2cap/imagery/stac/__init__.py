@@ -1,0 +1,1 @@
+"""Imagery found by searching a STAC catalogue."""

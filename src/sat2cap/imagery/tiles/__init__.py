@@ -1,0 +1,1 @@
+"""Imagery in Web Mercator tiles, of a tile service or in a PMTiles archive."""

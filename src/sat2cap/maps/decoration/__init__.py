@@ -1,0 +1,1 @@
+"""What surrounds the colours of a map: legend, scale bar, text."""

@@ -1,0 +1,90 @@
+"""What stands beside a map: its colour bar, or its categories, and what the hatching means."""
+
+import textwrap
+from typing import Any
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from sat2cap.maps import colours
+from sat2cap.maps.colours import Paint
+from sat2cap.maps.decoration.elements import INK
+
+_LETTER = 0.068  # inches that a letter of the colour bar's label takes
+_LINE = 26  # letters of a category's name in one line
+_TEXT: dict[str, Any] = {
+    "fontsize": 7.5,
+    "frameon": False,
+    "borderpad": 0,
+    "borderaxespad": 0,
+    "handlelength": 1.3,
+    "handleheight": 1.0,
+    "handletextpad": 0.5,
+    "labelcolor": INK,
+}
+
+
+def draw_legend(
+    axes: Any, values: NDArray[np.float32], paint: Paint, *, gaps: bool, over_imagery: bool, pale: bool
+) -> None:
+    """To the right of a map of `values`: what its colours stand for and, with `gaps`, what has none.
+
+    `pale` says that less sure categories are paler.
+    """
+    axes.apply_aspect()
+    box = axes.get_window_extent()
+    inch = axes.figure.dpi / box.width, axes.figure.dpi / box.height
+    swatch: dict[str, Any] = colours.NO_DATA
+    nothing = [Patch(**swatch, label="no data", linewidth=0.5)] if gaps else []
+    if paint.categories:
+        handles = _categories(values, paint, pale)
+        corner = (1 + 0.16 * inch[0], 1)
+        axes.legend(handles=[*handles, *nothing], loc="upper left", bbox_to_anchor=corner, **_TEXT)
+        return
+    foot = 0.4 * inch[1] if gaps and 0.4 * inch[1] < 0.5 else 0.0
+    _draw_colour_bar(axes, values, paint, inch, foot, over_imagery)
+    if nothing:
+        axes.legend(handles=nothing, loc="lower left", bbox_to_anchor=(1 + 0.16 * inch[0], 0), **_TEXT)
+
+
+def _categories(values: NDArray[np.float32], paint: Paint, pale: bool) -> list[Patch]:
+    """A swatch for each category, with its share of the cells that have data."""
+    known = values[np.isfinite(values)].astype(int)
+    counts = np.bincount(known, minlength=len(paint.categories) + 1)
+    handles = []
+    for code, colour, name in paint.stops():
+        share = f"{counts[int(code)] / max(known.size, 1):.0%}".replace("%", " %")
+        label = _escaped(textwrap.fill(f"{name}, {share}", _LINE))
+        handles.append(Patch(facecolor=colour, label=label))
+    note = Patch(facecolor="none", label=textwrap.fill("the paler, the less sure", _LINE))
+    return [*handles, note] if pale else handles
+
+
+def _escaped(text: str) -> str:
+    """A legend has no switch against mathematics: a dollar sign must not start any."""
+    return text.replace("$", r"\$")
+
+
+def _draw_colour_bar(
+    axes: Any,
+    values: NDArray[np.float32],
+    paint: Paint,
+    inch: tuple[float, float],
+    foot: float,
+    over_imagery: bool,
+) -> None:
+    """With the name and unit of the scale; `inch` and `foot` are shares of the axes."""
+    bar_axes = axes.inset_axes([1 + 0.16 * inch[0], foot, 0.17 * inch[0], 1 - foot])
+    bar = axes.figure.colorbar(
+        ScalarMappable(paint.norm, paint.over_grey() if over_imagery else paint.colours),
+        cax=bar_axes,
+        extend=colours.beyond(values, paint.norm),
+        ticks=MaxNLocator(6, steps=[1, 2, 5, 10]),
+    )
+    label = textwrap.fill(paint.scale.label, max(int((1 - foot) / inch[1] / _LETTER), 12))
+    bar.set_label(label, fontsize=8, color=INK, labelpad=5)
+    bar.outline.set(edgecolor="#9a9aa4", linewidth=0.5)
+    bar_axes.tick_params(labelsize=7.5, length=2.5, width=0.5, color="#9a9aa4", labelcolor=INK)

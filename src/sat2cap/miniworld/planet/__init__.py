@@ -1,0 +1,1 @@
+"""The planet itself: noise, land and what covers the ground."""

@@ -1,0 +1,1 @@
+"""How the miniature CLIP is trained."""

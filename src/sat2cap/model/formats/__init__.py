@@ -1,0 +1,1 @@
+"""The file formats that models are read from and written to."""

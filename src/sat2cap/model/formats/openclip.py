@@ -1,0 +1,173 @@
+"""open_clip's own files, ``open_clip_config.json`` with ``open_clip_model.safetensors``, as a CLIP.
+
+The networks are the same; names differ, projections are transposed, and queries, keys and values lie in one
+matrix. What transformers has no class for is refused with what to give instead.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from sat2cap.errors import ModelError
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.networks import towers
+from sat2cap.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHTS_FILE = "open_clip_model.safetensors"
+
+_PLAIN_IMAGE = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
+_NEEDED_IMAGE, _NEEDED_TEXT = {"layers", "width", "patch_size"}, {"layers", "width", "heads"}
+_PLAIN_TEXT = {"context_length", "vocab_size", "width", "heads", "layers", "hf_tokenizer_name", "mlp_ratio"}
+_LAYER = {
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "attn.out_proj": "self_attn.out_proj",
+    "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+}
+_IMAGE = {
+    "visual.class_embedding": "vision_model.embeddings.class_embedding",
+    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+    "visual.ln_pre.weight": "vision_model.pre_layrnorm.weight",
+    "visual.ln_pre.bias": "vision_model.pre_layrnorm.bias",
+    "visual.ln_post.weight": "vision_model.post_layernorm.weight",
+    "visual.ln_post.bias": "vision_model.post_layernorm.bias",
+}
+_TEXT = {
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "ln_final.weight": "text_model.final_layer_norm.weight",
+    "ln_final.bias": "text_model.final_layer_norm.bias",
+}
+
+
+def read_openclip(folder: Path, spec: str) -> Checkpoint:
+    """A CLIP that open_clip saved, with its text tower if the folder holds a tokenizer.
+
+    `ModelError` when it is of another architecture than CLIP's own, or not whole.
+    """
+    values = towers.read_json(folder / CONFIG_FILE)
+    model = values.get("model_cfg", {})
+    _refuse_other_architectures(model, folder)
+    weights = _renamed(_read_weights(folder))
+    act = "quick_gelu" if model.get("quick_gelu") else "gelu"
+    dim = {"projection_dim": int(model["embed_dim"]), "hidden_act": act}
+    vision = towers.vision_tower({**_image_config(model["vision_cfg"]), **dim}, weights, str(folder))
+    scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else 1 / 0.07
+    text = None
+    if towers.has_tokenizer(folder):
+        config = {**_text_config(model["text_cfg"]), **dim}
+        text = towers.TextTower(
+            towers.text_model(config, weights, str(folder)), towers.load_tokenizer(folder), scale
+        )
+    seen = _preprocess(values.get("preprocess_cfg", {}), int(vision.config.image_size), folder)
+    return Checkpoint(
+        overhead=vision,
+        ground=vision,
+        text=text,
+        dynamic=None,
+        logit_scale=scale,
+        encoding="reference",
+        overhead_preprocess=seen,
+        ground_preprocess=seen,
+        card={"name": Path(spec).name, "source": spec, "licence": "unknown", "kind": "open_clip"},
+    )
+
+
+def _refuse_other_architectures(model: Mapping[str, Any], folder: Path) -> None:
+    """open_clip has many; transformers' CLIP is the plain one."""
+    image, text = model.get("vision_cfg", {}), model.get("text_cfg", {})
+    odd = sorted({*image} - _PLAIN_IMAGE | {*text} - _PLAIN_TEXT)
+    if "siglip" in str(image.get("timm_model_name", "")):
+        raise ModelError(
+            f"{folder} is a SigLIP of open_clip: give the same model as transformers keeps it, such as "
+            "google/siglip-base-patch16-224"
+        )
+    said = "embed_dim" in model and image.keys() >= _NEEDED_IMAGE and text.keys() >= _NEEDED_TEXT
+    if odd or not said or not isinstance(image.get("layers"), int):
+        what = ", ".join(odd) or "no plain image transformer"
+        raise ModelError(
+            f"{folder} is an open_clip model of another architecture than CLIP's ({what}): give one that "
+            "transformers reads, with model_type in its config.json"
+        )
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise ModelError(f"{folder} has no {WEIGHTS_FILE}: download it, or save the model as safetensors")
+    weights = towers.read_tensors(folder / WEIGHTS_FILE)
+    return {name.removeprefix("text."): tensor for name, tensor in weights.items()}
+
+
+def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All weights by their names in transformers' `CLIPModel`."""
+    names = {**_IMAGE, **_TEXT, "logit_scale": "logit_scale"}
+    found = {names[name]: tensor for name, tensor in weights.items() if name in names}
+    for name, target in (
+        ("visual.proj", "visual_projection.weight"),
+        ("text_projection", "text_projection.weight"),
+    ):
+        if name in weights:
+            found[target] = weights[name].T.contiguous()
+    for name, tensor in weights.items():
+        head, block, rest = name.partition("transformer.resblocks.")
+        if block:
+            tower = "vision_model" if head == "visual." else "text_model"
+            number, _, leaf = rest.partition(".")
+            found |= _layer(f"{tower}.encoder.layers.{number}.", leaf, tensor)
+    return found
+
+
+def _layer(prefix: str, leaf: str, tensor: Tensor) -> dict[str, Tensor]:
+    """One weight of a layer, which may be three."""
+    part, _, kind = leaf.rpartition(".")
+    if leaf.startswith("attn.in_proj_"):
+        kind = leaf.removeprefix("attn.in_proj_")
+        thirds = zip("qkv", tensor.chunk(3), strict=True)
+        return {f"{prefix}self_attn.{letter}_proj.{kind}": third.contiguous() for letter, third in thirds}
+    return {f"{prefix}{_LAYER[part]}.{kind}": tensor} if part in _LAYER else {}
+
+
+def _image_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    width = int(values["width"])
+    return {
+        "hidden_size": width,
+        "intermediate_size": int(width * values.get("mlp_ratio", 4)),
+        "num_hidden_layers": int(values["layers"]),
+        "num_attention_heads": width // int(values.get("head_width", 64)),
+        "image_size": int(values.get("image_size", 224)),
+        "patch_size": int(values["patch_size"]),
+    }
+
+
+def _text_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    width, words = int(values["width"]), int(values.get("vocab_size", 49408))
+    return {
+        "hidden_size": width,
+        "intermediate_size": int(width * values.get("mlp_ratio", 4)),
+        "num_hidden_layers": int(values["layers"]),
+        "num_attention_heads": int(values["heads"]),
+        "max_position_embeddings": int(values.get("context_length", 77)),
+        "vocab_size": words,
+        "bos_token_id": words - 2,
+        "eos_token_id": words - 1,
+        "pad_token_id": words - 1,
+    }
+
+
+def _preprocess(values: Mapping[str, Any], size: int, folder: Path) -> Preprocess:
+    mode = values.get("resize_mode", "shortest")
+    if mode not in ("shortest", "squash"):
+        raise ModelError(f"{folder} resizes by {mode!r}, which this package does not: give another model")
+    return Preprocess(
+        size,
+        mean=tuple(values.get("mean", CLIP_MEAN)),
+        std=tuple(values.get("std", CLIP_STD)),
+        resample=values.get("interpolation", "bicubic"),
+        squash=mode == "squash",
+    )

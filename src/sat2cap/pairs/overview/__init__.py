@@ -1,0 +1,1 @@
+"""What a pair set contains: data card, pictures, measured storage loss."""

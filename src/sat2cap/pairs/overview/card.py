@@ -1,0 +1,115 @@
+"""The data card of a pair set: what is in it, where it comes from, whom to credit, what was left out."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+
+from sat2cap.files import publish, write_bytes
+from sat2cap.pairs.dataset import PairSet
+from sat2cap.pairs.overview.pictures import density_picture, funnel_picture, times_picture
+from sat2cap.pairs.splits.leakage import leaks
+from sat2cap.pairs.splits.split import SPLITS
+
+CARD, ATTRIBUTION = "README.md", "attribution.csv"
+_CREDIT = ("key", "author", "user", "title", "licence", "source")
+
+
+def write_card(
+    pairs: PairSet,
+    folder: Path,
+    borders: gpd.GeoDataFrame | None = None,
+    loss: Mapping[str, float] | None = None,
+) -> Path:
+    """Write the card, its pictures and the list of attributions into `folder`; the path of the card.
+
+    `borders` are drawn on the map. `loss` is what `sat2cap.pairs.overview.storage_loss.stored_loss` measured.
+    """
+    index = pairs.index
+    funnel_picture(pairs.manifest["funnel"], folder / "funnel.png")
+    density_picture(index, folder / "density.png", borders)
+    times_picture(index, folder / "times.png")
+    _attribution(index, folder / ATTRIBUTION)
+    write_bytes(folder / CARD, "\n".join(_lines(pairs, loss)).encode())
+    return folder / CARD
+
+
+def _attribution(index: gpd.GeoDataFrame, path: Path) -> None:
+    names = [name for name in _CREDIT if name in index]
+    with publish(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows(index[names].sort_values("key").itertuples(index=False))
+
+
+def _lines(pairs: PairSet, loss: Mapping[str, float] | None) -> Iterable[str]:
+    manifest, index = pairs.manifest, pairs.index
+    west, south, east, north = index.total_bounds
+    yield from ("---", "license: other", "task_categories: [image-feature-extraction]", "---", "")
+    yield from (f"# Pair set {manifest['fingerprint'][:12]}", "")
+    yield f"{len(index):,} pairs of a ground photo and an overhead patch centred on it, taken"
+    yield f"{index.taken.min():%Y-%m-%d} to {index.taken.max():%Y-%m-%d} by {index.user.nunique():,} users,"
+    yield f"within {west:.4f},{south:.4f},{east:.4f},{north:.4f} degrees.\n"
+    counts = [(name, manifest["counts"][name]) for name in SPLITS if name in manifest["counts"]]
+    yield from _table(("split", "pairs"), counts)
+    yield from _made(manifest["provenance"])
+    yield from _stored(manifest["provenance"]["patch"], loss)
+    yield from ("## What was left out", "", "![Records left after each rule](funnel.png)", "")
+    funnel = manifest["funnel"]
+    yield from _table(
+        ("", "records"),
+        [("listed", funnel["records"]), *funnel["dropped"].items(), ("**kept**", funnel["kept"])],
+    )
+    yield from ("## Licences and credit", "")
+    yield from _table(("licence", "pairs"), index.licence.value_counts().items())
+    yield f"Every photo's author, page and licence are in [{ATTRIBUTION}]({ATTRIBUTION}).\n"
+    yield from ("## Where and when", "", "![Pairs on the map](density.png)", "")
+    yield from ("![Pairs by month and local hour](times.png)", "")
+    yield from ("## What the splits share", "", *_shared(pairs))
+
+
+def _made(provenance: Mapping[str, Any]) -> Iterable[str]:
+    imagery, split = provenance["imagery"], provenance["split"]
+    yield from ("## What it was made from", "")
+    credit = imagery["attribution"] or "attribution unknown"
+    rows = [
+        ("photos", f"`{provenance['photos']}`"),
+        ("imagery", f"`{imagery['uri']}`, {imagery['gsd_m']:g} m; {credit}; licence: {imagery['licence']}"),
+        ("split", f"{split['method']}, seed {provenance['seed']}, shares {split['fractions']}"),
+        *((f"rule {name}", f"`{value}`") for name, value in provenance["rules"].items()),
+    ]
+    yield from _table(("", ""), rows)
+
+
+def _stored(patch: Mapping[str, Any], loss: Mapping[str, float] | None) -> Iterable[str]:
+    yield from ("## The patches as stored", "")
+    size_m, pixels = patch["size_m"], patch["pixels"]
+    yield f"{size_m:g} m at {pixels} pixels ({size_m / pixels:.2f} m each), JPEG quality {patch['quality']}."
+    if loss is None:
+        yield "What a network loses to 800 pixels was not measured; the card made with `--imagery` says it.\n"
+        return
+    yield f"Against 800 pixels, a network at 224 pixels reads the whole patch with {loss['whole_db']} dB"
+    yield f"PSNR and its middle half, as augmentation may crop it, with {loss['crop_db']} dB. A patch takes"
+    yield f"{loss['stored_bytes']:,.0f} bytes instead of {loss['full_bytes']:,.0f}."
+    yield f"({loss['patches']:.0f} patches)\n"
+
+
+def _shared(pairs: PairSet) -> Iterable[str]:
+    found = leaks(pairs.index, pairs.manifest["provenance"]["patch"]["size_m"])
+    if not found:
+        yield "There is only one split.\n"
+        return
+    heads = list(next(iter(found.values())))
+    yield from _table(("splits", *heads), [(name, *values.values()) for name, values in found.items()])
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterable[str]:
+    names = list(heads)
+    yield f"| {' | '.join(names)} |"
+    yield f"|{'---|' * len(names)}"
+    for row in rows:
+        cells = (f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row)
+        yield f"| {' | '.join(cells)} |"
+    yield ""

@@ -1,0 +1,1 @@
+"""Which photos can be used, and why the others are left out."""

@@ -1,0 +1,127 @@
+"""Screening: which photos have a place and a moment that can be believed.
+
+DuckDB does it a batch of records at a time, and compares what is left with each other on disk, so memory is
+bounded by `_MEMORY`, one batch, and the photos kept.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sat2cap.pairs.screening.rules import (
+    CELL_CAP,
+    DUPLICATE,
+    REPEATED,
+    USER_CAP,
+    Funnel,
+    Rules,
+    quoted,
+)
+from sat2cap.photos.protocol import Photo
+from sat2cap.photos.records import SCHEMA, PhotoTable, batches
+from sat2cap.progress import Progress, silent
+
+STAGE = "screening records"
+_MEMORY = "2GB"  # of DuckDB; beyond it, sorting goes to disk
+_COLUMNS = ["key", "lon", "lat", "taken", "user", "licence", "source", "author", "title", "url"]
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_KM_PER_DEGREE = 111.195
+
+
+def screen(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Photo], Funnel]:
+    """The photos that satisfy `rules`, in their order, and the funnel that says why others went.
+
+    Of duplicates (one user, place and minute) the first is kept.
+    """
+    kept, funnel = screen_records(batches(photos), rules or Rules())
+    return list(kept), funnel
+
+
+def screen_records(
+    records: Iterable[pa.RecordBatch], rules: Rules, progress: Progress = silent
+) -> tuple[PhotoTable, Funnel]:
+    """As `screen`, of batches of `sat2cap.photos.records.SCHEMA`; `progress` is told the records read."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sat2cap-screen-") as folder,
+        duckdb.connect(str(Path(folder) / "records.db")) as db,
+    ):
+        db.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = {quoted(folder)}")
+        db.execute("set arrow_large_buffer_size = true")  # texts of many photos pass 2 GiB
+        funnel = _one_by_one(db, records, rules, progress)
+        for reason, partition, order, most in _comparisons(rules):
+            funnel = funnel.drop({reason: _cut(db, partition, order, most)})
+        table = db.sql(f"select {_NAMES} from kept order by n").to_arrow_table()
+    return PhotoTable(table), funnel
+
+
+def _one_by_one(
+    db: duckdb.DuckDBPyConnection, records: Iterable[pa.RecordBatch], rules: Rules, progress: Progress
+) -> Funnel:
+    """Put what meets every rule that a record meets alone into table `kept`; `n` is its place."""
+    tests = rules.by_record(rules.latest or datetime.now())
+    case = " ".join(f"when {test} then {quoted(reason)}" for reason, test in tests.items())
+    case = f"case when fault <> '' then fault {case} end"
+    empty = SCHEMA.empty_table().select(_COLUMNS)
+    db.register("empty", empty)
+    db.execute("create table kept as select 0::bigint n, * from empty")
+    counts: dict[str, int] = {}
+    read = 0
+    for batch in records:
+        db.register("judgeable", _judgeable(batch, rules))
+        reasons = db.sql(f"select {case} reason from judgeable").to_arrow_table()["reason"]
+        for found in pc.value_counts(reasons).to_pylist():
+            if found["values"] is not None:
+                counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
+        good = pc.is_null(reasons)
+        kept = pa.table([batch.column(name) for name in _COLUMNS], names=_COLUMNS).filter(good)
+        order = np.arange(read, read + len(batch))[good.to_numpy()]
+        db.register("good", kept.add_column(0, "n", pa.array(order)))
+        db.execute("insert into kept select * from good")
+        read += len(batch)
+        progress(STAGE, read, read + 1)  # how many there will be is not known
+    progress(STAGE, read, read)
+    faults = sorted(reason for reason in counts if reason not in tests)
+    return Funnel(read).drop({reason: counts.get(reason, 0) for reason in (*faults, *tests)})
+
+
+def _judgeable(batch: pa.RecordBatch, rules: Rules) -> pa.Table:
+    """The batch with what SQL cannot tell: whether a record lies in the excluded area."""
+    excluded = np.zeros(len(batch), bool)
+    if rules.excluded is not None:
+        lon, lat = (
+            batch.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in ("lon", "lat")
+        )
+        excluded = rules.excluded.contains(lon, lat)
+    return pa.Table.from_batches([batch]).append_column("excluded", pa.array(excluded))
+
+
+def _comparisons(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
+    """The rules that compare records: reason, what makes them alike, which come first, how many stay."""
+    place = f"round(lon, {rules.place_decimals}), round(lat, {rules.place_decimals})"
+    yield REPEATED, "key", "n", 1
+    yield DUPLICATE, f"\"user\", {place}, date_trunc('minute', taken)", "n", 1
+    if rules.per_user is not None:
+        nobody_is_one_person = """case when "user" = '' then key else "user" end"""
+        yield USER_CAP, nobody_is_one_person, "md5(key)", rules.per_user
+    if rules.per_cell is not None:
+        high = rules.cell_km / _KM_PER_DEGREE
+        row = f"floor(lat / {high!r})"
+        wide = f"({high!r} / greatest(cos(radians(({row} + 0.5) * {high!r})), 0.01))"
+        yield CELL_CAP, f"{row}, floor(lon / {wide})", "md5(key)", rules.per_cell
+
+
+def _cut(db: duckdb.DuckDBPyConnection, partition: str, order: str, most: int) -> int:
+    """Leave the first `most` of every group in `kept`; how many went."""
+    rank = f"row_number() over (partition by {partition} order by {order}, n)"
+    db.execute(f"create table gone as select n from (select n, {rank} rank from kept) where rank > {most}")
+    count = int(db.execute("select count(*) from gone").fetchall()[0][0])
+    if count:
+        db.execute("delete from kept where n in (select n from gone)")
+    db.execute("drop table gone")
+    return count

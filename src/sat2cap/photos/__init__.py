@@ -1,0 +1,1 @@
+"""Ground photos: the protocol, and the sources that read records and images."""

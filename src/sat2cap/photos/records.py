@@ -1,0 +1,105 @@
+"""Photo records as Arrow columns: how a hundred million of them travel, a batch at a time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol, overload, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sat2cap.photos.protocol import Photo, PhotoSource
+
+BATCH = 65_536
+"""Records in a batch."""
+
+_TEXT = pa.large_string()  # with offsets of 64 bits: the titles of ten million photos pass 2 GiB
+SCHEMA = pa.schema(
+    [
+        ("key", _TEXT),
+        ("lon", pa.float64()),
+        ("lat", pa.float64()),
+        ("taken", pa.timestamp("us")),
+        *((name, _TEXT) for name in ("user", "licence", "source", "author", "title", "url")),
+        ("level", pa.int32()),
+        ("error_m", pa.float64()),
+        ("video", pa.bool_()),
+        ("fault", _TEXT),
+    ]
+)
+"""One column for each field of `Photo`, under the same name."""
+
+ZONED = "date with a zone"
+"""The hour must be local, and a source that knows an instant only makes it so (`sources.clock`)."""
+
+
+@runtime_checkable
+class RecordReader(Protocol):
+    """A photo source that lists records faster as Arrow batches than one `Photo` at a time."""
+
+    def records(self) -> Iterator[pa.RecordBatch]:
+        """Every record, always in the same order, in batches of `SCHEMA`."""
+        ...
+
+
+def records(source: PhotoSource) -> Iterator[pa.RecordBatch]:
+    """Every record of any source as batches of `SCHEMA`."""
+    return source.records() if isinstance(source, RecordReader) else batches(source.photos())
+
+
+def batches(photos: Iterable[Photo]) -> Iterator[pa.RecordBatch]:
+    """Records as batches of `SCHEMA`, of at most `BATCH`."""
+    left = iter(photos)
+    while part := list(islice(left, BATCH)):
+        columns = {name: [getattr(photo, name) for photo in part] for name in SCHEMA.names}
+        for row, taken in enumerate(columns["taken"]):
+            if taken is not None and taken.tzinfo is not None:
+                columns["taken"][row] = None
+                columns["fault"][row] = columns["fault"][row] or ZONED
+        yield pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+
+
+@dataclass(frozen=True)
+class PhotoTable(Sequence[Photo]):
+    """Photos as columns: about a fifth of the memory of as many `Photo` objects."""
+
+    table: pa.Table
+    """Columns of `SCHEMA`, all of them or the leading ones."""
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Photo: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "PhotoTable": ...
+
+    def __getitem__(self, index: int | slice) -> "Photo | PhotoTable":
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                return self.take(np.arange(start, stop, step))
+            return PhotoTable(self.table.slice(start, max(0, stop - start)))
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return next(iter(PhotoTable(self.table.slice(index % len(self), 1))))
+
+    def __iter__(self) -> Iterator[Photo]:
+        for batch in self.table.to_batches(max_chunksize=BATCH):
+            for row in batch.to_pylist():
+                yield Photo(**row)
+
+    def take(self, rows: NDArray[Any]) -> "PhotoTable":
+        """The photos of these rows, copied: what is sent to another process is no larger than they are."""
+        return PhotoTable(self.table.take(pa.array(rows, pa.int64())).combine_chunks())
+
+    def texts(self, name: str) -> list[str]:
+        """A column of text."""
+        return list(self.table[name].to_pylist())
+
+    def places(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """``(lon, lat)``, degrees, float64 `[N]` each."""
+        lon, lat = (self.table[name].to_numpy() for name in ("lon", "lat"))
+        return np.asarray(lon, np.float64), np.asarray(lat, np.float64)

@@ -1,0 +1,148 @@
+"""What the paper claims, and whether it held in what was measured."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from sat2cap.evaluate.metric import Figure
+from sat2cap.evaluate.record import Record
+from sat2cap.report.claims.captions import caption_claims
+from sat2cap.report.claims.verdict import HELD, NOT_HELD, UNSURE, Claim, apart, interval, percent, verdict
+from sat2cap.report.tables.text import number, told
+
+
+def claims(records: Sequence[Record]) -> list[Claim]:
+    """Every claim that some record can judge, in the order of the paper."""
+    judges: tuple[tuple[str, Callable[[Record], Iterator[Claim]]], ...] = (
+        ("retrieval", _retrieval),
+        ("clusters", _clusters),
+        ("captions", caption_claims),
+        ("landcover", _landcover),
+        ("time", _time),
+    )
+    return [
+        claim
+        for kind, judge in judges
+        for record in records
+        if record.kind == kind
+        for claim in judge(record)
+    ]
+
+
+def _retrieval(record: Record) -> Iterator[Claim]:
+    known = {figure.name: figure for figure in record.figures}
+    lead = [known[name] for way in _WAYS if (name := f"above_clip.{way}.r10") in known]
+    if lead:
+        ends = [interval(figure) for figure in lead]
+        evidence = "R@10 above CLIP's by " + " and ".join(percent(figure) for figure in lead)
+        yield Claim(
+            "Sat2Cap finds the photo of a place, and the place of a photo, far more often than CLIP",
+            "table 1",
+            verdict(min(low for low, _ in ends), max(high for _, high in ends)),
+            evidence,
+        )
+    yield from _best_row(record, known)
+    yield from _moments(known)
+
+
+_WAYS = ("overhead2ground", "ground2overhead")
+
+
+def _best_row(record: Record, known: Mapping[str, Figure]) -> Iterator[Claim]:
+    """Metadata in training, with dropout, and at inference is best: judged where the other trainings are."""
+    rows = [
+        row for row in record.shown["rows"] if row["meta_training"] is not None and row["name"] != "location"
+    ]
+    if len(rows) < 2:
+        return
+    scores = {
+        row["label"]: sum(known[".".join(filter(None, (row["name"], way, "r10")))].value for way in _WAYS) / 2
+        for row in rows
+    }
+    best = max(rows, key=lambda row: scores[row["label"]])
+    whole = [row for row in rows if row["meta_training"] and row["meta_inference"] and row["dropout"]]
+    others = {(row["meta_training"], row["dropout"]) for row in rows}
+    complete = whole and (True, False) in others and any(not trained for trained, _ in others)
+    verdict = (HELD if best in whole else NOT_HELD) if complete else UNSURE
+    listed = "; ".join(f"{label}: {100 * value:.1f} %" for label, value in scores.items())
+    yield Claim(
+        "Metadata in training, dropped at random, and metadata at inference together are best",
+        "table 1",
+        verdict,
+        f"mean R@10 of both directions: {listed}",
+    )
+
+
+def _moments(known: Mapping[str, Figure]) -> Iterator[Claim]:
+    lead = [
+        f for name, f in known.items() if name.startswith("times.") and name.endswith("above_told_nothing")
+    ]
+    if lead:
+        evidence = "; ".join(
+            f"{figure.name.split('.')[1]} {figure.name.split('.')[2]}: {percent(figure)}" for figure in lead
+        )
+        ends = [interval(figure) for figure in lead]
+        yield Claim(
+            "The photos that a place calls up change with the date and hour it is told",
+            "section 4.1, supplement",
+            verdict(min(low for low, _ in ends), max(high for _, high in ends)),
+            f"more of the nine nearest photos are from near the time asked for, by {evidence}",
+        )
+
+
+def _clusters(record: Record) -> Iterator[Claim]:
+    known, ks = {figure.name: figure for figure in record.figures}, record.shown["ks"]
+    if "clip" not in record.shown["curves"] or len(ks) < 2:
+        return
+    ours, clip = ([known[f"{name}.silhouette.k{k}"] for k in ks] for name in ("sat2cap", "clip"))
+    yield Claim(
+        "CLIP's clusters worsen as their number grows",
+        "section 4.2, figure 4",
+        apart(clip[0], clip[-1]),
+        f"silhouette {number(clip[0].value)} at k = {ks[0]:,}, {number(clip[-1].value)} at k = {ks[-1]:,}",
+    )
+    yield Claim(
+        "For few clusters Sat2Cap is behind CLIP",
+        "section 4.2, figure 4",
+        apart(clip[0], ours[0]),
+        f"at k = {ks[0]:,}: {number(ours[0].value)}, CLIP {number(clip[0].value)}",
+    )
+    yield Claim(
+        "For many clusters Sat2Cap is ahead of CLIP",
+        "section 4.2, figure 4",
+        apart(ours[-1], clip[-1]),
+        f"at k = {ks[-1]:,}: {number(ours[-1].value)}, CLIP {number(clip[-1].value)}",
+    )
+
+
+def _landcover(record: Record) -> Iterator[Claim]:
+    known = {figure.name: figure for figure in record.figures}
+    lead = known.get("above_clip.auroc.mean")
+    if lead is not None:
+        evidence = (
+            f"mean AUROC {number(known['auroc.mean'].value)}, CLIP {number(known['clip.auroc.mean'].value)}"
+        )
+        yield Claim(
+            "Maps of prompts agree with the land cover better than CLIP's",
+            "section 4.3, figures 1 and 5",
+            verdict(*interval(lead)),
+            f"{evidence}, against {record.shown['reference']}",
+        )
+
+
+def _time(record: Record) -> Iterator[Claim]:
+    known = {figure.name: figure for figure in record.figures}
+    if (median := known.get("rank_correlation.median")) is not None:
+        yield Claim(
+            "Scores follow the months and the hours",
+            "section 3.3",
+            verdict(*interval(median)),
+            f"median rank correlation with the truth {told(median)}",
+        )
+    if (error := known.get("months_apart.mean_error")) is not None:
+        yield Claim(
+            "Seasons turn with the hemisphere",
+            "section 4.4, figure 6 (d)",
+            HELD if error.value <= 1.5 else NOT_HELD,
+            f"the years of north and south are off by {number(error.value)} months in the mean over "
+            f"{known['months_apart.prompts'].value:.0f} prompts with a season (held: at most 1.5; "
+            "guessing: 3)",
+        )

@@ -1,0 +1,42 @@
+"""A sentence of the paper against figures: what a verdict is made of."""
+
+from dataclasses import dataclass
+
+from sat2cap.evaluate.metric import Figure
+
+HELD, NOT_HELD, UNSURE = "held", "did not hold", "cannot be told"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of the paper against figures of one record."""
+
+    statement: str
+    where: str
+    """In the paper."""
+    verdict: str
+    evidence: str
+
+
+def interval(figure: Figure) -> tuple[float, float]:
+    """Its interval, or, without one, nothing that could be told from zero."""
+    return figure.interval or (-abs(figure.value), abs(figure.value))
+
+
+def verdict(low: float, high: float) -> str:
+    """Of a difference that should be above zero."""
+    return HELD if low > 0 else NOT_HELD if high < 0 else UNSURE
+
+
+def apart(greater: Figure, less: Figure) -> str:
+    """Whether the first is above the second, whatever the seed."""
+    (low, high), (other_low, other_high) = (f.interval or (f.value, f.value) for f in (greater, less))
+    return verdict(low - other_high, high - other_low)
+
+
+def percent(figure: Figure) -> str:
+    """In points, with its interval if it has one."""
+    if figure.interval is None:
+        return f"{100 * figure.value:.1f} points"
+    low, high = figure.interval
+    return f"{100 * figure.value:.1f} ({100 * low:.1f} to {100 * high:.1f}) points"

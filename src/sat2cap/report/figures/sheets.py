@@ -1,0 +1,126 @@
+"""Contact sheets: an overhead patch and the ground photos it calls up (figure 3 of the paper)."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from sat2cap.evaluate.record import Picture
+from sat2cap.evaluate.retrieval.gallery import Gallery, decoded, read_pairs
+from sat2cap.evaluate.retrieval.moments import MOMENTS, asked_at, nearest
+from sat2cap.geo.when import When
+from sat2cap.model.load import Checkpoint
+from sat2cap.pairs import Pair, PairSet
+
+_TILE, _GAP, _TEXT = 112, 6, 17
+_INK, _SOFT, _RIGHT = "#1d1a26", "#62626e", "#1f8a4c"
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A patch and the photos beside it."""
+
+    title: str
+    patch: Image.Image
+    photos: Sequence[tuple[Image.Image, str, bool]]
+    """Photo, what stands below it, and whether it is the right one."""
+
+
+def contact_sheet(strips: Sequence[Strip]) -> bytes:
+    """A JPEG of strips below each other; the right photo is framed."""
+    longest = max((len(strip.photos) for strip in strips), default=0)
+    width = _GAP + (1 + longest) * (_TILE + _GAP) + 2 * _GAP
+    height = len(strips) * (_TILE + 2 * _TEXT + 2 * _GAP) + _GAP
+    sheet = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, strip in enumerate(strips):
+        top = _GAP + number * (_TILE + 2 * _TEXT + 2 * _GAP)
+        pen.text((_GAP, top), strip.title, fill=_INK, font=ImageFont.load_default(13))
+        top += _TEXT
+        sheet.paste(tile(strip.patch), (_GAP, top))
+        for place, (photo, below, right) in enumerate(strip.photos):
+            left = 3 * _GAP + (1 + place) * (_TILE + _GAP)
+            sheet.paste(tile(photo), (left, top))
+            if right:
+                pen.rectangle((left, top, left + _TILE - 1, top + _TILE - 1), outline=_RIGHT, width=4)
+            pen.text(
+                (left, top + _TILE + 1),
+                below,
+                fill=_RIGHT if right else _SOFT,
+                font=ImageFont.load_default(11),
+            )
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=88, optimize=True)
+    return buffer.getvalue()
+
+
+def retrieval_sheets(
+    pairs: PairSet, split: str, gallery: Gallery, checkpoint: Checkpoint, told: bool, *, strips: int = 6
+) -> list[Picture]:
+    """Figure 3 for patches chosen at random; and, if the model is told place and time, two times for some."""
+    chosen = np.sort(np.random.default_rng(1).permutation(len(gallery.lon))[:strips])
+    query = (gallery.told(checkpoint) if told else gallery.unit_overhead)[chosen]
+    found = nearest(query, gallery.ground)
+    moments = chosen[: max(1, strips // 3)]
+    asked = {
+        moment.label: nearest(asked_at(gallery, checkpoint, moments, moment.when), gallery.ground)
+        for moment in (MOMENTS if told else ())
+    }
+    rows = np.unique(np.concatenate([chosen, found.ravel(), *(part.ravel() for part in asked.values())]))
+    read = read_pairs(pairs, split, gallery.row[rows].tolist())
+    known = {int(row): read[int(gallery.row[row])] for row in rows}
+    top9 = [
+        _strip(place_name(gallery, query_row), query_row, nine, known)
+        for query_row, nine in zip(chosen, found, strict=True)
+    ]
+    pictures = [
+        Picture(
+            "top9.jpg",
+            f"Each patch, chosen at random, and the nine photos of {len(gallery.lon):,} that are nearest "
+            "to it; its own photo is framed where it is among them.",
+            contact_sheet(top9),
+        )
+    ]
+    if asked:
+        times = [
+            _strip(f"{place_name(gallery, query_row)}, asked for {label}", query_row, nine[number], known)
+            for number, query_row in enumerate(moments)
+            for label, nine in asked.items()
+        ]
+        pictures.append(
+            Picture(
+                "times.jpg",
+                "The same patches told other times: the nearest photos at 08:00 and 23:00 on 15 May, and "
+                "at noon in January and July; below each photo, when it was taken.",
+                contact_sheet(times),
+            )
+        )
+    return pictures
+
+
+def _strip(title: str, query: int, found: Sequence[int], known: Mapping[int, Pair]) -> Strip:
+    photos = [
+        (decoded(known[int(row)].ground), _taken(known[int(row)]), int(row) == int(query)) for row in found
+    ]
+    return Strip(title, decoded(known[int(query)].overhead), photos)
+
+
+def _taken(pair: Pair) -> str:
+    when = When.from_datetime(pair.taken)
+    return f"{date(2000, when.month, 1):%b}, {int(when.hour):02d} h, {'N' if pair.lat >= 0 else 'S'}"
+
+
+def place_name(gallery: Gallery, row: int) -> str:
+    """Where a pair lies, as people write degrees."""
+    lon, lat = float(gallery.lon[row]), float(gallery.lat[row])
+    return f"{abs(lat):.2f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.2f}° {'E' if lon >= 0 else 'W'}"
+
+
+def tile(image: Image.Image, size: int = _TILE) -> Image.Image:
+    """The middle square, `size` pixels wide."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC)

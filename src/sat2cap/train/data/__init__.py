@@ -1,0 +1,1 @@
+"""What each training step reads: patches, ground embeddings and batches."""

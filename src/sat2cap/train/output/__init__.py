@@ -1,0 +1,1 @@
+"""What a training run writes: logs, states to resume from, checkpoints."""

@@ -1,0 +1,143 @@
+"""Names, source files and options: what people write is found, or refused in one line."""
+
+import numpy as np
+import pytest
+from servers import tile_server
+
+from sat2cap.catalogue import open_imagery
+from sat2cap.errors import ImageryError
+from sat2cap.geo.grid import patch_around
+from sat2cap.imagery.bands import RECIPES, Shown, shown
+from sat2cap.imagery.named import catalogue, caveats, find_source
+from sat2cap.imagery.tiles.template import TileTemplate
+from sat2cap.miniworld.world import MiniImagery, World
+
+HERE = patch_around(70.1, 46.1, 480, 224)
+GROUND = MiniImagery(World(2))
+
+
+def test_every_named_source_says_what_may_be_done(monkeypatch):
+    for name in ("MAPBOX_TOKEN", "AZURE_MAPS_KEY", "ARCGIS_TOKEN"):
+        monkeypatch.setenv(name, "x")
+    sources = catalogue()
+    assert len(sources) >= 10
+    assert {"tiles", "stac"} <= {source.kind for source in sources.values()}
+    for name, source in sources.items():
+        assert source.title, name
+        assert source.attribution, name
+        assert source.terms.startswith("https://"), name
+        assert source.licence, name
+        assert source.machine_use != "unknown", name
+        if source.kind == "tiles":
+            assert TileTemplate(source.url).url((10, 5, 6)).startswith("https://"), name
+            assert open_imagery(name).info.licence == source.licence
+        else:
+            assert source.collection, name
+    assert sum(source.machine_use == "allowed" for source in sources.values()) >= 5
+
+
+def test_what_terms_want_said_is_said():
+    assert caveats("pdok-ortho-25cm") == []
+    assert caveats("photo.tif") == []
+    assert "agreement with the provider" in caveats("mapbox-satellite")[0]
+    assert "unknown" in caveats("https://tiles.example/{z}/{x}/{y}.png")[0]
+    assert len(caveats("stac:https://stac.example?collection=a")) == 2
+
+
+def test_a_file_of_ones_own_is_a_source(tmp_path, monkeypatch):
+    with tile_server(GROUND, size=512, suffix="jpg") as server:
+        mine = tmp_path / "mine.toml"
+        mine.write_text(
+            f'kind = "tiles"\nurl = "{server.url}"\nzooms = [0, 15]\ntile_pixels = 512\nat_once = 2\n'
+            'licence = "mine"\nattribution = "me"\nmachine_use = "allowed"\n'
+            'headers = { Authorization = "Bearer ${MY_TOKEN}" }\n'
+        )
+        with pytest.raises(ImageryError, match="MY_TOKEN"):
+            open_imagery(str(mine))
+        monkeypatch.setenv("MY_TOKEN", "t")
+        imagery = open_imagery(str(mine))
+        truth = GROUND.read(HERE).values.astype(int)
+        assert np.abs(imagery.read(HERE).values.astype(int) - truth).mean() < 5
+        assert {zoom for zoom, _, _ in server.asked} == {15}
+        assert server.headers[0]["Authorization"] == "Bearer t"
+        assert (imagery.info.licence, imagery.info.attribution) == ("mine", "me")
+        assert caveats(str(mine)) == []
+
+
+def test_what_comes_after_the_question_mark_changes_the_source():
+    source = find_source("sentinel-2-l2a?datetime=2024-06-01/2024-08-31&max_cloud=5&assets=nir,red,green")
+    assert source.datetime == "2024-06-01/2024-08-31"
+    assert source.max_cloud == 5
+    assert source.assets == ("nir", "red", "green")
+    assert source.licence == catalogue()["sentinel-2-l2a"].licence
+    written = find_source(
+        "stac:https://stac.example/v1?collection=c&assets=visual&bounds=1,2,3,4&scale=0,3000"
+    )
+    assert (written.kind, written.url, written.collection) == ("stac", "https://stac.example/v1", "c")
+    assert (written.bounds, written.scale) == ((1, 2, 3, 4), (0, 3000))
+    assert find_source("usgs-imagery?zooms=0,14").zooms == (0, 14)
+    assert find_source("ortho.tif") is None
+
+
+def test_bands_scale_and_recipes():
+    assert shown() == Shown()
+    assert shown("4,3,2", "0,3000") == shown(recipe="sentinel2") == Shown((4, 3, 2), (0, 3000))
+    assert shown(scale="0,10000", recipe="sentinel2") == Shown((4, 3, 2), (0, 10000))
+    assert shown("1") == Shown((1,))
+    for recipe in RECIPES:
+        assert shown(recipe=recipe).bands
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"bands": "4,3"}, "three numbers"),
+        ({"bands": "0,1,2"}, "three numbers"),
+        ({"bands": "red"}, "three numbers"),
+        ({"scale": "3000,0"}, "such as 0,3000"),
+        ({"scale": "0,nan"}, "such as 0,3000"),
+        ({"scale": "3000"}, "such as 0,3000"),
+        ({"recipe": "nonsense"}, "bgrn, landsat, rgbn, sentinel2"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(options, rule):
+    with pytest.raises(ImageryError, match=rule):
+        shown(**options)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("kind = 'tiles'", "url: Field required"),
+        ("kind = 'tiles'\nurl = 'https://a/{z}/{x}/{y}'\ncolour = 1", "colour"),
+        ("kind = 'magic'\nurl = 'x'", "kind"),
+        ("url = 'x.tif'\nscale = [0, 9]", "kind: Field required"),
+        ("kind = ", "is not TOML"),
+        ("[a]\nkind='raster'\nurl='a'\n[b]\nkind='raster'\nurl='b'", "has 2 sources"),
+    ],
+)
+def test_wrong_source_files_are_one_clear_line(tmp_path, text, rule):
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(ImageryError, match=rule) as caught:
+        open_imagery(str(tmp_path / "s.toml"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "rule"),
+    [
+        ("nonsense", Shown(), "no name that is known; the names are .*pdok"),
+        ("none.toml", Shown(), "cannot be read"),
+        ("ftp://a/{z}/{x}/{y}.png", Shown(), "give one with https://"),
+        ("sheets.zip", Shown(), "name a file in it: /vsizip/sheets.zip/FILE"),
+        ("https://a/{z}/{x}/{y}.png", Shown((3, 2, 1)), "pictures"),
+        ("pdok-ortho-25cm", Shown(stretch=(0, 9)), "pictures"),
+        ("sentinel-2-l2a?cloudy=1", Shown(), "cloudy"),
+        ("sentinel-2-l2a", Shown(), "say where"),
+        ("sentinel-2-l2a", Shown((4, 3, 2)), "assets, not bands"),
+    ],
+)
+def test_wrong_specs_are_one_clear_line(spec, options, rule):
+    with pytest.raises(ImageryError, match=rule) as caught:
+        open_imagery(spec, options)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,183 @@
+"""Resampling along a raster: against GDAL's warping, and against where pyproj says that pixels lie."""
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from rasterio.io import MemoryFile
+from rasterio.vrt import WarpedVRT
+
+from sat2cap.geo.grid import LONLAT
+from sat2cap.imagery.pixels import parts, source_pixels
+from sat2cap.imagery.raster import RasterImagery, open_raster
+from sat2cap.imagery.resample import along
+
+UTM, RD = "EPSG:32631", "EPSG:28992"
+RASTER = GeoBox((300, 400), Affine(2, 0, 120_000, 0, -2, 487_000), RD)  # Amsterdam
+
+
+def picture(kind: str = "uint8", bands: int = 3) -> np.ndarray:
+    """Smooth and rough, `[bands, 300, 400]`."""
+    random = np.random.default_rng(0)
+    row, col = np.mgrid[:300, :400]
+    waves = [127 + 60 * np.sin(col / (5 + b)) + 40 * np.cos(row / (9 - b)) for b in range(bands)]
+    values = np.stack(waves) + random.normal(0, 8, (bands, 300, 400))
+    return (np.clip(values, 0, 255) * (1 if kind == "uint8" else 100)).astype(kind)
+
+
+def box_over(crs: str, step: float, side: int, *, turn: float = 0.0, off: float = 0.0) -> GeoBox:
+    """A square around the raster's middle, `off` metres to the east."""
+    x, y = RASTER.affine * (200, 150)
+    x, y = Transformer.from_crs(RD, crs, always_xy=True).transform(x + off, y)
+    middle = Affine.translation(x, y) * Affine.rotation(turn) * Affine.scale(step, -step)
+    return GeoBox((side, side), middle * Affine.translation(-side / 2 + 0.3, -side / 2 - 0.4), crs)
+
+
+def quickly(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+    lattice = along(RASTER, box)
+    assert lattice is not None
+    (top, bottom), (left, right) = lattice.window
+    return lattice.resample(values[:, top:bottom, left:right])
+
+
+def by_gdal(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+    """With the width of its weights given, since GDAL guesses it from what is under the whole box."""
+    profile = {"driver": "GTiff", "dtype": values.dtype, "count": len(values)}
+    height, width = RASTER.shape
+    wide = max(1.0, source_pixels(RASTER, box))
+    options = {
+        "crs": str(box.crs),
+        "transform": box.affine,
+        "height": box.shape[0],
+        "width": box.shape[1],
+        "resampling": rasterio.enums.Resampling.bilinear,
+        "add_alpha": True,
+        "tolerance": 0.001,
+        "XSCALE": 1 / wide,
+        "YSCALE": 1 / wide,
+    }
+    with MemoryFile() as memory:
+        with memory.open(**profile, height=height, width=width, crs=RD, transform=RASTER.affine) as file:
+            file.write(values)
+        with memory.open() as file, WarpedVRT(file, **options) as warped:
+            found = warped.read()
+    return found[:-1], found[-1] > 0
+
+
+@pytest.mark.parametrize("crs", [RD, UTM, "EPSG:3857"])
+@pytest.mark.parametrize("step", [0.7, 2.0, 2.6, 3.8])
+def test_it_gives_what_gdal_gives(crs: str, step: float) -> None:
+    box = box_over(crs, step, 130)
+    (found, inside), (expected, there) = quickly(picture(), box), by_gdal(picture(), box)
+    assert inside.all()
+    assert there.all()
+    off = np.abs(found.astype(int) - expected)
+    assert off.mean() < 0.4
+    assert off.max() <= 3
+    assert expected.std() > 20
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int16"])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_other_integers_and_grey(kind: str, bands: int) -> None:
+    values, box = picture(kind, bands), box_over(UTM, 2.6, 90)
+    (found, _), (expected, _) = quickly(values, box), by_gdal(values, box)
+    assert found.dtype == kind
+    assert found.shape == (bands, 90, 90)
+    assert np.abs(found.astype(int) - expected).mean() < 15
+    assert expected.std() > 2000
+
+
+@pytest.mark.parametrize("step", [0.5, 2.0, 2.14, 3.9])
+@pytest.mark.parametrize(("crs", "turn"), [(RD, 0.0), (UTM, 0.0), (UTM, 4.0), ("EPSG:3857", -3.0)])
+def test_a_pixel_lies_where_its_coordinates_are(step: float, crs: str, turn: float) -> None:
+    """Values are a hundred times their place, so a hundredth of a pixel shows.
+
+    Where pixels are coarser than the file's, the weights, like GDAL's, follow a slope to a few hundredths.
+    """
+    row, col = np.mgrid[:300, :400]
+    box = box_over(crs, step, 130, turn=turn)
+    found, inside = quickly(np.stack([col, row]).astype(np.uint16) * 100, box)
+    down, right = np.mgrid[:130, :130] + 0.5
+    x, y = Transformer.from_crs(crs, RD, always_xy=True).transform(*(box.affine * (right, down)))
+    wanted = np.stack(~RASTER.affine * (np.asarray(x), np.asarray(y))) - 0.5
+    far = inside & (np.abs(wanted - [[[199.5]], [[149.5]]]) < [[[196]], [[146]]]).all(0)  # from the edges
+    assert far.mean() > 0.4
+    off = (found / 100 - wanted)[:, far]
+    assert np.abs(off).max() < (0.02 if step <= 1 else 0.1)
+    assert np.abs(off.mean(1)).max() < 0.006, "values are whole: half a hundredth is lost"
+
+
+def test_its_own_grid_gives_its_own_pixels() -> None:
+    values = picture()
+    found, inside = quickly(values, RASTER)
+    np.testing.assert_array_equal(found, values)
+    assert inside.all()
+    found, inside = quickly(values, RASTER[100:160, 33:333])
+    np.testing.assert_array_equal(found, values[:, 100:160, 33:333])
+
+
+@pytest.mark.parametrize("step", [0.3, 2.0, 3.8])
+def test_the_edge_is_where_gdal_has_it(step: float) -> None:
+    box = box_over(RD, step, 130, off=400)
+    (found, inside), (expected, there) = quickly(picture(), box), by_gdal(picture(), box)
+    assert 0.2 < there.mean() < 0.8
+    np.testing.assert_array_equal(inside, there)
+    assert not found[:, ~inside].any()
+    assert np.abs(found.astype(int) - expected)[:, there].mean() < 0.4
+    flat, inside = quickly(np.full((3, 300, 400), 201, np.uint8), box)
+    assert (flat[:, inside] == 201).all()
+    assert not quickly(picture(), box_over(RD, step, 130, off=5000))[1].any()
+
+
+def test_what_does_not_run_along_is_left_to_gdal() -> None:
+    assert along(RASTER, box_over(RD, 2, 90, turn=30)) is None
+    assert along(RASTER, box_over(RD, 2, 90, turn=90)) is None
+    assert along(RASTER, box_over(RD, 2, 90, turn=3)) is not None
+    world = GeoBox((180, 360), Affine(1, 0, -180, 0, -1, 90), LONLAT)
+    fine = world.zoom_out(1 / 120)
+    for reach_m, bends in ((0, False), (3_000_000, True)):  # Mercator's rows, north of the equator
+        north = GeoBox((64, 64), Affine(1000, 0, 0, 0, -1000, reach_m + 64_000), "EPSG:3832")
+        assert (along(fine, north) is None) == bends
+    fiji = GeoBox((64, 64), Affine(1000, 0, 3_307_000, 0, -1000, 32_000), "EPSG:3832")
+    assert along(world, fiji) is None, "the raster is cut there"
+
+
+def write(path, values: np.ndarray, **profile) -> RasterImagery:
+    bands, height, width = values.shape
+    profile |= {"driver": "GTiff", "count": bands, "dtype": values.dtype, "height": height, "width": width}
+    with rasterio.open(path, "w", crs=RD, transform=RASTER.affine, **profile) as file:
+        file.write(values)
+    return open_raster(str(path))
+
+
+def test_a_file_without_holes_is_read_without_warping(tmp_path, monkeypatch) -> None:
+    plain, full = write(tmp_path / "a.tif", picture()), write(tmp_path / "b.tif", picture().clip(1), nodata=0)
+    box, through_gdal = box_over(UTM, 2.14, 130), []
+    whole = RasterImagery._warped
+    monkeypatch.setattr(RasterImagery, "_warped", lambda *given: through_gdal.append(given) or whole(*given))
+    assert (plain.read(box).values[..., 3] == 255).all()
+    assert (full.read(box).values[..., 3] == 255).all()
+    assert not through_gdal
+    values = picture().clip(1)
+    values[:, 150, 200] = 0
+    holed = write(tmp_path / "c.tif", values, nodata=0)
+    seen = holed.read(box).values
+    assert len(through_gdal) == 1
+    same = np.abs(seen.astype(int) - plain.read(box).values)[seen[..., 3] > 0]
+    assert same.max() <= 40, "beside the hole its neighbours count for more"
+    assert (same > 3).mean() < 0.01
+
+
+def test_a_read_in_parts_has_no_seams(tmp_path, monkeypatch) -> None:
+    values = picture().clip(1)
+    values[:, 20:30, 30:40] = 0
+    imagery, box = write(tmp_path / "a.tif", values, nodata=0), box_over(UTM, 2.14, 130)
+    at_once = imagery.read(box).values.astype(int)
+    monkeypatch.setattr("sat2cap.imagery.pixels._PART", 50)
+    assert len(list(parts(box))) == 9
+    in_parts = imagery.read(box).values.astype(int)
+    assert np.abs(in_parts - at_once).mean() < 0.2
+    assert np.abs(in_parts - at_once).max() <= 3
