@@ -12,12 +12,10 @@ from pathlib import Path
 
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import RUN_FILE
-from sat2cap.evaluate.metric import values
-from sat2cap.evaluate.retrieval.evaluation import TableOptions, evaluate_table
+from sat2cap.evaluation import TableOptions, evaluate_table, values
 from sat2cap.files import write_json
 from sat2cap.pairs import open_pairs
-from sat2cap.train.loop import train
-from sat2cap.train.run import Run, load_run
+from sat2cap.training import Run, load_run, train
 
 VARIANTS = {
     "no metadata": {"dynamic": False},

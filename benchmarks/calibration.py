@@ -5,7 +5,7 @@ And are its maps, and their means through the year and the day, nearer the truth
     python benchmarks/calibration.py DEMO_FOLDER OUT.json PICTURE.png
 
 needs the atlases of a finished `sat2cap demo --out DEMO_FOLDER`; see
-`sat2cap.evaluate.miniworld.calibration`.
+`sat2cap.evaluation.miniworld.calibration`.
 """
 
 import sys
@@ -19,26 +19,23 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from sat2cap.atlas.store import open_atlas
+from sat2cap.atlas import open_atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import DemoPlan
-from sat2cap.evaluate.maps.location_baseline import CALENDAR
-from sat2cap.evaluate.miniworld.calibration import (
+from sat2cap.evaluation import CALENDAR, Country, map_agreement, time_agreement
+from sat2cap.evaluation.miniworld.calibration import (
     NONSENSE,
     Asked,
     ask_all,
     evaluate_calibration,
     reliability,
 )
-from sat2cap.evaluate.miniworld.maps import Country, map_agreement, summary, time_agreement
+from sat2cap.evaluation.miniworld.maps import summary
 from sat2cap.files import publish, write_json
-from sat2cap.geo.when import When
-from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
-from sat2cap.miniworld.truth import survey
-from sat2cap.miniworld.world import World
-from sat2cap.model.load import Checkpoint
-from sat2cap.query import score
-from sat2cap.query.series import MeanScale
+from sat2cap.geo import When
+from sat2cap.miniworld import PROMPTS, SEASONAL, World, survey
+from sat2cap.model import Checkpoint
+from sat2cap.query import MeanScale, score
 
 STEP = 5
 """Of the calendar's months by hours, every so many are asked for."""

@@ -28,17 +28,15 @@ from odc.geo.geobox import GeoBox
 from rasterio.shutil import copy
 from rasterio.windows import Window
 
-from sat2cap.atlas.plan import AtlasSpec
-from sat2cap.atlas.store import still_pending
+from sat2cap.atlas import AtlasSpec, still_pending
 from sat2cap.catalogue import resolve_model
-from sat2cap.embed import embed_atlas, plan_atlas
-from sat2cap.embed.estimate import measure
-from sat2cap.geo.grid import PATCH_M
-from sat2cap.imagery.protocol import Imagery
+from sat2cap.embedding import embed_atlas, measure, plan_atlas
+from sat2cap.geo import PATCH_M
+from sat2cap.imagery import Imagery
 from sat2cap.imagery.raster import open_raster
-from sat2cap.miniworld.world import MiniImagery, World
+from sat2cap.miniworld import MiniImagery, World
+from sat2cap.model import Checkpoint
 from sat2cap.model.compute import quicker, run
-from sat2cap.model.load import Checkpoint
 
 BATCH = 64
 WEST, NORTH, CRS = 614_400, 5_808_000, "EPSG:32631"

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from embed import random_b32, write_cog_over
 
-from sat2cap.geo.grid import cell_grid
-from sat2cap.geo.region import parse_region
+from sat2cap.geo import cell_grid, parse_region
 
 SCRIPT = "import sys; from sat2cap.cli import main; main(sys.argv[1:])"
 

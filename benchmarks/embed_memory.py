@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.catalogue import resolve_model
-from sat2cap.embed import embed_region
+from sat2cap.embedding import embed_region
 from sat2cap.imagery.raster import open_raster
 
 CELL_M, PIXELS = 120.0, 48

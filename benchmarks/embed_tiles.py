@@ -29,12 +29,11 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import servers
 
-from sat2cap.atlas.layout import CellStatus
-from sat2cap.atlas.store import open_atlas, verify
+from sat2cap.atlas import CellStatus, open_atlas, verify
 from sat2cap.files import digest, digest_file
-from sat2cap.geo.frame import on_grid
-from sat2cap.imagery.protocol import RGBA
-from sat2cap.miniworld.world import MiniImagery, World
+from sat2cap.geo import on_grid
+from sat2cap.imagery import RGBA
+from sat2cap.miniworld import MiniImagery, World
 
 WEST, SOUTH, CELL_M = 614_400, 5_740_800, 240
 SCRIPT = "import sys; from sat2cap.cli import main; main(sys.argv[1:])"

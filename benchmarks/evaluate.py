@@ -44,9 +44,9 @@ def timed(work: Callable[[], object]) -> float:
 
 def ranks_part() -> Made:
     """Ranks and the figures of table 1 at 10,000 pairs, beside the whole matrix sorted."""
-    from sat2cap.evaluate.bootstrap import Bootstrap
-    from sat2cap.evaluate.retrieval.ranks import ranks
-    from sat2cap.evaluate.retrieval.recall import retrieval_metrics
+    from sat2cap.evaluation import Bootstrap
+    from sat2cap.evaluation.retrieval.ranks import ranks
+    from sat2cap.evaluation.retrieval.recall import retrieval_metrics
 
     query, gallery = embeddings(10_000)
 
@@ -70,7 +70,7 @@ def ranks_part() -> Made:
 
 def large_part() -> Made:
     """Ranks of 100,000 among 100,000, one direction."""
-    from sat2cap.evaluate.retrieval.ranks import ranks
+    from sat2cap.evaluation.retrieval.ranks import ranks
 
     query, gallery = embeddings(100_000)
     return {"ranks.100k.seconds": timed(lambda: ranks(query, gallery))}
@@ -80,8 +80,9 @@ def clusters_part() -> Made:
     """Figure 4 for one model and seed at 10,000 points; silhouettes beside scikit-learn's, all points."""
     from sklearn.metrics import silhouette_samples
 
-    from sat2cap.evaluate.clusters.evaluation import ClusterOptions, evaluate_clusters, kmeans
-    from sat2cap.evaluate.clusters.silhouette import silhouettes
+    from sat2cap.evaluation import ClusterOptions, evaluate_clusters
+    from sat2cap.evaluation.clusters.evaluation import kmeans
+    from sat2cap.evaluation.clusters.silhouette import silhouettes
 
     rows, _ = embeddings(10_000)
     labels, _ = kmeans(rows, 100)
@@ -102,14 +103,11 @@ def maps_part() -> Made:
     import torch
 
     from sat2cap.catalogue import open_imagery, resolve_model
-    from sat2cap.embed import embed_region
-    from sat2cap.evaluate.maps.classes import load_classes
-    from sat2cap.evaluate.maps.landcover import evaluate_landcover
-    from sat2cap.evaluate.maps.seasons import Region, Timed, evaluate_time
-    from sat2cap.geo.grid import cell_grid, cell_mask
-    from sat2cap.geo.region import parse_region
-    from sat2cap.miniworld.prompts import SEASONAL
-    from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
+    from sat2cap.embedding import embed_region
+    from sat2cap.evaluation import Region, Timed, evaluate_landcover, evaluate_time, load_classes
+    from sat2cap.geo import cell_grid, cell_mask, parse_region
+    from sat2cap.miniworld import SEASONAL
+    from sat2cap.model import DynamicEncoder
 
     plain = resolve_model("miniclip")
     torch.manual_seed(0)

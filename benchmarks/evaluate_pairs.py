@@ -68,7 +68,7 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 
 def embed_part(given: Given) -> Made:
     """Photos and patches of both models; other parts read what this one keeps."""
-    from sat2cap.evaluate.retrieval.gallery import embed_gallery
+    from sat2cap.evaluation import embed_gallery
 
     both = {"model": given.model, "clip": given.clip}
     embed = partial(embed_gallery, given.pairs, gallery=given.count, cache=given.cache)
@@ -77,7 +77,7 @@ def embed_part(given: Given) -> Made:
 
 def retrieval_part(given: Given) -> Made:
     """Table 1 with all its baselines, intervals and the figures of the same place at two times."""
-    from sat2cap.evaluate.retrieval.evaluation import TableOptions, evaluate_table
+    from sat2cap.evaluation import TableOptions, evaluate_table
 
     options = TableOptions(gallery=given.count)
     models = {"model": given.model}
@@ -88,8 +88,7 @@ def retrieval_part(given: Given) -> Made:
 
 def clusters_part(given: Given) -> Made:
     """Figure 4 up to a thousand clusters, three seeds, both models."""
-    from sat2cap.evaluate.clusters.evaluation import ClusterOptions, evaluate_clusters
-    from sat2cap.evaluate.retrieval.gallery import embed_gallery
+    from sat2cap.evaluation import ClusterOptions, embed_gallery, evaluate_clusters
 
     spaces = {
         name: embed_gallery(given.pairs, model, gallery=given.count, cache=given.cache).overhead
@@ -100,11 +99,9 @@ def clusters_part(given: Given) -> Made:
 
 def captions_part(given: Given) -> Made:
     """Table 2 and figure 6, greedy, and each of their steps by itself."""
-    from sat2cap.evaluate.captions import agreement
-    from sat2cap.evaluate.captions.evaluation import CaptionOptions, evaluate_captions
-    from sat2cap.evaluate.miniworld.captions import Captioned, truth_measures
-    from sat2cap.evaluate.retrieval.gallery import embed_gallery
-    from sat2cap.report.figures.captions import caption_figure
+    from sat2cap.evaluation import Captioned, CaptionOptions, embed_gallery, evaluate_captions, truth_measures
+    from sat2cap.evaluation.captions import agreement
+    from sat2cap.report import caption_figure
 
     options = CaptionOptions(gallery=given.count)
     seconds, found = timed(
@@ -134,7 +131,7 @@ def captions_part(given: Given) -> Made:
 
 def beams_part(given: Given) -> Made:
     """One row of captions by five beams, which `sat2cap caption` takes unasked."""
-    from sat2cap.evaluate.retrieval.gallery import embed_gallery
+    from sat2cap.evaluation import embed_gallery
 
     gallery = embed_gallery(given.pairs, given.model, gallery=given.count, cache=given.cache)
     return whole(

@@ -17,8 +17,8 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.catalogue import resolve_model
+from sat2cap.model import Preprocess
 from sat2cap.model.compute import has_int8, quicker, run
-from sat2cap.model.preprocess import Preprocess
 
 
 def random_b32() -> tuple[CLIPVisionModelWithProjection, Preprocess]:

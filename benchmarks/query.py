@@ -29,21 +29,16 @@ import torch
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas import journal
-from sat2cap.atlas.layout import JOURNAL, ROOT, CellStatus
-from sat2cap.atlas.plan import AtlasSpec
-from sat2cap.atlas.store import Atlas, create_or_resume, open_atlas
+from sat2cap.atlas import JOURNAL, Atlas, AtlasSpec, CellStatus, create_or_resume, journal, open_atlas
+from sat2cap.atlas.layout import ROOT
 from sat2cap.atlas.writer import AtlasWriter, encode_cells, group_bytes
-from sat2cap.evaluate.maps.agreement import spearman
+from sat2cap.evaluation.maps.agreement import spearman
 from sat2cap.files import write_bytes, write_json
-from sat2cap.geo.grid import cell_lonlat
-from sat2cap.geo.when import When
-from sat2cap.maps.cog import write_cog
-from sat2cap.model.load import Checkpoint, load_model, save_checkpoint
-from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
-from sat2cap.query import Scan, one_prompt, score
+from sat2cap.geo import When, cell_lonlat
+from sat2cap.maps import write_cog
+from sat2cap.model import Checkpoint, DynamicEncoder, load_model, save_checkpoint
+from sat2cap.query import FILE, Scan, one_prompt, prepare, score
 from sat2cap.query.engine import prepared
-from sat2cap.query.engine.prepared import FILE, prepare
 
 DIM, SIDE = 512, 32
 POOL = 48  # different chunks, used over and over

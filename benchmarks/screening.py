@@ -21,14 +21,14 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from sat2cap.imagery.protocol import ImageryInfo
-from sat2cap.pairs import PatchSpec, SplitPlan
+from sat2cap.imagery import ImageryInfo
+from sat2cap.pairs import PatchSpec, Rules, SplitPlan
 from sat2cap.pairs.plan import BuildPlan, plan_pairs
 from sat2cap.pairs.screening.areas import Area
-from sat2cap.pairs.screening.rules import Rules
 from sat2cap.pairs.screening.screen import screen_records
-from sat2cap.photos.files import FolderFiles, ListedPhotos
-from sat2cap.photos.yfcc import _COLUMNS, _USED, YfccRecords
+from sat2cap.photos import ListedPhotos, YfccRecords
+from sat2cap.photos.files import FolderFiles
+from sat2cap.photos.yfcc import _COLUMNS, _USED
 
 ALL_ROWS = 100_000_000
 _TEXT = "some+words+of+a+description%2C+as+people+write+them+under+a+photo%3A+" * 3

@@ -31,17 +31,16 @@ from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.files import write_json
-from sat2cap.model.load import Checkpoint
-from sat2cap.model.preprocess import Preprocess
+from sat2cap.model import Checkpoint, Preprocess
 from sat2cap.progress import silent
-from sat2cap.train.data.loader import Material, load, loaded
-from sat2cap.train.data.sampler import Batch
-from sat2cap.train.data.streaming import open_shards
-from sat2cap.train.gradients import large_batch_gradients
-from sat2cap.train.loop import new_learner, start_fabric
-from sat2cap.train.losses import contrastive, relations
-from sat2cap.train.run import Run
-from sat2cap.train.student import set_learning_rate
+from sat2cap.training import Run
+from sat2cap.training.data.loader import Material, load, loaded
+from sat2cap.training.data.sampler import Batch
+from sat2cap.training.data.streaming import open_shards
+from sat2cap.training.gradients import large_batch_gradients
+from sat2cap.training.loop import new_learner, start_fabric
+from sat2cap.training.losses import contrastive, relations
+from sat2cap.training.student import set_learning_rate
 
 BATCH, QUEUE, PAIRS, SOURCE, SIZE = 32, 2560, 256, 800, 224
 

@@ -24,9 +24,8 @@ from sat2cap.files import write_json
 from sat2cap.pairs import Pair, PairSet, open_pairs
 from sat2cap.pairs.splits.split import random_split
 from sat2cap.progress import silent
-from sat2cap.train.loop import train
-from sat2cap.train.output.checkpoint import read_validation, retrieval
-from sat2cap.train.run import Run, load_run
+from sat2cap.training import Run, load_run, train
+from sat2cap.training.output.checkpoint import read_validation, retrieval
 
 SEEDS = (0, 1, 2)
 GALLERY = 2000

@@ -19,8 +19,8 @@ cli
 api
 demo
 report
-evaluate
-train | embed | query
+evaluation
+training | embedding | query
 catalogue
 maps | miniworld
 pairs | atlas | model
@@ -34,10 +34,32 @@ _FOUNDATION = {"errors", "files", "progress", "http", "config"}
 FORBIDDEN = {
     "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},
     "transformers": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},
-    "rasterio": {*_FOUNDATION, "model", "train"},
-    "odc": {*_FOUNDATION, "model", "train"},
-    "typer": {"sat2cap", "demo", "api", "evaluate", "train", "embed", "query", "catalogue", "maps", "model"},
-    "rich": {"sat2cap", "demo", "api", "evaluate", "train", "embed", "query", "catalogue", "maps", "model"},
+    "rasterio": {*_FOUNDATION, "model", "training"},
+    "odc": {*_FOUNDATION, "model", "training"},
+    "typer": {
+        "sat2cap",
+        "demo",
+        "api",
+        "evaluation",
+        "training",
+        "embedding",
+        "query",
+        "catalogue",
+        "maps",
+        "model",
+    },
+    "rich": {
+        "sat2cap",
+        "demo",
+        "api",
+        "evaluation",
+        "training",
+        "embedding",
+        "query",
+        "catalogue",
+        "maps",
+        "model",
+    },
 }
 """A library and the units that must not import it."""
 
@@ -98,6 +120,32 @@ def fault(found: Import, layers: dict[str, int]) -> str | None:
     return None
 
 
+def facade_names(stub: str) -> set[str]:
+    """Names that a package's ``__init__.pyi`` offers to other packages."""
+    return {
+        alias.asname or alias.name
+        for node in ast.parse(stub).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def facade_fault(one: Import, facades: dict[str, set[str]]) -> str | None:
+    """What is wrong with an import of another unit, or None: packages are used by what `__init__` names."""
+    there = unit(one.target)
+    if one.target.split(".")[0] != "sat2cap" or there == unit(one.module) or there not in facades:
+        return None
+    name = one.target.removeprefix(f"sat2cap.{there}.")
+    if name in facades[there]:
+        return None
+    return f"{one.module}:{one.line} imports {one.target}, which sat2cap.{there}'s __init__.pyi does not name"
+
+
+def read_facades() -> dict[str, set[str]]:
+    """``{unit: names}`` of every top-level package."""
+    return {path.parent.name: facade_names(path.read_text()) for path in PACKAGE.glob("*/__init__.pyi")}
+
+
 def read_package() -> dict[str, tuple[str, bool]]:
     """``{dotted module: (source, is a package's __init__)}`` of every file."""
     found = {}
@@ -136,12 +184,16 @@ def test_imports_only_go_down() -> None:
         ("sat2cap.geo.grid", "from ..atlas.store import Atlas", "atlas is not below geo"),
         ("sat2cap.geo.grid", "from .. import atlas", "atlas is not below geo"),
         ("sat2cap.geo.grid", "import importlib\nimportlib.import_module('sat2cap.cli')", "cli is not below"),
-        ("sat2cap.query.scoring", "from sat2cap.embed.job import embed_region", "embed is not below query"),
+        (
+            "sat2cap.query.scoring",
+            "from sat2cap.embedding import embed_region",
+            "embedding is not below query",
+        ),
         ("sat2cap.query.scoring", "from sat2cap import open", "not in the table"),
         ("sat2cap.query.scoring", "import sat2cap", "sat2cap is not below query"),
-        ("sat2cap.atlas.store", "def f():\n    if True:\n        import torch.nn", "atlas must not"),
+        ("sat2cap.atlas", "def f():\n    if True:\n        import torch.nn", "atlas must not"),
         ("sat2cap.model.load", "from rasterio import open", "model must not"),
-        ("sat2cap.train.loop", "import odc.geo", "train must not"),
+        ("sat2cap.training.loop", "import odc.geo", "training must not"),
         ("sat2cap.utils", "import numpy", "utils is not in the table"),
     ],
 )
@@ -153,7 +205,7 @@ def test_a_planted_fault_is_caught(module: str, source: str, message: str) -> No
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("sat2cap.query.scoring", "from sat2cap.atlas.store import Atlas\nimport torch"),
+        ("sat2cap.query.scoring", "from sat2cap.atlas import Atlas\nimport torch"),
         (
             "sat2cap.geo.grid",
             "from .region import Region\nfrom sat2cap.errors import RegionError\nimport odc.geo",
@@ -173,6 +225,26 @@ def test_a_sound_import_passes(module: str, source: str) -> None:
 def test_relative_imports_in_an_init_start_at_the_package_itself() -> None:
     found = list(imports("sat2cap.maps", "from .cog import write_cog", is_package=True))
     assert [i.target for i in found] == ["sat2cap.maps.cog.write_cog"]
+
+
+def test_packages_use_each_other_by_what_their_init_names() -> None:
+    facades = read_facades()
+    imported = [
+        i for name, (text, init) in read_package().items() for i in imports(name, text, is_package=init)
+    ]
+    assert [f for i in imported if (f := facade_fault(i, facades))] == []
+    assert len(facades) >= 10, "the walk missed packages"
+    used = {i.target for i in imported if unit(i.target) != unit(i.module)}
+    unused = {f"sat2cap.{u}.{name}" for u, names in facades.items() for name in names} - used
+    assert sorted(unused) == [], "no other package uses these; take them out of __init__.pyi"
+
+
+def test_an_import_past_a_facade_is_caught() -> None:
+    (deep,) = imports("sat2cap.query.scoring", "from sat2cap.atlas.reader import open_atlas")
+    (shallow,) = imports("sat2cap.query.scoring", "from sat2cap.atlas import open_atlas")
+    facades = {"atlas": facade_names("from .reader import open_atlas as open_atlas\n")}
+    assert "sat2cap.atlas.reader.open_atlas" in str(facade_fault(deep, facades))
+    assert facade_fault(shallow, facades) is None
 
 
 def test_the_page_prints_the_same_table() -> None:

@@ -20,7 +20,7 @@ from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.scenes.statements import stated
 from sat2cap.miniworld.world import MiniImagery, World
 from sat2cap.model.load import load_model
-from sat2cap.train.captioner import load_caption_run
+from sat2cap.training.captioner import load_caption_run
 
 
 def test_planets_by_number() -> None:

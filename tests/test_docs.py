@@ -197,7 +197,7 @@ def test_the_tree_is_the_folder() -> None:
     assert there - set(written) == set(), "add these to the tree in ARCHITECTURE.md"
     assert set(written) - there == set(), "take these out of the tree in ARCHITECTURE.md"
     assert len(there) >= 30, "the walk missed packages"
-    assert {"evaluate/maps/schemes/", "geo/", "errors.py", "miniworld/clip/"} <= there
+    assert {"evaluation/maps/schemes/", "geo/", "errors.py", "miniworld/clip/"} <= there
 
 
 def test_the_readmes_make_targets_exist() -> None:
@@ -222,7 +222,7 @@ def test_the_pages_name_no_place_of_this_machine() -> None:
 
 
 def test_the_help_counts_what_ships() -> None:
-    from sat2cap.evaluate.clusters.evaluation import PHRASES
+    from sat2cap.evaluation.clusters.evaluation import PHRASES
     from sat2cap.miniworld.prompts import SEASONAL
 
     said = re.findall(r"(\d+) that ship", "".join(page.read_text() for page in PAGES))

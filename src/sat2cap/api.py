@@ -19,22 +19,16 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import xarray as xr
 
-from sat2cap.atlas.store import GIVEN, Atlas, open_atlas
+from sat2cap.atlas import GIVEN, Atlas, open_atlas
 from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, RegionError, WhenError
-from sat2cap.geo.frame import grid_of
-from sat2cap.geo.grid import patch_box
-from sat2cap.geo.ground import ground_metres
-from sat2cap.geo.region import Region, parse_region
-from sat2cap.geo.when import When, parse_when
-from sat2cap.maps.layers import Place, ordinary, through_time
-from sat2cap.maps.places import read_outlines, read_places, top_places
+from sat2cap.geo import Region, When, grid_of, ground_metres, parse_region, parse_when, patch_box
+from sat2cap.maps import Place, ordinary, read_outlines, read_places, through_time, top_places
 from sat2cap.progress import Progress, silent
 
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
 if TYPE_CHECKING:
-    from sat2cap.model.load import Checkpoint
-    from sat2cap.query import Scale, Scan
-    from sat2cap.query.spread import Over
+    from sat2cap.model import Checkpoint
+    from sat2cap.query import Over, Scale, Scan
 
 Moment = str | When | datetime
 """A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05-20"``, ``"2024-05"``."""
@@ -133,7 +127,7 @@ class OpenAtlas:
         What is left out is the same on both sides. Raises as `map` does, and `PromptError` where both sides
         would be the same.
         """
-        from sat2cap.maps.compare import difference
+        from sat2cap.maps import difference
 
         other, then = less or prompt, less_when or when
         if other == prompt and then == when:
@@ -150,7 +144,7 @@ class OpenAtlas:
 
         `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the prompts.
         """
-        from sat2cap.maps.compare import classify
+        from sat2cap.maps import classify
 
         if isinstance(prompts, str):
             raise PromptError(f"categories are a list of prompts, not {prompts!r} alone; give 2 or more")
@@ -159,7 +153,7 @@ class OpenAtlas:
 
     def prepare(self, progress: Progress = silent) -> Path:
         """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
-        from sat2cap.query.engine.prepared import prepare
+        from sat2cap.query import prepare
 
         return prepare(self.atlas, self.checkpoint.encoding, progress)
 
@@ -243,9 +237,8 @@ def save(
     in the CRS of the score), `outlines` over them and `places` to label, both as files or as they are.
     Raises `InputError`, `ImageryError`.
     """
-    from sat2cap.maps.formats import Pick
-    from sat2cap.maps.formats import save as publish
-    from sat2cap.maps.panel import Look
+    from sat2cap.maps import Look, Pick
+    from sat2cap.maps import save as publish
 
     if not isinstance(score, xr.DataArray | xr.Dataset):
         raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")

@@ -7,20 +7,20 @@ from pathlib import Path
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError, InputError, ModelError
-from sat2cap.imagery.bands import AS_THEY_ARE, Shown
-from sat2cap.imagery.opening import open_source
-from sat2cap.imagery.protocol import Imagery
-from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.world import MiniImagery, World
-from sat2cap.model.load import Checkpoint, as_known, load_model
-from sat2cap.model.networks.captioner import MANIFEST, Captioner, load_captioner
-from sat2cap.photos.download import Downloads
-from sat2cap.photos.exif import ExifFolder
-from sat2cap.photos.files import ListedPhotos, PhotoFiles, open_files
-from sat2cap.photos.protocol import PhotoSource
-from sat2cap.photos.shards import open_shards
-from sat2cap.photos.table import TableRecords
-from sat2cap.photos.yfcc import YfccRecords
+from sat2cap.imagery import AS_THEY_ARE, Imagery, Shown, open_source
+from sat2cap.miniworld import MiniImagery, MiniPhotos, World
+from sat2cap.model import CAPTIONER_MANIFEST, Captioner, Checkpoint, as_known, load_captioner, load_model
+from sat2cap.photos import (
+    Downloads,
+    ExifFolder,
+    ListedPhotos,
+    PhotoFiles,
+    PhotoSource,
+    TableRecords,
+    YfccRecords,
+    open_files,
+    open_shards,
+)
 
 MINICLIP = "miniclip"
 """The miniature CLIP that ships in the package."""
@@ -147,7 +147,7 @@ def _miniclip() -> Path:
 
 
 def _minicaptioner() -> Captioner:
-    found = load_captioner(_shipped(MINICAPTIONER, "captioner", MANIFEST, "runs/captioner.toml"))
+    found = load_captioner(_shipped(MINICAPTIONER, "captioner", CAPTIONER_MANIFEST, "runs/captioner.toml"))
     return replace(found, card={**found.card, "name": MINICAPTIONER})
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas.store import AtlasSpec, CellStatus, create_or_resume
+from sat2cap.atlas import AtlasSpec, CellStatus, create_or_resume
 
 SHAPE, DIM = (10, 7), 5
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_atlas import build, cells, make_spec, tree
 
-from sat2cap.atlas.store import create_or_resume, open_atlas, verify
+from sat2cap.atlas import create_or_resume, open_atlas, verify
 
 STEPS = [(os, "replace"), (os, "fsync"), (tempfile, "mkstemp"), (Path, "write_bytes"), (Path, "unlink")]
 """Everything that touches the disk while an atlas is written."""
@@ -151,7 +151,7 @@ def test_building_twice_changes_nothing(tmp_path, undisturbed):
 SLOW_WRITER = """
 import sys, time
 from pathlib import Path
-from sat2cap.atlas.store import create_or_resume
+from sat2cap.atlas import create_or_resume
 from small_atlas import cells, make_spec
 writer = create_or_resume(Path(sys.argv[1]), make_spec(chunk=2))
 for chunk in writer.pending():

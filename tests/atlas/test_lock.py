@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from small_atlas import build
 
+from sat2cap.atlas import only_writer
 from sat2cap.atlas.lock import LOCK
-from sat2cap.atlas.store import only_writer
 from sat2cap.errors import AtlasError, JobError
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sat2cap.atlas.store import only_writer
+from sat2cap.atlas import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -13,7 +13,7 @@ import zarr
 from odc.geo.geobox import GeoBox
 from small_atlas import DIM, SHAPE, build, cells, make_spec
 
-from sat2cap.atlas.store import AtlasSpec, CellStatus, create_or_resume, open_atlas, still_pending, verify
+from sat2cap.atlas import AtlasSpec, CellStatus, create_or_resume, open_atlas, still_pending, verify
 from sat2cap.errors import AtlasError, JobError
 
 EVERYTHING = (slice(None), slice(None))

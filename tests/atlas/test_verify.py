@@ -5,7 +5,7 @@ import json
 import pytest
 from small_atlas import build, cells, make_spec, tree
 
-from sat2cap.atlas.store import create_or_resume, open_atlas, repair, verify
+from sat2cap.atlas import create_or_resume, open_atlas, repair, verify
 from sat2cap.errors import JobError
 
 

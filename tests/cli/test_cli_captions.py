@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "evaluate"))  # tiny_bert lives there
+sys.path.append(str(Path(__file__).parents[1] / "evaluation"))  # tiny_bert lives there
 
 from command import Done, run
 from PIL import Image
@@ -17,7 +17,7 @@ from tiny_captioner import WORDS, published, tiny_captioner, words
 
 import sat2cap
 from sat2cap.catalogue import resolve_captioner
-from sat2cap.evaluate.record import read_run
+from sat2cap.evaluation.record import read_run
 from sat2cap.geo.when import parse_when
 from sat2cap.model.networks.captioner import load_captioner, save_captioner
 from sat2cap.query.points import embeddings_at

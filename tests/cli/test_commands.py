@@ -14,7 +14,7 @@ from PIL import Image
 from rio_cogeo import cog_validate
 
 import sat2cap
-from sat2cap.atlas.store import open_atlas
+from sat2cap.atlas import open_atlas
 
 
 def test_embed_reads_a_region_that_starts_with_a_minus(embedded: tuple[Path, Done]) -> None:
@@ -237,8 +237,8 @@ NAMES = ("r1", "r5", "r10", "median_rank", "mean_rank")
 
 def test_evaluate_retrieval(pairs: tuple[Path, Done], model: Path, tmp_path: Path) -> None:
     from sat2cap.catalogue import resolve_model
-    from sat2cap.evaluate.metric import values
-    from sat2cap.evaluate.retrieval.evaluation import evaluate_retrieval
+    from sat2cap.evaluation.metric import values
+    from sat2cap.evaluation.retrieval.evaluation import evaluate_retrieval
     from sat2cap.pairs import open_pairs
 
     def figures(*options: object) -> dict[str, float]:
@@ -305,7 +305,7 @@ def test_evaluate_maps_knows_the_miniature_world(model: Path, tmp_path: Path) ->
 def test_train_reports_where_the_checkpoint_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Training itself has its own tests; here, that the run file and the names reach it."""
     from sat2cap.catalogue import resolve_model
-    from sat2cap.train import loop
+    from sat2cap.training import loop
 
     seen = {}
 

@@ -9,7 +9,7 @@ from command import Done, run
 from conftest import PLANET
 from PIL import Image
 
-from sat2cap.evaluate.record import read_run
+from sat2cap.evaluation.record import read_run
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_every_evaluation_is_kept_with_its_pictures(kept: Path) -> None:
 def test_the_same_question_is_answered_from_the_folder(
     kept: Path, pairs: tuple[Path, Done], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sat2cap.evaluate import retrieval
+    from sat2cap.evaluation import retrieval
 
     def fail(*given: object) -> None:
         raise AssertionError("measured again")
@@ -93,7 +93,7 @@ def test_a_model_named_like_a_baseline_keeps_its_own_figures(
 
 def test_cells_filled_later_are_measured_again(region: Path, tmp_path: Path) -> None:
     """`repair` changes what an atlas holds, not its identity."""
-    from sat2cap.atlas.store import open_atlas
+    from sat2cap.atlas import open_atlas
 
     atlas, out = tmp_path / "x.zarr", tmp_path / "run"
     shutil.copytree(region, atlas)

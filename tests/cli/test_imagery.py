@@ -13,7 +13,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 from servers import stac_item, stac_server, tile_server
 
-from sat2cap.atlas.store import CellStatus, open_atlas
+from sat2cap.atlas import CellStatus, open_atlas
 from sat2cap.imagery.named import catalogue
 from sat2cap.miniworld.world import MiniImagery, World
 from sat2cap.model import compute

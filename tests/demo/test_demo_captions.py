@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from conftest import Ran
 
-from sat2cap.atlas.store import open_atlas
+from sat2cap.atlas import open_atlas
 from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
 from sat2cap.demo.captions import ASKED, caption_figures, in_words
 from sat2cap.demo.figures import Measured
-from sat2cap.evaluate.captions.evaluation import CaptionOptions, evaluate_captions
-from sat2cap.evaluate.metric import values
-from sat2cap.evaluate.miniworld.maps import Country
+from sat2cap.evaluation.captions.evaluation import CaptionOptions, evaluate_captions
+from sat2cap.evaluation.metric import values
+from sat2cap.evaluation.miniworld.maps import Country
 from sat2cap.geo.grid import LONLAT, transformer
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES
 from sat2cap.miniworld.scenes.statements import stated

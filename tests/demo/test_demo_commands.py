@@ -11,8 +11,8 @@ from conftest import Ran
 
 from sat2cap.cli import main
 from sat2cap.cli.app import app
-from sat2cap.demo import DemoPlan
 from sat2cap.demo.commands import commands
+from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.words import slug
 
 

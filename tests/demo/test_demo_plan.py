@@ -1,10 +1,9 @@
-from sat2cap.demo import DemoPlan
-from sat2cap.demo.plan import chosen
+from sat2cap.demo.plan import DemoPlan, chosen
 from sat2cap.demo.words import slug, spoken
 from sat2cap.geo.region import parse_region
 from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import PROMPTS
-from sat2cap.train.run import load_run
+from sat2cap.training.run import load_run
 
 
 def test_the_full_plan_shows_what_it_must() -> None:

@@ -9,13 +9,13 @@ import rasterio
 import sklearn.metrics
 from conftest import Ran
 
-from sat2cap.atlas.store import open_atlas
+from sat2cap.atlas import open_atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo import headline, run_demo
 from sat2cap.demo.words import slug
 from sat2cap.errors import InputError
-from sat2cap.evaluate.metric import values
-from sat2cap.evaluate.retrieval.evaluation import evaluate_retrieval
+from sat2cap.evaluation.metric import values
+from sat2cap.evaluation.retrieval.evaluation import evaluate_retrieval
 from sat2cap.geo.when import parse_when
 from sat2cap.miniworld.truth import truth
 from sat2cap.miniworld.world import World

@@ -11,7 +11,7 @@ from PIL import Image
 
 import sat2cap
 from sat2cap.catalogue import resolve_model
-from sat2cap.evaluate.maps.agreement import auroc
+from sat2cap.evaluation.maps.agreement import auroc
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
 from sat2cap.miniworld.world import World

@@ -71,7 +71,7 @@ def test_a_revision_pins_and_fetch_renews(hub: FakeHub, folders: tuple[Path, Pat
     first = load_model(NAME).identity
     new = hub.add(NAME, folders[1])
     assert load_model(NAME).identity == first, "a model does not change under a run"
-    assert hub_of.fetch(NAME, refresh=True).name == new
+    assert hub_of.fetch_from_hub(NAME, refresh=True).name == new
     second = load_model(NAME).identity
     assert second != first
     assert load_model(f"{NAME}@{old}").identity == first
@@ -105,7 +105,7 @@ def test_what_is_missing_says_which_command_fetches_it(
         load_model(NAME)
     assert "\n" not in str(error.value)
     hub.add(NAME, folders[0])
-    weights = hub_of.fetch(NAME) / "model.safetensors"
+    weights = hub_of.fetch_from_hub(NAME) / "model.safetensors"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert load_model(NAME).dim == 32
     weights.unlink()
@@ -205,6 +205,6 @@ def test_the_table_of_known_models_holds_together() -> None:
     names = [model.name for model in KNOWN]
     assert len(names) == len(set(names)) >= 8
     for model in KNOWN:
-        assert hub_of.looks_like_name(model.name)
+        assert hub_of.is_hub_name(model.name)
         assert model.text is None or model.text in names
         assert model.overhead is None or model.overhead.size == model.pixels

@@ -108,7 +108,7 @@ def test_list_names_the_known_and_fetch_wants_a_name() -> None:
 
 
 def test_embed_says_what_it_computes_with_and_follows_the_option(model: Checkpoint, tmp_path: Path) -> None:
-    from sat2cap.atlas.store import open_atlas
+    from sat2cap.atlas import open_atlas
 
     saved = save_checkpoint(model, tmp_path / "m")
     region = ("--imagery", "miniworld:7", "--model", saved, "--", "-10.01,-45.01,-10.0,-45.0")

@@ -11,8 +11,8 @@ from sat2cap.errors import PairsError
 from sat2cap.pairs.screening.areas import Area
 from sat2cap.pairs.screening.rules import Funnel, Rules
 from sat2cap.pairs.screening.screen import screen, screen_records
+from sat2cap.photos.columns import batches
 from sat2cap.photos.protocol import Photo
-from sat2cap.photos.records import batches
 
 GOOD = Photo("a", 5.0, 52.0, datetime(2012, 3, 4, 5, 6, 7), "ann", "CC0-1.0", "album")
 RULES = Rules(latest=datetime(2024, 1, 1))

@@ -12,9 +12,9 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from torch import nn
 
+from sat2cap.atlas import Atlas, create_or_resume
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.plan import AtlasSpec
-from sat2cap.atlas.store import Atlas, create_or_resume
 from sat2cap.model.calibration import Calibration
 from sat2cap.model.load import Checkpoint
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder

@@ -13,8 +13,8 @@ from made_model import atlas, embeddings, model
 from odc.geo.geobox import GeoBox
 from safetensors import safe_open
 
+from sat2cap.atlas import open_atlas
 from sat2cap.atlas.layout import JOURNAL, Chunk
-from sat2cap.atlas.store import open_atlas
 from sat2cap.errors import AtlasError, RegionError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat, cell_mask

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.append(str(Path(__file__).parents[1] / "evaluate"))  # seeing lives there
+sys.path.append(str(Path(__file__).parents[1] / "evaluation"))  # seeing lives there
 
 from seeing import Plain, seeing
 
-from sat2cap.evaluate.captions.evaluation import Said
-from sat2cap.evaluate.miniworld.captions import JANUARY, JULY
-from sat2cap.evaluate.retrieval.gallery import decoded, embed_gallery
+from sat2cap.evaluation.captions.evaluation import Said
+from sat2cap.evaluation.miniworld.captions import JANUARY, JULY
+from sat2cap.evaluation.retrieval.gallery import decoded, embed_gallery
 from sat2cap.report.figures.captions import Row, Words, caption_figure, caption_sheet
 
 LON, LAT = np.array([0.0, 100.0]), np.array([-20.0, 40.0])

@@ -5,9 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from sat2cap.evaluate.clusters.evaluation import ClusterMap
-from sat2cap.evaluate.maps.classes import LandClass
-from sat2cap.evaluate.maps.landcover import LandMaps
+from sat2cap.evaluation.clusters.evaluation import ClusterMap
+from sat2cap.evaluation.maps.classes import LandClass
+from sat2cap.evaluation.maps.landcover import LandMaps
 from sat2cap.report.figures.plots import calendar_picture, cluster_picture, landcover_picture, silhouette_plot
 from sat2cap.report.figures.sheets import Strip, contact_sheet
 

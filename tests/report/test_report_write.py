@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sat2cap.errors import InputError
-from sat2cap.evaluate.metric import Evaluation, Figure
-from sat2cap.evaluate.record import Picture, kept
+from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.evaluation.record import Picture, kept
 from sat2cap.report.claims.claims import claims
 from sat2cap.report.paper import TABLE_1
 from sat2cap.report.sections import section

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sat2cap.atlas.layout import STATUS_MEANINGS, ChunkedArray, cell_arrays
 from sat2cap.atlas.plan import VERSION, AtlasSpec
-from sat2cap.geo.frame import on_grid
+from sat2cap.geo import on_grid
 
 CONVENTIONS = [
     {

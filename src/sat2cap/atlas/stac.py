@@ -6,8 +6,7 @@ from typing import Any
 from sat2cap.atlas.conventions import as_uri, projection
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.files import write_json
-from sat2cap.geo.grid import outline
-from sat2cap.geo.region import lonlat_bounds
+from sat2cap.geo import lonlat_bounds, outline
 
 EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from sat2cap.progress import Progress
 
 if TYPE_CHECKING:
-    from sat2cap.evaluate.metric import Figure
+    from sat2cap.evaluation import Figure
 
 _EVERY_S = 30.0  # between lines of progress where there is no terminal to draw on
 

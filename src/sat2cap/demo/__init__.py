@@ -1,7 +1,5 @@
 """The whole story on the miniature world: pairs, training, atlases, maps, figures and a page."""
 
-from sat2cap.demo.figures import headline
-from sat2cap.demo.plan import CountryPlan, DemoPlan
-from sat2cap.demo.run import run_demo
+import lazy_loader
 
-__all__ = ["CountryPlan", "DemoPlan", "headline", "run_demo"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,23 +7,26 @@ from datetime import date
 
 import numpy as np
 
-from sat2cap.atlas.store import CellStatus
+from sat2cap.atlas import CellStatus
 from sat2cap.demo.figures import JANUARY, JULY, Measured
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.story import InWords, Remark
-from sat2cap.evaluate.bootstrap import Bootstrap
-from sat2cap.evaluate.miniworld.captions import Captioned, month_figures, said_at, truth_measures
-from sat2cap.evaluate.miniworld.maps import Country, judges
-from sat2cap.evaluate.retrieval.gallery import embed_gallery
-from sat2cap.geo.grid import cell_lonlat, patch_around
-from sat2cap.geo.when import When
-from sat2cap.imagery.protocol import Imagery
-from sat2cap.miniworld.prompts import Prompt
-from sat2cap.miniworld.surroundings import places
-from sat2cap.miniworld.world import World
+from sat2cap.evaluation import (
+    Bootstrap,
+    Captioned,
+    Country,
+    embed_gallery,
+    judges,
+    month_figures,
+    said_at,
+    truth_measures,
+)
+from sat2cap.geo import When, cell_lonlat, patch_around
+from sat2cap.imagery import Imagery
+from sat2cap.miniworld import Prompt, World, places
 from sat2cap.pairs import PairSet
-from sat2cap.query.points import embeddings_at
-from sat2cap.report.pictures import photo
+from sat2cap.query import embeddings_at
+from sat2cap.report import photo
 
 ASKED = (JANUARY, JULY, replace(JULY, hour=8.0), replace(JULY, hour=23.0))
 """When places are put in words."""

@@ -11,22 +11,21 @@ import numpy as np
 from sat2cap.demo.clock import Clock
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.words import slug
-from sat2cap.evaluate.metric import values
-from sat2cap.evaluate.miniworld.maps import (
+from sat2cap.evaluation import (
     Country,
+    embed_gallery,
+    gallery_metrics,
     location_scores,
     map_agreement,
     time_agreement,
+    values,
 )
-from sat2cap.evaluate.retrieval.evaluation import gallery_metrics
-from sat2cap.evaluate.retrieval.gallery import embed_gallery
-from sat2cap.geo.when import When, parse_when
-from sat2cap.miniworld.prompts import Prompt
-from sat2cap.model.load import Checkpoint
-from sat2cap.model.networks.captioner import Captioner
+from sat2cap.geo import When, parse_when
+from sat2cap.miniworld import Prompt
+from sat2cap.model import Captioner, Checkpoint
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
-from sat2cap.query.series import mean_scores
+from sat2cap.query import mean_scores
 
 STAGE = "evaluating"
 DIRECTIONS = ("overhead2ground", "ground2overhead")

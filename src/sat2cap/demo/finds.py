@@ -12,18 +12,17 @@ from sat2cap.demo.make import where
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.story import Find, Spot
 from sat2cap.demo.words import asked
-from sat2cap.evaluate.miniworld.maps import Country
-from sat2cap.geo.grid import patch_around
-from sat2cap.imagery.protocol import Imagery
-from sat2cap.maps.places import top_places
-from sat2cap.miniworld.prompts import Prompt
-from sat2cap.model.load import Precision
+from sat2cap.evaluation import Country
+from sat2cap.geo import patch_around
+from sat2cap.imagery import Imagery
+from sat2cap.maps import top_places
+from sat2cap.miniworld import Prompt
+from sat2cap.model import Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import silent
-from sat2cap.query import one_prompt, score
-from sat2cap.query.points import embeddings_at
-from sat2cap.report.pictures import encoded, photo
-from sat2cap.train.data.ground_embeddings import ground_embeddings
+from sat2cap.query import embeddings_at, one_prompt, score
+from sat2cap.report import encoded, photo
+from sat2cap.training import ground_embeddings
 
 PLACES, PHOTOS = 3, 4
 """Shown for a prompt, and for each of its places."""

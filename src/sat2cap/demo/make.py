@@ -4,25 +4,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sat2cap.atlas.store import GIVEN, Atlas, open_atlas
+from sat2cap.atlas import GIVEN, Atlas, open_atlas
 from sat2cap.catalogue import open_imagery, open_photos, resolve_model
 from sat2cap.demo.plan import CountryPlan, DemoPlan
 from sat2cap.demo.words import slug
-from sat2cap.embed import embed_region
+from sat2cap.embedding import embed_region
 from sat2cap.errors import AtlasError
-from sat2cap.evaluate.miniworld.maps import Country, judges
-from sat2cap.geo.grid import cell_grid, cell_mask, patch_box
-from sat2cap.geo.region import parse_region
-from sat2cap.imagery.protocol import Imagery
-from sat2cap.maps.cog import write_cog
-from sat2cap.maps.picture import Look, write_png
-from sat2cap.miniworld.prompts import Prompt
-from sat2cap.model.load import MANIFEST, Checkpoint
+from sat2cap.evaluation import Country, judges
+from sat2cap.geo import cell_grid, cell_mask, parse_region, patch_box
+from sat2cap.imagery import Imagery
+from sat2cap.maps import Look, write_cog, write_png
+from sat2cap.miniworld import Prompt
+from sat2cap.model import MANIFEST, Checkpoint
 from sat2cap.pairs import PairSet, SplitPlan, build_pairs
 from sat2cap.progress import Progress
 from sat2cap.query import one_prompt, score
-from sat2cap.train import loop
-from sat2cap.train.run import Run, load_run
+from sat2cap.training import Run, load_run
+from sat2cap.training import train as run_training
 
 TRAINING, HELDOUT, TRAIN, ATLAS, MAPS = "pairs", "heldout", "train", "atlas", "maps"
 """Folders of the demo."""
@@ -91,7 +89,7 @@ def train_state(out: Path) -> dict[str, bool]:
 
 def train(run: Run, training: PairSet, progress: Progress) -> Path:
     """The folder of the trained checkpoint."""
-    return loop.train(run, pairs=training, resolve=resolve_model, progress=progress)
+    return run_training(run, pairs=training, resolve=resolve_model, progress=progress)
 
 
 def embed_state(plan: DemoPlan, out: Path) -> dict[str, bool]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas.store import Atlas, CellStatus
+from sat2cap.atlas import Atlas, CellStatus
 from sat2cap.demo.captions import in_words
 from sat2cap.demo.charts import Line, month_hour, year_lines
 from sat2cap.demo.commands import commands
@@ -17,17 +17,15 @@ from sat2cap.demo.make import where
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.story import Calendar, Comparison, Layer, Moments, Story, Year
 from sat2cap.demo.words import asked, spoken
-from sat2cap.evaluate.miniworld.maps import Country, judges
-from sat2cap.geo.grid import patch_box
-from sat2cap.geo.when import When, parse_when
-from sat2cap.imagery.protocol import Imagery
-from sat2cap.miniworld.prompts import Prompt
-from sat2cap.model.load import Checkpoint, Precision
+from sat2cap.evaluation import Country, judges
+from sat2cap.geo import When, parse_when, patch_box
+from sat2cap.imagery import Imagery
+from sat2cap.miniworld import Prompt
+from sat2cap.model import Checkpoint, Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
-from sat2cap.query import score
-from sat2cap.query.series import mean_scores
-from sat2cap.report.pictures import Picture, colour_map, limits_of, overlay, photo
+from sat2cap.query import mean_scores, score
+from sat2cap.report import Picture, colour_map, limits_of, overlay, photo
 
 STAGE = "drawing the page"
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sat2cap.catalogue import MINICAPTIONER
-from sat2cap.evaluate.maps.location_baseline import CALENDAR
-from sat2cap.geo.when import When
-from sat2cap.miniworld.prompts import PROMPTS, SEASONAL, Prompt
+from sat2cap.evaluation import CALENDAR
+from sat2cap.geo import When
+from sat2cap.miniworld import PROMPTS, SEASONAL, Prompt
 from sat2cap.pairs import PatchSpec
 
 RUN_FILE = Path(__file__).parents[1] / "runs" / "miniworld.toml"

@@ -11,10 +11,9 @@ from sat2cap.demo.figures import Measured, measure, timing
 from sat2cap.demo.page import tell
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.story import render_story
-from sat2cap.evaluate.miniworld.maps import Country
+from sat2cap.evaluation import Country
 from sat2cap.files import write_bytes, write_json
-from sat2cap.miniworld.truth import survey
-from sat2cap.miniworld.world import World
+from sat2cap.miniworld import World, survey
 from sat2cap.progress import Progress, silent
 
 RESULTS = "results.json"

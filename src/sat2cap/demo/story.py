@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 
 from markupsafe import Markup
 
-from sat2cap.report.page import render_page
-from sat2cap.report.pictures import Picture
+from sat2cap.report import Picture, render_page
 
 
 @dataclass(frozen=True)

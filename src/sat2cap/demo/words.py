@@ -4,9 +4,8 @@ import re
 from datetime import date
 
 from sat2cap.demo.story import Asked
-from sat2cap.geo.when import When
-from sat2cap.miniworld.prompts import Prompt
-from sat2cap.miniworld.truth import concept
+from sat2cap.geo import When
+from sat2cap.miniworld import Prompt, concept
 
 
 def slug(text: str) -> str:

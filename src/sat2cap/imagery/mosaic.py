@@ -14,7 +14,7 @@ from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
-from sat2cap.geo.grid import LONLAT, outline
+from sat2cap.geo import LONLAT, outline
 from sat2cap.imagery.bands import AS_THEY_ARE, Shown
 from sat2cap.imagery.pixels import as_imagery
 from sat2cap.imagery.protocol import ImageryInfo

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Geod
 
-from sat2cap.geo.frame import on_grid
-from sat2cap.geo.grid import LONLAT, transformer
+from sat2cap.geo import LONLAT, on_grid, transformer
 from sat2cap.imagery.protocol import RGBA
 
 PLACED_TO = 0.02

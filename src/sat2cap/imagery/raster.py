@@ -24,7 +24,7 @@ from rasterio.vrt import WarpedVRT
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
-from sat2cap.geo.grid import LONLAT, outline, transformer
+from sat2cap.geo import LONLAT, outline, transformer
 from sat2cap.imagery.identity import file_glance, file_identity
 from sat2cap.imagery.overviews import are_decimated, fitting, true_transform
 from sat2cap.imagery.pixels import (

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from sat2cap.geo.grid import transformer
+from sat2cap.geo import transformer
 from sat2cap.imagery.pixels import PLACED_TO
 
 _STEP = 64  # pixels of the grid between two whose places are computed exactly

@@ -21,7 +21,7 @@ from rasterio.shutil import copy
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
-from sat2cap.geo.frame import grid_of
+from sat2cap.geo import grid_of
 from sat2cap.maps.colours import colours_of
 from sat2cap.maps.layers import layers_of, names_of, one_layer, provenance, values_of
 

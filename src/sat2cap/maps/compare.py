@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError, PromptError
-from sat2cap.geo.frame import grid_of, on_grid
+from sat2cap.geo import grid_of, on_grid
 from sat2cap.maps.colours import colours_of
 from sat2cap.maps.decoration.text import MINUS
 from sat2cap.maps.layers import CATEGORY, DIFFERENCE, one_layer, values_of

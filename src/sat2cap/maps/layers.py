@@ -9,8 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
-from sat2cap.geo.frame import grid_of, on_grid
-from sat2cap.geo.when import When
+from sat2cap.geo import When, grid_of, on_grid
 
 Place = tuple[str, float, float]
 """``(name, lon, lat)``, degrees."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.errors import InputError
-from sat2cap.geo.frame import grid_of
+from sat2cap.geo import grid_of
 from sat2cap.maps import colours
 from sat2cap.maps.decoration.elements import INK, draw_north, draw_outlines, draw_places, draw_scale_bar
 from sat2cap.maps.decoration.legend import draw_legend

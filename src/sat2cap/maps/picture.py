@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sat2cap.files import write_bytes
-from sat2cap.geo.frame import grid_of
+from sat2cap.geo import grid_of
 from sat2cap.maps.colours import paint_of
 from sat2cap.maps.decoration.elements import INK
 from sat2cap.maps.decoration.fonts import letters_for

@@ -16,8 +16,7 @@ from rasterio import features
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
-from sat2cap.geo.frame import grid_of
-from sat2cap.geo.region import within_180
+from sat2cap.geo import grid_of, within_180
 from sat2cap.maps.layers import Place, one_layer, provenance, values_of
 
 _EARTH_M = 6_371_008.8

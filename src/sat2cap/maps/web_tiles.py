@@ -18,8 +18,7 @@ from rasterio import CRS, warp
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
-from sat2cap.geo.frame import grid_of
-from sat2cap.geo.ground import ground_metres
+from sat2cap.geo import grid_of, ground_metres
 from sat2cap.maps.colours import Paint, paint_of
 from sat2cap.maps.layers import one_layer, provenance, values_of
 

@@ -16,7 +16,7 @@ from sat2cap.miniworld.scenes.captions import caption
 from sat2cap.miniworld.scenes.scene import Scene, scenes
 from sat2cap.miniworld.surroundings import moments, places
 from sat2cap.miniworld.world import World
-from sat2cap.photos.protocol import Photo
+from sat2cap.photos import Photo
 
 _USERS = 400
 

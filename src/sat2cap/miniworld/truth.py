@@ -8,9 +8,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from sat2cap.errors import InputError
-from sat2cap.geo.frame import on_grid
-from sat2cap.geo.grid import cell_lonlat
-from sat2cap.geo.when import When
+from sat2cap.geo import When, cell_lonlat, on_grid
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES, Concept
 from sat2cap.miniworld.planet.noise import Floats
 from sat2cap.miniworld.surroundings import Places, moments, places

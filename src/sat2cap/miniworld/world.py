@@ -9,9 +9,8 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 
-from sat2cap.geo.frame import on_grid
-from sat2cap.geo.grid import transformer
-from sat2cap.imagery.protocol import RGBA, ImageryInfo
+from sat2cap.geo import on_grid, transformer
+from sat2cap.imagery import RGBA, ImageryInfo
 from sat2cap.miniworld.planet.cover import overhead_rgb
 from sat2cap.miniworld.planet.land import ground, mercator
 from sat2cap.miniworld.planet.noise import CIRCUMFERENCE_M, Positions

@@ -1,1 +1,5 @@
 """Networks, the preprocessing that belongs to them, and checkpoints; no data loading."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

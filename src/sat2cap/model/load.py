@@ -43,14 +43,14 @@ def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
         return lightning.read_lightning(path)
     if path.exists():
         return _from_folder(path, str(spec))
-    if not (isinstance(spec, str) and hub.looks_like_name(spec)):
+    if not (isinstance(spec, str) and hub.is_hub_name(spec)):
         raise ModelError(
             f"model {str(spec)!r} does not exist: give a checkpoint folder, "
             "or owner/name on the Hugging Face hub"
         )
-    folder = hub.fetch(spec)
+    folder = hub.fetch_from_hub(spec)
     found = _from_folder(folder, spec)
-    name, revision = hub.split(spec)
+    name, revision = hub.split_hub_name(spec)
     entry = known(name)
     card = {
         "name": name.partition("/")[2],

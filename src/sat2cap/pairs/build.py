@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from sat2cap.errors import JobError, PairsError
-from sat2cap.imagery.protocol import Imagery
+from sat2cap.imagery import Imagery
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.finish import finish
@@ -19,8 +19,7 @@ from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, look_alikes
 from sat2cap.pairs.screening.rules import Rules
 from sat2cap.pairs.shard import ShardResult, write_shard
 from sat2cap.pairs.splits.split import SplitPlan
-from sat2cap.photos.files import Fetcher
-from sat2cap.photos.protocol import PhotoSource
+from sat2cap.photos import Fetcher, PhotoSource
 from sat2cap.progress import Progress, silent
 
 STAGE = "building pairs"

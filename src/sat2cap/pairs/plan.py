@@ -11,12 +11,11 @@ import shapely
 
 from sat2cap.errors import PairsError
 from sat2cap.files import canonical_json, digest, digest_pieces
-from sat2cap.imagery.protocol import Imagery
+from sat2cap.imagery import Imagery
 from sat2cap.pairs.screening.rules import Funnel, Rules
 from sat2cap.pairs.screening.screen import screen_records
 from sat2cap.pairs.splits.split import BUFFER, SPLITS, SplitPlan, assign
-from sat2cap.photos.protocol import PhotoSource
-from sat2cap.photos.records import PhotoTable, records
+from sat2cap.photos import PhotoSource, PhotoTable, records
 from sat2cap.progress import Progress, silent
 
 FORMAT = 1

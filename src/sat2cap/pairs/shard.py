@@ -15,11 +15,10 @@ from PIL import Image
 
 from sat2cap.errors import ImageryError, JobError
 from sat2cap.files import digest_file, publish
-from sat2cap.geo.grid import patch_around
-from sat2cap.imagery.infill import filled, missing_share
-from sat2cap.imagery.protocol import Imagery
+from sat2cap.geo import patch_around
+from sat2cap.imagery import Imagery, filled, missing_share
 from sat2cap.pairs.plan import PatchSpec, Shard
-from sat2cap.photos.protocol import Photo, PhotoSource
+from sat2cap.photos import Photo, PhotoSource
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -1,1 +1,5 @@
 """Ground photos: the protocol, and the sources that read records and images."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

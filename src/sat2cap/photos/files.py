@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from sat2cap.errors import InputError, JobError
+from sat2cap.photos.columns import RecordReader
 from sat2cap.photos.protocol import Photo
-from sat2cap.photos.records import RecordReader
 from sat2cap.progress import Progress
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")

@@ -15,8 +15,8 @@ import pyarrow.parquet as papq
 import shapely
 
 from sat2cap.errors import InputError
+from sat2cap.photos.columns import BATCH, SCHEMA
 from sat2cap.photos.local_time import local_times
-from sat2cap.photos.records import BATCH, SCHEMA
 
 NAMES = {
     "key": ("key", "id", "photo_id", "photoid", "image_id", "uuid"),

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sat2cap.errors import InputError
-from sat2cap.photos.records import BATCH, SCHEMA
+from sat2cap.photos.columns import BATCH, SCHEMA
 
 _COLUMNS = [
     *("line", "photoid", "hash", "uid", "unickname", "datetaken", "dateuploaded", "capturedevice"),

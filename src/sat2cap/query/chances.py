@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
-from sat2cap.model.calibration import Calibration
-from sat2cap.model.load import Checkpoint
+from sat2cap.model import Calibration, Checkpoint
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from sat2cap.atlas.store import STATUS_MEANINGS, Atlas, CellStatus
+from sat2cap.atlas import STATUS_MEANINGS, Atlas, CellStatus
 from sat2cap.errors import PromptError
-from sat2cap.geo.grid import LONLAT, cell_lonlat, transformer
-from sat2cap.model.load import Checkpoint
+from sat2cap.geo import LONLAT, cell_lonlat, transformer
+from sat2cap.model import Checkpoint
 from sat2cap.query.engine.blocks import place_features
 from sat2cap.query.engine.cosine import Offset
 from sat2cap.query.prompts import parts

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
-from sat2cap.model.load import Checkpoint
+from sat2cap.model import Checkpoint
 from sat2cap.query.prompts import embed_prompts
 
 Floats = NDArray[np.float32]

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas.store import Atlas
-from sat2cap.geo.grid import LONLAT, transformer
-from sat2cap.geo.region import Place
-from sat2cap.geo.when import When
-from sat2cap.model.load import Checkpoint
+from sat2cap.atlas import Atlas
+from sat2cap.geo import LONLAT, Place, When, transformer
+from sat2cap.model import Checkpoint
 from sat2cap.query.scoring import check_model
 
 Floats = NDArray[np.float32]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
-from sat2cap.model.load import Checkpoint
+from sat2cap.model import Checkpoint
 
 Floats = NDArray[np.float32]
 

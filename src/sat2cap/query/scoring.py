@@ -9,12 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sat2cap.atlas.store import Atlas
+from sat2cap.atlas import Atlas
 from sat2cap.errors import AtlasError, PromptError
-from sat2cap.geo.frame import on_grid
-from sat2cap.geo.region import Region
-from sat2cap.geo.when import When
-from sat2cap.model.load import Checkpoint
+from sat2cap.geo import Region, When, on_grid
+from sat2cap.model import Checkpoint
 from sat2cap.query.chances import fit_chances
 from sat2cap.query.engine.blocks import Cells
 from sat2cap.query.engine.cosine import Cosines, Offset, offset_at

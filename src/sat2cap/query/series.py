@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas.store import Atlas
+from sat2cap.atlas import Atlas
 from sat2cap.errors import ModelError, PromptError, WhenError
-from sat2cap.geo.when import When
-from sat2cap.model.load import Checkpoint
+from sat2cap.geo import When
+from sat2cap.model import Checkpoint
 from sat2cap.query.chances import Chances, fit_chances
 from sat2cap.query.engine.blocks import Cells
 from sat2cap.query.engine.cosine import Cosines, offset_at

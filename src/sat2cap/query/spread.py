@@ -12,9 +12,8 @@ import numpy as np
 import xarray as xr
 
 from sat2cap.errors import PromptError, WhenError
-from sat2cap.geo.region import Region
-from sat2cap.geo.when import When
-from sat2cap.model.load import Checkpoint
+from sat2cap.geo import Region, When
+from sat2cap.model import Checkpoint
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import PLAIN, TEMPLATES
 from sat2cap.query.scoring import Scale, score, training_years

@@ -1,6 +1,5 @@
 """Pages that stand alone: one HTML file with its pictures inside, which needs no network."""
 
-from sat2cap.report.page import render_page
-from sat2cap.report.pictures import Picture
+import lazy_loader
 
-__all__ = ["Picture", "render_page"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

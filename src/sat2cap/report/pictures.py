@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sat2cap.maps.colours import COLOURS, veil
+from sat2cap.maps import COLOURS, veil
 
 Values = NDArray[np.floating]
 

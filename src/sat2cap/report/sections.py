@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sat2cap.evaluate.record import Record
+from sat2cap.evaluation import Record
 from sat2cap.report.tables.captions import caption_tables
 from sat2cap.report.tables.maps import landcover_tables, time_tables
 from sat2cap.report.tables.pairs import cluster_tables, retrieval_tables

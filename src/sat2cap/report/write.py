@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sat2cap.evaluate.record import Record, read_run
+from sat2cap.evaluation import Record, read_run
 from sat2cap.files import write_bytes
 from sat2cap.report.claims.claims import claims
 from sat2cap.report.page import render_page

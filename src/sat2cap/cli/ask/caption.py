@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sat2cap.api import OpenAtlas
-    from sat2cap.geo.when import When
+    from sat2cap.geo import When
 
 At = Annotated[
     list[str], typer.Option("--at", metavar="LON,LAT", help="A place in degrees; may be repeated.")
@@ -87,8 +87,8 @@ def concepts(
     From a list, so nothing is made up; at each date, if the model knows time.
     """
     from sat2cap import api
-    from sat2cap.evaluate.clusters.evaluation import PHRASES, read_phrases
-    from sat2cap.query.phrases import nearest_phrases
+    from sat2cap.evaluation import PHRASES, read_phrases
+    from sat2cap.query import nearest_phrases
 
     opened = api.open(atlas, model, text)
     asked = list(_asked(opened, at, when or []))
@@ -109,9 +109,8 @@ def _asked(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> Itera
     import numpy as np
 
     from sat2cap.cli import console
-    from sat2cap.geo.region import parse_place
-    from sat2cap.geo.when import parse_when
-    from sat2cap.query.points import embeddings_at
+    from sat2cap.geo import parse_place, parse_when
+    from sat2cap.query import embeddings_at
 
     places = [parse_place(text) for text in at]
     moments: list[When | None] = [*map(parse_when, when)] or [None]

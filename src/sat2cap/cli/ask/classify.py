@@ -30,7 +30,7 @@ def classify(
     picture less sure cells are paler; areas have the mean confidence.
     """
     from sat2cap import api
-    from sat2cap.maps.formats import STILL
+    from sat2cap.maps import STILL
 
     look = output.Look(title, underlay, outlines, places)
     output.check(out, STILL, look)

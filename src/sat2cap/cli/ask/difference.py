@@ -41,7 +41,7 @@ def difference(
     The first map minus the second; 0 has the middle colour.
     """
     from sat2cap import api
-    from sat2cap.maps.formats import STILL
+    from sat2cap.maps import STILL
 
     look = output.Look(title, underlay, outlines, places)
     output.check(out, STILL, look, above, best)

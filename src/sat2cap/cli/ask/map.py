@@ -124,7 +124,7 @@ def search(
     """
     from sat2cap import api
     from sat2cap.cli import console
-    from sat2cap.maps.places import write_places
+    from sat2cap.maps import write_places
 
     if out is not None:
         output.check(out, (".geojson", ".parquet"))

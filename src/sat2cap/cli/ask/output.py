@@ -12,7 +12,7 @@ from sat2cap.cli import console
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sat2cap.geo.when import When
+    from sat2cap.geo import When
 
 Out = Annotated[
     Path,
@@ -74,7 +74,7 @@ def check(
 
     And for an option that means nothing to such a file.
     """
-    from sat2cap.maps.formats import KINDS, check_kind, check_options
+    from sat2cap.maps import KINDS, check_kind, check_options
 
     check_kind(out, kinds or KINDS)
     check_options(out, {**asdict(look), "above": above, "best": best})
@@ -85,7 +85,7 @@ def moments(
 ) -> "str | list[str] | list[When] | None":
     """What `OpenAtlas.map` takes. Raises `InputError` for more than one of the three."""
     from sat2cap.errors import InputError
-    from sat2cap.geo.when import hours_of, months_of, parse_when
+    from sat2cap.geo import hours_of, months_of, parse_when
 
     if sum(option is not None for option in (when or None, months, hours)) > 1:
         raise InputError("--when, --months and --hours each say when; give one of them")

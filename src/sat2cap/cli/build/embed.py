@@ -13,11 +13,10 @@ from sat2cap.cli.manage.models import assumed
 from sat2cap.cli.options import Bands, ImagerySource, Model, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
-    from sat2cap.atlas.store import Atlas, AtlasSpec, Chunk
-    from sat2cap.geo.region import Region
-    from sat2cap.imagery.protocol import Imagery
-    from sat2cap.model.compute import Compute
-    from sat2cap.model.load import Checkpoint
+    from sat2cap.atlas import Atlas, AtlasSpec, Chunk
+    from sat2cap.geo import Region
+    from sat2cap.imagery import Imagery
+    from sat2cap.model import Checkpoint, Compute
 
 
 class Dtype(StrEnum):
@@ -98,17 +97,16 @@ def embed(
 
     The atlas then answers any prompt. The same command goes on where a stopped run was.
     """
-    from sat2cap.geo.grid import PATCH_M, cell_grid, cell_mask
+    from sat2cap.geo import PATCH_M, cell_grid, cell_mask
 
     how = as_given(imagery, bands, scale, recipe, region, layer, where)
     given = _given(region, layer, where or [])
     # The networks take seconds to import, a region that cannot be read should not.
-    from sat2cap.atlas.store import GIVEN, still_pending
+    from sat2cap.atlas import GIVEN, still_pending
     from sat2cap.cli import console
-    from sat2cap.embed import embed_atlas, plan_atlas
-    from sat2cap.imagery.failures import WatchedImagery
-    from sat2cap.model.compute import choose_compute
-    from sat2cap.model.load import ASSUMED
+    from sat2cap.embedding import embed_atlas, plan_atlas
+    from sat2cap.imagery import WatchedImagery
+    from sat2cap.model import ASSUMED, choose_compute
 
     source = WatchedImagery(opened(imagery, bands, scale, recipe, cache, given))
     place = given or _extent(source)
@@ -143,7 +141,7 @@ def embed(
 def _given(region: str | None, layer: str | None, where: list[str]) -> "Region | None":
     """The region, if one was given."""
     from sat2cap.errors import RegionError
-    from sat2cap.geo.region import parse_region
+    from sat2cap.geo import parse_region
 
     if region is not None:
         return parse_region(region, layer=layer, where=where)
@@ -154,7 +152,7 @@ def _given(region: str | None, layer: str | None, where: list[str]) -> "Region |
 
 def _begun_in(out: Path) -> str | None:
     """The precision of the atlas that is there already, so that it goes on as it began."""
-    from sat2cap.atlas.store import is_atlas, open_atlas
+    from sat2cap.atlas import is_atlas, open_atlas
 
     return open_atlas(out).model.get("precision") if is_atlas(out) else None
 
@@ -162,7 +160,7 @@ def _begun_in(out: Path) -> str | None:
 def _extent(source: "Imagery") -> "Region":
     """All that the imagery covers."""
     from sat2cap.errors import RegionError
-    from sat2cap.geo.region import Region
+    from sat2cap.geo import Region
 
     if source.footprint is None:
         raise RegionError(
@@ -177,7 +175,7 @@ def _extent(source: "Imagery") -> "Region":
 
 def _named(model: str) -> "Checkpoint":
     """The model, remembering what it was called, so that the atlas can find it again."""
-    from sat2cap.atlas.store import GIVEN
+    from sat2cap.atlas import GIVEN
     from sat2cap.catalogue import resolve_model
 
     checkpoint = resolve_model(model)
@@ -194,7 +192,7 @@ def _plan(
 ) -> list[tuple[str, object]]:
     """What will be done, and what it will cost."""
     from sat2cap.cli import console
-    from sat2cap.embed.estimate import cost, measure
+    from sat2cap.embedding import cost, measure
 
     (height, width), cell_m = spec.grid.shape, spec.grid.affine.a
     pixel_m = spec.patch_m / spec.patch_pixels
@@ -224,7 +222,7 @@ def _say_result(atlas: "Atlas", failure: str | None) -> None:
     """How the cells fared, and why reading first failed if it did. Exit status 1 if none has an embedding."""
     import numpy as np
 
-    from sat2cap.atlas.store import STATUS_MEANINGS, CellStatus
+    from sat2cap.atlas import STATUS_MEANINGS, CellStatus
 
     status = atlas.status[atlas.wanted]
     embedded = int((status == CellStatus.OK).sum())

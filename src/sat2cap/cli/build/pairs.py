@@ -62,7 +62,7 @@ def inspect(
     if problems:
         raise typer.Exit(1)
     if sheet is not None:
-        from sat2cap.pairs.overview.pictures import contact_sheet, read_borders
+        from sat2cap.pairs import contact_sheet, read_borders
 
         chosen = found.some(count, split, seed)
         splits = index.set_index("key").split
@@ -89,8 +89,7 @@ def split_pairs(
     The pairs are copied byte for byte. Exit status 1 if splits share what their kind must not.
     """
     from sat2cap.cli import console
-    from sat2cap.pairs import SplitPlan, open_pairs, resplit
-    from sat2cap.pairs.splits.leakage import broken_promises, leaks
+    from sat2cap.pairs import SplitPlan, broken_promises, leaks, open_pairs, resplit
 
     found = open_pairs(folder)
     if out is not None:
@@ -128,10 +127,7 @@ def card(
     Counts, licences, whom to credit, a map, months and hours, and what was left out.
     """
     from sat2cap.catalogue import open_imagery
-    from sat2cap.pairs import open_pairs
-    from sat2cap.pairs.overview.card import write_card
-    from sat2cap.pairs.overview.pictures import read_borders
-    from sat2cap.pairs.overview.storage_loss import stored_loss
+    from sat2cap.pairs import open_pairs, read_borders, stored_loss, write_card
 
     found = open_pairs(folder)
     loss = None if imagery is None else stored_loss(found, open_imagery(imagery))

@@ -20,8 +20,7 @@ def train(
         (_train_clip if method == "clip" else _train_captioner)(run_file)
         return
     from sat2cap.catalogue import resolve_model
-    from sat2cap.train.loop import train
-    from sat2cap.train.run import load_run
+    from sat2cap.training import load_run, train
 
     run = load_run(run_file)
     with console.progress() as progress:
@@ -49,9 +48,9 @@ def _method(run_file: Path) -> object:
 
 def _train_clip(run_file: Path) -> None:
     from sat2cap.cli import console
-    from sat2cap.evaluate.miniworld.zero_shot import evaluate_zero_shot
-    from sat2cap.miniworld.training.clip import load_clip_run, train_clip
-    from sat2cap.model.load import load_model
+    from sat2cap.evaluation import evaluate_zero_shot
+    from sat2cap.miniworld import load_clip_run, train_clip
+    from sat2cap.model import load_model
 
     run = load_clip_run(run_file)
     with console.progress(resumes=False) as progress:
@@ -63,7 +62,7 @@ def _train_clip(run_file: Path) -> None:
 def _train_captioner(run_file: Path) -> None:
     from sat2cap.catalogue import resolve_model
     from sat2cap.cli import console
-    from sat2cap.train.captioner import load_caption_run, train_captioner
+    from sat2cap.training import load_caption_run, train_captioner
 
     run = load_caption_run(run_file)
     with console.progress(resumes=False) as progress:

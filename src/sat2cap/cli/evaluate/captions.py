@@ -11,7 +11,7 @@ from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, measured
 from sat2cap.cli.options import Json, Model
 
 if TYPE_CHECKING:
-    from sat2cap.evaluate.metric import Evaluation
+    from sat2cap.evaluation import Evaluation
 
 
 def captions(
@@ -61,14 +61,9 @@ def captions(
     """
     from sat2cap.catalogue import MINICAPTIONER, resolve_captioner, resolve_model
     from sat2cap.cli import console
-    from sat2cap.evaluate.captions.evaluation import (
-        CaptionOptions,
-        evaluate_captions,
-        inputs_of,
-        read_captions,
-    )
+    from sat2cap.evaluation import CaptionOptions, caption_inputs, evaluate_captions, read_captions
     from sat2cap.pairs import open_pairs
-    from sat2cap.report.figures.captions import caption_figure
+    from sat2cap.report import caption_figure
 
     opened, checkpoint = open_pairs(pairs), resolve_model(model)
     baseline = None if clip is None else resolve_model(clip)
@@ -86,7 +81,7 @@ def captions(
         run,
         json,
         "captions",
-        inputs_of(opened, checkpoint, baseline, loaded, options, people),
+        caption_inputs(opened, checkpoint, baseline, loaded, options, people),
         measure,
         lambda found: caption_figure(opened, split, found.material, checkpoint),
         {"pairs": str(pairs), "model": model, "clip": clip or "", "captioner": captioner or MINICAPTIONER},

@@ -10,9 +10,7 @@ from sat2cap.cli.evaluate.shared import BlockKm, Draws, Run, measured
 from sat2cap.cli.options import AtlasModel, AtlasPath, Json, Text
 
 if TYPE_CHECKING:
-    from sat2cap.evaluate.maps.seasons import Timed
-    from sat2cap.evaluate.metric import Evaluation
-    from sat2cap.evaluate.record import Picture
+    from sat2cap.evaluation import Evaluation, Picture, Timed
 
 
 def maps(
@@ -36,8 +34,7 @@ def maps(
     For prompts whose truth is known: in rasters of yours, or in the miniature world.
     """
     from sat2cap import api
-    from sat2cap.evaluate.maps.cases import cases_identity, evaluate_maps, evaluate_miniworld, load_cases
-    from sat2cap.evaluate.metric import Evaluation
+    from sat2cap.evaluation import Evaluation, cases_identity, evaluate_maps, evaluate_miniworld, load_cases
 
     opened = api.open(atlas, model, text)
     held = None if cases is None else load_cases(cases)
@@ -94,10 +91,8 @@ def landcover(
     cover itself.
     """
     from sat2cap import api
-    from sat2cap.evaluate.maps.classes import load_classes, reference_identity
-    from sat2cap.evaluate.maps.landcover import evaluate_landcover
-    from sat2cap.evaluate.record import Picture
-    from sat2cap.report.figures.plots import CLASSES_SHOWN, landcover_picture
+    from sat2cap.evaluation import Picture, evaluate_landcover, load_classes, reference_identity
+    from sat2cap.report import CLASSES_SHOWN, landcover_picture
 
     given = load_classes(classes, reference)
     opened = api.open(atlas, model, text)
@@ -152,10 +147,9 @@ def time(
     rank correlation with the truth.
     """
     from sat2cap import api
-    from sat2cap.evaluate.maps.seasons import Region, evaluate_time
-    from sat2cap.evaluate.record import Picture
-    from sat2cap.query.series import mean_scale
-    from sat2cap.report.figures.plots import PROMPTS_SHOWN, calendar_picture
+    from sat2cap.evaluation import Picture, Region, evaluate_time
+    from sat2cap.query import mean_scale
+    from sat2cap.report import PROMPTS_SHOWN, calendar_picture
 
     opened = [api.open(atlas, model, text) for atlas in atlases]
     regions = [Region(path.stem, one.atlas) for path, one in zip(atlases, opened, strict=True)]
@@ -192,8 +186,8 @@ def _first(shown: int, there: int, what: str) -> str:
 
 
 def _followed(prompts: list[str] | None) -> "list[Timed]":
-    from sat2cap.evaluate.maps.seasons import Timed
-    from sat2cap.miniworld.prompts import SEASONAL
+    from sat2cap.evaluation import Timed
+    from sat2cap.miniworld import SEASONAL
 
     if prompts:
         return [Timed(prompt) for prompt in prompts]

@@ -11,10 +11,8 @@ from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, measured
 from sat2cap.cli.options import Json, Model
 
 if TYPE_CHECKING:
-    from sat2cap.evaluate.clusters.evaluation import ClusterMap
-    from sat2cap.evaluate.metric import Evaluation
-    from sat2cap.evaluate.record import Picture
-    from sat2cap.model.load import Checkpoint
+    from sat2cap.evaluation import ClusterMap, Evaluation, Picture
+    from sat2cap.model import Checkpoint
 
 Pairs = Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder made by: sat2cap pairs build.")]
 Split = Annotated[str, typer.Option(metavar="NAME", help="Which pairs: train, val or test.")]
@@ -65,9 +63,9 @@ def retrieval(
     of figure 3.
     """
     from sat2cap.catalogue import resolve_model
-    from sat2cap.evaluate.retrieval.evaluation import TableOptions, evaluate_table, inputs_of
+    from sat2cap.evaluation import TableOptions, evaluate_table, retrieval_inputs
     from sat2cap.pairs import open_pairs
-    from sat2cap.report.figures.sheets import retrieval_sheets
+    from sat2cap.report import retrieval_sheets
 
     opened = open_pairs(pairs)
     options = TableOptions(split, gallery, seed, metadata, same_place, block_km, draws)
@@ -83,7 +81,7 @@ def retrieval(
         run,
         json,
         "retrieval",
-        inputs_of(opened, list(found.values()), baseline, options),
+        retrieval_inputs(opened, list(found.values()), baseline, options),
         lambda: evaluate_table(opened, found, baseline, options, None if run is None else run / "embeddings"),
         draw,
         {"pairs": str(pairs), "model": ", ".join(models), "clip": clip or ""},
@@ -132,15 +130,8 @@ def clusters(
     from sat2cap import api
     from sat2cap.catalogue import resolve_model
     from sat2cap.cli import console
-    from sat2cap.evaluate.clusters.evaluation import (
-        KS,
-        PHRASES,
-        ClusterOptions,
-        evaluate_clusters,
-        read_phrases,
-    )
-    from sat2cap.evaluate.clusters.evaluation import map_clusters as with_map
-    from sat2cap.evaluate.retrieval.gallery import embed_gallery
+    from sat2cap.evaluation import KS, PHRASES, ClusterOptions, embed_gallery, evaluate_clusters, read_phrases
+    from sat2cap.evaluation import map_clusters as with_map
     from sat2cap.pairs import open_pairs
 
     opened, checkpoint = open_pairs(pairs), resolve_model(model)
@@ -175,8 +166,8 @@ def clusters(
 
 
 def _cluster_pictures(found: "Evaluation") -> "Sequence[Picture]":
-    from sat2cap.evaluate.record import Picture
-    from sat2cap.report.figures.plots import cluster_picture, silhouette_plot
+    from sat2cap.evaluation import Picture
+    from sat2cap.report import cluster_picture, silhouette_plot
 
     shown = found.shown
     labels = {"sat2cap": "Sat2Cap", "clip": "CLIP"}
@@ -195,7 +186,7 @@ def _cluster_pictures(found: "Evaluation") -> "Sequence[Picture]":
 
 def _named(models: "Sequence[Checkpoint]") -> "dict[str, Checkpoint]":
     """Models by what their cards call them; a name that is taken, by a baseline or a model, gets a number."""
-    from sat2cap.evaluate.retrieval.evaluation import BASELINES
+    from sat2cap.evaluation import BASELINES
 
     found: dict[str, Checkpoint] = {}
     for model in models:
@@ -207,7 +198,7 @@ def _named(models: "Sequence[Checkpoint]") -> "dict[str, Checkpoint]":
 
 def _print_paper() -> None:
     from sat2cap.cli import console
-    from sat2cap.report.paper import TABLE_1, TABLE_1_NOTES, TABLE_1_SOURCE
+    from sat2cap.report import TABLE_1, TABLE_1_NOTES, TABLE_1_SOURCE
 
     marks = {True: "yes", False: "no", None: "-"}
     rows = [

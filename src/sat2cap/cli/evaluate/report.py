@@ -20,7 +20,7 @@ def report(
     All tables and figures with the paper's beside them, what held and what did not, and the commands: an
     HTML file that stands alone, and the same as Markdown.
     """
-    from sat2cap.report.write import write_report
+    from sat2cap.report import write_report
 
     for path in write_report(runs, out, title)[:2]:
         print(path)

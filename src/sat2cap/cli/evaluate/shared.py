@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sat2cap.evaluate.metric import Evaluation
-    from sat2cap.evaluate.record import Draw
+    from sat2cap.evaluation import Draw, Evaluation
 
 Run = Annotated[
     Path | None,
@@ -43,7 +42,7 @@ def measured(
 ) -> None:
     """Measure, or read what the folder `run` holds, and print the figures."""
     from sat2cap.cli import console
-    from sat2cap.evaluate.record import kept
+    from sat2cap.evaluation import kept
 
     if run is None:
         figures = measure().figures

@@ -8,7 +8,7 @@ from sat2cap.cli.manage.imagery import opened_again
 from sat2cap.cli.options import AtlasImagery, AtlasModel, AtlasPath, Bands, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
-    from sat2cap.atlas.store import Atlas
+    from sat2cap.atlas import Atlas
 
 app = typer.Typer(help="Look at, check and mend an atlas.", no_args_is_help=True)
 
@@ -21,10 +21,9 @@ def info(atlas: AtlasPath) -> None:
     """
     import numpy as np
 
-    from sat2cap.atlas.store import STATUS_MEANINGS, CellStatus, open_atlas
+    from sat2cap.atlas import STATUS_MEANINGS, CellStatus, open_atlas
     from sat2cap.cli import console
-    from sat2cap.geo.grid import outline
-    from sat2cap.geo.region import lonlat_bounds
+    from sat2cap.geo import lonlat_bounds, outline
 
     opened = open_atlas(atlas)
     spec, edges = opened.spec, lonlat_bounds(outline(opened.grid))
@@ -72,9 +71,9 @@ def verify(atlas: AtlasPath) -> None:
 
     Exit status 1 if anything is.
     """
-    from sat2cap.atlas.store import open_atlas
-    from sat2cap.atlas.store import verify as find_problems
-    from sat2cap.query.engine.prepared import prepared_problem
+    from sat2cap.atlas import open_atlas
+    from sat2cap.atlas import verify as find_problems
+    from sat2cap.query import prepared_problem
 
     opened = open_atlas(atlas)
     problems = [str(problem) for problem in find_problems(opened)]
@@ -105,8 +104,8 @@ def repair(
     Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all else
     keeps its bytes. Imagery and model must be those it was made from; they are known by what embed was given.
     """
-    from sat2cap.atlas.store import only_writer, open_atlas
-    from sat2cap.atlas.store import repair as mend
+    from sat2cap.atlas import only_writer, open_atlas
+    from sat2cap.atlas import repair as mend
     from sat2cap.cli import console
 
     opened = open_atlas(atlas)
@@ -118,11 +117,10 @@ def repair(
         _drop_damaged_file(opened)
         return
     from sat2cap import api
-    from sat2cap.embed import fill_atlas
-    from sat2cap.geo.grid import outline
-    from sat2cap.geo.region import Region
-    from sat2cap.imagery.failures import WatchedImagery
-    from sat2cap.model.compute import choose_compute
+    from sat2cap.embedding import fill_atlas
+    from sat2cap.geo import Region, outline
+    from sat2cap.imagery import WatchedImagery
+    from sat2cap.model import choose_compute
 
     place = Region(outline(opened.grid), str(atlas))
     source = WatchedImagery(opened_again(opened.imagery, place, imagery, bands, scale, recipe, cache))
@@ -141,7 +139,7 @@ def repair(
 
 def _drop_damaged_file(atlas: "Atlas") -> None:
     """Remove a prepared file that is not what the chunks make: maps do without it."""
-    from sat2cap.query.engine.prepared import FILE, prepared_problem
+    from sat2cap.query import FILE, prepared_problem
 
     if prepared_problem(atlas):
         (atlas.path / FILE).unlink()
@@ -150,6 +148,6 @@ def _drop_damaged_file(atlas: "Atlas") -> None:
 
 def count_failed(atlas: "Atlas") -> int:
     """Cells without an embedding because reading their imagery failed."""
-    from sat2cap.atlas.store import CellStatus
+    from sat2cap.atlas import CellStatus
 
     return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())

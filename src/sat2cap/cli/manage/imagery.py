@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
     from odc.geo.geobox import GeoBox
 
-    from sat2cap.geo.region import Region
-    from sat2cap.imagery.protocol import Imagery
-    from sat2cap.imagery.raster import RasterImagery
+    from sat2cap.geo import Region
+    from sat2cap.imagery import Imagery, RasterImagery
 
 app = typer.Typer(help="Look at imagery.", no_args_is_help=True)
 
@@ -49,8 +48,8 @@ def opened_again(
 
     `region` is that of the atlas, for a search whose own is not in the record.
     """
-    from sat2cap.atlas.store import GIVEN
-    from sat2cap.geo.region import parse_region
+    from sat2cap.atlas import GIVEN
+    from sat2cap.geo import parse_region
 
     given = {"imagery": record["uri"], **record.get(GIVEN, {})} if imagery is None else {"imagery": imagery}
     if record.get("items") and "region" in given:
@@ -76,8 +75,7 @@ def opened(
     """Imagery as the options say, with a warning where its terms want one. Raises `ImageryError`."""
     from sat2cap.catalogue import open_imagery
     from sat2cap.cli import console
-    from sat2cap.imagery.bands import shown
-    from sat2cap.imagery.named import caveats
+    from sat2cap.imagery import caveats, shown
 
     for caveat in caveats(spec):
         console.warn(caveat)
@@ -92,7 +90,7 @@ def list_sources() -> None:
     With its licence, and whether a program may read it in bulk.
     """
     from sat2cap.cli import console
-    from sat2cap.imagery.named import MACHINE_USE, catalogue
+    from sat2cap.imagery import MACHINE_USE, catalogue
 
     for name, source in catalogue().items():
         print(name)
@@ -127,8 +125,7 @@ def check(
     Says what it is, what may be done with it, and what came.
     """
     from sat2cap.cli import console
-    from sat2cap.geo.grid import patch_around
-    from sat2cap.geo.region import parse_place, parse_region
+    from sat2cap.geo import parse_place, parse_region, patch_around
 
     place = None if at is None else parse_place(at)
     near = None if place is None else parse_region(f"{place[0]},{place[1]},{_PATCH_M}")
@@ -139,10 +136,8 @@ def check(
 
 
 def _facts(source: "Imagery") -> list[tuple[str, object]]:
-    from sat2cap.geo.grid import outline
-    from sat2cap.geo.region import lonlat_bounds
-    from sat2cap.imagery.raster import RasterImagery
-    from sat2cap.imagery.tiles.reader import TileImagery
+    from sat2cap.geo import lonlat_bounds, outline
+    from sat2cap.imagery import RasterImagery, TileImagery
 
     info = source.info
     rows: list[tuple[str, object]] = [
@@ -176,7 +171,7 @@ def _crs_name(source: "RasterImagery") -> str:
 
 def _middle(source: "Imagery") -> tuple[float, float]:
     from sat2cap.errors import RegionError
-    from sat2cap.geo.grid import LONLAT, transformer
+    from sat2cap.geo import LONLAT, transformer
 
     if source.footprint is None:
         raise RegionError(f"imagery {source.info.uri} has no extent of its own; say where with --at LON,LAT")
@@ -189,8 +184,7 @@ def _try_patch(source: "Imagery", box: "GeoBox", where: str, out: Path | None) -
     import time
 
     from sat2cap.cli import console
-    from sat2cap.imagery.infill import filled, missing_share
-    from sat2cap.imagery.tiles.reader import TileImagery
+    from sat2cap.imagery import TileImagery, filled, missing_share
 
     began = time.monotonic()
     rgba = source.read(box).values

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sat2cap.model.summary import ModelRecord
+    from sat2cap.model import ModelRecord
 
 app = typer.Typer(help="Look at models, fetch and convert them.", no_args_is_help=True)
 
@@ -37,8 +37,7 @@ def list_models() -> None:
     Any other CLIP or SigLIP of the Hugging Face hub can be named too.
     """
     from sat2cap.cli import console
-    from sat2cap.model.formats.hub import find
-    from sat2cap.model.formats.published import KNOWN
+    from sat2cap.model import KNOWN, find
 
     heads = ("name", "numbers", "px", "licence", "here", "what it is")
     rows = [
@@ -64,8 +63,7 @@ def info(
     from sat2cap.catalogue import resolve_model
     from sat2cap.cli import console
     from sat2cap.files import write_json
-    from sat2cap.model.load import ASSUMED
-    from sat2cap.model.summary import record_of
+    from sat2cap.model import ASSUMED, record_of
 
     found = resolve_model(model, text, like)
     record = record_of(found)
@@ -89,7 +87,7 @@ def export(
     Overhead tower, processor and a card with the run's figures; it stays a model that every command reads.
     """
     from sat2cap.catalogue import resolve_model
-    from sat2cap.model.formats.export import export_hugging_face
+    from sat2cap.model import export_hugging_face
 
     print(export_hugging_face(resolve_model(model), out))
 
@@ -102,14 +100,13 @@ def fetch(model: ModelName) -> None:
     stopped download goes on with the same command; a model that is there is renewed if the hub has a newer.
     """
     from sat2cap.errors import InputError
-    from sat2cap.model.formats import hub
-    from sat2cap.model.formats.published import known
+    from sat2cap.model import fetch_from_hub, is_hub_name, known, split_hub_name
 
-    if not hub.looks_like_name(model):
+    if not is_hub_name(model):
         raise InputError(f"{model!r} is no name on the hub; give owner/name or owner/name@revision")
-    entry = known(hub.split(model)[0])
+    entry = known(split_hub_name(model)[0])
     for name in (model, *([entry.text] if entry and entry.text else [])):
-        folder = hub.fetch(name, refresh=True)
+        folder = fetch_from_hub(name, refresh=True)
         print(f"{name}: {folder}")
 
 
@@ -126,7 +123,7 @@ def convert(
     without a network; docs/checkpoint.md is its format.
     """
     from sat2cap.catalogue import resolve_model
-    from sat2cap.model.load import save_checkpoint
+    from sat2cap.model import save_checkpoint
 
     print(save_checkpoint(resolve_model(model, text, like), out))
 
@@ -147,9 +144,9 @@ def calibrate(
     """
     from sat2cap.catalogue import resolve_model
     from sat2cap.cli import console
-    from sat2cap.model.load import save_checkpoint
+    from sat2cap.model import save_checkpoint
     from sat2cap.pairs import open_pairs
-    from sat2cap.train.calibration import calibrate
+    from sat2cap.training import calibrate
 
     found, opened = resolve_model(model, text, like), open_pairs(pairs)
     with console.progress(resumes=False) as progress:

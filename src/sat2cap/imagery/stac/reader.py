@@ -17,7 +17,7 @@ from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import canonical_json, digest
-from sat2cap.geo.grid import LONLAT, outline
+from sat2cap.geo import LONLAT, outline
 from sat2cap.http import Fetcher
 from sat2cap.imagery.named import Source
 from sat2cap.imagery.pixels import as_imagery, gsd_m, parts

@@ -8,7 +8,7 @@ import shapely
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError
-from sat2cap.geo.grid import LONLAT
+from sat2cap.geo import LONLAT
 from sat2cap.imagery.named import Source
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from sat2cap.errors import ImageryError
-from sat2cap.geo.grid import LONLAT, transformer
+from sat2cap.geo import LONLAT, transformer
 from sat2cap.imagery.pixels import EQUATOR_M, PLACED_TO, as_imagery, gsd_m, lonlat_mesh, parts
 from sat2cap.imagery.protocol import ImageryInfo, PartlyReadError
 from sat2cap.imagery.tiles.template import Tile

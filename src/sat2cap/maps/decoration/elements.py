@@ -17,7 +17,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar  # type: ig
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from sat2cap.geo.ground import ground_metres, north_degrees
+from sat2cap.geo import ground_metres, north_degrees
 from sat2cap.maps.layers import Place
 
 if TYPE_CHECKING:

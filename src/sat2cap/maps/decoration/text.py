@@ -8,8 +8,7 @@ from pathlib import Path
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sat2cap.geo.frame import grid_of
-from sat2cap.geo.ground import ground_metres
+from sat2cap.geo import grid_of, ground_metres
 from sat2cap.maps.decoration.elements import length_label
 from sat2cap.maps.layers import layers_of, provenance
 

@@ -15,18 +15,18 @@ _REASON = 200
 """Characters of another library's error that are passed on, of its first sentence."""
 
 
-def looks_like_name(spec: str) -> bool:
+def is_hub_name(spec: str) -> bool:
     """Whether `spec` is written like ``owner/name`` or ``owner/name@revision``, and not like a path."""
     return _NAME.fullmatch(spec) is not None
 
 
-def split(spec: str) -> tuple[str, str | None]:
+def split_hub_name(spec: str) -> tuple[str, str | None]:
     """Name and revision (a branch, tag or commit; None for the newest) of ``owner/name@revision``."""
     name, _, revision = spec.partition("@")
     return name, revision or None
 
 
-def fetch(spec: str, refresh: bool = False) -> Path:
+def fetch_from_hub(spec: str, refresh: bool = False) -> Path:
     """The local folder of ``owner/name[@revision]``, downloaded unless it is in the cache already.
 
     What is in the cache is used as it is, without a look at the network; `refresh` asks the hub for what is
@@ -42,7 +42,7 @@ def find(spec: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    name, revision = split(spec)
+    name, revision = split_hub_name(spec)
     try:
         folder = Path(
             snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=_SMALL)
@@ -79,7 +79,7 @@ def _download(spec: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    name, revision = split(spec)
+    name, revision = split_hub_name(spec)
     try:
         for patterns in WEIGHTS:
             wanted = [*_SMALL, *patterns]

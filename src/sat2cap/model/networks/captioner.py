@@ -30,7 +30,7 @@ from sat2cap.model.formats.pickles import pickled_tensors
 from sat2cap.model.networks import towers
 from sat2cap.progress import Progress, silent
 
-MANIFEST = "captioner.json"
+CAPTIONER_MANIFEST = "captioner.json"
 FORMAT, VERSION = "sat2cap-captioner", 1
 BATCH = 64
 """Embeddings that are captioned at once."""
@@ -183,12 +183,12 @@ def load_captioner(spec: str | Path, tokenizer: str | Path = "gpt2") -> Captione
     read as data only. Raises `ModelError`.
     """
     path = Path(spec)
-    if (path / MANIFEST).is_file():
+    if (path / CAPTIONER_MANIFEST).is_file():
         return _read_folder(path)
     if not path.is_file():
         raise ModelError(
-            f"captioner {str(spec)!r} is neither a folder with {MANIFEST} nor a file of CLIPCap's weights: "
-            "train one with sat2cap train, or download conceptual_weights.pt"
+            f"captioner {str(spec)!r} is neither a folder with {CAPTIONER_MANIFEST} nor a file of CLIPCap's "
+            "weights: train one with sat2cap train, or download conceptual_weights.pt"
         )
     weights = towers.read_tensors(path) if path.suffix == ".safetensors" else pickled_tensors(path)
     network = _network(weights, _config_of(weights, str(path)), str(path))
@@ -202,7 +202,7 @@ def save_captioner(captioner: Captioner, folder: Path | str) -> Path:
     Weights that half precision holds exactly are stored in it: see `output.half` of a training.
     """
     target = Path(folder)
-    if target.exists() and not (target / MANIFEST).is_file():
+    if target.exists() and not (target / CAPTIONER_MANIFEST).is_file():
         raise ModelError(f"{target} exists and is no captioner: give another folder, or remove it")
     with publish_folder(target) as temporary:
         weights = captioner.network.state_dict()
@@ -220,15 +220,15 @@ def save_captioner(captioner: Captioner, folder: Path | str) -> Path:
             "space": captioner.space,
             "card": captioner.card,
         }
-        write_json(temporary / MANIFEST, manifest)
+        write_json(temporary / CAPTIONER_MANIFEST, manifest)
     return target
 
 
 def _read_folder(folder: Path) -> Captioner:
-    values = towers.read_json(folder / MANIFEST)
+    values = towers.read_json(folder / CAPTIONER_MANIFEST)
     if values.get("format") != FORMAT or values.get("version") != VERSION:
         raise ModelError(
-            f"{folder / MANIFEST} is {values.get('format')} version {values.get('version')}, "
+            f"{folder / CAPTIONER_MANIFEST} is {values.get('format')} version {values.get('version')}, "
             f"not {FORMAT} version {VERSION}: use the sat2cap release that wrote it"
         )
     weights = towers.read_tensors(folder / towers.WEIGHTS_FILE)
@@ -237,7 +237,9 @@ def _read_folder(folder: Path) -> Captioner:
         unit, stop, card = bool(values["unit"]), str(values["stop"]), dict(values["card"])
         space = None if values.get("space") is None else str(values["space"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder / MANIFEST} lacks or spoils {error}: train the captioner again") from error
+        raise ModelError(
+            f"{folder / CAPTIONER_MANIFEST} lacks or spoils {error}: train the captioner again"
+        ) from error
     network = _network(weights, config, str(folder))
     return Captioner(network, towers.load_tokenizer(folder), unit, stop, space, card)
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sat2cap.files import publish
-from sat2cap.geo.region import parse_region
+from sat2cap.geo import parse_region
 from sat2cap.pairs.dataset import Pair
 
 _BLUE, _GREY, _RED = "#2a6f97", "#b8b8b8", "#c1121f"

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sat2cap.errors import ImageryError
-from sat2cap.geo.grid import patch_around
-from sat2cap.imagery.infill import filled
-from sat2cap.imagery.protocol import Imagery
+from sat2cap.geo import patch_around
+from sat2cap.imagery import Imagery, filled
 from sat2cap.pairs.dataset import PairSet
 
 PAPER_PIXELS, MODEL_PIXELS = 800, 224

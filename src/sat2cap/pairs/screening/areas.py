@@ -7,7 +7,7 @@ import shapely
 from numpy.typing import NDArray
 
 from sat2cap.files import digest
-from sat2cap.geo.region import parse_region
+from sat2cap.geo import parse_region
 
 _KM_PER_DEGREE = 111.195
 

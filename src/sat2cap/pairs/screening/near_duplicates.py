@@ -19,8 +19,7 @@ from PIL import Image
 from sat2cap.errors import JobError
 from sat2cap.files import digest, publish
 from sat2cap.pairs.plan import BuildPlan
-from sat2cap.photos.protocol import Photo, PhotoSource
-from sat2cap.photos.records import PhotoTable
+from sat2cap.photos import Photo, PhotoSource, PhotoTable
 from sat2cap.progress import Progress
 
 LOOK_ALIKE = "looks like another"

@@ -23,8 +23,7 @@ from sat2cap.pairs.screening.rules import (
     Rules,
     quoted,
 )
-from sat2cap.photos.protocol import Photo
-from sat2cap.photos.records import SCHEMA, PhotoTable, batches
+from sat2cap.photos import SCHEMA, Photo, PhotoTable, batches
 from sat2cap.progress import Progress, silent
 
 STAGE = "screening records"
@@ -46,7 +45,7 @@ def screen(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Ph
 def screen_records(
     records: Iterable[pa.RecordBatch], rules: Rules, progress: Progress = silent
 ) -> tuple[PhotoTable, Funnel]:
-    """As `screen`, of batches of `sat2cap.photos.records.SCHEMA`; `progress` is told the records read."""
+    """As `screen`, of batches of `sat2cap.photos.columns.SCHEMA`; `progress` is told the records read."""
     with (
         tempfile.TemporaryDirectory(prefix="sat2cap-screen-") as folder,
         duckdb.connect(str(Path(folder) / "records.db")) as db,

@@ -17,7 +17,7 @@ from sat2cap.pairs.plan import FORMAT, NEAR, BuildPlan, Shard, shards_of
 from sat2cap.pairs.screening.rules import Funnel
 from sat2cap.pairs.shard import ShardResult
 from sat2cap.pairs.splits.split import BUFFER, SplitPlan, assign
-from sat2cap.photos.records import SCHEMA, PhotoTable
+from sat2cap.photos import SCHEMA, PhotoTable
 from sat2cap.progress import Progress, silent
 
 STAGE = "copying pairs"

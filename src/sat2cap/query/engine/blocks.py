@@ -8,10 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas.layout import Chunk
-from sat2cap.atlas.store import Atlas
-from sat2cap.geo.grid import cell_lonlat
-from sat2cap.model.networks.metadata import Encoding, encode_metadata, place_feature_count
+from sat2cap.atlas import Atlas, Chunk
+from sat2cap.geo import cell_lonlat
+from sat2cap.model import Encoding, encode_metadata, place_feature_count
 from sat2cap.query.engine import kernel
 
 Floats = NDArray[np.float32]

@@ -20,9 +20,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.geo.when import When
-from sat2cap.model.load import Checkpoint
-from sat2cap.model.networks.metadata import encode_metadata, place_feature_count
+from sat2cap.geo import When
+from sat2cap.model import Checkpoint, encode_metadata, place_feature_count
 from sat2cap.query.engine import kernel
 from sat2cap.query.engine.blocks import Cells
 

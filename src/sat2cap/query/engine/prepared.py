@@ -15,11 +15,10 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas.layout import JOURNAL, Chunk
-from sat2cap.atlas.store import Atlas, verify
+from sat2cap.atlas import JOURNAL, Atlas, Chunk, verify
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file, publish
-from sat2cap.model.networks.metadata import ENCODINGS, Encoding, place_feature_count
+from sat2cap.model import ENCODINGS, Encoding, place_feature_count
 from sat2cap.progress import Progress, silent
 from sat2cap.query.engine.blocks import AtlasCells, Cells, Floats, Ranges
 

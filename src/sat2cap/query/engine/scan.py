@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sat2cap.atlas.store import Atlas
-from sat2cap.geo.when import When
-from sat2cap.model.networks.metadata import Encoding
+from sat2cap.atlas import Atlas
+from sat2cap.geo import When
+from sat2cap.model import Encoding
 from sat2cap.query.engine.blocks import AtlasCells, Cells, Source
 from sat2cap.query.engine.cosine import Moment
 from sat2cap.query.engine.prepared import open_prepared

@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas.layout import Chunk
-from sat2cap.atlas.store import Atlas
+from sat2cap.atlas import Atlas, Chunk
 from sat2cap.errors import RegionError
-from sat2cap.geo.grid import cell_mask, outline
-from sat2cap.geo.region import Region, lonlat_bounds
+from sat2cap.geo import Region, cell_mask, lonlat_bounds, outline
 
 Floats = NDArray[np.float32]
 

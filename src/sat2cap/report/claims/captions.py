@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from sat2cap.evaluate.metric import Figure
-from sat2cap.evaluate.record import Record
+from sat2cap.evaluation import Figure, Record
 from sat2cap.report.claims.verdict import Claim, interval, percent, verdict
 from sat2cap.report.tables.text import number
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sat2cap.evaluate.metric import Figure
+from sat2cap.evaluation import Figure
 
 HELD, NOT_HELD, UNSURE = "held", "did not hold", "cannot be told"
 

@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sat2cap.evaluate.captions.evaluation import CLIP, Said
-from sat2cap.evaluate.record import Picture
-from sat2cap.evaluate.retrieval.gallery import decoded, read_pairs
-from sat2cap.evaluate.retrieval.moments import asked_at, nearest
-from sat2cap.model.load import Checkpoint
+from sat2cap.evaluation import CLIP, Picture, Said, asked_at, decoded, nearest, read_pairs
+from sat2cap.model import Checkpoint
 from sat2cap.pairs import PairSet
 from sat2cap.report.figures.sheets import place_name, tile
 

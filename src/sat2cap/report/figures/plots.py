@@ -12,10 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from sat2cap.evaluate.clusters.evaluation import ClusterMap
-from sat2cap.evaluate.maps.landcover import CLIP, OURS, LandMaps
-from sat2cap.evaluate.maps.seasons import HOURS, Curves
-from sat2cap.maps.colours import COLOURS
+from sat2cap.evaluation import CLIP, HOURS, OURS, ClusterMap, Curves, LandMaps
+from sat2cap.maps import COLOURS
 from sat2cap.report.pictures import limits_of
 
 _INK, _QUIET = "#1d1a26", "#62626e"

@@ -8,11 +8,9 @@ from datetime import date
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sat2cap.evaluate.record import Picture
-from sat2cap.evaluate.retrieval.gallery import Gallery, decoded, read_pairs
-from sat2cap.evaluate.retrieval.moments import MOMENTS, asked_at, nearest
-from sat2cap.geo.when import When
-from sat2cap.model.load import Checkpoint
+from sat2cap.evaluation import MOMENTS, Gallery, Picture, asked_at, decoded, nearest, read_pairs
+from sat2cap.geo import When
+from sat2cap.model import Checkpoint
 from sat2cap.pairs import Pair, PairSet
 
 _TILE, _GAP, _TEXT = 112, 6, 17

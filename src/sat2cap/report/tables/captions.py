@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from sat2cap.evaluate.metric import Figure
-from sat2cap.evaluate.record import Record
+from sat2cap.evaluation import Figure, Record
 from sat2cap.report.paper import TABLE_2, TABLE_2_NOTES, TABLE_2_SOURCE
 from sat2cap.report.tables.text import NONE, Made, Table, share, told
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sat2cap.evaluate.metric import Figure
-from sat2cap.evaluate.record import Record
+from sat2cap.evaluation import Figure, Record
 from sat2cap.report.tables.text import Made, Table, told
 
 Kinds = Sequence[tuple[str, str]]

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from sat2cap.evaluate.metric import Figure
-from sat2cap.evaluate.record import Record
+from sat2cap.evaluation import Figure, Record
 from sat2cap.report.paper import TABLE_1, TABLE_1_NOTES, TABLE_1_SOURCE, Table1Row
 from sat2cap.report.tables.text import NONE, Made, Table, share, told
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sat2cap.evaluate.metric import Figure
+from sat2cap.evaluation import Figure
 
 NONE = "–"
 """What stands where nothing was measured."""

@@ -1,0 +1,5 @@
+"""A region's imagery to an atlas: the long job."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,194 @@
+"""How many kinds of place a space of embeddings can tell apart (section 4.2 and figure 4 of the paper)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.atlas import Atlas, CellStatus
+from sat2cap.errors import InputError
+from sat2cap.evaluation.clusters.silhouette import silhouettes
+from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.evaluation.retrieval.gallery import normalised
+from sat2cap.model import Checkpoint
+from sat2cap.query import embed_prompts
+
+Float32 = NDArray[np.float32]
+
+KS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+"""Numbers of clusters that are tried, as far as the set allows: at least `MEMBERS` points a cluster, and no
+more clusters than there are different points."""
+MEMBERS = 2
+
+_ITERATIONS = 100
+
+PHRASES = (
+    "the open sea", "a sandy beach", "a rocky coast", "a harbour with boats", "a river", "a lake",
+    "a marsh", "a waterfall", "a forest", "pine trees", "palm trees", "a jungle", "a grassy meadow",
+    "a wheat field", "a rice paddy", "a vineyard", "an orchard", "cows in a pasture", "a farm",
+    "a greenhouse", "a desert", "sand dunes", "bare rocks", "high mountains", "a glacier", "snow",
+    "a ski slope", "hiking in the hills", "a village", "houses with gardens", "red roofs", "white houses",
+    "apartment blocks", "a busy city street", "skyscrapers", "a shopping street", "a market", "a cafe",
+    "a restaurant", "a museum", "a church", "a castle", "ruins", "a school", "a university", "a hospital",
+    "an office", "a stadium", "a concert", "a city park", "a playground", "a zoo", "a golf course",
+    "a swimming pool", "a factory", "a power station", "a warehouse", "a quarry", "a construction site",
+    "a highway", "a traffic jam", "a bridge", "a railway station", "an airport", "a parking lot",
+    "a country lane", "a bicycle path", "wind turbines", "a dam", "a camp site", "a cemetery",
+)  # fmt: skip
+"""What clusters are named after if nothing else is given."""
+
+
+def kmeans(rows: Float32, k: int, seed: int = 0) -> tuple[NDArray[np.int64], Float32]:
+    """Labels `[N]` and centres `[k, D]` of Lloyd's k-means: k-means++ once, at most 100 rounds.
+
+    The same parameters for every model and every k. Raises `InputError` without scikit-learn, or for a k
+    that is not between 1 and the number of different rows.
+    """
+    try:
+        from sklearn.cluster import KMeans
+    except ImportError as error:
+        raise InputError("k-means needs scikit-learn; run: pip install 'sat2cap[evaluate]'") from error
+    if not 1 <= k <= (distinct := _distinct(rows)):
+        raise InputError(f"k {k} must lie between 1 and the number of different points, {distinct}")
+    found = KMeans(k, init="k-means++", n_init=1, max_iter=_ITERATIONS, random_state=seed).fit(rows)
+    return np.asarray(found.labels_, np.int64), np.asarray(found.cluster_centers_, np.float32)
+
+
+def _distinct(rows: Float32) -> int:
+    return len(np.unique(rows, axis=0))
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """What decides the figures beside the embeddings: plain values."""
+
+    ks: tuple[int, ...] = KS
+    seeds: int = 3
+    sample: int = 2000
+    """Points whose silhouette is worked out, against all others."""
+
+
+def evaluate_clusters(
+    spaces: Mapping[str, Float32],
+    options: ClusterOptions | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Evaluation:
+    """Figure 4: the mean silhouette of k-means clusters for each k, in each space `[N, D]` of the same
+    places.
+
+    Embeddings are brought to length 1 first. ``NAME.silhouette.k100`` is the mean over the seeds, its
+    interval the least and greatest; ``NAME.fall`` the silhouette at the least k less that at the greatest,
+    ``NAME.kept`` their ratio; ``above.k``, with two spaces, the least k from which on the first is above
+    the second (NaN for never). Raises `InputError` where not even the least k has enough points.
+    """
+    options = options or ClusterOptions()
+    counts = {len(rows) for rows in spaces.values()}
+    if len(counts) != 1:
+        raise InputError(f"the spaces hold {sorted(counts)} points; give the same places in each")
+    total = counts.pop()
+    units = {name: normalised(rows) for name, rows in spaces.items()}
+    distinct = min(map(_distinct, units.values()))
+    ks = sorted({k for k in options.ks if 2 <= k <= min(total / MEMBERS, distinct)})
+    if not ks:
+        raise InputError(
+            f"{total} points, {distinct} of them different, are too few for {sorted(options.ks)} clusters; "
+            "give more pairs, or a smaller --k"
+        )
+    sample = np.sort(np.random.default_rng(0).permutation(total)[: options.sample])
+    curves: dict[str, list[list[float]]] = {}
+    done = 0
+    for name, unit in units.items():
+        curves[name] = []
+        for k in ks:
+            tried = []
+            for seed in range(options.seeds):
+                labels, _ = kmeans(unit, k, seed)
+                tried.append(float(silhouettes(unit, labels, sample).mean()))
+                done += 1
+                progress("clustering", done, len(spaces) * len(ks) * options.seeds)
+            curves[name].append(tried)
+    shown = {"ks": ks, "curves": curves, "points": total, "sample": len(sample), "seeds": options.seeds}
+    return Evaluation(tuple(_figures(ks, curves, total, len(sample))), shown)
+
+
+def _figures(
+    ks: Sequence[int], curves: Mapping[str, Sequence[Sequence[float]]], total: int, sample: int
+) -> Iterator[Figure]:
+    yield Figure("points", float(total))
+    yield Figure("sample", float(sample))
+    for name, curve in curves.items():
+        for k, tried in zip(ks, curve, strict=True):
+            yield Figure(f"{name}.silhouette.k{k}", float(np.mean(tried)), (min(tried), max(tried)))
+        first, last = float(np.mean(curve[0])), float(np.mean(curve[-1]))
+        yield Figure(f"{name}.fall", first - last)
+        yield Figure(f"{name}.kept", last / first if first > 0 else float("nan"))
+    for one, other in pairwise(curves):
+        above = [
+            float(np.mean(a)) > float(np.mean(b)) for a, b in zip(curves[one], curves[other], strict=True)
+        ]
+        start = next((i for i in range(len(ks)) if all(above[i:])), None)
+        yield Figure("above.k", float("nan") if start is None else float(ks[start]))
+
+
+@dataclass(frozen=True)
+class ClusterMap:
+    """A region's cells by kind."""
+
+    label: NDArray[np.int64]
+    """Which cluster each cell is in, the largest being 0: `[y, x]`, -1 where nothing is embedded."""
+    names: tuple[tuple[str, ...], ...]
+    """The phrases that tell each cluster from the others, best first."""
+
+
+def cluster_map(
+    atlas: Atlas, checkpoint: Checkpoint, k: int, phrases: Sequence[str] = PHRASES, *, named_by: int = 3
+) -> ClusterMap:
+    """Cluster an atlas's cells, without a date, and name each cluster after the nearest phrases.
+
+    Nearest is by how far a centre's cosine with a phrase lies above its mean over the centres: some phrases
+    are near everything, and name nothing. Raises `InputError`, `ModelError` without a text tower.
+    """
+    embedded = atlas.status == CellStatus.OK
+    height, width = atlas.grid.shape
+    cells = normalised(atlas.read(slice(0, height), slice(0, width))[embedded])
+    labels, centres = kmeans(cells, k)
+    largest = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
+    label = np.full(embedded.shape, -1, np.int64)
+    label[embedded] = np.argsort(largest)[labels]
+    return ClusterMap(label, tuple(name_clusters(centres[largest], checkpoint, phrases, named_by)))
+
+
+def name_clusters(
+    centres: Float32, checkpoint: Checkpoint, phrases: Sequence[str], named_by: int = 3
+) -> Iterator[tuple[str, ...]]:
+    """The phrases of each centre of `[k, D]`, best first."""
+    cosines = normalised(centres) @ embed_prompts(checkpoint, phrases).T
+    lead = cosines - cosines.mean(0) if len(centres) > 1 else cosines
+    for row in lead:
+        yield tuple(phrases[i] for i in np.argsort(-row, kind="stable")[:named_by])
+
+
+def map_clusters(
+    found: Evaluation, atlas: Atlas, checkpoint: Checkpoint, k: int, phrases: Sequence[str] = PHRASES
+) -> Evaluation:
+    """`found` with the map of a region's clusters: a table of them, and the map to be drawn."""
+    region = cluster_map(atlas, checkpoint, k, phrases)
+    cells = np.bincount(region.label[region.label >= 0], minlength=k)
+    rows = [{"cells": int(n), "names": list(names)} for n, names in zip(cells, region.names, strict=True)]
+    return replace(found, shown={**found.shown, "map": rows}, material=region)
+
+
+def read_phrases(path: Path) -> tuple[str, ...]:
+    """Phrases from a text file, one a line. Raises `InputError`."""
+    try:
+        lines = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"phrases {str(path)!r} cannot be read ({error}); write one phrase a line"
+        ) from error
+    if not lines:
+        raise InputError(f"phrases {str(path)!r} is empty; write one phrase a line")
+    return lines

@@ -1,0 +1,180 @@
+"""Maps against the truth: prompts from a file, each with what is true of every cell; see docs/evaluate.md."""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import rasterio
+import xarray as xr
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+
+from sat2cap.atlas import Atlas
+from sat2cap.errors import InputError
+from sat2cap.evaluation.bootstrap import Bootstrap, blocks_of
+from sat2cap.evaluation.maps.agreement import Agreement
+from sat2cap.evaluation.metric import Figure
+from sat2cap.evaluation.miniworld.maps import Country, map_agreement, summary
+from sat2cap.files import digest_file
+from sat2cap.geo import When, cell_lonlat, parse_when
+from sat2cap.miniworld import PROMPTS, Survey, World, survey
+from sat2cap.model import Checkpoint
+from sat2cap.query import score
+
+_MINIWORLD = "miniworld:"
+MEASURES = ("auroc", "average_precision", "f1", "spearman")
+"""Of each case, in this order."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One prompt and its truth."""
+
+    prompt: str
+    truth: str
+    """A raster file, or ``miniworld:SEED/CONCEPT``."""
+    when: When | None
+    threshold: float
+    """A cell is positive when its truth is at least this."""
+
+
+class _CaseEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    prompt: str = Field(min_length=1)
+    truth: str = Field(min_length=1)
+    when: str | None = None
+    threshold: float = 0.5
+
+
+class _CaseFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    case: list[_CaseEntry] = Field(min_length=1)
+
+
+def load_cases(path: Path | str) -> list[Case]:
+    """Read a file of ``[[case]]`` tables. Raises `InputError` with every problem, `WhenError` for a date."""
+    form = "write [[case]] tables with prompt and truth, see docs/evaluate.md"
+    try:
+        entries = _CaseFile.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8"))).case
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+        raise InputError(f"cases {str(path)!r}: {problems}; {form}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cases {str(path)!r} cannot be read ({error}); {form}") from error
+    folder = Path(path).parent
+    return [
+        Case(e.prompt, _beside(folder, e.truth), None if e.when is None else parse_when(e.when), e.threshold)
+        for e in entries
+    ]
+
+
+def evaluate_maps(
+    atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case], *, block_km: float = 5.0, draws: int = 0
+) -> Iterator[Figure]:
+    """Yield AUROC, average precision, best F1 and rank correlation of each case, then their means.
+
+    Names are ``auroc.1`` and so on, by the order of the cases, then ``auroc.mean``, …, and ``prompts``: how
+    many cases the means are over. A case whose region is all positive or all negative has no AUROC: it is
+    NaN, and in no mean. With `draws`, intervals from that many resamples of blocks of land. Raises
+    `InputError` for a case that shares no cell with the atlas.
+    """
+    lon, lat = (side.ravel() for side in cell_lonlat(atlas.grid))
+    bootstrap = Bootstrap(blocks_of(lon, lat, block_km), draws)
+    found: dict[str, list[float]] = {name: [] for name in MEASURES}
+    for number, case in enumerate(cases, 1):
+        values = score(atlas, checkpoint, [case.prompt], when=case.when).values[0].ravel()
+        truth = read_truth(case, atlas.grid).ravel()
+        known = np.isfinite(values) & np.isfinite(truth)
+        if not known.any():
+            raise InputError(f"none of {atlas.path}'s cells has both a score and a truth in {case.truth!r}")
+        agreement = Agreement.of(values[known], truth[known], truth[known] >= case.threshold)
+        intervals = bootstrap.of(known).intervals(agreement.figures)
+        figures = agreement.figures()
+        for name in MEASURES:
+            value = figures[name]
+            yield Figure(f"{name}.{number}", value, intervals.get(name))
+            if not np.isnan(figures["auroc"]) and not np.isnan(value):
+                found[name].append(value)
+    for name, judged in found.items():
+        yield Figure(f"{name}.mean", mean(judged) if judged else float("nan"))
+    yield Figure("prompts", float(len(found["auroc"])))
+
+
+def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Figure]:
+    """The shipped prompts on a region of the miniature world: yield ``auroc.PROMPT``, then a summary.
+
+    Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
+    """
+    uri = str(atlas.imagery.get("uri", ""))
+    seed = uri.removeprefix(_MINIWORLD)
+    if not (uri.startswith(_MINIWORLD) and seed.isdecimal()):
+        raise InputError(
+            f"imagery {uri!r} has no truth of its own; give a file of cases, see docs/evaluate.md"
+        )
+    south = bool(np.mean(cell_lonlat(atlas.grid)[1]) < 0)
+    country = Country(uri, atlas, survey(World(int(seed)), atlas.grid), south)
+    found = list(map_agreement([country], checkpoint, PROMPTS))
+    if not found:
+        raise InputError(
+            f"no shipped prompt can be judged on {atlas.path}: too little varies; embed a larger one"
+        )
+    yield from (Figure(f"auroc.{prompt.text}", value) for prompt, value in found)
+    yield from (Figure(name, value) for name, value in summary("auroc", found).items())
+
+
+def cases_identity(cases: Sequence[Case]) -> list[list[str]]:
+    """What the figures of cases depend on beside the maps: the cases, and the bytes of their files."""
+    return [
+        [repr(case), digest_file(case.truth) if Path(case.truth).is_file() else case.truth] for case in cases
+    ]
+
+
+def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:
+    """The truth of every cell, float64 [y, x], NaN where it is not known. Raises `InputError`."""
+    if not case.truth.startswith(_MINIWORLD):
+        return _raster_on(case.truth, grid)
+    seed, slash, concept = case.truth.removeprefix(_MINIWORLD).partition("/")
+    if not (seed.isdecimal() and slash):
+        raise InputError(f"truth {case.truth!r} names no concept; write {_MINIWORLD}SEED/CONCEPT")
+    found: xr.DataArray = _surveyed(int(seed), grid).truth(concept, case.when)
+    return np.asarray(found.values, dtype=np.float64)
+
+
+@lru_cache(maxsize=2)
+def _surveyed(seed: int, grid: GeoBox) -> Survey:
+    """A planet's places on one grid: the same for every case."""
+    return survey(World(seed), grid)
+
+
+def _beside(folder: Path, truth: str) -> str:
+    """A raster's path is relative to the file of cases."""
+    return truth if truth.startswith(_MINIWORLD) or "://" in truth else str(folder / truth)
+
+
+def _raster_on(path: str, grid: GeoBox) -> NDArray[np.float64]:
+    """The first band, averaged over each cell."""
+    options: dict[str, Any] = {
+        "crs": str(grid.crs),
+        "transform": grid.affine,
+        "height": grid.shape[0],
+        "width": grid.shape[1],
+        "resampling": Resampling.average,
+    }
+    try:
+        with rasterio.open(path) as source:
+            if source.crs is None:
+                raise InputError(f"truth {path!r} has no CRS; assign one with gdal_translate -a_srs")
+            with WarpedVRT(source, **options) as warped:
+                band = warped.read(1, masked=True)
+    except RasterioError as error:
+        raise InputError(f"truth {path!r} cannot be read ({error}); give a raster file") from error
+    return np.asarray(band.astype(np.float64).filled(np.nan), dtype=np.float64)

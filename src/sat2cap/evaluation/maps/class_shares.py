@@ -1,0 +1,170 @@
+"""Share of every cell that each class covers, sampled from rasters, polygons or the miniature world."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.features import rasterize
+from rasterio.vrt import WarpedVRT
+
+from sat2cap.errors import InputError
+from sat2cap.evaluation.maps.classes import MINIWORLD, Classes, LandClass, Value
+from sat2cap.geo import cell_lonlat, patch_box
+from sat2cap.miniworld import Cover, World, cover, ground, mercator
+
+Float32 = NDArray[np.float32]
+Read = Callable[[GeoBox], NDArray[np.int64]]
+"""What reads class numbers `[h, w]` on a fine grid."""
+
+_VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet")
+_POINTS = 16
+"""Points a side that a cell is sampled at."""
+_KNOWN = 0.5
+"""Share of a cell that the reference must know for the cell to be judged."""
+_ROWS = 64
+
+
+def class_shares(given: Classes, grid: GeoBox) -> Float32:
+    """Share of each cell that each class with values covers, float32 [classes, y, x].
+
+    Of the part of the cell that the reference knows, sampled at 16 by 16 points; NaN in cells of which it
+    knows less than half. Raises `InputError`.
+    """
+    covered = [kind for kind in given.classes if kind.values]
+    out = np.full((len(covered), *grid.shape), np.nan, np.float32)
+    read = _reader(given, covered, str(grid.crs))
+    for top in range(0, grid.shape[0], _ROWS):
+        rows = slice(top, min(top + _ROWS, grid.shape[0]))
+        codes = read(patch_box(grid, rows, slice(None), _POINTS))
+        cells = codes.reshape(rows.stop - top, _POINTS, grid.shape[1], _POINTS)
+        known = (cells >= 0).sum((1, 3))
+        enough = known >= _KNOWN * _POINTS**2
+        for index in range(len(covered)):
+            share = (cells == index).sum((1, 3)) / np.maximum(known, 1)
+            out[index, rows][enough] = share[enough]
+    return out
+
+
+class _Codes:
+    """Turns a reference's values into the number of their class; -1 unknown, len(classes) none of them."""
+
+    def __init__(self, covered: list[LandClass]) -> None:
+        self.other = len(covered)
+        self.of = {value: index for index, kind in enumerate(covered) for value in kind.values}
+
+    def __call__(self, values: NDArray[np.int64], known: NDArray[np.bool_]) -> NDArray[np.int64]:
+        distinct, inverse = np.unique(values, return_inverse=True)
+        table = np.array([self.of.get(int(value), self.other) for value in distinct], np.int64)
+        return np.where(known, table[inverse.reshape(values.shape)], -1)
+
+
+def _reader(given: Classes, covered: list[LandClass], crs: str) -> Read:
+    if given.reference.startswith(MINIWORLD):
+        return _miniworld_reader(given.reference, covered)
+    if Path(given.reference).suffix.lower() in _VECTORS:
+        return _polygon_reader(given, covered, crs)
+    return _raster_reader(given.reference, covered)
+
+
+def _raster_reader(path: str, covered: list[LandClass]) -> Read:
+    codes = _Codes(covered)
+    if any(isinstance(value, str) for kind in covered for value in kind.values):
+        raise InputError(f"reference {path!r} is a raster, whose classes are numbers; write values = [1, 2]")
+
+    def read(box: GeoBox) -> NDArray[np.int64]:
+        try:
+            with rasterio.open(path) as source:
+                if source.crs is None:
+                    raise InputError(f"reference {path!r} has no CRS; assign one with gdal_translate -a_srs")
+                options = {
+                    "crs": str(box.crs),
+                    "transform": box.affine,
+                    "height": box.shape[0],
+                    "width": box.shape[1],
+                    "resampling": Resampling.nearest,
+                }
+                with WarpedVRT(source, **options) as warped:
+                    band = warped.read(1, masked=True)
+                    inside = warped.dataset_mask() > 0
+        except RasterioError as error:
+            raise InputError(f"reference {path!r} cannot be read ({error}); give a raster file") from error
+        known = ~np.ma.getmaskarray(band) & inside
+        return codes(np.asarray(band.filled(0)).astype(np.int64), known)
+
+    return read
+
+
+def _polygon_reader(given: Classes, covered: list[LandClass], crs: str) -> Read:
+    codes = _Codes(covered)
+    polygons = _polygons(given.reference, given.layer)
+    if polygons.crs is None:
+        raise InputError(f"reference {given.reference!r} has no CRS; save it with one")
+    if given.column not in polygons.columns:
+        known = ", ".join(name for name in polygons.columns if name != "geometry")
+        raise InputError(f"column {given.column!r} is not in {given.reference}; use one of {known}")
+    values = polygons[given.column]
+    number = [
+        codes.of.get("" if missing else _native(value), codes.other)
+        for value, missing in zip(values, values.isna(), strict=True)
+    ]
+
+    shapes = polygons.geometry.to_crs(crs)
+    drawn = ~(shapes.isna() | shapes.is_empty)
+    burnt = [(shape, code) for shape, code, has in zip(shapes, number, drawn, strict=True) if has]
+
+    def read(box: GeoBox) -> NDArray[np.int64]:
+        if not burnt:
+            return np.full(box.shape, -1, np.int64)
+        return np.asarray(
+            rasterize(burnt, out_shape=box.shape, transform=box.affine, fill=-1, dtype="int32"), np.int64
+        )
+
+    return read
+
+
+def _polygons(path: str, layer: str | None) -> gpd.GeoDataFrame:
+    try:
+        if path.lower().endswith(".parquet"):
+            return gpd.read_parquet(path)
+        return gpd.read_file(path, **({"layer": layer} if layer else {}))
+    except Exception as error:  # whatever the driver raises
+        raise InputError(
+            f"reference {path!r} cannot be read ({error}); give a GeoPackage, GeoJSON or GeoParquet"
+        ) from error
+
+
+def _native(value: Any) -> Value:
+    """A cell of a column as it is written in a file of classes: whole numbers, and text for all else."""
+    return int(value) if isinstance(value, int | float | np.number) else str(value)
+
+
+def _miniworld_reader(uri: str, covered: list[LandClass]) -> Read:
+    seed = uri.removeprefix(MINIWORLD)
+    if not seed.isdecimal():
+        raise InputError(f"reference {uri!r} names no planet; write {MINIWORLD}SEED")
+    names = {kind.name.lower().replace("_", " "): kind.value for kind in Cover}
+    unknown = [v for kind in covered for v in kind.values if v not in names]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} covers nothing in the miniature world; known: {', '.join(names)}")
+    codes, world = _Codes(covered), World(int(seed))
+    codes.of = {names[str(value)]: index for value, index in codes.of.items()}
+
+    def read(box: GeoBox) -> NDArray[np.int64]:
+        x, y = mercator(*cell_lonlat(box))
+        height, width = box.shape[0] // _POINTS, box.shape[1] // _POINTS
+        blocks = [
+            side.reshape(height, _POINTS, width, _POINTS).swapaxes(1, 2).reshape(-1, _POINTS, _POINTS)
+            for side in (x, y)
+        ]
+        kind = cover(ground(blocks[0], blocks[1], world.seed), world.seed).astype(np.int64)
+        kind = kind.reshape(height, width, _POINTS, _POINTS).swapaxes(1, 2).reshape(box.shape)
+        return codes(kind, np.ones(box.shape, bool))
+
+    return read

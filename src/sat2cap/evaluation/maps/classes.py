@@ -1,0 +1,141 @@
+"""Classes of a land cover to hold maps against: which values of a reference are what, and in which words.
+
+A file of classes, or one that ships (`SCHEMES`); see docs/evaluate.md. `evaluate.maps.class_shares` reads the
+reference.
+"""
+
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sat2cap.errors import InputError
+from sat2cap.files import digest_file
+from sat2cap.geo import When, parse_when
+
+Value = int | str
+
+_FOLDER = Path(__file__).parent / "schemes"
+SCHEMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+"""Classes that ship: which values of a well-known land cover are what."""
+
+MINIWORLD = "miniworld:"
+
+
+@dataclass(frozen=True)
+class LandClass:
+    """One kind of land, and the words for it."""
+
+    name: str
+    values: tuple[Value, ...]
+    """Of the reference; empty for a class with a truth of its own."""
+    prompts: tuple[str, ...]
+    """Asked together, as one."""
+    when: When | None
+    threshold: float
+    """A cell is positive when at least this share of it is of the class."""
+    truth: str
+    """A raster, or ``miniworld:SEED/CONCEPT``, where the land cover does not say; empty otherwise."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """A reference and how to read it."""
+
+    reference: str
+    column: str
+    """Of polygons: where their value stands."""
+    layer: str | None
+    classes: tuple[LandClass, ...]
+
+
+class _ClassEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(min_length=1)
+    values: list[Value] = []
+    prompts: list[str] = Field(min_length=1)
+    when: str | None = None
+    threshold: float = 0.5
+    truth: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "_ClassEntry":
+        if bool(self.values) == bool(self.truth):
+            raise ValueError(f"{self.name!r} must have either values or a truth")
+        return self
+
+
+class _ClassFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    reference: str = ""
+    column: str = ""
+    layer: str | None = None
+    class_: list[_ClassEntry] = Field(min_length=2, alias="class")
+
+    @model_validator(mode="after")
+    def _apart(self) -> "_ClassFile":
+        """Figures are called after classes, and a value is of one class only."""
+        for what, all_of_them in (
+            ("name", [entry.name for entry in self.class_] + ["mean"]),
+            ("value", [value for entry in self.class_ for value in entry.values]),
+        ):
+            for known, times in Counter(all_of_them).items():
+                if times > 1:
+                    taken = " (it is what the means over all classes are called)" if known == "mean" else ""
+                    raise ValueError(f"{what} {known!r} may stand only once{taken}")
+        return self
+
+
+def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
+    """Classes by the name of a scheme or from a file; `reference` replaces the one that it names.
+
+    Paths in a file are relative to it. Raises `InputError` with every problem, `WhenError` for a date.
+    """
+    ships = str(spec) in SCHEMES
+    path = _FOLDER / f"{spec}.toml" if ships else Path(spec)
+    form = f"write [[class]] tables, see docs/evaluate.md, or give one of {', '.join(SCHEMES)}"
+    try:
+        found = _ClassFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+        raise InputError(f"classes {str(spec)!r}: {problems}; {form}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"classes {str(spec)!r} cannot be read ({error}); {form}") from error
+    where = reference if reference is not None else _beside(path.parent, found.reference)
+    if not where:
+        raise InputError(f"classes {str(spec)!r} name no reference; give its file with --reference")
+    classes = tuple(
+        LandClass(
+            entry.name,
+            tuple(entry.values),
+            tuple(entry.prompts),
+            None if entry.when is None else parse_when(entry.when),
+            entry.threshold,
+            _beside(path.parent, entry.truth),
+        )
+        for entry in found.class_
+    )
+    return Classes(where, found.column, found.layer, classes)
+
+
+def reference_identity(given: Classes) -> list[object]:
+    """What the shares depend on, as plain values: the classes, and the bytes of every file they name."""
+    named = [given.reference, *(kind.truth for kind in given.classes if kind.truth)]
+    return [*map(_content, named), given.column, given.layer, repr(given.classes)]
+
+
+def _content(name: str) -> object:
+    """The hash of a file's bytes, of all parts of a shapefile; the name of what is no file here."""
+    path = Path(name)
+    if not path.is_file():
+        return name
+    parts = sorted(path.parent.glob(f"{escape(path.stem)}.*")) if path.suffix.lower() == ".shp" else [path]
+    return [digest_file(part) for part in parts]
+
+
+def _beside(folder: Path, name: str) -> str:
+    """A file's path is relative to the file of classes."""
+    return name if not name or name.startswith(MINIWORLD) or "://" in name else str(folder / name)

@@ -1,0 +1,244 @@
+"""Maps of prompts against the classes of a land cover (section 4.3, figures 1 and 5 of the paper)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.atlas import Atlas
+from sat2cap.errors import InputError
+from sat2cap.evaluation.bootstrap import Bootstrap, blocks_of
+from sat2cap.evaluation.maps.agreement import Agreement
+from sat2cap.evaluation.maps.cases import Case, read_truth
+from sat2cap.evaluation.maps.class_shares import class_shares
+from sat2cap.evaluation.maps.classes import Classes, LandClass
+from sat2cap.evaluation.maps.location_baseline import location_cosines
+from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.evaluation.rows import CLIP, LOCATION, LOOKUP, OURS
+from sat2cap.geo import When, cell_lonlat
+from sat2cap.model import Checkpoint
+from sat2cap.query import JOIN, embed_prompts, score
+
+Float32 = NDArray[np.float32]
+Weight = NDArray[np.float64]
+
+FEWEST = 12
+"""Positive, and negative, cells that a class needs to be judged."""
+PURE = 0.5
+"""Share of a cell that one class must cover for the cell to enter the confusion."""
+
+"""What the figures of each kind of map begin with."""
+
+
+@dataclass(frozen=True)
+class LandMaps:
+    """The layers behind the figures, to be drawn."""
+
+    classes: tuple[LandClass, ...]
+    """Those that were judged."""
+    truth: Float32
+    """Share or probability `[classes, y, x]`."""
+    layers: Mapping[str, Float32]
+    """Scores of each kind of map, likewise."""
+    pure: NDArray[np.bool_]
+    """Cells of the confusion, `[y, x]`."""
+
+
+def evaluate_landcover(
+    atlas: Atlas,
+    checkpoint: Checkpoint,
+    given: Classes,
+    clip: tuple[Atlas, Checkpoint] | None = None,
+    *,
+    block_km: float = 5.0,
+    draws: int = 1000,
+) -> Evaluation:
+    """Hold the map of each class's prompts against where the class is, beside maps made without the method.
+
+    ``auroc.CLASS``, ``average_precision.…``, ``f1.…`` (the best of all thresholds) and ``spearman.…``
+    (score and share), their means over the classes as ``….mean``, and ``confusion.accuracy`` and
+    ``confusion.mean_recall`` of the map of the best prompt; the same with ``clip.``, ``location.`` (place
+    and time without imagery) and ``lookup.`` (no imagery and no model of places: the reference's own
+    shares, weighted by how near the words of prompt and class are). Raises `InputError` for grids that
+    differ, or where no class can be judged.
+    """
+    truth = _truths(given, atlas)
+    layers = dict(_layers(atlas, checkpoint, given, truth, clip))
+    known = np.isfinite(truth).all(0) & np.logical_and.reduce(
+        [np.isfinite(v).all(0) for v in layers.values()]
+    )
+    judged = [i for i, kind in enumerate(given.classes) if _enough(truth[i][known], kind.threshold)]
+    if not judged:
+        raise InputError(
+            f"no class of {given.reference} has {FEWEST} cells that are and {FEWEST} that are not of it in "
+            f"{atlas.path}; take a larger region, or lower the thresholds"
+        )
+    classes = tuple(given.classes[i] for i in judged)
+    lon, lat = (side[known] for side in cell_lonlat(atlas.grid))
+    bootstrap = Bootstrap(blocks_of(lon, lat, block_km), draws)
+    figures = [Figure("cells", float(known.sum())), Figure("classes", float(len(judged)))]
+    figures += _agreements(
+        classes, truth[judged], {n: v[judged] for n, v in layers.items()}, known, bootstrap
+    )
+    tellable = [i for i in judged if given.classes[i].values]
+    pure = known & (truth[tellable].max(0, initial=0.0) >= PURE) if tellable else np.zeros_like(known)
+    confusions: dict[str, Any] = {}
+    if len(tellable) >= 2 and pure.any():
+        seen = {name: values[tellable] for name, values in layers.items()}
+        figures += _confusions(truth[tellable], seen, pure, bootstrap.of(pure[known]), confusions)
+    shown = {
+        "reference": given.reference,
+        "classes": [{"name": kind.name, "prompts": list(kind.prompts)} for kind in classes],
+        "left_out": [kind.name for i, kind in enumerate(given.classes) if i not in judged],
+        "confusion_classes": [given.classes[i].name for i in tellable],
+        "confusion": confusions,
+    }
+    kept = {name: values[judged] for name, values in layers.items()}
+    return Evaluation(tuple(figures), shown, LandMaps(classes, truth[judged], kept, pure))
+
+
+def _enough(truth: Float32, threshold: float) -> bool:
+    positive = int((truth >= threshold).sum())
+    return FEWEST <= positive <= truth.size - FEWEST
+
+
+def _truths(given: Classes, atlas: Atlas) -> Float32:
+    """Share, or probability, of every class, `[classes, y, x]`."""
+    shares = iter(class_shares(given, atlas.grid))
+    return np.stack(
+        [
+            next(shares)
+            if kind.values
+            else read_truth(Case(kind.name, kind.truth, kind.when, kind.threshold), atlas.grid)
+            for kind in given.classes
+        ]
+    ).astype(np.float32)
+
+
+def _layers(
+    atlas: Atlas,
+    checkpoint: Checkpoint,
+    given: Classes,
+    truth: Float32,
+    clip: tuple[Atlas, Checkpoint] | None,
+) -> Iterator[tuple[str, Float32]]:
+    """Every kind of map by the prefix of its figures, `[classes, y, x]`."""
+    yield OURS, _by_moment(given, lambda texts, when: score(atlas, checkpoint, texts, when=when).values)
+    if clip is not None:
+        theirs, model = clip
+        if theirs.grid != atlas.grid:
+            raise InputError(
+                f"{theirs.path} has another grid than {atlas.path}; embed the same region with the same cells"
+            )
+        yield CLIP, _by_moment(given, lambda texts, _: score(theirs, model, texts).values)
+    if checkpoint.dynamic is not None:
+
+        def located(texts: Sequence[str], when: When | None) -> Float32:
+            cosines = location_cosines(atlas.grid, checkpoint, texts, when)
+            return cosines.reshape(len(texts), *atlas.grid.shape)
+
+        yield LOCATION, _by_moment(given, located)
+    covered = [i for i, kind in enumerate(given.classes) if kind.values]
+    if covered:
+        asked = embed_prompts(checkpoint, [_text(kind) for kind in given.classes])
+        named = embed_prompts(checkpoint, [given.classes[i].name for i in covered])
+        yield LOOKUP, np.einsum("ck,kyx->cyx", asked @ named.T, truth[covered]).astype(np.float32)
+
+
+def _text(kind: LandClass) -> str:
+    """All prompts of a class as one."""
+    return JOIN.join(kind.prompts)
+
+
+def _by_moment(given: Classes, ask: Callable[[Sequence[str], When | None], Float32]) -> Float32:
+    """One layer a class, those of one moment asked together."""
+    found: dict[int, Float32] = {}
+    for when in dict.fromkeys(kind.when for kind in given.classes):
+        mine = [i for i, kind in enumerate(given.classes) if kind.when == when]
+        found |= zip(mine, ask([_text(given.classes[i]) for i in mine], when), strict=True)
+    return np.stack([found[i] for i in range(len(given.classes))])
+
+
+def _agreements(
+    classes: Sequence[LandClass],
+    truth: Float32,
+    layers: Mapping[str, Float32],
+    known: NDArray[np.bool_],
+    bootstrap: Bootstrap,
+) -> Iterator[Figure]:
+    """The figures of every class and kind of map, with intervals from the same draws."""
+    sorted_once = {
+        (kind, mine.name): Agreement.of(values[i][known], truth[i][known], truth[i][known] >= mine.threshold)
+        for kind, values in layers.items()
+        for i, mine in enumerate(classes)
+    }
+
+    def measure(weight: Weight | None) -> dict[str, float]:
+        found: dict[str, float] = {}
+        totals: dict[str, list[float]] = {}
+        for (kind, name), agreement in sorted_once.items():
+            for metric, value in agreement.figures(weight).items():
+                found[_joined(kind, metric, name)] = value
+                totals.setdefault(_joined(kind, metric, "mean"), []).append(value)
+        # a draw may miss a class altogether: the mean is over those that it holds
+        found |= {name: float(np.nanmean(v)) for name, v in totals.items() if np.isfinite(v).any()}
+        if CLIP in layers:
+            found["above_clip.auroc.mean"] = found["auroc.mean"] - found["clip.auroc.mean"]
+        return found
+
+    intervals = bootstrap.intervals(measure)
+    for name, value in measure(None).items():
+        yield Figure(name, value, intervals.get(name))
+
+
+def _confusions(
+    truth: Float32,
+    layers: Mapping[str, Float32],
+    pure: NDArray[np.bool_],
+    bootstrap: Bootstrap,
+    matrices: dict[str, Any],
+) -> Iterator[Figure]:
+    """Accuracy and mean recall of each cell's best prompt; the matrices go into `matrices`.
+
+    ``confusion`` takes the prompt of the highest cosine, ``confusion_standardised`` of the highest in
+    standard deviations over the region, since some prompts are nearer to everything than others.
+    """
+    right = truth.argmax(0)[pure]
+    count = len(truth)
+    guesses = {}
+    for kind, values in layers.items():
+        cells = values[:, pure]
+        spread = np.maximum(cells.std(1, keepdims=True), 1e-12)
+        guesses[_joined(kind, "confusion")] = cells.argmax(0)
+        guesses[_joined(kind, "confusion_standardised")] = (
+            (cells - cells.mean(1, keepdims=True)) / spread
+        ).argmax(0)
+
+    def measure(weight: Weight | None) -> dict[str, float]:
+        found = {}
+        for name, guess in guesses.items():
+            matrix = _matrix(right, guess, count, weight)
+            rows = matrix.sum(1)
+            found[f"{name}.accuracy"] = float(np.trace(matrix) / matrix.sum())
+            found[f"{name}.mean_recall"] = float((np.diag(matrix)[rows > 0] / rows[rows > 0]).mean())
+        return found
+
+    intervals = bootstrap.intervals(measure)
+    matrices.update(
+        {n: _matrix(right, guess, count, None).astype(int).tolist() for n, guess in guesses.items()}
+    )
+    for name, value in measure(None).items():
+        yield Figure(name, value, intervals.get(name))
+
+
+def _matrix(
+    right: NDArray[np.intp], guess: NDArray[np.intp], count: int, weight: Weight | None
+) -> NDArray[np.float64]:
+    """Cells by true class (rows) and guessed one (columns)."""
+    return np.bincount(right * count + guess, weight, count * count).reshape(count, count).astype(np.float64)
+
+
+def _joined(*parts: str) -> str:
+    return ".".join(part for part in parts if part)

@@ -1,0 +1,202 @@
+"""What a map does through the year and the day: the measured form of "dynamic" (section 3.3, figure 6)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.atlas import Atlas, CellStatus
+from sat2cap.errors import InputError
+from sat2cap.evaluation.maps.agreement import spearman
+from sat2cap.evaluation.maps.location_baseline import CALENDAR
+from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.geo import cell_lonlat
+from sat2cap.miniworld import World, survey
+from sat2cap.model import Checkpoint
+from sat2cap.query import mean_scores
+
+Floats = NDArray[np.float64]
+
+HOURS = tuple(sorted({when.hour for when in CALENDAR}))
+_MONTHS = 12
+_RARE = 0.001
+"""Least mean probability, at its best time, for a concept's truth to be judged."""
+_MINIWORLD = "miniworld:"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A prompt to follow through the year."""
+
+    text: str
+    concept: str = ""
+    """What it means in the miniature world; empty where the truth is not known."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Somewhere to follow prompts."""
+
+    name: str
+    atlas: Atlas
+
+    @property
+    def south(self) -> bool:
+        """Whether its middle is south of the equator."""
+        return bool(np.mean(cell_lonlat(self.atlas.grid)[1]) < 0)
+
+    def truth(self, concept: str) -> Floats | None:
+        """Mean probability at each time of `CALENDAR`; None where it is not known, or hardly ever happens."""
+        uri = str(self.atlas.imagery.get("uri", ""))
+        seed = uri.removeprefix(_MINIWORLD)
+        if not (concept and uri.startswith(_MINIWORLD) and seed.isdecimal()):
+            return None
+        embedded = self.atlas.status.ravel() == CellStatus.OK
+        series = survey(World(int(seed)), self.atlas.grid).series(concept, CALENDAR)[:, embedded].mean(1)
+        return np.asarray(series, np.float64) if series.max() >= _RARE else None
+
+
+def evaluate_time(
+    regions: Sequence[Region], checkpoint: Checkpoint, prompts: Sequence[Timed], *, draws: int = 1000
+) -> Evaluation:
+    """Follow the mean of prompts' maps (`mean_scale`) over twelve months by eight hours, in each region.
+
+    Against the truth, where there is one: ``rank_correlation.REGION.PROMPT`` over month and hour, and of
+    the means over hours (``month.…``) and over months (``hour.…``); ``….median`` over all of them, its
+    interval from resampling prompts. Without it: ``swing.REGION.PROMPT``, greatest less least mean score;
+    ``peak_month.…`` and ``peak_hour.…``; and for regions on both sides of the equator
+    ``months_apart.PROMPT``, how many months one must be turned for the years to agree best (6 for what has
+    a season, 0 for what has none), with that of the truth beside it. Raises `InputError` for names that
+    repeat, or a model without a Dynamic Encoder.
+    """
+    if len({region.name for region in regions}) != len(regions):
+        raise InputError("two regions have one name; rename the folder of one atlas")
+    if checkpoint.dynamic is None:
+        name = checkpoint.card.get("name", "this model")
+        raise InputError(
+            f"{name} has no Dynamic Encoder, so its maps do not change; give one that knows time"
+        )
+    texts = [prompt.text for prompt in prompts]
+    curves: dict[str, dict[str, dict[str, Floats]]] = {text: {} for text in texts}
+    for region in regions:
+        for prompt, mean in zip(prompts, mean_scores(region.atlas, checkpoint, texts, CALENDAR), strict=True):
+            found = {"score": mean}
+            truth = region.truth(prompt.concept)
+            if truth is not None:
+                found["truth"] = truth
+            curves[prompt.text][region.name] = found
+    south = {region.name: region.south for region in regions}
+    figures = [*_each(curves), *_medians(curves, draws), *_apart(curves, south)]
+    return Evaluation(tuple(figures), _shown(curves, south), curves)
+
+
+Curves = dict[str, dict[str, dict[str, Floats]]]
+"""Prompt, region, and ``score`` or ``truth``, to its mean at each time of the calendar."""
+
+
+def _months(series: Floats) -> Floats:
+    return np.asarray(series.reshape(_MONTHS, len(HOURS)).mean(1))
+
+
+def _hours(series: Floats) -> Floats:
+    return np.asarray(series.reshape(_MONTHS, len(HOURS)).mean(0))
+
+
+def _each(curves: Curves) -> Iterator[Figure]:
+    for text, places in curves.items():
+        for place, found in places.items():
+            name, mine = f"{place}.{text}", found["score"]
+            yield Figure(f"swing.{name}", float(np.ptp(mine)))
+            yield Figure(f"peak_month.{name}", float(_months(mine).argmax() + 1))
+            yield Figure(f"peak_hour.{name}", float(HOURS[int(_hours(mine).argmax())]))
+            if "truth" in found:
+                yield Figure(f"peak_month.truth.{name}", float(_months(found["truth"]).argmax() + 1))
+                yield Figure(f"peak_hour.truth.{name}", float(HOURS[int(_hours(found["truth"]).argmax())]))
+            for kind, value in _correlations(found).items():
+                yield Figure(f"{kind}.{name}", value)
+
+
+def _correlations(found: dict[str, Floats]) -> dict[str, float]:
+    """Of score and truth over both, over months and over hours; nothing without a truth.
+
+    A concept whose truth has no season, or no hour, has no correlation there: NaN.
+    """
+    if "truth" not in found:
+        return {}
+    mine, truth = found["score"], found["truth"]
+    return {
+        "rank_correlation": spearman(mine, truth),
+        "month": _varied(_months(mine), _months(truth)),
+        "hour": _varied(_hours(mine), _hours(truth)),
+    }
+
+
+def _varied(mine: Floats, truth: Floats) -> float:
+    """Rank correlation, if the truth changes by more than a tenth of its mean."""
+    return spearman(mine, truth) if np.ptp(truth) > 0.1 * truth.mean() else float("nan")
+
+
+def _medians(curves: Curves, draws: int) -> Iterator[Figure]:
+    """Over all prompts and regions; the prompts are resampled, as regions share them."""
+    by_prompt = [[_correlations(found) for found in places.values()] for places in curves.values()]
+    for kind in ("rank_correlation", "month", "hour"):
+        known = [[f[kind] for f in mine if kind in f and np.isfinite(f[kind])] for mine in by_prompt]
+        known = [mine for mine in known if mine]
+        if not known:
+            continue
+        random = np.random.default_rng(0)
+        drawn = [
+            np.median(np.concatenate([known[i] for i in random.integers(0, len(known), len(known))]))
+            for _ in range(draws)
+        ]
+        ends = (float(np.percentile(drawn, 2.5)), float(np.percentile(drawn, 97.5))) if drawn else None
+        yield Figure(f"{kind}.median", float(np.median(np.concatenate(known))), ends)
+        yield Figure(f"{kind}.prompts", float(len(known)))
+
+
+def _apart(curves: Curves, south: dict[str, bool]) -> Iterator[Figure]:
+    """Months between the years of northern and southern regions, the mean over all such pairs."""
+    pairs = [(a, b) for a, b in combinations(south, 2) if south[a] != south[b]]
+    errors = []
+    for text, places in curves.items() if pairs else ():
+        apart = {pair: _between(places, pair, "score") for pair in pairs}
+        right = {pair: _between(places, pair, "truth") for pair in pairs if _seasonal(places, pair)}
+        yield Figure(f"months_apart.{text}", float(np.mean(list(apart.values()))))
+        if right:
+            yield Figure(f"months_apart.truth.{text}", float(np.mean(list(right.values()))))
+            errors.append(np.mean([abs(apart[pair] - right[pair]) for pair in right]))
+    if errors:
+        yield Figure("months_apart.mean_error", float(np.mean(errors)))
+        yield Figure("months_apart.prompts", float(len(errors)))
+
+
+def _between(places: dict[str, dict[str, Floats]], pair: tuple[str, str], kind: str) -> float:
+    return months_apart(*(_months(places[place][kind]) for place in pair))
+
+
+def _seasonal(places: dict[str, dict[str, Floats]], pair: tuple[str, str]) -> bool:
+    """Whether the truth is known in both regions, and has a season there."""
+    years = [_months(places[place]["truth"]) for place in pair if "truth" in places[place]]
+    return len(years) == 2 and min(np.ptp(year) / max(year.mean(), 1e-12) for year in years) > 0.5
+
+
+def months_apart(one: Floats, other: Floats) -> float:
+    """By how many months, 0 to 6 either way, `other` `[12]` must be turned to correlate best with `one`."""
+    a, b = one - one.mean(), other - other.mean()
+    fit = [float(a @ np.roll(b, turn)) for turn in range(_MONTHS)]
+    best = int(np.argmax(fit))
+    return float(min(best, _MONTHS - best))
+
+
+def _shown(curves: Curves, south: dict[str, bool]) -> dict[str, Any]:
+    rounded = {
+        text: {
+            place: {kind: [float(f"{v:.5g}") for v in series] for kind, series in found.items()}
+            for place, found in places.items()
+        }
+        for text, places in curves.items()
+    }
+    return {"hours": list(HOURS), "south": south, "curves": rounded}

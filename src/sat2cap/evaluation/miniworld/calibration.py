@@ -1,0 +1,150 @@
+"""Whether a threshold on a scale means the same from prompt to prompt, against the miniature world's truth.
+
+A chance of 0.7 on the `contrast` scale should mean that 7 of 10 photos taken in such cells show what the
+prompt says; and a prompt that means nothing should be found nowhere. What the same model gives without its
+held-out photos, a share among generic prompts, is measured beside it as `share`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.evaluation.maps.agreement import spearman
+from sat2cap.evaluation.miniworld.maps import Country, judges
+from sat2cap.geo import When
+from sat2cap.miniworld import Prompt
+from sat2cap.model import Checkpoint
+from sat2cap.query import Scale, Scan, score
+
+Floats = NDArray[np.float64]
+
+NONSENSE = (
+    "colourless green ideas sleep furiously",
+    "asdf qwer zxcv",
+    "the square root of democracy",
+    "flibbertigibbet wug blick",
+    "tuesday multiplied by seven",
+    "lorem ipsum dolor sit amet",
+    "quantum chromodynamics lagrangian",
+    "invisible unicorn logarithm",
+)
+"""What no photo shows."""
+
+SCALES: dict[str, Scale] = {
+    "cosine": "cosine",
+    "percentile": "percentile",
+    "share": "contrast",
+    "contrast": "contrast",
+}
+"""What is compared, and the scale it is asked on; `share` is asked of the model without its calibration."""
+
+CHANCES = ("share", "contrast")
+
+LIT = 0.05
+"""Of all cells of all prompts, the share that a threshold lets through when scales are compared."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The cells whose chance lies within a tenth of the scale."""
+
+    chance: float
+    """Mean chance that is said."""
+    truth: float
+    """Mean probability that a photo there shows what the prompt means."""
+    cells: int
+
+
+def reliability(chance: Floats, truth: Floats, bins: int = 10) -> list[Bin]:
+    """The reliability diagram of chances and true probabilities `[N]`, 0 to 1; without empty bins."""
+    number = np.minimum((chance * bins).astype(int), bins - 1)
+    return [
+        Bin(float(chance[mine].mean()), float(truth[mine].mean()), int(mine.sum()))
+        for mine in (number == index for index in range(bins))
+        if mine.any()
+    ]
+
+
+def expected_calibration_error(bins: Sequence[Bin]) -> float:
+    """Mean distance between chance and truth, each bin weighted by its cells (Naeini et al. 2015)."""
+    total = sum(one.cells for one in bins)
+    return sum(one.cells * abs(one.chance - one.truth) for one in bins) / total
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Scores and truth of the embedded cells of one country, for one prompt."""
+
+    scores: dict[str, Floats]
+    """By scale, `[N]`."""
+    truth: Floats
+    """`[N]`; zeros for a prompt that means nothing."""
+    nonsense: bool
+
+
+def ask_all(
+    countries: Sequence[Country],
+    checkpoint: Checkpoint,
+    prompts: Sequence[Prompt],
+    moments: Sequence[When] = (),
+) -> Iterator[Asked]:
+    """Every prompt that a country `judges`, and all of `NONSENSE`, on every scale.
+
+    A prompt that has a time is asked at its own, when there is most to be found, or at each of `moments`.
+    """
+    models = dict.fromkeys(SCALES, checkpoint) | {"share": replace(checkpoint, calibration=None)}
+    for country in countries:
+        scan = Scan(country.atlas, checkpoint.encoding)
+        for text, when, truth in _questions(country, prompts, moments):
+            by_scale: dict[str, Floats] = {
+                name: score(scan, models[name], [text], when=when, scale=scale).values.ravel()
+                for name, scale in SCALES.items()
+            }
+            known = np.isfinite(by_scale["cosine"])
+            scores = {name: values[known].astype(np.float64) for name, values in by_scale.items()}
+            yield Asked(scores, truth[known].astype(np.float64), text in NONSENSE)
+
+
+def _questions(
+    country: Country, prompts: Sequence[Prompt], moments: Sequence[When]
+) -> Iterator[tuple[str, When | None, NDArray[np.float32]]]:
+    """What is asked of a country, when, and what is true there and then, of each cell."""
+    for prompt in prompts:
+        if judges(country, prompt):
+            own = country.when(prompt)
+            for when in moments if moments and own else (own,):
+                yield prompt.text, when, np.asarray(country.survey.truth(prompt.concept, when).values).ravel()
+    for text in NONSENSE:
+        yield text, None, np.zeros(country.atlas.grid.shape, np.float32).ravel()
+
+
+def evaluate_calibration(asked: Sequence[Asked]) -> Iterator[tuple[str, float]]:
+    """Figures of each of `CHANCES` as a probability, and of each scale when one threshold serves all prompts.
+
+    ``.ece`` is over all cells, most of which have next to no chance, ``.ece_above_tenth`` over the others;
+    ``.brier`` is the mean square of what is between chance and truth; ``.total`` the rank correlation over
+    prompts between the mean chance and the mean truth. Then for each scale, at the threshold that lets `LIT`
+    of all cells through: the mean truth of what is lit, the rank correlation over prompts between how much is
+    lit and how much should be, and how much of nonsense is lit.
+    """
+    real, nonsense = ([one for one in asked if one.nonsense is kind] for kind in (False, True))
+    truth = np.concatenate([one.truth for one in real])
+    yield "prompts", float(len(real))
+    for name in CHANCES:
+        values = np.concatenate([one.scores[name] for one in real])
+        bins = reliability(values, truth)
+        yield f"{name}.ece", expected_calibration_error(bins)
+        yield f"{name}.ece_above_tenth", expected_calibration_error([b for b in bins if b.chance >= 0.1])
+        yield f"{name}.brier", float(((values - truth) ** 2).mean())
+        means = [(float(one.scores[name].mean()), float(one.truth.mean())) for one in real]
+        yield f"{name}.total", spearman(*map(list, zip(*means, strict=True)))
+    for name in SCALES:
+        values = np.concatenate([one.scores[name] for one in real])
+        threshold = float(np.quantile(values, 1 - LIT))
+        lit = [float((one.scores[name] >= threshold).mean()) for one in real]
+        yield f"{name}.threshold", threshold
+        yield f"{name}.truth_where_lit", float(truth[values >= threshold].mean())
+        yield f"{name}.lit_against_true", spearman(lit, [float(one.truth.mean()) for one in real])
+        yield f"{name}.nonsense_lit", float(np.mean([(n.scores[name] >= threshold).mean() for n in nonsense]))

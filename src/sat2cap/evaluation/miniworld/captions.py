@@ -1,0 +1,192 @@
+"""What captions state, against what is true there and then; and how they change with the month."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.errors import InputError
+from sat2cap.evaluation.bootstrap import Bootstrap
+from sat2cap.evaluation.metric import Figure
+from sat2cap.evaluation.retrieval.gallery import Gallery
+from sat2cap.geo import When
+from sat2cap.miniworld import NAMES, MiniPhotos, Places, World, chances, moments, places, stated
+from sat2cap.model import Captioner, Checkpoint
+from sat2cap.pairs import PairSet
+from sat2cap.progress import Progress, silent
+
+Floats = NDArray[np.float64]
+
+POSSIBLE = 0.05
+"""A concept is possible there and then if at least this share of photos would show it."""
+
+JANUARY, JULY = When(2021, 1, 15, 12.0), When(2021, 7, 15, 12.0)
+WINTER = re.compile(r"\b(snow\w*|winter\w*|skis?|skier\w*|skiing|frosty?|ice(?! cream)|icy|frozen)\b")
+"""Words that say it is winter; a skirt does not, nor an ice cream."""
+
+_MINIWORLD = "miniworld:"
+_EACH = 6
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A mean over captions, or a share of what they hold: the sums of two columns, divided."""
+
+    part: Floats
+    """`[N]`."""
+    whole: Floats
+    """`[N]`."""
+
+    @classmethod
+    def mean(cls, values: Floats) -> "Measured":
+        """The mean of one number a caption."""
+        return cls(values, np.ones(len(values)))
+
+    def value(self, weight: Floats | None = None) -> float:
+        """With each caption as often as `weight` says; NaN if nothing is held."""
+        w = np.ones(len(self.part)) if weight is None else weight
+        whole = float(w @ self.whole)
+        return float(w @ self.part) / whole if whole else float("nan")
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """What is known of N pairs beside the models: keys, people's captions, and on a made-up planet all."""
+
+    keys: list[str]
+    lat: Floats
+    taken: tuple[When, ...]
+    written: list[Sequence[str]]
+    """People's captions of each, or nothing at all."""
+    planet: Places | None
+    """None where the truth is not known."""
+
+    @classmethod
+    def of(
+        cls, pairs: PairSet, split: str, gallery: Gallery, written: Mapping[str, Sequence[str]] | None
+    ) -> "Captioned":
+        """Of a gallery's pairs; the made-up planet's own captions where nobody's are given.
+
+        Raises `InputError` if captions are given and a pair has none.
+        """
+        index = pairs.index[pairs.index["split"] == split].iloc[gallery.row]
+        keys = [str(key) for key in index["key"]]
+        sources = {str(source) for source in index["source"]}
+        known = written or {}
+        missing = [key for key in keys if key not in known]
+        if written is not None and missing:
+            raise InputError(
+                f"{len(missing):,} of {len(keys):,} pairs have no caption of people, {missing[0]!r} first: "
+                "give captions of all, or none"
+            )
+        texts = [] if missing else [known[key] for key in keys]
+        planet = None
+        if len(sources) == 1 and (source := sources.pop()).startswith(_MINIWORLD):
+            world = World(int(source.removeprefix(_MINIWORLD)))
+            planet = places(gallery.lon, gallery.lat, world.seed)
+            texts = texts or _made_up(world, keys)
+        return cls(keys, gallery.lat, gallery.taken, texts, planet)
+
+    def chances(self, taken: Sequence[When]) -> NDArray[np.float32]:
+        """Share of photos at each place and moment that show each concept, `[N, concepts]`; of a planet."""
+        assert self.planet is not None
+        clock = (np.array([getattr(when, name) for when in taken]) for name in ("month", "day", "hour"))
+        return chances(self.planet, moments(self.lat, *clock))
+
+
+def _made_up(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
+    """What people of a made-up planet wrote under their photos."""
+    numbers = [int(key.rsplit("-", 1)[1]) for key in keys]
+    source = MiniPhotos(world, max(numbers) + 1)
+    wanted = set(keys)
+    records = {photo.key: photo for photo in source.photos() if photo.key in wanted}
+    return list(source.captions([records[key] for key in keys], each=_EACH))
+
+
+def truth_measures(texts: Sequence[str], place: Captioned) -> Iterator[tuple[str, Measured]]:
+    """Of what captions state on a made-up planet, the share that is possible, and how likely it is.
+
+    ``truth.possible``: the share of stated concepts that at least one photo in twenty there and then shows;
+    ``truth.chance``: the mean share of photos there and then that show what is stated; ``truth.stated``:
+    concepts a caption.
+    """
+    if place.planet is not None:
+        said, chance = _columns(texts), place.chances(place.taken)
+        yield "truth.possible", Measured((said & (chance >= POSSIBLE)).sum(1) * 1.0, said.sum(1) * 1.0)
+        yield "truth.chance", _share(said, chance)
+        yield "truth.stated", Measured.mean(said.sum(1) * 1.0)
+
+
+def _columns(texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Which concepts each caption states, `[N, concepts]`."""
+    return np.array([[name in found for name in NAMES] for found in map(stated, texts)], bool)
+
+
+def _share(said: NDArray[np.bool_], chance: NDArray[np.float32]) -> Measured:
+    return Measured((said * chance).sum(1, dtype=np.float64), said.sum(1) * 1.0)
+
+
+def said_at(
+    gallery: Gallery,
+    checkpoint: Checkpoint,
+    captioner: Captioner,
+    when: When,
+    beams: int = 1,
+    progress: Progress = silent,
+) -> list[str]:
+    """The captions of all places told one moment. Raises `ModelError` for a model that knows no time."""
+    clock = (when.year, when.month, when.day, when.hour)
+    offsets = checkpoint.dynamic_offset(gallery.lat, gallery.lon, *clock)
+    return captioner.captions(gallery.overhead + offsets, beams, progress=progress)
+
+
+def month_figures(
+    texts: Mapping[When, Sequence[str]], place: Captioned, bootstrap: Bootstrap
+) -> tuple[list[Figure], dict[str, Any]]:
+    """The captions of places told January, and July: how many differ, and which half has winter.
+
+    ``months.changed``: share of places whose caption differs; ``winter.north.01`` and so on: share of
+    captions with a word of winter, ``winter.north.lead`` January less July, ``winter.south.lead`` July less
+    January; on a made-up planet ``months.restated``: share of places whose caption states other concepts, and
+    ``months.truth_lead``: how much likelier what is stated is in its own month than in the other. Also a few
+    captions, for the report.
+    """
+    january, july = texts[JANUARY], texts[JULY]
+    differ = np.array([one != other for one, other in zip(january, july, strict=True)])
+    measures = {"months.changed": Measured.mean(differ * 1.0)} | _winters(texts, place.lat)
+    if place.planet is not None:
+        differ = np.array([stated(one) != stated(other) for one, other in zip(january, july, strict=True)])
+        measures |= {"months.restated": Measured.mean(differ * 1.0), "months.truth_lead": _lead(texts, place)}
+    intervals = bootstrap.intervals(lambda w: {name: one.value(w) for name, one in measures.items()})
+    figures = [Figure(name, one.value(), intervals.get(name)) for name, one in measures.items()]
+    picked = np.flatnonzero(differ)[:: max(1, int(differ.sum()) // 8)][:8]
+    rows = [[f"{place.lat[n]:.1f}", january[n], july[n]] for n in picked]
+    return figures, {"heads": ["latitude", "January", "July"], "rows": rows}
+
+
+def _winters(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, Measured]:
+    """Captions with a word of winter in each half of the Earth and month, and by how much winter leads."""
+    found = {}
+    said = {
+        when: np.array([float(bool(WINTER.search(t.lower()))) for t in some]) for when, some in texts.items()
+    }
+    for half, inside, cold, warm in (("north", lat > 0, JANUARY, JULY), ("south", lat < 0, JULY, JANUARY)):
+        here = inside.astype(np.float64)
+        for when, wintry in said.items():
+            found[f"winter.{half}.{when.month:02d}"] = Measured(wintry * here, here)
+        found[f"winter.{half}.lead"] = Measured((said[cold] - said[warm]) * here, here)
+    return found
+
+
+def _lead(texts: Mapping[When, Sequence[str]], place: Captioned) -> Measured:
+    """Chance of what is stated in the month that was asked for less that in the other."""
+    part, whole = np.zeros(len(place.keys)), np.zeros(len(place.keys))
+    chance = {when: place.chances([when] * len(place.keys)) for when in texts}
+    for when, other in ((JANUARY, JULY), (JULY, JANUARY)):
+        said = _columns(texts[when])
+        part += (said * (chance[when] - chance[other])).sum(1, dtype=np.float64)
+        whole += said.sum(1)
+    return Measured(part, whole)

@@ -1,0 +1,197 @@
+"""Pairs as a model sees them, embedded once for everything that is measured with them."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image
+
+from sat2cap.errors import PairsError
+from sat2cap.files import canonical_json, digest, publish
+from sat2cap.geo import When
+from sat2cap.model import Checkpoint
+from sat2cap.pairs import Pair, PairSet
+
+_BATCH = 64
+_M_PER_DEGREE = 111_195.0
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """N pairs as a model sees them, to be measured in several ways."""
+
+    overhead: Float32
+    """`[N, D]`, not normalised, without the Dynamic Encoder's offset."""
+    ground: Float32
+    """`[N, D]`, of length 1."""
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+    taken: tuple[When, ...]
+    row: NDArray[np.int64]
+    """Position of each pair in its split."""
+
+    @cached_property
+    def unit_overhead(self) -> Float32:
+        """`[N, D]`, of length 1."""
+        return normalised(self.overhead)
+
+    def told(self, checkpoint: Checkpoint) -> Float32:
+        """Unit overhead embeddings `[N, D]` with the Dynamic Encoder told each photo's place and time."""
+        return normalised(self.overhead + self.offsets(checkpoint))
+
+    def offsets(self, checkpoint: Checkpoint) -> Float32:
+        """The Dynamic Encoder at each pair's place and time, `[N, D]`. Raises `ModelError`."""
+        moments = (
+            np.array([getattr(when, name) for when in self.taken])
+            for name in ("year", "month", "day", "hour")
+        )
+        return checkpoint.dynamic_offset(self.lat, self.lon, *moments)
+
+    def places(self, apart_m: float = 1.0) -> NDArray[np.int64]:
+        """The place of each pair, numbered: pairs no further apart than `apart_m` metres share one."""
+        return same_places(self.lon, self.lat, apart_m)
+
+
+def normalised(rows: Float32) -> Float32:
+    """Rows of length 1."""
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+def same_places(
+    lon: NDArray[np.float64], lat: NDArray[np.float64], apart_m: float = 1.0
+) -> NDArray[np.int64]:
+    """Numbers places (degrees, `[N]`) so that any two at most `apart_m` metres apart get the same one.
+
+    What is near is handed on: a row of photos, each near the next, is one place.
+    """
+    one, other = _near(lon, lat, max(apart_m, 0.0))
+    label = np.arange(len(lon))
+    while True:
+        least = label.copy()
+        np.minimum.at(least, one, label[other])
+        if (least == label).all():
+            return np.asarray(np.unique(label, return_inverse=True)[1], np.int64)
+        label = least
+
+
+def _near(
+    lon: NDArray[np.float64], lat: NDArray[np.float64], apart_m: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Every two places at most `apart_m` metres apart on a sphere, each both ways round."""
+    high = apart_m / _M_PER_DEGREE * (1 + 1e-9)  # degrees; a hair more, as rounding must lose no neighbour
+    wide = high / np.maximum(np.cos(np.radians(np.minimum(np.abs(lat) + high, 90))), 1e-9)
+    west = np.flatnonzero(lon - wide < -180)  # seen once more beyond the antimeridian
+    seen = np.concatenate([np.arange(len(lon)), west])
+    east = np.concatenate([lon, lon[west] + 360])
+    boxes = shapely.box(lon - wide, lat - high, lon + wide, lat + high)
+    one, other = shapely.STRtree(shapely.points(east, lat[seen])).query(boxes)
+    other = seen[other]
+    around, up = np.radians(lon), np.radians(lat)
+    unit = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], axis=1)
+    chord = np.linalg.norm(unit[one] - unit[other], axis=1)
+    near = 2 * np.degrees(np.arcsin(np.minimum(chord / 2, 1))) * _M_PER_DEGREE <= apart_m
+    one, other = one[near], other[near]
+    return np.concatenate([one, other]), np.concatenate([other, one])
+
+
+def embed_gallery(
+    pairs: PairSet,
+    checkpoint: Checkpoint,
+    split: str = "test",
+    gallery: int = 2000,
+    seed: int = 0,
+    *,
+    ground: Float32 | None = None,
+    cache: Path | None = None,
+) -> Gallery:
+    """Embed `gallery` pairs of `split` chosen by `seed`, or all of them where there are fewer.
+
+    `ground` are the photos of the very same pairs, embedded by a model with the same ground tower: a baseline
+    need not embed them again. With a folder `cache` what was embedded there before is read, not made again.
+    Raises `PairsError` for a split without pairs.
+    """
+    total = pairs.count(split)
+    if total == 0 or gallery < 1:
+        raise PairsError(
+            f"split {split!r} of {pairs.path} has {total} pairs, gallery {gallery}: both must be 1 or more"
+        )
+    chosen = np.sort(np.random.default_rng(seed).permutation(total)[:gallery])
+    if ground is not None and ground.shape != (len(chosen), checkpoint.dim):
+        expected = (len(chosen), checkpoint.dim)
+        raise PairsError(f"ground embeddings have shape {ground.shape}, not {expected}; leave them out")
+    if cache is None:
+        return _embed(pairs, checkpoint, split, chosen, ground)
+    what = [pairs.fingerprint, split, gallery, seed, checkpoint.place_identity, checkpoint.ground_identity]
+    path = cache / f"gallery-{digest(canonical_json(what))[:24]}.npz"
+    if not path.exists():
+        _save(path, _embed(pairs, checkpoint, split, chosen, ground))
+    return _load(path)
+
+
+def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pair]:
+    """The pairs at some positions of a split."""
+    wanted = set(rows)
+    return {row: pair for row, pair in enumerate(pairs.read(split)) if row in wanted}
+
+
+def _embed(
+    pairs: PairSet, checkpoint: Checkpoint, split: str, chosen: NDArray[np.int64], ground: Float32 | None
+) -> Gallery:
+    wanted = set(chosen.tolist())
+    stream = (pair for row, pair in enumerate(pairs.read(split)) if row in wanted)
+    overheads, grounds = [], []
+    lon, lat, taken = [], [], []
+    for batch in _batches(stream):
+        overheads.append(
+            checkpoint.embed_overhead(np.stack([np.asarray(decoded(p.overhead)) for p in batch]))
+        )
+        if ground is None:
+            grounds.append(checkpoint.embed_ground([decoded(pair.ground) for pair in batch]))
+        lon += [pair.lon for pair in batch]
+        lat += [pair.lat for pair in batch]
+        taken += [When.from_datetime(pair.taken) for pair in batch]
+    photos = np.concatenate(grounds) if ground is None else ground
+    return Gallery(
+        np.concatenate(overheads), normalised(photos), np.array(lon), np.array(lat), tuple(taken), chosen
+    )
+
+
+def _batches(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
+    while batch := list(islice(stream, _BATCH)):
+        yield batch
+
+
+def decoded(data: bytes) -> Image.Image:
+    """A picture of a pair."""
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def _save(path: Path, found: Gallery) -> None:
+    taken = np.array([(w.year, w.month, w.day, w.hour) for w in found.taken])
+    with publish(path) as temporary:
+        np.savez(
+            temporary,
+            overhead=found.overhead,
+            ground=found.ground,
+            lon=found.lon,
+            lat=found.lat,
+            taken=taken,
+            row=found.row,
+        )
+
+
+def _load(path: Path) -> Gallery:
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            taken = tuple(When(int(y), int(m), int(d), float(h)) for y, m, d, h in kept["taken"])
+            return Gallery(kept["overhead"], kept["ground"], kept["lon"], kept["lat"], taken, kept["row"])
+    except (OSError, ValueError, KeyError) as error:
+        raise PairsError(f"{path} cannot be read ({error}); remove it, it is made again") from error

@@ -1,0 +1,16 @@
+from .bands import AS_THEY_ARE as AS_THEY_ARE
+from .bands import Shown as Shown
+from .bands import shown as shown
+from .failures import WatchedImagery as WatchedImagery
+from .infill import filled as filled
+from .infill import missing_share as missing_share
+from .named import MACHINE_USE as MACHINE_USE
+from .named import catalogue as catalogue
+from .named import caveats as caveats
+from .opening import open_source as open_source
+from .protocol import RGBA as RGBA
+from .protocol import Imagery as Imagery
+from .protocol import ImageryInfo as ImageryInfo
+from .protocol import PartlyReadError as PartlyReadError
+from .raster import RasterImagery as RasterImagery
+from .tiles.reader import TileImagery as TileImagery

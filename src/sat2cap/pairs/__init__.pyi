@@ -1,0 +1,15 @@
+from .build import build_pairs as build_pairs
+from .dataset import Pair as Pair
+from .dataset import PairSet as PairSet
+from .dataset import open_pairs as open_pairs
+from .overview.card import write_card as write_card
+from .overview.pictures import contact_sheet as contact_sheet
+from .overview.pictures import read_borders as read_borders
+from .overview.storage_loss import stored_loss as stored_loss
+from .plan import PatchSpec as PatchSpec
+from .screening.areas import read_area as read_area
+from .screening.rules import Rules as Rules
+from .splits.leakage import broken_promises as broken_promises
+from .splits.leakage import leaks as leaks
+from .splits.resplit import resplit as resplit
+from .splits.split import SplitPlan as SplitPlan

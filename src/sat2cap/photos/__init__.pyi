@@ -1,0 +1,15 @@
+from .columns import SCHEMA as SCHEMA
+from .columns import PhotoTable as PhotoTable
+from .columns import batches as batches
+from .columns import records as records
+from .download import Downloads as Downloads
+from .exif import ExifFolder as ExifFolder
+from .files import Fetcher as Fetcher
+from .files import ListedPhotos as ListedPhotos
+from .files import PhotoFiles as PhotoFiles
+from .files import open_files as open_files
+from .protocol import Photo as Photo
+from .protocol import PhotoSource as PhotoSource
+from .shards import open_shards as open_shards
+from .table import TableRecords as TableRecords
+from .yfcc import YfccRecords as YfccRecords

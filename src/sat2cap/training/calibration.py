@@ -1,0 +1,51 @@
+"""Calibrating a model that was trained elsewhere: with pairs that it was not trained on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.errors import ModelError, PairsError
+from sat2cap.model import MOST, Checkpoint, Precision, calibration_of
+from sat2cap.progress import Progress, silent
+from sat2cap.training.data.ground_embeddings import ground_embeddings
+from sat2cap.training.data.patches import Pairs, TrainingSet, read_training_set
+
+Floats = NDArray[np.float32]
+
+
+def calibrate(
+    model: Checkpoint,
+    pairs: Pairs,
+    split: str = "val",
+    *,
+    cache: Path,
+    precision: Precision = "float32",
+    progress: Progress = silent,
+) -> Checkpoint:
+    """The same model with up to `MOST` pairs of a split as its calibration.
+
+    Photos embedded before are taken from the pair set's own cache, or from `cache` where that cannot be
+    written. Raises `ModelError` without a tower for photos or a text tower, `PairsError` for an empty split.
+    """
+    name = model.card.get("name", "this model")
+    if model.ground is None or model.text is None:
+        raise ModelError(f"{name} has no tower for photos or none for texts: join it with its CLIP (--text)")
+    count = pairs.count(split)
+    if count == 0:
+        raise PairsError(f"split {split!r} of {pairs.path} has no pairs: give another split")
+    data = read_training_set(pairs, split, model.overhead_preprocess, progress=progress, limit=MOST)
+    ground = ground_embeddings(
+        pairs, split, model, fallback=cache, precision=precision, progress=progress, limit=MOST
+    )
+    overhead, features = embedded_places(data, model, precision)
+    return replace(model, calibration=calibration_of(ground, overhead, features))
+
+
+def embedded_places(data: TrainingSet, model: Checkpoint, precision: Precision) -> tuple[Floats, Floats]:
+    """Places from above `[N, D]`, not normalised, and as the Dynamic Encoder reads them, `[N, F]`."""
+    every = np.arange(len(data))
+    overhead = model.embed_overhead(data.patches[every], precision=precision)
+    told = model.dynamic is not None
+    return overhead, data.features(model.encoding) if told else np.zeros((len(every), 0), np.float32)

@@ -1,0 +1,97 @@
+"""Ground embeddings: the tower is frozen, so each photo is embedded once and kept beside its shards."""
+
+import os
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from sat2cap.files import digest, publish
+from sat2cap.model import Checkpoint, Precision
+from sat2cap.progress import Progress
+from sat2cap.training.data.patches import Pairs, check_count, decode, decoded
+
+CHUNK = 256
+"""Photos decoded ahead of the tower."""
+PART = 256 * CHUNK
+"""Photos to a file: what a kill costs at most, and what one of several processes takes on at a time."""
+
+Floats = NDArray[np.float32]
+
+
+def ground_embeddings(
+    pairs: Pairs,
+    split: str,
+    checkpoint: Checkpoint,
+    *,
+    fallback: Path,
+    precision: Precision,
+    progress: Progress,
+    limit: int | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    barrier: Callable[[], object] = lambda: None,
+) -> Floats:
+    """Ground embeddings float32 `[N, D]` of length 1, in the order of ``pairs.read(split)``.
+
+    Read from ``cache/`` in the pair set's folder (`fallback` where that cannot be written) if they were
+    computed before, from the same pairs by the same tower; computed and kept there otherwise, shared out
+    among `world_size` processes that meet at `barrier`. `limit` takes the first pairs only.
+    """
+    count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
+    key = digest(pairs.fingerprint, split, str(count), checkpoint.ground_identity, precision)[:24]
+    folder = cache_folder(pairs, fallback)
+    shapes = [(min(PART, count - start), checkpoint.dim) for start in range(0, count, PART)]
+    paths = [folder / f"ground-{split}-{key}-{part:05d}.safetensors" for part in range(len(shapes))]
+    mine = range(rank, len(shapes), world_size)
+    missing = {part: paths[part] for part in mine if _read(paths[part], shapes[part]) is None}
+    if missing:
+        _compute(pairs, split, checkpoint, precision, count, missing, progress)
+    barrier()
+    parts = [load_file(path)["ground"] for path in paths]
+    return np.concatenate([np.zeros((0, checkpoint.dim), np.float32), *parts])
+
+
+def _compute(
+    pairs: Pairs,
+    split: str,
+    checkpoint: Checkpoint,
+    precision: Precision,
+    count: int,
+    wanted: dict[int, Path],
+    progress: Progress,
+) -> None:
+    """Embed the photos of some parts, in one pass over the pairs, and publish each part when it is whole."""
+    total = sum(min(PART, count - part * PART) for part in wanted)
+    done, rows, part = 0, [], iter(sorted(wanted))
+    mine = (pair for row, pair in enumerate(islice(pairs.read(split), count)) if row // PART in wanted)
+    progress("embedding ground photos", 0, total)
+    for chunk, images in decoded(mine, CHUNK, lambda pair: decode(pair.ground, pair.key)):
+        rows.append(checkpoint.embed_ground(images, precision=precision))
+        done += len(chunk)
+        if done == total or sum(map(len, rows)) == PART:
+            with publish(wanted[next(part)]) as temporary:
+                save_file({"ground": np.concatenate(rows)}, temporary)
+            rows = []
+        progress("embedding ground photos", done, total)
+    check_count(pairs, split, count - total + done, count)
+
+
+def cache_folder(pairs: Pairs, fallback: Path) -> Path:
+    """Where what is computed from a pair set is kept."""
+    if pairs.path.is_dir() and os.access(pairs.path, os.W_OK):
+        return pairs.path / "cache"
+    return fallback
+
+
+def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
+    """Cached embeddings; None when there are none, or the file is not what it should be."""
+    try:
+        rows: Floats = load_file(path)["ground"]
+    except (OSError, SafetensorError, KeyError):
+        return None
+    return rows if rows.shape == shape and rows.dtype == np.float32 else None

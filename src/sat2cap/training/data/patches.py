@@ -1,0 +1,229 @@
+"""What the loop reads: the patches and metadata of a whole split, decoded once or whenever wanted."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sat2cap.errors import PairsError
+from sat2cap.model import SAT2CAP_MEAN, SAT2CAP_STD, Encoding, Preprocess, encode_metadata
+from sat2cap.progress import Progress
+
+CHUNK = 512
+"""Patches decoded at once."""
+STATS_IMAGES = 10_000
+"""Patches that are enough to measure means and deviations on."""
+
+T = TypeVar("T")
+Three = tuple[float, float, float]
+
+
+class Pair(Protocol):
+    """One pair, as `sat2cap.pairs.dataset.Pair` has it."""
+
+    @property
+    def key(self) -> str:
+        """Unique in the set."""
+        ...
+
+    @property
+    def ground(self) -> bytes:
+        """Encoded photo."""
+        ...
+
+    @property
+    def overhead(self) -> bytes:
+        """Encoded patch, north up."""
+        ...
+
+    @property
+    def lon(self) -> float:
+        """Degrees east."""
+        ...
+
+    @property
+    def lat(self) -> float:
+        """Degrees north."""
+        ...
+
+    @property
+    def taken(self) -> datetime:
+        """Local clock time."""
+        ...
+
+
+class Pairs(Protocol):
+    """What training needs of a pair set; `sat2cap.pairs.dataset.PairSet` is one."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal exactly for equal content."""
+        ...
+
+    def count(self, split: str) -> int:
+        """Pairs in a split."""
+        ...
+
+    def read(self, split: str) -> Iterator[Pair]:
+        """All of them, always in the same order."""
+        ...
+
+
+class Patches(Protocol):
+    """Patches by row, decoded and of one size; an array is one."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, rows: Any) -> Any:
+        """uint8 `[b, P, P, 3]` of the rows int64 `[b]`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """A split of N pairs, row by row in the pair set's order."""
+
+    keys: list[str]
+    patches: Patches
+    """`[N, P, P, 3]`: in memory, mapped from a file, or decoded from the shards."""
+    moments: NDArray[np.float64]
+    """`[N, 6]`: latitude, longitude, year, month, day, hour."""
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.keys)
+
+    def features(self, encoding: Encoding) -> NDArray[np.float32]:
+        """`[N, F]`: place and time, encoded."""
+        lat, lon, year, month, day, hour = self.moments.T
+        return encode_metadata(lat, lon, year, month, day, hour, encoding)
+
+
+def decode(data: bytes, key: str) -> Image.Image:
+    """An encoded image as RGB; PairsError, naming the pair, when it is broken."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways of saying broken
+        raise PairsError(
+            f"pair {key} has an image that is broken ({error}): build the pairs again"
+        ) from error
+
+
+def decoded(
+    source: Iterator[Pair], chunk: int, prepare: Callable[[Pair], T]
+) -> Iterator[tuple[list[Pair], list[T]]]:
+    """Pairs in chunks with what `prepare` makes of each, made a chunk ahead of its use."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
+        ahead = list(islice(source, chunk))
+        coming = [pool.submit(prepare, pair) for pair in ahead]
+        while ahead:
+            now, made = ahead, coming
+            ahead = list(islice(source, chunk))
+            coming = [pool.submit(prepare, pair) for pair in ahead]
+            yield now, [item.result() for item in made]
+
+
+def check_count(pairs: Pairs, split: str, seen: int, count: int) -> None:
+    """PairsError when a split has other than the pairs it says it has."""
+    if seen != count:
+        raise PairsError(
+            f"split {split} of {pairs.path} has {seen} pairs, not {count}: build the pairs again"
+        )
+
+
+def read_training_set(
+    pairs: Pairs,
+    split: str,
+    preprocess: Preprocess,
+    *,
+    progress: Progress,
+    spill: Path | None = None,
+    limit: int | None = None,
+) -> TrainingSet:
+    """Decode a split's patches to `preprocess.size` pixels a side, once.
+
+    With `spill` they go to that file, memory-mapped, instead of memory. `limit` takes the first pairs only.
+    """
+    count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
+    shape = (count, preprocess.size, preprocess.size, 3)
+    overhead = np.zeros(shape, np.uint8) if spill is None else _mapped(spill, shape)
+    keys: list[str] = []
+    moments: list[tuple[float, ...]] = []
+    progress("decoding overhead patches", 0, count)
+
+    def fit(pair: Pair) -> NDArray[np.uint8]:
+        return fitted(pair.overhead, pair.key, preprocess)
+
+    for chunk, images in decoded(islice(pairs.read(split), count), CHUNK, fit):
+        for pair, image in zip(chunk, images, strict=True):
+            overhead[len(keys)] = image
+            keys.append(pair.key)
+            moments.append((pair.lat, pair.lon, *when(pair.taken)))
+        progress("decoding overhead patches", len(keys), count)
+    check_count(pairs, split, len(keys), count)
+    return TrainingSet(keys, overhead, np.array(moments, np.float64).reshape(-1, 6))
+
+
+def fitted(data: bytes, key: str, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """An encoded patch as uint8 `[P, P, 3]`; PairsError, naming the pair, when it is broken."""
+    image: NDArray[np.uint8] = preprocess.pixels([decode(data, key)])[0]
+    return image
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An array in a file of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array: Any = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    mapped: NDArray[np.uint8] = array
+    return mapped
+
+
+def when(taken: datetime) -> tuple[float, float, float, float]:
+    """Year, month, day and the hour with its fraction."""
+    hour = taken.hour + taken.minute / 60 + taken.second / 3600
+    return taken.year, taken.month, taken.day, hour
+
+
+def pixel_stats(patches: Patches) -> tuple[Three, Three]:
+    """Mean and standard deviation of each channel, in 0-1, of patches `[N, P, P, 3]` evenly picked."""
+    picked = np.arange(0, len(patches), max(1, len(patches) // STATS_IMAGES))
+    counts = np.zeros((3, 256), np.int64)
+    for start in range(0, len(picked), CHUNK):
+        chunk = patches[picked[start : start + CHUNK]]
+        for channel in range(3):
+            counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ levels
+    std = np.sqrt(np.maximum((share * (levels - mean[:, None]) ** 2).sum(axis=1), 1e-6))
+    red, green, blue = ((round(float(m), 4), round(float(s), 4)) for m, s in zip(mean, std, strict=True))
+    return (red[0], green[0], blue[0]), (red[1], green[1], blue[1])
+
+
+def overhead_preprocess(
+    stats: Literal["init", "measure", "paper"], start: Preprocess, patches: Patches
+) -> Preprocess:
+    """The trained tower's preprocessing: the initial one's, with other means and deviations where asked."""
+    if stats == "paper":
+        return replace(start, mean=SAT2CAP_MEAN, std=SAT2CAP_STD)
+    if stats == "measure":
+        mean, std = pixel_stats(patches)
+        return replace(start, mean=mean, std=std)
+    return start

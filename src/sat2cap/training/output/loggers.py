@@ -1,0 +1,81 @@
+"""Other places that a run's figures go to, beside ``log.jsonl``: TensorBoard, and Weights & Biases."""
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+from sat2cap.errors import RunFileError
+from sat2cap.training.run import Run
+
+
+class Logger(Protocol):
+    """Somewhere for one record a step."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Take ``{"step": 12, "loss": 3.4, …}``."""
+        ...
+
+    def close(self) -> None:
+        """After the last one."""
+        ...
+
+
+class TensorBoard:
+    """Event files in ``tensorboard/``, without what a killed run wrote beyond the step it goes on from."""
+
+    def __init__(self, folder: Path, done: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(folder / "tensorboard", purge_step=done + 1)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """A scalar for each figure."""
+        for name, value in record.items():
+            if name != "step":
+                self._writer.add_scalar(name.replace(".", "/", 1), value, record["step"])
+
+    def close(self) -> None:
+        """Flush."""
+        self._writer.close()
+
+
+class WandB:
+    """Weights & Biases, in ``wandb/``; nothing leaves the machine unless ``WANDB_MODE=online`` is set."""
+
+    def __init__(self, folder: Path, identity: str, settings: dict[str, Any]) -> None:
+        import wandb
+
+        mode: Any = os.environ.get("WANDB_MODE", "offline")
+        self._run: Any = wandb.init(
+            project="sat2cap",
+            name=folder.name,
+            id=identity[:16],
+            dir=folder,
+            mode=mode,
+            resume="allow" if mode == "online" else None,
+            config=settings,
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+
+    def write(self, record: dict[str, Any]) -> None:
+        """All figures of a step."""
+        self._run.log({name: value for name, value in record.items() if name != "step"}, step=record["step"])
+
+    def close(self) -> None:
+        """Flush."""
+        self._run.finish()
+
+
+def open_loggers(run: Run, identity: str, done: int) -> list[Logger]:
+    """Those that a run asks for; RunFileError when one is not installed."""
+    folder = Path(run.output.folder)
+    try:
+        return [
+            TensorBoard(folder, done) if name == "tensorboard" else WandB(folder, identity, run.settings())
+            for name in run.output.loggers
+        ]
+    except ImportError as error:
+        raise RunFileError(
+            f"output.loggers {list(run.output.loggers)} needs what is not installed ({error}): "
+            "pip install 'sat2cap[log]'"
+        ) from error

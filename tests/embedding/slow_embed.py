@@ -1,0 +1,27 @@
+"""Embeds a made-up region slowly, saying how far it is, so that a test can kill it: ``slow_embed.py OUT``."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from small_model import Ground, grid, model
+
+from sat2cap.embedding import embed_region
+
+SHAPE = (70, 90)
+
+
+def wanted() -> np.ndarray:
+    mask = np.ones(SHAPE, bool)
+    mask[:20, :30] = False
+    mask[5, 7] = True
+    return mask
+
+
+def run(out: Path, pause_s: float = 0.0, progress=lambda *_: None):
+    imagery = Ground(holes=(485_000, 5_730_000, 495_000, 5_740_000), pause_s=pause_s)
+    return embed_region(grid(*SHAPE), wanted(), imagery, model(), out, progress=progress)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), 0.15, lambda stage, done, total: print(done, total, flush=True))

@@ -1,0 +1,151 @@
+"""A region from a tile server with broken tiles: killed, resumed, and repaired once the tiles are back."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import servers
+from pyproj import Transformer
+from small_model import Ground
+
+from sat2cap.atlas import open_atlas
+from sat2cap.atlas.layout import CellStatus
+from sat2cap.atlas.lock import LOCK
+from sat2cap.embedding.plan import patches_of
+from sat2cap.files import digest_file
+
+sys.path.append(str(Path(__file__).parents[1] / "cli"))
+
+from command import run
+
+REGION = "4.6,52.2,4.75,52.4"
+EVERY = (slice(None), slice(None))
+
+
+def broken(tile: servers.Tile, nth: int = 0) -> servers.Fault:
+    """One tile in 50 or so, always the same ones."""
+    return 403 if (7 * tile[1] + 11 * tile[2]) % 50 == 0 else None
+
+
+def command(server: servers.TileServer, out: Path) -> list[str]:
+    return ["embed", REGION, "--imagery", server.url, "--model", "miniclip", "-o", str(out)]
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): digest_file(p) for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with servers.tile_server(Ground()) as running:
+        running.faults = broken
+        yield running
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "a.zarr"
+    done = run(*command(server, out))
+    assert done.status == 0, done.err
+    return open_atlas(out), done, dict(server.asked)
+
+
+def overlaps_a_broken_tile(atlas, asked, margin_m):
+    """Cells whose patch comes within so many metres of a tile that failed, bool [y, x]."""
+    patches, found = patches_of(atlas.spec), np.zeros(atlas.grid.shape, bool)
+    to_mercator = Transformer.from_crs(atlas.grid.crs.proj, "EPSG:3857", always_xy=True)
+    bounds = [servers.tile_box(tile).boundingbox for tile in asked if broken(tile)]
+    margin = margin_m / np.cos(np.radians(52.3))
+    for row, col in np.ndindex(*found.shape):
+        box = patches.box(slice(row, row + 1), slice(col, col + 1)).boundingbox
+        west, south, east, north = to_mercator.transform_bounds(*box.bbox)
+        found[row, col] = any(
+            west - margin < tile.right
+            and tile.left < east + margin
+            and south - margin < tile.top
+            and tile.bottom < north + margin
+            for tile in bounds
+        )
+    return found & atlas.wanted
+
+
+def test_cells_of_broken_tiles_are_marked_and_no_others(undisturbed):
+    atlas, done, asked = undisturbed
+    assert 0.01 < sum(map(bool, map(broken, asked))) / len(asked) < 0.04
+    failed = atlas.status == CellStatus.IMAGERY_FAILED
+    pixel_m = atlas.spec.patch_m / atlas.spec.patch_pixels
+    assert (overlaps_a_broken_tile(atlas, asked, -3 * pixel_m) <= failed).all()
+    assert (failed <= overlaps_a_broken_tile(atlas, asked, 3 * pixel_m)).all()
+    assert failed.sum() > 20
+    assert ((atlas.status == CellStatus.OK) == (atlas.wanted & ~failed)).all()
+    assert np.isnan(atlas.read(*EVERY)[failed]).all()
+    assert f"{failed.sum()} cells: reading the imagery failed" in done.out
+    assert f"tried again by: sat2cap atlas repair {atlas.path}" in done.out
+
+
+def test_killed_in_the_middle_it_ends_identical_to_an_undisturbed_run(server, undisturbed, tmp_path):
+    atlas, out = undisturbed[0], tmp_path / "a.zarr"
+    script = "import sys; from sat2cap.cli import main; main(sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *command(server, out)], stdout=subprocess.DEVNULL
+    )
+    journal, deadline = out / "_sat2cap/journal.jsonl", time.monotonic() + 120
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 1):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not open_atlas(out).complete
+    assert (out / LOCK).exists()
+    again = run(*command(server, out))
+    assert again.status == 0, again.err
+    left, total = map(int, re.search(r"cells to embed +(\d+) of (\d+)", again.err).groups())
+    assert 0 < left < total
+    assert files(out) == files(atlas.path)
+
+
+def test_repair_fills_exactly_the_failed_cells_once_the_tiles_are_back(server, undisturbed):
+    atlas, _, asked = undisturbed
+    before, status = atlas.read(*EVERY), atlas.status
+    failed = status == CellStatus.IMAGERY_FAILED
+    still = run("atlas", "repair", atlas.path)
+    assert still.status == 0, still.err
+    assert f"{failed.sum()} cells failed again" in still.out
+    server.asked.clear()
+    server.faults = servers.no_fault
+    done = run("atlas", "repair", atlas.path)
+    assert done.status == 0, done.err
+    assert f"{failed.sum()} failed cells filled" in done.out
+    assert f"embedding cells: {failed.sum()} done in" in done.err
+    after = open_atlas(atlas.path)
+    assert after.complete
+    assert ((after.status == CellStatus.OK) == after.wanted).all()
+    got = after.read(*EVERY)
+    np.testing.assert_array_equal(got[~failed], before[~failed])
+    assert np.isfinite(got[failed]).all()
+    assert {tile for tile in asked if broken(tile)} <= set(server.asked) < set(asked)
+    assert len(server.asked) < len(asked) / 2
+    assert run("atlas", "verify", atlas.path).status == 0
+
+
+def test_what_repair_fills_is_what_would_have_been(server, undisturbed, tmp_path):
+    """Against a run that never met a broken tile; where two reads meet, pixels differ by a level of 256."""
+    server.faults = servers.no_fault
+    done = run(*command(server, tmp_path / "a.zarr"))
+    assert done.status == 0, done.err
+    here = undisturbed[0].wanted
+    whole, repaired = (
+        open_atlas(path).read(*EVERY)[here] for path in (tmp_path / "a.zarr", undisturbed[0].path)
+    )
+    lengths = np.linalg.norm(whole, axis=-1) * np.linalg.norm(repaired, axis=-1)
+    cosines = (whole * repaired).sum(-1) / lengths
+    assert cosines.min() > 0.9998
+    others = (whole * np.roll(repaired, 1, axis=0)).sum(-1) / lengths
+    assert np.median(others) < 0.99  # neighbours are not that alike

@@ -1,0 +1,73 @@
+"""Evaluations on disk: found again by what they depend on."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from sat2cap.errors import InputError
+from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.evaluation.record import Picture, Record, kept, read_run
+
+FIGURES = (Figure("a.b", 0.25, (0.1, 0.5)), Figure("open", math.nan), Figure("plain", 3.0))
+
+
+def keep(run: Path, inputs: dict, measured: list) -> Record:
+    def measure() -> Evaluation:
+        measured.append(inputs)
+        return Evaluation(FIGURES, {"rows": [1]}, "material")
+
+    def draw(found: Evaluation) -> list[Picture]:
+        assert found.material == "material"
+        return [Picture("p.png", "a picture", b"data")]
+
+    return kept(run, "kind", inputs, measure, draw, names={"pairs": "p"}, command="sat2cap evaluate kind")
+
+
+def test_the_same_inputs_are_measured_once_and_others_beside_them(tmp_path: Path) -> None:
+    measured: list = []
+    first = keep(tmp_path, {"model": "a", "draws": 10}, measured)
+    again = keep(tmp_path, {"draws": 10, "model": "a"}, measured)
+    assert len(measured) == 1
+    assert again == first
+    other = keep(tmp_path, {"model": "b", "draws": 10}, measured)
+    assert len(measured) == 2
+    assert sorted(r.folder for r in read_run(tmp_path)) == sorted([first.folder, other.folder])
+
+
+def test_a_record_is_what_was_measured(tmp_path: Path) -> None:
+    record = keep(tmp_path, {"model": "a"}, [])
+    assert record.figures[0] == FIGURES[0]
+    assert record.figures[2] == FIGURES[2]
+    assert math.isnan(record.values["open"])
+    assert (record.folder / "p.png").read_bytes() == b"data"
+    assert record.pictures == (("p.png", "a picture"),)
+    plain = json.loads((record.folder / "record.json").read_text())
+    assert plain["format"] == "sat2cap evaluation"
+    assert plain["figures"][1] == {"name": "open", "value": None, "interval": None}
+
+
+def test_a_failed_measurement_leaves_no_record(tmp_path: Path) -> None:
+    def fail() -> Evaluation:
+        raise InputError("no")
+
+    with pytest.raises(InputError, match="no"):
+        kept(tmp_path, "kind", {}, fail, lambda found: [], names={}, command="")
+    with pytest.raises(InputError, match="holds no evaluation"):
+        read_run(tmp_path)
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no folder"):
+        read_run(tmp_path / "none")
+    record = keep(tmp_path, {"model": "a"}, [])
+    path = record.folder / "record.json"
+    for text, message in (
+        ("{", "cannot be read"),
+        ('{"format": "x"}', "no evaluation"),
+        ("[]", "cannot"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_run(tmp_path)

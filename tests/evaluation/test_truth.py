@@ -1,0 +1,141 @@
+"""Agreement with the truth of a small country, whose cells are known."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "query"))  # made_model lives there
+
+from made_model import model
+
+from sat2cap.atlas import create_or_resume
+from sat2cap.atlas.layout import CellStatus
+from sat2cap.atlas.plan import AtlasSpec
+from sat2cap.errors import ModelError
+from sat2cap.evaluation.maps.location_baseline import CALENDAR
+from sat2cap.evaluation.miniworld.maps import (
+    Country,
+    judges,
+    location_scores,
+    map_agreement,
+    map_scores,
+    summary,
+    time_agreement,
+)
+from sat2cap.geo.grid import cell_grid, cell_lonlat
+from sat2cap.geo.region import parse_region
+from sat2cap.geo.when import When
+from sat2cap.miniworld.prompts import Prompt
+from sat2cap.miniworld.truth import survey
+from sat2cap.miniworld.world import World
+from sat2cap.query import score
+
+SEA, PINES = Prompt("water", "sea"), Prompt("taiga", "conifer forest")
+JAM = Prompt("cars", "traffic jam", "2021-05-12T08:00")
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return model(16)
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory, checkpoint) -> Country:
+    """A coast in the south, embedded as noise."""
+    grid = cell_grid(parse_region("-67.30,-35.88,-67.23,-35.83"))
+    model_facts = {"identity": "m", "place_identity": checkpoint.place_identity, "card": checkpoint.card}
+    spec = AtlasSpec(grid, np.ones(grid.shape, bool), 16, "float16", model_facts, {"identity": "i"}, 480.0, 8)
+    writer = create_or_resume(tmp_path_factory.mktemp("atlas") / "a.zarr", spec)
+    for chunk in writer.pending():
+        values = np.random.default_rng(0).normal(size=(*chunk.shape, 16)).astype(np.float32)
+        writer.write(chunk, values, np.full(chunk.shape, CellStatus.OK, np.uint8))
+    return Country("south", writer.finish(), survey(World(2), grid), south=True)
+
+
+def oracle(sign):
+    """Scores that are the truth itself, or its opposite."""
+
+    def scores(country, checkpoint, texts, when):
+        concepts = {SEA.text: SEA, JAM.text: JAM, PINES.text: PINES}
+        return np.stack(
+            [sign * country.survey.truth(concepts[text].concept, when).values.ravel() for text in texts]
+        )
+
+    return scores
+
+
+def test_the_truth_agrees_with_itself_and_its_opposite_does_not(country, checkpoint):
+    for sign, auroc in ((1, 1.0), (-1, 0.0)):
+        found = dict(map_agreement([country], checkpoint, [SEA, JAM], scores=oracle(sign)))
+        assert found == {SEA: auroc, JAM: auroc}
+
+
+def test_a_prompt_that_no_country_can_judge_is_left_out(country, checkpoint):
+    assert not judges(country, PINES)
+    found = list(map_agreement([country], checkpoint, [PINES, SEA]))
+    assert [prompt for prompt, _ in found] == [SEA]
+    assert list(map_agreement([country], checkpoint, [PINES], scores=oracle(1))) == []
+
+
+def test_the_mean_is_over_countries_and_noise_knows_nothing(country, checkpoint):
+    second = replace(country, name="again")
+    (_, one), (_, two) = (
+        *map_agreement([country], checkpoint, [SEA]),
+        *map_agreement([country, second], checkpoint, [SEA]),
+    )
+    assert one == two
+    assert 0.3 < one < 0.7
+
+
+def test_southern_seasons_are_asked_half_a_year_later(country):
+    assert country.when(JAM) == When(2021, 11, 12, 8.0)
+    assert replace(country, south=False).when(JAM) == When(2021, 5, 12, 8.0)
+    assert country.when(SEA) is None
+
+
+def test_a_country_with_another_atlas_shares_its_truths(country):
+    first = country.truth(SEA)
+    assert replace(country, atlas=country.atlas).truth(SEA) is first
+    np.testing.assert_array_equal(first, country.survey.truth("sea").values.ravel())
+
+
+def test_maps_are_those_of_the_query(country, checkpoint):
+    when = When(2021, 1, 1, 3.0)
+    expected = score(country.atlas, checkpoint, ["p", "q"], when=when).values.reshape(2, -1)
+    np.testing.assert_array_equal(map_scores(country, checkpoint, ["p", "q"], when), expected)
+
+
+@pytest.mark.parametrize("when", [When(2021, 3, 9, 17.0), None])
+def test_location_alone_is_the_cosine_of_the_offset(country, checkpoint, when):
+    lon, lat = (side.ravel() for side in cell_lonlat(country.atlas.grid))
+    cosines = []
+    for t in [when] if when else CALENDAR:
+        offset = checkpoint.dynamic_offset(lat, lon, t.year, t.month, t.day, t.hour).astype(np.float64)
+        cosines.append(
+            checkpoint.embed_text(["p", "q"]) @ (offset / np.linalg.norm(offset, axis=1)[:, None]).T
+        )
+    found = location_scores(country, checkpoint, ["p", "q"], when)
+    np.testing.assert_allclose(found, np.mean(cosines, axis=0), atol=3e-6)
+
+
+def test_a_model_without_a_dynamic_encoder_has_no_location_baseline(country):
+    with pytest.raises(ModelError, match="no Dynamic Encoder"):
+        location_scores(country, model(16, dynamic=False), ["p"], None)
+
+
+def test_agreement_in_time_is_the_rank_correlation_of_the_means(country, checkpoint):
+    scipy_stats = pytest.importorskip("scipy.stats")
+    calendar = CALENDAR[::5]
+    found = dict(time_agreement([country], checkpoint, [JAM, PINES], calendar=calendar))
+    assert set(found) == {JAM}  # none grow there
+    ours = [float(score(country.atlas, checkpoint, [JAM.text], when=t).values.mean()) for t in calendar]
+    truth = [float(country.survey.truth("traffic jam", t).values.mean()) for t in calendar]
+    assert found[JAM] == pytest.approx(scipy_stats.spearmanr(ours, truth).statistic, abs=1e-9)
+
+
+def test_the_summary_counts_what_it_is_over():
+    figures = summary("map", [(SEA, 0.5), (JAM, 1.0), (PINES, 0.9)])
+    assert figures == {"map.mean": pytest.approx(0.8), "map.median": 0.9, "map.prompts": 3.0}

@@ -1,0 +1,103 @@
+"""A pair set in memory: patches and photos of plain colours, one the function of the other."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sat2cap.training.run import Run
+
+
+@dataclass(frozen=True)
+class FakePair:
+    key: str
+    ground: bytes
+    overhead: bytes
+    lon: float
+    lat: float
+    taken: datetime
+
+
+@dataclass(frozen=True)
+class FakePairs:
+    """Satisfies `sat2cap.training.data.patches.Pairs`."""
+
+    path: Path
+    counts: dict[str, int]
+    fingerprint: str = "fake"
+    pixels: int = 24
+    broken: str = ""
+    """Key of the pair whose patch cannot be decoded."""
+
+    def count(self, split: str) -> int:
+        return self.counts.get(split, 0)
+
+    def read(self, split: str) -> Iterator[FakePair]:
+        for number in range(self.count(split)):
+            yield self.pair(split, number)
+
+    def pair(self, split: str, number: int) -> FakePair:
+        random = np.random.default_rng([len(split), number])
+        colours = random.integers(0, 256, (2, 2, 3), dtype=np.uint8)
+        key = f"{split}-{number:03d}"
+        overhead = b"no image" if key == self.broken else png(colours, self.pixels)
+        taken = datetime(2015, 1, 1) + timedelta(hours=float(random.integers(0, 80_000)))
+        lon, lat = random.uniform(-180, 180), random.uniform(-60, 70)
+        return FakePair(key, png(255 - colours, self.pixels), overhead, lon, lat, taken)
+
+
+def png(colours: np.ndarray, pixels: int) -> bytes:
+    """A chequer of four colours."""
+    file = io.BytesIO()
+    Image.fromarray(colours).resize((pixels, pixels), Image.Resampling.NEAREST).save(file, "png")
+    return file.getvalue()
+
+
+def small_run(folder: Path, **sections: dict[str, object]) -> Run:
+    """A run of a few steps that writes to `folder`; `sections` override its settings."""
+    values: dict[str, dict[str, object]] = {
+        "data": {"pairs": str(folder.parent / "pairs")},
+        "model": {"init": str(folder.parent / "clip")},
+        "loss": {"queue": 16},
+        "optim": {"lr": 1e-3, "batch": 8, "steps": 12, "warmup": 2, "device": "cpu"},
+        "output": {"folder": str(folder), "checkpoint_every": 4},
+    }
+    for name, settings in sections.items():
+        values[name] = {**values.get(name, {}), **settings}
+    return Run.model_validate(values)
+
+
+def write_shards(pairs: FakePairs, per_shard: int) -> None:
+    """The pairs as shards in their folder, as docs/pairs.md has them."""
+    (pairs.path / "shards").mkdir(parents=True)
+    for split, count in pairs.counts.items():
+        for number in range(0, count, per_shard):
+            path = pairs.path / "shards" / f"{split}-{number // per_shard:05d}.tar"
+            with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+                for pair in list(pairs.read(split))[number : number + per_shard]:
+                    for name, data in members(pair).items():
+                        info = tarfile.TarInfo(f"{pair.key}.{name}")
+                        info.size = len(data)
+                        tar.addfile(info, io.BytesIO(data))
+
+
+def members(pair: FakePair) -> dict[str, bytes]:
+    """The three files of a sample."""
+    place = {"latitude": pair.lat, "longitude": pair.lon}
+    metadata = {**place, "date_taken": pair.taken.strftime("%Y-%m-%d %H:%M:%S.%f")}
+    return {
+        "groundlevel.jpg": pair.ground,
+        "overhead.jpg": pair.overhead,
+        "metadata.json": json.dumps(metadata).encode(),
+    }
+
+
+def log_of(folder: Path) -> list[dict[str, float]]:
+    """The records of a run's log."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
