@@ -64,12 +64,12 @@ def test_every_evaluation_is_kept_with_its_pictures(kept: Path) -> None:
 def test_the_same_question_is_answered_from_the_folder(
     kept: Path, pairs: tuple[Path, Done], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sat2cap.evaluation import retrieval
+    import sat2cap.evaluation
 
     def fail(*given: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(retrieval, "evaluate_table", fail)
+    monkeypatch.setattr(sat2cap.evaluation, "evaluate_table", fail)
     asked = (pairs[0], "--model", model, "--clip", model, "--split", "train", "--gallery", 60, "-o", kept)
     done = run("evaluate", "retrieval", *asked, "--draws", 20, "--paper")
     assert done.status == 0, done.err

@@ -8,7 +8,7 @@ from PIL.TiffImagePlugin import IFDRational
 from real_data import DATA, needs_data
 
 from sat2cap.errors import InputError
-from sat2cap.pairs.screening import screen
+from sat2cap.pairs.screening.screen import screen
 from sat2cap.photos.exif import BROKEN_GPS, CLOCKS, UNREADABLE, ExifFolder, read_photo
 
 TAKEN, DIGITIZED, CHANGED = 0x9003, 0x9004, 0x0132
