@@ -28,7 +28,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.shutil import copy
 from rasterio.windows import Window
 
-from sat2cap.atlas import AtlasSpec, still_pending
+from sat2cap.atlas import AtlasSpec, pending_chunks
 from sat2cap.catalogue import resolve_model
 from sat2cap.embedding import embed_atlas, measure, plan_atlas
 from sat2cap.geo import PATCH_M
@@ -36,7 +36,7 @@ from sat2cap.imagery import Imagery
 from sat2cap.imagery.raster import open_raster
 from sat2cap.miniworld import MiniImagery, World
 from sat2cap.model import Checkpoint
-from sat2cap.model.compute import quicker, run
+from sat2cap.model.compute import convert_tower, embed_pixels
 
 BATCH = 64
 WEST, NORTH, CRS = 614_400, 5_808_000, "EPSG:32631"
@@ -94,11 +94,11 @@ def bare(checkpoint: Checkpoint, patches: int, precision: str) -> tuple[float, f
     batch, tower = torch.randn(BATCH, 3, size, size), checkpoint.overhead
     with torch.inference_mode():
         if precision != "float32":
-            tower = quicker(tower, precision, batch)
+            tower = convert_tower(tower, precision, batch)
         batch = batch.to(next(tower.parameters()).dtype)
         clock = Clock()
         for _ in range(rounds):
-            run(tower, batch).numpy()
+            embed_pixels(tower, batch).numpy()
     wall, cpu = clock.seconds()
     return wall / rounds / BATCH, cpu / rounds / BATCH
 
@@ -117,7 +117,7 @@ def compare(
 ) -> None:
     """Both in turns, each first in every second one, and what comes of it."""
     spec = plan_atlas(grid, np.ones(grid.shape, bool), imagery, checkpoint, precision=precision)
-    rates = measure(spec, still_pending(out, spec), imagery, checkpoint)
+    rates = measure(spec, pending_chunks(out, spec), imagery, checkpoint)
     cells = int(spec.wanted.sum())
     said = f"said beforehand {rates.seconds(cells):.3g} s; reading {rates.read:.4g} cells/s"
     print(f"{precision}: {said}, network {rates.embed:.4g} cells/s")

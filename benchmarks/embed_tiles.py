@@ -29,7 +29,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import servers
 
-from sat2cap.atlas import CellStatus, open_atlas, verify
+from sat2cap.atlas import CellStatus, open_atlas, verify_atlas
 from sat2cap.files import digest, digest_file
 from sat2cap.geo import on_grid
 from sat2cap.imagery import RGBA
@@ -128,7 +128,7 @@ def main(folder: Path, side: int, limit_s: float) -> None:
         after, status = cells(killed)
         assert (status == CellStatus.OK).all()
         assert np.array_equal(after[~failed], before[~failed])
-        assert verify(open_atlas(killed)) == []
+        assert verify_atlas(open_atlas(killed)) == []
     print(json.dumps(figures, indent=2))
 
 

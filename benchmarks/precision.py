@@ -18,7 +18,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.catalogue import resolve_model
 from sat2cap.model import Preprocess
-from sat2cap.model.compute import has_int8, quicker, run
+from sat2cap.model.compute import convert_tower, embed_pixels, has_int8
 
 
 def random_b32() -> tuple[CLIPVisionModelWithProjection, Preprocess]:
@@ -46,11 +46,13 @@ def variants(tower: torch.nn.Module, pixels: Tensor) -> dict[str, Callable[[], T
         with torch.autocast("cpu", torch.bfloat16):
             return tower(pixel_values=pixels).image_embeds.float()
 
-    made = {"bfloat16": quicker(tower, "bfloat16", pixels)}
+    made = {"bfloat16": convert_tower(tower, "bfloat16", pixels)}
     if has_int8():
-        made["int8"] = quicker(tower, "int8", pixels)
-    found = {"float32 (transformers)": lambda: run(tower, pixels), "bfloat16 autocast": autocast}
-    return found | {name: (lambda network=network: run(network, pixels)) for name, network in made.items()}
+        made["int8"] = convert_tower(tower, "int8", pixels)
+    found = {"float32 (transformers)": lambda: embed_pixels(tower, pixels), "bfloat16 autocast": autocast}
+    return found | {
+        name: (lambda network=network: embed_pixels(network, pixels)) for name, network in made.items()
+    }
 
 
 def main() -> None:

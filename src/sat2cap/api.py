@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import xarray as xr
 
-from sat2cap.atlas import GIVEN, Atlas, open_atlas
+from sat2cap.atlas import USER_SPEC_KEY, Atlas, open_atlas
 from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, RegionError, WhenError
 from sat2cap.geo import Region, When, grid_of, ground_metres, parse_region, parse_when, patch_box
 from sat2cap.maps import Place, ordinary, read_outlines, read_places, through_time, top_places
@@ -192,7 +192,7 @@ class OpenAtlas:
         from sat2cap.catalogue import resolve_model
 
         card = self.atlas.model.get("card", {})
-        spec = str(card.get(GIVEN) or self.atlas.model.get("source", ""))
+        spec = str(card.get(USER_SPEC_KEY) or self.atlas.model.get("source", ""))
         folders = self.atlas.path.resolve().parents
         beside = next((folder / spec for folder in folders if spec and (folder / spec).exists()), None)
         try:

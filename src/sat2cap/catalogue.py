@@ -9,7 +9,14 @@ from odc.geo.geom import Geometry
 from sat2cap.errors import ImageryError, InputError, ModelError
 from sat2cap.imagery import AS_THEY_ARE, Imagery, Shown, open_source
 from sat2cap.miniworld import MiniImagery, MiniPhotos, World
-from sat2cap.model import CAPTIONER_MANIFEST, Captioner, Checkpoint, as_known, load_captioner, load_model
+from sat2cap.model import (
+    CAPTIONER_MANIFEST,
+    Captioner,
+    Checkpoint,
+    load_captioner,
+    load_model,
+    treat_as_published,
+)
 from sat2cap.photos import (
     Downloads,
     ExifFolder,
@@ -116,7 +123,7 @@ def resolve_model(spec: str | Path, text: str | None = None, like: str | None = 
     clip = None if text is None else resolve_model(text)
     found = load_model(_miniclip() if str(spec) == MINICLIP else spec, clip)
     if like is not None:
-        found = as_known(found, like, clip)
+        found = treat_as_published(found, like, clip)
     return found if clip is None else found.with_text_of(clip)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_atlas import build, cells, make_spec, tree
 
-from sat2cap.atlas import create_or_resume, open_atlas, verify
+from sat2cap.atlas import create_or_resume, open_atlas, verify_atlas
 
 STEPS = [(os, "replace"), (os, "fsync"), (tempfile, "mkstemp"), (Path, "write_bytes"), (Path, "unlink")]
 """Everything that touches the disk while an atlas is written."""
@@ -175,7 +175,7 @@ def test_a_real_kill(tmp_path):
     assert process.wait() == -signal.SIGKILL
     unfinished = open_atlas(path)
     assert not unfinished.complete
-    assert verify(unfinished) == []
+    assert verify_atlas(unfinished) == []
     done = len(list(unfinished.chunks())) - len(create_or_resume(path, make_spec(chunk=2)).pending())
     assert done >= 4
     build(path, make_spec(chunk=2))

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from small_atlas import build
 
-from sat2cap.atlas import only_writer
+from sat2cap.atlas import writer_lock
 from sat2cap.atlas.lock import LOCK
 from sat2cap.errors import AtlasError, JobError
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sat2cap.atlas import only_writer
-with only_writer(Path(sys.argv[1])):
+from sat2cap.atlas import writer_lock
+with writer_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -41,7 +41,7 @@ def test_a_second_writer_is_refused_with_the_first_ones_process(tmp_path, holder
     path = tmp_path / "a.zarr"
     with (
         pytest.raises(JobError, match=rf"is being written by process {holder.pid} on .*; wait"),
-        only_writer(path),
+        writer_lock(path),
     ):
         pass
     assert json.loads((path / LOCK).read_bytes())["pid"] == holder.pid
@@ -52,24 +52,24 @@ def test_a_killed_writer_holds_nobody_up(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (path / LOCK).exists()
-    with only_writer(path):
+    with writer_lock(path):
         assert json.loads((path / LOCK).read_bytes())["pid"] == os.getpid()
         build(path)
     assert not (path / LOCK).exists()
-    with only_writer(path):
+    with writer_lock(path):
         pass
 
 
 def test_a_thread_of_the_same_process_is_refused_too(tmp_path):
     path = tmp_path / "a.zarr"
-    with only_writer(path):
-        with pytest.raises(JobError, match=f"process {os.getpid()}"), only_writer(path):
+    with writer_lock(path):
+        with pytest.raises(JobError, match=f"process {os.getpid()}"), writer_lock(path):
             pass
         assert (path / LOCK).exists()
 
 
 def test_nothing_is_left_where_nothing_was_begun(tmp_path):
-    with pytest.raises(ZeroDivisionError), only_writer(tmp_path / "a.zarr"):
+    with pytest.raises(ZeroDivisionError), writer_lock(tmp_path / "a.zarr"):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
@@ -79,7 +79,7 @@ def test_what_is_no_atlas_is_not_touched(tmp_path):
     (tmp_path / "folder" / "mine").write_text("")
     (tmp_path / "file").write_text("")
     for name in ("folder", "file"):
-        with pytest.raises(AtlasError, match="not an atlas"), only_writer(tmp_path / name):
+        with pytest.raises(AtlasError, match="not an atlas"), writer_lock(tmp_path / name):
             pass
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["mine"]
 
@@ -97,7 +97,7 @@ def test_a_lock_removed_while_it_is_waited_for_is_not_taken_for_ours(tmp_path, m
         taken.append(os.fstat(descriptor).st_ino)
 
     monkeypatch.setattr(fcntl, "flock", meanwhile)
-    with only_writer(path):
+    with writer_lock(path):
         assert (path / LOCK).stat().st_ino == taken[-1]
     assert len(taken) == 2
 

@@ -13,7 +13,7 @@ import zarr
 from odc.geo.geobox import GeoBox
 from small_atlas import DIM, SHAPE, build, cells, make_spec
 
-from sat2cap.atlas import AtlasSpec, CellStatus, create_or_resume, open_atlas, still_pending, verify
+from sat2cap.atlas import AtlasSpec, CellStatus, create_or_resume, open_atlas, pending_chunks, verify_atlas
 from sat2cap.errors import AtlasError, JobError
 
 EVERYTHING = (slice(None), slice(None))
@@ -246,7 +246,7 @@ def test_filling_replaces_the_cells_that_have_a_status_and_no_others(tmp_path, d
     writer.fill(chunk, values, filled)
     assert not open_atlas(atlas.path).complete
     after = writer.finish()
-    assert verify(after) == []
+    assert verify_atlas(after) == []
     got, kept = after.read(*EVERYTHING), np.ones(SHAPE, bool)
     kept[3, 0] = kept[1, 1] = False
     np.testing.assert_array_equal(got[kept], before[kept])
@@ -260,11 +260,11 @@ def test_filling_replaces_the_cells_that_have_a_status_and_no_others(tmp_path, d
 
 def test_what_is_pending_can_be_asked_without_writing(tmp_path):
     path = tmp_path / "a.zarr"
-    assert len(still_pending(path, make_spec())) == 5
+    assert len(pending_chunks(path, make_spec())) == 5
     assert not path.exists()
     writer = create_or_resume(path, make_spec())
     writer.write(chunk := writer.pending()[0], *cells(chunk))
-    assert chunk not in still_pending(path, make_spec())
-    assert len(still_pending(path, make_spec())) == 4
+    assert chunk not in pending_chunks(path, make_spec())
+    assert len(pending_chunks(path, make_spec())) == 4
     with pytest.raises(AtlasError, match="it differs in dtype"):
-        still_pending(path, make_spec(dtype="float16"))
+        pending_chunks(path, make_spec(dtype="float16"))

@@ -5,7 +5,7 @@ import json
 import pytest
 from small_atlas import build, cells, make_spec, tree
 
-from sat2cap.atlas import create_or_resume, open_atlas, repair, verify
+from sat2cap.atlas import create_or_resume, open_atlas, repair_atlas, verify_atlas
 from sat2cap.errors import JobError
 
 
@@ -20,9 +20,9 @@ def remove(file):
 
 
 def test_a_sound_atlas_has_no_problems(atlas):
-    assert verify(atlas) == []
+    assert verify_atlas(atlas) == []
     before = tree(atlas.path)
-    assert repair(atlas) == []
+    assert repair_atlas(atlas) == []
     assert tree(atlas.path) == before
 
 
@@ -45,17 +45,17 @@ def test_a_damaged_chunk_is_found_and_only_it_is_redone(atlas, name):
     damage, reason, index = CHUNK_DAMAGE[name]
     before = tree(atlas.path.parent)
     damage(atlas.path / name)
-    (problem,) = verify(atlas)
+    (problem,) = verify_atlas(atlas)
     assert problem.file == name
     assert reason in str(problem)
     assert problem.chunk.index == index
-    assert [chunk.index for chunk in repair(atlas)] == [index]
+    assert [chunk.index for chunk in repair_atlas(atlas)] == [index]
     assert not open_atlas(atlas.path).complete
     writer = create_or_resume(atlas.path, make_spec())
     (pending,) = writer.pending()
     assert pending.index == index
     writer.write(pending, *cells(pending))
-    assert verify(writer.finish()) == []
+    assert verify_atlas(writer.finish()) == []
     assert tree(atlas.path.parent) == before
 
 
@@ -73,9 +73,9 @@ def test_a_damaged_chunk_is_found_and_only_it_is_redone(atlas, name):
 def test_metadata_is_mended_without_computing(atlas, damage, name):
     before = tree(atlas.path.parent)
     damage(atlas.path / name)
-    (problem,) = verify(atlas)
+    (problem,) = verify_atlas(atlas)
     assert (problem.file, problem.chunk) == (name, None)
-    assert repair(atlas) == []
+    assert repair_atlas(atlas) == []
     assert open_atlas(atlas.path).complete
     assert tree(atlas.path.parent) == before
 
@@ -84,11 +84,11 @@ def test_a_chunk_lost_from_the_journal_is_a_problem_of_a_complete_atlas_only(atl
     journal = atlas.path / "_sat2cap/journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([lines[0], b"rubbish\n", *lines[2:]]))
-    (problem,) = verify(atlas)
+    (problem,) = verify_atlas(atlas)
     assert problem.chunk.index == tuple(json.loads(lines[1])["chunk"])
     assert "not journalled" in problem.reason
     (atlas.path / "zarr.json").unlink()
-    assert verify(atlas) == []
+    assert verify_atlas(atlas) == []
 
 
 def test_damage_by_an_earlier_run_stops_finishing(tmp_path):
@@ -100,8 +100,8 @@ def test_damage_by_an_earlier_run_stops_finishing(tmp_path):
     with pytest.raises(JobError, match=r"chunk \(0, 0\) is damaged, 1 in all; run: sat2cap atlas repair"):
         build(path)
     assert not open_atlas(path).complete
-    assert [chunk.index for chunk in repair(open_atlas(path))] == [(0, 0)]
-    assert verify(build(path)) == []
+    assert [chunk.index for chunk in repair_atlas(open_atlas(path))] == [(0, 0)]
+    assert verify_atlas(build(path)) == []
 
 
 def test_a_file_cut_short_or_gone_is_simply_done_again_on_resuming(tmp_path):
@@ -112,4 +112,4 @@ def test_a_file_cut_short_or_gone_is_simply_done_again_on_resuming(tmp_path):
     (path / "status/c/0/0/1").unlink()
     (path / "scale/c/0/2/0").write_bytes(b"")
     assert [chunk.index for chunk in create_or_resume(path, make_spec()).pending()] == [(0, 1), (2, 0)]
-    assert verify(build(path)) == []
+    assert verify_atlas(build(path)) == []

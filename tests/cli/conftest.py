@@ -20,7 +20,8 @@ PLANET = "miniworld:7"
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_model import tiny_clip
 
-    from sat2cap.model.load import load_model, save_checkpoint
+    from sat2cap.model.formats.folder import save_checkpoint
+    from sat2cap.model.load import load_model
     from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 
     folder = tmp_path_factory.mktemp("model")

@@ -125,10 +125,10 @@ def test_a_failed_job_is_status_1(monkeypatch: pytest.MonkeyPatch, atlas: Path) 
 
 
 def test_a_second_writer_is_status_1_and_told_who_writes(model: Path, tmp_path: Path) -> None:
-    from sat2cap.atlas import only_writer
+    from sat2cap.atlas import writer_lock
 
     out = tmp_path / "x.zarr"
-    with only_writer(out):
+    with writer_lock(out):
         done = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", out)
     assert done.status == 1
     assert done.err.splitlines()[-1].startswith(

@@ -15,7 +15,7 @@ from torch import nn
 from sat2cap.errors import ImageryError
 from sat2cap.geo.frame import on_grid
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
-from sat2cap.model.load import Checkpoint
+from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.preprocess import Preprocess
 

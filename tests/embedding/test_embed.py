@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from slow_embed import SHAPE, run, wanted
 from small_model import DIM, PIXELS, Ground, grid, model
 
-from sat2cap.atlas import only_writer, open_atlas, verify
+from sat2cap.atlas import open_atlas, verify_atlas, writer_lock
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.embedding import embed_region
 from sat2cap.embedding import patches as patches_module
@@ -94,7 +94,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path, undisturbed
     assert seen[0] > 0 or share < 0.5  # and not everything
     assert made.complete
     assert files(made.path) == files(undisturbed.path)
-    assert verify(made) == []
+    assert verify_atlas(made) == []
 
 
 def test_progress_counts_the_wanted_cells(tmp_path):
@@ -305,5 +305,5 @@ def test_few_cells_far_apart_are_read_one_by_one():
 
 def test_another_writer_is_refused(tmp_path):
     out = tmp_path / "a.zarr"
-    with only_writer(out), pytest.raises(JobError, match="is being written by process"):
+    with writer_lock(out), pytest.raises(JobError, match="is being written by process"):
         run(out)

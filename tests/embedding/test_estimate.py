@@ -6,7 +6,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from small_model import PIXELS, Ground, grid, model
 
-from sat2cap.atlas import create_or_resume, still_pending
+from sat2cap.atlas import create_or_resume, pending_chunks
 from sat2cap.embedding import embed_atlas, plan_atlas
 from sat2cap.embedding.estimate import cost, measure
 from sat2cap.model import checkpoint as checkpoint_module
@@ -27,7 +27,7 @@ def test_cells_pixels_and_bytes_are_those_of_the_run(tmp_path, cell_m, dtype):
     imagery = Ground()
     cells = GeoBox(SHAPE, Affine(cell_m, 0, 480_000, 0, -cell_m, 5_760_000), "EPSG:32631")
     spec = plan_atlas(cells, ragged(), imagery, model(), dtype=dtype)
-    said = cost(spec, still_pending(tmp_path / "a.zarr", spec))
+    said = cost(spec, pending_chunks(tmp_path / "a.zarr", spec))
     made = embed_atlas(spec, imagery, model(), tmp_path / "a.zarr")
     assert said.cells == ragged().sum() == (made.status == 1).sum()
     assert said.pixels == sum(box.shape[0] * box.shape[1] for box in imagery.reads)
@@ -41,7 +41,7 @@ def test_of_a_run_that_was_begun_only_the_rest_is_counted(tmp_path):
     writer = create_or_resume(tmp_path / "a.zarr", spec)
     chunk = writer.pending()[0]
     writer.write(chunk, np.ones((*chunk.shape, spec.dim), np.float32), np.ones(chunk.shape, np.uint8))
-    pending = still_pending(tmp_path / "a.zarr", spec)
+    pending = pending_chunks(tmp_path / "a.zarr", spec)
     assert cost(spec, pending).cells == ragged().sum() - ragged()[chunk.rows, chunk.cols].sum()
 
 
@@ -49,14 +49,14 @@ def test_a_quicker_network_is_held_against_its_original_on_real_patches(monkeypa
     """Measuring is the first to use it, and what it is shown decides whether the precision is refused."""
     shown = []
 
-    def quicker(tower, precision, pixels):
+    def convert_tower(tower, precision, pixels):
         shown.append(pixels)
         return tower
 
-    monkeypatch.setattr(checkpoint_module, "quicker", quicker)
+    monkeypatch.setattr(checkpoint_module, "convert_tower", convert_tower)
     imagery, checkpoint = Ground(), model()
     spec = plan_atlas(grid(*SHAPE), ragged(), imagery, checkpoint, precision="bfloat16")
-    measure(spec, still_pending("nowhere.zarr", spec), imagery, checkpoint)
+    measure(spec, pending_chunks("nowhere.zarr", spec), imagery, checkpoint)
     assert len(shown) == 1
     assert len(shown[0]) >= 8
     patches = shown[0].numpy()
@@ -66,7 +66,7 @@ def test_a_quicker_network_is_held_against_its_original_on_real_patches(monkeypa
 
 def test_measuring_reads_and_embeds_cells_of_the_region_and_few_where_that_is_slow():
     spec = plan_atlas(grid(*SHAPE), ragged(), Ground(), model())
-    chunks = still_pending("nowhere.zarr", spec)
+    chunks = pending_chunks("nowhere.zarr", spec)
     quick, slow = Ground(), Ground(pause_s=0.6)
     for imagery in (quick, slow):
         rates = measure(spec, chunks, imagery, model())

@@ -5,8 +5,7 @@ import pytest
 from slow_embed import SHAPE, run, wanted
 from small_model import Ground, grid, model
 
-from sat2cap.atlas import open_atlas, verify
-from sat2cap.atlas import repair as mend
+from sat2cap.atlas import open_atlas, repair_atlas, verify_atlas
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.embedding import embed_region, fill_atlas
 from sat2cap.errors import AtlasError
@@ -48,7 +47,7 @@ def test_failed_cells_and_no_others_are_filled(tmp_path, undisturbed):
     np.testing.assert_allclose(after[failed], undisturbed.read(*EVERY)[failed], atol=0.02)
     np.testing.assert_array_equal(filled.status, undisturbed.status)
     assert filled.complete
-    assert verify(filled) == []
+    assert verify_atlas(filled) == []
 
 
 def test_cells_that_fail_again_stay_as_they_are(tmp_path):
@@ -60,13 +59,13 @@ def test_cells_that_fail_again_stay_as_they_are(tmp_path):
     expected = np.zeros(SHAPE, bool)
     expected[30, 40:45] = True
     assert ((partly.status == CellStatus.IMAGERY_FAILED) == expected).all()
-    assert verify(partly) == []
+    assert verify_atlas(partly) == []
 
 
 def test_damaged_and_missing_chunks_are_computed_whole(tmp_path, undisturbed):
     made = embed(tmp_path / "a.zarr")
     (made.path / "scale/c/0/1/1").unlink()
-    assert [chunk.index for chunk in mend(made)] == [(1, 1)]
+    assert [chunk.index for chunk in repair_atlas(made)] == [(1, 1)]
     fill_atlas(open_atlas(made.path), Ground(holes=HOLES), model())
     for path in undisturbed.path.rglob("*"):
         if path.is_file():
@@ -92,10 +91,10 @@ def test_a_kill_while_filling_is_mended(tmp_path, undisturbed, monkeypatch):
         fill_atlas(made, Ground(holes=HOLES), model())
     monkeypatch.undo()
     assert not made.complete
-    assert len(mend(made)) == 1
+    assert len(repair_atlas(made)) == 1
     filled = fill_atlas(made, Ground(holes=HOLES), model())
     np.testing.assert_allclose(filled.read(*EVERY), undisturbed.read(*EVERY), atol=0.02)
-    assert verify(filled) == []
+    assert verify_atlas(filled) == []
 
 
 def test_other_imagery_or_another_model_fills_nothing(tmp_path):

@@ -15,7 +15,7 @@ from sat2cap.evaluation.maps.agreement import auroc
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
 from sat2cap.miniworld.world import World
-from sat2cap.model.load import Checkpoint
+from sat2cap.model.checkpoint import Checkpoint
 
 FEWEST = 5
 """Photos that must show a thing before it is judged."""

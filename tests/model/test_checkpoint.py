@@ -13,8 +13,10 @@ from tiny_model import tiny_clip
 from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from sat2cap.errors import ModelError
-from sat2cap.model.calibration import Calibration, calibration_of
-from sat2cap.model.load import Checkpoint, load_model, save_checkpoint
+from sat2cap.model.calibration import Calibration, make_calibration
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.formats.folder import save_checkpoint
+from sat2cap.model.load import load_model
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.preprocess import Preprocess
 
@@ -49,7 +51,7 @@ def whole(clip: Checkpoint, clip_folder: Path) -> Checkpoint:
 def held_out(count: int, dim: int) -> Calibration:
     rng = np.random.default_rng(4)
     ground, overhead = rng.normal(size=(2, count, dim)).astype(np.float32)
-    return calibration_of(ground, overhead, rng.normal(size=(count, 12)).astype(np.float32))
+    return make_calibration(ground, overhead, rng.normal(size=(count, 12)).astype(np.float32))
 
 
 @pytest.fixture
@@ -325,7 +327,7 @@ def test_a_spoilt_calibration_is_refused(whole: Checkpoint, tmp_path: Path) -> N
 
 def test_a_calibration_keeps_pairs_from_beginning_to_end() -> None:
     rows = np.arange(5000, dtype=np.float32)[:, None] / 8
-    kept = calibration_of(rows, rows, rows).features[:, 0] * 8
+    kept = make_calibration(rows, rows, rows).features[:, 0] * 8
     assert len(kept) == 2000
     assert (kept[0], kept[-1]) == (0, 4999)
     assert set(np.diff(kept)) == {2, 3}

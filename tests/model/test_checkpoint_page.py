@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file
 from tiny_model import tiny_clip
 
-from sat2cap.model.calibration import calibration_of
-from sat2cap.model.load import FORMAT, VERSION, Checkpoint, load_model, save_checkpoint
+from sat2cap.model.calibration import make_calibration
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.formats.folder import FORMAT, VERSION, save_checkpoint
+from sat2cap.model.load import load_model
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.networks.metadata import Encoding, encode_metadata
 
@@ -29,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
         load_model(folder),
         ground=load_model(folder).ground,
         dynamic=DynamicEncoder(32).eval(),
-        calibration=calibration_of(rows, rows, rows[:, :12]),
+        calibration=make_calibration(rows, rows, rows[:, :12]),
     )
 
 

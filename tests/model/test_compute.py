@@ -12,8 +12,9 @@ from torch import nn
 from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.errors import ModelError
 from sat2cap.model import compute
+from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.compute import LEAST_COSINE, Compute, Int8Linear, choose_compute
-from sat2cap.model.load import Checkpoint, load_model
+from sat2cap.model.load import load_model
 
 needs_int8 = pytest.mark.skipif(not compute.has_int8(), reason="this processor has no VNNI instructions")
 
@@ -119,7 +120,9 @@ def test_compiling_gives_the_same_or_leaves_it(clip: Checkpoint, monkeypatch: py
     made = compute._compiled(clip.overhead, pixels)
     assert made is not clip.overhead
     with torch.inference_mode():
-        torch.testing.assert_close(compute.run(made, pixels), compute.run(clip.overhead, pixels))
+        torch.testing.assert_close(
+            compute.embed_pixels(made, pixels), compute.embed_pixels(clip.overhead, pixels)
+        )
 
     def broken(tower: nn.Module) -> nn.Module:
         raise RuntimeError("no Triton here")
@@ -139,7 +142,7 @@ def test_moving_a_model_forgets_its_copies(clip: Checkpoint) -> None:
 
 def test_small_folder(clip: Checkpoint, tmp_path: Path) -> None:
     """A copy in another precision is never what is saved."""
-    from sat2cap.model.load import save_checkpoint
+    from sat2cap.model.formats.folder import save_checkpoint
 
     clip.embed_overhead(patches(3, 16), precision="bfloat16")
     assert load_model(save_checkpoint(clip, tmp_path / "m")).identity == clip.identity

@@ -12,8 +12,10 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from sat2cap.cli import main
 from sat2cap.errors import ModelError
+from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.formats.export import export_hugging_face
-from sat2cap.model.load import Checkpoint, load_model, save_checkpoint
+from sat2cap.model.formats.folder import save_checkpoint
+from sat2cap.model.load import load_model
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 
 CARD = {

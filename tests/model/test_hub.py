@@ -15,9 +15,11 @@ from tiny_model import tiny_clip
 from sat2cap.catalogue import resolve_model
 from sat2cap.errors import ModelError
 from sat2cap.model.formats import hub as hub_of
-from sat2cap.model.formats.published import KNOWN, Known
-from sat2cap.model.load import ASSUMED, as_known, load_model, save_checkpoint
-from sat2cap.model.summary import record_of
+from sat2cap.model.formats.folder import save_checkpoint
+from sat2cap.model.formats.huggingface import ASSUMED_PREPROCESS
+from sat2cap.model.formats.published import PUBLISHED_MODELS, PublishedModel
+from sat2cap.model.load import load_model, treat_as_published
+from sat2cap.model.summary import describe_model
 
 NAME, CLIP = "someone/tinyclip", "openai/clip-vit-base-patch32"
 
@@ -58,7 +60,7 @@ def test_a_name_is_fetched_once_and_says_its_revision_and_licence(
     found = load_model(NAME)
     assert found.identity == load_model(folders[0]).identity
     assert not any("pytorch_model.bin" in path for path in hub.asked), "weights are downloaded once"
-    record = record_of(found)
+    record = describe_model(found)
     assert (record.name, record.source, record.revision) == ("tinyclip", NAME, commit)
     assert (record.licence, record.kind, record.dim) == ("cc-by-4.0", "CLIPModel", 32)
     gone(hub)
@@ -126,9 +128,9 @@ def sat2cap(
     hub: FakeHub, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A small overhead tower under the name of the authors', its CLIP beside it."""
-    entry = next(model for model in KNOWN if model.name == "MVRL/Sat2Cap")
-    small = Known(**{**vars(entry), "dim": 32, "overhead": entry.overhead.of_size(16)})
-    monkeypatch.setattr("sat2cap.model.formats.published.KNOWN", (small,))
+    entry = next(model for model in PUBLISHED_MODELS if model.name == "MVRL/Sat2Cap")
+    small = PublishedModel(**{**vars(entry), "dim": 32, "overhead": entry.overhead.of_size(16)})
+    monkeypatch.setattr("sat2cap.model.formats.published.PUBLISHED_MODELS", (small,))
     load_model(folders[1]).overhead.save_pretrained(tmp_path / "tower")
     hub.add("MVRL/Sat2Cap", tmp_path / "tower")
     hub.add(CLIP, folders[0])
@@ -147,7 +149,7 @@ def test_sat2cap_by_name_has_its_projection_statistics_and_text_tower(
     np.testing.assert_array_equal(found.embed_text(["snow"]), clip.embed_text(["snow"]))
     assert found.ground is not None
     assert found.ground is not found.overhead
-    record = record_of(found)
+    record = describe_model(found)
     commit = hub.branches[CLIP, "main"]
     assert record.text == f"2 layers of 64, 77 tokens, of {CLIP}@{commit}"
     assert (record.name, record.encoding, record.dynamic) == ("Sat2Cap", "reference", None)
@@ -156,16 +158,16 @@ def test_sat2cap_by_name_has_its_projection_statistics_and_text_tower(
 def test_a_copy_of_sat2cap_can_be_told_what_it_is(hub: FakeHub, sat2cap: Path, tmp_path: Path) -> None:
     plain = load_model(sat2cap)
     assert plain.overhead_preprocess.mean != (0.3670, 0.3827, 0.3338)
-    told = as_known(plain, "MVRL/Sat2Cap")
+    told = treat_as_published(plain, "MVRL/Sat2Cap")
     assert told.place_identity == load_model("MVRL/Sat2Cap").place_identity
     assert load_model(save_checkpoint(told, tmp_path / "ours")).identity == told.identity
-    assert plain.card[ASSUMED] == "CLIP"
-    assert ASSUMED not in told.card
+    assert plain.card[ASSUMED_PREPROCESS] == "CLIP"
+    assert ASSUMED_PREPROCESS not in told.card
     with pytest.raises(ModelError, match="'MVRL/Nothing' is no known model: see sat2cap models list"):
-        as_known(plain, "MVRL/Nothing")
+        treat_as_published(plain, "MVRL/Nothing")
     other = load_model(tiny_clip(tmp_path / "other", image=16, hidden=64, dim=48))
     with pytest.raises(ModelError, match="48 numbers an embedding, and MVRL/Sat2Cap 32: it is no copy"):
-        as_known(other, "MVRL/Sat2Cap")
+        treat_as_published(other, "MVRL/Sat2Cap")
 
 
 def test_a_copy_of_sat2cap_and_a_copy_of_clip_need_no_hub(
@@ -202,9 +204,9 @@ def test_weights_pickled_in_parts_are_fetched_and_read(
 
 
 def test_the_table_of_known_models_holds_together() -> None:
-    names = [model.name for model in KNOWN]
+    names = [model.name for model in PUBLISHED_MODELS]
     assert len(names) == len(set(names)) >= 8
-    for model in KNOWN:
+    for model in PUBLISHED_MODELS:
         assert hub_of.is_hub_name(model.name)
         assert model.text is None or model.text in names
         assert model.overhead is None or model.overhead.size == model.pixels

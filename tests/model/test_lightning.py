@@ -14,7 +14,9 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.errors import ModelError
-from sat2cap.model.load import Checkpoint, load_model, save_checkpoint
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.formats.folder import save_checkpoint
+from sat2cap.model.load import load_model
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 
 DIM, SIZE = 32, 48

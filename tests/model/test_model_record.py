@@ -11,10 +11,12 @@ import pytest
 import torch
 from tiny_model import tiny_clip
 
-from sat2cap.model.load import Checkpoint, load_model, save_checkpoint
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.formats.folder import save_checkpoint
+from sat2cap.model.load import load_model
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.preprocess import Preprocess
-from sat2cap.model.summary import record_of
+from sat2cap.model.summary import describe_model
 
 sys.path.append(str(Path(__file__).parents[1] / "cli"))
 
@@ -34,7 +36,7 @@ def model(folder: Path) -> Checkpoint:
 
 
 def test_a_record_says_all_that_a_model_is(model: Checkpoint, folder: Path) -> None:
-    found = record_of(model)
+    found = describe_model(model)
     assert (found.name, found.source, found.licence, found.revision) == (
         "mine",
         "trained here",
@@ -47,28 +49,28 @@ def test_a_record_says_all_that_a_model_is(model: Checkpoint, folder: Path) -> N
     assert (found.dynamic, found.encoding, found.dim) == ("12, 64, 32", "cyclic", 32)
     assert found.overhead_preprocess == model.overhead_preprocess
     assert found.identity == model.identity
-    plain = record_of(load_model(folder))
+    plain = describe_model(load_model(folder))
     assert (plain.kind, plain.dynamic, plain.source) == ("CLIPModel", None, str(folder))
     json.dumps(found.as_dict(), allow_nan=False)
 
 
 def test_the_hash_is_of_the_weights_alone(model: Checkpoint, folder: Path) -> None:
     other = replace(model, overhead_preprocess=Preprocess(16), encoding="reference", card={})
-    assert record_of(other).weights == record_of(model).weights
-    assert record_of(other).identity != record_of(model).identity
+    assert describe_model(other).weights == describe_model(model).weights
+    assert describe_model(other).identity != describe_model(model).identity
     parts = [
         replace(model, dynamic=None),
         replace(model, text=None),
         replace(model, ground=None),
         replace(model, ground=load_model(folder).ground, overhead=load_model(folder).overhead),
     ]
-    hashes = [record_of(part).weights for part in parts]
-    assert record_of(model).weights not in (hashes[0], hashes[1])
-    assert hashes[2] == record_of(model).weights, "one network under two names is one"
+    hashes = [describe_model(part).weights for part in parts]
+    assert describe_model(model).weights not in (hashes[0], hashes[1])
+    assert hashes[2] == describe_model(model).weights, "one network under two names is one"
     changed = load_model(folder)
     with torch.no_grad():
         changed.overhead.visual_projection.weight[0, 0] += 1e-3
-    assert record_of(changed).weights != record_of(load_model(folder)).weights
+    assert describe_model(changed).weights != describe_model(load_model(folder)).weights
     assert all(re.fullmatch("[0-9a-f]{64}", value) for value in hashes)
 
 
@@ -77,7 +79,7 @@ def test_info_prints_the_record(model: Checkpoint, tmp_path: Path) -> None:
     done = run("models", "info", saved, "--json", tmp_path / "record.json")
     assert done.status == 0, done.err
     written = json.loads((tmp_path / "record.json").read_text())
-    assert written == record_of(load_model(saved)).as_dict()
+    assert written == describe_model(load_model(saved)).as_dict()
     for words in ("mine", "CC0-1.0", "encoding", "cyclic", "12, 64, 32", "metrics.r5", model.identity):
         assert words in done.out
     assert "revision             none: not from the hub" in done.out

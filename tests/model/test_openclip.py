@@ -13,7 +13,8 @@ from tiny_model import tiny_tokenizer
 from torch import Tensor, nn
 
 from sat2cap.errors import ModelError
-from sat2cap.model.load import load_model, save_checkpoint
+from sat2cap.model.formats.folder import save_checkpoint
+from sat2cap.model.load import load_model
 
 SIZE, PATCH, WIDTH, TEXT_WIDTH, DIM, TOKENS = 32, 8, 128, 64, 24, 16
 

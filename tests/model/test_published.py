@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sat2cap.model.formats.hub import find
-from sat2cap.model.load import Checkpoint, load_model
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.formats.hub import find_in_hub_cache
+from sat2cap.model.load import load_model
 
 CLIP_DATA = Path(__file__).parents[2].parent / "shared" / "data" / "clip"
 NAME = "openai/clip-vit-base-patch32"
@@ -17,7 +18,7 @@ NAME = "openai/clip-vit-base-patch32"
 
 @pytest.fixture(scope="module")
 def clip() -> Checkpoint:
-    if find(NAME) is None:
+    if find_in_hub_cache(NAME) is None:
         pytest.skip(f"the weights of {NAME} are not here; fetch them with: sat2cap models fetch {NAME}")
     if not CLIP_DATA.is_dir():
         pytest.skip(f"needs {CLIP_DATA}")

@@ -15,7 +15,9 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from transformers.models.siglip2.tokenization_siglip2 import Siglip2Tokenizer
 
 from sat2cap.errors import ModelError
-from sat2cap.model.load import ASSUMED, load_model, save_checkpoint
+from sat2cap.model.formats.folder import save_checkpoint
+from sat2cap.model.formats.huggingface import ASSUMED_PREPROCESS
+from sat2cap.model.load import load_model
 from sat2cap.model.preprocess import Preprocess
 
 TEXTS = ["a busy STREET!", "snow, and the sea", "a " * 40]
@@ -125,7 +127,7 @@ def test_without_settings_images_are_seen_as_every_siglip_sees_them(folder: Path
     SiglipModel.from_pretrained(folder).save_pretrained(tmp_path / "bare")
     bare = load_model(tmp_path / "bare")
     assert bare.overhead_preprocess == replace(said.overhead_preprocess, resample="bicubic")
-    assert (bare.card[ASSUMED], ASSUMED in said.card) == ("SigLIP", False)
+    assert (bare.card[ASSUMED_PREPROCESS], ASSUMED_PREPROCESS in said.card) == ("SigLIP", False)
 
 
 def test_names_of_a_tower_alone_may_have_their_prefix_or_not(folder: Path, tmp_path: Path) -> None:

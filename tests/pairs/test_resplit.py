@@ -9,8 +9,7 @@ from pyproj import Geod
 from test_build import PATCH, build, files
 
 from sat2cap.errors import PairsError
-from sat2cap.pairs import SplitPlan
-from sat2cap.pairs import resplit
+from sat2cap.pairs import SplitPlan, resplit
 from sat2cap.pairs.splits.leakage import broken_promises, leaks
 from sat2cap.pairs.splits.split import user_split
 

@@ -16,7 +16,7 @@ from sat2cap.atlas import Atlas, create_or_resume
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.model.calibration import Calibration
-from sat2cap.model.load import Checkpoint
+from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.networks.metadata import feature_count
 from sat2cap.model.preprocess import Preprocess

@@ -9,7 +9,8 @@ from tiny_model import tiny_clip
 from transformers import SiglipVisionConfig
 
 from sat2cap.errors import RunFileError
-from sat2cap.model.load import Checkpoint, load_model
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.load import load_model
 from sat2cap.model.networks.siglip import SiglipImageTower
 from sat2cap.training.adaptation import adapted, plain
 from sat2cap.training.run import Model

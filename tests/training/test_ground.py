@@ -7,7 +7,8 @@ import pytest
 from fake_pairs import FakePairs
 from tiny_model import tiny_clip
 
-from sat2cap.model.load import Checkpoint, load_model
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.load import load_model
 from sat2cap.progress import silent
 from sat2cap.training.data import ground_embeddings as ground
 from sat2cap.training.data.patches import decode

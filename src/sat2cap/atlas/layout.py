@@ -137,7 +137,7 @@ def cell_arrays(shape: Sequence[int], chunk: int, dim: int, dtype: str) -> dict[
     return {array.name: array for array in arrays}
 
 
-def chunks_of(wanted: NDArray[np.bool_], chunk: int) -> Iterator[Chunk]:
+def iter_chunks(wanted: NDArray[np.bool_], chunk: int) -> Iterator[Chunk]:
     """The chunks that hold a wanted cell, row by row."""
     height, width = wanted.shape
     for top in range(0, height, chunk):

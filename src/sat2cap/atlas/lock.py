@@ -16,7 +16,7 @@ LOCK = "_sat2cap/lock"
 
 
 @contextmanager
-def only_writer(path: Path) -> Iterator[None]:
+def writer_lock(path: Path) -> Iterator[None]:
     """Write the atlas at `path` alone, which need not be there yet.
 
     Raises `JobError` when another process, or another thread of this one, is writing it, and `AtlasError`

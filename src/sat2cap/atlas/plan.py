@@ -19,7 +19,7 @@ FORMAT = "sat2cap-atlas"
 VERSION = 1
 """Goes up when an older reader would misread; docs/atlas.md says what changed."""
 MASK = "wanted/c/0/0"
-GIVEN = "given"
+USER_SPEC_KEY = "given"
 """Where the model's card and the imagery's record keep what the user wrote to name them."""
 
 
@@ -117,7 +117,7 @@ def check_free(path: Path) -> None:
         raise AtlasError(f"{str(path)!r} exists and is not an atlas; choose another path")
 
 
-def differences(old: AtlasSpec, new: AtlasSpec) -> list[str]:
+def differing_parts(old: AtlasSpec, new: AtlasSpec) -> list[str]:
     """Names of the parts in which two specifications differ, with both values where people chose them."""
     one, other = old.parts, new.parts
     names = [name for name in one if one[name] != other[name]]

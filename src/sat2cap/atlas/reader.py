@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import journal
-from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, chunks_of
+from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import AtlasSpec, read_plan
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest, digest_file
@@ -97,7 +97,7 @@ class Atlas:
 
     def chunks(self) -> Iterator[Chunk]:
         """The blocks of cells to read by, row by row; those without a wanted cell are left out."""
-        return chunks_of(self.spec.wanted, self.spec.chunk)
+        return iter_chunks(self.spec.wanted, self.spec.chunk)
 
     def read(self, rows: slice, cols: slice) -> NDArray[np.float32]:
         """Unnormalised embeddings, float32 [h, w, D]; NaN where there is none. Raises `AtlasError`."""

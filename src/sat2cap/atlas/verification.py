@@ -25,7 +25,7 @@ class Problem:
         return f"{self.file}: {self.reason}"
 
 
-def verify(atlas: Atlas) -> list[Problem]:
+def verify_atlas(atlas: Atlas) -> list[Problem]:
     """Everything wrong with `atlas`, by reading all of it; empty when it is sound.
 
     A chunk not yet computed is a problem only of an atlas that says it is complete.
@@ -41,12 +41,12 @@ def verify(atlas: Atlas) -> list[Problem]:
     return problems
 
 
-def repair(atlas: Atlas) -> list[Chunk]:
+def repair_atlas(atlas: Atlas) -> list[Chunk]:
     """Mend what needs no computing and forget every damaged chunk; the same `embed` run redoes only those.
 
     Returns the forgotten chunks; when there is none, the atlas is complete again if it was.
     """
-    problems = verify(atlas)
+    problems = verify_atlas(atlas)
     if not problems:
         return []
     was_complete = atlas.complete

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from sat2cap.atlas import journal, stac
 from sat2cap.atlas.conventions import group_metadata, side_arrays
-from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, CellStatus, Chunk, cell_arrays, chunks_of
-from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differences, is_atlas, read_plan
+from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, CellStatus, Chunk, cell_arrays, iter_chunks
+from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, is_atlas, read_plan
 from sat2cap.atlas.reader import Atlas, read_chunk
 from sat2cap.errors import AtlasError, JobError
 from sat2cap.files import digest_file, write_bytes
 
 
 class AtlasWriter:
-    """Fills an atlas chunk by chunk. One process at a time writes (`only_writer`); readers may look on."""
+    """Fills an atlas chunk by chunk. One process at a time writes (`writer_lock`); readers may look on."""
 
     def __init__(self, path: Path, spec: AtlasSpec) -> None:
         self.path = path
@@ -36,7 +36,9 @@ class AtlasWriter:
     def pending(self) -> list[Chunk]:
         """Chunks still to compute, row by row: with a wanted cell, and not journalled and in place."""
         return [
-            chunk for chunk in chunks_of(self.spec.wanted, self.spec.chunk) if not self._in_place(chunk.index)
+            chunk
+            for chunk in iter_chunks(self.spec.wanted, self.spec.chunk)
+            if not self._in_place(chunk.index)
         ]
 
     def write(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
@@ -145,7 +147,7 @@ def create_or_resume(path: Path | str, spec: AtlasSpec) -> AtlasWriter:
     return AtlasWriter(path, spec)
 
 
-def still_pending(path: Path | str, spec: AtlasSpec) -> list[Chunk]:
+def pending_chunks(path: Path | str, spec: AtlasSpec) -> list[Chunk]:
     """What `create_or_resume` would find to compute; raises as it does, and writes nothing."""
     return AtlasWriter(Path(path), _begun(Path(path), spec) or spec).pending()
 
@@ -157,7 +159,7 @@ def _begun(path: Path, spec: AtlasSpec) -> AtlasSpec | None:
         return None
     old = read_plan(path)
     if old.identity != spec.identity:
-        other = ", ".join(differences(old, spec))
+        other = ", ".join(differing_parts(old, spec))
         fix = "choose another path, or remove it first"
         raise AtlasError(f"atlas {str(path)!r} was made from something else (it differs in {other}); {fix}")
     return old

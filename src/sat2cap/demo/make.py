@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sat2cap.atlas import GIVEN, Atlas, open_atlas
+from sat2cap.atlas import USER_SPEC_KEY, Atlas, open_atlas
 from sat2cap.catalogue import open_imagery, open_photos, resolve_model
 from sat2cap.demo.plan import CountryPlan, DemoPlan
 from sat2cap.demo.words import slug
@@ -15,7 +15,7 @@ from sat2cap.geo import cell_grid, cell_mask, parse_region, patch_box
 from sat2cap.imagery import Imagery
 from sat2cap.maps import Look, write_cog, write_png
 from sat2cap.miniworld import Prompt
-from sat2cap.model import MANIFEST, Checkpoint
+from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint
 from sat2cap.pairs import PairSet, SplitPlan, build_pairs
 from sat2cap.progress import Progress
 from sat2cap.query import one_prompt, score
@@ -45,7 +45,7 @@ def run_of(plan: DemoPlan, out: Path) -> Run:
 
 def named(checkpoint: Checkpoint, given: str, name: str) -> Checkpoint:
     """A model whose atlases find it again by what it was called."""
-    return replace(checkpoint, card={**checkpoint.card, GIVEN: given, "name": name})
+    return replace(checkpoint, card={**checkpoint.card, USER_SPEC_KEY: given, "name": name})
 
 
 def pairs_state(out: Path) -> dict[str, bool]:
@@ -84,7 +84,7 @@ def pairs(plan: DemoPlan, out: Path, progress: Progress) -> tuple[PairSet, PairS
 def train_state(out: Path) -> dict[str, bool]:
     """How far the training is."""
     folder = out / TRAIN
-    return {"complete": (folder / "checkpoint" / MANIFEST).is_file(), "begun": folder.exists()}
+    return {"complete": (folder / "checkpoint" / CHECKPOINT_MANIFEST).is_file(), "begun": folder.exists()}
 
 
 def train(run: Run, training: PairSet, progress: Progress) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sat2cap.atlas import AtlasSpec, Chunk, cell_arrays, chunks_of, side_arrays
+from sat2cap.atlas import AtlasSpec, Chunk, cell_arrays, iter_chunks, side_arrays
 from sat2cap.embedding.patches import area, blocks, planned_reads, read_patches
 from sat2cap.embedding.plan import patches_of
 from sat2cap.imagery import Imagery
@@ -45,7 +45,7 @@ class Rates:
 
 def cost(spec: AtlasSpec, pending: Sequence[Chunk]) -> Cost:
     """Of the chunks that are `pending`."""
-    chunks = list(chunks_of(spec.wanted, spec.chunk))
+    chunks = list(iter_chunks(spec.wanted, spec.chunk))
     arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype).values()
     sides = sum(values.nbytes for _, values in side_arrays(spec) if values is not None)
     patches = patches_of(spec)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, Chunk, create_or_resume, only_writer
+from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, Chunk, create_or_resume, writer_lock
 from sat2cap.embedding.patches import Block, Patches, ahead, blocks, read_patches
 from sat2cap.embedding.plan import patches_of, plan_atlas
 from sat2cap.errors import JobError
@@ -62,7 +62,7 @@ def embed_atlas(
     Raises `AtlasError` if `out` is something else, `JobError` if another process is writing it, or if the
     network gives numbers that are not finite.
     """
-    with only_writer(Path(out)):
+    with writer_lock(Path(out)):
         writer = create_or_resume(Path(out), spec)
         pending = writer.pending()
         for chunk in embed_chunks(spec, pending, spec.wanted, imagery, checkpoint, progress):

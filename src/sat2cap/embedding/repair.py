@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, create_or_resume, differences, only_writer
+from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, create_or_resume, differing_parts, writer_lock
 from sat2cap.embedding.job import embed_chunks
 from sat2cap.embedding.plan import plan_atlas
 from sat2cap.errors import AtlasError
@@ -24,11 +24,11 @@ def fill_atlas(
     """
     spec = _same_plan(atlas, imagery, checkpoint)
     if spec.identity != atlas.identity:
-        other = ", ".join(differences(atlas.spec, spec))
+        other = ", ".join(differing_parts(atlas.spec, spec))
         rule = f"was made from something else (it differs in {other})"
         fix = "name what it was made from, with the same options as then"
         raise AtlasError(f"atlas {str(atlas.path)!r} {rule}; {fix}")
-    with only_writer(Path(atlas.path)):
+    with writer_lock(Path(atlas.path)):
         writer = create_or_resume(atlas.path, spec)
         pending = {chunk.index for chunk in writer.pending()}
         asked = atlas.status == CellStatus.IMAGERY_FAILED

@@ -1,4 +1,4 @@
-"""Held-out photos beside what a model makes of their places: what its scores are calibrated with."""
+"""Held-out photos and their places, embedded: the data that calibrates a model's scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,50 +12,62 @@ from sat2cap.errors import ModelError
 
 Floats = NDArray[np.float32]
 
-MOST = 2000
-"""Photos that a checkpoint carries: 2,000 of 512 numbers are 4 MB."""
+MAX_CALIBRATION_PHOTOS = 2000
+"""Largest number of photos that a checkpoint carries: 2,000 embeddings of 512 numbers take 4 MB."""
 
-_NAMES = ("ground", "overhead", "features")
+_STORED_DTYPES = {"ground": torch.float16, "overhead": torch.float16, "features": torch.float32}
+"""Each tensor's name in the file and its type: half precision loses nothing that embeddings are known to."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """N photos that were not trained on, and the places and times they were taken at.
+    """N photos that were not used in training, with the places and times they were taken at.
 
-    The photos are in the space of the texts, so CLIP can say which of them fit any prompt, and their places
-    what the model scores it there: together they tell what a score is worth, without labels.
+    The photos are in the same space as texts, so CLIP can say which of them fit any prompt. The model scores
+    the photos' places for that prompt. Both together tell, without labels, how likely a place with a given
+    score is to show what the prompt says.
     """
 
     ground: Floats
-    """`[N, D]`, of length 1: the photos."""
+    """Embeddings of the photos, float32 `[N, D]`, of unit length."""
     overhead: Floats
-    """`[N, D]`, not normalised, without the Dynamic Encoder's offset: their places from above."""
+    """Overhead embeddings of the photos' places, float32 `[N, D]`, unnormalised and without the Dynamic
+    Encoder's offset."""
     features: Floats
-    """`[N, F]`: place and time as the Dynamic Encoder reads them; F is 0 without one."""
+    """Encoded place and time of each photo, float32 `[N, F]`; F is 0 for a model without Dynamic Encoder."""
 
-    def tensors(self) -> dict[str, Tensor]:
-        """As they are stored: half precision for embeddings, which are known no better."""
-        kept = {"ground": torch.float16, "overhead": torch.float16, "features": torch.float32}
-        return {name: torch.from_numpy(getattr(self, name)).to(dtype) for name, dtype in kept.items()}
+    def as_tensors(self) -> dict[str, Tensor]:
+        """Return the arrays by name as they are stored: float16 embeddings, float32 features."""
+        return {
+            name: torch.from_numpy(getattr(self, name)).to(dtype) for name, dtype in _STORED_DTYPES.items()
+        }
 
-    def stored(self) -> "Calibration":
-        """What reading it again gives."""
-        return read_calibration(self.tensors(), self.ground.shape[1], "calibration")
-
-
-def calibration_of(ground: Floats, overhead: Floats, features: Floats) -> Calibration:
-    """Of held-out pairs, `[N, D]`, `[N, D]` and `[N, F]`: at most `MOST` of them, evenly spread."""
-    rows = np.linspace(0, len(ground) - 1, min(MOST, len(ground))).round().astype(int)
-    return Calibration(ground[rows], overhead[rows], features[rows]).stored()
+    def rounded_as_stored(self) -> "Calibration":
+        """Return a copy whose values are rounded as writing and reading it would round them."""
+        return read_calibration(self.as_tensors(), self.ground.shape[1], "calibration")
 
 
-def read_calibration(weights: Mapping[str, Tensor], dim: int, where: str) -> Calibration:
-    """What `Calibration.tensors` gave, for a model of `dim` numbers; `where` names it in errors."""
-    missing = [name for name in _NAMES if name not in weights]
+def make_calibration(ground: Floats, overhead: Floats, features: Floats) -> Calibration:
+    """Return a calibration of at most `MAX_CALIBRATION_PHOTOS` of N held-out pairs, evenly spread over them.
+
+    `ground` is `[N, D]` of unit length, `overhead` `[N, D]` unnormalised, `features` `[N, F]`; see
+    `Calibration`. Values are rounded as they will be stored, so that a model scores the same before it is
+    saved and after.
+    """
+    rows = np.linspace(0, len(ground) - 1, min(MAX_CALIBRATION_PHOTOS, len(ground))).round().astype(int)
+    return Calibration(ground[rows], overhead[rows], features[rows]).rounded_as_stored()
+
+
+def read_calibration(tensors: Mapping[str, Tensor], dim: int, where: str) -> Calibration:
+    """Return the stored calibration of a model whose embeddings have `dim` numbers.
+
+    Raises `ModelError`, which names the file as `where`, if a tensor is missing or has another shape.
+    """
+    missing = [name for name in _STORED_DTYPES if name not in tensors]
     if missing:
         raise ModelError(f"{where} lacks {', '.join(missing)}: save the checkpoint again")
-    ground, overhead, features = (weights[name].float().numpy() for name in _NAMES)
+    ground, overhead, features = (tensors[name].float().numpy() for name in _STORED_DTYPES)
     if ground.shape != overhead.shape or ground.shape != (len(features), dim) or features.ndim != 2:
-        shapes = ", ".join(str(list(weights[name].shape)) for name in _NAMES)
+        shapes = ", ".join(str(list(tensors[name].shape)) for name in _STORED_DTYPES)
         raise ModelError(f"{where} has shapes {shapes}, not [N, {dim}] twice and [N, F]: save it again")
     return Calibration(ground, overhead, features)

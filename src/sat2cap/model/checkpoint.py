@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest
 from sat2cap.model.calibration import Calibration
-from sat2cap.model.compute import Precision, quicker, run
+from sat2cap.model.compute import Precision, convert_tower, embed_pixels
 from sat2cap.model.networks import towers
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.networks.metadata import Encoding, encode_metadata
@@ -111,7 +111,7 @@ class Checkpoint:
                 self.text.scale,
             ]
         if self.calibration is not None:
-            parts["calibration"] = towers.digest_weights(self.calibration.tensors())
+            parts["calibration"] = towers.digest_weights(self.calibration.as_tensors())
         return digest(canonical_json(parts))
 
     def embed_overhead(self, rgb: NDArray[np.uint8], *, precision: Precision = "float32") -> Floats:
@@ -228,7 +228,7 @@ class Checkpoint:
                 batch = images[start : start + BATCH]
                 network = self._quicker(tower, preprocess, batch, precision)
                 pixels = preprocess.images(batch, next(network.parameters()).dtype).to(device)
-                rows.append(run(network, pixels).cpu().numpy())
+                rows.append(embed_pixels(network, pixels).cpu().numpy())
         return np.concatenate(rows)
 
     def _quicker(
@@ -244,7 +244,7 @@ class Checkpoint:
         device = next(tower.parameters()).device
         key = (id(tower), precision, device)
         if key not in self._converted:
-            self._converted[key] = quicker(tower, precision, preprocess.images(batch).to(device))
+            self._converted[key] = convert_tower(tower, precision, preprocess.images(batch).to(device))
         return self._converted[key]
 
     @cached_property

@@ -19,7 +19,7 @@ LEAST_COSINE: dict[Precision, float] = {"float32": 1.0, "bfloat16": 0.999, "int8
 """To the float32 embedding, in the median of the first patches; a network that keeps less is refused."""
 
 _CHECKED = 8
-"""Patches on which a quicker network is compared with its float32 original."""
+"""Number of patches on which a converted tower is compared with its float32 original."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def has_int8() -> bool:
     return torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
-def quicker(tower: Any, precision: Precision, pixels: Tensor) -> Any:
+def convert_tower(tower: Any, precision: Precision, pixels: Tensor) -> Any:
     """A copy of a float32 image tower that computes in `precision`, compiled where it is on a GPU.
 
     It is compared with the original on the first of `pixels`, float32 `[B, 3, S, S]`; `ModelError` if it
@@ -80,7 +80,7 @@ def quicker(tower: Any, precision: Precision, pixels: Tensor) -> Any:
     sample = pixels[:_CHECKED]
     if pixels.is_cuda:
         made = _compiled(made, sample)
-    exact, quick = (run(network, sample) for network in (tower, made))
+    exact, quick = (embed_pixels(network, sample) for network in (tower, made))
     kept = float(nn.functional.cosine_similarity(exact, quick).median())
     if kept < LEAST_COSINE[precision]:
         raise ModelError(
@@ -90,7 +90,7 @@ def quicker(tower: Any, precision: Precision, pixels: Tensor) -> Any:
     return made
 
 
-def run(tower: Any, pixels: Tensor) -> Tensor:
+def embed_pixels(tower: Any, pixels: Tensor) -> Tensor:
     """Unnormalised embeddings, float32 `[B, D]`, of pixels float32 `[B, 3, S, S]`."""
     dtype = next(tower.parameters()).dtype
     embeddings: Tensor = tower(pixel_values=pixels.to(dtype)).image_embeds
@@ -102,7 +102,7 @@ def _converted(tower: Any, precision: Precision) -> Any:
     made = copy.deepcopy(tower).to(torch.bfloat16)
     on_cpu = next(made.parameters()).device.type == "cpu"
     if on_cpu and hasattr(made, "set_attn_implementation"):
-        # With the few tokens of a patch, the plain form is quicker than the fused kernel of CPUs.
+        # With the few tokens of a patch, plain attention is faster than the fused kernel of CPUs.
         made.set_attn_implementation("eager")
     return _with_int8_products(made, tower) if precision == "int8" else made
 
@@ -111,7 +111,7 @@ def _compiled(tower: Any, pixels: Tensor) -> Any:
     """The tower compiled, or as it is where there is nothing to compile it with."""
     try:
         made = torch.compile(tower)
-        run(made, pixels)
+        embed_pixels(made, pixels)
     except Exception:  # no Triton, no C compiler: each part of the compiler raises errors of its own
         return tower
     return made

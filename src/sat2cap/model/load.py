@@ -1,30 +1,14 @@
-"""Models by name: a folder, a file or a name on the Hugging Face hub to a `Checkpoint`; and saving one.
-
-The one file of this package that others import models from.
-"""
+"""Loading a model by its name: a folder, a file, or a name on the Hugging Face hub."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from sat2cap.errors import ModelError
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.compute import Precision
 from sat2cap.model.formats import hub, huggingface, lightning, openclip
-from sat2cap.model.formats.folder import FORMAT, MANIFEST, VERSION, read_checkpoint, save_checkpoint
-from sat2cap.model.formats.huggingface import ASSUMED
-from sat2cap.model.formats.published import Known, known
-
-__all__ = [
-    "ASSUMED",
-    "FORMAT",
-    "MANIFEST",
-    "VERSION",
-    "Checkpoint",
-    "Precision",
-    "as_known",
-    "load_model",
-    "save_checkpoint",
-]
+from sat2cap.model.formats.folder import CHECKPOINT_MANIFEST, read_checkpoint
+from sat2cap.model.formats.huggingface import ASSUMED_PREPROCESS
+from sat2cap.model.formats.published import PublishedModel, find_published_model
 
 
 def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
@@ -51,7 +35,7 @@ def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
     folder = hub.fetch_from_hub(spec)
     found = _from_folder(folder, spec)
     name, revision = hub.split_hub_name(spec)
-    entry = known(name)
+    entry = find_published_model(name)
     card = {
         "name": name.partition("/")[2],
         "revision": hub.revision_of(folder) or revision,
@@ -61,12 +45,12 @@ def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
     return found if entry is None else _completed(found, entry, clip)
 
 
-def as_known(found: Checkpoint, name: str, clip: Checkpoint | None = None) -> Checkpoint:
+def treat_as_published(found: Checkpoint, name: str, clip: Checkpoint | None = None) -> Checkpoint:
     """A folder's model treated as the published one of that name, of which it is a copy.
 
     `clip` is where its text tower comes from, if it needs one; otherwise the hub.
     """
-    entry = known(name)
+    entry = find_published_model(name)
     if entry is None:
         raise ModelError(f"{name!r} is no known model: see sat2cap models list")
     if found.dim != entry.dim:
@@ -76,12 +60,16 @@ def as_known(found: Checkpoint, name: str, clip: Checkpoint | None = None) -> Ch
     return _completed(replace(found, card={**found.card, "licence": entry.licence}), entry, clip)
 
 
-def _completed(found: Checkpoint, entry: Known, clip: Checkpoint | None) -> Checkpoint:
+def _completed(found: Checkpoint, entry: PublishedModel, clip: Checkpoint | None) -> Checkpoint:
     """With what is known of a model beyond its files."""
     if entry.text is not None:
         clip = clip or load_model(entry.text)
         found = replace(found, ground=found.ground or clip.ground).with_text_of(clip)
-    card = {name: value for name, value in found.card.items() if name != ASSUMED or entry.overhead is None}
+    card = {
+        name: value
+        for name, value in found.card.items()
+        if name != ASSUMED_PREPROCESS or entry.overhead is None
+    }
     return replace(
         found,
         card=card,
@@ -92,7 +80,7 @@ def _completed(found: Checkpoint, entry: Known, clip: Checkpoint | None) -> Chec
 
 def _from_folder(folder: Path, spec: str) -> Checkpoint:
     """Whatever a folder holds."""
-    if (folder / MANIFEST).is_file():
+    if (folder / CHECKPOINT_MANIFEST).is_file():
         return read_checkpoint(folder)
     if huggingface.reads(folder):
         return huggingface.read_transformers(folder, spec)
@@ -101,6 +89,6 @@ def _from_folder(folder: Path, spec: str) -> Checkpoint:
     if folder.is_file():
         raise ModelError(f"{spec} is a file: give a folder, or a {lightning.SUFFIX} of the authors' training")
     raise ModelError(
-        f"{spec} has neither {MANIFEST} nor config.json: "
+        f"{spec} has neither {CHECKPOINT_MANIFEST} nor config.json: "
         "give a folder saved by sat2cap, transformers or open_clip"
     )

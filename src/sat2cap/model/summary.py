@@ -51,7 +51,7 @@ class ModelRecord:
         return {**asdict(self), **seen}
 
 
-def record_of(model: Checkpoint) -> ModelRecord:
+def describe_model(model: Checkpoint) -> ModelRecord:
     """The record of a loaded model; hashing takes about a second for each gigabyte of weights."""
     card = model.card
     same = model.ground is model.overhead

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import ModelError, PairsError
-from sat2cap.model import MOST, Checkpoint, Precision, calibration_of
+from sat2cap.model import MAX_CALIBRATION_PHOTOS, Checkpoint, Precision, make_calibration
 from sat2cap.progress import Progress, silent
 from sat2cap.training.data.ground_embeddings import ground_embeddings
 from sat2cap.training.data.patches import Pairs, TrainingSet, read_training_set
@@ -24,7 +24,7 @@ def calibrate(
     precision: Precision = "float32",
     progress: Progress = silent,
 ) -> Checkpoint:
-    """The same model with up to `MOST` pairs of a split as its calibration.
+    """The same model with up to `MAX_CALIBRATION_PHOTOS` pairs of a split as its calibration.
 
     Photos embedded before are taken from the pair set's own cache, or from `cache` where that cannot be
     written. Raises `ModelError` without a tower for photos or a text tower, `PairsError` for an empty split.
@@ -35,12 +35,20 @@ def calibrate(
     count = pairs.count(split)
     if count == 0:
         raise PairsError(f"split {split!r} of {pairs.path} has no pairs: give another split")
-    data = read_training_set(pairs, split, model.overhead_preprocess, progress=progress, limit=MOST)
+    data = read_training_set(
+        pairs, split, model.overhead_preprocess, progress=progress, limit=MAX_CALIBRATION_PHOTOS
+    )
     ground = ground_embeddings(
-        pairs, split, model, fallback=cache, precision=precision, progress=progress, limit=MOST
+        pairs,
+        split,
+        model,
+        fallback=cache,
+        precision=precision,
+        progress=progress,
+        limit=MAX_CALIBRATION_PHOTOS,
     )
     overhead, features = embedded_places(data, model, precision)
-    return replace(model, calibration=calibration_of(ground, overhead, features))
+    return replace(model, calibration=make_calibration(ground, overhead, features))
 
 
 def embedded_places(data: TrainingSet, model: Checkpoint, precision: Precision) -> tuple[Floats, Floats]:

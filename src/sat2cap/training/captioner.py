@@ -19,7 +19,14 @@ from transformers import GPT2Config
 from sat2cap.config import problems
 from sat2cap.errors import InputError, JobError, RunFileError
 from sat2cap.miniworld import MiniPhotos, World
-from sat2cap.model import Captioner, CaptionNetwork, Checkpoint, captions_of, load_captioner, save_captioner
+from sat2cap.model import (
+    Captioner,
+    CaptionNetwork,
+    Checkpoint,
+    captions_from_json,
+    load_captioner,
+    save_captioner,
+)
 from sat2cap.progress import Progress, silent
 from sat2cap.training.data.patches import decode
 
@@ -260,7 +267,7 @@ def _made_up(data: CaptionData) -> Iterator[tuple[list[Image.Image], list[list[s
 def _written(path: Path) -> Iterator[tuple[list[Image.Image], list[list[str]]]]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        photos = [(path.parent / line["image"], captions_of(line)) for line in lines]
+        photos = [(path.parent / line["image"], captions_from_json(line)) for line in lines]
         for some in _batched(photos, _CHUNK):
             yield [decode(image.read_bytes(), str(image)) for image, _ in some], [texts for _, texts in some]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

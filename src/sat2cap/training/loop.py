@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from sat2cap.errors import JobError, RunFileError
-from sat2cap.model import MANIFEST, Checkpoint, load_model
+from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, load_model
 from sat2cap.progress import Progress, silent
 from sat2cap.training.data.loader import Loaded, Material, loaded, read_material
 from sat2cap.training.data.patches import Pairs
@@ -47,7 +47,7 @@ def train(
     start = resolve(run.model.init)
     pairs = _opened(run.data.pairs) if pairs is None else pairs
     _claim(run, pairs, start, fabric)
-    if (finished / MANIFEST).is_file():
+    if (finished / CHECKPOINT_MANIFEST).is_file():
         return finished
 
     data = read_material(run, pairs, start, fabric, progress)

@@ -102,11 +102,11 @@ def embed(
     how = as_given(imagery, bands, scale, recipe, region, layer, where)
     given = _given(region, layer, where or [])
     # The networks take seconds to import, a region that cannot be read should not.
-    from sat2cap.atlas import GIVEN, still_pending
+    from sat2cap.atlas import USER_SPEC_KEY, pending_chunks
     from sat2cap.cli import console
     from sat2cap.embedding import embed_atlas, plan_atlas
     from sat2cap.imagery import WatchedImagery
-    from sat2cap.model import ASSUMED, choose_compute
+    from sat2cap.model import ASSUMED_PREPROCESS, choose_compute
 
     source = WatchedImagery(opened(imagery, bands, scale, recipe, cache, given))
     place = given or _extent(source)
@@ -114,8 +114,8 @@ def embed(
     asked = None if precision is Precision.auto else precision.value
     compute = choose_compute(asked or _begun_in(out))
     checkpoint = _named(model).to(compute.device)
-    if ASSUMED in checkpoint.card:
-        console.warn(assumed(model, checkpoint.card[ASSUMED]))
+    if ASSUMED_PREPROCESS in checkpoint.card:
+        console.warn(assumed(model, checkpoint.card[ASSUMED_PREPROCESS]))
     spec = plan_atlas(
         grid,
         cell_mask(grid, place),
@@ -126,8 +126,8 @@ def embed(
         max_missing=max_missing,
         precision=compute.precision,
     )
-    spec = replace(spec, imagery={**spec.imagery, GIVEN: how})
-    pending = still_pending(out, spec)
+    spec = replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: how})
+    pending = pending_chunks(out, spec)
     console.facts(_plan(place, spec, pending, source, checkpoint, compute), None if dry_run else sys.stderr)
     if source.failure is not None:
         console.warn(f"some cells were tried, and their imagery could not be read: {source.failure}")
@@ -175,11 +175,11 @@ def _extent(source: "Imagery") -> "Region":
 
 def _named(model: str) -> "Checkpoint":
     """The model, remembering what it was called, so that the atlas can find it again."""
-    from sat2cap.atlas import GIVEN
+    from sat2cap.atlas import USER_SPEC_KEY
     from sat2cap.catalogue import resolve_model
 
     checkpoint = resolve_model(model)
-    return replace(checkpoint, card={**checkpoint.card, GIVEN: model})
+    return replace(checkpoint, card={**checkpoint.card, USER_SPEC_KEY: model})
 
 
 def _plan(

@@ -71,12 +71,11 @@ def verify(atlas: AtlasPath) -> None:
 
     Exit status 1 if anything is.
     """
-    from sat2cap.atlas import open_atlas
-    from sat2cap.atlas import verify as find_problems
+    from sat2cap.atlas import open_atlas, verify_atlas
     from sat2cap.query import prepared_problem
 
     opened = open_atlas(atlas)
-    problems = [str(problem) for problem in find_problems(opened)]
+    problems = [str(problem) for problem in verify_atlas(opened)]
     problems = problems or [problem for problem in [prepared_problem(opened)] if problem]
     for problem in problems:
         print(problem)
@@ -104,13 +103,12 @@ def repair(
     Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all else
     keeps its bytes. Imagery and model must be those it was made from; they are known by what embed was given.
     """
-    from sat2cap.atlas import only_writer, open_atlas
-    from sat2cap.atlas import repair as mend
+    from sat2cap.atlas import open_atlas, repair_atlas, writer_lock
     from sat2cap.cli import console
 
     opened = open_atlas(atlas)
-    with only_writer(opened.path):
-        damaged = mend(opened)
+    with writer_lock(opened.path):
+        damaged = repair_atlas(opened)
     failed = count_failed(opened)
     if opened.complete and not failed:
         print(f"{atlas}: nothing has to be computed again")

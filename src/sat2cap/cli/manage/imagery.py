@@ -48,10 +48,14 @@ def opened_again(
 
     `region` is that of the atlas, for a search whose own is not in the record.
     """
-    from sat2cap.atlas import GIVEN
+    from sat2cap.atlas import USER_SPEC_KEY
     from sat2cap.geo import parse_region
 
-    given = {"imagery": record["uri"], **record.get(GIVEN, {})} if imagery is None else {"imagery": imagery}
+    given = (
+        {"imagery": record["uri"], **record.get(USER_SPEC_KEY, {})}
+        if imagery is None
+        else {"imagery": imagery}
+    )
     if record.get("items") and "region" in given:
         region = parse_region(given["region"], layer=given.get("layer"), where=given["where"])
     return opened(

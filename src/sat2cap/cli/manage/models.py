@@ -37,12 +37,12 @@ def list_models() -> None:
     Any other CLIP or SigLIP of the Hugging Face hub can be named too.
     """
     from sat2cap.cli import console
-    from sat2cap.model import KNOWN, find
+    from sat2cap.model import PUBLISHED_MODELS, find_in_hub_cache
 
     heads = ("name", "numbers", "px", "licence", "here", "what it is")
     rows = [
-        (m.name, str(m.dim), str(m.pixels), m.licence, "yes" if find(m.name) else "no", m.about)
-        for m in KNOWN
+        (m.name, str(m.dim), str(m.pixels), m.licence, "yes" if find_in_hub_cache(m.name) else "no", m.about)
+        for m in PUBLISHED_MODELS
     ]
     console.table(heads, rows, left=True)
 
@@ -63,13 +63,13 @@ def info(
     from sat2cap.catalogue import resolve_model
     from sat2cap.cli import console
     from sat2cap.files import write_json
-    from sat2cap.model import ASSUMED, record_of
+    from sat2cap.model import ASSUMED_PREPROCESS, describe_model
 
     found = resolve_model(model, text, like)
-    record = record_of(found)
+    record = describe_model(found)
     console.facts(_facts(record))
-    if ASSUMED in found.card:
-        console.warn(assumed(model, found.card[ASSUMED]))
+    if ASSUMED_PREPROCESS in found.card:
+        console.warn(assumed(model, found.card[ASSUMED_PREPROCESS]))
     metrics = found.card.get("metrics")
     if isinstance(metrics, dict):
         console.facts((f"metrics.{name}", value) for name, value in metrics.items())
@@ -100,11 +100,11 @@ def fetch(model: ModelName) -> None:
     stopped download goes on with the same command; a model that is there is renewed if the hub has a newer.
     """
     from sat2cap.errors import InputError
-    from sat2cap.model import fetch_from_hub, is_hub_name, known, split_hub_name
+    from sat2cap.model import fetch_from_hub, find_published_model, is_hub_name, split_hub_name
 
     if not is_hub_name(model):
         raise InputError(f"{model!r} is no name on the hub; give owner/name or owner/name@revision")
-    entry = known(split_hub_name(model)[0])
+    entry = find_published_model(split_hub_name(model)[0])
     for name in (model, *([entry.text] if entry and entry.text else [])):
         folder = fetch_from_hub(name, refresh=True)
         print(f"{name}: {folder}")

@@ -26,7 +26,7 @@ from sat2cap.evaluation.miniworld.captions import (
 from sat2cap.evaluation.retrieval.gallery import Gallery, decoded, embed_gallery, read_pairs
 from sat2cap.evaluation.rows import CHANCE, CLIP, GROUND, NO_METADATA, WRITTEN
 from sat2cap.geo import When
-from sat2cap.model import Captioner, Checkpoint, captions_of
+from sat2cap.model import Captioner, Checkpoint, captions_from_json
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress, silent
 
@@ -96,7 +96,7 @@ def read_captions(path: Path) -> dict[str, list[str]]:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.strip():
                 entry = json.loads(line)
-                found.setdefault(str(entry["key"]), []).extend(captions_of(entry))
+                found.setdefault(str(entry["key"]), []).extend(captions_from_json(entry))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f'captions {path} cannot be read ({error!r}); write {{"key": KEY, "caption": TEXT}} a line'

@@ -13,7 +13,8 @@ from typing import Any
 
 from sat2cap.errors import ModelError
 from sat2cap.files import publish_folder, write_json
-from sat2cap.model.load import MANIFEST, Checkpoint, save_checkpoint
+from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.formats.folder import CHECKPOINT_MANIFEST, save_checkpoint
 from sat2cap.model.networks.towers import CONFIG_FILE, read_json
 from sat2cap.model.preprocess import Preprocess
 
@@ -25,16 +26,20 @@ _FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}
 def export_hugging_face(checkpoint: Checkpoint, folder: Path | str) -> Path:
     """Write the folder, at once and whole; replaces only an earlier checkpoint, or nothing."""
     target = Path(folder)
-    if target.exists() and not (target / MANIFEST).is_file() and (target.is_file() or any(target.iterdir())):
+    if (
+        target.exists()
+        and not (target / CHECKPOINT_MANIFEST).is_file()
+        and (target.is_file() or any(target.iterdir()))
+    ):
         raise ModelError(f"{target} exists and is no sat2cap checkpoint: give another folder, or remove it")
     with publish_folder(target) as temporary:
         save_checkpoint(checkpoint, temporary)
         for file in (temporary / "overhead").iterdir():
             file.rename(temporary / file.name)
         (temporary / "overhead").rmdir()
-        manifest = read_json(temporary / MANIFEST)
+        manifest = read_json(temporary / CHECKPOINT_MANIFEST)
         manifest["parts"]["overhead"] = "top"
-        write_json(temporary / MANIFEST, manifest)
+        write_json(temporary / CHECKPOINT_MANIFEST, manifest)
         write_json(temporary / PROCESSOR, _processor(checkpoint.overhead_preprocess))
         kind = read_json(temporary / CONFIG_FILE)["architectures"][0]
         (temporary / CARD).write_text(model_card(checkpoint, kind), encoding="utf-8")

@@ -22,7 +22,7 @@ from sat2cap.model.networks.dynamic_encoder import read_dynamic
 from sat2cap.model.networks.metadata import ENCODINGS
 from sat2cap.model.preprocess import Preprocess
 
-MANIFEST = "sat2cap.json"
+CHECKPOINT_MANIFEST = "sat2cap.json"
 FORMAT = "sat2cap-checkpoint"
 VERSION = 1
 _CALIBRATION = "calibration.safetensors"
@@ -30,10 +30,10 @@ _CALIBRATION = "calibration.safetensors"
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """What `save_checkpoint` wrote."""
-    values = towers.read_json(folder / MANIFEST)
+    values = towers.read_json(folder / CHECKPOINT_MANIFEST)
     if values.get("format") != FORMAT or values.get("version") != VERSION:
         raise ModelError(
-            f"{folder / MANIFEST} is {values.get('format')} version {values.get('version')}, "
+            f"{folder / CHECKPOINT_MANIFEST} is {values.get('format')} version {values.get('version')}, "
             f"not {FORMAT} version {VERSION}: use the sat2cap release that wrote it"
         )
     try:
@@ -41,7 +41,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         seen = [Preprocess.from_dict(values[f"{side}_preprocess"]) for side in ("overhead", "ground")]
         card = dict(values["card"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder / MANIFEST} lacks or spoils {error}: save the checkpoint again") from error
+        raise ModelError(
+            f"{folder / CHECKPOINT_MANIFEST} lacks or spoils {error}: save the checkpoint again"
+        ) from error
     if encoding not in ENCODINGS:
         raise ModelError(
             f"{folder} has encoding {encoding!r}, not one of {', '.join(ENCODINGS)}: update sat2cap"
@@ -71,11 +73,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 def save_checkpoint(ckpt: Checkpoint, folder: Path | str) -> Path:
     """Write a checkpoint so that nobody sees `folder` half written; replaces only a checkpoint or nothing."""
     target = Path(folder)
-    if target.exists() and not (target / MANIFEST).is_file() and (target.is_file() or any(target.iterdir())):
+    if (
+        target.exists()
+        and not (target / CHECKPOINT_MANIFEST).is_file()
+        and (target.is_file() or any(target.iterdir()))
+    ):
         raise ModelError(f"{target} exists and is no sat2cap checkpoint: give another folder, or remove it")
     with publish_folder(target) as temporary:
         _write_parts(ckpt, temporary)
-        write_json(temporary / MANIFEST, _manifest(ckpt))
+        write_json(temporary / CHECKPOINT_MANIFEST, _manifest(ckpt))
     return target
 
 
@@ -94,7 +100,7 @@ def _write_parts(ckpt: Checkpoint, folder: Path) -> None:
     if ckpt.dynamic is not None:
         towers.write_tensors(folder / "dynamic.safetensors", ckpt.dynamic.state_dict())
     if ckpt.calibration is not None:
-        towers.write_tensors(folder / _CALIBRATION, ckpt.calibration.tensors())
+        towers.write_tensors(folder / _CALIBRATION, ckpt.calibration.as_tensors())
 
 
 def _manifest(ckpt: Checkpoint) -> dict[str, Any]:

@@ -33,11 +33,11 @@ def fetch_from_hub(spec: str, refresh: bool = False) -> Path:
     newest. Downloads show their progress on a terminal, and an interrupted one goes on where it was. Raises
     `ModelError` with the command that fetches it if it cannot be had.
     """
-    cached = None if refresh else find(spec)
+    cached = None if refresh else find_in_hub_cache(spec)
     return cached or _download(spec)
 
 
-def find(spec: str) -> Path | None:
+def find_in_hub_cache(spec: str) -> Path | None:
     """The folder in the cache, if the model is there whole."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError

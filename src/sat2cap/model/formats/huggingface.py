@@ -40,7 +40,7 @@ KINDS = {
 _WHOLE = ("CLIPModel", "SiglipModel")
 _NAFLEX = ("Siglip2Model", "Siglip2VisionModel")
 
-ASSUMED = "assumed"
+ASSUMED_PREPROCESS = "assumed"
 """Where a card says whose preprocessing was taken, ``CLIP`` or ``SigLIP``, when the folder does not say."""
 
 _FILTER_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -60,7 +60,7 @@ def read_transformers(folder: Path, spec: str) -> Checkpoint:
     seen = _seen(folder, kind, int(vision.config.image_size))
     card = {"name": Path(spec).name, "source": spec, "licence": "unknown", "kind": kind}
     if kind != "CLIPModel" and not says_preprocess(folder):
-        card[ASSUMED] = "SigLIP" if kind.startswith("Siglip") else "CLIP"
+        card[ASSUMED_PREPROCESS] = "SigLIP" if kind.startswith("Siglip") else "CLIP"
     scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else _DEFAULT_SCALE
     return Checkpoint(
         overhead=vision,

@@ -16,7 +16,7 @@ SAT2CAP_GROUND = Preprocess(224, squash=True)
 
 
 @dataclass(frozen=True)
-class Known:
+class PublishedModel:
     """A published model."""
 
     name: str
@@ -36,8 +36,8 @@ class Known:
     """The same of ground photos."""
 
 
-KNOWN = (
-    Known(
+PUBLISHED_MODELS = (
+    PublishedModel(
         "MVRL/Sat2Cap",
         "the paper's overhead tower (B/32), without its Dynamic Encoder",
         512,
@@ -47,18 +47,18 @@ KNOWN = (
         overhead=SAT2CAP_OVERHEAD,
         ground=SAT2CAP_GROUND,
     ),
-    Known("openai/clip-vit-base-patch32", "CLIP B/32, the paper's baseline", 512, 224, "MIT"),
-    Known("openai/clip-vit-base-patch16", "CLIP B/16", 512, 224, "MIT"),
-    Known("openai/clip-vit-large-patch14", "CLIP L/14", 768, 224, "MIT"),
-    Known("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "open_clip B/32", 512, 224, "MIT"),
-    Known("laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "open_clip L/14", 768, 224, "MIT"),
-    Known("google/siglip-base-patch16-224", "SigLIP B/16", 768, 224, "Apache-2.0"),
-    Known("google/siglip-so400m-patch14-384", "SigLIP So400m/14", 1152, 384, "Apache-2.0"),
-    Known("google/siglip2-base-patch16-224", "SigLIP 2 B/16", 768, 224, "Apache-2.0"),
-    Known("google/siglip2-so400m-patch14-384", "SigLIP 2 So400m/14", 1152, 384, "Apache-2.0"),
+    PublishedModel("openai/clip-vit-base-patch32", "CLIP B/32, the paper's baseline", 512, 224, "MIT"),
+    PublishedModel("openai/clip-vit-base-patch16", "CLIP B/16", 512, 224, "MIT"),
+    PublishedModel("openai/clip-vit-large-patch14", "CLIP L/14", 768, 224, "MIT"),
+    PublishedModel("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "open_clip B/32", 512, 224, "MIT"),
+    PublishedModel("laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "open_clip L/14", 768, 224, "MIT"),
+    PublishedModel("google/siglip-base-patch16-224", "SigLIP B/16", 768, 224, "Apache-2.0"),
+    PublishedModel("google/siglip-so400m-patch14-384", "SigLIP So400m/14", 1152, 384, "Apache-2.0"),
+    PublishedModel("google/siglip2-base-patch16-224", "SigLIP 2 B/16", 768, 224, "Apache-2.0"),
+    PublishedModel("google/siglip2-so400m-patch14-384", "SigLIP 2 So400m/14", 1152, 384, "Apache-2.0"),
 )
 
 
-def known(name: str) -> Known | None:
+def find_published_model(name: str) -> PublishedModel | None:
     """The entry of a name on the hub, without its revision."""
-    return next((entry for entry in KNOWN if entry.name == name), None)
+    return next((entry for entry in PUBLISHED_MODELS if entry.name == name), None)

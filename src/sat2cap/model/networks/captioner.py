@@ -165,7 +165,7 @@ class Captioner:
         return [" ".join(text.split()).removesuffix(self.stop).strip() for text in texts]
 
 
-def captions_of(entry: Mapping[str, Any]) -> list[str]:
+def captions_from_json(entry: Mapping[str, Any]) -> list[str]:
     """The captions of one JSON object: ``"caption": TEXT`` or ``"captions": [TEXT, …]``.
 
     Raises `KeyError` for neither, `ValueError` for anything else than texts.

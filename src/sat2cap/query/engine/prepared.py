@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas import JOURNAL, Atlas, Chunk, verify
+from sat2cap.atlas import JOURNAL, Atlas, Chunk, verify_atlas
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file, publish
 from sat2cap.model import ENCODINGS, Encoding, place_feature_count
@@ -78,7 +78,7 @@ def prepare(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Pa
         raise AtlasError(f"atlas {str(atlas.path)!r} is not finished; run its embed command again first")
     if prepared_state(atlas, encoding) == "yes":
         return path
-    problems = verify(atlas)  # the file would keep a damage that is mended in the chunks
+    problems = verify_atlas(atlas)  # the file would keep a damage that is mended in the chunks
     if problems:
         raise AtlasError(f"atlas is damaged ({problems[0]}); run: sat2cap atlas repair {atlas.path}")
     source = AtlasCells(atlas, encoding)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.files import canonical_json, digest
-from sat2cap.model import Calibration, Checkpoint, Preprocess, calibration_of
+from sat2cap.model import Calibration, Checkpoint, Preprocess, make_calibration
 from sat2cap.progress import Progress
 from sat2cap.training.adaptation import plain
 from sat2cap.training.calibration import embedded_places
@@ -77,7 +77,7 @@ class Validation:
         overhead, features = embedded_places(self.data, trained, run.optim.precision)
         told = overhead if trained.dynamic is None else overhead + trained.dynamic_from_features(features)
         figures = {f"validation.{name}": v for name, v in retrieval(told, self.ground).items()}
-        return figures, calibration_of(self.ground, overhead, features)
+        return figures, make_calibration(self.ground, overhead, features)
 
 
 def read_validation(run: Run, pairs: Pairs, start: Checkpoint, progress: Progress) -> Validation | None:
