@@ -35,7 +35,7 @@ from sat2cap.files import publish, write_json
 from sat2cap.geo import When
 from sat2cap.miniworld import PROMPTS, SEASONAL, World, survey
 from sat2cap.model import Checkpoint
-from sat2cap.query import MeanScale, score
+from sat2cap.query import MeanScale, score_atlas
 
 STEP = 5
 """Of the calendar's months by hours, every so many are asked for."""
@@ -87,7 +87,7 @@ def map_of(
     scale: MeanScale, country: Country, model: Checkpoint, texts: Sequence[str], when: When | None
 ) -> np.ndarray:
     """Every cell's score `[texts, cells]`."""
-    return score(country.atlas, model, texts, when=when, scale=scale).values.reshape(len(texts), -1)
+    return score_atlas(country.atlas, model, texts, when=when, scale=scale).values.reshape(len(texts), -1)
 
 
 def main(demo: Path, out: Path, picture: Path) -> None:

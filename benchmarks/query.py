@@ -37,7 +37,7 @@ from sat2cap.files import write_bytes, write_json
 from sat2cap.geo import When, cell_lonlat
 from sat2cap.maps import write_cog
 from sat2cap.model import Checkpoint, DynamicEncoder, load_model, save_checkpoint
-from sat2cap.query import FILE, Scan, one_prompt, prepare, score
+from sat2cap.query import PREPARED_FOLDER, Scan, prepare_atlas, score_atlas, select_prompt
 from sat2cap.query.engine import prepared
 
 DIM, SIDE = 512, 32
@@ -172,7 +172,7 @@ def _chunk(rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
 def read_of(atlas: Atlas) -> Callable[[], Any]:
     """Reading the bytes of the embeddings from the mapped file, summed as 64-bit numbers by all threads."""
     size = atlas.grid.shape[0] * atlas.grid.shape[1] * DIM * np.dtype(atlas.spec.dtype).itemsize
-    words = np.memmap(atlas.path / FILE, np.int64, "r", 4096, (size // 8,))
+    words = np.memmap(atlas.path / PREPARED_FOLDER, np.int64, "r", 4096, (size // 8,))
     step = 2**20
 
     def read() -> None:
@@ -259,18 +259,18 @@ def times_of(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
 
     def ask(scan: Scan, **asked: Any) -> Callable[[], Any]:
         texts = asked.pop("texts", PROMPTS[:1])
-        return lambda: score(scan, checkpoint, texts, **asked)
+        return lambda: score_atlas(scan, checkpoint, texts, **asked)
 
     plain = Scan(atlas, checkpoint.encoding)
     found = {"unprepared static": best(ask(plain), 3)}
     found["unprepared new date"] = once(ask(plain, when=MOMENTS[0]))
-    found["prepare"] = once(lambda: prepare(atlas, checkpoint.encoding))
+    found["prepare"] = once(lambda: prepare_atlas(atlas, checkpoint.encoding))
     began = time.perf_counter()
     scan = Scan(open_atlas(atlas.path), checkpoint.encoding)
     found["open"] = time.perf_counter() - began
     found["first after opening"] = once(ask(scan))
     file = atlas.path.with_suffix(".tif")
-    found["map"] = best(lambda: write_cog(one_prompt(ask(scan)()), file), 3)
+    found["map"] = best(lambda: write_cog(select_prompt(ask(scan)()), file), 3)
     file.unlink()
     moments = iter(MOMENTS)
     turns = 15
@@ -301,7 +301,7 @@ def agreement(atlas: Atlas, checkpoint: Checkpoint, when: When | None) -> Figure
         values += checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     expected = values @ checkpoint.embed_text(PROMPTS[:1])[0].astype(np.float64)
-    got = score(atlas, checkpoint, PROMPTS[:1], when=when).values[0].ravel()
+    got = score_atlas(atlas, checkpoint, PROMPTS[:1], when=when).values[0].ravel()
     return {"rank correlation": spearman(got, expected), "largest error": float(np.abs(got - expected).max())}
 
 
@@ -316,9 +316,9 @@ def growth(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
     began = time.perf_counter()
     scan = Scan(open_atlas(atlas.path), checkpoint.encoding)
     found = {"open": time.perf_counter() - began, "read": best(read_of(atlas), 3)}
-    found["static"] = best(lambda: score(scan, checkpoint, PROMPTS[:1]), 5)
+    found["static"] = best(lambda: score_atlas(scan, checkpoint, PROMPTS[:1]), 5)
     moments = iter(MOMENTS)
-    found["new date"] = best(lambda: score(scan, checkpoint, PROMPTS[:1], when=next(moments)), 5)
+    found["new date"] = best(lambda: score_atlas(scan, checkpoint, PROMPTS[:1], when=next(moments)), 5)
     return found | {"private memory, MB": memory()}
 
 
@@ -331,13 +331,15 @@ import torch; mark("torch")
 import transformers; mark("transformers")
 import numba; mark("numba")
 from sat2cap import api; import sat2cap.catalogue
-from sat2cap.query import Scan, score, one_prompt; mark("the rest of the package")
+from sat2cap.query import Scan, score_atlas, select_prompt; mark("the rest of the package")
 from sat2cap.maps.cog import write_cog; mark("rasterio, rio-cogeo")
 opened = api.open({atlas!r}); mark("opening the atlas")
 from sat2cap.catalogue import resolve_model; model = resolve_model({model!r}); mark("loading the model")
-from sat2cap.query import check_model; check_model(opened.atlas, model); mark("hashing its weights")
+from sat2cap.query import check_atlas_model
+check_atlas_model(opened.atlas, model); mark("hashing its weights")
 model.embed_text(["a busy street"]); mark("text tower, first use")
-found = one_prompt(score(Scan(opened.atlas, model.encoding), model, ["a busy street"])); mark("text and scan")
+scores = score_atlas(Scan(opened.atlas, model.encoding), model, ["a busy street"])
+found = select_prompt(scores); mark("text and scan")
 write_cog(found, {out!r}); mark("writing the GeoTIFF")
 import json; last = began; parts = dict()
 for name, at in marks: parts[name] = at - last; last = at

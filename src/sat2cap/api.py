@@ -28,7 +28,7 @@ from sat2cap.progress import Progress, silent
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
 if TYPE_CHECKING:
     from sat2cap.model import Checkpoint
-    from sat2cap.query import Over, Scale, Scan
+    from sat2cap.query import Scan, ScoreScale, SpreadOver
 
 Moment = str | When | datetime
 """A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05-20"``, ``"2024-05"``."""
@@ -51,10 +51,10 @@ class OpenAtlas:
     def checkpoint(self) -> "Checkpoint":
         """The model, checked to be the one that embedded the atlas. Raises `ModelError`, `AtlasError`."""
         from sat2cap.catalogue import resolve_model
-        from sat2cap.query import check_model
+        from sat2cap.query import check_atlas_model
 
         checkpoint = self._named() if self.model is None else resolve_model(self.model)
-        check_model(self.atlas, checkpoint)
+        check_atlas_model(self.atlas, checkpoint)
         return checkpoint if self.text is None else checkpoint.with_text_of(resolve_model(self.text))
 
     @cached_property
@@ -74,10 +74,10 @@ class OpenAtlas:
         prompt: str | Sequence[str],
         when: Moment | Sequence[Moment] | None = None,
         negatives: Sequence[str] = (),
-        scale: "Scale" = "cosine",
+        scale: "ScoreScale" = "cosine",
         templates: Sequence[str] = ("{}",),
         region: str | Region | None = None,
-        spread: "Over | None" = None,
+        spread: "SpreadOver | None" = None,
     ) -> xr.DataArray:
         """The score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list; NaN for no data.
 
@@ -92,10 +92,10 @@ class OpenAtlas:
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         place = _region(region)
-        from sat2cap.query import one_prompt, score, score_with_spread
+        from sat2cap.query import score_atlas, score_with_spread, select_prompt
 
         ask: Callable[..., xr.DataArray] = (
-            score if spread is None else partial(score_with_spread, over=spread)
+            score_atlas if spread is None else partial(score_with_spread, over=spread)
         )
 
         def at(moment: When | None) -> xr.DataArray:
@@ -111,7 +111,7 @@ class OpenAtlas:
             moments = self._several([_moment(each) for each in several])
             found = through_time([at(moment) for moment in moments], moments)
         single = isinstance(prompt, str) and spread is None
-        return ordinary(one_prompt(found) if single else found)
+        return ordinary(select_prompt(found) if single else found)
 
     def difference(
         self,
@@ -119,7 +119,7 @@ class OpenAtlas:
         less: str | None = None,
         when: Moment | None = None,
         less_when: Moment | None = None,
-        scale: "Scale" = "cosine",
+        scale: "ScoreScale" = "cosine",
         region: str | Region | None = None,
     ) -> xr.DataArray:
         """The map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
@@ -153,9 +153,9 @@ class OpenAtlas:
 
     def prepare(self, progress: Progress = silent) -> Path:
         """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
-        from sat2cap.query import prepare
+        from sat2cap.query import prepare_atlas
 
-        return prepare(self.atlas, self.checkpoint.encoding, progress)
+        return prepare_atlas(self.atlas, self.checkpoint.encoding, progress)
 
     def search(
         self,

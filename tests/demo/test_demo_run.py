@@ -20,7 +20,7 @@ from sat2cap.geo.when import parse_when
 from sat2cap.miniworld.truth import truth
 from sat2cap.miniworld.world import World
 from sat2cap.pairs import open_pairs
-from sat2cap.query import score
+from sat2cap.query import score_atlas
 
 DIRECTIONS = ("overhead2ground", "ground2overhead")
 STEPS = ("pairs", "train", "embed", "map", "evaluate", "report")
@@ -127,7 +127,9 @@ def test_its_atlases_find_their_models_by_themselves(ran: Ran) -> None:
     prompt = ran.plan.prompts[0].text
     for name, model in (("north", ran.out / "train" / "checkpoint"), ("north-clip", ran.plan.init)):
         mapped = sat2cap.open(ran.out / "atlas" / f"{name}.zarr").map(prompt)
-        by_hand = score(open_atlas(ran.out / "atlas" / f"{name}.zarr"), resolve_model(str(model)), [prompt])
+        by_hand = score_atlas(
+            open_atlas(ran.out / "atlas" / f"{name}.zarr"), resolve_model(str(model)), [prompt]
+        )
         np.testing.assert_array_equal(mapped.values, by_hand.values[0])
 
 

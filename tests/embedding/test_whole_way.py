@@ -12,7 +12,7 @@ from sat2cap.embedding import embed_region
 from sat2cap.geo.grid import cell_lonlat, patch_box
 from sat2cap.geo.when import When
 from sat2cap.model.load import load_model
-from sat2cap.query import score
+from sat2cap.query import score_atlas
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))
 
@@ -31,7 +31,7 @@ def test_scores_are_the_cosines_of_what_the_networks_give(tmp_path, when):
     checkpoint = replace(plain, dynamic=DynamicEncoder(plain.dim).eval(), encoding="cyclic")
     cells, prompts = grid(6, 7), ["a photo of snow", "busy street + the sea"]
     atlas = embed_region(cells, np.ones((6, 7), bool), Ground(), checkpoint, tmp_path / "a.zarr")
-    got = score(atlas, checkpoint, prompts, when=when).values
+    got = score_atlas(atlas, checkpoint, prompts, when=when).values
     lon, lat = cell_lonlat(cells)
     sea = checkpoint.embed_text(["busy street", "the sea"]).astype(float).sum(0)
     texts = [checkpoint.embed_text(["a photo of snow"])[0].astype(float), sea / np.linalg.norm(sea)]

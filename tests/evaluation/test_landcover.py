@@ -16,7 +16,7 @@ from sat2cap.evaluation.maps.class_shares import class_shares
 from sat2cap.evaluation.maps.classes import Classes, LandClass
 from sat2cap.evaluation.maps.landcover import evaluate_landcover
 from sat2cap.evaluation.metric import values
-from sat2cap.query import score
+from sat2cap.query import score_atlas
 
 SIDE, DIM = 24, 32
 KINDS = ("water", "forest", "town")
@@ -100,7 +100,7 @@ def test_prompts_of_a_class_are_asked_as_one(given, cover, tmp_path) -> None:
     both = LandClass("water", (1,), ("sea", "lake"), None, 0.5, "")
     two = Classes(given.reference, "", None, (both, *given.classes[1:]))
     found = evaluate_landcover(made, checkpoint, two, draws=0)
-    expected = score(made, checkpoint, ["sea + lake"]).values[0]
+    expected = score_atlas(made, checkpoint, ["sea + lake"]).values[0]
     np.testing.assert_allclose(found.material.layers[""][0], expected, atol=1e-6)
 
 

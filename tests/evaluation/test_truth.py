@@ -31,7 +31,7 @@ from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import Prompt
 from sat2cap.miniworld.truth import survey
 from sat2cap.miniworld.world import World
-from sat2cap.query import score
+from sat2cap.query import score_atlas
 
 SEA, PINES = Prompt("water", "sea"), Prompt("taiga", "conifer forest")
 JAM = Prompt("cars", "traffic jam", "2021-05-12T08:00")
@@ -104,7 +104,7 @@ def test_a_country_with_another_atlas_shares_its_truths(country):
 
 def test_maps_are_those_of_the_query(country, checkpoint):
     when = When(2021, 1, 1, 3.0)
-    expected = score(country.atlas, checkpoint, ["p", "q"], when=when).values.reshape(2, -1)
+    expected = score_atlas(country.atlas, checkpoint, ["p", "q"], when=when).values.reshape(2, -1)
     np.testing.assert_array_equal(map_scores(country, checkpoint, ["p", "q"], when), expected)
 
 
@@ -131,7 +131,7 @@ def test_agreement_in_time_is_the_rank_correlation_of_the_means(country, checkpo
     calendar = CALENDAR[::5]
     found = dict(time_agreement([country], checkpoint, [JAM, PINES], calendar=calendar))
     assert set(found) == {JAM}  # none grow there
-    ours = [float(score(country.atlas, checkpoint, [JAM.text], when=t).values.mean()) for t in calendar]
+    ours = [float(score_atlas(country.atlas, checkpoint, [JAM.text], when=t).values.mean()) for t in calendar]
     truth = [float(country.survey.truth("traffic jam", t).values.mean()) for t in calendar]
     assert found[JAM] == pytest.approx(scipy_stats.spearmanr(ours, truth).statistic, abs=1e-9)
 

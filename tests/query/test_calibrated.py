@@ -7,7 +7,7 @@ from made_model import atlas, calibrated, embeddings, unit
 from sat2cap.errors import PromptError
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
-from sat2cap.query import score
+from sat2cap.query import score_atlas
 from sat2cap.query.chances import ACROSS, ALONG, Chances, fit_chances, fitted
 from sat2cap.query.prompts import embed_prompts
 
@@ -141,7 +141,7 @@ def test_contrast_of_a_calibrated_model_is_the_chance_of_every_place(tmp_path, w
     made = atlas(tmp_path / "a.zarr", embeddings(9, 7, 64), checkpoint, np.zeros((9, 7), bool))
     asked = ["snow", "the sea + sand"]
     bank = ["a town", "a river", "sand"]
-    got = score(made, checkpoint, asked, when=when, scale="contrast", bank=bank, negatives=["a car"])
+    got = score_atlas(made, checkpoint, asked, when=when, scale="contrast", bank=bank, negatives=["a car"])
     vectors = [embed_prompts(checkpoint, texts) for texts in (asked, ["a car"], bank)]
     chances = fit_chances(checkpoint, *vectors, told=when is not None)
     places = made.read(slice(None), slice(None)).reshape(-1, 64)
@@ -150,6 +150,6 @@ def test_contrast_of_a_calibrated_model_is_the_chance_of_every_place(tmp_path, w
         places = places + checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
     np.testing.assert_allclose(got.values.reshape(2, -1), said(chances, unit(places)), atol=1e-4)
     assert got.attrs["calibration"] == "3,000 photos held out of training"
-    plain = score(made, replace(checkpoint, calibration=None), asked, when=when, scale="contrast")
+    plain = score_atlas(made, replace(checkpoint, calibration=None), asked, when=when, scale="contrast")
     assert "calibration" not in plain.attrs
-    assert "calibration" not in score(made, checkpoint, asked, when=when).attrs
+    assert "calibration" not in score_atlas(made, checkpoint, asked, when=when).attrs

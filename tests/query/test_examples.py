@@ -6,7 +6,7 @@ from PIL import Image
 from sat2cap.errors import PromptError, WhenError
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
-from sat2cap.query import Scan, score, score_with_spread
+from sat2cap.query import Scan, score_atlas, score_with_spread
 from sat2cap.query.prompts import TEMPLATES
 
 MAY = When(2024, 5, 20, 8.0)
@@ -28,7 +28,7 @@ def place(opened, row, col):
 @pytest.mark.parametrize("when", [None, MAY])
 def test_a_place_is_most_like_itself(asked, when):
     opened, checkpoint = asked
-    found = score(opened, checkpoint, [place(opened, 7, 11)], when=when).values[0]
+    found = score_atlas(opened, checkpoint, [place(opened, 7, 11)], when=when).values[0]
     assert np.unravel_index(np.nanargmax(found), found.shape) == (7, 11)
     assert found[7, 11] == pytest.approx(1, abs=1e-5)
     assert np.nanmax(np.where(found == found[7, 11], np.nan, found)) < 0.99
@@ -37,14 +37,14 @@ def test_a_place_is_most_like_itself(asked, when):
 def test_examples_combine_with_texts_and_can_be_what_is_not_wanted(asked):
     opened, checkpoint = asked
     one, other = place(opened, 7, 11), place(opened, 2, 4)
-    each = score(opened, checkpoint, ["snow", one, other]).values
-    both = score(opened, checkpoint, [f"snow + {one}"], templates=["a {}", "the {}"]).values[0]
-    texts = score(opened, checkpoint, ["a snow", "the snow", one]).values
+    each = score_atlas(opened, checkpoint, ["snow", one, other]).values
+    both = score_atlas(opened, checkpoint, [f"snow + {one}"], templates=["a {}", "the {}"]).values[0]
+    texts = score_atlas(opened, checkpoint, ["a snow", "the snow", one]).values
     mean = (texts[0] + texts[1] + 2 * texts[2]) / 4
     assert (
         np.nanmax(np.abs(np.corrcoef(both[opened.wanted][1:60], mean[opened.wanted][1:60])[0, 1] - 1)) < 1e-5
     )
-    without = score(opened, checkpoint, [one], negatives=[other]).values[0]
+    without = score_atlas(opened, checkpoint, [one], negatives=[other]).values[0]
     np.testing.assert_allclose(without, each[1] - each[2], atol=1e-6)
 
 
@@ -58,7 +58,7 @@ def test_a_photo_is_what_the_ground_tower_says(asked, tmp_path, monkeypatch):
         "embed_ground",
         lambda self, images: seen.append(images[0].getpixel((0, 0))) or vector,
     )
-    found = score(opened, checkpoint, [f"photo:{tmp_path / 'a photo.png'}"]).values[0]
+    found = score_atlas(opened, checkpoint, [f"photo:{tmp_path / 'a photo.png'}"]).values[0]
     stored = opened.read(slice(0, 20), slice(0, 21))
     np.testing.assert_allclose(found, stored[..., 0] / np.linalg.norm(stored, axis=-1), atol=1e-6)
     assert seen == [(1, 2, 3)]
@@ -75,7 +75,7 @@ def test_a_photo_is_turned_as_it_was_held(asked, tmp_path, monkeypatch):
     monkeypatch.setattr(
         type(checkpoint), "embed_ground", lambda self, images: seen.append(images[0].size) or vector
     )
-    score(opened, checkpoint, [f"photo:{tmp_path / 'a.jpg'}"])
+    score_atlas(opened, checkpoint, [f"photo:{tmp_path / 'a.jpg'}"])
     assert seen == [(4, 8)]
 
 
@@ -95,7 +95,7 @@ def test_an_example_that_cannot_be_used_is_one_line(asked, tmp_path, prompt, wor
     (tmp_path / "text.jpg").write_text("no photo")
     prompt = prompt.format(hole=place(opened, 3, 3), text=tmp_path / "text.jpg")
     with pytest.raises(PromptError, match=words) as error:
-        score(opened, checkpoint, [prompt])
+        score_atlas(opened, checkpoint, [prompt])
     assert "\n" not in str(error.value)
 
 
@@ -106,7 +106,7 @@ def test_examples_have_no_contrast(asked):
         {"prompts": ["p"], "negatives": [place(opened, 1, 1)]},
     ):
         with pytest.raises(PromptError, match=r"with contrast: .*use cosine or percentile"):
-            score(opened, checkpoint, scale="contrast", **asking)
+            score_atlas(opened, checkpoint, scale="contrast", **asking)
 
 
 def test_spread_over_hours_is_the_deviation_over_a_day(asked):
@@ -114,9 +114,11 @@ def test_spread_over_hours_is_the_deviation_over_a_day(asked):
     found = score_with_spread(Scan(opened, "cyclic"), checkpoint, ["p", "q"], "hours", when=MAY)
     assert list(found.prompt.values) == ["p", "q", "p (spread over hours)", "q (spread over hours)"]
     assert found.attrs["prompt"] == list(found.prompt.values)
-    np.testing.assert_array_equal(found.values[:2], score(opened, checkpoint, ["p", "q"], when=MAY).values)
+    np.testing.assert_array_equal(
+        found.values[:2], score_atlas(opened, checkpoint, ["p", "q"], when=MAY).values
+    )
     day = [
-        score(opened, checkpoint, ["p", "q"], when=When(2024, 5, 20, float(hour))).values
+        score_atlas(opened, checkpoint, ["p", "q"], when=When(2024, 5, 20, float(hour))).values
         for hour in range(0, 24, 3)
     ]
     np.testing.assert_allclose(found.values[2:], np.std(np.array(day, np.float64), axis=0), atol=1e-6)
@@ -126,11 +128,13 @@ def test_spread_over_hours_is_the_deviation_over_a_day(asked):
 def test_spread_over_templates_and_years(asked, monkeypatch):
     opened, checkpoint = asked
     scan = Scan(opened, "cyclic")
-    worded = [score(scan, checkpoint, ["p"], templates=[template]).values[0] for template in TEMPLATES]
+    worded = [score_atlas(scan, checkpoint, ["p"], templates=[template]).values[0] for template in TEMPLATES]
     found = score_with_spread(scan, checkpoint, ["p"], "templates").values
     np.testing.assert_allclose(found[1], np.std(np.array(worded, np.float64), axis=0), atol=1e-6)
     checkpoint.card["training"] = {"years": [2018, 2021]}
-    years = [score(scan, checkpoint, ["p"], when=When(y, 2, 28, 8.0)).values[0] for y in range(2018, 2022)]
+    years = [
+        score_atlas(scan, checkpoint, ["p"], when=When(y, 2, 28, 8.0)).values[0] for y in range(2018, 2022)
+    ]
     found = score_with_spread(scan, checkpoint, ["p"], "years", when=When(2024, 2, 29, 8.0)).values
     np.testing.assert_allclose(found[1], np.std(np.array(years, np.float64), axis=0), atol=1e-6)
 
@@ -150,7 +154,7 @@ def test_there_is_no_spread_over_time_without_time(asked, over):
 def test_a_year_that_was_not_trained_on_is_said(asked, year, says):
     opened, checkpoint = asked
     checkpoint.card["training"] = {"years": [2018, 2021]}
-    found = score(opened, checkpoint, ["p"], when=When(year, 5, 20, 8.0))
+    found = score_atlas(opened, checkpoint, ["p"], when=When(year, 5, 20, 8.0))
     assert found.attrs["dynamic"].startswith(says)
     assert found.attrs["when"] == f"{year}-05-20T08:00"
     assert np.isfinite(found.values).sum() == 399

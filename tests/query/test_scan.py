@@ -20,15 +20,15 @@ from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat, cell_mask
 from sat2cap.geo.region import parse_region
 from sat2cap.geo.when import When
-from sat2cap.query import Scan, score
+from sat2cap.query import Scan, score_atlas
 from sat2cap.query.engine.blocks import AtlasCells, place_features
-from sat2cap.query.engine.cosine import Cosines, offset_at
+from sat2cap.query.engine.cosine import Cosines, dynamic_offset_at
 from sat2cap.query.engine.prepared import (
-    FILE,
+    PREPARED_FOLDER,
     PreparedCells,
+    find_prepared_problem,
     open_prepared,
-    prepare,
-    prepared_problem,
+    prepare_atlas,
     prepared_state,
 )
 
@@ -49,16 +49,16 @@ def made(tmp_path, dtype="int8", height=70, width=75, checkpoint=None):
 @pytest.mark.parametrize("when", [None, MAY])
 def test_a_prepared_atlas_scores_as_before(tmp_path, dtype, when):
     opened, checkpoint = made(tmp_path, dtype)
-    before = score(opened, checkpoint, PROMPTS, when=when).values
+    before = score_atlas(opened, checkpoint, PROMPTS, when=when).values
     assert open_prepared(opened, "cyclic") is None
-    prepare(opened, "cyclic")
+    prepare_atlas(opened, "cyclic")
     assert isinstance(open_prepared(opened, "cyclic"), PreparedCells)
-    np.testing.assert_array_equal(score(opened, checkpoint, PROMPTS, when=when).values, before)
+    np.testing.assert_array_equal(score_atlas(opened, checkpoint, PROMPTS, when=when).values, before)
 
 
 def test_the_prepared_file_can_be_read_without_this_package(tmp_path):
     opened, _ = made(tmp_path)
-    with safe_open(prepare(opened, "cyclic"), "numpy") as file:
+    with safe_open(prepare_atlas(opened, "cyclic"), "numpy") as file:
         assert file.metadata()["identity"] == opened.identity
         stored, scale, inverse, place = (
             file.get_tensor(n) for n in ("embeddings", "scale", "inverse", "place")
@@ -87,13 +87,15 @@ def changed_header(path, **values):
 @pytest.mark.parametrize("what", ["journal", "version", "identity", "encoding", "cut", "rubbish"])
 def test_a_prepared_file_of_something_else_is_never_used(tmp_path, what):
     opened, checkpoint = made(tmp_path)
-    before = score(opened, checkpoint, PROMPTS, when=MAY).values
-    path = prepare(opened, "cyclic")
+    before = score_atlas(opened, checkpoint, PROMPTS, when=MAY).values
+    path = prepare_atlas(opened, "cyclic")
     spoil = path.read_bytes()[:4096] + bytes(
         path.stat().st_size - 4096
     )  # would give other scores if it were used
     path.write_bytes(spoil)
-    assert not np.array_equal(score(opened, checkpoint, PROMPTS, when=MAY).values, before, equal_nan=True)
+    assert not np.array_equal(
+        score_atlas(opened, checkpoint, PROMPTS, when=MAY).values, before, equal_nan=True
+    )
     if what == "journal":  # a chunk was computed again
         with (opened.path / JOURNAL).open("a") as file:
             file.write(json.dumps({"chunk": [9, 9], "files": {}}) + "\n")
@@ -104,18 +106,18 @@ def test_a_prepared_file_of_something_else_is_never_used(tmp_path, what):
     else:
         changed_header(path, **{what: "99"})
     assert prepared_state(opened, "cyclic") == "stale"
-    np.testing.assert_array_equal(score(opened, checkpoint, PROMPTS, when=MAY).values, before)
-    prepare(opened, "cyclic")
+    np.testing.assert_array_equal(score_atlas(opened, checkpoint, PROMPTS, when=MAY).values, before)
+    prepare_atlas(opened, "cyclic")
     assert prepared_state(opened, "cyclic") == "yes"
-    np.testing.assert_array_equal(score(opened, checkpoint, PROMPTS, when=MAY).values, before)
+    np.testing.assert_array_equal(score_atlas(opened, checkpoint, PROMPTS, when=MAY).values, before)
 
 
 def test_only_a_finished_atlas_is_prepared(tmp_path):
     opened, _ = made(tmp_path)
     (opened.path / "zarr.json").unlink()
     with pytest.raises(AtlasError, match="not finished; run its embed command"):
-        prepare(opened, "cyclic")
-    assert not (opened.path / FILE).exists()
+        prepare_atlas(opened, "cyclic")
+    assert not (opened.path / PREPARED_FOLDER).exists()
 
 
 def test_a_damaged_atlas_is_not_prepared(tmp_path):
@@ -126,32 +128,32 @@ def test_a_damaged_atlas_is_not_prepared(tmp_path):
     data[7] ^= 1
     chunk.write_bytes(data)
     with pytest.raises(AtlasError, match=r"damaged \(embeddings/c.*does not match.*atlas repair"):
-        prepare(opened, "cyclic")
-    assert not (opened.path / FILE).exists()
+        prepare_atlas(opened, "cyclic")
+    assert not (opened.path / PREPARED_FOLDER).exists()
 
 
 @pytest.mark.parametrize("array", ["embeddings", "scale", "inverse", "place"])
 def test_a_damage_of_the_prepared_file_is_found(tmp_path, array):
     opened, _ = made(tmp_path)
-    assert prepared_problem(opened) is None
-    path = prepare(opened, "cyclic")
-    assert prepared_problem(opened) is None
+    assert find_prepared_problem(opened) is None
+    path = prepare_atlas(opened, "cyclic")
+    assert find_prepared_problem(opened) is None
     data = bytearray(path.read_bytes())
     begin = json.loads(data[8:4096])[array]["data_offsets"][0]
     data[4096 + begin + 3] ^= 64
     path.write_bytes(data)
     assert prepared_state(opened, "cyclic") == "yes"
-    assert "is not what the chunks make" in prepared_problem(opened)
+    assert "is not what the chunks make" in find_prepared_problem(opened)
 
 
 def test_a_chunk_that_is_gone_is_not_taken_for_an_empty_one(tmp_path):
     opened, checkpoint = made(tmp_path)
-    assert np.isnan(score(opened, checkpoint, PROMPTS).values[0, :32, 32:64]).all(), (
+    assert np.isnan(score_atlas(opened, checkpoint, PROMPTS).values[0, :32, 32:64]).all(), (
         "an empty one has no file"
     )
     sorted(path for path in opened.path.glob("embeddings/c/**/*") if path.is_file())[-1].unlink()
     with pytest.raises(AtlasError, match=r"embeddings/c/.* is missing; run: sat2cap atlas repair"):
-        score(open_atlas(opened.path), checkpoint, PROMPTS)
+        score_atlas(open_atlas(opened.path), checkpoint, PROMPTS)
 
 
 def test_a_disk_that_fills_leaves_no_prepared_file(tmp_path):
@@ -161,10 +163,12 @@ def test_a_disk_that_fills_leaves_no_prepared_file(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            prepare(opened, "cyclic")
+            prepare_atlas(opened, "cyclic")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [file.name for file in (opened.path / FILE).parent.iterdir() if "scan" in file.name] == []
+    assert [
+        file.name for file in (opened.path / PREPARED_FOLDER).parent.iterdir() if "scan" in file.name
+    ] == []
 
 
 @pytest.mark.parametrize("prepared", [False, True])
@@ -172,18 +176,18 @@ def test_a_disk_that_fills_leaves_no_prepared_file(tmp_path):
 def test_a_window_is_the_part_of_the_whole(tmp_path, monkeypatch, prepared, when):
     opened, checkpoint = made(tmp_path)
     if prepared:
-        prepare(opened, "cyclic")
+        prepare_atlas(opened, "cyclic")
     lon, lat = cell_lonlat(opened.grid)
     region = parse_region(f"{lon[40, 36]:.6f},{lat[40, 36]:.6f},4km")
     mask = cell_mask(opened.grid, region) & opened.wanted
-    everything = score(opened, checkpoint, PROMPTS, when=when)
+    everything = score_atlas(opened, checkpoint, PROMPTS, when=when)
     read = []
     for source in (AtlasCells, PreparedCells):
         real = source.read
         monkeypatch.setattr(
             source, "read", lambda self, a, b, real=real: read.append((a, b)) or real(self, a, b)
         )
-    part = score(opened, checkpoint, PROMPTS, when=when, region=region)
+    part = score_atlas(opened, checkpoint, PROMPTS, when=when, region=region)
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     block = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
     expected = np.where(mask[block], everything.values[:, block[0], block[1]], np.nan)
@@ -198,14 +202,14 @@ def test_percentiles_are_those_within_the_region(tmp_path):
     opened, checkpoint = made(tmp_path)
     lon, lat = cell_lonlat(opened.grid)
     region = parse_region(f"{lon[40, 10]:.6f},{lat[40, 10]:.6f},3km")
-    found = score(opened, checkpoint, ["p"], scale="percentile", region=region).values
+    found = score_atlas(opened, checkpoint, ["p"], scale="percentile", region=region).values
     assert (np.nanmin(found), np.nanmax(found)) == (0, 100)
 
 
 def test_a_region_that_misses_is_refused(tmp_path):
     opened, checkpoint = made(tmp_path)
     with pytest.raises(RegionError, match=r"covers no cell of atlas .*; give one within \d") as error:
-        score(opened, checkpoint, ["p"], region=parse_region("100,10,5km"))
+        score_atlas(opened, checkpoint, ["p"], region=parse_region("100,10,5km"))
     assert "\n" not in str(error.value)
 
 
@@ -214,12 +218,12 @@ def test_a_scan_remembers_a_date_and_is_not_mistaken_by_it(tmp_path):
     scan = Scan(opened, "cyclic")
     lon, lat = cell_lonlat(opened.grid)
     corner = parse_region(f"{lon[5, 5]:.6f},{lat[5, 5]:.6f},1km")
-    score(scan, checkpoint, ["q"], when=MAY, region=corner)  # knows of part of the atlas only
+    score_atlas(scan, checkpoint, ["q"], when=MAY, region=corner)  # knows of part of the atlas only
     assert 0 < scan.moment(MAY).known.sum() < len(list(opened.chunks()))
     for when in (MAY, NIGHT, MAY):
         for prompts in (["p"], PROMPTS):
-            expected = score(opened, checkpoint, prompts, when=when).values
-            np.testing.assert_array_equal(score(scan, checkpoint, prompts, when=when).values, expected)
+            expected = score_atlas(opened, checkpoint, prompts, when=when).values
+            np.testing.assert_array_equal(score_atlas(scan, checkpoint, prompts, when=when).values, expected)
     assert scan.moment(MAY).known.all()
 
 
@@ -229,7 +233,7 @@ def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypat
     monkeypatch.setattr("sat2cap.query.engine.scan.MOMENT_BYTES", 2 * 4 * blocks * 1024)
     scan = Scan(opened, "cyclic")
     for when in (MAY, NIGHT, MAY, When(2020, 1, 1, 0.0)):
-        score(scan, checkpoint, ["p"], when=when)
+        score_atlas(scan, checkpoint, ["p"], when=when)
     assert scan.moment(MAY).known.all()
     assert not scan.moment(NIGHT).known.any()
     monkeypatch.setattr("sat2cap.query.engine.scan.MOMENT_BYTES", 100)
@@ -238,7 +242,7 @@ def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypat
 
 def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
     opened, checkpoint = made(tmp_path)
-    prepare(opened, "cyclic")
+    prepare_atlas(opened, "cyclic")
     cells, scan = open_prepared(opened, "cyclic"), Scan(opened, "cyclic")
     for start, stop in ((2, 4), (0, 3), (0, len(cells.chunks))):
         part = cells.read(start, stop)
@@ -246,9 +250,9 @@ def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
             np.testing.assert_array_equal(found, place)
     lon, lat = (axis[:20, :20] for axis in cell_lonlat(opened.grid))
     corner = parse_region(f"{lon.min()},{lat.min()},{lon.max()},{lat.max()}")
-    score(scan, checkpoint, PROMPTS, when=NIGHT, region=corner)
-    fresh = score(opened, checkpoint, PROMPTS, when=MAY)
-    np.testing.assert_array_equal(score(scan, checkpoint, PROMPTS, when=MAY), fresh)
+    score_atlas(scan, checkpoint, PROMPTS, when=NIGHT, region=corner)
+    fresh = score_atlas(opened, checkpoint, PROMPTS, when=MAY)
+    np.testing.assert_array_equal(score_atlas(scan, checkpoint, PROMPTS, when=MAY), fresh)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
@@ -259,7 +263,7 @@ def test_hidden_numbers_that_change_sign_within_a_block_are_exact_too(tmp_path, 
     opened, _ = made(tmp_path, dtype, 64, 64, checkpoint)
     large = GeoBox((64, 64), Affine(60_000, 0, -1_500_000, 0, -60_000, 7_000_000), "EPSG:32631")
     wide = replace(opened, spec=replace(opened.spec, grid=large))
-    offset = offset_at(checkpoint, MAY)
+    offset = dynamic_offset_at(checkpoint, MAY)
     cells = AtlasCells(wide, encoding).read(0, 3)
     mixed = (offset.signs(*cells.ranges()) == 2).sum(axis=1)
     assert mixed.min() >= 1
@@ -281,7 +285,7 @@ def test_ranks_are_those_of_float64_brute_force(tmp_path, dtype, when):
     checkpoint = model(512)
     values = embeddings(40, 45, 512) + 4 * embeddings(1, 1, 512, seed=9)
     opened = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((40, 45), bool), dtype)
-    found = score(opened, checkpoint, ["p"], when=when).values[0][opened.wanted]
+    found = score_atlas(opened, checkpoint, ["p"], when=when).values[0][opened.wanted]
     lon, lat = cell_lonlat(opened.grid)
 
     def brute(stored):
@@ -304,7 +308,7 @@ def test_a_cut_chunk_is_named(tmp_path):
     file = opened.path / "embeddings/c/0/0/1/0"
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(AtlasError, match=r"embeddings/c/0/0/1/0 is not 65536 bytes long; run: .*repair"):
-        score(open_atlas(opened.path), checkpoint, ["p"])
+        score_atlas(open_atlas(opened.path), checkpoint, ["p"])
     assert isinstance(next(opened.chunks()), Chunk)
 
 
@@ -313,12 +317,12 @@ def test_the_reader_on_the_page_reads_the_prepared_file(tmp_path, monkeypatch, d
     page = (Path(__file__).parents[2] / "docs/query.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     opened, checkpoint = made(tmp_path, dtype)
-    prepare(opened, "cyclic")
+    prepare_atlas(opened, "cyclic")
     opened.path.rename(tmp_path / "town.zarr")
     monkeypatch.chdir(tmp_path)
     known = {"text": checkpoint.embed_text(["p"])[0]}
     exec(code, known)
     chunk = next(open_atlas("town.zarr").chunks())
-    expected = score(open_atlas("town.zarr"), checkpoint, ["p"]).values[0][chunk.rows, chunk.cols]
+    expected = score_atlas(open_atlas("town.zarr"), checkpoint, ["p"]).values[0][chunk.rows, chunk.cols]
     np.testing.assert_allclose(known["cosines"][0], expected.ravel(), atol=1e-6)
     assert np.isfinite(expected).sum() > 500

@@ -9,7 +9,7 @@ from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
-from sat2cap.query import one_prompt, score
+from sat2cap.query import score_atlas, select_prompt
 from sat2cap.query.engine import scan
 from sat2cap.query.prompts import embed_prompts
 
@@ -38,7 +38,7 @@ def test_cosines_are_those_of_brute_force(tmp_path, when, dtype, dim, encoding):
     holes = np.random.default_rng(0).random((37, 41)) < 0.2
     holes[:, 32:] |= np.arange(37)[:, None] >= 32  # one whole chunk has nothing
     made = atlas(tmp_path / "a.zarr", values, checkpoint, holes, dtype)
-    got = score(made, checkpoint, PROMPTS, when=when).values
+    got = score_atlas(made, checkpoint, PROMPTS, when=when).values
     there = ~holes & made.wanted
     assert (np.isfinite(got) == there).all()
     stored = made.read(slice(0, 37), slice(0, 41))
@@ -53,7 +53,9 @@ def test_the_moment_matters_as_it_should(tmp_path):
     """Otherwise the test above would pass for an offset that is ignored on both sides."""
     checkpoint, values = model(), embeddings(5, 6, 64)
     made = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((5, 6), bool))
-    static, may, night = (score(made, checkpoint, PROMPTS, when=when).values[..., :-1] for when in WHENS)
+    static, may, night = (
+        score_atlas(made, checkpoint, PROMPTS, when=when).values[..., :-1] for when in WHENS
+    )
     assert np.abs(may - static).mean() > 0.02
     assert np.abs(may - night).mean() > 0.02
 
@@ -67,7 +69,7 @@ def test_memory_is_a_runs_not_the_regions(tmp_path, monkeypatch):
             tmp_path / f"{side}.zarr", embeddings(side, side, 256), checkpoint, np.zeros((side, side), bool)
         )
         tracemalloc.start()
-        score(made, checkpoint, PROMPTS, when=WHENS[1], scale="contrast")
+        score_atlas(made, checkpoint, PROMPTS, when=WHENS[1], scale="contrast")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     more = (192**2 - 96**2) * 256 * 4  # what the added cells would take as float32
@@ -78,7 +80,7 @@ def test_memory_is_a_runs_not_the_regions(tmp_path, monkeypatch):
 def test_the_result_knows_where_it_is_and_where_it_comes_from(tmp_path):
     checkpoint = model()
     made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), checkpoint, np.zeros((4, 5), bool))
-    got = score(made, checkpoint, PROMPTS, when=WHENS[1], negatives=["a car"])
+    got = score_atlas(made, checkpoint, PROMPTS, when=WHENS[1], negatives=["a car"])
     assert got.dims == ("prompt", "y", "x")
     assert got.dtype == np.float32
     assert grid_of(got) == made.grid
@@ -95,18 +97,18 @@ def test_the_result_knows_where_it_is_and_where_it_comes_from(tmp_path):
         "attribution": "Nobody",
         "licence": "CC0-1.0",
     }
-    layer = one_prompt(got, 2)
+    layer = select_prompt(got, 2)
     assert layer.dims == ("y", "x")
     assert layer.attrs["prompt"] == "fishing"
     assert grid_of(layer) == made.grid
     assert (layer.values == got.values[2])[:, :-1].all()
-    assert score(made, checkpoint, ["fishing"]).attrs["prompt"] == "fishing"
+    assert score_atlas(made, checkpoint, ["fishing"]).attrs["prompt"] == "fishing"
 
 
 def test_a_moment_without_dynamic_encoder_gives_static_scores_and_says_so(tmp_path):
     plain = model(dynamic=False)
     made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), plain, np.zeros((4, 5), bool))
-    static, asked = score(made, plain, PROMPTS), score(made, plain, PROMPTS, when=WHENS[1])
+    static, asked = score_atlas(made, plain, PROMPTS), score_atlas(made, plain, PROMPTS, when=WHENS[1])
     np.testing.assert_array_equal(static.values, asked.values)
     assert (static.attrs["dynamic"], static.attrs["when"]) == ("static", "")
     assert asked.attrs["dynamic"].startswith("ignored")
@@ -116,8 +118,8 @@ def test_a_moment_without_dynamic_encoder_gives_static_scores_and_says_so(tmp_pa
 def test_negatives_take_off_their_greatest_cosine(tmp_path):
     checkpoint = model()
     made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, np.zeros((6, 7), bool))
-    each = score(made, checkpoint, ["p", "q", "r"], when=WHENS[1]).values
-    got = score(made, checkpoint, ["p"], when=WHENS[1], negatives=["q", "r"]).values[0]
+    each = score_atlas(made, checkpoint, ["p", "q", "r"], when=WHENS[1]).values
+    got = score_atlas(made, checkpoint, ["p"], when=WHENS[1], negatives=["q", "r"]).values[0]
     np.testing.assert_allclose(got, each[0] - np.maximum(each[1], each[2]), atol=1e-6)
 
 
@@ -126,8 +128,8 @@ def test_percentile_ranks_within_the_region(tmp_path):
     holes = np.zeros((6, 7), bool)
     holes[2, 3] = True
     made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, holes)
-    cosine = score(made, checkpoint, ["p", "q"]).values
-    got = score(made, checkpoint, ["p", "q"], scale="percentile").values
+    cosine = score_atlas(made, checkpoint, ["p", "q"]).values
+    got = score_atlas(made, checkpoint, ["p", "q"], scale="percentile").values
     for mine, ranks in zip(cosine, got, strict=True):
         known = np.isfinite(mine)
         assert known.sum() == 35
@@ -140,12 +142,12 @@ def test_contrast_is_a_softmax_of_each_prompt_against_the_bank_alone(tmp_path):
     checkpoint = model()
     made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, np.zeros((6, 7), bool))
     bank = ["one", "two", "three"]
-    got = score(
+    got = score_atlas(
         made, checkpoint, ["p", "two"], scale="contrast", bank=bank, when=WHENS[1], negatives=["n"]
     ).values
-    logits = 20 * score(made, checkpoint, ["p", "two", "one", "three", "n"], when=WHENS[1]).values.astype(
-        float
-    )
+    logits = 20 * score_atlas(
+        made, checkpoint, ["p", "two", "one", "three", "n"], when=WHENS[1]
+    ).values.astype(float)
     odds = np.exp(logits)
     np.testing.assert_allclose(got[0], odds[0] / odds.sum(0), rtol=1e-4)
     np.testing.assert_allclose(got[1], odds[1] / odds[1:].sum(0), rtol=1e-4)
@@ -154,7 +156,7 @@ def test_contrast_is_a_softmax_of_each_prompt_against_the_bank_alone(tmp_path):
 def test_the_shipped_bank_is_the_default(tmp_path):
     checkpoint = model()
     made = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
-    got = score(made, checkpoint, ["p"], scale="contrast").values[..., :-1]
+    got = score_atlas(made, checkpoint, ["p"], scale="contrast").values[..., :-1]
     assert ((got > 0) & (got < 0.9)).all()
 
 
@@ -164,9 +166,9 @@ def test_an_atlas_of_another_model_is_refused_and_another_text_tower_is_not(tmp_
     with pytest.raises(
         AtlasError, match=r"made 1 .* is not the model of this atlas, made 0 .*; give that model"
     ):
-        score(made, model(seed=1), ["p"])
+        score_atlas(made, model(seed=1), ["p"])
     with pytest.raises(AtlasError, match="not the model"):  # same tower, other Dynamic Encoder
-        score(made, model(dynamic=False), ["p"])
+        score_atlas(made, model(dynamic=False), ["p"])
     assert model().place_identity == checkpoint.place_identity
 
 
@@ -189,5 +191,5 @@ def test_what_cannot_be_scored_is_one_line(tmp_path, settings, word):
     checkpoint = model()
     made = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
     with pytest.raises(PromptError, match=word) as error:
-        score(made, checkpoint, **{"prompts": ["p"], **settings})
+        score_atlas(made, checkpoint, **{"prompts": ["p"], **settings})
     assert "\n" not in str(error.value)

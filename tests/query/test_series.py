@@ -4,7 +4,7 @@ from made_model import atlas, calibrated, embeddings, model
 
 from sat2cap.errors import AtlasError, ModelError, PromptError, WhenError
 from sat2cap.geo.when import When
-from sat2cap.query import score
+from sat2cap.query import score_atlas
 from sat2cap.query.series import mean_scores
 
 PROMPTS = ["busy street", "snow in a forest + the sea"]
@@ -19,7 +19,7 @@ def test_means_are_those_of_the_maps(tmp_path, dynamic):
     found = mean_scores(made, checkpoint, PROMPTS, TIMES)
     assert found.shape == (2, 3)
     for column, when in enumerate(TIMES):
-        maps = score(made, checkpoint, PROMPTS, when=when).values.astype(np.float64)
+        maps = score_atlas(made, checkpoint, PROMPTS, when=when).values.astype(np.float64)
         np.testing.assert_allclose(found[:, column], np.nanmean(maps, axis=(1, 2)), atol=1e-7)
     assert (np.ptp(found, axis=1) > 1e-3).all() == dynamic
 
@@ -31,7 +31,7 @@ def test_mean_chances_are_those_of_the_maps_too(tmp_path, dynamic):
     made = atlas(tmp_path / "a.zarr", embeddings(9, 41, 64), checkpoint, holes)
     found = mean_scores(made, checkpoint, PROMPTS, TIMES, "contrast")
     for column, when in enumerate(TIMES):
-        maps = score(made, checkpoint, PROMPTS, when=when, scale="contrast").values.astype(np.float64)
+        maps = score_atlas(made, checkpoint, PROMPTS, when=when, scale="contrast").values.astype(np.float64)
         np.testing.assert_allclose(found[:, column], np.nanmean(maps, axis=(1, 2)), rtol=1e-5)
     by_itself = mean_scores(made, checkpoint, PROMPTS, TIMES)
     np.testing.assert_array_equal(by_itself, found, "chances are averaged, of a calibrated model")

@@ -20,7 +20,7 @@ from sat2cap.miniworld import Prompt
 from sat2cap.model import Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import silent
-from sat2cap.query import embeddings_at, one_prompt, score
+from sat2cap.query import embeddings_at, score_atlas, select_prompt
 from sat2cap.report import encoded, photo
 from sat2cap.training import ground_embeddings
 
@@ -66,7 +66,7 @@ def finds(
 def _best(prompt: Prompt, given: Measured, ground: NDArray[np.float32]) -> Iterator[_Best]:
     country = where(prompt, given.countries)
     when = country.when(prompt)
-    found = one_prompt(score(country.atlas, given.trained, [prompt.text], when=when))
+    found = select_prompt(score_atlas(country.atlas, given.trained, [prompt.text], when=when))
     for place in top_places(found, PLACES, _APART_M).itertuples():
         lon, lat = float(place.lon), float(place.lat)
         (embedding,) = embeddings_at(country.atlas, given.trained, [(lon, lat)], when)

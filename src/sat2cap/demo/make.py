@@ -18,7 +18,7 @@ from sat2cap.miniworld import Prompt
 from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint
 from sat2cap.pairs import PairSet, SplitPlan, build_pairs
 from sat2cap.progress import Progress
-from sat2cap.query import one_prompt, score
+from sat2cap.query import score_atlas, select_prompt
 from sat2cap.training import Run, load_run
 from sat2cap.training import train as run_training
 
@@ -132,7 +132,9 @@ def maps(
     progress("writing maps", 0, len(plan.shown))
     for number, prompt in enumerate(plan.shown, 1):
         country = where(prompt, countries)
-        found = one_prompt(score(country.atlas, checkpoint, [prompt.text], when=country.when(prompt)))
+        found = select_prompt(
+            score_atlas(country.atlas, checkpoint, [prompt.text], when=country.when(prompt))
+        )
         path = out / MAPS / f"{slug(prompt.text)}-{country.name}"
         write_cog(found, path.with_suffix(".tif"))
         write_png(found, path.with_suffix(".png"), Look(underlay=underlays[country.name]))

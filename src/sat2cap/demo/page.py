@@ -24,7 +24,7 @@ from sat2cap.miniworld import Prompt
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
-from sat2cap.query import mean_scores, score
+from sat2cap.query import mean_scores, score_atlas
 from sat2cap.report import Picture, colour_map, limits_of, overlay, photo
 
 STAGE = "drawing the page"
@@ -183,7 +183,7 @@ def _standard(values: NDArray[np.floating]) -> list[float]:
 def _map(country: Country, checkpoint: Checkpoint, prompt: Prompt, when: When | None) -> NDArray[np.float32]:
     """The cells that are shown, `[y, x]`."""
     return np.asarray(
-        score(country.atlas, checkpoint, [prompt.text], when=when).values[0][_view(country.atlas)]
+        score_atlas(country.atlas, checkpoint, [prompt.text], when=when).values[0][_view(country.atlas)]
     )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas
 from sat2cap.geo import LONLAT, Place, When, transformer
 from sat2cap.model import Checkpoint
-from sat2cap.query.scoring import check_model
+from sat2cap.query.scoring import check_atlas_model
 
 Floats = NDArray[np.float32]
 
@@ -21,7 +21,7 @@ def embeddings_at(
     Not normalised. NaN for a place outside the atlas or without an embedding. A model without Dynamic Encoder
     has no h. Raises `AtlasError` unless `checkpoint` embedded the atlas.
     """
-    check_model(atlas, checkpoint)
+    check_atlas_model(atlas, checkpoint)
     rows = np.full((len(places), checkpoint.dim), np.nan, np.float32)
     height, width = atlas.grid.shape
     for number, (row, col) in enumerate(_cells(atlas, places)):

@@ -60,7 +60,7 @@ TEMPLATES = (
 )
 """Ways of saying the same, to average over or to see how much the wording matters."""
 
-JOIN = " + "
+PART_SEPARATOR = " + "
 
 _STOP_WORDS = (
     "a an the of in on at to for from by with without and or but not no nor is are was were be been am it",
@@ -72,7 +72,7 @@ STOP_WORDS = frozenset(word for line in _STOP_WORDS for word in line.split())
 
 def parts(prompt: str) -> list[str]:
     """The texts of ``"a + b"``; a plus without spaces around it is part of a word. Raises `PromptError`."""
-    texts = [text.strip() for text in f" {prompt} ".split(JOIN)]
+    texts = [text.strip() for text in f" {prompt} ".split(PART_SEPARATOR)]
     if not any(texts):
         raise PromptError(f"prompt {prompt!r} is empty; write what a photo there would show")
     if not all(texts):

@@ -15,15 +15,15 @@ from sat2cap.geo import Region, When, on_grid
 from sat2cap.model import Checkpoint
 from sat2cap.query.chances import fit_chances
 from sat2cap.query.engine.blocks import Cells
-from sat2cap.query.engine.cosine import Cosines, Offset, offset_at
+from sat2cap.query.engine.cosine import Cosines, Offset, dynamic_offset_at
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.engine.window import Window, whole, within
 from sat2cap.query.examples import Examples, has_example
 from sat2cap.query.prompts import GENERIC, PLAIN, embed_prompts
 from sat2cap.query.scales import contrast, percentile
 
-Scale = Literal["cosine", "percentile", "contrast"]
-SCALES: tuple[str, ...] = get_args(Scale)
+ScoreScale = Literal["cosine", "percentile", "contrast"]
+SCALES: tuple[str, ...] = get_args(ScoreScale)
 Floats = NDArray[np.float32]
 
 STATIC = "static"
@@ -49,14 +49,14 @@ class _Asked:
     """`[P, N]` of the cosines of `texts`, `[T, N]`."""
 
 
-def score(
+def score_atlas(
     atlas: Atlas | Scan,
     checkpoint: Checkpoint,
     prompts: Sequence[str],
     *,
     when: When | None = None,
     negatives: Sequence[str] = (),
-    scale: Scale = "cosine",
+    scale: ScoreScale = "cosine",
     bank: Sequence[str] = GENERIC,
     templates: Sequence[str] = PLAIN,
     region: Region | None = None,
@@ -81,9 +81,9 @@ def score(
     if not prompts:
         raise PromptError("no prompt is given; write what a photo there would show")
     scan = atlas if isinstance(atlas, Scan) else Scan(atlas, checkpoint.encoding)
-    check_model(scan.atlas, checkpoint)
+    check_atlas_model(scan.atlas, checkpoint)
     window = whole(scan.atlas) if region is None else within(scan.atlas, region)
-    offset = None if when is None else offset_at(checkpoint, when)
+    offset = None if when is None else dynamic_offset_at(checkpoint, when)
     asked = _as_vectors(scan.atlas, checkpoint, prompts, negatives, scale, bank, templates, offset)
     values = _layers(scan, asked, window, everything=region is None)
     if scale == "percentile":
@@ -94,13 +94,13 @@ def score(
     return on_grid(values, window.grid, ("prompt", "y", "x"), {"prompt": list(prompts)}, attrs)
 
 
-def one_prompt(scores: xr.DataArray, index: int = 0) -> xr.DataArray:
-    """One layer ``(y, x)`` of what `score` gave, its attributes naming that prompt alone: what maps take."""
+def select_prompt(scores: xr.DataArray, index: int = 0) -> xr.DataArray:
+    """One layer ``(y, x)`` of what `score_atlas` gave, its attributes naming that prompt alone."""
     layer = scores.isel(prompt=index)
     return layer.assign_attrs(prompt=str(layer.coords["prompt"].item()))
 
 
-def check_model(atlas: Atlas, checkpoint: Checkpoint) -> None:
+def check_atlas_model(atlas: Atlas, checkpoint: Checkpoint) -> None:
     """Raise `AtlasError` unless `checkpoint` embedded the atlas; its text tower may be another's."""
     made_by = str(atlas.model.get("place_identity"))
     if made_by != checkpoint.place_identity:
@@ -123,7 +123,7 @@ def _as_vectors(
     checkpoint: Checkpoint,
     prompts: Sequence[str],
     negatives: Sequence[str],
-    scale: Scale,
+    scale: ScoreScale,
     bank: Sequence[str],
     templates: Sequence[str],
     offset: Offset | None,

@@ -12,16 +12,16 @@ from sat2cap.geo import When
 from sat2cap.model import Checkpoint
 from sat2cap.query.chances import Chances, fit_chances
 from sat2cap.query.engine.blocks import Cells
-from sat2cap.query.engine.cosine import Cosines, offset_at
+from sat2cap.query.engine.cosine import Cosines, dynamic_offset_at
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import GENERIC, embed_prompts
-from sat2cap.query.scoring import check_model
+from sat2cap.query.scoring import check_atlas_model
 
 Floats = NDArray[np.float32]
 MeanScale = Literal["cosine", "contrast"]
 
 
-def mean_scale(checkpoint: Checkpoint) -> MeanScale:
+def default_mean_scale(checkpoint: Checkpoint) -> MeanScale:
     """What is best averaged: chances, if the model is calibrated, as their mean is a share of photos.
 
     A mean of cosines follows the many cells where a thing never is.
@@ -40,18 +40,20 @@ def mean_scores(
 
     The same as the means of what `score` gives for each time, but prompts are embedded and the atlas is read
     only once. `contrast` needs a calibrated model: its mean is the share of photos, if as many are taken in
-    every cell, that fit the prompt. No `scale` is that of `mean_scale`. Without a Dynamic Encoder all times
+    every cell, that fit the prompt. No `scale`: `default_mean_scale`. Without a Dynamic Encoder all times
     are alike. NaN if no cell is embedded. Raises `PromptError`, `WhenError`, `ModelError`, `AtlasError`.
     """
     if not prompts:
         raise PromptError("no prompt is given; write what a photo there would show")
     if not times:
         raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
-    check_model(atlas, checkpoint)
+    check_atlas_model(atlas, checkpoint)
     texts = embed_prompts(checkpoint, prompts)
-    worth = _chances(checkpoint, texts) if (scale or mean_scale(checkpoint)) == "contrast" else _cosines
+    worth = (
+        _chances(checkpoint, texts) if (scale or default_mean_scale(checkpoint)) == "contrast" else _cosines
+    )
     directions = worth.directions if isinstance(worth, Chances) else texts
-    at = [Cosines(directions, offset_at(checkpoint, when)) for when in times]
+    at = [Cosines(directions, dynamic_offset_at(checkpoint, when)) for when in times]
 
     def work(cells: Cells) -> tuple[NDArray[np.float64], int]:
         found = (worth(cosines(cells).reshape(len(texts), -1)) for cosines in at)

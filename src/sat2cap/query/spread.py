@@ -16,10 +16,10 @@ from sat2cap.geo import Region, When
 from sat2cap.model import Checkpoint
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import PLAIN, TEMPLATES
-from sat2cap.query.scoring import Scale, score, training_years
+from sat2cap.query.scoring import ScoreScale, score_atlas, training_years
 
-Over = Literal["templates", "hours", "years"]
-OVERS: tuple[str, ...] = get_args(Over)
+SpreadOver = Literal["templates", "hours", "years"]
+SPREAD_OVERS: tuple[str, ...] = get_args(SpreadOver)
 
 _HOURS = tuple(float(hour) for hour in range(0, 24, 3))
 _YEARS_AROUND = 2
@@ -29,27 +29,28 @@ def score_with_spread(
     scan: Scan,
     checkpoint: Checkpoint,
     prompts: Sequence[str],
-    over: Over,
+    over: SpreadOver,
     *,
     when: When | None = None,
     negatives: Sequence[str] = (),
-    scale: Scale = "cosine",
+    scale: ScoreScale = "cosine",
     templates: Sequence[str] = PLAIN,
     region: Region | None = None,
 ) -> xr.DataArray:
-    """What `score` gives, and after it a layer for each prompt with the spread of its score.
+    """What `score_atlas` gives, and after it a layer for each prompt with the spread of its score.
 
     Over ``templates``: the wordings of `TEMPLATES`, or the given ones if there are several. Over ``hours``:
     every third hour of the day asked for. Over ``years``: the same date and hour in every year trained on, or
-    two years before and after if the model's card does not say. Raises as `score` does, and `PromptError` for
-    an unknown `over`, `WhenError` if hours or years are asked for without a date or of a model without time.
+    two years before and after if the model's card does not say.
+    Raises as `score_atlas` does, `PromptError` for an
+    unknown `over`, `WhenError` if hours or years are asked for without a date or of a model without time.
     """
-    if over not in OVERS:
-        raise PromptError(f"spread over {over!r} is unknown; use one of {', '.join(OVERS)}")
+    if over not in SPREAD_OVERS:
+        raise PromptError(f"spread over {over!r} is unknown; use one of {', '.join(SPREAD_OVERS)}")
 
     def ask(**changed: Any) -> xr.DataArray:
         asked = {"when": when, "negatives": negatives, "scale": scale, "templates": templates}
-        return score(scan, checkpoint, prompts, region=region, **asked | changed)
+        return score_atlas(scan, checkpoint, prompts, region=region, **asked | changed)
 
     base = ask()
     mean, squares, count = np.zeros(base.shape), np.zeros(base.shape), 0
@@ -66,7 +67,7 @@ def score_with_spread(
 
 
 def _changes(
-    checkpoint: Checkpoint, over: Over, when: When | None, templates: Sequence[str]
+    checkpoint: Checkpoint, over: SpreadOver, when: When | None, templates: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """What is asked otherwise, each time."""
     if over == "templates":

@@ -148,7 +148,7 @@ def time(
     """
     from sat2cap import api
     from sat2cap.evaluation import Picture, Region, evaluate_time
-    from sat2cap.query import mean_scale
+    from sat2cap.query import default_mean_scale
     from sat2cap.report import PROMPTS_SHOWN, calendar_picture
 
     opened = [api.open(atlas, model, text) for atlas in atlases]
@@ -171,7 +171,7 @@ def time(
             "atlases": [[one.atlas.fingerprint, one.checkpoint.identity] for one in opened],
             "regions": [region.name for region in regions],
             "prompts": [[prompt.text, prompt.concept] for prompt in followed],
-            "scale": mean_scale(opened[0].checkpoint),
+            "scale": default_mean_scale(opened[0].checkpoint),
             "draws": draws,
         },
         lambda: evaluate_time(regions, opened[0].checkpoint, followed, draws=draws),

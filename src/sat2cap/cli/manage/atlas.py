@@ -72,11 +72,11 @@ def verify(atlas: AtlasPath) -> None:
     Exit status 1 if anything is.
     """
     from sat2cap.atlas import open_atlas, verify_atlas
-    from sat2cap.query import prepared_problem
+    from sat2cap.query import find_prepared_problem
 
     opened = open_atlas(atlas)
     problems = [str(problem) for problem in verify_atlas(opened)]
-    problems = problems or [problem for problem in [prepared_problem(opened)] if problem]
+    problems = problems or [problem for problem in [find_prepared_problem(opened)] if problem]
     for problem in problems:
         print(problem)
     if problems:
@@ -137,11 +137,12 @@ def repair(
 
 def _drop_damaged_file(atlas: "Atlas") -> None:
     """Remove a prepared file that is not what the chunks make: maps do without it."""
-    from sat2cap.query import FILE, prepared_problem
+    from sat2cap.query import PREPARED_FOLDER, find_prepared_problem
 
-    if prepared_problem(atlas):
-        (atlas.path / FILE).unlink()
-        print(f"{atlas.path}: damaged {FILE} removed; make it again with: sat2cap atlas prepare {atlas.path}")
+    if find_prepared_problem(atlas):
+        (atlas.path / PREPARED_FOLDER).unlink()
+        again = f"make it again with: sat2cap atlas prepare {atlas.path}"
+        print(f"{atlas.path}: damaged {PREPARED_FOLDER} removed; {again}")
 
 
 def count_failed(atlas: "Atlas") -> int:

@@ -28,7 +28,7 @@ from sat2cap.files import digest_file
 from sat2cap.geo import When, cell_lonlat, parse_when
 from sat2cap.miniworld import PROMPTS, Survey, World, survey
 from sat2cap.model import Checkpoint
-from sat2cap.query import score
+from sat2cap.query import score_atlas
 
 _MINIWORLD = "miniworld:"
 MEASURES = ("auroc", "average_precision", "f1", "spearman")
@@ -91,7 +91,7 @@ def evaluate_maps(
     bootstrap = Bootstrap(blocks_of(lon, lat, block_km), draws)
     found: dict[str, list[float]] = {name: [] for name in MEASURES}
     for number, case in enumerate(cases, 1):
-        values = score(atlas, checkpoint, [case.prompt], when=case.when).values[0].ravel()
+        values = score_atlas(atlas, checkpoint, [case.prompt], when=case.when).values[0].ravel()
         truth = read_truth(case, atlas.grid).ravel()
         known = np.isfinite(values) & np.isfinite(truth)
         if not known.any():

@@ -19,7 +19,7 @@ from sat2cap.evaluation.metric import Evaluation, Figure
 from sat2cap.evaluation.rows import CLIP, LOCATION, LOOKUP, OURS
 from sat2cap.geo import When, cell_lonlat
 from sat2cap.model import Checkpoint
-from sat2cap.query import JOIN, embed_prompts, score
+from sat2cap.query import PART_SEPARATOR, embed_prompts, score_atlas
 
 Float32 = NDArray[np.float32]
 Weight = NDArray[np.float64]
@@ -125,14 +125,14 @@ def _layers(
     clip: tuple[Atlas, Checkpoint] | None,
 ) -> Iterator[tuple[str, Float32]]:
     """Every kind of map by the prefix of its figures, `[classes, y, x]`."""
-    yield OURS, _by_moment(given, lambda texts, when: score(atlas, checkpoint, texts, when=when).values)
+    yield OURS, _by_moment(given, lambda texts, when: score_atlas(atlas, checkpoint, texts, when=when).values)
     if clip is not None:
         theirs, model = clip
         if theirs.grid != atlas.grid:
             raise InputError(
                 f"{theirs.path} has another grid than {atlas.path}; embed the same region with the same cells"
             )
-        yield CLIP, _by_moment(given, lambda texts, _: score(theirs, model, texts).values)
+        yield CLIP, _by_moment(given, lambda texts, _: score_atlas(theirs, model, texts).values)
     if checkpoint.dynamic is not None:
 
         def located(texts: Sequence[str], when: When | None) -> Float32:
@@ -149,7 +149,7 @@ def _layers(
 
 def _text(kind: LandClass) -> str:
     """All prompts of a class as one."""
-    return JOIN.join(kind.prompts)
+    return PART_SEPARATOR.join(kind.prompts)
 
 
 def _by_moment(given: Classes, ask: Callable[[Sequence[str], When | None], Float32]) -> Float32:

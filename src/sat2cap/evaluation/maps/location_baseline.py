@@ -9,7 +9,7 @@ from odc.geo.geobox import GeoBox
 from sat2cap.errors import ModelError
 from sat2cap.geo import When, cell_lonlat
 from sat2cap.model import Checkpoint
-from sat2cap.query import embed_prompts, offset_at, place_features
+from sat2cap.query import dynamic_offset_at, embed_prompts, place_features
 
 Float32 = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ def location_cosines(
     times = CALENDAR if when is None else (when,)
     total = np.zeros((len(texts), len(lon)), np.float32)
     for time in times:
-        offset = offset_at(checkpoint, time)
+        offset = dynamic_offset_at(checkpoint, time)
         if offset is None:
             raise ModelError("this model has no Dynamic Encoder, so place and time alone say nothing")
         moved = offset.vectors(place)

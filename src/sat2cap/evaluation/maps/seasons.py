@@ -62,7 +62,7 @@ class Region:
 def evaluate_time(
     regions: Sequence[Region], checkpoint: Checkpoint, prompts: Sequence[Timed], *, draws: int = 1000
 ) -> Evaluation:
-    """Follow the mean of prompts' maps (`mean_scale`) over twelve months by eight hours, in each region.
+    """Follow the mean of prompts' maps (`default_mean_scale`) over 12 months by 8 hours, in each region.
 
     Against the truth, where there is one: ``rank_correlation.REGION.PROMPT`` over month and hour, and of
     the means over hours (``month.…``) and over months (``hour.…``); ``….median`` over all of them, its

@@ -16,7 +16,7 @@ from sat2cap.evaluation.miniworld.maps import Country, judges
 from sat2cap.geo import When
 from sat2cap.miniworld import Prompt
 from sat2cap.model import Checkpoint
-from sat2cap.query import Scale, Scan, score
+from sat2cap.query import Scan, ScoreScale, score_atlas
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ NONSENSE = (
 )
 """What no photo shows."""
 
-SCALES: dict[str, Scale] = {
+SCALES: dict[str, ScoreScale] = {
     "cosine": "cosine",
     "percentile": "percentile",
     "share": "contrast",
@@ -99,7 +99,7 @@ def ask_all(
         scan = Scan(country.atlas, checkpoint.encoding)
         for text, when, truth in _questions(country, prompts, moments):
             by_scale: dict[str, Floats] = {
-                name: score(scan, models[name], [text], when=when, scale=scale).values.ravel()
+                name: score_atlas(scan, models[name], [text], when=when, scale=scale).values.ravel()
                 for name, scale in SCALES.items()
             }
             known = np.isfinite(by_scale["cosine"])

@@ -13,7 +13,7 @@ from sat2cap.evaluation.maps.location_baseline import CALENDAR, location_cosines
 from sat2cap.geo import When, parse_when
 from sat2cap.miniworld import Prompt, Survey, southern
 from sat2cap.model import Checkpoint
-from sat2cap.query import MeanScale, mean_scores, score
+from sat2cap.query import MeanScale, mean_scores, score_atlas
 
 Floats = NDArray[np.float32]
 
@@ -58,7 +58,7 @@ Scores = Callable[[Country, Checkpoint, Sequence[str], When | None], Floats]
 
 def map_scores(country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None) -> Floats:
     """The maps themselves."""
-    found = score(country.atlas, checkpoint, texts, when=when).values
+    found = score_atlas(country.atlas, checkpoint, texts, when=when).values
     return np.asarray(found.reshape(len(texts), -1))
 
 
@@ -119,7 +119,7 @@ def time_agreement(
 ) -> Iterator[tuple[Prompt, float]]:
     """Rank correlation over a calendar between the map's mean and the truth's, the mean over the countries.
 
-    No `scale` is that of `mean_scale`: chances, of a calibrated model.
+    No `scale` is that of `default_mean_scale`: chances, of a calibrated model.
     Left out: prompts whose concept never reaches a mean probability of 0.1 % in any of the countries.
     """
     found: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}

@@ -56,7 +56,7 @@ class Offset:
         return np.where(least >= 0, _ON, np.where(most <= 0, _OFF, _MIXED)).astype(np.uint8)
 
 
-def offset_at(checkpoint: Checkpoint, when: When) -> Offset | None:
+def dynamic_offset_at(checkpoint: Checkpoint, when: When) -> Offset | None:
     """The offset of a checkpoint at a moment; None if it has no Dynamic Encoder."""
     if checkpoint.dynamic is None:
         return None

@@ -22,7 +22,7 @@ from sat2cap.model import ENCODINGS, Encoding, place_feature_count
 from sat2cap.progress import Progress, silent
 from sat2cap.query.engine.blocks import AtlasCells, Cells, Floats, Ranges
 
-FILE = "_sat2cap/scan.safetensors"
+PREPARED_FOLDER = "_sat2cap/scan.safetensors"
 VERSION = "1"
 STAGE = "preparing"
 
@@ -68,12 +68,12 @@ class PreparedCells:
         return Ranges.unknown(*self.arrays["place"].shape[:2])
 
 
-def prepare(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Path:
+def prepare_atlas(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Path:
     """Write the prepared file of an atlas whose model reads places in `encoding`; as large as the atlas.
 
     Does nothing if it is there and good. Raises `AtlasError` for an atlas that is not finished or is damaged.
     """
-    path = atlas.path / FILE
+    path = atlas.path / PREPARED_FOLDER
     if not atlas.complete:
         raise AtlasError(f"atlas {str(atlas.path)!r} is not finished; run its embed command again first")
     if prepared_state(atlas, encoding) == "yes":
@@ -96,7 +96,7 @@ def prepare(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Pa
 
 def prepared_state(atlas: Atlas, encoding: Encoding | None = None) -> State:
     """Whether there is a prepared file, of this very atlas (and encoding, if given) and this version."""
-    path = atlas.path / FILE
+    path = atlas.path / PREPARED_FOLDER
     if not path.is_file():
         return "no"
     found = _read_header(path).get("__metadata__", {})
@@ -110,16 +110,16 @@ def prepared_state(atlas: Atlas, encoding: Encoding | None = None) -> State:
     return "yes" if same else "stale"
 
 
-def prepared_problem(atlas: Atlas) -> str | None:
+def find_prepared_problem(atlas: Atlas) -> str | None:
     """What is wrong with the prepared file of a sound atlas, by reading both; None if it is not used."""
     if prepared_state(atlas) != "yes":
         return None
-    encoding: Encoding = _read_header(atlas.path / FILE)["__metadata__"]["encoding"]
+    encoding: Encoding = _read_header(atlas.path / PREPARED_FOLDER)["__metadata__"]["encoding"]
     mapped, source = open_prepared(atlas, encoding), AtlasCells(atlas, encoding)
     for start in range(0, len(source.chunks), _BLOCKS):
         stop = min(start + _BLOCKS, len(source.chunks))
         if mapped is None or not _alike(mapped.read(start, stop), source.read(start, stop)):
-            return f"{FILE}: is not what the chunks make"
+            return f"{PREPARED_FOLDER}: is not what the chunks make"
     return None
 
 
@@ -134,7 +134,7 @@ def open_prepared(atlas: Atlas, encoding: Encoding) -> PreparedCells | None:
     """The prepared file of an atlas, mapped; None if there is none, or it is of something else."""
     if prepared_state(atlas, encoding) != "yes":
         return None
-    path, arrays, offset = atlas.path / FILE, {}, _HEADER
+    path, arrays, offset = atlas.path / PREPARED_FOLDER, {}, _HEADER
     for name, (kind, shape) in _layout(atlas, sum(1 for _ in atlas.chunks()), encoding).items():
         mapped = np.memmap(path, _TYPES[kind], "r", offset, shape)
         arrays[name] = mapped.view(np.ndarray)
