@@ -14,8 +14,8 @@ from odc.geo.geobox import GeoBox
 from PIL import Image
 
 from sat2cap.errors import InputError
+from sat2cap.geo.earth import ground_metres, north_degrees
 from sat2cap.geo.frame import grid_of, on_grid
-from sat2cap.geo.ground import ground_metres, north_degrees
 from sat2cap.maps import picture
 from sat2cap.maps.colours import COLOURS
 from sat2cap.maps.decoration.elements import draw_places, length_label, round_length

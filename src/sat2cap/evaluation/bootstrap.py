@@ -13,13 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import Interval
+from sat2cap.geo import square_blocks
 
 Floats = NDArray[np.float64]
 
 FEWEST_BLOCKS = 8
 """With fewer, the draws say nothing, and there is no interval."""
-
-_KM_PER_DEGREE = 111.195  # on a sphere of 6371 km
 
 
 def blocks_of(lon: ArrayLike, lat: ArrayLike, block_km: float = 10.0) -> NDArray[np.int64]:
@@ -30,11 +29,7 @@ def blocks_of(lon: ArrayLike, lat: ArrayLike, block_km: float = 10.0) -> NDArray
     if not block_km > 0:
         raise InputError(f"blocks of {block_km:g} km must be larger than 0; use 10")
     east, north = np.ravel(np.asarray(lon, np.float64)), np.ravel(np.asarray(lat, np.float64))
-    row = np.floor(north * _KM_PER_DEGREE / block_km)
-    middle = np.radians((row + 0.5) * block_km / _KM_PER_DEGREE)
-    column = np.floor(east * _KM_PER_DEGREE * np.cos(middle) / block_km)
-    _, block = np.unique(np.stack([row, column]), axis=1, return_inverse=True)
-    return np.asarray(block, np.int64).reshape(-1)
+    return square_blocks(east, north, block_km * 1000, south_west_deg=(0.0, 0.0))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import shapely
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS, CRSError
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from pyproj import Transformer
 
 from sat2cap.errors import RegionError
+from sat2cap.geo.earth import LONLAT, transformer
 from sat2cap.geo.region import Region, longitude_span, within_180
 
 _WIDEST_UTM_DEG = 20.0  # 10 degrees from the central meridian lengths are at most 1.5% off
@@ -23,9 +22,6 @@ _MASK_BLOCK = 64
 PATCH_M = 480.0
 """Side of the ground that one patch shows the network in the paper: 800 px at 0.6 m."""
 
-LONLAT = CRS("EPSG:4326")
-"""Degrees, WGS 84; coordinates in this package are always ``(lon, lat)``."""
-
 
 def local_crs(lon: float, lat: float) -> CRS:
     """The UTM zone of a point (degrees), by longitude alone; polar stereographic beyond 84 N and 80 S."""
@@ -33,12 +29,6 @@ def local_crs(lon: float, lat: float) -> CRS:
         return CRS(f"EPSG:{32661 if lat > 0 else 32761}")
     zone = int((lon + 180) % 360 // 6) + 1
     return CRS(f"EPSG:{(32600 if lat >= 0 else 32700) + zone}")
-
-
-@lru_cache(maxsize=256)
-def transformer(source: CRS, target: CRS) -> Transformer:
-    """Coordinates of one CRS to another, x (or longitude) first; kept, as making one takes milliseconds."""
-    return Transformer.from_crs(source.proj, target.proj, always_xy=True)
 
 
 def cell_grid(region: Region, cell_m: float = PATCH_M, crs: str | CRS | None = None) -> GeoBox:

@@ -12,9 +12,9 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 from odc.geo.geom import Geometry
-from pyproj import Geod
 
 from sat2cap.errors import RegionError
+from sat2cap.geo.earth import WGS84
 
 _FORMS = (
     "give west,south,east,north in degrees, lon,lat,radius (such as 5km), "
@@ -148,15 +148,14 @@ def _bounding_box(text: str, west: float, south: float, east: float, north: floa
 def _circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geometry:
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
         raise RegionError(f"region {text!r}: the centre must be lon,lat in degrees; {_FORMS}")
-    geod = Geod(ellps="WGS84")
-    to_pole_m = geod.inv(lon, lat, lon, math.copysign(90, lat))[2]
+    to_pole_m = WGS84.inv(lon, lat, lon, math.copysign(90, lat))[2]
     if radius_m >= to_pole_m:
         raise RegionError(
             f"region {text!r}: the circle contains a pole; make the radius smaller, or give a file"
         )
     bearing = np.linspace(0, 360, _CIRCLE_POINTS, endpoint=False)
     same = np.ones_like(bearing)
-    lons, lats, _ = geod.fwd(lon * same, lat * same, bearing, radius_m * same)
+    lons, lats, _ = WGS84.fwd(lon * same, lat * same, bearing, radius_m * same)
     lons = lon + (np.asarray(lons) - lon + 180) % 360 - 180  # continuous around the centre
     return shapely.Polygon(np.column_stack([lons, lats]))
 

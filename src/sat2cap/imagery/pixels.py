@@ -1,6 +1,5 @@
 """What every reader of pixels needs: how fine they are, and their form when they leave."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,16 +7,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pyproj import Geod
 
-from sat2cap.geo import LONLAT, on_grid, transformer
+from sat2cap.geo import EQUATOR_M, LONLAT, WGS84, on_grid, transformer
 from sat2cap.imagery.protocol import RGBA
 
 PLACED_TO = 0.02
 """Pixels that GDAL may place a pixel wrongly by; its own 0.125 would show where two reads meet."""
-
-EQUATOR_M = 2 * math.pi * 6378137.0
-"""What Web Mercator takes for the Earth's girth."""
 
 _PART = 2048
 
@@ -27,7 +22,7 @@ def gsd_m(grid: GeoBox) -> float:
     row, col = grid.shape[0] / 2, grid.shape[1] / 2
     x, y = grid.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
-    _, _, metres = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
+    _, _, metres = WGS84.inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
     return round(float(min(metres)), 6)
 
 

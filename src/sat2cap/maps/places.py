@@ -11,15 +11,13 @@ import shapely
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pyproj import Geod, Transformer
 from rasterio import features
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
-from sat2cap.geo import grid_of, within_180
+from sat2cap.geo import EARTH_RADIUS_M, LONLAT, WGS84, grid_of, transformer, unit_vectors, within_180
 from sat2cap.maps.layers import Place, one_layer, provenance, values_of
 
-_EARTH_M = 6_371_008.8
 _BLOCK = 4096
 
 
@@ -154,7 +152,7 @@ def _lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64],
     """Degrees of the centres of cells given by their flat index."""
     row, col = np.divmod(cells, grid.shape[1])
     x, y = grid.affine * (col + 0.5, row + 0.5)
-    lon, lat = Transformer.from_crs(grid.crs.proj, "EPSG:4326", always_xy=True).transform(x, y)
+    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
 
 
@@ -163,13 +161,13 @@ def _spread(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m: float
     if min_distance_m == 0:
         return order[:n]
     chord = 2 * np.sin(
-        min(min_distance_m / (2 * _EARTH_M), np.pi / 2)
+        min(min_distance_m / (2 * EARTH_RADIUS_M), np.pi / 2)
     )  # the distance straight through the Earth
     chosen: list[np.intp] = []
     points: list[NDArray[np.float64]] = []
     for start in range(0, len(order), _BLOCK):
         block = order[start : start + _BLOCK]
-        on_sphere = _unit_vectors(*_lonlat(block, grid))
+        on_sphere = unit_vectors(*_lonlat(block, grid))
         for point in points:
             block, on_sphere = _beyond(block, on_sphere, point, chord)
         while len(block) and len(chosen) < n:
@@ -179,12 +177,6 @@ def _spread(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m: float
         if len(chosen) == n:
             break
     return np.array(chosen, dtype=np.intp)
-
-
-def _unit_vectors(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Degrees to points of a sphere of radius 1, [N, 3]."""
-    a, b = np.radians(lon), np.radians(lat)
-    return np.column_stack([np.cos(b) * np.cos(a), np.cos(b) * np.sin(a), np.sin(b)])
 
 
 def _beyond(
@@ -204,8 +196,7 @@ def _outlined(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: GeoBo
     columns = {"code": np.array([code for _, code in outlines]), **_area_columns(shapes, values, grid)}
     frame = gpd.GeoDataFrame(columns, geometry=shapes, crs=grid.crs.to_wkt()).to_crs("EPSG:4326")
     frame = frame.set_geometry([_cut(shape) for shape in frame.geometry], crs="EPSG:4326")
-    geod = Geod(ellps="WGS84")
-    km2 = [abs(geod.geometry_area_perimeter(shape)[0]) / 1e6 for shape in frame.geometry]
+    km2 = [abs(WGS84.geometry_area_perimeter(shape)[0]) / 1e6 for shape in frame.geometry]
     frame.insert(frame.columns.get_loc("geometry"), "km2", km2)
     return frame
 

@@ -7,26 +7,29 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from PIL import Image
 from pmtiles.tile import Compression, TileType, zxy_to_tileid
 from pmtiles.writer import Writer
-from pyproj import Transformer
 from rasterio import CRS, warp
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
-from sat2cap.geo import grid_of, ground_metres
+from sat2cap.geo import (
+    LONLAT,
+    Tile,
+    grid_of,
+    ground_metres,
+    ground_pixel_m,
+    tile_affine,
+    tile_position,
+    transformer,
+)
 from sat2cap.maps.colours import Paint, paint_of
 from sat2cap.maps.layers import one_layer, provenance, values_of
 
-Tile = tuple[int, int, int]
-"""Zoom, column, row; row 0 in the north."""
-
 _PIXELS = 256
-_EDGE = math.pi * 6_378_137.0  # metres of EPSG:3857 from the middle to any edge of the world
 _DEEPEST = 22
 _SMALLEST = 32  # pixels that the map is wide, at least, in the first zoom there is
 _CORNERS = 16  # cells between points of which the tiles are looked up
@@ -62,9 +65,10 @@ def pmtiles_of(score: xr.DataArray) -> bytes:
 def _deepest(grid: GeoBox) -> int:
     """The first zoom in which a cell has 2 pixels a side."""
     _, south, _, north = _bounds(grid)
-    around = 2 * _EDGE * math.cos(math.radians((south + north) / 2))
     cell_m = abs(grid.affine.a) * ground_metres(grid)
-    return min(max(math.ceil(math.log2(2 * around / (_PIXELS * cell_m))), 0), _DEEPEST)
+    return min(
+        max(math.ceil(math.log2(2 * ground_pixel_m((south + north) / 2, 0, _PIXELS) / cell_m)), 0), _DEEPEST
+    )
 
 
 def _first(grid: GeoBox, deepest: int) -> int:
@@ -79,7 +83,7 @@ def _points(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         np.unique(np.append(np.arange(0, side, _CORNERS), side)).astype(np.float64) for side in grid.shape
     )
     x, y = grid.affine * tuple(np.meshgrid(cols, rows))
-    lon, lat = Transformer.from_crs(grid.crs.proj, "EPSG:4326", always_xy=True).transform(x, y)
+    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     known = np.isfinite(lon) & np.isfinite(lat)
     return np.asarray(lon)[known], np.asarray(lat)[known]
 
@@ -97,8 +101,8 @@ def _tiles(grid: GeoBox, first: int, deepest: int) -> set[Tile]:
     """Every tile that the grid touches. Its points are nearer to each other than a tile is wide."""
     lon, lat = _points(grid)
     side = 2**deepest
-    column = np.floor((lon / 360 + 0.5) % 1 * side)
-    row = np.floor((0.5 - np.arctanh(np.sin(np.radians(lat))) / (2 * math.pi)) * side)
+    column, row = (np.floor(axis) for axis in tile_position(lon, lat, deepest))
+    column %= side
     inside = (row >= 0) & (row < side)
     level = set(zip(column[inside].astype(int).tolist(), row[inside].astype(int).tolist(), strict=True))
     found: set[Tile] = set()
@@ -113,8 +117,6 @@ def _warped(
 ) -> NDArray[np.float32]:
     """The map on the pixels of one tile."""
     zoom, column, row = tile
-    span = 2 * _EDGE / 2**zoom
-    transform = Affine(span / _PIXELS, 0, column * span - _EDGE, 0, -span / _PIXELS, _EDGE - row * span)
     further = warp.Resampling.mode if categories else warp.Resampling.average
     out = np.full((_PIXELS, _PIXELS), np.nan, np.float32)
     warp.reproject(
@@ -122,7 +124,7 @@ def _warped(
         out,
         src_transform=grid.affine,
         src_crs=CRS.from_wkt(grid.crs.to_wkt()),
-        dst_transform=transform,
+        dst_transform=tile_affine(zoom, column, row, _PIXELS),
         dst_crs=CRS.from_epsg(3857),
         src_nodata=np.nan,
         dst_nodata=np.nan,

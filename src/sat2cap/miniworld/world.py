@@ -9,7 +9,7 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 
-from sat2cap.geo import on_grid, transformer
+from sat2cap.geo import M_PER_DEGREE_AT_EQUATOR, on_grid, transformer
 from sat2cap.imagery import RGBA, ImageryInfo
 from sat2cap.miniworld.planet.cover import overhead_rgb
 from sat2cap.miniworld.planet.land import ground, mercator
@@ -64,7 +64,7 @@ class MiniImagery:
     def read(self, box: GeoBox) -> xr.DataArray:
         """Pixels on exactly `box`, uint8 RGBA; alpha is 255 everywhere."""
         x, y = _pixel_centres(box)
-        pixel_m = abs(box.affine.a) if box.crs.projected else abs(box.affine.a) * 111_320
+        pixel_m = abs(box.affine.a) if box.crs.projected else abs(box.affine.a) * M_PER_DEGREE_AT_EQUATOR
         span = float(np.hypot(x[0, 1:2] - x[0, :1], y[0, 1:2] - y[0, :1]).max(initial=1.0))
         side = int(np.clip(_TILE_M // span, 1, _TILE))
         height, width = box.shape

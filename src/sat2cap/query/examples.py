@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from sat2cap.atlas import STATUS_MEANINGS, Atlas, CellStatus
 from sat2cap.errors import PromptError
-from sat2cap.geo import LONLAT, cell_lonlat, transformer
+from sat2cap.geo import cell_at, cell_lonlat
 from sat2cap.model import Checkpoint
 from sat2cap.query.engine.blocks import place_features
 from sat2cap.query.engine.cosine import Offset
@@ -64,11 +64,8 @@ class Examples:
             lon, lat = (float(number) for number in part.removeprefix(PLACE).split(","))
         except ValueError:
             raise PromptError(f"example {part!r} is no place; write place:LON,LAT in degrees") from None
-        grid = self.atlas.grid
-        x, y = transformer(LONLAT, grid.crs).transform(lon, lat)
-        col, row = ~grid.affine * (x, y)
-        height, width = grid.shape
-        if not (0 <= row < height and 0 <= col < width):
+        row, col = cell_at(self.atlas.grid, lon, lat)
+        if row < 0:
             raise PromptError(f"example {part!r} lies outside the atlas; take a place of {self.atlas.path}")
         return int(row), int(col)
 

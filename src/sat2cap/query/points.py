@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas
-from sat2cap.geo import LONLAT, Place, When, transformer
+from sat2cap.geo import Place, When, cell_at
 from sat2cap.model import Checkpoint
 from sat2cap.query.scoring import check_atlas_model
 
@@ -23,22 +23,10 @@ def embeddings_at(
     """
     check_atlas_model(atlas, checkpoint)
     rows = np.full((len(places), checkpoint.dim), np.nan, np.float32)
-    height, width = atlas.grid.shape
-    for number, (row, col) in enumerate(_cells(atlas, places)):
-        if 0 <= row < height and 0 <= col < width:
+    lon, lat = np.reshape(np.asarray(places, np.float64), (-1, 2)).T
+    for number, (row, col) in enumerate(zip(*cell_at(atlas.grid, lon, lat), strict=True)):
+        if row >= 0:
             rows[number] = atlas.read(slice(row, row + 1), slice(col, col + 1))[0, 0]
     if when is not None and checkpoint.dynamic is not None and len(places):
-        lon, lat = np.array(places).T
         rows += checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
     return rows
-
-
-def _cells(atlas: Atlas, places: Sequence[Place]) -> list[tuple[int, int]]:
-    """Row and column of the cell that each place lies in, inside the grid or not."""
-    to_grid = transformer(LONLAT, atlas.grid.crs)
-    found = []
-    for lon, lat in places:
-        col, row = atlas.grid.wld2pix(*to_grid.transform(lon, lat))
-        inside = np.isfinite(row) and np.isfinite(col)
-        found.append((int(np.floor(row)), int(np.floor(col))) if inside else (-1, -1))
-    return found

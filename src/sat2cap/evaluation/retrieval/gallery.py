@@ -14,12 +14,11 @@ from PIL import Image
 
 from sat2cap.errors import PairsError
 from sat2cap.files import canonical_json, digest, publish
-from sat2cap.geo import When
+from sat2cap.geo import M_PER_DEGREE, When, unit_vectors
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import Pair, PairSet
 
 _BATCH = 64
-_M_PER_DEGREE = 111_195.0
 
 Float32 = NDArray[np.float32]
 
@@ -86,7 +85,7 @@ def _near(
     lon: NDArray[np.float64], lat: NDArray[np.float64], apart_m: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Every two places at most `apart_m` metres apart on a sphere, each both ways round."""
-    high = apart_m / _M_PER_DEGREE * (1 + 1e-9)  # degrees; a hair more, as rounding must lose no neighbour
+    high = apart_m / M_PER_DEGREE * (1 + 1e-9)  # degrees; a hair more, as rounding must lose no neighbour
     wide = high / np.maximum(np.cos(np.radians(np.minimum(np.abs(lat) + high, 90))), 1e-9)
     west = np.flatnonzero(lon - wide < -180)  # seen once more beyond the antimeridian
     seen = np.concatenate([np.arange(len(lon)), west])
@@ -94,10 +93,9 @@ def _near(
     boxes = shapely.box(lon - wide, lat - high, lon + wide, lat + high)
     one, other = shapely.STRtree(shapely.points(east, lat[seen])).query(boxes)
     other = seen[other]
-    around, up = np.radians(lon), np.radians(lat)
-    unit = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], axis=1)
+    unit = unit_vectors(lon, lat)
     chord = np.linalg.norm(unit[one] - unit[other], axis=1)
-    near = 2 * np.degrees(np.arcsin(np.minimum(chord / 2, 1))) * _M_PER_DEGREE <= apart_m
+    near = 2 * np.degrees(np.arcsin(np.minimum(chord / 2, 1))) * M_PER_DEGREE <= apart_m
     one, other = one[near], other[near]
     return np.concatenate([one, other]), np.concatenate([other, one])
 

@@ -20,11 +20,11 @@ from pmtiles.tile import (
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
+from sat2cap.geo import Tile
 from sat2cap.http import Fetcher
 from sat2cap.imagery.identity import file_identity
 from sat2cap.imagery.protocol import ImageryInfo
 from sat2cap.imagery.tiles.reader import Found, TileImagery, decode, finest_m
-from sat2cap.imagery.tiles.template import Tile
 
 _PICTURES = (TileType.PNG, TileType.JPEG, TileType.WEBP)
 _HEADER_BYTES = 127

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 import xarray as xr
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
@@ -19,12 +18,18 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from sat2cap.errors import ImageryError
-from sat2cap.geo import LONLAT, transformer
-from sat2cap.imagery.pixels import EQUATOR_M, PLACED_TO, as_imagery, gsd_m, lonlat_mesh, parts
+from sat2cap.geo import (
+    LONLAT,
+    MAX_LATITUDE_DEG,
+    Tile,
+    ground_pixel_m,
+    tile_affine,
+    tile_position,
+    transformer,
+)
+from sat2cap.imagery.pixels import PLACED_TO, as_imagery, gsd_m, lonlat_mesh, parts
 from sat2cap.imagery.protocol import ImageryInfo, PartlyReadError
-from sat2cap.imagery.tiles.template import Tile
 
-_LIMIT_DEG = math.degrees(math.atan(math.sinh(math.pi)))  # 85.05, where the square of Web Mercator ends
 _MERCATOR = CRS("EPSG:3857")
 # The same seen from the other side, so that tiles left and right of the antimeridian lie beside each other.
 _PACIFIC = CRS("+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=180 +x_0=0 +y_0=0 +k=1 +units=m +type=crs")
@@ -70,7 +75,7 @@ class TileImagery:
         needed_m = gsd_m(box) * _COARSER
         if not (math.isfinite(lat) and needed_m > 0):
             return self.zooms[0]
-        exact = math.log2(EQUATOR_M * math.cos(math.radians(lat)) / self.tile_pixels / needed_m)
+        exact = math.log2(ground_pixel_m(lat, 0, self.tile_pixels) / needed_m)
         return min(max(math.ceil(exact), self.zooms[0]), self.zooms[1])
 
     def read(self, box: GeoBox) -> xr.DataArray:
@@ -105,13 +110,14 @@ class TileImagery:
         west, east, south, north = lon[seen].min(), lon[seen].max(), lat[seen].min(), lat[seen].max()
         if self.bounds is not None and not _meet((west, south, east, north), self.bounds):
             return None
-        if south > _LIMIT_DEG or north < -_LIMIT_DEG:
+        if south > MAX_LATITUDE_DEG or north < -MAX_LATITUDE_DEG:
             return None
         size, count = self.tile_pixels, 2**zoom
         margin = _MARGIN / size
-        top, bottom = (_row(lat_, count) for lat_ in (north, south))
+        latitudes = np.clip([north, south], -MAX_LATITUDE_DEG, MAX_LATITUDE_DEG)
+        (left, right), (top, bottom) = tile_position([west, east], latitudes, zoom)
         rows = range(max(math.floor(top - margin), 0), min(math.floor(bottom + margin), count - 1) + 1)
-        first, last = (math.floor((d + 180) / 360 * count + m) for d, m in ((west, -margin), (east, margin)))
+        first, last = math.floor(left - margin), math.floor(right + margin)
         around = east - west > 180  # most of the world: the antimeridian is its edge, not in its middle
         return _Window(zoom, rows, range(count) if around else range(first, last + 1), size)
 
@@ -179,11 +185,10 @@ class _Window:
         """The mosaic on the pixels of `box`, its alpha band honoured."""
         count = 2**self.zoom
         across = self.columns[0] < 0 or self.columns[-1] >= count
-        left = self.columns[0] % count - count if across else self.columns[0] - count / 2
-        tile_m = EQUATOR_M / count
-        step = tile_m / self.size
-        affine = Affine(step, 0, left * tile_m, 0, -step, (count / 2 - self.rows[0]) * tile_m)
-        coarse = gsd_m(box) / (step * math.cos(math.radians(_middle_lat(box)))) > _AVERAGE_ABOVE
+        # `tile_affine` puts column 0 at 180 W; of _PACIFIC, whose x is 0 there, columns count from x = 0
+        column = (self.columns[0] % count - count) + count / 2 if across else self.columns[0]
+        affine = tile_affine(self.zoom, column, self.rows[0], self.size)
+        coarse = gsd_m(box) / ground_pixel_m(_middle_lat(box), self.zoom, self.size) > _AVERAGE_ABOVE
         out = np.zeros((len(mosaic), *box.shape), np.uint8)
         reproject(
             mosaic,
@@ -203,7 +208,7 @@ class _Window:
 def finest_m(zoom: int, tile_pixels: int, bounds: tuple[float, float, float, float] | None) -> float:
     """The side of a pixel on the ground in metres, in the middle of `bounds` or at the equator."""
     lat = 0.0 if bounds is None else (bounds[1] + bounds[3]) / 2
-    return float(round(EQUATOR_M * math.cos(math.radians(lat)) / 2**zoom / tile_pixels, 6))
+    return float(round(ground_pixel_m(lat, zoom, tile_pixels), 6))
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -218,12 +223,6 @@ def decode(data: bytes) -> NDArray[np.uint8]:
 
 def _middle_lat(box: GeoBox) -> float:
     return float(lonlat_mesh(box)[1][8, 8])
-
-
-def _row(lat: float, count: int) -> float:
-    """Tiles from the top of the world to a latitude."""
-    lat = min(max(lat, -_LIMIT_DEG), _LIMIT_DEG)
-    return (1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2 * count
 
 
 def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
+from sat2cap.geo import Tile
 from sat2cap.http import Fetcher, Manners
 from sat2cap.imagery.protocol import ImageryInfo
 from sat2cap.imagery.tiles.reader import Found, TileImagery, decode, finest_m
-from sat2cap.imagery.tiles.template import Tile, TileTemplate
+from sat2cap.imagery.tiles.template import TileTemplate
 
 FINEST = 22
 """Zoom that is taken for the finest of a service that does not say: 4 cm a pixel."""

@@ -4,10 +4,8 @@ import re
 from dataclasses import dataclass
 
 from sat2cap.errors import ImageryError
+from sat2cap.geo import Tile
 from sat2cap.http import with_secrets
-
-Tile = tuple[int, int, int]
-"""``(zoom, column from the west, row from the north)``, as in XYZ services."""
 
 _FIELD = re.compile(r"(?<!\$)\{([^{}]+)\}")
 _WMTS = {"tilematrix": "z", "tilecol": "x", "tilerow": "y", "quadkey": "q"}

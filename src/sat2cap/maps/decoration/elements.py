@@ -15,9 +15,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar  # type: ignore[import-untyped]
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 
-from sat2cap.geo import ground_metres, north_degrees
+from sat2cap.geo import LONLAT, ground_metres, north_degrees, transformer
 from sat2cap.maps.layers import Place
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def draw_places(axes: Any, grid: GeoBox, places: Sequence[Place], taken: Sequenc
     axes.apply_aspect()
     inside = axes.get_window_extent(renderer)
     used = [artist.get_window_extent(renderer) for artist in taken]
-    to_map = Transformer.from_crs("EPSG:4326", grid.crs.proj, always_xy=True)
+    to_map = transformer(LONLAT, grid.crs)
     drawn = []
     for name, lon, lat in places:
         x, y = to_map.transform(lon, lat)

@@ -7,9 +7,7 @@ import shapely
 from numpy.typing import NDArray
 
 from sat2cap.files import digest
-from sat2cap.geo import parse_region
-
-_KM_PER_DEGREE = 111.195
+from sat2cap.geo import KM_PER_DEGREE, parse_region
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,6 @@ def _wider(shape: shapely.Geometry, margin_km: float) -> shapely.Geometry:
     for piece in shapely.get_parts(shape):
         scale = np.array([max(0.05, np.cos(np.radians(piece.centroid.y))), 1.0])
         flat = shapely.transform(piece, lambda xy, scale=scale: xy * scale)
-        grown = shapely.buffer(flat, margin_km / _KM_PER_DEGREE, quad_segs=4)
+        grown = shapely.buffer(flat, margin_km / KM_PER_DEGREE, quad_segs=4)
         pieces.append(shapely.transform(grown, lambda xy, scale=scale: xy / scale))
     return shapely.union_all(pieces)

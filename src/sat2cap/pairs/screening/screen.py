@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sat2cap.geo import KM_PER_DEGREE
 from sat2cap.pairs.screening.rules import (
     CELL_CAP,
     DUPLICATE,
@@ -30,7 +31,6 @@ STAGE = "screening records"
 _MEMORY = "2GB"  # of DuckDB; beyond it, sorting goes to disk
 _COLUMNS = ["key", "lon", "lat", "taken", "user", "licence", "source", "author", "title", "url"]
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
-_KM_PER_DEGREE = 111.195
 
 
 def screen(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Photo], Funnel]:
@@ -109,7 +109,7 @@ def _comparisons(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
         nobody_is_one_person = """case when "user" = '' then key else "user" end"""
         yield USER_CAP, nobody_is_one_person, "md5(key)", rules.per_user
     if rules.per_cell is not None:
-        high = rules.cell_km / _KM_PER_DEGREE
+        high = rules.cell_km / KM_PER_DEGREE
         row = f"floor(lat / {high!r})"
         wide = f"({high!r} / greatest(cos(radians(({row} + 0.5) * {high!r})), 0.01))"
         yield CELL_CAP, f"{row}, floor(lon / {wide})", "md5(key)", rules.per_cell

@@ -17,13 +17,12 @@ import numpy.typing as npt
 import shapely
 
 from sat2cap.errors import PairsError
+from sat2cap.geo import M_PER_DEGREE, seamless_blocks
 
 Floats = npt.NDArray[np.float64]
 SPLITS = ("train", "val", "test")
 BUFFER = "buffer"
 """The name of no split: pairs left out so that patches of different splits do not overlap."""
-
-_M_PER_DEGREE = 111_195.0  # on a sphere of 6371 km; the ellipsoid differs by at most 0.6 %
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,6 @@ def _named(uniform: Floats, fractions: tuple[float, float, float]) -> npt.NDArra
     return np.array(SPLITS)[np.searchsorted(bounds, uniform, side="right")]
 
 
-def _blocks(lon: Floats, lat: Floats, block_km: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Row and column of each point's block: rows of equal height, each of columns of near equal width."""
-    height = block_km * 1000 / _M_PER_DEGREE
-    row = np.floor((lat + 90) / height).astype(np.int64)
-    middle = np.deg2rad((row + 0.5) * height - 90)
-    # a whole number of columns around the globe, so that no block is cut by the antimeridian
-    columns = np.maximum(1, np.floor(360 * np.cos(middle).clip(0) / height)).astype(np.int64)
-    column = np.floor(np.mod(lon + 180, 360) / 360 * columns).astype(np.int64)
-    return row, np.minimum(column, columns - 1)
-
-
 def spatial_split(
     lon: Floats,
     lat: Floats,
@@ -105,14 +93,14 @@ def spatial_split(
     lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
 
     def split_at(east: Floats, north: Floats) -> npt.NDArray[np.str_]:
-        return _named(_uniform(seed, *_blocks(east, north, block_km)), fractions)
+        return _named(_uniform(seed, *seamless_blocks(east, north, block_km)), fractions)
 
     split = split_at(lon, lat)
     if buffer_m == 0:
         return split
     rank = {name: number for number, name in enumerate(SPLITS)}
     ranks = np.vectorize(rank.__getitem__, otypes=[np.int64])(split) if len(split) else np.zeros(0, np.int64)
-    reach_lat = buffer_m / _M_PER_DEGREE
+    reach_lat = buffer_m / M_PER_DEGREE
     # the parallel nearest the pole that the buffer reaches is the shortest, so it decides the degrees
     shortest = np.cos(np.deg2rad(np.minimum(np.abs(lat) + reach_lat, 89.9)))
     near = np.zeros(len(split), bool)
@@ -180,7 +168,7 @@ def leaking(
     lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
     test, train = np.flatnonzero(split == greater), np.flatnonzero(split == lesser)
     result = np.zeros(len(lon), bool)
-    reach_lat = patch_m * 1.1 / (_M_PER_DEGREE * 0.99)
+    reach_lat = patch_m * 1.1 / (M_PER_DEGREE * 0.99)
     reach_lon = reach_lat / np.cos(np.deg2rad(np.minimum(np.abs(lat[test]) + reach_lat, 89.9)))
     tree: Any = shapely.STRtree(shapely.points(lon[train], lat[train]))
     for turn in (-360.0, 0.0, 360.0):  # neighbours across the antimeridian

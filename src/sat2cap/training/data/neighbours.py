@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from sat2cap.geo import square_blocks
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-_M_PER_DEGREE = 111_195.0  # on a sphere of 6371 km
 _BITS = 16
 
 
@@ -14,13 +15,7 @@ def place_ids(lat: Floats, lon: Floats, side_m: float) -> Rows:
     """A number for each of N points, equal for those in one square of `side_m`; all differ when it is 0."""
     if side_m == 0:
         return np.arange(len(lat), dtype=np.int64)
-    height = side_m / _M_PER_DEGREE
-    row = np.floor((lat + 90) / height)
-    # a column as wide as the square at the middle of its row
-    width = height / np.maximum(np.cos(np.deg2rad((row + 0.5) * height - 90)), 1e-6)
-    column = np.floor((lon + 180) / width)
-    _, ids = np.unique(np.stack([row, column], axis=1), axis=0, return_inverse=True)
-    return ids.reshape(-1).astype(np.int64)
+    return square_blocks(lon, lat, side_m)
 
 
 def along_curve(lat: Floats, lon: Floats) -> Rows:

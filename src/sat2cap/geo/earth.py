@@ -1,0 +1,84 @@
+"""Arithmetic on the Earth: metres per degree, points on a sphere, ground lengths and true north of a grid.
+
+Two models of the Earth are in use, and which one a place takes is part of its results. Distances that decide
+which photos, pairs or cells belong together use a sphere; lengths that people read use the WGS 84 ellipsoid.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from pyproj import Geod, Transformer
+
+LONLAT = CRS("EPSG:4326")
+"""Degrees, WGS 84; coordinates in this package are always ``(lon, lat)``."""
+
+EARTH_RADIUS_M = 6_371_008.8
+"""Mean radius of the Earth, the IUGG's R1, in metres."""
+
+M_PER_DEGREE = 111_195.0
+"""Metres per degree of latitude on a sphere of 6371 km; the ellipsoid differs by at most 0.6 %."""
+
+KM_PER_DEGREE = 111.195
+"""The same in kilometres: a constant of its own, as dividing by 1000 rounds differently."""
+
+M_PER_DEGREE_AT_EQUATOR = 111_320.0
+"""Metres per degree of longitude along the equator of WGS 84."""
+
+WGS84 = Geod(ellps="WGS84")
+"""The ellipsoid, for lengths and areas on the ground."""
+
+
+@lru_cache(maxsize=256)
+def transformer(source: CRS, target: CRS) -> Transformer:
+    """Return the transformation between two CRSs, x (or longitude) first; cached, as making one takes ms."""
+    return Transformer.from_crs(source.proj, target.proj, always_xy=True)
+
+
+def unit_vectors(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points of a sphere of radius 1, float64 `[N, 3]`, from degrees `[N]`.
+
+    The straight line (chord) between two of them is ``2 * sin(angle / 2)`` long, `angle` at the centre.
+    """
+    east, north = np.radians(lon), np.radians(lat)
+    return np.column_stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)])
+
+
+def ground_metres(grid: GeoBox) -> float:
+    """Return the metres on the ground of one CRS unit eastward, at the middle of the grid.
+
+    About 1 in a UTM zone, about 0.62 in EPSG:3857 at 52 degrees north.
+    """
+    x, y = _middle(grid)
+    step = abs(grid.affine.a)
+    lon, lat = transformer(grid.crs, LONLAT).transform(x + np.array([0, step]), np.full(2, y))
+    return float(WGS84.inv(lon[0], lat[0], lon[1], lat[1])[2] / step)
+
+
+def north_degrees(grid: GeoBox) -> float:
+    """Return the direction of true north at the middle of the grid, in degrees counter-clockwise from up."""
+    x, y = _middle(grid)
+    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
+    sign = 1 if lat < 89 else -1  # next to the pole a step north would pass over it: step south instead
+    x_end, y_end = transformer(LONLAT, grid.crs).transform(lon, lat + sign * 0.01)
+    return math.degrees(math.atan2(-sign * (x_end - x), sign * (y_end - y)))
+
+
+def cell_at(grid: GeoBox, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ``(row, col)`` of the cells that points (degrees, any shape) lie in, int64 of that shape each.
+
+    A point outside the grid, or without a place in its CRS, gets (-1, -1).
+    """
+    x, y = transformer(LONLAT, grid.crs).transform(np.asarray(lon, float), np.asarray(lat, float))
+    col, row = ~grid.affine * (np.asarray(x), np.asarray(y))
+    with np.errstate(invalid="ignore"):
+        inside = (row >= 0) & (row < grid.shape[0]) & (col >= 0) & (col < grid.shape[1])
+        cells = [np.where(inside, np.floor(np.where(inside, axis, 0)), -1) for axis in (row, col)]
+    return cells[0].astype(np.int64), cells[1].astype(np.int64)
+
+
+def _middle(grid: GeoBox) -> NDArray[np.float64]:
+    return np.array(grid.affine * (grid.shape[1] / 2, grid.shape[0] / 2))
