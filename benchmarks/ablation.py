@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import RUN_FILE
-from sat2cap.evaluation import TableOptions, evaluate_table, values
+from sat2cap.evaluation import TableOptions, evaluate_table, metric_values
 from sat2cap.files import write_json
 from sat2cap.pairs import open_pairs
 from sat2cap.training import Run, load_run, train
@@ -46,9 +46,9 @@ def main(demo: Path, out: Path, steps: int) -> None:
     }
     options = TableOptions(split=str(heldout.index["split"].mode()[0]))
     found = evaluate_table(heldout, models, resolve_model("miniclip"), options)
-    for figure in found.figures:
+    for figure in found.metrics:
         print(figure.name, f"{figure.value:.4f}", figure.interval or "", flush=True)
-    write_json(out, {"steps": float(steps), **values(found.figures)})
+    write_json(out, {"steps": float(steps), **metric_values(found.metrics)})
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ from sat2cap.demo.plan import DemoPlan
 from sat2cap.evaluation import CALENDAR, Country, map_agreement, time_agreement
 from sat2cap.evaluation.miniworld.calibration import (
     NONSENSE,
-    Asked,
-    ask_all,
+    PromptTruth,
     evaluate_calibration,
     reliability,
+    score_prompts,
 )
 from sat2cap.evaluation.miniworld.maps import summary
 from sat2cap.files import publish, write_json
@@ -48,7 +48,7 @@ LINES = (
 """The last is the one whose cells are counted."""
 
 
-def draw(asked: dict[str, list[Asked]], path: Path) -> None:
+def draw(asked: dict[str, list[PromptTruth]], path: Path) -> None:
     """The reliability diagram, and how seldom real and nonsense prompts pass each threshold."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
@@ -98,8 +98,8 @@ def main(demo: Path, out: Path, picture: Path) -> None:
         atlas = open_atlas(demo / "atlas" / f"{place.name}.zarr")
         countries.append(Country(place.name, atlas, survey(world, atlas.grid), place.south))
     asked = {
-        "high time": list(ask_all(countries, model, PROMPTS)),
-        "any time": list(ask_all(countries, model, PROMPTS, CALENDAR[::STEP])),
+        "high time": list(score_prompts(countries, model, PROMPTS)),
+        "any time": list(score_prompts(countries, model, PROMPTS, CALENDAR[::STEP])),
     }
     figures = {
         f"{when}.{name}": value for when, one in asked.items() for name, value in evaluate_calibration(one)

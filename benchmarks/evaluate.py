@@ -45,7 +45,7 @@ def timed(work: Callable[[], object]) -> float:
 def ranks_part() -> Made:
     """Ranks and the figures of table 1 at 10,000 pairs, beside the whole matrix sorted."""
     from sat2cap.evaluation import Bootstrap
-    from sat2cap.evaluation.retrieval.ranks import ranks
+    from sat2cap.evaluation.retrieval.ranks import match_ranks
     from sat2cap.evaluation.retrieval.recall import retrieval_metrics
 
     query, gallery = embeddings(10_000)
@@ -55,9 +55,9 @@ def ranks_part() -> Made:
         return np.argmax(order == np.arange(len(query))[:, None], axis=1) + 1
 
     began = process_time()
-    ours = timed(lambda: ranks(query, gallery))
+    ours = timed(lambda: match_ranks(query, gallery))
     processor, sorting = process_time() - began, timed(by_sorting)
-    found = ranks(query, gallery)
+    found = match_ranks(query, gallery)
     assert (found == by_sorting()).mean() > 0.999  # float32 sorting may swap near ties
     draws = timed(lambda: Bootstrap(np.arange(10_000)).intervals(lambda w: retrieval_metrics(found, w)))
     return {
@@ -70,10 +70,10 @@ def ranks_part() -> Made:
 
 def large_part() -> Made:
     """Ranks of 100,000 among 100,000, one direction."""
-    from sat2cap.evaluation.retrieval.ranks import ranks
+    from sat2cap.evaluation.retrieval.ranks import match_ranks
 
     query, gallery = embeddings(100_000)
-    return {"ranks.100k.seconds": timed(lambda: ranks(query, gallery))}
+    return {"ranks.100k.seconds": timed(lambda: match_ranks(query, gallery))}
 
 
 def clusters_part() -> Made:
@@ -81,15 +81,15 @@ def clusters_part() -> Made:
     from sklearn.metrics import silhouette_samples
 
     from sat2cap.evaluation import ClusterOptions, evaluate_clusters
-    from sat2cap.evaluation.clusters.evaluation import kmeans
-    from sat2cap.evaluation.clusters.silhouette import silhouettes
+    from sat2cap.evaluation.clusters.evaluation import fit_kmeans
+    from sat2cap.evaluation.clusters.silhouette import point_silhouettes
 
     rows, _ = embeddings(10_000)
-    labels, _ = kmeans(rows, 100)
+    labels, _ = fit_kmeans(rows, 100)
     theirs: list[np.ndarray] = []
-    ours = timed(lambda: silhouettes(rows, labels))
+    ours = timed(lambda: point_silhouettes(rows, labels))
     sklearn = timed(lambda: theirs.append(silhouette_samples(rows.astype(np.float64), labels)))
-    assert np.allclose(silhouettes(rows, labels), theirs[0], atol=1e-9)
+    assert np.allclose(point_silhouettes(rows, labels), theirs[0], atol=1e-9)
     whole = timed(lambda: evaluate_clusters({"made up": rows}, ClusterOptions((10, 100, 1000), seeds=1)))
     return {
         "silhouettes.10k.seconds": ours,
@@ -104,7 +104,13 @@ def maps_part() -> Made:
 
     from sat2cap.catalogue import open_imagery, resolve_model
     from sat2cap.embedding import embed_region
-    from sat2cap.evaluation import Region, Timed, evaluate_landcover, evaluate_time, load_classes
+    from sat2cap.evaluation import (
+        TrackedPrompt,
+        TrackedRegion,
+        evaluate_landcover,
+        evaluate_time,
+        load_classes,
+    )
     from sat2cap.geo import cell_grid, cell_mask, parse_region
     from sat2cap.miniworld import SEASONAL
     from sat2cap.model import DynamicEncoder
@@ -120,8 +126,8 @@ def maps_part() -> Made:
         )
         given = load_classes("miniworld", "miniworld:2")
         cover = timed(lambda: evaluate_landcover(atlas, model, given))
-        prompts = [Timed(prompt.text, prompt.concept) for prompt in SEASONAL]
-        time = timed(lambda: evaluate_time([Region("north", atlas)], model, prompts))
+        prompts = [TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL]
+        time = timed(lambda: evaluate_time([TrackedRegion("north", atlas)], model, prompts))
         return {
             "maps.cells": float(atlas.wanted.sum()),
             "landcover.seconds": cover,

@@ -99,7 +99,13 @@ def clusters_part(given: Given) -> Made:
 
 def captions_part(given: Given) -> Made:
     """Table 2 and figure 6, greedy, and each of their steps by itself."""
-    from sat2cap.evaluation import Captioned, CaptionOptions, embed_gallery, evaluate_captions, truth_measures
+    from sat2cap.evaluation import (
+        CaptionedPairs,
+        CaptionOptions,
+        embed_gallery,
+        evaluate_captions,
+        measure_caption_truth,
+    )
     from sat2cap.evaluation.captions import agreement
     from sat2cap.report import caption_figure
 
@@ -113,14 +119,14 @@ def captions_part(given: Given) -> Made:
     drawing, _ = timed(lambda: caption_figure(given.pairs, "test", found.material, given.model))
     gallery = embed_gallery(given.pairs, given.model, gallery=given.count, cache=given.cache)
     captioning, texts = timed(lambda: given.captioner.captions(gallery.overhead))
-    people, place = timed(lambda: Captioned.of(given.pairs, "test", gallery, None))
-    embed = agreement.remembering(given.model.embed_text)
+    people, place = timed(lambda: CaptionedPairs.of(given.pairs, "test", gallery, None))
+    embed = agreement.cache_embeddings(given.model.embed_text)
     steps: dict[str, Callable[[], object]] = {
         "bleu": lambda: agreement.bleu(texts, place.written),
         "rouge_l": lambda: agreement.rouge_l(texts, place.written),
         "cider": lambda: agreement.cider(texts, place.written),
         "clip_text": lambda: agreement.nearest_cosine(texts, place.written, embed),
-        "truth": lambda: list(truth_measures(texts, place)),
+        "truth": lambda: list(measure_caption_truth(texts, place)),
     }
     made |= per_pair("captions.figure", given, drawing) | per_pair("captions.one_row", given, captioning)
     made |= per_pair("captions.people", given, people)

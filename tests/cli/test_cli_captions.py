@@ -86,7 +86,7 @@ def test_concepts_are_of_the_bank(atlas: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def kept(
+def evaluate_into_run(
     pairs: tuple[Path, Done], model: Path, captioner: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     out = tmp_path_factory.mktemp("run") / "run"
@@ -98,8 +98,8 @@ def kept(
 
 def test_captions_are_measured_and_reported(kept: Path, tmp_path: Path) -> None:
     (record,) = read_run(kept)
-    known = {figure.name: figure.value for figure in record.figures}
-    assert [row["name"] for row in record.shown["rows"]] == [
+    known = {figure.name: figure.value for figure in record.metrics}
+    assert [row["name"] for row in record.table_data["rows"]] == [
         "",
         "no_metadata",
         "clip",

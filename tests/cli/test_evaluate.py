@@ -22,7 +22,7 @@ def region(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kept(
+def evaluate_into_run(
     pairs: tuple[Path, Done], model: Path, region: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folder with every evaluation."""
@@ -54,10 +54,10 @@ def test_every_evaluation_is_kept_with_its_pictures(kept: Path) -> None:
         for name, _ in record.pictures:
             with Image.open(record.folder / name) as image:
                 assert min(image.size) > 200
-        assert any(figure.interval for figure in record.figures)
+        assert any(figure.interval for figure in record.metrics)
     ((_, about),) = records["time"].pictures
     assert "the first 12 of 22 prompts" in about, "what a picture leaves out is said"
-    rows = [row["name"] for row in records["retrieval"].shown["rows"]]
+    rows = [row["name"] for row in records["retrieval"].table_data["rows"]]
     assert rows == ["", "no_metadata", "location", "clip", "chance"]
 
 
@@ -136,7 +136,7 @@ def test_maps_against_a_truth_of_ones_own_are_kept_until_it_changes(atlas: Path,
         done = run(*asked)
         assert done.status == 0, done.err
         assert len(read_run(out)) == records
-    figures = {figure.name: figure for record in read_run(out) for figure in record.figures}
+    figures = {figure.name: figure for record in read_run(out) for figure in record.metrics}
     assert {"auroc.1", "f1.1", "spearman.mean", "prompts"} <= set(figures)
     assert run("report", out, "-o", tmp_path / "r.html").status == 0
     assert "spearman.1" in (tmp_path / "r.html").read_text(), "a kind that has no table of its own"

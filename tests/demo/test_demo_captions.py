@@ -12,7 +12,7 @@ from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
 from sat2cap.demo.captions import ASKED, caption_figures, in_words
 from sat2cap.demo.figures import Measured
 from sat2cap.evaluation.captions.evaluation import CaptionOptions, evaluate_captions
-from sat2cap.evaluation.metric import values
+from sat2cap.evaluation.metric import metric_values
 from sat2cap.evaluation.miniworld.maps import Country
 from sat2cap.geo.grid import LONLAT, transformer
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES
@@ -41,7 +41,9 @@ def given(ran: Ran) -> Measured:
 
 def test_figures_are_those_of_the_command_line(ran: Ran, given: Measured) -> None:
     pairs, options = open_pairs(ran.out / "heldout"), CaptionOptions(gallery=20, draws=0)
-    whole = values(evaluate_captions(pairs, given.trained, given.clip, given.captioner, options).figures)
+    whole = metric_values(
+        evaluate_captions(pairs, given.trained, given.clip, given.captioner, options).metrics
+    )
     mine = {n.removeprefix("captions."): v for n, v in ran.figures.items() if n.startswith("captions.")}
     assert mine.pop("pairs") == 20
     assert {"truth.stated", "clip.truth.stated", "months.changed"} <= set(mine)

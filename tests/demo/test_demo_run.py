@@ -14,7 +14,7 @@ from sat2cap.catalogue import resolve_model
 from sat2cap.demo import headline, run_demo
 from sat2cap.demo.words import slug
 from sat2cap.errors import InputError
-from sat2cap.evaluation.metric import values
+from sat2cap.evaluation.metric import metric_values
 from sat2cap.evaluation.retrieval.evaluation import evaluate_retrieval
 from sat2cap.geo.when import parse_when
 from sat2cap.miniworld.truth import truth
@@ -183,7 +183,7 @@ def test_retrieval_is_what_the_evaluation_of_the_command_line_gives(ran: Ran) ->
         ("no_metadata.", trained, False),
         ("clip.", clip, False),
     ):
-        alone = values(evaluate_retrieval(heldout, checkpoint, gallery=30, use_metadata=told))
+        alone = metric_values(evaluate_retrieval(heldout, checkpoint, gallery=30, use_metadata=told))
         for way in DIRECTIONS:
             for name in ("r1", "r5", "r10", "median_rank"):
                 assert ran.figures[f"retrieval.{kind}{way}.{name}"] == alone[f"{way}.{name}"]

@@ -13,12 +13,12 @@ from sat2cap.errors import InputError
 from sat2cap.evaluation.captions.agreement import (
     bert_scorer,
     bleu,
+    cache_embeddings,
     cider,
     nearest_cosine,
-    remembering,
+    normalise_words,
     rouge_l,
     sentence_encoder,
-    tokenised,
 )
 
 CAPTIONS = (
@@ -42,7 +42,7 @@ def test_the_scores_that_nlg_eval_publishes() -> None:
 
 
 def test_case_and_punctuation_do_not_count() -> None:
-    assert tokenised(" A red-roofed  house. ") == "a red roofed house"
+    assert normalise_words(" A red-roofed  house. ") == "a red roofed house"
     shouted = [text.upper() + "!" for text in CAPTIONS]
     assert bleu(shouted, REFERENCES) == bleu(CAPTIONS, REFERENCES)
     assert rouge_l(shouted, REFERENCES).tolist() == rouge_l(CAPTIONS, REFERENCES).tolist()
@@ -129,7 +129,7 @@ def test_each_caption_has_as_many_references_as_it_has() -> None:
         return np.stack([vectors[text] for text in texts])
 
     captions, references = ["a", "b", "a"], [["c"], ["d", "e", "c"], ["f", "b"]]
-    remembered = remembering(embed)
+    remembered = cache_embeddings(embed)
     expected = [
         max(float(vectors[one] @ vectors[other]) for other in some)
         for one, some in zip(captions, references, strict=True)

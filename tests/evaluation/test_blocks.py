@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from sat2cap.errors import InputError
-from sat2cap.evaluation.bootstrap import FEWEST_BLOCKS, Bootstrap, blocks_of
+from sat2cap.evaluation.bootstrap import FEWEST_BLOCKS, Bootstrap, number_blocks
 
 
 def test_blocks_are_near_squares_of_the_size_asked_for() -> None:
     rng = np.random.default_rng(0)
     lat = rng.uniform(51, 53, 4000)
     lon = rng.uniform(3, 6, 4000)
-    block = blocks_of(lon, lat, 20.0)
+    block = number_blocks(lon, lat, 20.0)
     for one in np.unique(block):
         mine = block == one
         high = np.ptp(lat[mine]) * 111.195
@@ -24,7 +24,7 @@ def test_blocks_are_near_squares_of_the_size_asked_for() -> None:
 
 def test_a_size_of_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="0 km"):
-        blocks_of([1.0], [2.0], 0)
+        number_blocks([1.0], [2.0], 0)
 
 
 def test_alone_in_its_block_every_place_is_drawn_as_in_the_plain_bootstrap() -> None:

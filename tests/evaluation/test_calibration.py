@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sat2cap.evaluation.miniworld.calibration import (
-    Asked,
+    PromptTruth,
     evaluate_calibration,
     expected_calibration_error,
     reliability,
@@ -33,7 +33,7 @@ def test_a_scale_that_lights_as_much_as_is_there_is_told_from_one_that_does_not(
 
     def asked(truth, nonsense):
         ranks = np.argsort(np.argsort(truth + 1e-9 * rng.random(1000))) / 9.99
-        return Asked(
+        return PromptTruth(
             {"cosine": -truth, "percentile": ranks, "share": truth**2, "contrast": truth},
             truth * (not nonsense),
             nonsense,

@@ -14,11 +14,11 @@ from sat2cap.evaluation.miniworld.captions import (
     JANUARY,
     JULY,
     WINTER,
-    Captioned,
-    Measured,
-    month_figures,
-    said_at,
-    truth_measures,
+    CaptionedPairs,
+    WeightedMean,
+    generate_captions_at,
+    measure_caption_truth,
+    month_metrics,
 )
 from sat2cap.geo.when import When
 from sat2cap.miniworld.concepts import CONCEPTS, NAMES
@@ -38,8 +38,8 @@ TAKEN = tuple(When.from_datetime(p.taken) for p in SOME)
 PLANET = places(LON, LAT, World(5).seed)
 
 
-def captioned() -> Captioned:
-    return Captioned([photo.key for photo in SOME], LAT, TAKEN, [], PLANET)
+def captioned() -> CaptionedPairs:
+    return CaptionedPairs([photo.key for photo in SOME], LAT, TAKEN, [], PLANET)
 
 
 def chance(name: str, number: int) -> float:
@@ -54,7 +54,7 @@ def chance(name: str, number: int) -> float:
 def test_the_truth_of_captions_is_that_of_their_concepts() -> None:
     texts = ["fog and a river" if number % 2 else "nothing special" for number in range(len(SOME))]
     texts[0] = "snow"
-    figures = dict(truth_measures(texts, captioned()))
+    figures = dict(measure_caption_truth(texts, captioned()))
     stated = [("snow", 0)] + [(name, n) for n in range(1, len(SOME), 2) for name in ("fog", "river")]
     chances = [chance(name, number) for name, number in stated]
     assert figures["truth.chance"].value() == pytest.approx(np.mean(chances), abs=1e-5)
@@ -67,16 +67,16 @@ def test_the_truth_of_captions_is_that_of_their_concepts() -> None:
 
 def test_photos_own_captions_are_true() -> None:
     texts = [some[0] for some in PHOTOS.captions(SOME)]
-    figures = dict(truth_measures(texts, captioned()))
+    figures = dict(measure_caption_truth(texts, captioned()))
     assert figures["truth.possible"].value() > 0.95
-    shuffled = dict(truth_measures(texts[30:] + texts[:30], captioned()))
+    shuffled = dict(measure_caption_truth(texts[30:] + texts[:30], captioned()))
     assert shuffled["truth.possible"].value() < 0.7 * figures["truth.possible"].value()
 
 
 def test_nothing_stated_is_not_a_number_and_no_planet_no_truth() -> None:
-    assert np.isnan(Measured(np.zeros(3), np.zeros(3)).value())
-    plain = Captioned(["a"], LAT[:1], TAKEN[:1], [], None)
-    assert list(truth_measures(["snow"], plain)) == []
+    assert np.isnan(WeightedMean(np.zeros(3), np.zeros(3)).value())
+    plain = CaptionedPairs(["a"], LAT[:1], TAKEN[:1], [], None)
+    assert list(measure_caption_truth(["snow"], plain)) == []
 
 
 def test_months_are_compared_place_by_place() -> None:
@@ -93,8 +93,8 @@ def test_months_are_compared_place_by_place() -> None:
         ]
     )
     model = SimpleNamespace(dynamic_offset=offset)
-    texts = {when: said_at(gallery, model, speaker, when) for when in (JANUARY, JULY)}
-    found, shown = month_figures(texts, captioned(), Bootstrap(np.arange(len(SOME)), 30))
+    texts = {when: generate_captions_at(gallery, model, speaker, when) for when in (JANUARY, JULY)}
+    found, shown = month_metrics(texts, captioned(), Bootstrap(np.arange(len(SOME)), 30))
     values = {figure.name: figure.value for figure in found}
     assert (values["months.changed"], values["months.restated"]) == (1, 1)
     assert (values["winter.north.01"], values["winter.north.07"], values["winter.north.lead"]) == (1, 0, 1)
@@ -141,9 +141,9 @@ def test_captions_of_some_pairs_only_are_refused() -> None:
     gallery = SimpleNamespace(row=three, lat=LAT[:3], lon=LON[:3], taken=TAKEN[:3])
     pairs = SimpleNamespace(index=index)
     with pytest.raises(InputError, match="2 of 3 pairs have no caption of people, 'b' first"):
-        Captioned.of(pairs, "test", gallery, {"a": ["one"]})
-    assert Captioned.of(pairs, "test", gallery, None).written == []
-    whole = Captioned.of(pairs, "test", gallery, {"c": ["3"], "b": ["2"], "a": ["1"]})
+        CaptionedPairs.of(pairs, "test", gallery, {"a": ["one"]})
+    assert CaptionedPairs.of(pairs, "test", gallery, None).written == []
+    whole = CaptionedPairs.of(pairs, "test", gallery, {"c": ["3"], "b": ["2"], "a": ["1"]})
     assert whole.written == [["1"], ["2"], ["3"]]
 
 

@@ -13,14 +13,14 @@ from sklearn.metrics import silhouette_score
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.clusters.evaluation import (
-    PHRASES,
+    DEFAULT_PHRASES,
     ClusterOptions,
     cluster_map,
     evaluate_clusters,
-    kmeans,
+    fit_kmeans,
     read_phrases,
 )
-from sat2cap.evaluation.metric import values
+from sat2cap.evaluation.metric import metric_values
 
 
 def blobs(kinds: int, count: int = 300, spread: float = 0.02) -> np.ndarray:
@@ -33,14 +33,14 @@ def blobs(kinds: int, count: int = 300, spread: float = 0.02) -> np.ndarray:
 def test_a_space_of_few_kinds_collapses_and_one_of_many_holds() -> None:
     options = ClusterOptions((3, 30), seeds=2, sample=200)
     found = evaluate_clusters({"many": blobs(30), "few": blobs(3)}, options)
-    figures = values(found.figures)
+    figures = metric_values(found.metrics)
     assert figures["few.silhouette.k3"] > 0.85
     assert figures["few.silhouette.k30"] < 0.3
     assert figures["many.silhouette.k30"] > figures["many.silhouette.k3"]
     assert figures["above.k"] == 30
     assert figures["few.fall"] == pytest.approx(figures["few.silhouette.k3"] - figures["few.silhouette.k30"])
     assert (figures["points"], figures["sample"]) == (300, 200)
-    for figure in found.figures:
+    for figure in found.metrics:
         if "silhouette" in figure.name:
             low, high = figure.interval
             assert low <= figure.value <= high
@@ -49,8 +49,8 @@ def test_a_space_of_few_kinds_collapses_and_one_of_many_holds() -> None:
 def test_the_silhouette_is_scikit_learns_of_unit_rows() -> None:
     rows = blobs(5, 120, 0.4)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    found = values(evaluate_clusters({"s": rows}, ClusterOptions((4,), seeds=1)).figures)
-    labels, centres = kmeans(unit, 4, 0)
+    found = metric_values(evaluate_clusters({"s": rows}, ClusterOptions((4,), seeds=1)).metrics)
+    labels, centres = fit_kmeans(unit, 4, 0)
     assert found["s.silhouette.k4"] == pytest.approx(silhouette_score(unit, labels), abs=1e-5)
     nearest = np.argmin(((unit[:, None] - centres[None]) ** 2).sum(-1), axis=1)
     assert (nearest == labels).all()
@@ -60,19 +60,19 @@ def test_points_that_coincide_make_no_clusters_of_their_own() -> None:
     """Asked for more clusters than there are points apart, k-means gives fewer, each perfect."""
     same = np.repeat(blobs(4, 15, 0.2), 8, axis=0)
     found = evaluate_clusters({"same": same, "apart": blobs(4, 120)}, ClusterOptions((10, 15, 20), seeds=1))
-    assert found.shown["ks"] == [10, 15]
+    assert found.table_data["ks"] == [10, 15]
     with pytest.raises(InputError, match="120 points, 15 of them different, are too few"):
         evaluate_clusters({"same": same}, ClusterOptions((20,), seeds=1))
 
 
 def test_numbers_of_clusters_are_as_the_set_allows() -> None:
-    assert evaluate_clusters({"s": blobs(4, 60)}, ClusterOptions(seeds=1)).shown["ks"] == [10, 20]
+    assert evaluate_clusters({"s": blobs(4, 60)}, ClusterOptions(seeds=1)).table_data["ks"] == [10, 20]
     with pytest.raises(InputError, match="too few"):
         evaluate_clusters({"s": blobs(4, 15)})
     with pytest.raises(InputError, match="same places"):
         evaluate_clusters({"s": blobs(4, 60), "t": blobs(4, 61)})
     with pytest.raises(InputError, match="between 1 and"):
-        kmeans(blobs(2, 10), 11)
+        fit_kmeans(blobs(2, 10), 11)
 
 
 def test_a_map_of_clusters_is_named_after_what_is_there(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_map_of_clusters_is_named_after_what_is_there(tmp_path: Path) -> None:
     holes = np.zeros((6, 8), bool)
     holes[2, 3] = True
     made = atlas(tmp_path / "a.zarr", cells, checkpoint, holes)
-    found = cluster_map(made, checkpoint, 2, PHRASES, named_by=1)
+    found = cluster_map(made, checkpoint, 2, DEFAULT_PHRASES, named_by=1)
     assert found.names == (("the open sea",), ("a vineyard",)), "the largest first"
     expected = np.where(np.arange(8) < 5, 0, 1) * np.ones((6, 1), int)
     expected[holes] = -1

@@ -15,7 +15,7 @@ from sat2cap.errors import InputError
 from sat2cap.evaluation.maps.class_shares import class_shares
 from sat2cap.evaluation.maps.classes import Classes, LandClass
 from sat2cap.evaluation.maps.landcover import evaluate_landcover
-from sat2cap.evaluation.metric import values
+from sat2cap.evaluation.metric import metric_values
 from sat2cap.query import score_atlas
 
 SIDE, DIM = 24, 32
@@ -54,15 +54,15 @@ def test_an_atlas_that_knows_is_right_everywhere(given, cover, tmp_path) -> None
     checkpoint = model(DIM)
     made = atlas(tmp_path / "a.zarr", knowing(checkpoint, cover), checkpoint, NO_HOLES, "float16")
     found = evaluate_landcover(made, checkpoint, given, block_km=2.0, draws=50)
-    figures = values(found.figures)
+    figures = metric_values(found.metrics)
     for name in (*KINDS, "mean"):
         assert figures[f"auroc.{name}"] == figures[f"average_precision.{name}"] == figures[f"f1.{name}"] == 1
     assert figures["confusion.accuracy"] == figures["confusion.mean_recall"] == 1
     assert figures["cells"] == SIDE * (SIDE - 1), "the last column lies outside the region"
-    assert found.shown["left_out"] == ["ice"]
+    assert found.table_data["left_out"] == ["ice"]
     counts = np.bincount(cover[:, :-1].ravel())
-    assert found.shown["confusion"]["confusion"] == np.diag(counts).tolist()
-    intervals = {figure.name: figure.interval for figure in found.figures}
+    assert found.table_data["confusion"]["confusion"] == np.diag(counts).tolist()
+    intervals = {figure.name: figure.interval for figure in found.metrics}
     assert intervals["auroc.water"] == (1, 1)
     assert set(found.material.layers) == {"", "location", "lookup"}
 
@@ -72,7 +72,7 @@ def test_an_atlas_that_does_not_know_is_at_chance_and_behind(given, cover, tmp_p
     knows = atlas(tmp_path / "a.zarr", knowing(ours, cover), ours, NO_HOLES)
     noise = atlas(tmp_path / "b.zarr", embeddings(SIDE, SIDE, DIM), theirs, NO_HOLES)
     found = evaluate_landcover(knows, ours, given, (noise, theirs), block_km=2.0, draws=100)
-    figures = {figure.name: figure for figure in found.figures}
+    figures = {figure.name: figure for figure in found.metrics}
     assert 0.4 < figures["clip.auroc.mean"].value < 0.6
     low, high = figures["clip.auroc.mean"].interval
     assert low < figures["clip.auroc.mean"].value < high

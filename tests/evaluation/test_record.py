@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sat2cap.errors import InputError
-from sat2cap.evaluation.metric import Evaluation, Figure
-from sat2cap.evaluation.record import Picture, Record, kept, read_run
+from sat2cap.evaluation.metric import Evaluation, Metric
+from sat2cap.evaluation.record import Picture, Record, cached_evaluation, read_run
 
-FIGURES = (Figure("a.b", 0.25, (0.1, 0.5)), Figure("open", math.nan), Figure("plain", 3.0))
+FIGURES = (Metric("a.b", 0.25, (0.1, 0.5)), Metric("open", math.nan), Metric("plain", 3.0))
 
 
 def keep(run: Path, inputs: dict, measured: list) -> Record:
@@ -22,7 +22,9 @@ def keep(run: Path, inputs: dict, measured: list) -> Record:
         assert found.material == "material"
         return [Picture("p.png", "a picture", b"data")]
 
-    return kept(run, "kind", inputs, measure, draw, names={"pairs": "p"}, command="sat2cap evaluate kind")
+    return cached_evaluation(
+        run, "kind", inputs, measure, draw, names={"pairs": "p"}, command="sat2cap evaluate kind"
+    )
 
 
 def test_the_same_inputs_are_measured_once_and_others_beside_them(tmp_path: Path) -> None:
@@ -38,8 +40,8 @@ def test_the_same_inputs_are_measured_once_and_others_beside_them(tmp_path: Path
 
 def test_a_record_is_what_was_measured(tmp_path: Path) -> None:
     record = keep(tmp_path, {"model": "a"}, [])
-    assert record.figures[0] == FIGURES[0]
-    assert record.figures[2] == FIGURES[2]
+    assert record.metrics[0] == FIGURES[0]
+    assert record.metrics[2] == FIGURES[2]
     assert math.isnan(record.values["open"])
     assert (record.folder / "p.png").read_bytes() == b"data"
     assert record.pictures == (("p.png", "a picture"),)
@@ -53,7 +55,7 @@ def test_a_failed_measurement_leaves_no_record(tmp_path: Path) -> None:
         raise InputError("no")
 
     with pytest.raises(InputError, match="no"):
-        kept(tmp_path, "kind", {}, fail, lambda found: [], names={}, command="")
+        cached_evaluation(tmp_path, "kind", {}, fail, lambda found: [], names={}, command="")
     with pytest.raises(InputError, match="holds no evaluation"):
         read_run(tmp_path)
 

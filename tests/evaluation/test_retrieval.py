@@ -7,7 +7,7 @@ import pytest
 
 from sat2cap.errors import PairsError
 from sat2cap.evaluation.retrieval import ranks as ranks_module
-from sat2cap.evaluation.retrieval.ranks import ranks
+from sat2cap.evaluation.retrieval.ranks import match_ranks
 from sat2cap.evaluation.retrieval.recall import chance_metrics, retrieval_metrics
 
 
@@ -26,15 +26,15 @@ def test_by_hand() -> None:
     query = np.eye(3, dtype=np.float32)
     gallery = np.array([[3, 0, 0], [5, 4, 4], [1, 9, 4]], dtype=np.float32)
     # Query 0 scores 3, 5, 1: second. Query 1 scores 0, 4, 9: second. Query 2 scores 0, 4, 4: a tie, second.
-    assert ranks(query, gallery).tolist() == [2, 2, 2]
-    assert ranks(gallery, query).tolist() == [1, 3, 2]
+    assert match_ranks(query, gallery).tolist() == [2, 2, 2]
+    assert match_ranks(gallery, query).tolist() == [1, 3, 2]
 
 
 def test_ties_count_against_the_query() -> None:
     """A model that says the same of everything must not look perfect."""
     query = unit(np.random.default_rng(0), 50, 8)
-    assert ranks(query, np.ones((50, 8), np.float32)).tolist() == [50] * 50
-    assert ranks(np.zeros((50, 8), np.float32), query).tolist() == [50] * 50
+    assert match_ranks(query, np.ones((50, 8), np.float32)).tolist() == [50] * 50
+    assert match_ranks(np.zeros((50, 8), np.float32), query).tolist() == [50] * 50
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -44,33 +44,33 @@ def test_equals_brute_force(seed: int) -> None:
     gallery = unit(rng, n, d)
     query = unit(rng, n, d) + gallery * rng.random((n, 1)).astype(np.float32)
     gallery[rng.integers(0, n, n // 3)] = gallery[0]  # several equal rows
-    assert ranks(query, gallery).tolist() == brute_force(query, gallery)
+    assert match_ranks(query, gallery).tolist() == brute_force(query, gallery)
 
 
 def test_rows_closer_than_float32_products_can_tell_are_still_ordered() -> None:
     rng = np.random.default_rng(5)
     query, base = unit(rng, 300, 32), unit(rng, 1, 32)
     gallery = (base + 1e-6 * rng.normal(size=(300, 32))).astype(np.float32)
-    assert ranks(query, gallery).tolist() == brute_force(query, gallery)
+    assert match_ranks(query, gallery).tolist() == brute_force(query, gallery)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
     gallery, query = unit(rng, 230, 16), unit(rng, 230, 16)
-    whole = ranks(query, gallery)
+    whole = match_ranks(query, gallery)
     monkeypatch.setattr(ranks_module, "_BLOCK_BYTES", 7 * 4 * 230)
-    assert (ranks(query, gallery) == whole).all()
+    assert (match_ranks(query, gallery) == whole).all()
 
 
 def test_shuffling_both_sides_alike_shuffles_the_ranks() -> None:
     rng = np.random.default_rng(7)
     gallery, query, order = unit(rng, 90, 8), unit(rng, 90, 8), rng.permutation(90)
-    assert (ranks(query[order], gallery[order]) == ranks(query, gallery)[order]).all()
+    assert (match_ranks(query[order], gallery[order]) == match_ranks(query, gallery)[order]).all()
 
 
 def test_chance_is_the_middle_of_the_gallery() -> None:
     rng = np.random.default_rng(8)
-    metrics = retrieval_metrics(ranks(unit(rng, 2000, 32), unit(rng, 2000, 32)))
+    metrics = retrieval_metrics(match_ranks(unit(rng, 2000, 32), unit(rng, 2000, 32)))
     assert 850 < metrics["median_rank"] < 1150
     assert metrics["r10"] == pytest.approx(10 / 2000, abs=0.006)
 
@@ -103,7 +103,7 @@ def test_the_median_agrees_with_recall(seed: int) -> None:
 )
 def test_what_has_no_rank_is_refused(query: np.ndarray, gallery: np.ndarray, message: str) -> None:
     with pytest.raises(PairsError, match=message):
-        ranks(query, gallery)
+        match_ranks(query, gallery)
 
 
 def test_no_ranks_no_figures() -> None:
@@ -127,8 +127,8 @@ def test_several_photos_of_a_place_are_all_right() -> None:
     gallery = np.array([[1, 0], [5, 0], [3, 1]], dtype=np.float32)
     place = np.array([7, 7, 9])
     # Queries 0 and 1: right rows score 1 and 5, the wrong one 3: first. Query 2: 1 against 0 and 0: first.
-    assert ranks(query, gallery, place).tolist() == [1, 1, 1]
-    assert ranks(query, gallery).tolist() == [3, 1, 1]
+    assert match_ranks(query, gallery, place).tolist() == [1, 1, 1]
+    assert match_ranks(query, gallery).tolist() == [3, 1, 1]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -138,13 +138,13 @@ def test_several_photos_of_a_place_equal_brute_force(seed: int) -> None:
     gallery, query = unit(rng, n, 8), unit(rng, n, 8)
     gallery[rng.integers(0, n, n // 2)] = gallery[0]  # equal rows, of one place and of several
     place = rng.integers(0, max(2, n // 3), n)
-    assert ranks(query, gallery, place).tolist() == several(query, gallery, place)
+    assert match_ranks(query, gallery, place).tolist() == several(query, gallery, place)
 
 
 def test_places_of_one_photo_change_nothing() -> None:
     rng = np.random.default_rng(11)
     gallery, query = unit(rng, 60, 8), unit(rng, 60, 8)
-    assert (ranks(query, gallery, rng.permutation(60)) == ranks(query, gallery)).all()
+    assert (match_ranks(query, gallery, rng.permutation(60)) == match_ranks(query, gallery)).all()
 
 
 def test_a_memory_map_is_read_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_a_memory_map_is_read_block_by_block(tmp_path: Path, monkeypatch: pytest
     np.save(tmp_path / "q.npy", query)
     monkeypatch.setattr(ranks_module, "_BLOCK_BYTES", 50 * 4 * 500)
     mapped = np.load(tmp_path / "q.npy", mmap_mode="r")
-    assert (ranks(mapped, gallery) == ranks(query, gallery)).all()
+    assert (match_ranks(mapped, gallery) == match_ranks(query, gallery)).all()
 
 
 def test_metrics_weigh_as_repeated_rows_do() -> None:
@@ -173,7 +173,7 @@ def test_chance_by_hand_and_by_guessing() -> None:
     }  # fmt: skip
     place = np.repeat(np.arange(20), [1, 2, 3, 4] * 5)
     rng = np.random.default_rng(14)
-    drawn = np.concatenate([ranks(unit(rng, 50, 16), unit(rng, 50, 16), place) for _ in range(300)])
+    drawn = np.concatenate([match_ranks(unit(rng, 50, 16), unit(rng, 50, 16), place) for _ in range(300)])
     guessed, expected = retrieval_metrics(drawn), chance_metrics(place)
     for name, value in guessed.items():
         assert expected[name] == pytest.approx(value, rel=0.06), name

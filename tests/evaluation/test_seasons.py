@@ -16,8 +16,14 @@ from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.errors import InputError
 from sat2cap.evaluation.maps.location_baseline import CALENDAR
-from sat2cap.evaluation.maps.seasons import HOURS, Region, Timed, evaluate_time, months_apart
-from sat2cap.evaluation.metric import values
+from sat2cap.evaluation.maps.seasons import (
+    CALENDAR_HOURS,
+    TrackedPrompt,
+    TrackedRegion,
+    evaluate_time,
+    months_apart,
+)
+from sat2cap.evaluation.metric import metric_values
 from sat2cap.geo.grid import cell_grid
 from sat2cap.geo.region import parse_region
 from sat2cap.miniworld.truth import survey
@@ -25,7 +31,11 @@ from sat2cap.miniworld.world import World
 from sat2cap.query.series import mean_scores
 
 PLACES = {"north": "-69.92,46.09,-69.85,46.14", "south": "-67.30,-35.88,-67.23,-35.83"}
-JAM, LEAVES, CAMELS = Timed("cars", "traffic jam"), Timed("yellow", "autumn leaves"), Timed("dry", "camels")
+JAM, LEAVES, CAMELS = (
+    TrackedPrompt("cars", "traffic jam"),
+    TrackedPrompt("yellow", "autumn leaves"),
+    TrackedPrompt("dry", "camels"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +44,7 @@ def checkpoint():
 
 
 @pytest.fixture(scope="module")
-def regions(tmp_path_factory: pytest.TempPathFactory, checkpoint) -> list[Region]:
+def regions(tmp_path_factory: pytest.TempPathFactory, checkpoint) -> list[TrackedRegion]:
     """Two small countries of the made-up planet, embedded as noise."""
 
     def embedded(place: str) -> Atlas:
@@ -48,11 +58,11 @@ def regions(tmp_path_factory: pytest.TempPathFactory, checkpoint) -> list[Region
             writer.write(chunk, rows, np.full(chunk.shape, CellStatus.OK, np.uint8))
         return writer.finish()
 
-    return [Region(place, embedded(place)) for place in PLACES]
+    return [TrackedRegion(place, embedded(place)) for place in PLACES]
 
 
 def test_correlations_are_those_of_the_means(regions, checkpoint) -> None:
-    figures = values(evaluate_time(regions, checkpoint, [JAM, LEAVES, CAMELS]).figures)
+    figures = metric_values(evaluate_time(regions, checkpoint, [JAM, LEAVES, CAMELS]).metrics)
     for region in regions:
         ours = mean_scores(region.atlas, checkpoint, [JAM.text], CALENDAR)[0]
         truth = survey(World(2), region.atlas.grid).series("traffic jam", CALENDAR).mean(1)
@@ -65,7 +75,7 @@ def test_correlations_are_those_of_the_means(regions, checkpoint) -> None:
         )
         still = truth.reshape(12, 8).mean(1)
         assert np.isnan(figures[f"month.{region.name}.cars"]) == (np.ptp(still) <= 0.1 * still.mean())
-        assert figures[f"peak_hour.{region.name}.cars"] == HOURS[by_hour.argmax()]
+        assert figures[f"peak_hour.{region.name}.cars"] == CALENDAR_HOURS[by_hour.argmax()]
         assert figures[f"swing.{region.name}.cars"] == pytest.approx(np.ptp(ours))
         assert f"rank_correlation.{region.name}.dry" not in figures, "hardly ever there"
     assert figures["months_apart.truth.yellow"] == 6
@@ -74,31 +84,31 @@ def test_correlations_are_those_of_the_means(regions, checkpoint) -> None:
 
 def test_regions_know_their_hemisphere_and_keep_their_curves(regions, checkpoint) -> None:
     found = evaluate_time(regions, checkpoint, [LEAVES])
-    assert found.shown["south"] == {"north": False, "south": True}
-    curve = found.shown["curves"]["yellow"]["north"]
+    assert found.table_data["south"] == {"north": False, "south": True}
+    curve = found.table_data["curves"]["yellow"]["north"]
     assert len(curve["score"]) == len(curve["truth"]) == 96
     october, april = (np.reshape(curve["truth"], (12, 8))[month].mean() for month in (9, 3))
     assert october > april
-    low, high = {f.name: f.interval for f in found.figures}["rank_correlation.median"]
+    low, high = {f.name: f.interval for f in found.metrics}["rank_correlation.median"]
     assert low <= high
 
 
 def test_prompts_without_a_truth_are_followed_too(regions, checkpoint) -> None:
-    figures = values(evaluate_time(regions, checkpoint, [Timed("a dog")]).figures)
+    figures = metric_values(evaluate_time(regions, checkpoint, [TrackedPrompt("a dog")]).metrics)
     assert {"swing.north.a dog", "peak_month.south.a dog", "months_apart.a dog"} <= set(figures)
     assert not any("correlation" in name or "truth" in name for name in figures)
 
 
 def test_several_regions_of_a_hemisphere_are_one_figure_a_prompt(regions, checkpoint) -> None:
     """The mean over the pairs, here twice the same pair."""
-    twice = [*regions, Region("far south", regions[1].atlas)]
-    found = evaluate_time(twice, checkpoint, [LEAVES]).figures
-    once = values(evaluate_time(regions, checkpoint, [LEAVES]).figures)
+    twice = [*regions, TrackedRegion("far south", regions[1].atlas)]
+    found = evaluate_time(twice, checkpoint, [LEAVES]).metrics
+    once = metric_values(evaluate_time(regions, checkpoint, [LEAVES]).metrics)
     names = [figure.name for figure in found]
     assert len(names) == len(set(names))
     for name in ("months_apart.yellow", "months_apart.truth.yellow", "months_apart.mean_error"):
-        assert values(found)[name] == once[name]
-    assert values(found)["months_apart.prompts"] == 1
+        assert metric_values(found)[name] == once[name]
+    assert metric_values(found)["months_apart.prompts"] == 1
 
 
 def test_months_apart_by_hand() -> None:

@@ -8,25 +8,30 @@ from pyproj import Geod
 from seeing import DIM, SEEN, Plain, seeing
 
 from sat2cap.errors import ModelError, PairsError
-from sat2cap.evaluation.bootstrap import Bootstrap, blocks_of
-from sat2cap.evaluation.metric import values
+from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
+from sat2cap.evaluation.metric import metric_values
 from sat2cap.evaluation.retrieval.evaluation import TableOptions, evaluate_retrieval, evaluate_table
 from sat2cap.evaluation.retrieval.gallery import embed_gallery, same_places
-from sat2cap.evaluation.retrieval.moments import MOMENTS, asked_at, moment_figures, nearest
+from sat2cap.evaluation.retrieval.moments import (
+    MOMENTS,
+    conditioned_embeddings_at,
+    moment_metrics,
+    nearest_rows,
+)
 
 TRAINED = {"training": {"run": {"model": {"dynamic": True, "dropout": 0.3}}}}
 
 
 def test_a_model_that_knows_finds_all_and_one_that_guesses_finds_chance() -> None:
     found = evaluate_table(Plain(), {"knows": seeing(dynamic=False)}, seeing(1e4, dynamic=False, seed=1))
-    figures = values(found.figures)
+    figures = metric_values(found.metrics)
     for way in ("overhead2ground", "ground2overhead"):
         assert figures[f"{way}.r1"] == figures[f"{way}.median_rank"] == 1
         assert figures[f"clip.{way}.r10"] < 0.35
         assert figures[f"above_clip.{way}.r10"] == pytest.approx(1 - figures[f"clip.{way}.r10"])
     assert figures["chance.r10"] == pytest.approx(10 / 90)
-    assert [row["name"] for row in found.shown["rows"]] == ["", "clip", "chance"]
-    intervals = {figure.name: figure.interval for figure in found.figures}
+    assert [row["name"] for row in found.table_data["rows"]] == ["", "clip", "chance"]
+    intervals = {figure.name: figure.interval for figure in found.metrics}
     low, high = intervals["above_clip.overhead2ground.r10"]
     assert low < figures["above_clip.overhead2ground.r10"] < high
     assert intervals["overhead2ground.r1"] == (1.0, 1.0)
@@ -35,31 +40,31 @@ def test_a_model_that_knows_finds_all_and_one_that_guesses_finds_chance() -> Non
 def test_every_row_says_how_it_was_trained_and_asked() -> None:
     models = {"whole": seeing(**TRAINED), "bare": seeing(dynamic=False, seed=2), "again": seeing(seed=3)}
     found = evaluate_table(Plain(40), models, options=TableOptions(draws=0))
-    rows = {row["name"]: row for row in found.shown["rows"]}
+    rows = {row["name"]: row for row in found.table_data["rows"]}
     assert list(rows) == ["", "no_metadata", "location", "bare", "again", "again.no_metadata", "chance"]
     marks = ("meta_training", "dropout", "meta_inference")
     assert [rows[""][mark] for mark in marks] == [True, True, True]
     assert [rows["no_metadata"][mark] for mark in marks] == [True, True, False]
     assert [rows["bare"][mark] for mark in marks] == [False, None, False]
-    assert {figure.interval for figure in found.figures} == {None}
+    assert {figure.interval for figure in found.metrics} == {None}
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_one_row_is_that_of_the_table(told: bool) -> None:
-    alone = values(evaluate_retrieval(Plain(), seeing(2.0), use_metadata=told))
+    alone = metric_values(evaluate_retrieval(Plain(), seeing(2.0), use_metadata=told))
     options = TableOptions(metadata=told, draws=0)
-    whole = values(evaluate_table(Plain(), {"m": seeing(2.0)}, options=options).figures)
+    whole = metric_values(evaluate_table(Plain(), {"m": seeing(2.0)}, options=options).metrics)
     assert alone.items() <= whole.items()
     assert ("location.overhead2ground.r1" in whole) is told
 
 
 def test_photos_of_one_place_are_each_others_right_answer() -> None:
     eye = {"knows": seeing(dynamic=False)}
-    one = values(evaluate_table(Plain(60, several=3), eye, options=TableOptions(draws=0)).figures)
+    one = metric_values(evaluate_table(Plain(60, several=3), eye, options=TableOptions(draws=0)).metrics)
     assert (one["gallery"], one["places"]) == (60, 20)
     assert one["overhead2ground.median_rank"] == 1
     apart = TableOptions(draws=0, same_place_m=1e6)
-    assert values(evaluate_table(Plain(60), eye, options=apart).figures)["places"] == 1
+    assert metric_values(evaluate_table(Plain(60), eye, options=apart).metrics)["places"] == 1
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
@@ -119,17 +124,21 @@ def test_near_is_near_on_the_globe_wherever_it_is(lon: float, lat: float) -> Non
 def test_the_nearest_are_the_best_in_order() -> None:
     rng = np.random.default_rng(0)
     query, gallery = rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=(30, 5)).astype(np.float32)
-    np.testing.assert_array_equal(nearest(query, gallery, 9), np.argsort(-(query @ gallery.T), axis=1)[:, :9])
-    assert nearest(query, gallery[:4], 9).shape == (7, 4)
+    np.testing.assert_array_equal(
+        nearest_rows(query, gallery, 9), np.argsort(-(query @ gallery.T), axis=1)[:, :9]
+    )
+    assert nearest_rows(query, gallery[:4], 9).shape == (7, 4)
 
 
 def test_photos_from_near_a_moment_are_counted_by_hand() -> None:
     eye = seeing(1.0)
     gallery = embed_gallery(Plain(), eye)
-    found = values(moment_figures(gallery, eye, Bootstrap(blocks_of(gallery.lon, gallery.lat), 0)))
+    found = metric_values(moment_metrics(gallery, eye, Bootstrap(number_blocks(gallery.lon, gallery.lat), 0)))
     evening = [min(abs(when.hour - 23), 24 - abs(when.hour - 23)) <= 3 for when in gallery.taken]
     assert found["times.hour.23.gallery"] == pytest.approx(np.mean(evening))
-    told = nearest(asked_at(gallery, eye, np.arange(90), MOMENTS[1].when), gallery.ground)
+    told = nearest_rows(
+        conditioned_embeddings_at(gallery, eye, np.arange(90), MOMENTS[1].when), gallery.ground
+    )
     assert found["times.hour.23.near"] == pytest.approx(np.mean(np.array(evening)[told]))
     # July in the north is January in the south: from either hemisphere the same season is asked for
     middle_of_year = [

@@ -18,7 +18,7 @@ from sat2cap.errors import ModelError
 from sat2cap.evaluation.maps.location_baseline import CALENDAR
 from sat2cap.evaluation.miniworld.maps import (
     Country,
-    judges,
+    can_judge,
     location_scores,
     map_agreement,
     map_scores,
@@ -74,7 +74,7 @@ def test_the_truth_agrees_with_itself_and_its_opposite_does_not(country, checkpo
 
 
 def test_a_prompt_that_no_country_can_judge_is_left_out(country, checkpoint):
-    assert not judges(country, PINES)
+    assert not can_judge(country, PINES)
     found = list(map_agreement([country], checkpoint, [PINES, SEA]))
     assert [prompt for prompt, _ in found] == [SEA]
     assert list(map_agreement([country], checkpoint, [PINES], scores=oracle(1))) == []

@@ -12,9 +12,9 @@ sys.path.append(str(Path(__file__).parents[1] / "evaluation"))  # seeing lives t
 
 from seeing import Plain, seeing
 
-from sat2cap.evaluation.captions.evaluation import Said
+from sat2cap.evaluation.captions.evaluation import GalleryCaptions
 from sat2cap.evaluation.miniworld.captions import JANUARY, JULY
-from sat2cap.evaluation.retrieval.gallery import decoded, embed_gallery
+from sat2cap.evaluation.retrieval.gallery import decode_image, embed_gallery
 from sat2cap.report.figures.captions import Row, Words, caption_figure, caption_sheet
 
 LON, LAT = np.array([0.0, 100.0]), np.array([-20.0, 40.0])
@@ -84,7 +84,7 @@ def test_the_figure_has_places_outside_the_tropics_and_the_photos_nearest_to_the
     gallery = embed_gallery(Plain(), eye)
     numbers = [f"caption {number}" for number in range(len(gallery.lon))]
     months = {JANUARY: numbers, JULY: numbers} if dynamic else {}
-    said = Said(gallery, {"": numbers, "clip": numbers}, months)
+    said = GalleryCaptions(gallery, {"": numbers, "clip": numbers}, months)
     (picture,) = caption_figure(Plain(), "test", said, eye, rows=4)
     assert ("outside the tropics" in picture.caption) is dynamic
     drawn = opened(picture.data)
@@ -92,7 +92,7 @@ def test_the_figure_has_places_outside_the_tropics_and_the_photos_nearest_to_the
     for number in range(4):
         top = 2 * (12 + 16) + 2 * number * (16 + 104 + 4 + 16 + 12)  # two pixels a unit, one line of words
         patch, photo = drawn[top + 50, 2 * 12 + 50], drawn[top + 50, 2 * (12 + 104 + 12) + 50]
-        pairs = {tuple(np.asarray(decoded(p.ground))[0, 0]): p.lat for p in Plain().read("test")}
+        pairs = {tuple(np.asarray(decode_image(p.ground))[0, 0]): p.lat for p in Plain().read("test")}
         (lat,) = (lat for colour, lat in pairs.items() if np.abs(patch - np.array(colour)).max() < 6)
         found.append(lat)
         if not dynamic:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sat2cap.errors import InputError
-from sat2cap.evaluation.metric import Evaluation, Figure
-from sat2cap.evaluation.record import Picture, kept
+from sat2cap.evaluation.metric import Evaluation, Metric
+from sat2cap.evaluation.record import Picture, cached_evaluation
 from sat2cap.report.claims.claims import claims
 from sat2cap.report.paper import TABLE_1
 from sat2cap.report.sections import section
@@ -27,8 +27,8 @@ def png() -> bytes:
     return file.getvalue()
 
 
-def record(run: Path, kind: str, figures: list[Figure], shown: dict, **names: str):
-    return kept(
+def record(run: Path, kind: str, figures: list[Metric], shown: dict, **names: str):
+    return cached_evaluation(
         run,
         kind,
         {"pairs": "f" * 64, "kind": kind, "figures": len(figures)},
@@ -53,21 +53,21 @@ def retrieval(run: Path, best: str = "", lead: tuple[float, float] = (0.1, 0.3))
         row("clip", "CLIP", None, None, None),
         row("chance", "chance", None, None, None),
     ]
-    figures = [Figure("gallery", 2000.0), Figure("places", 1990.0)]
+    figures = [Metric("gallery", 2000.0), Metric("places", 1990.0)]
     for one in rows[:-1]:
         for way in WAYS:
             prefix = ".".join(filter(None, (one["name"], way)))
             share = 0.9 if one["name"] == best else 0.45
-            figures.append(Figure(f"{prefix}.r10", share, (share - 0.02, share + 0.02)))
-            figures.append(Figure(f"{prefix}.median_rank", 12.5))
-    figures += [Figure(f"above_clip.{way}.r10", 0.2, lead) for way in WAYS]
+            figures.append(Metric(f"{prefix}.r10", share, (share - 0.02, share + 0.02)))
+            figures.append(Metric(f"{prefix}.median_rank", 12.5))
+    figures += [Metric(f"above_clip.{way}.r10", 0.2, lead) for way in WAYS]
     return record(run, "retrieval", figures, {"rows": rows}, pairs="pairs/<x>", clip="")
 
 
 def clusters(run: Path, ours: tuple[float, float], clip: tuple[float, float]):
     curves = {"sat2cap": [[v] for v in ours], "clip": [[v] for v in clip]}
     figures = [
-        Figure(f"{name}.silhouette.k{k}", v[0], (v[0], v[0]))
+        Metric(f"{name}.silhouette.k{k}", v[0], (v[0], v[0]))
         for name, curve in curves.items()
         for k, v in zip((10, 1000), curve, strict=True)
     ]
@@ -83,7 +83,7 @@ def test_the_page_stands_alone_and_the_markdown_says_the_same(tmp_path: Path) ->
     run = tmp_path / "run"
     retrieval(run)
     clusters(run, (0.1, 0.4), (0.3, 0.2))
-    record(run, "colours", [Figure("clip.mpnet", 0.1560, (0.1, 0.2)), Figure("open", math.nan)], {})
+    record(run, "colours", [Metric("clip.mpnet", 0.1560, (0.1, 0.2)), Metric("open", math.nan)], {})
     written = write_report([run, run], tmp_path / "r.html", "What & why")
     page, text = (path.read_text() for path in written[:2])
     assert [path.name for path in written[:2]] == ["r.html", "r.md"]
@@ -134,12 +134,12 @@ def test_claims_of_table_1(tmp_path: Path, best: str, lead: tuple, expected: lis
 
 def test_a_figure_without_an_interval_gets_none_and_no_verdict(tmp_path: Path) -> None:
     figures = [
-        Figure("gallery", 90.0),
-        Figure("places", 90.0),
-        *(Figure(f"above_clip.{w}.r10", 0.2) for w in WAYS),
+        Metric("gallery", 90.0),
+        Metric("places", 90.0),
+        *(Metric(f"above_clip.{w}.r10", 0.2) for w in WAYS),
     ]
     bare = record(tmp_path, "retrieval", figures, {"rows": []})
-    figures = [Figure("rank_correlation.median", 0.8)]
+    figures = [Metric("rank_correlation.median", 0.8)]
     timed = record(tmp_path, "time", figures, {"south": {}, "curves": {}})
     made = claims([bare, timed])
     assert [claim.verdict for claim in made] == ["cannot be told", "cannot be told"]
@@ -149,8 +149,8 @@ def test_a_figure_without_an_interval_gets_none_and_no_verdict(tmp_path: Path) -
 
 def test_the_ablation_is_not_judged_without_its_other_trainings(tmp_path: Path) -> None:
     whole = retrieval(tmp_path)
-    some = [r for r in whole.shown["rows"] if r["name"] in ("", "no_metadata", "clip", "chance")]
-    whole.shown["rows"][:] = some
+    some = [r for r in whole.table_data["rows"] if r["name"] in ("", "no_metadata", "clip", "chance")]
+    whole.table_data["rows"][:] = some
     assert verdicts(whole) == ["held", "cannot be told"]
 
 
@@ -185,16 +185,16 @@ def test_nothing_to_report_is_said(tmp_path: Path) -> None:
 
 
 def caption_record(run: Path, lead: tuple[float, float], winter: tuple[float, float]):
-    figures = [Figure("captions", 500.0), Figure("months.changed", 0.4, (0.3, 0.5))]
+    figures = [Metric("captions", 500.0), Metric("months.changed", 0.4, (0.3, 0.5))]
     for name, value in (("ground.rouge_l", 0.6), ("clip.ground.rouge_l", 0.4), ("truth.chance", 0.66)):
-        figures.append(Figure(name, value, (value - 0.01, value + 0.01)))
-    figures += [Figure("above_clip.ground.rouge_l", sum(lead) / 2, lead), Figure("clip.truth.chance", 0.13)]
-    figures.append(Figure("above_clip.truth.chance", 0.5, (0.45, 0.55)))
+        figures.append(Metric(name, value, (value - 0.01, value + 0.01)))
+    figures += [Metric("above_clip.ground.rouge_l", sum(lead) / 2, lead), Metric("clip.truth.chance", 0.13)]
+    figures.append(Metric("above_clip.truth.chance", 0.5, (0.45, 0.55)))
     figures += [
-        Figure("ground.clip_text", 0.8, (0.79, 0.81)),
-        Figure("no_metadata.ground.clip_text", 0.76, (0.75, 0.77)),
+        Metric("ground.clip_text", 0.8, (0.79, 0.81)),
+        Metric("no_metadata.ground.clip_text", 0.76, (0.75, 0.77)),
     ]
-    figures += [Figure(f"winter.{half}.lead", sum(winter) / 2, winter) for half in ("north", "south")]
+    figures += [Metric(f"winter.{half}.lead", sum(winter) / 2, winter) for half in ("north", "south")]
     rows = [{"name": name, "label": name or "ours"} for name in ("", "no_metadata", "clip")]
     example = {"key": "one", "": "a | beach", "clip": "a wood"}
     months = {"heads": ["latitude", "January", "July"], "rows": [["50.0", "snow", "wheat"]]}

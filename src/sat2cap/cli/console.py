@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from sat2cap.progress import Progress
 
 if TYPE_CHECKING:
-    from sat2cap.evaluation import Figure
+    from sat2cap.evaluation import Metric
 
 _EVERY_S = 30.0  # between lines of progress where there is no terminal to draw on
 
@@ -55,7 +55,7 @@ def size(count: float) -> str:
     return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
-def measured(found: "Sequence[Figure]", json_file: Path | None) -> None:
+def measured(found: "Sequence[Metric]", json_file: Path | None) -> None:
     """Figures with their intervals on standard output; in a file, if one is asked for, name to number."""
     from sat2cap.files import write_json
 
@@ -64,7 +64,7 @@ def measured(found: "Sequence[Figure]", json_file: Path | None) -> None:
         write_json(json_file, {f.name: None if math.isnan(f.value) else f.value for f in found})
 
 
-def _with_interval(figure: "Figure") -> str:
+def _with_interval(figure: "Metric") -> str:
     ends = figure.interval
     return f"{figure.value:.6g}" + (f"  [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else "")
 

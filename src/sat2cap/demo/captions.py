@@ -13,13 +13,13 @@ from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.story import InWords, Remark
 from sat2cap.evaluation import (
     Bootstrap,
-    Captioned,
+    CaptionedPairs,
     Country,
+    can_judge,
     embed_gallery,
-    judges,
-    month_figures,
-    said_at,
-    truth_measures,
+    generate_captions_at,
+    measure_caption_truth,
+    month_metrics,
 )
 from sat2cap.geo import When, cell_lonlat, patch_around
 from sat2cap.imagery import Imagery
@@ -47,16 +47,18 @@ def caption_figures(plan: DemoPlan, given: Measured, heldout: PairSet) -> Iterat
     clip = embed_gallery(
         heldout, given.clip, gallery=plan.captioned_pairs, ground=ours.ground if same_photos else None
     )
-    place = Captioned.of(heldout, "test", ours, None)
+    place = CaptionedPairs.of(heldout, "test", ours, None)
     rows = {"": ours.overhead, "clip.": clip.overhead}
     found = {"pairs": float(len(ours.lon))}
     if given.trained.dynamic is not None:
-        rows[""] = ours.overhead + ours.offsets(given.trained)
-        months = {when: said_at(ours, given.trained, captioner, when) for when in (JANUARY, JULY)}
-        changed, _ = month_figures(months, place, Bootstrap(np.arange(len(ours.lon)), draws=0))
+        rows[""] = ours.overhead + ours.dynamic_offsets(given.trained)
+        months = {
+            when: generate_captions_at(ours, given.trained, captioner, when) for when in (JANUARY, JULY)
+        }
+        changed, _ = month_metrics(months, place, Bootstrap(np.arange(len(ours.lon)), draws=0))
         found |= {figure.name: figure.value for figure in changed}
     for row, embeddings in rows.items():
-        measures = truth_measures(captioner.captions(embeddings), place)
+        measures = measure_caption_truth(captioner.captions(embeddings), place)
         found |= {f"{row}{name}": one.value() for name, one in measures}
     yield from ((f"captions.{name}", value) for name, value in found.items() if math.isfinite(value))
 
@@ -69,7 +71,7 @@ def in_words(plan: DemoPlan, given: Measured, imagery: Imagery) -> list[InWords]
         _in_words(plan, given, imagery, country, baseline, prompt)
         for prompt in plan.captioned
         for country, baseline in zip(given.countries, given.baseline, strict=True)
-        if judges(country, prompt)
+        if can_judge(country, prompt)
     ]
 
 
@@ -116,6 +118,6 @@ def _true(plan: DemoPlan, lon: float, lat: float, text: str, moments: Sequence[W
     count = len(moments)
     lons, lats = np.full(count, lon), np.full(count, lat)
     planet = places(lons, lats, World(plan.test_world).seed)
-    place = Captioned([""] * count, lats, tuple(moments), [], planet)
-    possible = dict(truth_measures([text] * count, place))["truth.possible"]
+    place = CaptionedPairs([""] * count, lats, tuple(moments), [], planet)
+    possible = dict(measure_caption_truth([text] * count, place))["truth.possible"]
     return bool((possible.part == possible.whole).any()) if possible.whole.any() else None

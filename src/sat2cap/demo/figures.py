@@ -17,8 +17,8 @@ from sat2cap.evaluation import (
     gallery_metrics,
     location_scores,
     map_agreement,
+    metric_values,
     time_agreement,
-    values,
 )
 from sat2cap.geo import When, parse_when
 from sat2cap.miniworld import Prompt
@@ -123,9 +123,9 @@ def _retrieval(plan: DemoPlan, given: Measured, heldout: PairSet) -> Iterator[tu
         heldout, given.clip, gallery=plan.gallery, ground=ours.ground if same_photos else None
     )
     told = given.trained.dynamic is not None
-    found = values(gallery_metrics(ours, given.trained, use_metadata=told))
+    found = metric_values(gallery_metrics(ours, given.trained, use_metadata=told))
     for kind, seen, checkpoint in (("no_metadata", ours, given.trained), ("clip", clip, given.clip)):
-        figures = values(gallery_metrics(seen, checkpoint, use_metadata=False))
+        figures = metric_values(gallery_metrics(seen, checkpoint, use_metadata=False))
         found |= {f"{kind}.{name}": value for name, value in figures.items() if name != "gallery"}
     gallery = found["gallery"]
     chance = {f"r{k}": min(k / gallery, 1.0) for k in (1, 5, 10)} | {"median_rank": (gallery + 1) / 2}

@@ -10,7 +10,7 @@ from sat2cap.demo.plan import CountryPlan, DemoPlan
 from sat2cap.demo.words import slug
 from sat2cap.embedding import embed_region
 from sat2cap.errors import AtlasError
-from sat2cap.evaluation import Country, judges
+from sat2cap.evaluation import Country, can_judge
 from sat2cap.geo import cell_grid, cell_mask, parse_region, patch_box
 from sat2cap.imagery import Imagery
 from sat2cap.maps import Look, write_cog, write_png
@@ -143,7 +143,7 @@ def maps(
 
 def where(prompt: Prompt, countries: Sequence[Country]) -> Country:
     """The first country that can judge a prompt; the first of all if none can."""
-    return next((country for country in countries if judges(country, prompt)), countries[0])
+    return next((country for country in countries if can_judge(country, prompt)), countries[0])
 
 
 def _atlas_path(out: Path, place: CountryPlan, kind: str) -> Path:

@@ -17,7 +17,7 @@ from sat2cap.demo.make import where
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.story import Calendar, Comparison, Layer, Moments, Story, Year
 from sat2cap.demo.words import asked, spoken
-from sat2cap.evaluation import Country, judges
+from sat2cap.evaluation import Country, can_judge
 from sat2cap.geo import When, parse_when, patch_box
 from sat2cap.imagery import Imagery
 from sat2cap.miniworld import Prompt
@@ -88,7 +88,7 @@ def tell(
 
 def _layers(plan: DemoPlan, country: Country, checkpoint: Checkpoint) -> list[Layer]:
     """Maps to lie over the mosaic: of what the country has."""
-    here = [prompt for prompt in plan.shown if judges(country, prompt)] or list(plan.shown)
+    here = [prompt for prompt in plan.shown if can_judge(country, prompt)] or list(plan.shown)
     layers = []
     for prompt in here[:_LAYERS]:
         values = _map(country, checkpoint, prompt, country.when(prompt))

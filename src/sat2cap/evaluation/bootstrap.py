@@ -21,7 +21,7 @@ FEWEST_BLOCKS = 8
 """With fewer, the draws say nothing, and there is no interval."""
 
 
-def blocks_of(lon: ArrayLike, lat: ArrayLike, block_km: float = 10.0) -> NDArray[np.int64]:
+def number_blocks(lon: ArrayLike, lat: ArrayLike, block_km: float = 10.0) -> NDArray[np.int64]:
     """The block of each place (degrees), numbered from 0, ``[N]``: rows of equal height, cut into squares.
 
     Raises `InputError` for a size that is not above 0.
@@ -37,7 +37,7 @@ class Bootstrap:
     """Draws of blocks of land, the same for everything that is measured on the same places."""
 
     block: NDArray[np.int64]
-    """The block of each of N places, as `blocks_of` numbers them."""
+    """The block of each of N places, as `number_blocks` numbers them."""
     draws: int = 1000
     """0 for no intervals."""
     seed: int = 0

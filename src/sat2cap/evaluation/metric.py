@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 Interval = tuple[float, float]
 
 
-class Figure(NamedTuple):
+class Metric(NamedTuple):
     """One measured number."""
 
     name: str
@@ -22,13 +22,13 @@ class Figure(NamedTuple):
 class Evaluation:
     """What was measured in one go."""
 
-    figures: tuple[Figure, ...]
-    shown: dict[str, Any] = field(default_factory=dict)
+    metrics: tuple[Metric, ...]
+    table_data: dict[str, Any] = field(default_factory=dict)
     """What a table needs beside the figures, such as the labels of its rows: plain JSON values."""
     material: Any = None
     """What pictures are drawn from; not kept."""
 
 
-def values(figures: Iterable[Figure]) -> dict[str, float]:
+def metric_values(figures: Iterable[Metric]) -> dict[str, float]:
     """Name to value, without the intervals."""
     return {figure.name: figure.value for figure in figures}

@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from sat2cap.errors import InputError
-from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.files import canonical_json, digest, write_bytes, write_json
 
 FORMAT, VERSION = "sat2cap evaluation", 1
@@ -39,7 +39,7 @@ class Picture:
     """PNG or JPEG."""
 
 
-Draw = Callable[[Evaluation], Sequence[Picture]]
+DrawPictures = Callable[[Evaluation], Sequence[Picture]]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Record:
     """What its figures depend on: hashes and options."""
     names: Mapping[str, str]
     """What people call those inputs: paths, models, regions."""
-    figures: tuple[Figure, ...]
-    shown: Mapping[str, Any]
+    metrics: tuple[Metric, ...]
+    table_data: Mapping[str, Any]
     pictures: tuple[tuple[str, str], ...]
     """File and caption."""
     command: str
@@ -65,15 +65,15 @@ class Record:
     @property
     def values(self) -> dict[str, float]:
         """Name to value."""
-        return {figure.name: figure.value for figure in self.figures}
+        return {figure.name: figure.value for figure in self.metrics}
 
 
-def kept(
+def cached_evaluation(
     run: Path,
     kind: str,
     inputs: Mapping[str, Any],
     measure: Callable[[], Evaluation],
-    draw: Draw,
+    draw: DrawPictures,
     *,
     names: Mapping[str, str],
     command: str,
@@ -99,8 +99,8 @@ def kept(
         "identity": identity,
         "inputs": dict(inputs),
         "names": dict(names),
-        "figures": [_plain(figure) for figure in found.figures],
-        "shown": found.shown,
+        "figures": [_plain(figure) for figure in found.metrics],
+        "shown": found.table_data,
         "pictures": [{"file": p.name, "caption": p.caption} for p in pictures],
         "command": command,
         "seconds": round(seconds, 3),
@@ -120,15 +120,15 @@ def read_run(run: Path) -> list[Record]:
     return found
 
 
-def _plain(figure: Figure) -> dict[str, Any]:
+def _plain(figure: Metric) -> dict[str, Any]:
     """JSON has no NaN: what is not defined is null."""
     value = figure.value if math.isfinite(figure.value) else None
     return {"name": figure.name, "value": value, "interval": figure.interval}
 
 
-def _figure(entry: Mapping[str, Any]) -> Figure:
+def _figure(entry: Mapping[str, Any]) -> Metric:
     value, ends = entry["value"], entry["interval"]
-    return Figure(
+    return Metric(
         str(entry["name"]),
         math.nan if value is None else float(value),
         None if ends is None else (float(ends[0]), float(ends[1])),
@@ -145,8 +145,8 @@ def _read(folder: Path) -> Record:
             kind=str(kept["kind"]),
             inputs=kept["inputs"],
             names=kept["names"],
-            figures=tuple(_figure(entry) for entry in kept["figures"]),
-            shown=kept["shown"],
+            metrics=tuple(_figure(entry) for entry in kept["figures"]),
+            table_data=kept["shown"],
             pictures=tuple((str(p["file"]), str(p["caption"])) for p in kept["pictures"]),
             command=str(kept["command"]),
             seconds=float(kept["seconds"]),

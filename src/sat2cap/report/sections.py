@@ -42,7 +42,7 @@ def section(record: Record) -> Section:
 
 
 def _other(record: Record) -> Made:
-    rows = tuple((figure.name, told(figure)) for figure in record.figures)
+    rows = tuple((figure.name, told(figure)) for figure in record.metrics)
     return record.kind.capitalize(), "", [Table("Figures", ("figure", "value"), rows)]
 
 

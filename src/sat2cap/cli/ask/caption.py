@@ -87,12 +87,12 @@ def concepts(
     From a list, so nothing is made up; at each date, if the model knows time.
     """
     from sat2cap import api
-    from sat2cap.evaluation import PHRASES, read_phrases
+    from sat2cap.evaluation import DEFAULT_PHRASES, read_phrases
     from sat2cap.query import nearest_phrases
 
     opened = api.open(atlas, model, text)
     asked = list(_asked(opened, at, when or []))
-    bank = PHRASES if phrases is None else read_phrases(phrases)
+    bank = DEFAULT_PHRASES if phrases is None else read_phrases(phrases)
     found = iter(nearest_phrases(opened.checkpoint, _known(asked), bank, top))
     near = [next(found) if known else [] for *_, known, _ in asked]
     if json:

@@ -10,7 +10,7 @@ from sat2cap.cli.evaluate.shared import BlockKm, Draws, Run, measured
 from sat2cap.cli.options import AtlasModel, AtlasPath, Json, Text
 
 if TYPE_CHECKING:
-    from sat2cap.evaluation import Evaluation, Picture, Timed
+    from sat2cap.evaluation import Evaluation, Picture, TrackedPrompt
 
 
 def maps(
@@ -147,12 +147,12 @@ def time(
     rank correlation with the truth.
     """
     from sat2cap import api
-    from sat2cap.evaluation import Picture, Region, evaluate_time
+    from sat2cap.evaluation import Picture, TrackedRegion, evaluate_time
     from sat2cap.query import default_mean_scale
     from sat2cap.report import PROMPTS_SHOWN, calendar_picture
 
     opened = [api.open(atlas, model, text) for atlas in atlases]
-    regions = [Region(path.stem, one.atlas) for path, one in zip(atlases, opened, strict=True)]
+    regions = [TrackedRegion(path.stem, one.atlas) for path, one in zip(atlases, opened, strict=True)]
     followed = _followed(prompts)
 
     def draw(found: "Evaluation") -> "Sequence[Picture]":
@@ -185,10 +185,10 @@ def _first(shown: int, there: int, what: str) -> str:
     return f"the first {shown} of {there} {what}" if there > shown else f"all {there} {what}"
 
 
-def _followed(prompts: list[str] | None) -> "list[Timed]":
-    from sat2cap.evaluation import Timed
+def _followed(prompts: list[str] | None) -> "list[TrackedPrompt]":
+    from sat2cap.evaluation import TrackedPrompt
     from sat2cap.miniworld import SEASONAL
 
     if prompts:
-        return [Timed(prompt) for prompt in prompts]
-    return [Timed(prompt.text, prompt.concept) for prompt in SEASONAL]
+        return [TrackedPrompt(prompt) for prompt in prompts]
+    return [TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL]

@@ -130,14 +130,21 @@ def clusters(
     from sat2cap import api
     from sat2cap.catalogue import resolve_model
     from sat2cap.cli import console
-    from sat2cap.evaluation import KS, PHRASES, ClusterOptions, embed_gallery, evaluate_clusters, read_phrases
-    from sat2cap.evaluation import map_clusters as with_map
+    from sat2cap.evaluation import (
+        CLUSTER_COUNTS,
+        DEFAULT_PHRASES,
+        ClusterOptions,
+        embed_gallery,
+        evaluate_clusters,
+        read_phrases,
+    )
+    from sat2cap.evaluation import add_cluster_map as with_map
     from sat2cap.pairs import open_pairs
 
     opened, checkpoint = open_pairs(pairs), resolve_model(model)
     baseline = None if clip is None else resolve_model(clip)
-    options = ClusterOptions(tuple(k) if k else KS, seeds, sample)
-    bank = PHRASES if phrases is None else read_phrases(phrases)
+    options = ClusterOptions(tuple(k) if k else CLUSTER_COUNTS, seeds, sample)
+    bank = DEFAULT_PHRASES if phrases is None else read_phrases(phrases)
     region = None if atlas is None else api.open(atlas, model)
     cache = None if run is None else run / "embeddings"
 
@@ -169,7 +176,7 @@ def _cluster_pictures(found: "Evaluation") -> "Sequence[Picture]":
     from sat2cap.evaluation import Picture
     from sat2cap.report import cluster_picture, silhouette_plot
 
-    shown = found.shown
+    shown = found.table_data
     labels = {"sat2cap": "Sat2Cap", "clip": "CLIP"}
     plot = silhouette_plot(shown["ks"], shown["curves"], labels, shown["points"], shown["sample"])
     about = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sat2cap.evaluation import Draw, Evaluation
+    from sat2cap.evaluation import DrawPictures, Evaluation
 
 Run = Annotated[
     Path | None,
@@ -37,19 +37,19 @@ def measured(
     kind: str,
     inputs: Mapping[str, Any],
     measure: "Callable[[], Evaluation]",
-    draw: "Draw",
+    draw: "DrawPictures",
     names: Mapping[str, str],
 ) -> None:
     """Measure, or read what the folder `run` holds, and print the figures."""
     from sat2cap.cli import console
-    from sat2cap.evaluation import kept
+    from sat2cap.evaluation import cached_evaluation
 
     if run is None:
-        figures = measure().figures
+        figures = measure().metrics
     else:
         command = shlex.join(["sat2cap", *sys.argv[1:]])
-        record = kept(run, kind, inputs, measure, draw, names=names, command=command)
-        figures = record.figures
+        record = cached_evaluation(run, kind, inputs, measure, draw, names=names, command=command)
+        figures = record.metrics
     console.measured(figures, json_file)
     if run is not None:
         print(record.folder)

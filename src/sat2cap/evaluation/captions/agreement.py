@@ -24,7 +24,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 _ADVICE = "run: pip install 'sat2cap[captions]'"
 
 
-def tokenised(text: str) -> str:
+def normalise_words(text: str) -> str:
     """Lower case, without punctuation, one space between words: what words are compared as."""
     return " ".join(re.findall(r"\w+", text.lower()))
 
@@ -52,7 +52,7 @@ def cider(captions: Sequence[str], references: References) -> Floats:
 
     Words count by how rare they are in the references given, so figures of different sets do not compare.
     """
-    if not any(tokenised(text) for some in references for text in some):
+    if not any(normalise_words(text) for some in references for text in some):
         return np.zeros(len(captions))  # which the library cannot weigh
     scorer = _pycocoevalcap("cider.cider", "Cider")()
     return np.asarray(scorer.compute_score(*_numbered(captions, references))[1])
@@ -88,7 +88,7 @@ def sentence_encoder(model: str) -> Embed:
     return embed
 
 
-def remembering(embed: Embed) -> Embed:
+def cache_embeddings(embed: Embed) -> Embed:
     """The same, but each distinct text is embedded once, however often it is asked for."""
     known: dict[str, NDArray[np.float32]] = {}
 
@@ -133,8 +133,8 @@ def _numbered(
 ) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
     """References and captions as pycocoevalcap takes them."""
     return (
-        {number: [tokenised(text) for text in some] for number, some in enumerate(references)},
-        {number: [tokenised(text)] for number, text in enumerate(captions)},
+        {number: [normalise_words(text) for text in some] for number, some in enumerate(references)},
+        {number: [normalise_words(text)] for number, text in enumerate(captions)},
     )
 
 

@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
-from sat2cap.evaluation.bootstrap import Bootstrap, blocks_of
+from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.captions import agreement
-from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.evaluation.miniworld.captions import (
     JANUARY,
     JULY,
-    Captioned,
-    Measured,
-    month_figures,
-    said_at,
-    truth_measures,
+    CaptionedPairs,
+    WeightedMean,
+    generate_captions_at,
+    measure_caption_truth,
+    month_metrics,
 )
-from sat2cap.evaluation.retrieval.gallery import Gallery, decoded, embed_gallery, read_pairs
+from sat2cap.evaluation.retrieval.gallery import Gallery, decode_image, embed_gallery, read_pairs
 from sat2cap.evaluation.rows import CHANCE, CLIP, GROUND, NO_METADATA, WRITTEN
 from sat2cap.geo import When
 from sat2cap.model import Captioner, Checkpoint, captions_from_json
@@ -76,7 +76,7 @@ class CaptionOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class GalleryCaptions:
     """The captions of a gallery's places: what figure 6 is drawn from."""
 
     gallery: Gallery
@@ -123,25 +123,25 @@ def evaluate_captions(
     """
     for model in (checkpoint, *([] if clip is None else [clip])):
         captioner.check(model)
-    texts = None if checkpoint.text is None else agreement.remembering(checkpoint.embed_text)
+    texts = None if checkpoint.text is None else agreement.cache_embeddings(checkpoint.embed_text)
     agreements = _measures(texts, options)
     gallery = embed_gallery(pairs, checkpoint, options.split, options.gallery, options.seed, cache=cache)
-    place = Captioned.of(pairs, options.split, gallery, written)
+    place = CaptionedPairs.of(pairs, options.split, gallery, written)
     rows = _rows(pairs, gallery, checkpoint, clip, captioner, options, cache)
     said = _said(rows, gallery, checkpoint, captioner, options.beams, progress)
     made = {**said.made, **({WRITTEN: [some[0] for some in place.written]} if place.written else {})}
-    bootstrap = Bootstrap(blocks_of(gallery.lon, gallery.lat, options.block_km), options.draws)
+    bootstrap = Bootstrap(number_blocks(gallery.lon, gallery.lat, options.block_km), options.draws)
     measures = dict(_agreements(made, place, gallery, texts, agreements))
     measures |= {
         ".".join(filter(None, (row, name))): found
         for row, some in made.items()
-        for name, found in truth_measures(some, place)
+        for name, found in measure_caption_truth(some, place)
     }
-    figures = [Figure("captions", float(len(gallery.lon))), *_figures(measures, bootstrap)]
+    figures = [Metric("captions", float(len(gallery.lon))), *_figures(measures, bootstrap)]
     figures += _bleus(made, place)
     months: dict[str, Any] = {}
     if said.months:
-        told, months = month_figures(said.months, place, bootstrap)
+        told, months = month_metrics(said.months, place, bootstrap)
         figures += told
     return Evaluation(tuple(figures), _shown(made, months, place, checkpoint, options), said)
 
@@ -176,7 +176,7 @@ def _rows(
     """What each row of the table makes its captions from, `[N, D]` each."""
     rows = {"": gallery.overhead}
     if checkpoint.dynamic is not None:
-        rows = {"": gallery.overhead + gallery.offsets(checkpoint), NO_METADATA: gallery.overhead}
+        rows = {"": gallery.overhead + gallery.dynamic_offsets(checkpoint), NO_METADATA: gallery.overhead}
     if clip is not None:
         same = gallery.ground if clip.ground_identity == checkpoint.ground_identity else None
         theirs = embed_gallery(
@@ -194,7 +194,7 @@ def _said(
     captioner: Captioner,
     beams: int,
     progress: Progress,
-) -> Said:
+) -> GalleryCaptions:
     """The captions of every row, of other places' photos, and told January and July."""
     moments = () if checkpoint.dynamic is None else (JANUARY, JULY)
     total = (len(rows) + len(moments)) * len(gallery.lon)
@@ -202,13 +202,15 @@ def _said(
     for number, (row, embeddings) in enumerate(rows.items()):
         made[row] = captioner.captions(embeddings, beams, progress=_part(progress, number, total))
     months = {
-        when: said_at(gallery, checkpoint, captioner, when, beams, _part(progress, number, total))
+        when: generate_captions_at(
+            gallery, checkpoint, captioner, when, beams, _part(progress, number, total)
+        )
         for number, when in enumerate(moments, len(rows))
     }
     order = np.random.default_rng(0).permutation(len(gallery.lon))
     another = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
     made[CHANCE] = [made[GROUND][another[number]] for number in range(len(order))]
-    return Said(gallery, made, months)
+    return GalleryCaptions(gallery, made, months)
 
 
 def _part(progress: Progress, number: int, total: int) -> Progress:
@@ -219,25 +221,25 @@ def _part(progress: Progress, number: int, total: int) -> Progress:
 def _photos(pairs: PairSet, gallery: Gallery, checkpoint: Checkpoint, split: str) -> Float32:
     """Photos' embeddings `[N, D]` as the tower gives them, which a gallery does not keep."""
     found = read_pairs(pairs, split, gallery.row.tolist())
-    images = [decoded(found[row].ground) for row in gallery.row.tolist()]
+    images = [decode_image(found[row].ground) for row in gallery.row.tolist()]
     return checkpoint.embed_ground(images, unit=False)
 
 
 def _agreements(
     made: Mapping[str, Sequence[str]],
-    place: Captioned,
+    place: CaptionedPairs,
     gallery: Gallery,
     texts: agreement.Embed | None,
     measures: Mapping[str, agreement.Measure],
-) -> Iterator[tuple[str, Measured]]:
+) -> Iterator[tuple[str, WeightedMean]]:
     """Every measure of every row that has one number a caption."""
     for name, measure in measures.items():
         for row, against, references in _comparisons(made, place):
-            yield _name(row, against, name), Measured.mean(measure(made[row], references))
+            yield _name(row, against, name), WeightedMean.mean(measure(made[row], references))
     if texts is not None:
         for row, captions in made.items():
             cosines = (texts(captions) * gallery.ground).sum(axis=1)
-            yield _name(row, "", "clip_photo"), Measured.mean(cosines.astype(np.float64))
+            yield _name(row, "", "clip_photo"), WeightedMean.mean(cosines.astype(np.float64))
 
 
 def _measures(texts: agreement.Embed | None, options: CaptionOptions) -> dict[str, agreement.Measure]:
@@ -247,7 +249,7 @@ def _measures(texts: agreement.Embed | None, options: CaptionOptions) -> dict[st
     if texts is not None:
         found["clip_text"] = partial(agreement.nearest_cosine, embed=texts)
     for name, encoder in zip(options.encoder_names, options.encoders, strict=True):
-        embed = agreement.remembering(agreement.sentence_encoder(encoder))
+        embed = agreement.cache_embeddings(agreement.sentence_encoder(encoder))
         found[name] = partial(agreement.nearest_cosine, embed=embed)
     if options.bert is not None:
         found["bert_score"] = agreement.bert_scorer(options.bert, options.bert_layer)
@@ -255,7 +257,7 @@ def _measures(texts: agreement.Embed | None, options: CaptionOptions) -> dict[st
 
 
 def _comparisons(
-    made: Mapping[str, Sequence[str]], place: Captioned
+    made: Mapping[str, Sequence[str]], place: CaptionedPairs
 ) -> Iterator[tuple[str, str, agreement.References]]:
     """Each row with each of the references that it is not itself."""
     references: dict[str, agreement.References] = {GROUND: [[text] for text in made[GROUND]]}
@@ -264,14 +266,14 @@ def _comparisons(
     yield from ((row, one, found) for row in made for one, found in references.items() if row != one)
 
 
-def _bleus(made: Mapping[str, Sequence[str]], place: Captioned) -> Iterator[Figure]:
+def _bleus(made: Mapping[str, Sequence[str]], place: CaptionedPairs) -> Iterator[Metric]:
     """BLEU is of all captions together and has no interval."""
     for row, against, references in _comparisons(made, place):
         for order, value in enumerate(agreement.bleu(made[row], references), start=1):
-            yield Figure(_name(row, against, f"bleu{order}"), value)
+            yield Metric(_name(row, against, f"bleu{order}"), value)
 
 
-def _figures(measures: Mapping[str, Measured], bootstrap: Bootstrap) -> Iterator[Figure]:
+def _figures(measures: Mapping[str, WeightedMean], bootstrap: Bootstrap) -> Iterator[Metric]:
     """Each measure, and the first row less CLIP's where both have it, with intervals from the same draws."""
 
     def measure(weight: NDArray[np.float64] | None) -> dict[str, float]:
@@ -285,14 +287,16 @@ def _figures(measures: Mapping[str, Measured], bootstrap: Bootstrap) -> Iterator
 
     intervals = bootstrap.intervals(measure)
     for name, value in measure(None).items():
-        yield Figure(name, value, intervals.get(name))
+        yield Metric(name, value, intervals.get(name))
 
 
 def _name(row: str, against: str, measure: str) -> str:
     return ".".join(filter(None, (row, against, measure)))
 
 
-def _examples(made: Mapping[str, Sequence[str]], place: Captioned, count: int = 8) -> list[dict[str, str]]:
+def _examples(
+    made: Mapping[str, Sequence[str]], place: CaptionedPairs, count: int = 8
+) -> list[dict[str, str]]:
     """The captions of a few pairs, evenly picked."""
     step = max(1, len(place.keys) // count)
     return [
@@ -304,7 +308,7 @@ def _examples(made: Mapping[str, Sequence[str]], place: Captioned, count: int = 
 def _shown(
     made: Mapping[str, Sequence[str]],
     months: Mapping[str, Any],
-    place: Captioned,
+    place: CaptionedPairs,
     checkpoint: Checkpoint,
     options: CaptionOptions,
 ) -> dict[str, Any]:

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas, CellStatus
 from sat2cap.errors import InputError
-from sat2cap.evaluation.clusters.silhouette import silhouettes
-from sat2cap.evaluation.metric import Evaluation, Figure
-from sat2cap.evaluation.retrieval.gallery import normalised
+from sat2cap.evaluation.clusters.silhouette import point_silhouettes
+from sat2cap.evaluation.metric import Evaluation, Metric
+from sat2cap.evaluation.retrieval.gallery import normalise_rows
 from sat2cap.model import Checkpoint
 from sat2cap.query import embed_prompts
 
 Float32 = NDArray[np.float32]
 
-KS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+CLUSTER_COUNTS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """Numbers of clusters that are tried, as far as the set allows: at least `MEMBERS` points a cluster, and no
 more clusters than there are different points."""
 MEMBERS = 2
 
 _ITERATIONS = 100
 
-PHRASES = (
+DEFAULT_PHRASES = (
     "the open sea", "a sandy beach", "a rocky coast", "a harbour with boats", "a river", "a lake",
     "a marsh", "a waterfall", "a forest", "pine trees", "palm trees", "a jungle", "a grassy meadow",
     "a wheat field", "a rice paddy", "a vineyard", "an orchard", "cows in a pasture", "a farm",
@@ -41,7 +41,7 @@ PHRASES = (
 """What clusters are named after if nothing else is given."""
 
 
-def kmeans(rows: Float32, k: int, seed: int = 0) -> tuple[NDArray[np.int64], Float32]:
+def fit_kmeans(rows: Float32, k: int, seed: int = 0) -> tuple[NDArray[np.int64], Float32]:
     """Labels `[N]` and centres `[k, D]` of Lloyd's k-means: k-means++ once, at most 100 rounds.
 
     The same parameters for every model and every k. Raises `InputError` without scikit-learn, or for a k
@@ -65,7 +65,7 @@ def _distinct(rows: Float32) -> int:
 class ClusterOptions:
     """What decides the figures beside the embeddings: plain values."""
 
-    ks: tuple[int, ...] = KS
+    ks: tuple[int, ...] = CLUSTER_COUNTS
     seeds: int = 3
     sample: int = 2000
     """Points whose silhouette is worked out, against all others."""
@@ -89,7 +89,7 @@ def evaluate_clusters(
     if len(counts) != 1:
         raise InputError(f"the spaces hold {sorted(counts)} points; give the same places in each")
     total = counts.pop()
-    units = {name: normalised(rows) for name, rows in spaces.items()}
+    units = {name: normalise_rows(rows) for name, rows in spaces.items()}
     distinct = min(map(_distinct, units.values()))
     ks = sorted({k for k in options.ks if 2 <= k <= min(total / MEMBERS, distinct)})
     if not ks:
@@ -105,8 +105,8 @@ def evaluate_clusters(
         for k in ks:
             tried = []
             for seed in range(options.seeds):
-                labels, _ = kmeans(unit, k, seed)
-                tried.append(float(silhouettes(unit, labels, sample).mean()))
+                labels, _ = fit_kmeans(unit, k, seed)
+                tried.append(float(point_silhouettes(unit, labels, sample).mean()))
                 done += 1
                 progress("clustering", done, len(spaces) * len(ks) * options.seeds)
             curves[name].append(tried)
@@ -116,21 +116,21 @@ def evaluate_clusters(
 
 def _figures(
     ks: Sequence[int], curves: Mapping[str, Sequence[Sequence[float]]], total: int, sample: int
-) -> Iterator[Figure]:
-    yield Figure("points", float(total))
-    yield Figure("sample", float(sample))
+) -> Iterator[Metric]:
+    yield Metric("points", float(total))
+    yield Metric("sample", float(sample))
     for name, curve in curves.items():
         for k, tried in zip(ks, curve, strict=True):
-            yield Figure(f"{name}.silhouette.k{k}", float(np.mean(tried)), (min(tried), max(tried)))
+            yield Metric(f"{name}.silhouette.k{k}", float(np.mean(tried)), (min(tried), max(tried)))
         first, last = float(np.mean(curve[0])), float(np.mean(curve[-1]))
-        yield Figure(f"{name}.fall", first - last)
-        yield Figure(f"{name}.kept", last / first if first > 0 else float("nan"))
+        yield Metric(f"{name}.fall", first - last)
+        yield Metric(f"{name}.kept", last / first if first > 0 else float("nan"))
     for one, other in pairwise(curves):
         above = [
             float(np.mean(a)) > float(np.mean(b)) for a, b in zip(curves[one], curves[other], strict=True)
         ]
         start = next((i for i in range(len(ks)) if all(above[i:])), None)
-        yield Figure("above.k", float("nan") if start is None else float(ks[start]))
+        yield Metric("above.k", float("nan") if start is None else float(ks[start]))
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,12 @@ class ClusterMap:
 
 
 def cluster_map(
-    atlas: Atlas, checkpoint: Checkpoint, k: int, phrases: Sequence[str] = PHRASES, *, named_by: int = 3
+    atlas: Atlas,
+    checkpoint: Checkpoint,
+    k: int,
+    phrases: Sequence[str] = DEFAULT_PHRASES,
+    *,
+    named_by: int = 3,
 ) -> ClusterMap:
     """Cluster an atlas's cells, without a date, and name each cluster after the nearest phrases.
 
@@ -153,8 +158,8 @@ def cluster_map(
     """
     embedded = atlas.status == CellStatus.OK
     height, width = atlas.grid.shape
-    cells = normalised(atlas.read(slice(0, height), slice(0, width))[embedded])
-    labels, centres = kmeans(cells, k)
+    cells = normalise_rows(atlas.read(slice(0, height), slice(0, width))[embedded])
+    labels, centres = fit_kmeans(cells, k)
     largest = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
     label = np.full(embedded.shape, -1, np.int64)
     label[embedded] = np.argsort(largest)[labels]
@@ -165,20 +170,20 @@ def name_clusters(
     centres: Float32, checkpoint: Checkpoint, phrases: Sequence[str], named_by: int = 3
 ) -> Iterator[tuple[str, ...]]:
     """The phrases of each centre of `[k, D]`, best first."""
-    cosines = normalised(centres) @ embed_prompts(checkpoint, phrases).T
+    cosines = normalise_rows(centres) @ embed_prompts(checkpoint, phrases).T
     lead = cosines - cosines.mean(0) if len(centres) > 1 else cosines
     for row in lead:
         yield tuple(phrases[i] for i in np.argsort(-row, kind="stable")[:named_by])
 
 
-def map_clusters(
-    found: Evaluation, atlas: Atlas, checkpoint: Checkpoint, k: int, phrases: Sequence[str] = PHRASES
+def add_cluster_map(
+    found: Evaluation, atlas: Atlas, checkpoint: Checkpoint, k: int, phrases: Sequence[str] = DEFAULT_PHRASES
 ) -> Evaluation:
     """`found` with the map of a region's clusters: a table of them, and the map to be drawn."""
     region = cluster_map(atlas, checkpoint, k, phrases)
     cells = np.bincount(region.label[region.label >= 0], minlength=k)
     rows = [{"cells": int(n), "names": list(names)} for n, names in zip(cells, region.names, strict=True)]
-    return replace(found, shown={**found.shown, "map": rows}, material=region)
+    return replace(found, table_data={**found.table_data, "map": rows}, material=region)
 
 
 def read_phrases(path: Path) -> tuple[str, ...]:

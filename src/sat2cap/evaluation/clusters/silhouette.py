@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 _BLOCK_BYTES = 64 << 20
 
 
-def silhouettes(
+def point_silhouettes(
     rows: NDArray[np.floating], labels: ArrayLike, sample: NDArray[np.int64] | None = None
 ) -> Floats:
     """s(i) by Euclidean distance for the points `sample` [S] of `rows` [N, D], or for all: float64 [S].
@@ -19,7 +19,7 @@ def silhouettes(
     that the sample has emptied. 0 for a point that is alone in its cluster. Raises `InputError` unless there
     are between 2 and N - 1 clusters.
     """
-    clusters = _Clusters(labels, len(rows))
+    clusters = ClusterOrder(labels, len(rows))
     ordered = np.asarray(rows, np.float64)[clusters.order]
     squares = np.einsum("nd,nd->n", ordered, ordered)
     chosen = np.arange(len(rows)) if sample is None else sample
@@ -30,19 +30,11 @@ def silhouettes(
         mine = position[start : start + step]
         square = squares[mine, None] + squares - 2 * (ordered[mine] @ ordered.T)
         square[np.arange(len(mine)), mine] = 0.0
-        out[start : start + step] = clusters.values(np.sqrt(np.maximum(square, 0)), mine)
+        out[start : start + step] = clusters.silhouettes(np.sqrt(np.maximum(square, 0)), mine)
     return out
 
 
-def silhouettes_of_distances(distances: ArrayLike, labels: ArrayLike) -> Floats:
-    """s(i) of N points from their distances `[N, N]`. Raises `InputError` as `silhouettes` does."""
-    matrix = np.asarray(distances, np.float64)
-    clusters = _Clusters(labels, len(matrix))
-    position = np.argsort(clusters.order)
-    return clusters.values(matrix[:, clusters.order], position)
-
-
-class _Clusters:
+class ClusterOrder:
     """Points ordered by cluster, so that a cluster's distances lie side by side."""
 
     def __init__(self, labels: ArrayLike, count: int) -> None:
@@ -56,7 +48,7 @@ class _Clusters:
         self.first = np.cumsum(self.size) - self.size
         self.group = group.reshape(-1)[self.order]
 
-    def values(self, distances: Floats, position: NDArray[np.intp]) -> Floats:
+    def silhouettes(self, distances: Floats, position: NDArray[np.intp]) -> Floats:
         """s of points at `position` in the order, given their distances `[b, N]` to all in that order."""
         sums = np.add.reduceat(distances, self.first, axis=1)
         each, own = np.arange(len(position)), self.group[position]

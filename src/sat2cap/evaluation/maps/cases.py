@@ -20,9 +20,9 @@ from rasterio.vrt import WarpedVRT
 
 from sat2cap.atlas import Atlas
 from sat2cap.errors import InputError
-from sat2cap.evaluation.bootstrap import Bootstrap, blocks_of
+from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.maps.agreement import Agreement
-from sat2cap.evaluation.metric import Figure
+from sat2cap.evaluation.metric import Metric
 from sat2cap.evaluation.miniworld.maps import Country, map_agreement, summary
 from sat2cap.files import digest_file
 from sat2cap.geo import When, cell_lonlat, parse_when
@@ -79,7 +79,7 @@ def load_cases(path: Path | str) -> list[Case]:
 
 def evaluate_maps(
     atlas: Atlas, checkpoint: Checkpoint, cases: Sequence[Case], *, block_km: float = 5.0, draws: int = 0
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """Yield AUROC, average precision, best F1 and rank correlation of each case, then their means.
 
     Names are ``auroc.1`` and so on, by the order of the cases, then ``auroc.mean``, …, and ``prompts``: how
@@ -88,7 +88,7 @@ def evaluate_maps(
     `InputError` for a case that shares no cell with the atlas.
     """
     lon, lat = (side.ravel() for side in cell_lonlat(atlas.grid))
-    bootstrap = Bootstrap(blocks_of(lon, lat, block_km), draws)
+    bootstrap = Bootstrap(number_blocks(lon, lat, block_km), draws)
     found: dict[str, list[float]] = {name: [] for name in MEASURES}
     for number, case in enumerate(cases, 1):
         values = score_atlas(atlas, checkpoint, [case.prompt], when=case.when).values[0].ravel()
@@ -101,15 +101,15 @@ def evaluate_maps(
         figures = agreement.figures()
         for name in MEASURES:
             value = figures[name]
-            yield Figure(f"{name}.{number}", value, intervals.get(name))
+            yield Metric(f"{name}.{number}", value, intervals.get(name))
             if not np.isnan(figures["auroc"]) and not np.isnan(value):
                 found[name].append(value)
     for name, judged in found.items():
-        yield Figure(f"{name}.mean", mean(judged) if judged else float("nan"))
-    yield Figure("prompts", float(len(found["auroc"])))
+        yield Metric(f"{name}.mean", mean(judged) if judged else float("nan"))
+    yield Metric("prompts", float(len(found["auroc"])))
 
 
-def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Figure]:
+def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]:
     """The shipped prompts on a region of the miniature world: yield ``auroc.PROMPT``, then a summary.
 
     Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
@@ -127,8 +127,8 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Figure]
         raise InputError(
             f"no shipped prompt can be judged on {atlas.path}: too little varies; embed a larger one"
         )
-    yield from (Figure(f"auroc.{prompt.text}", value) for prompt, value in found)
-    yield from (Figure(name, value) for name, value in summary("auroc", found).items())
+    yield from (Metric(f"auroc.{prompt.text}", value) for prompt, value in found)
+    yield from (Metric(name, value) for name, value in summary("auroc", found).items())
 
 
 def cases_identity(cases: Sequence[Case]) -> list[list[str]]:

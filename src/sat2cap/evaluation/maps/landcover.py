@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas
 from sat2cap.errors import InputError
-from sat2cap.evaluation.bootstrap import Bootstrap, blocks_of
+from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.maps.agreement import Agreement
 from sat2cap.evaluation.maps.cases import Case, read_truth
 from sat2cap.evaluation.maps.class_shares import class_shares
 from sat2cap.evaluation.maps.classes import Classes, LandClass
 from sat2cap.evaluation.maps.location_baseline import location_cosines
-from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.evaluation.rows import CLIP, LOCATION, LOOKUP, OURS
 from sat2cap.geo import When, cell_lonlat
 from sat2cap.model import Checkpoint
@@ -77,8 +77,8 @@ def evaluate_landcover(
         )
     classes = tuple(given.classes[i] for i in judged)
     lon, lat = (side[known] for side in cell_lonlat(atlas.grid))
-    bootstrap = Bootstrap(blocks_of(lon, lat, block_km), draws)
-    figures = [Figure("cells", float(known.sum())), Figure("classes", float(len(judged)))]
+    bootstrap = Bootstrap(number_blocks(lon, lat, block_km), draws)
+    figures = [Metric("cells", float(known.sum())), Metric("classes", float(len(judged)))]
     figures += _agreements(
         classes, truth[judged], {n: v[judged] for n, v in layers.items()}, known, bootstrap
     )
@@ -167,7 +167,7 @@ def _agreements(
     layers: Mapping[str, Float32],
     known: NDArray[np.bool_],
     bootstrap: Bootstrap,
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """The figures of every class and kind of map, with intervals from the same draws."""
     sorted_once = {
         (kind, mine.name): Agreement.of(values[i][known], truth[i][known], truth[i][known] >= mine.threshold)
@@ -190,7 +190,7 @@ def _agreements(
 
     intervals = bootstrap.intervals(measure)
     for name, value in measure(None).items():
-        yield Figure(name, value, intervals.get(name))
+        yield Metric(name, value, intervals.get(name))
 
 
 def _confusions(
@@ -199,7 +199,7 @@ def _confusions(
     pure: NDArray[np.bool_],
     bootstrap: Bootstrap,
     matrices: dict[str, Any],
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """Accuracy and mean recall of each cell's best prompt; the matrices go into `matrices`.
 
     ``confusion`` takes the prompt of the highest cosine, ``confusion_standardised`` of the highest in
@@ -230,7 +230,7 @@ def _confusions(
         {n: _matrix(right, guess, count, None).astype(int).tolist() for n, guess in guesses.items()}
     )
     for name, value in measure(None).items():
-        yield Figure(name, value, intervals.get(name))
+        yield Metric(name, value, intervals.get(name))
 
 
 def _matrix(

@@ -12,7 +12,7 @@ from sat2cap.atlas import Atlas, CellStatus
 from sat2cap.errors import InputError
 from sat2cap.evaluation.maps.agreement import spearman
 from sat2cap.evaluation.maps.location_baseline import CALENDAR
-from sat2cap.evaluation.metric import Evaluation, Figure
+from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.geo import cell_lonlat
 from sat2cap.miniworld import World, survey
 from sat2cap.model import Checkpoint
@@ -20,7 +20,7 @@ from sat2cap.query import mean_scores
 
 Floats = NDArray[np.float64]
 
-HOURS = tuple(sorted({when.hour for when in CALENDAR}))
+CALENDAR_HOURS = tuple(sorted({when.hour for when in CALENDAR}))
 _MONTHS = 12
 _RARE = 0.001
 """Least mean probability, at its best time, for a concept's truth to be judged."""
@@ -28,7 +28,7 @@ _MINIWORLD = "miniworld:"
 
 
 @dataclass(frozen=True)
-class Timed:
+class TrackedPrompt:
     """A prompt to follow through the year."""
 
     text: str
@@ -37,7 +37,7 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Region:
+class TrackedRegion:
     """Somewhere to follow prompts."""
 
     name: str
@@ -60,7 +60,11 @@ class Region:
 
 
 def evaluate_time(
-    regions: Sequence[Region], checkpoint: Checkpoint, prompts: Sequence[Timed], *, draws: int = 1000
+    regions: Sequence[TrackedRegion],
+    checkpoint: Checkpoint,
+    prompts: Sequence[TrackedPrompt],
+    *,
+    draws: int = 1000,
 ) -> Evaluation:
     """Follow the mean of prompts' maps (`default_mean_scale`) over 12 months by 8 hours, in each region.
 
@@ -98,25 +102,27 @@ Curves = dict[str, dict[str, dict[str, Floats]]]
 
 
 def _months(series: Floats) -> Floats:
-    return np.asarray(series.reshape(_MONTHS, len(HOURS)).mean(1))
+    return np.asarray(series.reshape(_MONTHS, len(CALENDAR_HOURS)).mean(1))
 
 
 def _hours(series: Floats) -> Floats:
-    return np.asarray(series.reshape(_MONTHS, len(HOURS)).mean(0))
+    return np.asarray(series.reshape(_MONTHS, len(CALENDAR_HOURS)).mean(0))
 
 
-def _each(curves: Curves) -> Iterator[Figure]:
+def _each(curves: Curves) -> Iterator[Metric]:
     for text, places in curves.items():
         for place, found in places.items():
             name, mine = f"{place}.{text}", found["score"]
-            yield Figure(f"swing.{name}", float(np.ptp(mine)))
-            yield Figure(f"peak_month.{name}", float(_months(mine).argmax() + 1))
-            yield Figure(f"peak_hour.{name}", float(HOURS[int(_hours(mine).argmax())]))
+            yield Metric(f"swing.{name}", float(np.ptp(mine)))
+            yield Metric(f"peak_month.{name}", float(_months(mine).argmax() + 1))
+            yield Metric(f"peak_hour.{name}", float(CALENDAR_HOURS[int(_hours(mine).argmax())]))
             if "truth" in found:
-                yield Figure(f"peak_month.truth.{name}", float(_months(found["truth"]).argmax() + 1))
-                yield Figure(f"peak_hour.truth.{name}", float(HOURS[int(_hours(found["truth"]).argmax())]))
+                yield Metric(f"peak_month.truth.{name}", float(_months(found["truth"]).argmax() + 1))
+                yield Metric(
+                    f"peak_hour.truth.{name}", float(CALENDAR_HOURS[int(_hours(found["truth"]).argmax())])
+                )
             for kind, value in _correlations(found).items():
-                yield Figure(f"{kind}.{name}", value)
+                yield Metric(f"{kind}.{name}", value)
 
 
 def _correlations(found: dict[str, Floats]) -> dict[str, float]:
@@ -139,7 +145,7 @@ def _varied(mine: Floats, truth: Floats) -> float:
     return spearman(mine, truth) if np.ptp(truth) > 0.1 * truth.mean() else float("nan")
 
 
-def _medians(curves: Curves, draws: int) -> Iterator[Figure]:
+def _medians(curves: Curves, draws: int) -> Iterator[Metric]:
     """Over all prompts and regions; the prompts are resampled, as regions share them."""
     by_prompt = [[_correlations(found) for found in places.values()] for places in curves.values()]
     for kind in ("rank_correlation", "month", "hour"):
@@ -153,24 +159,24 @@ def _medians(curves: Curves, draws: int) -> Iterator[Figure]:
             for _ in range(draws)
         ]
         ends = (float(np.percentile(drawn, 2.5)), float(np.percentile(drawn, 97.5))) if drawn else None
-        yield Figure(f"{kind}.median", float(np.median(np.concatenate(known))), ends)
-        yield Figure(f"{kind}.prompts", float(len(known)))
+        yield Metric(f"{kind}.median", float(np.median(np.concatenate(known))), ends)
+        yield Metric(f"{kind}.prompts", float(len(known)))
 
 
-def _apart(curves: Curves, south: dict[str, bool]) -> Iterator[Figure]:
+def _apart(curves: Curves, south: dict[str, bool]) -> Iterator[Metric]:
     """Months between the years of northern and southern regions, the mean over all such pairs."""
     pairs = [(a, b) for a, b in combinations(south, 2) if south[a] != south[b]]
     errors = []
     for text, places in curves.items() if pairs else ():
         apart = {pair: _between(places, pair, "score") for pair in pairs}
         right = {pair: _between(places, pair, "truth") for pair in pairs if _seasonal(places, pair)}
-        yield Figure(f"months_apart.{text}", float(np.mean(list(apart.values()))))
+        yield Metric(f"months_apart.{text}", float(np.mean(list(apart.values()))))
         if right:
-            yield Figure(f"months_apart.truth.{text}", float(np.mean(list(right.values()))))
+            yield Metric(f"months_apart.truth.{text}", float(np.mean(list(right.values()))))
             errors.append(np.mean([abs(apart[pair] - right[pair]) for pair in right]))
     if errors:
-        yield Figure("months_apart.mean_error", float(np.mean(errors)))
-        yield Figure("months_apart.prompts", float(len(errors)))
+        yield Metric("months_apart.mean_error", float(np.mean(errors)))
+        yield Metric("months_apart.prompts", float(len(errors)))
 
 
 def _between(places: dict[str, dict[str, Floats]], pair: tuple[str, str], kind: str) -> float:
@@ -199,4 +205,4 @@ def _shown(curves: Curves, south: dict[str, bool]) -> dict[str, Any]:
         }
         for text, places in curves.items()
     }
-    return {"hours": list(HOURS), "south": south, "curves": rounded}
+    return {"hours": list(CALENDAR_HOURS), "south": south, "curves": rounded}

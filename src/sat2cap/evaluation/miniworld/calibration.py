@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.evaluation.maps.agreement import spearman
-from sat2cap.evaluation.miniworld.maps import Country, judges
+from sat2cap.evaluation.miniworld.maps import Country, can_judge
 from sat2cap.geo import When
 from sat2cap.miniworld import Prompt
 from sat2cap.model import Checkpoint
@@ -42,12 +42,12 @@ SCALES: dict[str, ScoreScale] = {
 
 CHANCES = ("share", "contrast")
 
-LIT = 0.05
+LIT_SHARE = 0.05
 """Of all cells of all prompts, the share that a threshold lets through when scales are compared."""
 
 
 @dataclass(frozen=True)
-class Bin:
+class CalibrationBin:
     """The cells whose chance lies within a tenth of the scale."""
 
     chance: float
@@ -57,24 +57,24 @@ class Bin:
     cells: int
 
 
-def reliability(chance: Floats, truth: Floats, bins: int = 10) -> list[Bin]:
+def reliability(chance: Floats, truth: Floats, bins: int = 10) -> list[CalibrationBin]:
     """The reliability diagram of chances and true probabilities `[N]`, 0 to 1; without empty bins."""
     number = np.minimum((chance * bins).astype(int), bins - 1)
     return [
-        Bin(float(chance[mine].mean()), float(truth[mine].mean()), int(mine.sum()))
+        CalibrationBin(float(chance[mine].mean()), float(truth[mine].mean()), int(mine.sum()))
         for mine in (number == index for index in range(bins))
         if mine.any()
     ]
 
 
-def expected_calibration_error(bins: Sequence[Bin]) -> float:
+def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
     """Mean distance between chance and truth, each bin weighted by its cells (Naeini et al. 2015)."""
     total = sum(one.cells for one in bins)
     return sum(one.cells * abs(one.chance - one.truth) for one in bins) / total
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptTruth:
     """Scores and truth of the embedded cells of one country, for one prompt."""
 
     scores: dict[str, Floats]
@@ -84,13 +84,13 @@ class Asked:
     nonsense: bool
 
 
-def ask_all(
+def score_prompts(
     countries: Sequence[Country],
     checkpoint: Checkpoint,
     prompts: Sequence[Prompt],
     moments: Sequence[When] = (),
-) -> Iterator[Asked]:
-    """Every prompt that a country `judges`, and all of `NONSENSE`, on every scale.
+) -> Iterator[PromptTruth]:
+    """Every prompt that a country `can_judge`, and all of `NONSENSE`, on every scale.
 
     A prompt that has a time is asked at its own, when there is most to be found, or at each of `moments`.
     """
@@ -104,7 +104,7 @@ def ask_all(
             }
             known = np.isfinite(by_scale["cosine"])
             scores = {name: values[known].astype(np.float64) for name, values in by_scale.items()}
-            yield Asked(scores, truth[known].astype(np.float64), text in NONSENSE)
+            yield PromptTruth(scores, truth[known].astype(np.float64), text in NONSENSE)
 
 
 def _questions(
@@ -112,7 +112,7 @@ def _questions(
 ) -> Iterator[tuple[str, When | None, NDArray[np.float32]]]:
     """What is asked of a country, when, and what is true there and then, of each cell."""
     for prompt in prompts:
-        if judges(country, prompt):
+        if can_judge(country, prompt):
             own = country.when(prompt)
             for when in moments if moments and own else (own,):
                 yield prompt.text, when, np.asarray(country.survey.truth(prompt.concept, when).values).ravel()
@@ -120,13 +120,14 @@ def _questions(
         yield text, None, np.zeros(country.atlas.grid.shape, np.float32).ravel()
 
 
-def evaluate_calibration(asked: Sequence[Asked]) -> Iterator[tuple[str, float]]:
+def evaluate_calibration(asked: Sequence[PromptTruth]) -> Iterator[tuple[str, float]]:
     """Figures of each of `CHANCES` as a probability, and of each scale when one threshold serves all prompts.
 
     ``.ece`` is over all cells, most of which have next to no chance, ``.ece_above_tenth`` over the others;
     ``.brier`` is the mean square of what is between chance and truth; ``.total`` the rank correlation over
-    prompts between the mean chance and the mean truth. Then for each scale, at the threshold that lets `LIT`
-    of all cells through: the mean truth of what is lit, the rank correlation over prompts between how much is
+    prompts between the mean chance and the mean truth. Then for each scale, at the threshold that lets
+    `LIT_SHARE` of all cells through: the mean truth of what is lit, the rank correlation over prompts between
+    how much is
     lit and how much should be, and how much of nonsense is lit.
     """
     real, nonsense = ([one for one in asked if one.nonsense is kind] for kind in (False, True))
@@ -142,7 +143,7 @@ def evaluate_calibration(asked: Sequence[Asked]) -> Iterator[tuple[str, float]]:
         yield f"{name}.total", spearman(*map(list, zip(*means, strict=True)))
     for name in SCALES:
         values = np.concatenate([one.scores[name] for one in real])
-        threshold = float(np.quantile(values, 1 - LIT))
+        threshold = float(np.quantile(values, 1 - LIT_SHARE))
         lit = [float((one.scores[name] >= threshold).mean()) for one in real]
         yield f"{name}.threshold", threshold
         yield f"{name}.truth_where_lit", float(truth[values >= threshold].mean())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.bootstrap import Bootstrap
-from sat2cap.evaluation.metric import Figure
+from sat2cap.evaluation.metric import Metric
 from sat2cap.evaluation.retrieval.gallery import Gallery
 from sat2cap.geo import When
 from sat2cap.miniworld import NAMES, MiniPhotos, Places, World, chances, moments, places, stated
@@ -32,7 +32,7 @@ _EACH = 6
 
 
 @dataclass(frozen=True)
-class Measured:
+class WeightedMean:
     """A mean over captions, or a share of what they hold: the sums of two columns, divided."""
 
     part: Floats
@@ -41,7 +41,7 @@ class Measured:
     """`[N]`."""
 
     @classmethod
-    def mean(cls, values: Floats) -> "Measured":
+    def mean(cls, values: Floats) -> "WeightedMean":
         """The mean of one number a caption."""
         return cls(values, np.ones(len(values)))
 
@@ -53,7 +53,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionedPairs:
     """What is known of N pairs beside the models: keys, people's captions, and on a made-up planet all."""
 
     keys: list[str]
@@ -67,7 +67,7 @@ class Captioned:
     @classmethod
     def of(
         cls, pairs: PairSet, split: str, gallery: Gallery, written: Mapping[str, Sequence[str]] | None
-    ) -> "Captioned":
+    ) -> "CaptionedPairs":
         """Of a gallery's pairs; the made-up planet's own captions where nobody's are given.
 
         Raises `InputError` if captions are given and a pair has none.
@@ -106,7 +106,7 @@ def _made_up(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
     return list(source.captions([records[key] for key in keys], each=_EACH))
 
 
-def truth_measures(texts: Sequence[str], place: Captioned) -> Iterator[tuple[str, Measured]]:
+def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterator[tuple[str, WeightedMean]]:
     """Of what captions state on a made-up planet, the share that is possible, and how likely it is.
 
     ``truth.possible``: the share of stated concepts that at least one photo in twenty there and then shows;
@@ -115,9 +115,9 @@ def truth_measures(texts: Sequence[str], place: Captioned) -> Iterator[tuple[str
     """
     if place.planet is not None:
         said, chance = _columns(texts), place.chances(place.taken)
-        yield "truth.possible", Measured((said & (chance >= POSSIBLE)).sum(1) * 1.0, said.sum(1) * 1.0)
+        yield "truth.possible", WeightedMean((said & (chance >= POSSIBLE)).sum(1) * 1.0, said.sum(1) * 1.0)
         yield "truth.chance", _share(said, chance)
-        yield "truth.stated", Measured.mean(said.sum(1) * 1.0)
+        yield "truth.stated", WeightedMean.mean(said.sum(1) * 1.0)
 
 
 def _columns(texts: Sequence[str]) -> NDArray[np.bool_]:
@@ -125,11 +125,11 @@ def _columns(texts: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([[name in found for name in NAMES] for found in map(stated, texts)], bool)
 
 
-def _share(said: NDArray[np.bool_], chance: NDArray[np.float32]) -> Measured:
-    return Measured((said * chance).sum(1, dtype=np.float64), said.sum(1) * 1.0)
+def _share(said: NDArray[np.bool_], chance: NDArray[np.float32]) -> WeightedMean:
+    return WeightedMean((said * chance).sum(1, dtype=np.float64), said.sum(1) * 1.0)
 
 
-def said_at(
+def generate_captions_at(
     gallery: Gallery,
     checkpoint: Checkpoint,
     captioner: Captioner,
@@ -143,9 +143,9 @@ def said_at(
     return captioner.captions(gallery.overhead + offsets, beams, progress=progress)
 
 
-def month_figures(
-    texts: Mapping[When, Sequence[str]], place: Captioned, bootstrap: Bootstrap
-) -> tuple[list[Figure], dict[str, Any]]:
+def month_metrics(
+    texts: Mapping[When, Sequence[str]], place: CaptionedPairs, bootstrap: Bootstrap
+) -> tuple[list[Metric], dict[str, Any]]:
     """The captions of places told January, and July: how many differ, and which half has winter.
 
     ``months.changed``: share of places whose caption differs; ``winter.north.01`` and so on: share of
@@ -156,18 +156,21 @@ def month_figures(
     """
     january, july = texts[JANUARY], texts[JULY]
     differ = np.array([one != other for one, other in zip(january, july, strict=True)])
-    measures = {"months.changed": Measured.mean(differ * 1.0)} | _winters(texts, place.lat)
+    measures = {"months.changed": WeightedMean.mean(differ * 1.0)} | _winters(texts, place.lat)
     if place.planet is not None:
         differ = np.array([stated(one) != stated(other) for one, other in zip(january, july, strict=True)])
-        measures |= {"months.restated": Measured.mean(differ * 1.0), "months.truth_lead": _lead(texts, place)}
+        measures |= {
+            "months.restated": WeightedMean.mean(differ * 1.0),
+            "months.truth_lead": _lead(texts, place),
+        }
     intervals = bootstrap.intervals(lambda w: {name: one.value(w) for name, one in measures.items()})
-    figures = [Figure(name, one.value(), intervals.get(name)) for name, one in measures.items()]
+    figures = [Metric(name, one.value(), intervals.get(name)) for name, one in measures.items()]
     picked = np.flatnonzero(differ)[:: max(1, int(differ.sum()) // 8)][:8]
     rows = [[f"{place.lat[n]:.1f}", january[n], july[n]] for n in picked]
     return figures, {"heads": ["latitude", "January", "July"], "rows": rows}
 
 
-def _winters(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, Measured]:
+def _winters(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, WeightedMean]:
     """Captions with a word of winter in each half of the Earth and month, and by how much winter leads."""
     found = {}
     said = {
@@ -176,12 +179,12 @@ def _winters(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, Meas
     for half, inside, cold, warm in (("north", lat > 0, JANUARY, JULY), ("south", lat < 0, JULY, JANUARY)):
         here = inside.astype(np.float64)
         for when, wintry in said.items():
-            found[f"winter.{half}.{when.month:02d}"] = Measured(wintry * here, here)
-        found[f"winter.{half}.lead"] = Measured((said[cold] - said[warm]) * here, here)
+            found[f"winter.{half}.{when.month:02d}"] = WeightedMean(wintry * here, here)
+        found[f"winter.{half}.lead"] = WeightedMean((said[cold] - said[warm]) * here, here)
     return found
 
 
-def _lead(texts: Mapping[When, Sequence[str]], place: Captioned) -> Measured:
+def _lead(texts: Mapping[When, Sequence[str]], place: CaptionedPairs) -> WeightedMean:
     """Chance of what is stated in the month that was asked for less that in the other."""
     part, whole = np.zeros(len(place.keys)), np.zeros(len(place.keys))
     chance = {when: place.chances([when] * len(place.keys)) for when in texts}
@@ -189,4 +192,4 @@ def _lead(texts: Mapping[When, Sequence[str]], place: Captioned) -> Measured:
         said = _columns(texts[when])
         part += (said * (chance[when] - chance[other])).sum(1, dtype=np.float64)
         whole += said.sum(1)
-    return Measured(part, whole)
+    return WeightedMean(part, whole)

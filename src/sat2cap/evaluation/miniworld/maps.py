@@ -74,7 +74,7 @@ def positives(truth: Floats) -> NDArray[np.bool_]:
     return np.asarray(truth >= 0.5 * truth.max())
 
 
-def judges(country: Country, prompt: Prompt) -> bool:
+def can_judge(country: Country, prompt: Prompt) -> bool:
     """Whether a country can judge a prompt's map.
 
     It needs `FEWEST` positive and negative cells, and a probability of 0.2 somewhere.
@@ -93,12 +93,12 @@ def map_agreement(
 ) -> Iterator[tuple[Prompt, float]]:
     """Each prompt's AUROC against the thresholded truth, the mean over the countries that can judge it.
 
-    A prompt that no country `judges` is left out, whatever its scores: a baseline in `scores` is measured on
-    the same prompts as the maps.
+    A prompt that no country `can_judge` is left out, whatever its scores: a baseline in `scores` is measured
+    on the same prompts as the maps.
     """
     found: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
     for country in countries:
-        mine = [prompt for prompt in prompts if judges(country, prompt)]
+        mine = [prompt for prompt in prompts if can_judge(country, prompt)]
         for when in dict.fromkeys(country.when(prompt) for prompt in mine):
             group = [prompt for prompt in mine if country.when(prompt) == when]
             layers = scores(country, checkpoint, [prompt.text for prompt in group], when)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import ModelError
-from sat2cap.evaluation.bootstrap import Bootstrap, blocks_of
-from sat2cap.evaluation.metric import Evaluation, Figure
-from sat2cap.evaluation.retrieval.gallery import Gallery, embed_gallery, normalised
-from sat2cap.evaluation.retrieval.moments import moment_figures
-from sat2cap.evaluation.retrieval.ranks import ranks
+from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
+from sat2cap.evaluation.metric import Evaluation, Metric
+from sat2cap.evaluation.retrieval.gallery import Gallery, embed_gallery, normalise_rows
+from sat2cap.evaluation.retrieval.moments import moment_metrics
+from sat2cap.evaluation.retrieval.ranks import match_ranks
 from sat2cap.evaluation.retrieval.recall import Weight, chance_metrics, retrieval_metrics
 from sat2cap.evaluation.rows import CHANCE, CLIP, LOCATION, NO_METADATA
 from sat2cap.model import Checkpoint
@@ -49,7 +49,7 @@ def evaluate_retrieval(
     gallery: int = 2000,
     use_metadata: bool = True,
     seed: int = 0,
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """One row of table 1: ``gallery``, then ``overhead2ground.r1`` and so on, in both directions.
 
     The gallery is `gallery` pairs of `split` chosen by `seed`, or all of them where there are fewer. With
@@ -62,20 +62,24 @@ def evaluate_retrieval(
     )
 
 
-def gallery_metrics(gallery: Gallery, checkpoint: Checkpoint, use_metadata: bool) -> Iterator[Figure]:
+def gallery_metrics(gallery: Gallery, checkpoint: Checkpoint, use_metadata: bool) -> Iterator[Metric]:
     """What `evaluate_retrieval` yields, of a gallery that `checkpoint` embedded. Raises `ModelError`."""
-    overhead = gallery.told(checkpoint) if use_metadata else gallery.unit_overhead
-    yield Figure("gallery", float(len(gallery.ground)))
+    overhead = gallery.conditioned_embeddings(checkpoint) if use_metadata else gallery.unit_overhead
+    yield Metric("gallery", float(len(gallery.ground)))
     found = both_ranks(overhead, gallery.ground, gallery.places())
     for direction, mine in found.items():
         for name, value in retrieval_metrics(mine).items():
-            yield Figure(f"{direction}.{name}", value)
+            yield Metric(f"{direction}.{name}", value)
 
 
 def both_ranks(overhead: Float32, ground: Float32, place: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
     """Ranks in both directions, by the name of the direction."""
     return dict(
-        zip(DIRECTIONS, (ranks(overhead, ground, place), ranks(ground, overhead, place)), strict=True)
+        zip(
+            DIRECTIONS,
+            (match_ranks(overhead, ground, place), match_ranks(ground, overhead, place)),
+            strict=True,
+        )
     )
 
 
@@ -105,7 +109,7 @@ def evaluate_table(
 
     Figures of the first model have no prefix, without metadata ``no_metadata.``; those of the others begin
     with their names. Then ``clip.``, ``location.`` (the Dynamic Encoder of the first model alone), and
-    ``chance.``; ``times.`` as `moment_figures` gives; ``above_clip.overhead2ground.r10`` is the first
+    ``chance.``; ``times.`` as `moment_metrics` gives; ``above_clip.overhead2ground.r10`` is the first
     model's less CLIP's, its interval paired. `Evaluation.material` is the gallery of the first model.
     Raises `PairsError`, `ModelError`.
     """
@@ -120,14 +124,14 @@ def evaluate_table(
         found[row.name] = both_ranks(overhead, gallery.ground, place)
     assert first is not None  # every model has a row
     place = first.places(options.same_place_m)
-    bootstrap = Bootstrap(blocks_of(first.lon, first.lat, options.block_km), options.draws)
-    figures = [Figure("gallery", float(len(place))), Figure("places", float(place.max() + 1))]
+    bootstrap = Bootstrap(number_blocks(first.lon, first.lat, options.block_km), options.draws)
+    figures = [Metric("gallery", float(len(place))), Metric("places", float(place.max() + 1))]
     figures += _row_figures(found, bootstrap)
     told, model = options.metadata is not False, next(iter(models.values()))
     if told and model.dynamic is not None:
-        figures += moment_figures(first, model, bootstrap)
+        figures += moment_metrics(first, model, bootstrap)
     rows.append(Row(CHANCE, "chance", None, None, None))
-    figures += [Figure(f"{CHANCE}.{name}", value) for name, value in chance_metrics(place).items()]
+    figures += [Metric(f"{CHANCE}.{name}", value) for name, value in chance_metrics(place).items()]
     return Evaluation(tuple(figures), {"rows": [asdict(row) for row in rows]}, first)
 
 
@@ -152,11 +156,13 @@ def _sides(
     for number, (name, checkpoint) in enumerate(models.items()):
         gallery = embed(checkpoint)
         for row in _rows_of("" if number == 0 else name, name, checkpoint, options.metadata):
-            overhead = gallery.told(checkpoint) if row.meta_inference else gallery.unit_overhead
+            overhead = (
+                gallery.conditioned_embeddings(checkpoint) if row.meta_inference else gallery.unit_overhead
+            )
             yield row, overhead, gallery
         if number == 0 and checkpoint.dynamic is not None and options.metadata is not False:
             alone = Row(LOCATION, "place and time alone", True, None, True)
-            yield alone, normalised(gallery.offsets(checkpoint)), gallery
+            yield alone, normalise_rows(gallery.dynamic_offsets(checkpoint)), gallery
     if clip is not None:
         gallery = embed(clip)
         yield Row(CLIP, "CLIP", None, None, None), gallery.unit_overhead, gallery
@@ -182,7 +188,7 @@ def _rows_of(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool | No
 
 def _row_figures(
     found: Mapping[str, Mapping[str, NDArray[np.int64]]], bootstrap: Bootstrap
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """The figures of every row, and of the first beside CLIP's, with intervals from the same draws."""
 
     def measure(weight: Weight | None) -> dict[str, float]:
@@ -201,7 +207,7 @@ def _row_figures(
 
     intervals = bootstrap.intervals(measure)
     for name, value in measure(None).items():
-        yield Figure(name, value, intervals.get(name))
+        yield Metric(name, value, intervals.get(name))
 
 
 def retrieval_inputs(

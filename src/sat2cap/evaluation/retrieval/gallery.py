@@ -40,13 +40,13 @@ class Gallery:
     @cached_property
     def unit_overhead(self) -> Float32:
         """`[N, D]`, of length 1."""
-        return normalised(self.overhead)
+        return normalise_rows(self.overhead)
 
-    def told(self, checkpoint: Checkpoint) -> Float32:
+    def conditioned_embeddings(self, checkpoint: Checkpoint) -> Float32:
         """Unit overhead embeddings `[N, D]` with the Dynamic Encoder told each photo's place and time."""
-        return normalised(self.overhead + self.offsets(checkpoint))
+        return normalise_rows(self.overhead + self.dynamic_offsets(checkpoint))
 
-    def offsets(self, checkpoint: Checkpoint) -> Float32:
+    def dynamic_offsets(self, checkpoint: Checkpoint) -> Float32:
         """The Dynamic Encoder at each pair's place and time, `[N, D]`. Raises `ModelError`."""
         moments = (
             np.array([getattr(when, name) for when in self.taken])
@@ -59,7 +59,7 @@ class Gallery:
         return same_places(self.lon, self.lat, apart_m)
 
 
-def normalised(rows: Float32) -> Float32:
+def normalise_rows(rows: Float32) -> Float32:
     """Rows of length 1."""
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
@@ -149,16 +149,16 @@ def _embed(
     lon, lat, taken = [], [], []
     for batch in _batches(stream):
         overheads.append(
-            checkpoint.embed_overhead(np.stack([np.asarray(decoded(p.overhead)) for p in batch]))
+            checkpoint.embed_overhead(np.stack([np.asarray(decode_image(p.overhead)) for p in batch]))
         )
         if ground is None:
-            grounds.append(checkpoint.embed_ground([decoded(pair.ground) for pair in batch]))
+            grounds.append(checkpoint.embed_ground([decode_image(pair.ground) for pair in batch]))
         lon += [pair.lon for pair in batch]
         lat += [pair.lat for pair in batch]
         taken += [When.from_datetime(pair.taken) for pair in batch]
     photos = np.concatenate(grounds) if ground is None else ground
     return Gallery(
-        np.concatenate(overheads), normalised(photos), np.array(lon), np.array(lat), tuple(taken), chosen
+        np.concatenate(overheads), normalise_rows(photos), np.array(lon), np.array(lat), tuple(taken), chosen
     )
 
 
@@ -167,7 +167,7 @@ def _batches(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
         yield batch
 
 
-def decoded(data: bytes) -> Image.Image:
+def decode_image(data: bytes) -> Image.Image:
     """A picture of a pair."""
     return Image.open(io.BytesIO(data)).convert("RGB")
 

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.evaluation.bootstrap import Bootstrap
-from sat2cap.evaluation.metric import Figure
-from sat2cap.evaluation.retrieval.gallery import Gallery, normalised
+from sat2cap.evaluation.metric import Metric
+from sat2cap.evaluation.retrieval.gallery import Gallery, normalise_rows
 from sat2cap.geo import When
 from sat2cap.model import Checkpoint
 
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-TOP = 9
+NEAREST_COUNT = 9
 """Photos of figure 3."""
 
 _BLOCK = 500
@@ -48,7 +48,7 @@ MOMENTS = (
 )
 
 
-def nearest(query: Float32, gallery: Float32, top: int = TOP) -> NDArray[np.int64]:
+def nearest_rows(query: Float32, gallery: Float32, top: int = NEAREST_COUNT) -> NDArray[np.int64]:
     """Rows of `gallery` [N, D] with the greatest inner products for each of [Q, D], best first: [Q, top]."""
     top = min(top, len(gallery))
     out = np.empty((len(query), top), np.int64)
@@ -60,15 +60,17 @@ def nearest(query: Float32, gallery: Float32, top: int = TOP) -> NDArray[np.int6
     return out
 
 
-def asked_at(gallery: Gallery, checkpoint: Checkpoint, rows: NDArray[np.int64], when: When) -> Float32:
+def conditioned_embeddings_at(
+    gallery: Gallery, checkpoint: Checkpoint, rows: NDArray[np.int64], when: When
+) -> Float32:
     """Unit embeddings of the places of some rows, told another moment than that of their photo: [Q, D]."""
     offset = checkpoint.dynamic_offset(
         gallery.lat[rows], gallery.lon[rows], when.year, when.month, when.day, when.hour
     )
-    return normalised(gallery.overhead[rows] + offset)
+    return normalise_rows(gallery.overhead[rows] + offset)
 
 
-def moment_figures(gallery: Gallery, checkpoint: Checkpoint, bootstrap: Bootstrap) -> Iterator[Figure]:
+def moment_metrics(gallery: Gallery, checkpoint: Checkpoint, bootstrap: Bootstrap) -> Iterator[Metric]:
     """For each of `MOMENTS`, the share of the photos called up that are from near it.
 
     ``times.hour.08.near`` is of the nine nearest photos of a place that is told the moment,
@@ -80,10 +82,10 @@ def moment_figures(gallery: Gallery, checkpoint: Checkpoint, bootstrap: Bootstra
     chosen = np.zeros(len(gallery.lon), bool)
     chosen[rows] = True
     some = bootstrap.of(chosen)
-    untold = nearest(gallery.unit_overhead[rows], gallery.ground)
+    untold = nearest_rows(gallery.unit_overhead[rows], gallery.ground)
     for moment in MOMENTS:
         near = _near(gallery, moment, rows)
-        told = nearest(asked_at(gallery, checkpoint, rows, moment.when), gallery.ground)
+        told = nearest_rows(conditioned_embeddings_at(gallery, checkpoint, rows, moment.when), gallery.ground)
         each = {
             "near": _share(near, told),
             "told_nothing": _share(near, untold),
@@ -92,7 +94,7 @@ def moment_figures(gallery: Gallery, checkpoint: Checkpoint, bootstrap: Bootstra
         each["above_told_nothing"] = each["near"] - each["told_nothing"]
         intervals = some.intervals(partial(_means, each))
         for name, shares in each.items():
-            yield Figure(f"times.{moment.name}.{name}", float(shares.mean()), intervals.get(name))
+            yield Metric(f"times.{moment.name}.{name}", float(shares.mean()), intervals.get(name))
 
 
 def _means(each: Mapping[str, Floats], weight: Floats) -> dict[str, float]:

@@ -18,7 +18,7 @@ Float32 = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 
-def ranks(query: Floats, gallery: Floats, place: Integers | None = None) -> Integers:
+def match_ranks(query: Floats, gallery: Floats, place: Integers | None = None) -> Integers:
     """Rank of the best right row of `gallery` for each row of `query`, by inner product: int64 [N].
 
     Both are [N, D], row i of one for row i of the other; they may be memory maps, of which a block of

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from sat2cap.evaluation import Figure, Record
+from sat2cap.evaluation import Metric, Record
 from sat2cap.report.claims.verdict import Claim, interval, percent, verdict
 from sat2cap.report.tables.text import number
 
@@ -12,14 +12,14 @@ _DYNAMIC = "section 4.4, figure 6"
 
 def caption_claims(record: Record) -> Iterator[Claim]:
     """Of table 2 and figure 6."""
-    known = {figure.name: figure for figure in record.figures}
+    known = {figure.name: figure for figure in record.metrics}
     yield from _agree(known)
     yield from _truth(known)
     yield from _metadata(known)
     yield from _months(known)
 
 
-def _agree(known: Mapping[str, Figure]) -> Iterator[Claim]:
+def _agree(known: Mapping[str, Metric]) -> Iterator[Claim]:
     leading = "above_clip."
     measures = [name.removeprefix(leading) for name in known if name.startswith(f"{leading}ground.")]
     if measures:
@@ -38,7 +38,7 @@ def _agree(known: Mapping[str, Figure]) -> Iterator[Claim]:
         )
 
 
-def _truth(known: Mapping[str, Figure]) -> Iterator[Claim]:
+def _truth(known: Mapping[str, Metric]) -> Iterator[Claim]:
     if (lead := known.get("above_clip.truth.chance")) is not None:
         yield Claim(
             "Captions from Sat2Cap describe what is on the ground better than captions from CLIP",
@@ -49,7 +49,7 @@ def _truth(known: Mapping[str, Figure]) -> Iterator[Claim]:
         )
 
 
-def _metadata(known: Mapping[str, Figure]) -> Iterator[Claim]:
+def _metadata(known: Mapping[str, Metric]) -> Iterator[Claim]:
     told, untold = known.get("ground.clip_text"), known.get("no_metadata.ground.clip_text")
     if told is not None and untold is not None:
         (low, high), (other_low, other_high) = interval(told), interval(untold)
@@ -62,7 +62,7 @@ def _metadata(known: Mapping[str, Figure]) -> Iterator[Claim]:
         )
 
 
-def _months(known: Mapping[str, Figure]) -> Iterator[Claim]:
+def _months(known: Mapping[str, Metric]) -> Iterator[Claim]:
     if (changed := known.get("months.changed")) is None:
         return
     lead, restated = known.get("months.truth_lead"), known.get("months.restated")

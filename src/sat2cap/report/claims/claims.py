@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from sat2cap.evaluation import Figure, Record
+from sat2cap.evaluation import Metric, Record
 from sat2cap.report.claims.captions import caption_claims
 from sat2cap.report.claims.verdict import HELD, NOT_HELD, UNSURE, Claim, apart, interval, percent, verdict
 from sat2cap.report.tables.text import number, told
@@ -27,7 +27,7 @@ def claims(records: Sequence[Record]) -> list[Claim]:
 
 
 def _retrieval(record: Record) -> Iterator[Claim]:
-    known = {figure.name: figure for figure in record.figures}
+    known = {figure.name: figure for figure in record.metrics}
     lead = [known[name] for way in _WAYS if (name := f"above_clip.{way}.r10") in known]
     if lead:
         ends = [interval(figure) for figure in lead]
@@ -45,10 +45,12 @@ def _retrieval(record: Record) -> Iterator[Claim]:
 _WAYS = ("overhead2ground", "ground2overhead")
 
 
-def _best_row(record: Record, known: Mapping[str, Figure]) -> Iterator[Claim]:
+def _best_row(record: Record, known: Mapping[str, Metric]) -> Iterator[Claim]:
     """Metadata in training, with dropout, and at inference is best: judged where the other trainings are."""
     rows = [
-        row for row in record.shown["rows"] if row["meta_training"] is not None and row["name"] != "location"
+        row
+        for row in record.table_data["rows"]
+        if row["meta_training"] is not None and row["name"] != "location"
     ]
     if len(rows) < 2:
         return
@@ -70,7 +72,7 @@ def _best_row(record: Record, known: Mapping[str, Figure]) -> Iterator[Claim]:
     )
 
 
-def _moments(known: Mapping[str, Figure]) -> Iterator[Claim]:
+def _moments(known: Mapping[str, Metric]) -> Iterator[Claim]:
     lead = [
         f for name, f in known.items() if name.startswith("times.") and name.endswith("above_told_nothing")
     ]
@@ -88,8 +90,8 @@ def _moments(known: Mapping[str, Figure]) -> Iterator[Claim]:
 
 
 def _clusters(record: Record) -> Iterator[Claim]:
-    known, ks = {figure.name: figure for figure in record.figures}, record.shown["ks"]
-    if "clip" not in record.shown["curves"] or len(ks) < 2:
+    known, ks = {figure.name: figure for figure in record.metrics}, record.table_data["ks"]
+    if "clip" not in record.table_data["curves"] or len(ks) < 2:
         return
     ours, clip = ([known[f"{name}.silhouette.k{k}"] for k in ks] for name in ("sat2cap", "clip"))
     yield Claim(
@@ -113,7 +115,7 @@ def _clusters(record: Record) -> Iterator[Claim]:
 
 
 def _landcover(record: Record) -> Iterator[Claim]:
-    known = {figure.name: figure for figure in record.figures}
+    known = {figure.name: figure for figure in record.metrics}
     lead = known.get("above_clip.auroc.mean")
     if lead is not None:
         evidence = (
@@ -123,12 +125,12 @@ def _landcover(record: Record) -> Iterator[Claim]:
             "Maps of prompts agree with the land cover better than CLIP's",
             "section 4.3, figures 1 and 5",
             verdict(*interval(lead)),
-            f"{evidence}, against {record.shown['reference']}",
+            f"{evidence}, against {record.table_data['reference']}",
         )
 
 
 def _time(record: Record) -> Iterator[Claim]:
-    known = {figure.name: figure for figure in record.figures}
+    known = {figure.name: figure for figure in record.metrics}
     if (median := known.get("rank_correlation.median")) is not None:
         yield Claim(
             "Scores follow the months and the hours",

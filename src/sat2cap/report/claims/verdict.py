@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sat2cap.evaluation import Figure
+from sat2cap.evaluation import Metric
 
 HELD, NOT_HELD, UNSURE = "held", "did not hold", "cannot be told"
 
@@ -18,7 +18,7 @@ class Claim:
     evidence: str
 
 
-def interval(figure: Figure) -> tuple[float, float]:
+def interval(figure: Metric) -> tuple[float, float]:
     """Its interval, or, without one, nothing that could be told from zero."""
     return figure.interval or (-abs(figure.value), abs(figure.value))
 
@@ -28,13 +28,13 @@ def verdict(low: float, high: float) -> str:
     return HELD if low > 0 else NOT_HELD if high < 0 else UNSURE
 
 
-def apart(greater: Figure, less: Figure) -> str:
+def apart(greater: Metric, less: Metric) -> str:
     """Whether the first is above the second, whatever the seed."""
     (low, high), (other_low, other_high) = (f.interval or (f.value, f.value) for f in (greater, less))
     return verdict(low - other_high, high - other_low)
 
 
-def percent(figure: Figure) -> str:
+def percent(figure: Metric) -> str:
     """In points, with its interval if it has one."""
     if figure.interval is None:
         return f"{100 * figure.value:.1f} points"

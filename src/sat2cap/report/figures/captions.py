@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sat2cap.evaluation import CLIP, Picture, Said, asked_at, decoded, nearest, read_pairs
+from sat2cap.evaluation import (
+    CLIP,
+    GalleryCaptions,
+    Picture,
+    conditioned_embeddings_at,
+    decode_image,
+    nearest_rows,
+    read_pairs,
+)
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import PairSet
 from sat2cap.report.figures.sheets import place_name, tile
@@ -46,7 +54,7 @@ class Row:
 
 
 def caption_figure(
-    pairs: PairSet, split: str, said: Said, checkpoint: Checkpoint, *, rows: int = 6
+    pairs: PairSet, split: str, said: GalleryCaptions, checkpoint: Checkpoint, *, rows: int = 6
 ) -> list[Picture]:
     """Figure 6 for places chosen at random, half of them south of the equator where there are so many.
 
@@ -58,21 +66,21 @@ def caption_figure(
         titles = [f"Sat2Cap, {date(2000, when.month, 1):%B}" for when in said.months]
         texts, queries = (
             list(said.months.values()),
-            [asked_at(gallery, checkpoint, chosen, when) for when in said.months],
+            [conditioned_embeddings_at(gallery, checkpoint, chosen, when) for when in said.months],
         )
     else:
         titles, texts, queries = ["Sat2Cap"], [said.made[""]], [gallery.unit_overhead[chosen]]
-    near = [nearest(query, gallery.ground, _PHOTOS) for query in queries]
+    near = [nearest_rows(query, gallery.ground, _PHOTOS) for query in queries]
     wanted = np.unique(np.concatenate([chosen, *(found.ravel() for found in near)]))
     read = read_pairs(pairs, split, gallery.row[wanted].tolist())
 
     def row(number: int, place: int) -> Row:
         ours = [
-            Words(title, some[place], [decoded(read[int(gallery.row[n])].ground) for n in found[number]])
+            Words(title, some[place], [decode_image(read[int(gallery.row[n])].ground) for n in found[number]])
             for title, some, found in zip(titles, texts, near, strict=True)
         ]
         clip = [Words("CLIP", said.made[CLIP][place])] if CLIP in said.made else []
-        patch = decoded(read[int(gallery.row[place])].overhead)
+        patch = decode_image(read[int(gallery.row[place])].overhead)
         lon, lat = float(gallery.lon[place]), float(gallery.lat[place])
         return Row(place_name(gallery, place), patch, lon, lat, [*ours, *clip])
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from sat2cap.evaluation import CLIP, HOURS, OURS, ClusterMap, Curves, LandMaps
+from sat2cap.evaluation import CALENDAR_HOURS, CLIP, OURS, ClusterMap, Curves, LandMaps
 from sat2cap.maps import COLOURS
 from sat2cap.report.pictures import limits_of
 
@@ -152,11 +152,16 @@ def calendar_picture(curves: Curves) -> bytes:
         for column, (place, kind) in enumerate(columns):
             axes = grid[row, column]
             series = places[place].get(kind)
-            values = np.full((12, len(HOURS)), np.nan) if series is None else series.reshape(12, len(HOURS))
+            values = (
+                np.full((12, len(CALENDAR_HOURS)), np.nan)
+                if series is None
+                else series.reshape(12, len(CALENDAR_HOURS))
+            )
             axes.imshow(values.T, origin="lower", aspect="auto", cmap=COLOURS, interpolation="nearest")
             axes.set_facecolor(_HATCHED)
             axes.set_yticks(
-                [0, len(HOURS) - 1], [f"{HOURS[0]:02.0f} h", f"{HOURS[-1]:02.0f} h"] if column == 0 else []
+                [0, len(CALENDAR_HOURS) - 1],
+                [f"{CALENDAR_HOURS[0]:02.0f} h", f"{CALENDAR_HOURS[-1]:02.0f} h"] if column == 0 else [],
             )
             axes.set_xticks([0, 3, 6, 9], ["Jan", "Apr", "Jul", "Oct"] if row == len(some) - 1 else [])
             axes.tick_params(labelsize=7, length=2, colors=_QUIET)

@@ -8,7 +8,15 @@ from datetime import date
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sat2cap.evaluation import MOMENTS, Gallery, Picture, asked_at, decoded, nearest, read_pairs
+from sat2cap.evaluation import (
+    MOMENTS,
+    Gallery,
+    Picture,
+    conditioned_embeddings_at,
+    decode_image,
+    nearest_rows,
+    read_pairs,
+)
 from sat2cap.geo import When
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import Pair, PairSet
@@ -60,11 +68,13 @@ def retrieval_sheets(
 ) -> list[Picture]:
     """Figure 3 for patches chosen at random; and, if the model is told place and time, two times for some."""
     chosen = np.sort(np.random.default_rng(1).permutation(len(gallery.lon))[:strips])
-    query = (gallery.told(checkpoint) if told else gallery.unit_overhead)[chosen]
-    found = nearest(query, gallery.ground)
+    query = (gallery.conditioned_embeddings(checkpoint) if told else gallery.unit_overhead)[chosen]
+    found = nearest_rows(query, gallery.ground)
     moments = chosen[: max(1, strips // 3)]
     asked = {
-        moment.label: nearest(asked_at(gallery, checkpoint, moments, moment.when), gallery.ground)
+        moment.label: nearest_rows(
+            conditioned_embeddings_at(gallery, checkpoint, moments, moment.when), gallery.ground
+        )
         for moment in (MOMENTS if told else ())
     }
     rows = np.unique(np.concatenate([chosen, found.ravel(), *(part.ravel() for part in asked.values())]))
@@ -101,9 +111,10 @@ def retrieval_sheets(
 
 def _strip(title: str, query: int, found: Sequence[int], known: Mapping[int, Pair]) -> Strip:
     photos = [
-        (decoded(known[int(row)].ground), _taken(known[int(row)]), int(row) == int(query)) for row in found
+        (decode_image(known[int(row)].ground), _taken(known[int(row)]), int(row) == int(query))
+        for row in found
     ]
-    return Strip(title, decoded(known[int(query)].overhead), photos)
+    return Strip(title, decode_image(known[int(query)].overhead), photos)
 
 
 def _taken(pair: Pair) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sat2cap.evaluation import Figure, Record
+from sat2cap.evaluation import Metric, Record
 from sat2cap.report.paper import TABLE_2, TABLE_2_NOTES, TABLE_2_SOURCE
 from sat2cap.report.tables.text import NONE, Made, Table, share, told
 
@@ -22,7 +22,7 @@ _MARKS = {True: "yes", False: "no", None: NONE}
 
 def caption_tables(record: Record) -> Made:
     """Table 2 and figure 6."""
-    known, shown = {figure.name: figure for figure in record.figures}, record.shown
+    known, shown = {figure.name: figure for figure in record.metrics}, record.table_data
     measures = _MEASURES | {name: name for name in shown["encoders"]}
     measures |= {"bert_score": f"BERTScore, {shown['bert']}"} if shown["bert"] else {}
     rows = [(row["name"], row["label"]) for row in shown["rows"]]
@@ -51,7 +51,7 @@ def _dotted(row: str) -> str:
     return f"{row}." if row else ""
 
 
-def _truth_table(rows: list[tuple[str, str]], known: Mapping[str, Figure]) -> Table:
+def _truth_table(rows: list[tuple[str, str]], known: Mapping[str, Metric]) -> Table:
     kinds = (("possible", share), ("chance", share), ("stated", None))
     return Table(
         "What captions state, against the truth there and then",
@@ -70,7 +70,7 @@ def _truth_table(rows: list[tuple[str, str]], known: Mapping[str, Figure]) -> Ta
     )
 
 
-def _month_table(known: Mapping[str, Figure]) -> Table:
+def _month_table(known: Mapping[str, Metric]) -> Table:
     halves = tuple(
         (
             f"with a word of winter, {half}",
@@ -88,10 +88,10 @@ def _month_table(known: Mapping[str, Figure]) -> Table:
 
 
 def _example_tables(record: Record) -> list[Table]:
-    months, examples = record.shown["months"], record.shown["examples"]
+    months, examples = record.table_data["months"], record.table_data["examples"]
     tables = []
     if examples:
-        labels = {row["name"]: row["label"] for row in record.shown["rows"]}
+        labels = {row["name"]: row["label"] for row in record.table_data["rows"]}
         heads = tuple(examples[0])
         rows = tuple(tuple(one.get(head, NONE) for head in heads) for one in examples)
         told_heads = tuple(labels.get(head, head) for head in heads)

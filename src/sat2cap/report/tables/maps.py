@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sat2cap.evaluation import Figure, Record
+from sat2cap.evaluation import Metric, Record
 from sat2cap.report.tables.text import Made, Table, told
 
 Kinds = Sequence[tuple[str, str]]
@@ -24,7 +24,7 @@ _MEASURES = (
 
 def landcover_tables(record: Record) -> Made:
     """Figures 1 and 5 of the paper as numbers."""
-    known, shown = {figure.name: figure for figure in record.figures}, record.shown
+    known, shown = {figure.name: figure for figure in record.metrics}, record.table_data
     kinds = [kind for kind in _KINDS if f"{kind[0]}auroc.mean" in known]
     tables = [_means_table(len(shown["classes"]), kinds, known), _class_table(shown, kinds, known)]
     if "confusion" in shown["confusion"]:
@@ -36,7 +36,7 @@ def landcover_tables(record: Record) -> Made:
     return "Land cover", about, tables
 
 
-def _means_table(count: int, kinds: Kinds, known: Mapping[str, Figure]) -> Table:
+def _means_table(count: int, kinds: Kinds, known: Mapping[str, Metric]) -> Table:
     return Table(
         f"Means over {count} classes",
         ("", *(label for _, label in kinds)),
@@ -48,7 +48,7 @@ def _means_table(count: int, kinds: Kinds, known: Mapping[str, Figure]) -> Table
     )
 
 
-def _class_table(shown: Mapping[str, Any], kinds: Kinds, known: Mapping[str, Figure]) -> Table:
+def _class_table(shown: Mapping[str, Any], kinds: Kinds, known: Mapping[str, Metric]) -> Table:
     def cells(name: str) -> tuple[str, ...]:
         return tuple(told(known.get(f"{prefix}auroc.{name}")) for prefix, _ in kinds)
 
@@ -73,7 +73,7 @@ def _confusion_table(classes: Sequence[str], matrix: Sequence[Sequence[int]]) ->
 
 def time_tables(record: Record) -> Made:
     """The measured form of "dynamic" (section 3.3)."""
-    known, places = {figure.name: figure for figure in record.figures}, list(record.shown["south"])
+    known, places = {figure.name: figure for figure in record.metrics}, list(record.table_data["south"])
     judged = any(name.startswith("rank_correlation") for name in known)
     what = ("rank_correlation", "month", "hour") if judged else ("peak_month", "peak_hour", "swing")
     words = {
@@ -98,7 +98,7 @@ def time_tables(record: Record) -> Made:
         Table(
             "Rank correlation of the mean score with the truth" if judged else "How mean scores move",
             ("prompt", *heads, *months),
-            tuple(row(text) for text in record.shown["curves"]),
+            tuple(row(text) for text in record.table_data["curves"]),
             ("A dash under month or hour: the truth does not change with it, or is not known.",)
             if judged
             else (),

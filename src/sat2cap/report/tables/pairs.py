@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from sat2cap.evaluation import Figure, Record
+from sat2cap.evaluation import Metric, Record
 from sat2cap.report.paper import TABLE_1, TABLE_1_NOTES, TABLE_1_SOURCE, Table1Row
 from sat2cap.report.tables.text import NONE, Made, Table, share, told
 
@@ -12,7 +12,7 @@ _WAYS = ("overhead2ground", "ground2overhead")
 
 def retrieval_tables(record: Record) -> Made:
     """Table 1 of the paper beside ours, and the same place at two times."""
-    known = {figure.name: figure for figure in record.figures}
+    known = {figure.name: figure for figure in record.metrics}
 
     def cells(prefix: str, way: str) -> tuple[str, ...]:
         mine = ".".join(part for part in (prefix, "" if prefix == "chance" else way) if part)
@@ -26,7 +26,9 @@ def retrieval_tables(record: Record) -> Made:
         Table(
             title,
             ("", *marks, *heads),
-            tuple((row["label"], *_marked(row), *cells(row["name"], way)) for row in record.shown["rows"]),
+            tuple(
+                (row["label"], *_marked(row), *cells(row["name"], way)) for row in record.table_data["rows"]
+            ),
             ("The range is the middle 95 % of resamples of blocks of land; ties count against the query.",),
         )
         for title, way in zip(titles, _WAYS, strict=True)
@@ -62,7 +64,7 @@ def _paper_table() -> Table:
     )
 
 
-def _times_table(known: Mapping[str, Figure]) -> Table:
+def _times_table(known: Mapping[str, Metric]) -> Table:
     kinds = ("near", "told_nothing", "gallery")
     asked = (("hour.08", "08:00"), ("hour.23", "23:00"), ("month.01", "January"), ("month.07", "July"))
     return Table(
@@ -78,7 +80,7 @@ def _times_table(known: Mapping[str, Figure]) -> Table:
 
 def cluster_tables(record: Record) -> Made:
     """Figure 4 of the paper as numbers, and the clusters of a map."""
-    known, shown = {figure.name: figure for figure in record.figures}, record.shown
+    known, shown = {figure.name: figure for figure in record.metrics}, record.table_data
     names = {"sat2cap": "Sat2Cap", "clip": "CLIP"}
     curves = Table(
         "Mean silhouette (-1 to 1) by number of clusters",

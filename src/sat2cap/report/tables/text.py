@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sat2cap.evaluation import Figure
+from sat2cap.evaluation import Metric
 
 NONE = "–"
 """What stands where nothing was measured."""
@@ -47,7 +47,7 @@ def _bare(text: str) -> str:
     return text.removesuffix(" %")
 
 
-def told(figure: Figure | None, form: Callable[[float], str] = number) -> str:
+def told(figure: Metric | None, form: Callable[[float], str] = number) -> str:
     """A value and its interval."""
     if figure is None:
         return NONE
