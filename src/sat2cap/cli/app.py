@@ -4,7 +4,8 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TextIO
+from importlib import metadata
+from typing import Annotated, TextIO
 
 import typer
 
@@ -14,6 +15,7 @@ from sat2cap.cli.ask import map as map_commands
 from sat2cap.cli.build import demo, embed, pairs, train
 from sat2cap.cli.evaluate import group as evaluate
 from sat2cap.cli.evaluate import report
+from sat2cap.cli.extras import explain_missing_module
 from sat2cap.cli.manage import atlas, imagery, models
 from sat2cap.errors import Sat2CapError
 
@@ -27,6 +29,25 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def print_version(requested: bool) -> None:
+    """Print the name and version of the installed package and exit, if `requested`."""
+    if requested:
+        print(f"sat2cap {metadata.version('sat2cap')}")
+        raise typer.Exit
+
+
+@app.callback()
+def top_level(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Type a sentence, get a map: text-prompted maps from overhead imagery."""
+
+
 app.command("demo")(demo.demo)
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
@@ -56,6 +77,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Sat2CapError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(error.exit_status) from None
+    except ModuleNotFoundError as error:
+        explanation = explain_missing_module(error.name)
+        if explanation is None:
+            raise
+        print(f"error: {explanation}", file=sys.stderr)
+        raise SystemExit(2) from None
     except OSError as error:
         print(f"error: {error}; check the path, the permissions and the disk", file=sys.stderr)
         raise SystemExit(1) from None
