@@ -145,7 +145,7 @@ def resolve_captioner(
             )
         return found
     found = _minicaptioner() if str(spec) == MINICAPTIONER else load_captioner(spec, tokenizer)
-    found.check(checkpoint)
+    found.check_model(checkpoint)
     return found
 
 

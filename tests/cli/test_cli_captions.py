@@ -19,7 +19,7 @@ import sat2cap
 from sat2cap.catalogue import resolve_captioner
 from sat2cap.evaluation.record import read_run
 from sat2cap.geo.when import parse_when
-from sat2cap.model.networks.captioner import load_captioner, save_captioner
+from sat2cap.model.formats.captioner import load_captioner, save_captioner
 from sat2cap.query.points import embeddings_at
 
 

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model and tiny
 from sat2cap.demo import run_demo
 from sat2cap.demo.plan import CountryPlan, DemoPlan, chosen
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
-from sat2cap.model.networks.captioner import save_captioner
+from sat2cap.model.formats.captioner import save_captioner
 from sat2cap.pairs import PatchSpec
 
 RUN = """

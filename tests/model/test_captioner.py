@@ -11,8 +11,8 @@ from tiny_captioner import published, tiny_captioner, words
 from tiny_model import tiny_clip
 
 from sat2cap.errors import ModelError
+from sat2cap.model.formats.captioner import load_captioner, save_captioner
 from sat2cap.model.load import load_model
-from sat2cap.model.networks.captioner import load_captioner, save_captioner
 
 RANDOM = np.random.default_rng(0)
 EMBEDDINGS = RANDOM.normal(size=(70, 32)).astype(np.float32)
@@ -36,7 +36,7 @@ def greedy_by_hand(captioner, embedding: np.ndarray, most: int) -> str:
 
 def test_greedy_captions_are_those_worked_out_by_hand() -> None:
     captioner = tiny_captioner()
-    said = captioner.captions(EMBEDDINGS, most=8)
+    said = captioner.captions(EMBEDDINGS, max_tokens=8)
     assert said[:12] == [greedy_by_hand(captioner, row, 8) for row in EMBEDDINGS[:12]]
     assert len(said) == 70, "more than a batch"
     assert len(set(said)) > 5, "different embeddings are said differently"
@@ -44,19 +44,19 @@ def test_greedy_captions_are_those_worked_out_by_hand() -> None:
 
 def test_only_the_direction_counts_for_a_captioner_of_unit_embeddings() -> None:
     captioner = tiny_captioner()
-    assert captioner.captions(7 * EMBEDDINGS, most=5) == captioner.captions(EMBEDDINGS, most=5)
+    assert captioner.captions(7 * EMBEDDINGS, max_tokens=5) == captioner.captions(EMBEDDINGS, max_tokens=5)
 
 
 def test_a_beam_as_wide_as_the_vocabulary_finds_the_best_of_all() -> None:
     captioner = tiny_captioner()
     gpt, tokenizer = captioner.network.gpt, captioner.tokenizer
     many = RANDOM.normal(size=(400, 32)).astype(np.float32)
-    wide, greedy = captioner.captions(many, beams=12, most=2), captioner.captions(many, most=2)
+    wide, greedy = captioner.captions(many, beams=12, max_tokens=2), captioner.captions(many, max_tokens=2)
     compared = 0
     for row, said in zip(many, wide, strict=True):
         if len(said.split()) != 2:  # one that ended at once is weighed by its own length
             continue
-        prefix = captioner.network.prefix(captioner.given(torch.from_numpy(row)[None]))
+        prefix = captioner.network.prefix(captioner.scale_embeddings(torch.from_numpy(row)[None]))
         words = gpt.transformer.wte.weight[:, None]
         with torch.no_grad():
             first = gpt(inputs_embeds=prefix).logits[0, -1].log_softmax(-1)
@@ -90,7 +90,7 @@ def test_a_saved_captioner_says_the_same(tmp_path: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}, "others may read it"
     again = load_captioner(folder)
     assert again.identity == captioner.identity
-    assert again.captions(EMBEDDINGS, most=6) == captioner.captions(EMBEDDINGS, most=6)
+    assert again.captions(EMBEDDINGS, max_tokens=6) == captioner.captions(EMBEDDINGS, max_tokens=6)
     assert (again.unit, again.stop, again.card) == (True, "", {"name": "tiny"})
     save_captioner(tiny_captioner(seed=1), folder)
     assert load_captioner(folder).identity != captioner.identity
@@ -115,15 +115,15 @@ def test_a_captioner_of_another_space_is_refused(tmp_path: Path) -> None:
     one, other = (load_model(tiny_clip(tmp_path / str(seed), dim=32, seed=seed)) for seed in (0, 1))
     made = replace(tiny_captioner(), space=one.text_identity)
     captioner = load_captioner(save_captioner(made, tmp_path / "c"))
-    captioner.check(one)
-    captioner.check(replace(one, overhead=other.overhead))
-    captioner.check(replace(other, text=None))  # nothing is known of its space
+    captioner.check_model(one)
+    captioner.check_model(replace(one, overhead=other.overhead))
+    captioner.check_model(replace(other, text=None))  # nothing is known of its space
     with pytest.raises(ModelError, match="captioner tiny was trained for another CLIP") as caught:
-        captioner.check(other)
+        captioner.check_model(other)
     assert "\n" not in str(caught.value)
-    tiny_captioner().check(other)  # nobody wrote down its own
+    tiny_captioner().check_model(other)  # nobody wrote down its own
     with pytest.raises(ModelError, match=r"for embeddings of 20 numbers, and those of .* have 32"):
-        tiny_captioner(dim=20).check(one)
+        tiny_captioner(dim=20).check_model(one)
 
 
 def test_weights_with_the_published_keys_load_and_speak(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_weights_with_the_published_keys_load_and_speak(tmp_path: Path) -> None:
     assert (captioner.dim, network.prefix_length, network.gpt.config.n_layer) == (512, 10, 12)
     assert (captioner.unit, captioner.stop) == (False, ".")
     given = RANDOM.normal(size=(3, 512)).astype(np.float32)
-    said = captioner.captions(given, most=9)
+    said = captioner.captions(given, max_tokens=9)
     assert all(0 < len(text.split()) <= 9 and "." not in text for text in said)
     stored = torch.load(tmp_path / "conceptual_weights.pt", weights_only=True)
     held = network.state_dict()
@@ -189,11 +189,11 @@ def test_other_mistakes_are_one_clear_line(tmp_path: Path) -> None:
     captioner = tiny_captioner()
     with pytest.raises(ModelError, match=r"\[70, 31\] are not \[N, 32\]"):
         captioner.captions(EMBEDDINGS[:, :31])
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite"):
         captioner.captions(np.full((1, 32), np.nan, np.float32))
     with pytest.raises(ModelError, match=r"neither a folder with captioner\.json nor a file"):
         load_captioner(tmp_path / "nowhere")
     words().save_pretrained(tmp_path / "gpt2")
     small = published(tmp_path / "w.pt", layers=1, vocabulary=5)
-    with pytest.raises(ModelError, match="knows 12 tokens, more than the captioner"):
+    with pytest.raises(ModelError, match="has 12 tokens, more than the captioner"):
         load_captioner(small, tmp_path / "gpt2")

@@ -66,7 +66,7 @@ def test_a_clip_folder_gives_what_transformers_gives(
     seen = clip.overhead_preprocess.images(pixels)
     with torch.no_grad():
         images = theirs.visual_projection(theirs.vision_model(pixel_values=seen).pooler_output).numpy()
-        ids, mask = clip.text.tokens(["a busy street", "snow"])
+        ids, mask = clip.text.tokenize(["a busy street", "snow"])
         text = theirs.text_model(input_ids=ids, attention_mask=mask).pooler_output
         text = torch.nn.functional.normalize(theirs.text_projection(text), dim=-1).numpy()
     found = clip.embed_overhead(pixels)
@@ -98,7 +98,7 @@ def test_bfloat16_is_close(clip: Checkpoint, pixels: np.ndarray) -> None:
 
 
 def test_long_texts_keep_their_end_mark(clip: Checkpoint) -> None:
-    ids, mask = clip.text.tokens(["snow " * 90, "sea"])
+    ids, mask = clip.text.tokenize(["snow " * 90, "sea"])
     assert ids.shape == (2, 77)
     assert ids[0, -1] == clip.text.tokenizer.eos_token_id
     assert mask[1].sum() == 3
@@ -294,7 +294,7 @@ def test_a_spoilt_folder_of_ours_is_refused(whole: Checkpoint, tmp_path: Path) -
     for text, message in [
         (good[:50], "cannot be read"),
         (good.replace('"version": 1', '"version": 99'), "use the sat2cap release that wrote it"),
-        (good.replace('"logit_scale"', '"scale"'), "lacks or spoils 'logit_scale'"),
+        (good.replace('"logit_scale"', '"scale"'), "has a missing or wrong field \\('logit_scale'\\)"),
         (good.replace('"cyclic"', '"spiral"'), "encoding 'spiral'"),
     ]:
         assert text != good

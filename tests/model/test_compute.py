@@ -13,7 +13,7 @@ from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.errors import ModelError
 from sat2cap.model import compute
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.compute import LEAST_COSINE, Compute, Int8Linear, choose_compute
+from sat2cap.model.compute import MIN_MEDIAN_COSINE, Compute, Int8Linear, choose_compute
 from sat2cap.model.load import load_model
 
 needs_int8 = pytest.mark.skipif(not compute.has_int8(), reason="this processor has no VNNI instructions")
@@ -41,7 +41,7 @@ def test_a_trained_clip_keeps_its_embeddings(precision: compute.Precision) -> No
     seen = patches(70, model.patch_pixels)
     exact, quick = model.embed_overhead(seen), model.embed_overhead(seen, precision=precision)
     assert (exact != quick).any()
-    assert cosines(exact, quick).min() > LEAST_COSINE[precision]
+    assert cosines(exact, quick).min() > MIN_MEDIAN_COSINE[precision]
     np.testing.assert_array_equal(model.embed_overhead(seen), exact), "the original is as it was"
 
 
@@ -86,8 +86,8 @@ def test_weights_that_do_not_survive_are_refused(clip: Checkpoint, monkeypatch: 
             made.visual_projection.weight.neg_()
         return made
 
-    original = compute._converted
-    monkeypatch.setattr(compute, "_converted", spoiled)
+    original = compute._copy_in_precision
+    monkeypatch.setattr(compute, "_copy_in_precision", spoiled)
     with pytest.raises(ModelError, match=r"bfloat16 keeps a cosine of -.* less than 0\.999: use float32"):
         replace(clip).embed_overhead(patches(3, 16), precision="bfloat16")
 
@@ -117,7 +117,7 @@ def test_compiling_gives_the_same_or_leaves_it(clip: Checkpoint, monkeypatch: py
     pixels = clip.overhead_preprocess.images(patches(3, 16))
     whole = torch.compile
     monkeypatch.setattr(torch, "compile", lambda tower: whole(tower, backend="eager"))
-    made = compute._compiled(clip.overhead, pixels)
+    made = compute._compile_tower(clip.overhead, pixels)
     assert made is not clip.overhead
     with torch.inference_mode():
         torch.testing.assert_close(
@@ -128,15 +128,15 @@ def test_compiling_gives_the_same_or_leaves_it(clip: Checkpoint, monkeypatch: py
         raise RuntimeError("no Triton here")
 
     monkeypatch.setattr(torch, "compile", broken)
-    assert compute._compiled(clip.overhead, pixels) is clip.overhead
+    assert compute._compile_tower(clip.overhead, pixels) is clip.overhead
 
 
 def test_moving_a_model_forgets_its_copies(clip: Checkpoint) -> None:
     seen = patches(3, 16)
     model = replace(clip)
     first = model.embed_overhead(seen, precision="bfloat16")
-    assert model._converted
-    assert not model.to("cpu")._converted
+    assert model._converted_towers
+    assert not model.to("cpu")._converted_towers
     np.testing.assert_array_equal(model.embed_overhead(seen, precision="bfloat16"), first)
 
 

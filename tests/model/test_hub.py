@@ -129,7 +129,7 @@ def sat2cap(
 ) -> Path:
     """A small overhead tower under the name of the authors', its CLIP beside it."""
     entry = next(model for model in PUBLISHED_MODELS if model.name == "MVRL/Sat2Cap")
-    small = PublishedModel(**{**vars(entry), "dim": 32, "overhead": entry.overhead.of_size(16)})
+    small = PublishedModel(**{**vars(entry), "dim": 32, "overhead": entry.overhead.with_size(16)})
     monkeypatch.setattr("sat2cap.model.formats.published.PUBLISHED_MODELS", (small,))
     load_model(folders[1]).overhead.save_pretrained(tmp_path / "tower")
     hub.add("MVRL/Sat2Cap", tmp_path / "tower")

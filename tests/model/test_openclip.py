@@ -119,7 +119,7 @@ def test_an_open_clip_folder_gives_what_open_clip_computes(quick: bool, tmp_path
     texts = ["a busy street", "snow"]
     with torch.no_grad():
         images = theirs.encode_image(pixels.permute(0, 3, 1, 2)).numpy()
-        ids, _ = model.text.tokens(texts)
+        ids, _ = model.text.tokenize(texts)
         words = nn.functional.normalize(theirs.encode_text(ids), dim=-1).numpy()
     np.testing.assert_allclose(model.embed_overhead(patches), images, atol=2e-4)
     np.testing.assert_allclose(model.embed_text(texts), words, atol=1e-5)

@@ -53,7 +53,7 @@ def test_embeddings_and_logits_of_another_implementation(clip: Checkpoint) -> No
     picture = image(clip, expected["image"])
     np.testing.assert_allclose(picture[0, :5], expected["image_embedding_first5_unnormalised"], atol=2e-3)
     assert picture.sum() == pytest.approx(expected["image_embedding_sum"], abs=2e-2)
-    ids, mask = clip.text.tokens(expected["texts"])
+    ids, mask = clip.text.tokenize(expected["texts"])
     with torch.inference_mode():
         texts = clip.text.model(input_ids=ids, attention_mask=mask).text_embeds.numpy()
     np.testing.assert_allclose(texts[0, :5], expected["text0_embedding_first5_unnormalised"], atol=2e-3)

@@ -95,7 +95,7 @@ def test_a_siglip_folder_gives_what_transformers_gives(folder: Path) -> None:
     given = tokenizer(TEXTS, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")[
         "input_ids"
     ]
-    assert (model.text.tokens(TEXTS)[0] == given).all()
+    assert (model.text.tokenize(TEXTS)[0] == given).all()
     with torch.no_grad():
         out = theirs(pixel_values=model.overhead_preprocess.images(patches), input_ids=given)
     np.testing.assert_allclose(model.embed_text(TEXTS), out.text_embeds.numpy(), atol=1e-5)

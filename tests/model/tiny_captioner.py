@@ -7,7 +7,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, PreTrainedTokenizerFast
 
-from sat2cap.model.networks.captioner import Captioner, CaptionNetwork
+from sat2cap.model.captioner import Captioner
+from sat2cap.model.networks.captioner import CaptionNetwork
 
 WORDS = ["<end>", ".", "a", "beach", "snow", "in", "winter", "with", "boats", "the", "sea", "house"]
 

@@ -86,7 +86,7 @@ def test_a_prompt_longer_than_the_model_reads_says_what_would_be_cut(tmp_path):
 
     checkpoint = load_model(tiny_clip(tmp_path / "clip", image=16, hidden=64, dim=32))
     fits, long = "snow " * 75, "snow " * 75 + "forest"
-    assert checkpoint.text.tokens([fits])[0].shape == (1, 77)
+    assert checkpoint.text.tokenize([fits])[0].shape == (1, 77)
     assert embed_prompts(checkpoint, [fits]).shape == (1, 32)
     with pytest.raises(PromptError, match=r"longer than the model reads; 'forest' would be cut off: shorten"):
         embed_prompts(checkpoint, [long])

@@ -18,7 +18,7 @@ import sat2cap
 from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.errors import InputError, RunFileError
-from sat2cap.model.networks.captioner import load_captioner, save_captioner
+from sat2cap.model.formats.captioner import load_captioner, save_captioner
 from sat2cap.training.captioner import load_caption_run, train_captioner
 
 RUN = """

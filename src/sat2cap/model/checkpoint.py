@@ -1,4 +1,4 @@
-"""A checkpoint in memory: every network of the method with its preprocessing, encoding and provenance."""
+"""A checkpoint in memory: every network of the method, with preprocessing, encoding and provenance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,62 +20,67 @@ from sat2cap.model.networks.towers import TextTower
 from sat2cap.model.preprocess import AnyImage, Preprocess
 
 BATCH = 64
-"""Images or texts a tower sees at once: what bounds memory, whatever a caller gives."""
+"""Number of images or texts that a tower sees at once, which bounds memory whatever a caller passes."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A trained (or initial) model, ready to embed images, texts, places and times in one space."""
+    """A trained or initial model that embeds images, texts, places and times in one space.
+
+    model = load_model("miniclip")
+    model.embed_text(["a busy street"]) @ model.embed_ground(photos).T    # cosines [1, B]
+    """
 
     overhead: Any
-    """`CLIPVisionModelWithProjection`: g of the paper."""
+    """Image tower for overhead patches, a `CLIPVisionModelWithProjection`: g of the paper."""
     ground: Any | None
-    """`CLIPVisionModelWithProjection`, frozen: f of the paper; may be the same object as `overhead`."""
+    """Frozen image tower for ground photos: f of the paper; may be the same object as `overhead`."""
     text: TextTower | None
+    """Text tower of the CLIP that the ground tower belongs to; None if the model has none."""
     dynamic: DynamicEncoder | None
     """h of the paper; None in plain CLIP and in a model trained without metadata."""
     logit_scale: float
-    """What cosines are multiplied with in the loss (1 / temperature)."""
+    """Factor by which the loss multiplies cosines (1 / temperature)."""
     encoding: Encoding
-    """Of place and time, for the Dynamic Encoder."""
+    """Encoding of place and time as features of the Dynamic Encoder."""
     overhead_preprocess: Preprocess
     ground_preprocess: Preprocess
     card: dict[str, Any] = field(default_factory=dict)
-    """name, source, licence, training run, metrics: plain JSON values, no part of the identity."""
+    """name, source, licence, training run, metrics: plain JSON values, not part of the identity."""
     calibration: Calibration | None = None
-    """Held-out photos that say what a score is worth; None if there were none."""
+    """Held-out photos that calibrate scores; None if there were none."""
 
     @property
     def dim(self) -> int:
-        """Numbers in an embedding."""
+        """Length of an embedding."""
         return int(self.overhead.config.projection_dim)
 
     @property
     def patch_pixels(self) -> int:
-        """Pixels a side of the overhead patch that the tower sees; reading imagery finer is waste."""
+        """Width and height in pixels of the patches that the tower sees; finer imagery is of no use."""
         return self.overhead_preprocess.size
 
     @property
     def text_scale(self) -> float:
-        """What cosines of photos and texts are multiplied with: its CLIP's own scale, where that is known."""
-        known = None if self.text is None else self.text.scale
-        return self.logit_scale if known is None else known
+        """Logit scale for photos and texts: that of the text tower's CLIP if known, else `logit_scale`."""
+        clip_scale = None if self.text is None else self.text.scale
+        return self.logit_scale if clip_scale is None else clip_scale
 
     @cached_property
     def ground_identity(self) -> str:
-        """Hash of the frozen ground tower and its preprocessing: what cached ground embeddings depend on."""
-        ground = self._need_ground()
+        """Hash of the ground tower and its preprocessing, on which cached ground embeddings depend."""
+        ground = self._require_ground_tower()
         return digest(
             towers.digest_weights(ground.state_dict()), canonical_json(self.ground_preprocess.as_dict())
         )
 
     @cached_property
     def place_identity(self) -> str:
-        """Hash of what scores places: overhead tower, its preprocessing, Dynamic Encoder; not the text tower.
+        """Hash of all that embeds places: overhead tower and its preprocessing, Dynamic Encoder, encoding.
 
-        An atlas is bound to it, so that one made with an overhead tower alone serves whoever adds the texts.
+        An atlas is bound to it and not to `identity`, so that a text tower may be added to the model later.
         """
         return digest(
             towers.digest_weights(self.overhead.state_dict()),
@@ -86,7 +91,7 @@ class Checkpoint:
 
     @cached_property
     def text_identity(self) -> str | None:
-        """Hash of the text tower and its vocabulary: the space that embeddings lie in; None without one."""
+        """Hash of text tower and vocabulary, which identifies the embedding space; None without a tower."""
         if self.text is None:
             return None
         vocabulary = canonical_json(self.text.tokenizer.get_vocab())
@@ -94,7 +99,7 @@ class Checkpoint:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of all that decides its embeddings and scores, but the card; 64 hex digits."""
+        """Hash of all that decides embeddings and scores, that is, all but the card; 64 hex digits."""
         parts: dict[str, Any] = {
             "overhead": towers.digest_weights(self.overhead.state_dict()),
             "overhead_preprocess": self.overhead_preprocess.as_dict(),
@@ -115,22 +120,28 @@ class Checkpoint:
         return digest(canonical_json(parts))
 
     def embed_overhead(self, rgb: NDArray[np.uint8], *, precision: Precision = "float32") -> Floats:
-        """Overhead patches uint8 `[B, H, W, 3]` to float32 `[B, D]`, **not** normalised.
+        """Return embeddings, float32 `[B, D]`, **not** normalised, of overhead patches, uint8 `[B, H, W, 3]`.
 
-        Quickest when H = W = `patch_pixels`, and in the precision of `sat2cap.model.compute.choose_compute`.
-        Raises `ModelError` if this model loses too much in another precision than float32.
+        This is fastest with H = W = `patch_pixels`, and in the precision that `choose_compute` returns.
+        Raises `ModelError` if embeddings of this model are too inaccurate in `precision`.
         """
         return self._embed_images(self.overhead, self.overhead_preprocess, rgb, precision)
 
     def embed_ground(
         self, images: Sequence[AnyImage], *, precision: Precision = "float32", unit: bool = True
     ) -> Floats:
-        """Ground photos to float32 `[B, D]`, of length 1 unless `unit` is false."""
-        rows = self._embed_images(self._need_ground(), self.ground_preprocess, images, precision)
-        return _unit(rows) if unit else rows
+        """Return embeddings of B ground photos, float32 `[B, D]`, of unit length unless `unit` is false.
+
+        Raises `ModelError` without a ground tower, or if embeddings are too inaccurate in `precision`.
+        """
+        rows = self._embed_images(self._require_ground_tower(), self.ground_preprocess, images, precision)
+        return _normalise_rows(rows) if unit else rows
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
-        """Texts to float32 `[B, D]` of length 1; ModelError when there is no text tower."""
+        """Return embeddings of B texts, float32 `[B, D]`, of unit length.
+
+        Raises `ModelError` if there is no text tower.
+        """
         if self.text is None:
             name = self.card.get("name", "this model")
             raise ModelError(
@@ -139,11 +150,11 @@ class Checkpoint:
         device = next(self.text.model.parameters()).device
         rows = [np.zeros((0, self.dim), np.float32)]
         for start in range(0, len(texts), BATCH):
-            ids, mask = self.text.tokens(texts[start : start + BATCH])
+            ids, mask = self.text.tokenize(texts[start : start + BATCH])
             with torch.inference_mode():
                 out = self.text.model(input_ids=ids.to(device), attention_mask=mask.to(device))
             rows.append(out.text_embeds.float().cpu().numpy())
-        return _unit(np.concatenate(rows))
+        return _normalise_rows(np.concatenate(rows))
 
     def dynamic_offset(
         self,
@@ -154,16 +165,15 @@ class Checkpoint:
         day: ArrayLike,
         hour: ArrayLike,
     ) -> Floats:
-        """What is added to unnormalised overhead embeddings at N places and local times, float32 `[N, D]`.
+        """Return the offsets of unnormalised overhead embeddings at N places and times, float32 `[N, D]`.
 
-        Arguments broadcast, see `model.networks.metadata.encode_metadata`.
-
-        Raises `ModelError` without Dynamic Encoder.
+        The conditioned embedding is `overhead + offset`, normalised afterwards (paper eq. 5). Arguments
+        broadcast; `encode_metadata` has their units. Raises `ModelError` without Dynamic Encoder.
         """
         return self.dynamic_from_features(encode_metadata(lat, lon, year, month, day, hour, self.encoding))
 
     def dynamic_from_features(self, features: Floats) -> Floats:
-        """`dynamic_offset` of numbers `[N, 12]` that are encoded already."""
+        """Return `dynamic_offset` for places and times that are encoded already, as features `[N, F]`."""
         if self.dynamic is None:
             name = self.card.get("name", "this model")
             raise ModelError(
@@ -175,16 +185,19 @@ class Checkpoint:
         return offset
 
     def to(self, device: str | torch.device) -> "Checkpoint":
-        """This checkpoint with its networks moved to a device."""
+        """Move the networks to a device, in place, and return this checkpoint."""
         text = None if self.text is None else self.text.model
-        self._converted.clear()
+        self._converted_towers.clear()
         for network in (self.overhead, self.ground, text, self.dynamic):
             if network is not None:
                 network.to(device)
         return self
 
     def with_text_of(self, other: "Checkpoint") -> "Checkpoint":
-        """This checkpoint with another's text tower, for folders that hold an overhead tower alone."""
+        """Return a copy with the text tower of another model, for models that lack one.
+
+        Raises `ModelError` if `other` has no text tower or embeddings of another length.
+        """
         if other.text is None or other.dim != self.dim:
             raise ModelError(
                 f"{other.card.get('name', 'the other model')} has "
@@ -195,17 +208,16 @@ class Checkpoint:
                 )
                 + ": give the CLIP model that the overhead tower began as"
             )
-        return replace(self, text=other.text, card={**self.card, "text": other.named()})
+        return replace(self, text=other.text, card={**self.card, "text": other.source_with_revision()})
 
-    def named(self) -> str:
-        """Where it comes from, with its revision if that is known."""
-        source, revision = (
-            self.card.get("source", self.card.get("name", "unnamed")),
-            self.card.get("revision"),
-        )
+    def source_with_revision(self) -> str:
+        """Return the model's source, as ``source@revision`` if the revision is known."""
+        source = self.card.get("source", self.card.get("name", "unnamed"))
+        revision = self.card.get("revision")
         return f"{source}@{revision}" if revision and "@" not in str(source) else str(source)
 
-    def _need_ground(self) -> Any:
+    def _require_ground_tower(self) -> Any:
+        """Return the ground tower. Raises `ModelError` if there is none."""
         if self.ground is None:
             name = self.card.get("name", "this model")
             raise ModelError(
@@ -220,40 +232,40 @@ class Checkpoint:
         images: Sequence[AnyImage] | NDArray[np.uint8],
         precision: Precision,
     ) -> Floats:
-        """Projection output, float32 `[B, D]`."""
+        """Return the unnormalised outputs of an image tower, float32 `[B, D]`."""
         device = next(tower.parameters()).device
         rows = [np.zeros((0, self.dim), np.float32)]
         with torch.inference_mode():
             for start in range(0, len(images), BATCH):
                 batch = images[start : start + BATCH]
-                network = self._quicker(tower, preprocess, batch, precision)
+                network = self._tower_in(tower, preprocess, batch, precision)
                 pixels = preprocess.images(batch, next(network.parameters()).dtype).to(device)
                 rows.append(embed_pixels(network, pixels).cpu().numpy())
         return np.concatenate(rows)
 
-    def _quicker(
+    def _tower_in(
         self,
         tower: Any,
         preprocess: Preprocess,
         batch: Sequence[AnyImage] | NDArray[np.uint8],
         precision: Precision,
     ) -> Any:
-        """The tower in another precision, converted when first asked for and tried on `batch`."""
+        """Return the tower in a precision, converted at first use and compared with float32 on `batch`."""
         if precision == "float32":
             return tower
         device = next(tower.parameters()).device
         key = (id(tower), precision, device)
-        if key not in self._converted:
-            self._converted[key] = convert_tower(tower, precision, preprocess.images(batch).to(device))
-        return self._converted[key]
+        if key not in self._converted_towers:
+            self._converted_towers[key] = convert_tower(tower, precision, preprocess.images(batch).to(device))
+        return self._converted_towers[key]
 
     @cached_property
-    def _converted(self) -> dict[tuple[int, str, torch.device], Any]:
-        """Copies of the towers in other precisions."""
+    def _converted_towers(self) -> dict[tuple[int, str, torch.device], Any]:
+        """Copies of the towers by tower, precision and device."""
         return {}
 
 
-def _unit(rows: Floats) -> Floats:
-    """Rows of length 1."""
-    scaled: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
-    return scaled
+def _normalise_rows(rows: Floats) -> Floats:
+    """Return rows scaled to unit length; rows of zeros stay zeros."""
+    normalised: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return normalised

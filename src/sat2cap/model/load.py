@@ -12,13 +12,18 @@ from sat2cap.model.formats.published import PublishedModel, find_published_model
 
 
 def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
-    """A model by folder, file, or ``owner/name[@revision]`` on the hub, fetched if it is not there yet.
+    """Return the model in a folder or file, or named ``owner/name[@revision]`` on the hub.
 
-    A folder that this package, transformers or open_clip saved, or a ``.ckpt`` of the authors' training. A
-    whole CLIP or SigLIP gives the paper's baseline: its image tower serves both overhead and ground. Models
-    known by name get what their files do not say: `MVRL/Sat2Cap` its text tower, which is that of `clip` if
-    one is given, and its overhead statistics.
-    `ModelError` for anything else.
+    A folder is one that this package, transformers or open_clip saved; a file is a ``.ckpt`` of the authors'
+    training. A hub model is downloaded unless it is in the cache. A whole CLIP or SigLIP becomes the paper's
+    baseline: its image tower embeds both overhead images and ground photos.
+
+    Published models (`PUBLISHED_MODELS`) get what their files do not contain: `MVRL/Sat2Cap` the means and
+    deviations of overhead images, and its text tower, taken from `clip` if given.
+
+    Raises `ModelError` if there is no such model, or it cannot be read.
+
+        load_model("openai/clip-vit-base-patch32").embed_text(["a beach"]).shape    # (1, 512)
     """
     path = Path(spec)
     if path.suffix == lightning.SUFFIX and not path.is_dir():
@@ -26,63 +31,69 @@ def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
             raise ModelError(f"model {str(spec)!r}: there is no such file: check the path")
         return lightning.read_lightning(path)
     if path.exists():
-        return _from_folder(path, str(spec))
+        return _read_folder(path, str(spec))
     if not (isinstance(spec, str) and hub.is_hub_name(spec)):
         raise ModelError(
             f"model {str(spec)!r} does not exist: give a checkpoint folder, "
             "or owner/name on the Hugging Face hub"
         )
+    return _load_hub_model(spec, clip)
+
+
+def treat_as_published(model: Checkpoint, name: str, clip: Checkpoint | None = None) -> Checkpoint:
+    """Return a model, read from a folder, completed as the published model of which it is a copy.
+
+    `clip` supplies the text tower if the published model needs one; None loads it from the hub. Raises
+    `ModelError` if `name` is not in `PUBLISHED_MODELS`, or has embeddings of another length.
+    """
+    published = find_published_model(name)
+    if published is None:
+        raise ModelError(f"{name!r} is no known model: see sat2cap models list")
+    if model.dim != published.dim:
+        raise ModelError(
+            f"{model.source_with_revision()} has {model.dim} numbers an embedding, and {name} "
+            f"{published.dim}: it is no copy"
+        )
+    model = replace(model, card={**model.card, "licence": published.licence})
+    return _complete_published(model, published, clip)
+
+
+def _load_hub_model(spec: str, clip: Checkpoint | None) -> Checkpoint:
+    """Return a model of the hub, with revision and licence in its card."""
     folder = hub.fetch_from_hub(spec)
-    found = _from_folder(folder, spec)
+    model = _read_folder(folder, spec)
     name, revision = hub.split_hub_name(spec)
-    entry = find_published_model(name)
+    published = find_published_model(name)
     card = {
         "name": name.partition("/")[2],
         "revision": hub.revision_of(folder) or revision,
-        "licence": hub.licence_of(folder) or (entry.licence if entry else "unknown"),
+        "licence": hub.read_licence(folder) or (published.licence if published else "unknown"),
     }
-    found = replace(found, card={**found.card, **card})
-    return found if entry is None else _completed(found, entry, clip)
+    model = replace(model, card={**model.card, **card})
+    return model if published is None else _complete_published(model, published, clip)
 
 
-def treat_as_published(found: Checkpoint, name: str, clip: Checkpoint | None = None) -> Checkpoint:
-    """A folder's model treated as the published one of that name, of which it is a copy.
-
-    `clip` is where its text tower comes from, if it needs one; otherwise the hub.
-    """
-    entry = find_published_model(name)
-    if entry is None:
-        raise ModelError(f"{name!r} is no known model: see sat2cap models list")
-    if found.dim != entry.dim:
-        raise ModelError(
-            f"{found.named()} has {found.dim} numbers an embedding, and {name} {entry.dim}: it is no copy"
-        )
-    return _completed(replace(found, card={**found.card, "licence": entry.licence}), entry, clip)
-
-
-def _completed(found: Checkpoint, entry: PublishedModel, clip: Checkpoint | None) -> Checkpoint:
-    """With what is known of a model beyond its files."""
-    if entry.text is not None:
-        clip = clip or load_model(entry.text)
-        found = replace(found, ground=found.ground or clip.ground).with_text_of(clip)
-    card = {
-        name: value
-        for name, value in found.card.items()
-        if name != ASSUMED_PREPROCESS or entry.overhead is None
-    }
+def _complete_published(model: Checkpoint, published: PublishedModel, clip: Checkpoint | None) -> Checkpoint:
+    """Add to a published model the towers and preprocessing that its files do not contain."""
+    if published.text is not None:
+        clip = clip or load_model(published.text)
+        model = replace(model, ground=model.ground or clip.ground).with_text_of(clip)
+    card = dict(model.card)
+    if published.overhead is not None:
+        card.pop(ASSUMED_PREPROCESS, None)
     return replace(
-        found,
+        model,
         card=card,
-        overhead_preprocess=entry.overhead or found.overhead_preprocess,
-        ground_preprocess=entry.ground or found.ground_preprocess,
+        overhead_preprocess=published.overhead or model.overhead_preprocess,
+        ground_preprocess=published.ground or model.ground_preprocess,
     )
 
 
-def _from_folder(folder: Path, spec: str) -> Checkpoint:
-    """Whatever a folder holds."""
+def _read_folder(folder: Path, spec: str) -> Checkpoint:
+    """Return the model in a folder, in whichever of the known formats it is."""
     if (folder / CHECKPOINT_MANIFEST).is_file():
         return read_checkpoint(folder)
-    if huggingface.reads(folder):
+    if huggingface.is_transformers_folder(folder):
         return huggingface.read_transformers(folder, spec)
     if (folder / openclip.CONFIG_FILE).is_file():
         return openclip.read_openclip(folder, spec)

@@ -1,4 +1,4 @@
-"""Images to what a tower reads: the numbers of transformers' CLIP processor on Pillow, at less cost."""
+"""Preprocessing of images for a tower: the values of transformers' CLIP processor, computed faster."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +24,7 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
-_IN_CACHE = 3 * 224**2  # numbers normalised at once: more would go to memory and back at each step
+_CACHED_VALUES = 3 * 224**2  # values normalised at once: more would leave the cache between the steps
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,21 @@ class Preprocess:
     """
 
     size: int
-    """Pixels a side of what comes out."""
+    """Width and height of the output in pixels."""
     mean: tuple[float, float, float] = CLIP_MEAN
-    """Of each channel, in 0-1."""
+    """Mean of each channel, in 0-1."""
     std: tuple[float, float, float] = CLIP_STD
+    """Standard deviation of each channel, in 0-1."""
     resample: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
     crop: int | None = None
-    """Centre crop of this many pixels a side taken **before** resizing; None takes the whole image."""
+    """Width and height in pixels of a centre crop taken **before** resizing; None takes the whole image."""
     shortest_edge: int | None = None
-    """What the shorter edge is resized to before the last crop; None for `size`."""
+    """Length in pixels to which the shorter edge is resized before the last crop; None for `size`."""
     squash: bool = False
-    """Resize to a square whatever the shape, as SigLIP does, instead of cropping one out."""
+    """Whether to resize to a square whatever the aspect ratio, as SigLIP does, instead of cropping."""
 
     def __post_init__(self) -> None:
-        """Refuse what could only fail later."""
+        """Raise `ModelError` for settings that could only fail later."""
         if self.size < 1 or (self.shortest_edge or self.size) < self.size:
             raise ModelError(
                 f"preprocessing to {self.size} px from {self.shortest_edge} px: resize to at least the size"
@@ -60,21 +61,22 @@ class Preprocess:
                 f"mean {self.mean} and std {self.std} must be three numbers each, std above zero"
             )
 
-    def of_size(self, size: int) -> "Preprocess":
-        """The same to another number of pixels a side."""
+    def with_size(self, size: int) -> "Preprocess":
+        """Return the same preprocessing for an output of another width and height in pixels."""
         return replace(self, size=size, shortest_edge=None)
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON values; without `squash` unless it is set, as it was before there was one.
+        """Return the settings as plain JSON values; `squash` is left out unless it is set.
 
-        Atlases and checkpoints are named by a hash of these values, which must stay what it is.
+        Atlases and checkpoints are identified by a hash of these values. `squash` was added later, so leaving
+        it out keeps the identity of what was made before.
         """
         values = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
         return values if self.squash else {name: value for name, value in values.items() if name != "squash"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preprocess":
-        """From what `as_dict` gave; ModelError when it is something else."""
+        """Return preprocessing from what `as_dict` returned. Raises `ModelError` if it is something else."""
         try:
             fields = {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}
             return cls(**fields)
@@ -86,40 +88,46 @@ class Preprocess:
     def images(
         self, images: Sequence[AnyImage] | NDArray[np.uint8], dtype: torch.dtype = torch.float32
     ) -> torch.Tensor:
-        """`[B, 3, size, size]` of a list of images, or of uint8 `[B, H, W, 3]`; rounded to `dtype` last."""
+        """Return normalised pixels `[B, 3, size, size]` of a list of images, or of uint8 `[B, H, W, 3]`.
+
+        They are computed in float32 and rounded to `dtype` at the end.
+        """
         return self._normalise(self.pixels(images), dtype)
 
     def pixels(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """uint8 `[B, size, size, 3]`: everything but the normalisation."""
+        """Return images cropped and resized but not normalised, uint8 `[B, size, size, 3]`.
+
+        An array that already has this shape is returned without a copy if no step would change it.
+        """
         if isinstance(images, np.ndarray) and images.ndim == 4:
             _check_array(images[0] if len(images) else np.zeros((1, 1, 3), np.uint8))
-            if images.shape[1:3] == (self.size, self.size) and self._keeps_square():
+            if images.shape[1:3] == (self.size, self.size) and self._leaves_square_unchanged():
                 return images
         if len(images) == 0:
             return np.zeros((0, self.size, self.size, 3), np.uint8)
-        return np.stack([self._fit(image) for image in images])
+        return np.stack([self._crop_and_resize(image) for image in images])
 
-    def _keeps_square(self) -> bool:
-        """Whether an image that is already `size` square passes unchanged."""
+    def _leaves_square_unchanged(self) -> bool:
+        """Return whether an image of `size` by `size` pixels passes unchanged."""
         return self.shortest_edge in (None, self.size) and (self.crop is None or self.crop >= self.size)
 
-    def _fit(self, image: AnyImage) -> NDArray[np.uint8]:
-        """One image to uint8 `[size, size, 3]`."""
+    def _crop_and_resize(self, image: AnyImage) -> NDArray[np.uint8]:
+        """Crop and resize one image to uint8 `[size, size, 3]`."""
         if isinstance(image, np.ndarray):
             _check_array(image)
-            if image.shape[:2] == (self.size, self.size) and self._keeps_square():
+            if image.shape[:2] == (self.size, self.size) and self._leaves_square_unchanged():
                 return image
             image = Image.fromarray(image)
         image = image.convert("RGB")
         if self.crop is not None:
             image = _centre_crop(image, min(self.crop, image.width), min(self.crop, image.height))
-        width, height = self._resized(image.size)
+        width, height = self._resized_shape(image.size)
         if image.size != (width, height):
             image = image.resize((width, height), _FILTERS[self.resample])
         return np.asarray(_centre_crop(image, self.size, self.size))
 
-    def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height before the last crop, of an image's width and height."""
+    def _resized_shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return (width, height) before the last crop, for an image of `size` (width, height)."""
         if self.squash:
             return self.size, self.size
         edge, short = self.shortest_edge or self.size, min(size)
@@ -127,25 +135,30 @@ class Preprocess:
         return int(edge * size[0] / short), int(edge * size[1] / short)
 
     def _normalise(self, pixels: NDArray[np.uint8], dtype: torch.dtype) -> torch.Tensor:
-        """uint8 `[B, S, S, 3]` to `[B, 3, S, S]`, in float32 and in transformers' own order of roundings."""
+        """Map uint8 `[B, S, S, 3]` to `[B, 3, S, S]` of `dtype`, as (value / 255 - mean) / std.
+
+        The order of operations, and so of roundings, is that of transformers.
+        """
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
         planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        made = torch.empty(planes.shape, dtype=dtype)
-        few = max(1, _IN_CACHE // (3 * self.size**2))
-        for start in range(0, len(planes), few):
-            some = planes[start : start + few].to(torch.float32, memory_format=torch.contiguous_format)
-            made[start : start + few] = some.div_(255).sub_(mean).div_(std)
-        return made
+        normalised = torch.empty(planes.shape, dtype=dtype)
+        batch_size = max(1, _CACHED_VALUES // (3 * self.size**2))
+        for start in range(0, len(planes), batch_size):
+            batch = planes[start : start + batch_size].to(
+                torch.float32, memory_format=torch.contiguous_format
+            )
+            normalised[start : start + batch_size] = batch.div_(255).sub_(mean).div_(std)
+        return normalised
 
 
 def _check_array(image: NDArray[Any]) -> None:
-    """ModelError unless uint8 `[H, W, 3]`."""
+    """Raise `ModelError` unless an image is uint8 `[H, W, 3]`."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ModelError(f"image is {image.dtype} {list(image.shape)}: give uint8 [H, W, 3]")
 
 
 def _centre_crop(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The middle of an image at least as large as what is asked."""
+    """Return the central `width` by `height` pixels of an image that is at least as large."""
     if image.size == (width, height):
         return image
     left, top = (image.width - width) // 2, (image.height - height) // 2

@@ -126,7 +126,7 @@ def embed_prompts(
 def _check_length(checkpoint: Checkpoint, texts: Sequence[str]) -> None:
     """Raise `PromptError` for a text of which the model would not read the end."""
     for text in texts:
-        lost = "" if checkpoint.text is None else checkpoint.text.unread(text)
+        lost = "" if checkpoint.text is None else checkpoint.text.find_cut_off_text(text)
         if lost:
             start = text if len(text) <= 40 else f"{text[:40]}…"
             raise PromptError(

@@ -195,7 +195,7 @@ def _learn(
     for step in range(optim.steps):
         rows = draw.integers(photos, size=optim.batch)
         texts = [learnt.captions[row][int(draw.integers(len(learnt.captions[row])))] for row in rows]
-        given = captioner.given(learnt.embeddings[rows])
+        given = captioner.scale_embeddings(learnt.embeddings[rows])
         loss = network.loss(given, _tokens(captioner, texts))
         if not torch.isfinite(loss):
             raise JobError(f"the loss is {loss.item()} at step {step}; lower optim.lr and start again")
@@ -217,7 +217,7 @@ def _held_out(captioner: Captioner, learnt: _Learnt, first: int) -> float:
         for rows in _batched(range(first, len(learnt.captions)), 256):
             tokens = _tokens(captioner, [learnt.captions[row][0] for row in rows])
             here = int((tokens != _IGNORED).sum())
-            given = captioner.given(learnt.embeddings[rows])
+            given = captioner.scale_embeddings(learnt.embeddings[rows])
             total += here * captioner.network.loss(given, tokens).item()
             count += here
     return total / count

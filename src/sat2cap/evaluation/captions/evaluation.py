@@ -122,7 +122,7 @@ def evaluate_captions(
     ``months.…`` and ``winter.…``. Raises `PairsError`, `ModelError`, `InputError`.
     """
     for model in (checkpoint, *([] if clip is None else [clip])):
-        captioner.check(model)
+        captioner.check_model(model)
     texts = None if checkpoint.text is None else agreement.cache_embeddings(checkpoint.embed_text)
     agreements = _measures(texts, options)
     gallery = embed_gallery(pairs, checkpoint, options.split, options.gallery, options.seed, cache=cache)

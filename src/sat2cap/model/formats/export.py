@@ -1,6 +1,6 @@
-"""A checkpoint as others keep models: the overhead tower in Hugging Face's layout, with processor and card.
+"""Exporting a checkpoint in Hugging Face's layout, with image processor and model card.
 
-The folder is a checkpoint still (docs/checkpoint.md), whose overhead tower lies at the top::
+The folder remains a checkpoint (docs/checkpoint.md), with its overhead tower at the top::
 
     config.json, model.safetensors   the overhead tower: transformers' `from_pretrained(folder)`
     preprocessor_config.json         its processor
@@ -11,11 +11,11 @@ The folder is a checkpoint still (docs/checkpoint.md), whose overhead tower lies
 from pathlib import Path
 from typing import Any
 
-from sat2cap.errors import ModelError
 from sat2cap.files import publish_folder, write_json
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.formats.folder import CHECKPOINT_MANIFEST, save_checkpoint
-from sat2cap.model.networks.towers import CONFIG_FILE, read_json
+from sat2cap.model.formats.folder import CHECKPOINT_MANIFEST, check_target, save_checkpoint
+from sat2cap.model.json_files import read_json
+from sat2cap.model.networks.towers import CONFIG_FILE
 from sat2cap.model.preprocess import Preprocess
 
 PROCESSOR = "preprocessor_config.json"
@@ -24,14 +24,12 @@ _FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}
 
 
 def export_hugging_face(checkpoint: Checkpoint, folder: Path | str) -> Path:
-    """Write the folder, at once and whole; replaces only an earlier checkpoint, or nothing."""
+    """Write a checkpoint in Hugging Face's layout and return its folder, which appears at once and whole.
+
+    Raises `ModelError` if `folder` exists and is not a checkpoint, which alone is replaced.
+    """
     target = Path(folder)
-    if (
-        target.exists()
-        and not (target / CHECKPOINT_MANIFEST).is_file()
-        and (target.is_file() or any(target.iterdir()))
-    ):
-        raise ModelError(f"{target} exists and is no sat2cap checkpoint: give another folder, or remove it")
+    check_target(target)
     with publish_folder(target) as temporary:
         save_checkpoint(checkpoint, temporary)
         for file in (temporary / "overhead").iterdir():
@@ -40,14 +38,17 @@ def export_hugging_face(checkpoint: Checkpoint, folder: Path | str) -> Path:
         manifest = read_json(temporary / CHECKPOINT_MANIFEST)
         manifest["parts"]["overhead"] = "top"
         write_json(temporary / CHECKPOINT_MANIFEST, manifest)
-        write_json(temporary / PROCESSOR, _processor(checkpoint.overhead_preprocess))
+        write_json(temporary / PROCESSOR, _processor_settings(checkpoint.overhead_preprocess))
         kind = read_json(temporary / CONFIG_FILE)["architectures"][0]
-        (temporary / CARD).write_text(model_card(checkpoint, kind), encoding="utf-8")
+        (temporary / CARD).write_text(write_model_card(checkpoint, kind), encoding="utf-8")
     return target
 
 
-def _processor(preprocess: Preprocess) -> dict[str, Any]:
-    """Settings of transformers' `CLIPImageProcessor`; a crop before resizing is said in the card alone."""
+def _processor_settings(preprocess: Preprocess) -> dict[str, Any]:
+    """Return the settings of transformers' `CLIPImageProcessor`.
+
+    It has no crop before resizing; the model card alone says that one is needed.
+    """
     square = {"height": preprocess.size, "width": preprocess.size}
     shortest = {"shortest_edge": preprocess.shortest_edge or preprocess.size}
     return {
@@ -66,10 +67,10 @@ def _processor(preprocess: Preprocess) -> dict[str, Any]:
     }
 
 
-def model_card(checkpoint: Checkpoint, kind: str) -> str:
-    """Markdown with the head that the hub reads: what the model is, how it was made, its figures.
+def write_model_card(checkpoint: Checkpoint, kind: str) -> str:
+    """Return the model card in Markdown, with the head that the hub reads.
 
-    `kind` is the tower's class in transformers.
+    It says what the model is, how it was trained, and its metrics. `kind` is the tower's transformers class.
     """
     card = checkpoint.card
     training = card.get("training", {})
@@ -81,39 +82,48 @@ def model_card(checkpoint: Checkpoint, kind: str) -> str:
         "tags": "[sat2cap, remote-sensing, clip]",
     }
     lines = ["---", *(f"{name}: {value}" for name, value in head.items() if value), "---", ""]
-    lines += [f"# {card.get('name', 'Sat2Cap model')}", "", *_about(checkpoint), "", *_use(kind), ""]
-    lines += _table("Figures", card.get("metrics", {}))
+    lines += [
+        f"# {card.get('name', 'Sat2Cap model')}",
+        "",
+        *_describe_inputs(checkpoint),
+        "",
+        *_usage_example(kind),
+        "",
+    ]
+    lines += _format_table("Figures", card.get("metrics", {}))
     settings = {
         f"{section}.{name}": value
         for section, values in training.get("run", {}).items()
         if isinstance(values, dict)
         for name, value in values.items()
     }
-    made = {name: training[name] for name in ("steps", "samples") if name in training}
+    counts = {name: training[name] for name in ("steps", "samples") if name in training}
     pairs = {f"pairs.{name}": value for name, value in training.get("pairs", {}).items()}
-    return "\n".join(lines + _table("Training", {**made, **pairs, **settings})) + "\n"
+    return "\n".join(lines + _format_table("Training", {**counts, **pairs, **settings})) + "\n"
 
 
-def _about(checkpoint: Checkpoint) -> list[str]:
-    """What goes in and what comes out."""
+def _describe_inputs(checkpoint: Checkpoint) -> list[str]:
+    """Return lines that describe the inputs and outputs of the model."""
     size, crop = checkpoint.patch_pixels, checkpoint.overhead_preprocess.crop
-    said = [
+    lines = [
         "An overhead image to what a photo taken there would show, in the space of CLIP, after Sat2Cap",
         f"(Dhakal et al., EarthVision 2024). Patches of {size} px a side, {checkpoint.dim} numbers each,",
         f"**not** normalised. Source: {checkpoint.card.get('source', 'unknown')}.",
     ]
     if checkpoint.dynamic is not None:
-        said.append(
+        lines.append(
             f"Place and time (encoding `{checkpoint.encoding}`) add an offset before normalising: "
             "`dynamic.safetensors`, see `sat2cap.json`."
         )
     if crop is not None:
-        said.append(f"The middle {crop} px of a larger image are to be cut out before the processor sees it.")
-    return said
+        lines.append(
+            f"The middle {crop} px of a larger image are to be cut out before the processor sees it."
+        )
+    return lines
 
 
-def _use(kind: str) -> list[str]:
-    """With transformers alone, and with this package."""
+def _usage_example(kind: str) -> list[str]:
+    """Return lines that show the use with transformers alone, and with this package."""
     return [
         "```python",
         "import transformers",
@@ -125,8 +135,8 @@ def _use(kind: str) -> list[str]:
     ]
 
 
-def _table(title: str, values: dict[str, Any]) -> list[str]:
-    """Names and values under a heading; nothing when there are none."""
+def _format_table(title: str, values: dict[str, Any]) -> list[str]:
+    """Return a Markdown table of names and values under a heading; no lines if there are no values."""
     if not values:
         return []
     rows = [

@@ -1,8 +1,8 @@
-"""A checkpoint on disk (docs/checkpoint.md): a folder of safetensors and JSON, seen whole or not at all.
+"""Checkpoints on disk (docs/checkpoint.md): folders of safetensors and JSON, published whole.
 
 ::
 
-    sat2cap.json          written last: format, what is there, preprocessing, encoding, scale, card
+    sat2cap.json          written last: format, list of parts, preprocessing, encoding, scale, card
     overhead/             config.json, model.safetensors   an image tower, in transformers' own form
     ground/               the same, unless it is the same network as overhead or absent
     text/                 the same for a text tower, and its tokenizer
@@ -17,111 +17,124 @@ from sat2cap.errors import ModelError
 from sat2cap.files import publish_folder, write_json
 from sat2cap.model.calibration import Calibration, read_calibration
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.json_files import read_manifest
 from sat2cap.model.networks import towers
-from sat2cap.model.networks.dynamic_encoder import read_dynamic
+from sat2cap.model.networks.dynamic_encoder import read_dynamic_encoder
 from sat2cap.model.networks.metadata import ENCODINGS
 from sat2cap.model.preprocess import Preprocess
 
 CHECKPOINT_MANIFEST = "sat2cap.json"
 FORMAT = "sat2cap-checkpoint"
 VERSION = 1
-_CALIBRATION = "calibration.safetensors"
+_CALIBRATION_FILE = "calibration.safetensors"
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """What `save_checkpoint` wrote."""
-    values = towers.read_json(folder / CHECKPOINT_MANIFEST)
-    if values.get("format") != FORMAT or values.get("version") != VERSION:
-        raise ModelError(
-            f"{folder / CHECKPOINT_MANIFEST} is {values.get('format')} version {values.get('version')}, "
-            f"not {FORMAT} version {VERSION}: use the sat2cap release that wrote it"
-        )
+    """Return the checkpoint that `save_checkpoint` wrote.
+
+    Raises `ModelError`, which names the file, if one is missing, damaged, of another version, or of other
+    shapes than its config says.
+    """
+    values = read_manifest(folder / CHECKPOINT_MANIFEST, FORMAT, VERSION)
     try:
         encoding, parts, scale = values["encoding"], values["parts"], float(values["logit_scale"])
-        seen = [Preprocess.from_dict(values[f"{side}_preprocess"]) for side in ("overhead", "ground")]
+        preprocesses = [Preprocess.from_dict(values[f"{side}_preprocess"]) for side in ("overhead", "ground")]
         card = dict(values["card"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{folder / CHECKPOINT_MANIFEST} lacks or spoils {error}: save the checkpoint again"
+            f"{folder / CHECKPOINT_MANIFEST} has a missing or wrong field ({error}): "
+            "save the checkpoint again"
         ) from error
     if encoding not in ENCODINGS:
         raise ModelError(
             f"{folder} has encoding {encoding!r}, not one of {', '.join(ENCODINGS)}: update sat2cap"
         )
     overhead = towers.load_vision_tower(folder if parts.get("overhead") == "top" else folder / "overhead")
-    grounds = {"own": lambda: towers.load_vision_tower(folder / "ground"), "overhead": lambda: overhead}
+    ground_readers = {
+        "own": lambda: towers.load_vision_tower(folder / "ground"),
+        "overhead": lambda: overhead,
+    }
     return Checkpoint(
         overhead=overhead,
-        ground=grounds.get(parts.get("ground"), lambda: None)(),
+        ground=ground_readers.get(parts.get("ground"), lambda: None)(),
         text=towers.load_text_tower(folder / "text", values.get("text_scale")) if parts.get("text") else None,
-        dynamic=read_dynamic(
+        dynamic=read_dynamic_encoder(
             towers.read_tensors(folder / "dynamic.safetensors"), str(folder / "dynamic.safetensors")
         )
         if parts.get("dynamic")
         else None,
         logit_scale=scale,
         encoding=encoding,
-        overhead_preprocess=seen[0],
-        ground_preprocess=seen[1],
+        overhead_preprocess=preprocesses[0],
+        ground_preprocess=preprocesses[1],
         card=card,
-        calibration=_calibration(folder, overhead.config.projection_dim)
+        calibration=_read_calibration(folder, overhead.config.projection_dim)
         if parts.get("calibration")
         else None,
     )
 
 
-def save_checkpoint(ckpt: Checkpoint, folder: Path | str) -> Path:
-    """Write a checkpoint so that nobody sees `folder` half written; replaces only a checkpoint or nothing."""
+def save_checkpoint(checkpoint: Checkpoint, folder: Path | str) -> Path:
+    """Write a checkpoint and return its folder, which appears at once and whole.
+
+    Raises `ModelError` if `folder` exists and is not a checkpoint, which alone is replaced.
+    """
     target = Path(folder)
+    check_target(target)
+    with publish_folder(target) as temporary:
+        _write_parts(checkpoint, temporary)
+        write_json(temporary / CHECKPOINT_MANIFEST, _make_manifest(checkpoint))
+    return target
+
+
+def check_target(target: Path) -> None:
+    """Raise `ModelError` if `target` is anything but a checkpoint, an empty folder or nothing."""
     if (
         target.exists()
         and not (target / CHECKPOINT_MANIFEST).is_file()
         and (target.is_file() or any(target.iterdir()))
     ):
         raise ModelError(f"{target} exists and is no sat2cap checkpoint: give another folder, or remove it")
-    with publish_folder(target) as temporary:
-        _write_parts(ckpt, temporary)
-        write_json(temporary / CHECKPOINT_MANIFEST, _manifest(ckpt))
-    return target
 
 
-def _calibration(folder: Path, dim: int) -> Calibration:
-    path = folder / _CALIBRATION
+def _read_calibration(folder: Path, dim: int) -> Calibration:
+    """Return the calibration beside the manifest."""
+    path = folder / _CALIBRATION_FILE
     return read_calibration(towers.read_tensors(path), int(dim), str(path))
 
 
-def _write_parts(ckpt: Checkpoint, folder: Path) -> None:
-    """Everything but the manifest."""
-    towers.save_tower(ckpt.overhead, folder / "overhead")
-    if ckpt.ground is not None and ckpt.ground is not ckpt.overhead:
-        towers.save_tower(ckpt.ground, folder / "ground")
-    if ckpt.text is not None:
-        towers.save_text_tower(ckpt.text, folder / "text")
-    if ckpt.dynamic is not None:
-        towers.write_tensors(folder / "dynamic.safetensors", ckpt.dynamic.state_dict())
-    if ckpt.calibration is not None:
-        towers.write_tensors(folder / _CALIBRATION, ckpt.calibration.as_tensors())
+def _write_parts(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write every file but the manifest."""
+    towers.save_tower(checkpoint.overhead, folder / "overhead")
+    if checkpoint.ground is not None and checkpoint.ground is not checkpoint.overhead:
+        towers.save_tower(checkpoint.ground, folder / "ground")
+    if checkpoint.text is not None:
+        towers.save_text_tower(checkpoint.text, folder / "text")
+    if checkpoint.dynamic is not None:
+        towers.write_tensors(folder / "dynamic.safetensors", checkpoint.dynamic.state_dict())
+    if checkpoint.calibration is not None:
+        towers.write_tensors(folder / _CALIBRATION_FILE, checkpoint.calibration.as_tensors())
 
 
-def _manifest(ckpt: Checkpoint) -> dict[str, Any]:
-    """What sat2cap.json says."""
-    ground = "overhead" if ckpt.ground is ckpt.overhead else "own"
+def _make_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the content of sat2cap.json."""
+    ground = "overhead" if checkpoint.ground is checkpoint.overhead else "own"
     return {
         "format": FORMAT,
         "version": VERSION,
-        "identity": ckpt.identity,
-        "dim": ckpt.dim,
+        "identity": checkpoint.identity,
+        "dim": checkpoint.dim,
         "parts": {
             "overhead": "own",
-            "ground": None if ckpt.ground is None else ground,
-            "text": ckpt.text is not None,
-            "dynamic": ckpt.dynamic is not None,
-            "calibration": ckpt.calibration is not None,
+            "ground": None if checkpoint.ground is None else ground,
+            "text": checkpoint.text is not None,
+            "dynamic": checkpoint.dynamic is not None,
+            "calibration": checkpoint.calibration is not None,
         },
-        "encoding": ckpt.encoding,
-        "logit_scale": ckpt.logit_scale,
-        "text_scale": None if ckpt.text is None else ckpt.text.scale,
-        "overhead_preprocess": ckpt.overhead_preprocess.as_dict(),
-        "ground_preprocess": ckpt.ground_preprocess.as_dict(),
-        "card": ckpt.card,
+        "encoding": checkpoint.encoding,
+        "logit_scale": checkpoint.logit_scale,
+        "text_scale": None if checkpoint.text is None else checkpoint.text.scale,
+        "overhead_preprocess": checkpoint.overhead_preprocess.as_dict(),
+        "ground_preprocess": checkpoint.ground_preprocess.as_dict(),
+        "card": checkpoint.card,
     }

@@ -1,51 +1,55 @@
-"""Models of the Hugging Face hub: found in its cache, or downloaded to it, at one revision."""
+"""Models of the Hugging Face hub, each at one revision: looking in the cache, and downloading to it."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from sat2cap.errors import ModelError
+from sat2cap.model.json_files import read_json
 
 WEIGHTS = (("model*.safetensors",), ("open_clip_model.safetensors",), ("pytorch_model*.bin",))
-"""Forms of weights, the best first; the first that a model has is the only one downloaded."""
+"""File patterns of each format of weights, the best first; only the first that a model has is downloaded."""
 
 _NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
-_SMALL = ["*.json", "*.txt", "*.model", "README.md"]
-_REASON = 200
-"""Characters of another library's error that are passed on, of its first sentence."""
+_SMALL_FILES = ["*.json", "*.txt", "*.model", "README.md"]
+_MAX_REASON_LENGTH = 200
+"""Largest number of characters quoted from the first sentence of another library's error."""
 
 
 def is_hub_name(spec: str) -> bool:
-    """Whether `spec` is written like ``owner/name`` or ``owner/name@revision``, and not like a path."""
+    """Return whether `spec` looks like ``owner/name`` or ``owner/name@revision``, and not like a path."""
     return _NAME.fullmatch(spec) is not None
 
 
 def split_hub_name(spec: str) -> tuple[str, str | None]:
-    """Name and revision (a branch, tag or commit; None for the newest) of ``owner/name@revision``."""
+    """Split ``owner/name@revision`` into name and revision.
+
+    The revision is a branch, tag or commit; None stands for the newest.
+    """
     name, _, revision = spec.partition("@")
     return name, revision or None
 
 
 def fetch_from_hub(spec: str, refresh: bool = False) -> Path:
-    """The local folder of ``owner/name[@revision]``, downloaded unless it is in the cache already.
+    """Return the local folder of ``owner/name[@revision]``, which is downloaded unless it is in the cache.
 
-    What is in the cache is used as it is, without a look at the network; `refresh` asks the hub for what is
-    newest. Downloads show their progress on a terminal, and an interrupted one goes on where it was. Raises
-    `ModelError` with the command that fetches it if it cannot be had.
+    A cached model is used without asking the network, unless `refresh` is set, which asks the hub for a newer
+    version. Downloads show their progress on a terminal, and an interrupted one continues where it stopped.
+    Raises `ModelError`, with the command that fetches the model, if it cannot be downloaded.
     """
     cached = None if refresh else find_in_hub_cache(spec)
     return cached or _download(spec)
 
 
 def find_in_hub_cache(spec: str) -> Path | None:
-    """The folder in the cache, if the model is there whole."""
+    """Return the model's folder in the cache; None if it is not there, or incomplete."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     name, revision = split_hub_name(spec)
     try:
         folder = Path(
-            snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=_SMALL)
+            snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=_SMALL_FILES)
         )
     except (LocalEntryNotFoundError, ValueError):
         return None
@@ -53,16 +57,14 @@ def find_in_hub_cache(spec: str) -> Path | None:
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether any form of weights is there, and every part of it."""
-    if not any(_matching(folder, patterns) for patterns in WEIGHTS):
+    """Return whether a folder has weights in any format, with every file of sharded ones."""
+    if not any(_match_files(folder, patterns) for patterns in WEIGHTS):
         return False
-    return all((folder / name).is_file() for name in _parts(folder))
+    return all((folder / name).is_file() for name in _sharded_weight_files(folder))
 
 
-def _parts(folder: Path) -> set[str]:
-    """Files that an index of weights in several parts names."""
-    from sat2cap.model.networks.towers import read_json
-
+def _sharded_weight_files(folder: Path) -> set[str]:
+    """Return the weight files named by a sharded checkpoint's index; empty if the weights are one file."""
     for whole in ("model.safetensors", "pytorch_model.bin"):
         index = folder / f"{whole}.index.json"
         if not (folder / whole).is_file() and index.is_file():
@@ -70,26 +72,27 @@ def _parts(folder: Path) -> set[str]:
     return set()
 
 
-def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+def _match_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """Return the files directly in a folder that match any of the patterns."""
     return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
 def _download(spec: str) -> Path:
-    """Everything but weights, then the best form of weights that there is."""
+    """Download small files and the best available format of weights, and return the folder."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     name, revision = split_hub_name(spec)
     try:
         for patterns in WEIGHTS:
-            wanted = [*_SMALL, *patterns]
+            allowed = [*_SMALL_FILES, *patterns]
             folder = Path(
-                snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns="*/*")
+                snapshot_download(name, revision=revision, allow_patterns=allowed, ignore_patterns="*/*")
             )
-            if _matching(folder, patterns) and has_weights(folder):
+            if _match_files(folder, patterns) and has_weights(folder):
                 return folder
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0].partition(". ")[0].strip()[:_REASON]
+        reason = str(error).partition("\n")[0].partition(". ")[0].strip()[:_MAX_REASON_LENGTH]
         raise ModelError(
             f"model {spec!r} is neither a folder here nor in the cache, and cannot be had from the "
             f"Hugging Face hub ({reason}): check the name, set HF_TOKEN if it is not open to all, and "
@@ -99,15 +102,15 @@ def _download(spec: str) -> Path:
 
 
 def revision_of(folder: Path) -> str | None:
-    """The commit that a folder of the cache holds."""
+    """Return the commit of a folder in the cache; None for a folder elsewhere."""
     return folder.name if folder.parent.name == "snapshots" else None
 
 
-def licence_of(folder: Path) -> str | None:
-    """The licence that a model's page states, if its README is there and has one."""
+def read_licence(folder: Path) -> str | None:
+    """Return the licence that a model's README states in its head; None if there is none."""
     page = folder / "README.md"
     if not page.is_file():
         return None
     head = page.read_text(encoding="utf-8", errors="replace").split("\n---", 1)[0]
-    found = re.search(r"^license:[ \t]*(\S+)", head, re.MULTILINE)
-    return found[1] if found else None
+    match = re.search(r"^license:[ \t]*(\S+)", head, re.MULTILINE)
+    return match[1] if match else None

@@ -1,7 +1,7 @@
-"""open_clip's own files, ``open_clip_config.json`` with ``open_clip_model.safetensors``, as a CLIP.
+"""Reading open_clip's own files, ``open_clip_config.json`` and ``open_clip_model.safetensors``, as a CLIP.
 
-The networks are the same; names differ, projections are transposed, and queries, keys and values lie in one
-matrix. What transformers has no class for is refused with what to give instead.
+The networks are those of transformers. Names differ, projections are transposed, and the matrices of queries,
+keys and values are stacked in one. Architectures that transformers has no class for are refused.
 """
 
 import math
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sat2cap.errors import ModelError
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.json_files import read_json
 from sat2cap.model.networks import towers
 from sat2cap.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 
@@ -47,25 +48,25 @@ _TEXT = {
 
 
 def read_openclip(folder: Path, spec: str) -> Checkpoint:
-    """A CLIP that open_clip saved, with its text tower if the folder holds a tokenizer.
+    """Return a CLIP that open_clip saved, with its text tower if the folder holds a tokenizer.
 
-    `ModelError` when it is of another architecture than CLIP's own, or not whole.
+    Raises `ModelError` if the architecture is not CLIP's own, or the model is incomplete.
     """
-    values = towers.read_json(folder / CONFIG_FILE)
+    values = read_json(folder / CONFIG_FILE)
     model = values.get("model_cfg", {})
     _refuse_other_architectures(model, folder)
-    weights = _renamed(_read_weights(folder))
+    weights = _rename_weights(_read_weights(folder))
     act = "quick_gelu" if model.get("quick_gelu") else "gelu"
     dim = {"projection_dim": int(model["embed_dim"]), "hidden_act": act}
-    vision = towers.vision_tower({**_image_config(model["vision_cfg"]), **dim}, weights, str(folder))
+    vision = towers.build_vision_tower({**_image_config(model["vision_cfg"]), **dim}, weights, str(folder))
     scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else 1 / 0.07
     text = None
     if towers.has_tokenizer(folder):
         config = {**_text_config(model["text_cfg"]), **dim}
         text = towers.TextTower(
-            towers.text_model(config, weights, str(folder)), towers.load_tokenizer(folder), scale
+            towers.build_text_model(config, weights, str(folder)), towers.load_tokenizer(folder), scale
         )
-    seen = _preprocess(values.get("preprocess_cfg", {}), int(vision.config.image_size), folder)
+    preprocess = _read_preprocess(values.get("preprocess_cfg", {}), int(vision.config.image_size), folder)
     return Checkpoint(
         overhead=vision,
         ground=vision,
@@ -73,58 +74,59 @@ def read_openclip(folder: Path, spec: str) -> Checkpoint:
         dynamic=None,
         logit_scale=scale,
         encoding="reference",
-        overhead_preprocess=seen,
-        ground_preprocess=seen,
+        overhead_preprocess=preprocess,
+        ground_preprocess=preprocess,
         card={"name": Path(spec).name, "source": spec, "licence": "unknown", "kind": "open_clip"},
     )
 
 
 def _refuse_other_architectures(model: Mapping[str, Any], folder: Path) -> None:
-    """open_clip has many; transformers' CLIP is the plain one."""
+    """Raise `ModelError` unless the configuration uses only settings that transformers' CLIP has."""
     image, text = model.get("vision_cfg", {}), model.get("text_cfg", {})
-    odd = sorted({*image} - _PLAIN_IMAGE | {*text} - _PLAIN_TEXT)
+    unsupported = sorted({*image} - _PLAIN_IMAGE | {*text} - _PLAIN_TEXT)
     if "siglip" in str(image.get("timm_model_name", "")):
         raise ModelError(
             f"{folder} is a SigLIP of open_clip: give the same model as transformers keeps it, such as "
             "google/siglip-base-patch16-224"
         )
-    said = "embed_dim" in model and image.keys() >= _NEEDED_IMAGE and text.keys() >= _NEEDED_TEXT
-    if odd or not said or not isinstance(image.get("layers"), int):
-        what = ", ".join(odd) or "no plain image transformer"
+    complete = "embed_dim" in model and image.keys() >= _NEEDED_IMAGE and text.keys() >= _NEEDED_TEXT
+    if unsupported or not complete or not isinstance(image.get("layers"), int):
+        reason = ", ".join(unsupported) or "no plain image transformer"
         raise ModelError(
-            f"{folder} is an open_clip model of another architecture than CLIP's ({what}): give one that "
+            f"{folder} is an open_clip model of another architecture than CLIP's ({reason}): give one that "
             "transformers reads, with model_type in its config.json"
         )
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the weights by open_clip's names; some models have ``text.`` before those of the text tower."""
     if not (folder / WEIGHTS_FILE).is_file():
         raise ModelError(f"{folder} has no {WEIGHTS_FILE}: download it, or save the model as safetensors")
     weights = towers.read_tensors(folder / WEIGHTS_FILE)
     return {name.removeprefix("text."): tensor for name, tensor in weights.items()}
 
 
-def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All weights by their names in transformers' `CLIPModel`."""
+def _rename_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return all weights by their names in transformers' `CLIPModel`."""
     names = {**_IMAGE, **_TEXT, "logit_scale": "logit_scale"}
-    found = {names[name]: tensor for name, tensor in weights.items() if name in names}
+    renamed = {names[name]: tensor for name, tensor in weights.items() if name in names}
     for name, target in (
         ("visual.proj", "visual_projection.weight"),
         ("text_projection", "text_projection.weight"),
     ):
         if name in weights:
-            found[target] = weights[name].T.contiguous()
+            renamed[target] = weights[name].T.contiguous()
     for name, tensor in weights.items():
         head, block, rest = name.partition("transformer.resblocks.")
         if block:
             tower = "vision_model" if head == "visual." else "text_model"
             number, _, leaf = rest.partition(".")
-            found |= _layer(f"{tower}.encoder.layers.{number}.", leaf, tensor)
-    return found
+            renamed |= _convert_layer_weight(f"{tower}.encoder.layers.{number}.", leaf, tensor)
+    return renamed
 
 
-def _layer(prefix: str, leaf: str, tensor: Tensor) -> dict[str, Tensor]:
-    """One weight of a layer, which may be three."""
+def _convert_layer_weight(prefix: str, leaf: str, tensor: Tensor) -> dict[str, Tensor]:
+    """Return one weight of a layer by its new name; a stacked query-key-value weight becomes three."""
     part, _, kind = leaf.rpartition(".")
     if leaf.startswith("attn.in_proj_"):
         kind = leaf.removeprefix("attn.in_proj_")
@@ -134,6 +136,7 @@ def _layer(prefix: str, leaf: str, tensor: Tensor) -> dict[str, Tensor]:
 
 
 def _image_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the image tower's config for transformers, from open_clip's ``vision_cfg``."""
     width = int(values["width"])
     return {
         "hidden_size": width,
@@ -146,24 +149,28 @@ def _image_config(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    width, words = int(values["width"]), int(values.get("vocab_size", 49408))
+    """Return the text tower's config for transformers, from open_clip's ``text_cfg``."""
+    width, vocabulary_size = int(values["width"]), int(values.get("vocab_size", 49408))
     return {
         "hidden_size": width,
         "intermediate_size": int(width * values.get("mlp_ratio", 4)),
         "num_hidden_layers": int(values["layers"]),
         "num_attention_heads": int(values["heads"]),
         "max_position_embeddings": int(values.get("context_length", 77)),
-        "vocab_size": words,
-        "bos_token_id": words - 2,
-        "eos_token_id": words - 1,
-        "pad_token_id": words - 1,
+        "vocab_size": vocabulary_size,
+        "bos_token_id": vocabulary_size - 2,
+        "eos_token_id": vocabulary_size - 1,
+        "pad_token_id": vocabulary_size - 1,
     }
 
 
-def _preprocess(values: Mapping[str, Any], size: int, folder: Path) -> Preprocess:
+def _read_preprocess(values: Mapping[str, Any], size: int, folder: Path) -> Preprocess:
+    """Return the preprocessing of ``preprocess_cfg``. Raises `ModelError` for an unsupported resize mode."""
     mode = values.get("resize_mode", "shortest")
     if mode not in ("shortest", "squash"):
-        raise ModelError(f"{folder} resizes by {mode!r}, which this package does not: give another model")
+        raise ModelError(
+            f"{folder} resizes by {mode!r}, which this package does not support: give another model"
+        )
     return Preprocess(
         size,
         mean=tuple(values.get("mean", CLIP_MEAN)),

@@ -1,4 +1,4 @@
-"""Files that PyTorch pickled, read as data: what they would run is never run."""
+"""Reading files that PyTorch pickled, as data only: code in them is never run."""
 
 import pickle
 import re
@@ -12,28 +12,31 @@ from torch import Tensor
 
 from sat2cap.errors import ModelError
 
-_RUNS = re.compile(r"GLOBAL ([\w.]+)")
+_REFUSED_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def read_pickle(path: Path, also: Sequence[type] = ()) -> Any:
-    """What a file holds: tensors and plain values, and objects of the classes `also`, which only hold values.
+def read_pickle(path: Path, allowed: Sequence[type] = ()) -> Any:
+    """Return what a file holds: tensors, plain values, and objects of the `allowed` classes.
 
-    `ModelError` when it is broken, or would run code.
+    Classes in `allowed` must only hold values. Raises `ModelError` if the file is damaged or would run code.
     """
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(list(also)):
-            warnings.simplefilter("ignore")  # of the age of its format
+        with warnings.catch_warnings(), torch.serialization.safe_globals(list(allowed)):
+            warnings.simplefilter("ignore")  # about old file formats
             return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        runs = _RUNS.search(str(error))
-    if runs is not None:
-        rule = f"would run code when opened ({runs[1]}), and none of it was run"
+        refused = _REFUSED_GLOBAL.search(str(error))
+    if refused is not None:
+        rule = f"would run code when opened ({refused[1]}), and none of it was run"
         raise ModelError(f"{path} {rule}: give its weights alone, as safetensors")
     raise ModelError(f"{path} is broken, or was not written by PyTorch: save or download it again")
 
 
-def pickled_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file that holds them by name; `ModelError` as `read_pickle`, or when it does not."""
+def read_pickled_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors, by name, of a pickled dict; other values are left out.
+
+    Raises `ModelError` as `read_pickle` does, or if the file does not hold a dict.
+    """
     value = read_pickle(path)
     if not isinstance(value, dict):
         raise ModelError(f"{path} holds no weights by name: save the model's state_dict")

@@ -1,4 +1,4 @@
-"""Models known by name: what their files do not say of themselves."""
+"""Published models, with the facts that their files do not contain."""
 
 from dataclasses import dataclass
 
@@ -6,34 +6,35 @@ from sat2cap.model.preprocess import Preprocess
 
 SAT2CAP_MEAN = (0.3670, 0.3827, 0.3338)
 SAT2CAP_STD = (0.2209, 0.1975, 0.1988)
-"""Of the authors' overhead images, from their code; not CLIP's."""
+"""Channel statistics, in 0-1, of the authors' overhead images; from their code, and not those of CLIP."""
 
 SAT2CAP_OVERHEAD = Preprocess(224, SAT2CAP_MEAN, SAT2CAP_STD, crop=800)
-"""What the authors' overhead tower was trained to see: 800 px of 0.6 m, which is 480 m, as 224 px."""
+"""Preprocessing of the authors' overhead tower: the central 800 px of 0.6 m, which is 480 m, as 224 px."""
 
 SAT2CAP_GROUND = Preprocess(224, squash=True)
-"""The authors resize ground photos to 224 x 224, whatever their shape."""
+"""Preprocessing of the authors' ground photos: resized to 224 x 224 px whatever their aspect ratio."""
 
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A published model."""
+    """One published model: facts for people, and what its files lack."""
 
     name: str
-    """On the Hugging Face hub."""
+    """Name on the Hugging Face hub, without revision."""
     about: str
+    """What the model is, in a few words for people."""
     dim: int
-    """Numbers in an embedding."""
+    """Length of an embedding."""
     pixels: int
-    """A side of the image it sees."""
+    """Width and height in pixels of the image that it sees."""
     licence: str
-    """As the publisher states it; ``not stated`` where none is."""
+    """Licence as the publisher states it, or ``not stated``."""
     text: str | None = None
-    """The model whose text tower and ground tower belong to it, where it has none of its own."""
+    """Name of the model with the matching text and ground towers; None if it has its own."""
     overhead: Preprocess | None = None
-    """Preprocessing of overhead images, where the files do not say it."""
+    """Preprocessing of overhead images; None if the model's files contain it."""
     ground: Preprocess | None = None
-    """The same of ground photos."""
+    """Preprocessing of ground photos; None if the model's files contain it."""
 
 
 PUBLISHED_MODELS = (
@@ -60,5 +61,5 @@ PUBLISHED_MODELS = (
 
 
 def find_published_model(name: str) -> PublishedModel | None:
-    """The entry of a name on the hub, without its revision."""
-    return next((entry for entry in PUBLISHED_MODELS if entry.name == name), None)
+    """Return the published model of a name on the hub, without its revision; None if it is not listed."""
+    return next((model for model in PUBLISHED_MODELS if model.name == name), None)

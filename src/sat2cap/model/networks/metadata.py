@@ -1,4 +1,4 @@
-"""Where and when, as the numbers that the Dynamic Encoder reads (paper 3.3, eq. 4)."""
+"""Encoding of place and time as the features that the Dynamic Encoder reads (paper 3.3, eq. 4)."""
 
 from typing import Literal, get_args
 
@@ -11,21 +11,21 @@ Encoding = Literal["reference", "cyclic", "zonal", "sphere"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 
 TIME_FEATURES = 8
-"""A sine and a cosine each of year, month, day and hour: the last numbers, which depend on the time alone."""
-_LONGITUDE = slice(2, 4)
+"""Number of time features, which come last: sine and cosine of year, month, day and hour."""
+_LONGITUDE_FEATURES = slice(2, 4)
 SPHERE_DEGREES = 10
-"""Of the spherical harmonics of ``sphere``: its finest waves are 36 degrees long."""
+"""Highest degree of the spherical harmonics of ``sphere``, whose shortest wave is 36 degrees long."""
 
 Floats = NDArray[np.float64]
 
 
 def place_feature_count(encoding: Encoding) -> int:
-    """How many numbers, the first ones, depend on the place alone."""
+    """Return the number of place features, which come first: 4, or 120 for ``sphere``."""
     return SPHERE_DEGREES * (SPHERE_DEGREES + 2) if encoding == "sphere" else 4
 
 
 def feature_count(encoding: Encoding) -> int:
-    """How many numbers there are: 12, or 128 for ``sphere``."""
+    """Return the number of features of an encoding: 12, or 128 for ``sphere``."""
     return place_feature_count(encoding) + TIME_FEATURES
 
 
@@ -38,14 +38,15 @@ def encode_metadata(
     hour: ArrayLike,
     encoding: Encoding,
 ) -> NDArray[np.float32]:
-    """The numbers `[N, F]` for N places and local times, F = `feature_count`; arguments broadcast to `[N]`.
+    """Return the features of N places and local times, float32 `[N, F]`; sines and cosines are in -1 to 1.
 
-    `lat`, `lon` in degrees; `month` and `day` count from 1; `hour` in 0-24, fractions welcome.
+    F is `feature_count(encoding)`; arguments broadcast to `[N]`. `lat` and `lon` are in degrees, `month` and
+    `day` count from 1, and `hour` is in 0-24 and may be a fraction.
 
     ``reference`` is what the authors' code computes: published weights need it. It folds hour 0 onto hour 23,
     the south pole onto the north pole, and years 15 apart onto each other.
 
-    ``cyclic`` keeps the order and mends the angles, so that only moments a turn apart meet::
+    ``cyclic`` keeps the order and corrects the angles, so that only values a full turn apart coincide::
 
         0, 1    sin, cos of the latitude itself                  poles differ
         2, 3    sin, cos of the longitude                        the antimeridian has no step
@@ -54,13 +55,15 @@ def encode_metadata(
         8, 9    one turn a month: day 31 meets day 1
         10, 11  one turn a day: 23:59 meets 00:00
 
-    ``zonal`` is ``cyclic`` blind to longitude, whose two numbers are 0: it learns climates and seasons by
-    latitude, and cannot learn by heart what lies where, which is of no use on another planet.
+    ``zonal`` is ``cyclic`` with both longitude features set to 0. A model learns climates and seasons by
+    latitude, but cannot memorise what lies where, which would not transfer to another planet.
 
-    ``sphere`` has the times of ``cyclic`` behind 120 spherical harmonics of the place, to which neither poles
-    nor antimeridian are special (Rußwurm et al. 2024).
+    ``sphere`` has 120 spherical harmonics of the place, smooth across poles and antimeridian, followed by the
+    time features of ``cyclic`` (Rußwurm et al. 2024).
 
     Raises `ModelError` for an unknown encoding or a value that is not finite.
+
+        encode_metadata(52.37, 4.90, 2024, 6, 21, 14.5, "cyclic").shape    # (1, 12)
     """
     columns = [np.asarray(value, dtype=np.float64) for value in (lat, lon, year, month, day, hour)]
     values = np.stack(np.broadcast_arrays(*(np.atleast_1d(column) for column in columns)))
@@ -69,38 +72,43 @@ def encode_metadata(
             "place or time holds a value that is not finite: give every latitude, longitude and date"
         )
     angles = _angles(values, encoding)
-    turns = [f(angle) for angle in angles for f in (np.sin, np.cos)]
+    features = [function(angle) for angle in angles for function in (np.sin, np.cos)]
     if encoding == "sphere":
-        turns = [*_harmonics(values[0], values[1]), *turns[4:]]
-    numbers = np.stack(turns, axis=-1).astype(np.float32)
+        features = [*_spherical_harmonics(values[0], values[1]), *features[4:]]
+    stacked = np.stack(features, axis=-1).astype(np.float32)
     if encoding == "zonal":
-        numbers[:, _LONGITUDE] = 0
-    return numbers
+        stacked[:, _LONGITUDE_FEATURES] = 0
+    return stacked
 
 
-def _harmonics(lat: Floats, lon: Floats) -> list[Floats]:
-    """Real spherical harmonics of degrees 1 to 10, each `[N]`: by degree, then by order from -degree on.
+def _spherical_harmonics(lat: Floats, lon: Floats) -> list[Floats]:
+    """Return real spherical harmonics of degrees 1 to 10, each `[N]`: by degree n, then order m from -n to n.
 
-    Each has mean square 1 over the sphere (Legendre functions by the stable recursion of Holmes and
-    Featherstone 2002, without the phase of Condon and Shortley).
+    Each has mean square 1 over the sphere. The associated Legendre functions come from the stable recursion
+    of Holmes and Featherstone (2002), without the Condon-Shortley phase: first the diagonal P(n, n) from
+    P(n-1, n-1), then P(n, m) for m < n from P(n-1, m) and P(n-2, m).
     """
-    up, out = np.sin(np.deg2rad(lat)), np.cos(np.deg2rad(lat))
-    legendre = {(0, 0): np.ones_like(up)}
-    found = []
+    sin_lat, cos_lat = np.sin(np.deg2rad(lat)), np.cos(np.deg2rad(lat))
+    legendre = {(0, 0): np.ones_like(sin_lat)}
+    harmonics = []
     for n in range(1, SPHERE_DEGREES + 1):
-        legendre[n, n] = out * np.sqrt((2 * n + 1) / (2 * n) * (2 if n == 1 else 1)) * legendre[n - 1, n - 1]
+        legendre[n, n] = (
+            cos_lat * np.sqrt((2 * n + 1) / (2 * n) * (2 if n == 1 else 1)) * legendre[n - 1, n - 1]
+        )
         for m in range(n):
             a = np.sqrt((4 * n * n - 1) / (n * n - m * m))
             b = np.sqrt(((n - 1) ** 2 - m * m) / (4 * (n - 1) ** 2 - 1)) if n - 1 > m else 0.0
-            legendre[n, m] = a * (up * legendre[n - 1, m] - b * legendre.get((n - 2, m), np.zeros_like(up)))
+            legendre[n, m] = a * (
+                sin_lat * legendre[n - 1, m] - b * legendre.get((n - 2, m), np.zeros_like(sin_lat))
+            )
         for m in range(-n, n + 1):
             wave = np.sin(-m * np.deg2rad(lon)) if m < 0 else np.cos(m * np.deg2rad(lon))
-            found.append(legendre[n, abs(m)] * wave)
-    return found
+            harmonics.append(legendre[n, abs(m)] * wave)
+    return harmonics
 
 
 def _angles(values: NDArray[np.float64], encoding: str) -> list[NDArray[np.float64]]:
-    """Radians of latitude, longitude, year, month, day, hour, each `[N]`."""
+    """Return the angles, in radians, of latitude, longitude, year, month, day and hour, each `[N]`."""
     lat, lon, year, month, day, hour = values
     turn = 2 * np.pi
     if encoding == "reference":

@@ -27,27 +27,32 @@ from transformers import (
 
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json
+from sat2cap.model.json_files import read_json
 from sat2cap.model.networks import siglip
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model")
-"""Any of these makes a folder one that holds a tokenizer."""
+"""Files of which at least one is in every folder with a tokenizer."""
 
 
 @dataclass(frozen=True, eq=False)
 class TextTower:
-    """A text tower and the tokenizer it was trained with."""
+    """A text tower with the tokenizer that it was trained with."""
 
     model: Any
-    """`CLIPTextModelWithProjection`, or a `SiglipTextTower` that answers as one."""
+    """`CLIPTextModelWithProjection`, or a `SiglipTextTower`, which has the same outputs."""
     tokenizer: Any
-    """What transformers' `AutoTokenizer` gives."""
+    """A tokenizer of transformers, as `AutoTokenizer` returns it."""
     scale: float | None = None
-    """What its CLIP multiplies cosines of photos and texts with (1 / temperature); None if not known."""
+    """Logit scale of its CLIP (1 / temperature), for cosines of photos and texts; None if not known."""
 
-    def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token numbers and attention mask, int64 `[B, T]`; long texts are cut, keeping the end mark."""
+    def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return token numbers and attention mask of B texts, both int64 `[B, T]`.
+
+        A text longer than the tower reads is cut, and its last token replaced by the end mark. T is the
+        longest text's length for CLIP; SigLIP always takes its full width.
+        """
         limit = int(self.model.config.max_position_embeddings)
         end = self.tokenizer.eos_token_id
         rows = [list(row) for row in self.tokenizer(list(texts), verbose=False)["input_ids"]]
@@ -62,97 +67,104 @@ class TextTower:
             mask[number, left : left + len(row)] = 1
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
-    def unread(self, text: str) -> str:
-        """The end of a text that `tokens` cuts off, from the start of its word; empty if all of it fits."""
+    def find_cut_off_text(self, text: str) -> str:
+        """Return the end of a text that `tokenize` cuts off, in whole words; empty if all of it fits.
+
+        A word that is cut in the middle counts as cut off, since the tower reads only a part of it.
+        """
         limit = int(self.model.config.max_position_embeddings)
         row = self.tokenizer(text, verbose=False)["input_ids"]
         if len(row) <= limit:
             return ""
-        if not self.tokenizer.is_fast:  # those do not say where a token stands in the text
+        if not self.tokenizer.is_fast:  # slow tokenizers do not say where a token stands in the text
             return str(self.tokenizer.decode(row[limit - 1 :], skip_special_tokens=True)).strip()
-        where = self.tokenizer(text, verbose=False, return_offsets_mapping=True)["offset_mapping"]
-        kept, lost = text[: where[limit - 1][0]], text[where[limit - 1][0] :]
-        broken = kept.split()[-1] if kept and not kept[-1].isspace() and not lost[:1].isspace() else ""
-        return f"{broken}{lost}".strip()
+        offsets = self.tokenizer(text, verbose=False, return_offsets_mapping=True)["offset_mapping"]
+        cut = offsets[limit - 1][0]
+        head, tail = text[:cut], text[cut:]
+        cuts_a_word = head and not head[-1].isspace() and not tail[:1].isspace()
+        word_start = head.split()[-1] if cuts_a_word else ""
+        return f"{word_start}{tail}".strip()
 
 
-def vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
-    """An image tower with these weights in float32, of the class its config names; `where` is for errors.
+def build_vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
+    """Return an image tower with the given config and weights, in float32.
 
-    `CLIPVisionModelWithProjection`, or a `SiglipImageTower` that answers as one.
+    It is a `CLIPVisionModelWithProjection`, or a `SiglipImageTower`, which has the same outputs. Raises
+    `ModelError`, which names the file or folder as `where`, if weights and config do not belong together.
     """
     if config.get("model_type") == siglip.IMAGE:
-        return filled(lambda: siglip.image_tower(config), weights, where, "vision_model.")
-    return filled(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), weights, where)
+        return build_with_weights(lambda: siglip.build_image_tower(config), weights, where, "vision_model.")
+    return build_with_weights(
+        lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), weights, where
+    )
 
 
-def text_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
-    """A text tower with these weights in float32, of the class its config names; `where` is for errors."""
+def build_text_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
+    """Return a text tower with the given config and weights, in float32.
+
+    It is a `CLIPTextModelWithProjection`, or a `SiglipTextTower`, which has the same outputs. Raises
+    `ModelError` as `build_vision_tower` does.
+    """
     if config.get("model_type") == siglip.TEXT:
-        return filled(lambda: siglip.text_tower(config), weights, where, "text_model.")
-    return filled(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**config)), weights, where)
+        return build_with_weights(lambda: siglip.build_text_tower(config), weights, where, "text_model.")
+    return build_with_weights(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**config)), weights, where)
 
 
-def filled(
+def build_with_weights(
     build: Callable[[], nn.Module], weights: Mapping[str, Tensor], where: str, prefix: str = ""
 ) -> nn.Module:
-    """A network holding copies of `weights`, of which every one it needs must be there.
+    """Return the network that `build` makes, filled with float32 copies of `weights`.
 
-    Names may have `prefix` before them, as they have in a file of both towers.
+    `weights` may hold more than the network needs, and its names may begin with `prefix`, as in a file of
+    both towers. Raises `ModelError`, which names the file as `where`, if `build` fails, or a weight is
+    missing or has another shape.
     """
     try:
-        network = _unfilled(build)
+        network = _build_without_weights(build)
     except Exception as error:  # each field has a check of its own, in several libraries
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{where}: its config describes no network ({reason}): download it again") from error
-    wanted = network.state_dict()
+    expected = network.state_dict()
     if prefix and any(name.startswith(prefix) for name in weights):
         weights = {n.removeprefix(prefix): value for n, value in weights.items() if n.startswith(prefix)}
-    missing = [name for name in wanted if name not in weights]
+    missing = [name for name in expected if name not in weights]
     if missing:
         raise ModelError(
-            f"{where} lacks {len(missing)} weights of {_library_class(network)}, {missing[0]} first: "
+            f"{where} lacks {len(missing)} weights of {_transformers_class(network)}, {missing[0]} first: "
             "give a model saved whole, projections included"
         )
-    odd = [name for name in wanted if weights[name].shape != wanted[name].shape]
-    if odd:
+    wrong_shape = [name for name in expected if weights[name].shape != expected[name].shape]
+    if wrong_shape:
         raise ModelError(
-            f"{where} has {odd[0]} of shape {list(weights[odd[0]].shape)} but its config says "
-            f"{list(wanted[odd[0]].shape)}: put back the config.json it was saved with"
+            f"{where} has {wrong_shape[0]} of shape {list(weights[wrong_shape[0]].shape)} but its config "
+            f"says {list(expected[wrong_shape[0]].shape)}: put back the config.json it was saved with"
         )
-    filling = {name: weights[name].detach().to(torch.float32, copy=True) for name in wanted}
-    network.load_state_dict(filling, assign=True)
+    copies = {name: weights[name].detach().to(torch.float32, copy=True) for name in expected}
+    network.load_state_dict(copies, assign=True)
     return network.requires_grad_(True).eval()
 
 
-def _unfilled(build: Callable[[], nn.Module]) -> nn.Module:
-    """The network without its random start, which takes seconds at full size, where that is possible."""
+def _build_without_weights(build: Callable[[], nn.Module]) -> nn.Module:
+    """Return the network with its weights not allocated, on the meta device.
+
+    Random initial weights take seconds at full size and would be overwritten. Buffers outside the state dict
+    are made here; if there is one that this function does not know, `build` runs normally instead.
+    """
     with torch.device("meta"):
         network = build()
     for name, buffer in list(network.named_buffers()):
         if name in network.state_dict():
             continue
         if not name.endswith("position_ids"):
-            return build()  # a buffer this code does not know how to make
+            return build()  # a buffer that is not known here
         owner, _, leaf = name.rpartition(".")
         positions = torch.arange(buffer.shape[-1]).expand(buffer.shape).clone()
         network.get_submodule(owner).register_buffer(leaf, positions, persistent=False)
     return network
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; ModelError when it is not one."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}): save or download the model again") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} is not a JSON object: save or download the model again")
-    return value
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; ModelError when it is missing or cut short."""
+    """Return the tensors of a safetensors file. Raises `ModelError` if it is missing or damaged."""
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -161,51 +173,56 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """A safetensors file of float32 copies."""
+    """Write tensors to a safetensors file, in the types that they have."""
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
     save_file(tensors, path, metadata={"format": "pt"})
 
 
 def save_tower(tower: Any, folder: Path) -> None:
-    """``config.json`` and ``model.safetensors``."""
+    """Write a tower to a new folder as ``config.json`` and ``model.safetensors``."""
     folder.mkdir(parents=True)
-    values = {**tower.config.to_dict(), "architectures": [_library_class(tower)]}
+    values = {**tower.config.to_dict(), "architectures": [_transformers_class(tower)]}
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     write_tensors(folder / WEIGHTS_FILE, tower.state_dict())
 
 
-def _library_class(tower: Any) -> str:
-    """The name of the transformers class that reads such a tower's files."""
-    names = (kind.__name__ for kind in type(tower).__mro__ if kind.__module__.startswith("transformers."))
+def _transformers_class(tower: Any) -> str:
+    """Return the name of the transformers class that reads such a tower's files."""
+    names = (base.__name__ for base in type(tower).__mro__ if base.__module__.startswith("transformers."))
     return next(names, type(tower).__name__)
 
 
 def save_text_tower(text: TextTower, folder: Path) -> None:
-    """A tower's files and its tokenizer's."""
+    """Write a text tower and its tokenizer to a new folder."""
     save_tower(text.model, folder)
     text.tokenizer.save_pretrained(folder)
 
 
 def load_vision_tower(folder: Path) -> Any:
-    """What `save_tower` wrote."""
-    return vision_tower(read_json(folder / CONFIG_FILE), read_tensors(folder / WEIGHTS_FILE), str(folder))
+    """Return the image tower that `save_tower` wrote. Raises `ModelError` if a file is damaged."""
+    return build_vision_tower(
+        read_json(folder / CONFIG_FILE), read_tensors(folder / WEIGHTS_FILE), str(folder)
+    )
 
 
 def load_text_tower(folder: Path, scale: float | None = None) -> TextTower:
-    """What `save_text_tower` wrote, and the scale that was written elsewhere."""
+    """Return the text tower that `save_text_tower` wrote; `scale` is from the checkpoint's manifest."""
     weights = read_tensors(folder / WEIGHTS_FILE)
     return TextTower(
-        text_model(read_json(folder / CONFIG_FILE), weights, str(folder)), load_tokenizer(folder), scale
+        build_text_model(read_json(folder / CONFIG_FILE), weights, str(folder)), load_tokenizer(folder), scale
     )
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder holds a tokenizer's files."""
+    """Return whether a folder holds a tokenizer's files."""
     return any((folder / name).is_file() for name in TOKENIZER_FILES)
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder, never fetched from anywhere else."""
+    """Return the tokenizer in a folder, without asking the network.
+
+    Raises `ModelError` if there is none, it cannot be read, or a library that it needs is not installed.
+    """
     if not has_tokenizer(folder):
         raise ModelError(
             f"{folder} has no tokenizer ({' or '.join(TOKENIZER_FILES)}): save or download it again"
@@ -224,17 +241,17 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def _needs_sentencepiece(folder: Path) -> bool:
-    """Whether it is SigLIP's: without its library, transformers reads it as another and says nothing."""
+    """Return whether it is SigLIP's tokenizer, which transformers misreads silently without sentencepiece."""
     path = folder / "tokenizer_config.json"
     return path.is_file() and read_json(path).get("tokenizer_class") == "SiglipTokenizer"
 
 
 def digest_weights(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of names, types, shapes and bytes, in order of name."""
+    """Return the SHA-256 of all weights: names, types, shapes and bytes, ordered by name; 64 hex digits."""
     sha = hashlib.sha256()
     for name in sorted(weights):
         array = weights[name].detach().cpu().contiguous()
-        head = canonical_json([name, str(array.dtype), list(array.shape)])
-        sha.update(head.encode())
+        header = canonical_json([name, str(array.dtype), list(array.shape)])
+        sha.update(header.encode())
         sha.update(array.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
