@@ -1,4 +1,4 @@
-"""Images a second and fidelity of an overhead tower in every precision this machine has.
+"""Images per second and accuracy of an overhead tower in every precision that this machine has.
 
     python benchmarks/precision.py [MODEL] [--threads N] [--batch B] [--rounds R]
 
@@ -21,15 +21,15 @@ from sat2cap.model import Preprocess
 from sat2cap.model.compute import convert_tower, embed_pixels, has_int8
 
 
-def random_b32() -> tuple[CLIPVisionModelWithProjection, Preprocess]:
-    """The architecture of ``openai/clip-vit-base-patch32``."""
+def build_random_b32() -> tuple[CLIPVisionModelWithProjection, Preprocess]:
+    """Return a tower of the architecture of ``openai/clip-vit-base-patch32``, with random weights."""
     torch.manual_seed(0)
     config = CLIPVisionConfig(patch_size=32, projection_dim=512)
     return CLIPVisionModelWithProjection(config).eval(), Preprocess(224)
 
 
-def patches(count: int, size: int) -> np.ndarray:
-    """Made-up images with structure from one pixel to half an image, uint8 `[count, size, size, 3]`."""
+def make_patches(count: int, size: int) -> np.ndarray:
+    """Return images with structure from one pixel to half an image, uint8 `[count, size, size, 3]`."""
     random = np.random.default_rng(0)
     total = np.zeros((count, size, size, 3))
     for cells in (2, 4, 8, size):
@@ -39,19 +39,22 @@ def patches(count: int, size: int) -> np.ndarray:
     return np.clip(total + 110, 0, 255).astype(np.uint8)
 
 
-def variants(tower: torch.nn.Module, pixels: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """What is compared, the baseline first."""
+def make_variants(tower: torch.nn.Module, pixels: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """Return the computations to compare, by name, the baseline first."""
 
     def autocast() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
             return tower(pixel_values=pixels).image_embeds.float()
 
-    made = {"bfloat16": convert_tower(tower, "bfloat16", pixels)}
+    converted = {"bfloat16": convert_tower(tower, "bfloat16", pixels)}
     if has_int8():
-        made["int8"] = convert_tower(tower, "int8", pixels)
-    found = {"float32 (transformers)": lambda: embed_pixels(tower, pixels), "bfloat16 autocast": autocast}
-    return found | {
-        name: (lambda network=network: embed_pixels(network, pixels)) for name, network in made.items()
+        converted["int8"] = convert_tower(tower, "int8", pixels)
+    references = {
+        "float32 (transformers)": lambda: embed_pixels(tower, pixels),
+        "bfloat16 autocast": autocast,
+    }
+    return references | {
+        name: (lambda network=network: embed_pixels(network, pixels)) for name, network in converted.items()
     }
 
 
@@ -61,18 +64,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    if given.model is None:
-        tower, preprocess = random_b32()
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.model is None:
+        tower, preprocess = build_random_b32()
     else:
-        model = resolve_model(given.model)
+        model = resolve_model(arguments.model)
         tower, preprocess = model.overhead, model.overhead_preprocess
-    pixels = preprocess.images(patches(given.batch, preprocess.size))
+    pixels = preprocess.images(make_patches(arguments.batch, preprocess.size))
     with torch.inference_mode():
-        runs = variants(tower, pixels)
+        runs = make_variants(tower, pixels)
         least, out = dict.fromkeys(runs, float("inf")), {}
-        for _ in range(given.rounds):
+        for _ in range(arguments.rounds):
             for name, variant in runs.items():
                 began = time.process_time()
                 out[name] = variant()
@@ -80,7 +83,7 @@ def main() -> None:
     baseline = next(iter(runs))
     for name in runs:
         cosine = torch.nn.functional.cosine_similarity(out[name], out[baseline])
-        rate = given.batch * given.threads / least[name]
+        rate = arguments.batch * arguments.threads / least[name]
         print(
             f"{name:24} {rate:8.1f} images/s  {least[baseline] / least[name]:5.2f} x  "
             f"cosine {cosine.min():.5f} least, {cosine.mean():.5f} mean"

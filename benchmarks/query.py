@@ -126,7 +126,7 @@ def begin_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dt
 def end_atlas(writer: AtlasWriter, files: dict[tuple[int, int], dict[str, str]]) -> Atlas:
     """Call it complete, with the hashes of each chunk's `files`; `finish` would read and hash everything."""
     entries = {c.index: journal.Entry(c.index, files.get(c.index, {})) for c in writer.pending()}
-    journal.rewrite(writer.path / JOURNAL, entries)
+    journal.rewrite_journal(writer.path / JOURNAL, entries)
     write_bytes(writer.path / ROOT, group_bytes(writer.spec))
     return open_atlas(writer.path)
 
@@ -142,7 +142,7 @@ def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dty
         files[chunk.index] = {}
         for name, values in pool[number % POOL].items():
             array = writer._arrays[name]
-            file, data = array.cell_file(*chunk.index), array.encode(values)
+            file, data = array.cell_chunk_path(*chunk.index), array.encode_chunk(values)
             (path / file).parent.mkdir(parents=True, exist_ok=True)
             (path / file).write_bytes(data)
             files[chunk.index][file] = sha256(data).hexdigest()

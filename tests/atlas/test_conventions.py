@@ -15,7 +15,7 @@ from small_atlas import SHAPE, build, make_spec
 from sat2cap.atlas.conventions import as_uri, group_metadata
 from sat2cap.atlas.layout import STATUS_MEANINGS
 from sat2cap.atlas.plan import VERSION
-from sat2cap.atlas.stac import item, item_path
+from sat2cap.atlas.stac import item_path, make_item
 
 SCHEMAS = Path(__file__).parent / "schemas"
 PAGE = Path(__file__).parents[2] / "docs" / "atlas.md"
@@ -104,7 +104,7 @@ def test_the_stac_item_is_valid_and_points_at_the_atlas(tmp_path, dtype):
 
 def test_an_item_across_the_antimeridian_is_in_two_parts():
     grid = GeoBox(SHAPE, Affine(480, 0, 818_400, 0, -480, 8_100_000), "EPSG:32760")
-    value = item("a.zarr", make_spec(grid=grid))
+    value = make_item("a.zarr", make_spec(grid=grid))
     assert item_problems(value) == []
     assert value["geometry"]["type"] == "MultiPolygon"
     west, _, east, _ = value["bbox"]
@@ -114,7 +114,7 @@ def test_an_item_across_the_antimeridian_is_in_two_parts():
 
 def test_an_item_around_a_pole():
     grid = GeoBox(SHAPE, Affine(480, 0, 2_000_000 - 1680, 0, -480, 2_000_000 + 2400), "EPSG:32661")
-    value = item("a.zarr", make_spec(grid=grid))
+    value = make_item("a.zarr", make_spec(grid=grid))
     assert item_problems(value) == []
     assert value["bbox"][3] == 90
     assert value["bbox"][1] > 89.9

@@ -1,4 +1,4 @@
-"""What other programs read: the Zarr conventions ``geoemb:``, ``proj:`` and ``spatial:``, and side arrays."""
+"""Metadata for other programs: Zarr conventions ``geoemb:``, ``proj:``, ``spatial:``, and side arrays."""
 
 import re
 from typing import Any
@@ -37,7 +37,11 @@ CONVENTIONS = [
 
 
 def as_uri(text: str) -> str:
-    """A URI for what a user wrote: itself with a scheme (``https:``, ``miniworld:``), else a file's."""
+    """Return a URI for what a user wrote: the text itself if it has a scheme, else that of a file.
+
+    as_uri("miniworld:42")    # "miniworld:42"
+    as_uri("/data/a b.tif")    # "file:///data/a%20b.tif"
+    """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
         return quote(text, safe="/:?#[]@!$&'()*+,;=%-._~")
     if text.startswith("/"):
@@ -46,46 +50,46 @@ def as_uri(text: str) -> str:
 
 
 def side_arrays(spec: AtlasSpec) -> list[tuple[ChunkedArray, NDArray[Any] | None]]:
-    """The small arrays and their values: the mask of wanted cells, cell centres, and CF's grid mapping."""
+    """Return the small arrays with their values: mask of wanted cells, cell centres, CF's grid mapping."""
     height, width = spec.grid.shape
     frame = on_grid(spec.wanted, spec.grid)
     mapping = dict(frame.coords["spatial_ref"].attrs)
     double = np.dtype("float64")
     note = {"long_name": "cells of the region", "grid_mapping": "spatial_ref"}
 
-    def axis(name: str, size: int) -> ChunkedArray:
+    def make_axis(name: str, size: int) -> ChunkedArray:
         label = {"standard_name": f"projection_{name}_coordinate", "units": "m"}
         return ChunkedArray(name, (name,), (size,), (size,), double, 0, label)
 
     wanted = ChunkedArray("wanted", ("y", "x"), (height, width), (height, width), np.dtype("bool"), 0, note)
     return [
         (wanted, spec.wanted),
-        (axis("y", height), frame.coords["y"].values),
-        (axis("x", width), frame.coords["x"].values),
+        (make_axis("y", height), frame.coords["y"].values),
+        (make_axis("x", width), frame.coords["x"].values),
         (ChunkedArray("spatial_ref", (), (), (), np.dtype("int64"), 0, mapping), None),
     ]
 
 
 def group_metadata(spec: AtlasSpec) -> dict[str, Any]:
-    """The group's zarr.json, with every array's metadata consolidated in it."""
+    """Return the content of the group's zarr.json, which includes every array's metadata."""
     arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
-    everything = [*arrays.values(), *(array for array, _ in side_arrays(spec))]
-    members = {array.name: array.metadata() for array in sorted(everything, key=lambda array: array.name)}
+    all_arrays = [*arrays.values(), *(array for array, _ in side_arrays(spec))]
+    members = {array.name: array.metadata() for array in sorted(all_arrays, key=lambda array: array.name)}
     return {
         "zarr_format": 3,
         "node_type": "group",
-        "attributes": attributes(spec),
+        "attributes": group_attributes(spec),
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": members},
     }
 
 
-def attributes(spec: AtlasSpec) -> dict[str, Any]:
-    """The group's attributes: the three conventions, then our own under ``sat2cap:``."""
+def group_attributes(spec: AtlasSpec) -> dict[str, Any]:
+    """Return the group's attributes: those of the three conventions, then our own under ``sat2cap:``."""
     box = spec.grid.boundingbox
     return {
         "zarr_conventions": CONVENTIONS,
         **embedding_attributes(spec),
-        **projection(spec),
+        **projection_attributes(spec),
         "spatial:dimensions": ["y", "x"],
         "spatial:transform": [float(number) for number in tuple(spec.grid.affine)[:6]],
         "spatial:transform_type": "affine",
@@ -104,7 +108,7 @@ def attributes(spec: AtlasSpec) -> dict[str, Any]:
 
 
 def embedding_attributes(spec: AtlasSpec) -> dict[str, Any]:
-    """The ``geoemb:`` fields. A chip is the patch seen for a cell; sizes are in the pixels the model saw."""
+    """Return the ``geoemb:`` fields; a chip is the patch of a cell, with sizes in the model's pixels."""
     pixel_m = spec.patch_m / spec.patch_pixels
     stride = [max(1, round(abs(step) / pixel_m)) for step in (spec.grid.affine.e, spec.grid.affine.a)]
     layout = {"layout_type": "regular_grid", "chip_size": [spec.patch_pixels] * 2, "stride": stride}
@@ -125,7 +129,7 @@ def embedding_attributes(spec: AtlasSpec) -> dict[str, Any]:
     return fields
 
 
-def projection(spec: AtlasSpec) -> dict[str, Any]:
-    """The ``proj:`` field: an EPSG code where there is one, else WKT2."""
+def projection_attributes(spec: AtlasSpec) -> dict[str, Any]:
+    """Return the ``proj:`` field: an EPSG code if the CRS has one, else WKT2."""
     code = spec.grid.crs.epsg
     return {"proj:wkt2": spec.grid.crs.to_wkt()} if code is None else {"proj:code": f"EPSG:{code}"}

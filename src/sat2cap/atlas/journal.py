@@ -1,4 +1,4 @@
-"""The list of finished chunks: one JSON line each, appended and synced once the files are in place."""
+"""The journal of finished chunks: one JSON line each, appended and synced once the files are in place."""
 
 import json
 import os
@@ -11,20 +11,23 @@ from sat2cap.files import canonical_json, write_bytes
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished chunk."""
+    """One finished chunk with the hashes of its files."""
 
     index: tuple[int, int]
-    """Row and column among the chunks."""
+    """Row and column of the chunk, counted in chunks."""
     files: Mapping[str, str]
-    """SHA-256 of each file's bytes, by path inside the atlas; one of nothing but fill values is left out."""
+    """SHA-256 of each file's bytes, by path inside the atlas; a file of only fill values is left out."""
 
-    def line(self) -> bytes:
-        """As written."""
+    def as_line(self) -> bytes:
+        """Return the entry as its line in the journal, newline included."""
         return (canonical_json({"chunk": list(self.index), "files": dict(self.files)}) + "\n").encode()
 
 
-def read(path: Path) -> dict[tuple[int, int], Entry]:
-    """The entries by chunk index. A damaged line, or one cut short by a kill, counts as not written."""
+def read_journal(path: Path) -> dict[tuple[int, int], Entry]:
+    """Return the entries by chunk index; empty if there is no journal.
+
+    A damaged line, or one that a kill cut short, is skipped: its chunk counts as not written.
+    """
     data = path.read_bytes() if path.exists() else b""
     entries = {}
     for line in data[: data.rfind(b"\n") + 1].splitlines():
@@ -33,27 +36,28 @@ def read(path: Path) -> dict[tuple[int, int], Entry]:
             row, col = value["chunk"]
             entry = Entry((int(row), int(col)), {str(name): str(sha) for name, sha in value["files"].items()})
         except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # its chunk is done again, which gives the same bytes
+            continue  # its chunk is computed again, which gives the same bytes
         entries[entry.index] = entry
     return entries
 
 
-def append(path: Path, entry: Entry) -> None:
-    """Add an entry and sync it to disk, after cutting off what a kill left of an earlier line."""
+def append_entry(path: Path, entry: Entry) -> None:
+    """Append an entry and sync it to disk; a line that a kill cut short is removed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
         _cut_torn_line(file.fileno())
-        file.write(entry.line())
+        file.write(entry.as_line())
         file.flush()
         os.fsync(file.fileno())
 
 
-def rewrite(path: Path, entries: Mapping[tuple[int, int], Entry]) -> None:
-    """Publish the whole journal in the order of the chunks, whatever the order of the work was."""
-    write_bytes(path, b"".join(entries[index].line() for index in sorted(entries)))
+def rewrite_journal(path: Path, entries: Mapping[tuple[int, int], Entry]) -> None:
+    """Replace the journal by one whose entries are in the order of the chunks, whatever the order of work."""
+    write_bytes(path, b"".join(entries[index].as_line() for index in sorted(entries)))
 
 
 def _cut_torn_line(descriptor: int) -> None:
+    """Truncate a file after its last newline."""
     size = os.fstat(descriptor).st_size
     if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
         return

@@ -1,4 +1,14 @@
-"""Which files an atlas consists of: Zarr v3 arrays of uncompressed chunks. The page is docs/atlas.md."""
+"""Layout of an atlas on disk: Zarr v3 arrays of uncompressed chunks (docs/atlas.md).
+
+A **cell** is one pixel of the atlas's grid and has one embedding. A **chunk** is a square of cells, 32 by 32
+unless the plan says otherwise, cut off at the grid's edges. It is computed, written and journalled as one,
+and is one file per array::
+
+    chunks of a grid of 70 x 40 cells:    (0, 0)  (0, 1)      32 rows
+                                          (1, 0)  (1, 1)      32 rows
+                                          (2, 0)  (2, 1)       6 rows
+                                            32      8 columns
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,26 +20,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 PLAN = "_sat2cap/plan.json"
-"""What the atlas is to be; the first file written."""
+"""Path of the plan, which specifies the atlas; the first file written."""
 JOURNAL = "_sat2cap/journal.jsonl"
-"""What has been written, with its hashes."""
+"""Path of the journal, which lists finished chunks with the hashes of their files."""
 ROOT = "zarr.json"
-"""The group's metadata; the last file written, so that only a finished atlas opens in Zarr."""
+"""Path of the group's metadata; the last file written, so that Zarr opens only a finished atlas."""
 
 
 class CellStatus(IntEnum):
     """Why a cell has an embedding or has none."""
 
     NONE = 0
-    """Outside the region; or not computed yet, while the atlas is unfinished."""
+    """Cell outside the region, or, in an unfinished atlas, not computed yet."""
     OK = 1
-    """There is an embedding."""
+    """Cell with an embedding."""
     IMAGERY_MISSING = 2
-    """The imagery has no pixels there, or too few."""
+    """Cell where the imagery has no pixels, or too few."""
     IMAGERY_FAILED = 3
-    """Reading the imagery failed."""
+    """Cell whose imagery could not be read; repairing the atlas tries again."""
     NOT_FINITE = 4
-    """The model gave a number that is not finite, or too large for float16."""
+    """Cell whose embedding has a value that is not finite, or is too large for float16."""
 
 
 STATUS_MEANINGS = {
@@ -39,29 +49,32 @@ STATUS_MEANINGS = {
     CellStatus.IMAGERY_FAILED: "reading the imagery failed",
     CellStatus.NOT_FINITE: "the model gave a number that is not finite",
 }
-"""In words, by code; also in the atlas's own attributes."""
+"""Each status in words; also in the attributes of the atlas."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A block of cells that is computed, written and journalled as one."""
+    """A square of cells that is computed, written and journalled as one."""
 
     index: tuple[int, int]
-    """Row and column among the chunks."""
+    """Row and column of the chunk, counted in chunks."""
     rows: slice
-    """The cells' rows, cut at the grid's edge."""
+    """Rows of the grid that it covers, cut off at the grid's edge."""
     cols: slice
-    """The cells' columns, cut at the grid's edge."""
+    """Columns of the grid that it covers, cut off at the grid's edge."""
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Cells down and across."""
+        """Height and width in cells, at most the chunk size."""
         return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
 
 
 @dataclass(frozen=True)
 class ChunkedArray:
-    """One array of the atlas, with the metadata Zarr needs. Chunks are little-endian, C order, full size."""
+    """One array of the atlas with its Zarr metadata.
+
+    Chunk files are uncompressed, little-endian, in C order, and full size also at the grid's edges.
+    """
 
     name: str
     dims: tuple[str, ...]
@@ -69,19 +82,19 @@ class ChunkedArray:
     chunk: tuple[int, ...]
     dtype: np.dtype[Any]
     fill: float
-    """What a missing chunk, and the part of a chunk beyond the grid, holds."""
+    """Value of every element in a missing chunk, and in the part of a chunk beyond the grid."""
     attributes: dict[str, Any]
 
-    def file(self, *index: int) -> str:
-        """The path of a chunk inside the atlas."""
+    def chunk_path(self, *index: int) -> str:
+        """Return the path inside the atlas of the chunk with this index, one number per dimension."""
         return "/".join([self.name, "c", *map(str, index)]) if self.shape else f"{self.name}/c"
 
-    def cell_file(self, row: int, col: int) -> str:
-        """The path of a chunk of cells, whatever axes come before y and x; those are never divided."""
-        return self.file(*[0] * (len(self.dims) - 2), row, col)
+    def cell_chunk_path(self, row: int, col: int) -> str:
+        """Return the path of the chunk in this row and column; axes before y and x have one chunk."""
+        return self.chunk_path(*[0] * (len(self.dims) - 2), row, col)
 
     def metadata(self) -> dict[str, Any]:
-        """The array's zarr.json."""
+        """Return the content of the array's zarr.json."""
         fill = "NaN" if np.isnan(self.fill) else self.dtype.type(self.fill).item()
         one_byte = self.dtype.itemsize == 1
         return {
@@ -100,21 +113,24 @@ class ChunkedArray:
             "storage_transformers": [],
         }
 
-    def encode(self, values: NDArray[Any]) -> bytes:
-        """One chunk's bytes; `values` may be smaller than the chunk along any dimension."""
+    def encode_chunk(self, values: NDArray[Any]) -> bytes:
+        """Return the bytes of one chunk; `values` smaller than the chunk are padded with the fill value."""
         full = np.full(self.chunk, self.fill, dtype=self.dtype)
         full[tuple(slice(0, size) for size in values.shape)] = values
         return full.astype(self.dtype.newbyteorder("<"), copy=False).tobytes()
 
     def chunk_bytes(self) -> int:
-        """The size of every chunk file."""
+        """Return the size in bytes of every chunk file."""
         return math.prod(self.chunk) * self.dtype.itemsize
 
 
 def cell_arrays(shape: Sequence[int], chunk: int, dim: int, dtype: str) -> dict[str, ChunkedArray]:
-    """The arrays written chunk by chunk: embeddings, scale (int8 only) and status, by name."""
+    """Return, by name, the arrays written chunk by chunk: embeddings, scale (int8 only) and status.
 
-    def array(
+    `shape` is the grid's in cells, `chunk` the side of a chunk in cells, `dim` the length of an embedding.
+    """
+
+    def make_array(
         name: str, kind: str, fill: float, attributes: dict[str, Any], deep: bool = False
     ) -> ChunkedArray:
         dims = ("time", "embedding", "y", "x") if deep else ("time", "y", "x")
@@ -123,22 +139,24 @@ def cell_arrays(shape: Sequence[int], chunk: int, dim: int, dtype: str) -> dict[
         return ChunkedArray(name, dims, (*depth, *shape), (*depth, chunk, chunk), np.dtype(kind), fill, full)
 
     names = {f"{status.value}": meaning for status, meaning in STATUS_MEANINGS.items()}
-    arrays = [array("status", "uint8", 0, {"flag_meanings": names})]
+    arrays = [make_array("status", "uint8", 0, {"flag_meanings": names})]
     if dtype == "int8":
         note = "value = embeddings * scale; a scale that is not a number means no data"
         arrays = [
-            array("embeddings", "int8", 0, {"long_name": "unnormalised embedding, quantised"}, deep=True),
-            array("scale", "float32", np.nan, {"long_name": note}),
+            make_array(
+                "embeddings", "int8", 0, {"long_name": "unnormalised embedding, quantised"}, deep=True
+            ),
+            make_array("scale", "float32", np.nan, {"long_name": note}),
             *arrays,
         ]
     else:
         name = "unnormalised embedding; not a number means no data"
-        arrays = [array("embeddings", "float16", np.nan, {"long_name": name}, deep=True), *arrays]
+        arrays = [make_array("embeddings", "float16", np.nan, {"long_name": name}, deep=True), *arrays]
     return {array.name: array for array in arrays}
 
 
 def iter_chunks(wanted: NDArray[np.bool_], chunk: int) -> Iterator[Chunk]:
-    """The chunks that hold a wanted cell, row by row."""
+    """Yield the chunks that contain a wanted cell, row by row; `chunk` is the side of a chunk in cells."""
     height, width = wanted.shape
     for top in range(0, height, chunk):
         for left in range(0, width, chunk):

@@ -1,4 +1,4 @@
-"""What an atlas is to be: its specification, and the identity under which work may be resumed."""
+"""The plan of an atlas: its specification, and the identity that must be the same to resume work."""
 
 import json
 from dataclasses import dataclass
@@ -17,34 +17,35 @@ from sat2cap.files import canonical_json, digest
 
 FORMAT = "sat2cap-atlas"
 VERSION = 1
-"""Goes up when an older reader would misread; docs/atlas.md says what changed."""
+"""Format version; it rises when an older reader would misread. docs/atlas.md lists the changes."""
 MASK = "wanted/c/0/0"
+"""Path of the mask of wanted cells, the single chunk of its array."""
 USER_SPEC_KEY = "given"
-"""Where the model's card and the imagery's record keep what the user wrote to name them."""
+"""Key in the model's card and the imagery's record for what the user wrote to name them."""
 
 
 @dataclass(frozen=True, eq=False)  # compare identities
 class AtlasSpec:
-    """Everything that decides the bytes of an atlas."""
+    """Everything that decides the bytes of an atlas, and the provenance of model and imagery."""
 
     grid: GeoBox
-    """One pixel a cell."""
+    """Grid with one pixel per cell."""
     wanted: NDArray[np.bool_]
-    """Cells to embed, bool [y, x]."""
+    """Mask of the cells to embed, bool `[y, x]`."""
     dim: int
     """Length of an embedding."""
     dtype: Literal["int8", "float16"]
-    """How embeddings are stored."""
+    """Type in which embeddings are stored."""
     model: dict[str, Any]
     """``identity``, ``source`` and ``card``, as plain JSON values."""
     imagery: dict[str, Any]
-    """`ImageryInfo.as_dict()`."""
+    """The imagery's record, as `ImageryInfo.as_dict()` returns it."""
     patch_m: float
-    """Side of the ground seen for one cell, in metres."""
+    """Side in metres of the ground patch embedded for one cell."""
     patch_pixels: int
-    """Pixels of that side, as the model was given it."""
+    """Side of the patch in pixels, as the model sees it."""
     chunk: int = 32
-    """Cells a side of the unit of work."""
+    """Side of a chunk in cells."""
 
     def __post_init__(self) -> None:
         if self.wanted.shape != tuple(self.grid.shape):
@@ -60,7 +61,7 @@ class AtlasSpec:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the identity is made of, by name."""
+        """Named parts of the identity, as plain JSON values."""
         return {
             "grid": _grid_json(self.grid),
             "cells": digest(np.packbits(self.wanted).tobytes()),
@@ -75,18 +76,21 @@ class AtlasSpec:
 
     @property
     def identity(self) -> str:
-        """SHA-256 of `parts` and the format's version; work of another identity is never mixed in."""
+        """SHA-256 of `parts` and the format's version; work of another identity is never mixed."""
         return digest(FORMAT, str(VERSION), canonical_json(self.parts))
 
     def as_json(self) -> dict[str, Any]:
-        """The plan file: everything but the mask, which is an array of its own."""
+        """Return the content of the plan file: everything but the mask, which is an array of its own."""
         provenance = {"model": self.model, "imagery": self.imagery}
         head = {"format": FORMAT, "version": VERSION, "identity": self.identity}
         return head | {"parts": self.parts, "provenance": provenance}
 
 
 def read_plan(path: Path) -> AtlasSpec:
-    """The specification of the atlas at `path`. Raises `AtlasError` if it is none, or newer."""
+    """Return the specification of the atlas at `path`.
+
+    Raises `AtlasError` if there is no atlas, its format is newer, or its plan or mask is damaged.
+    """
     plan = _read_json(path)
     if not isinstance(plan, dict) or plan.get("format") != FORMAT:
         raise AtlasError(f"{str(path)!r} is not an atlas; make one with: sat2cap embed REGION -o {path}")
@@ -95,32 +99,39 @@ def read_plan(path: Path) -> AtlasSpec:
         raise AtlasError(f"atlas {str(path)!r} {rule}; install a newer sat2cap")
     try:
         spec = _spec_from_json(path, plan["parts"], plan["provenance"])
-        same = spec.identity == plan["identity"]
+        sound = spec.identity == plan["identity"]
     except (AtlasError, OSError, ValueError, KeyError, TypeError, CRSError):
-        same = False
-    if not same:
+        sound = False
+    if not sound:
         raise AtlasError(f"atlas {str(path)!r}: its plan and mask are damaged; remove it and embed anew")
     return spec
 
 
 def is_atlas(path: Path) -> bool:
-    """Whether there is an atlas at `path`, finished or not."""
+    """Return whether there is an atlas at `path`, finished or not."""
     return (path / PLAN).is_file()
 
 
 def check_free(path: Path) -> None:
-    """Raise `AtlasError` unless `path` holds an atlas, or nothing: also when a kill came before its plan."""
-    begun = {PLAN.split("/")[0], MASK.split("/")[0]}
+    """Raise `AtlasError` unless an atlas may be written at `path`.
+
+    It may if `path` is an atlas or does not exist, or holds only what a killed writer leaves before the plan.
+    """
+    first_names = {PLAN.split("/")[0], MASK.split("/")[0]}
     if not path.exists() or is_atlas(path):
         return
-    if not (path.is_dir() and {entry.name for entry in path.iterdir()} <= begun):
+    if not (path.is_dir() and {entry.name for entry in path.iterdir()} <= first_names):
         raise AtlasError(f"{str(path)!r} exists and is not an atlas; choose another path")
 
 
 def differing_parts(old: AtlasSpec, new: AtlasSpec) -> list[str]:
-    """Names of the parts in which two specifications differ, with both values where people chose them."""
-    one, other = old.parts, new.parts
-    names = [name for name in one if one[name] != other[name]]
+    """Return the names of the parts in which two specifications differ, for an error message.
+
+    If only settings of the model differ that people choose (precision, largest missing share), these are
+    named with both values in place of the model.
+    """
+    old_parts, new_parts = old.parts, new.parts
+    names = [name for name in old_parts if old_parts[name] != new_parts[name]]
     chosen = [
         f"{name} {old.model[name]}, now {new.model[name]}"
         for name in ("precision", "max_missing")
@@ -132,6 +143,7 @@ def differing_parts(old: AtlasSpec, new: AtlasSpec) -> list[str]:
 
 
 def _read_json(path: Path) -> Any:
+    """Return the JSON value in the plan file. Raises `AtlasError` if it cannot be read."""
     try:
         return json.loads((path / PLAN).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -142,6 +154,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _spec_from_json(path: Path, parts: dict[str, Any], provenance: dict[str, Any]) -> AtlasSpec:
+    """Return the specification of which `AtlasSpec.as_json` gave `parts` and `provenance`."""
     grid = GeoBox(tuple(parts["grid"]["shape"]), Affine(*parts["grid"]["affine"]), CRS(parts["grid"]["crs"]))
     return AtlasSpec(
         grid=grid,
@@ -157,6 +170,7 @@ def _spec_from_json(path: Path, parts: dict[str, Any], provenance: dict[str, Any
 
 
 def _grid_json(grid: GeoBox) -> dict[str, Any]:
+    """Return a grid as plain JSON values."""
     return {
         "crs": str(grid.crs),
         "affine": [float(n) for n in tuple(grid.affine)[:6]],

@@ -1,4 +1,4 @@
-"""Reading an atlas: straight from its chunk files, in numpy."""
+"""Reading an atlas with numpy, directly from its chunk files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,16 +20,21 @@ from sat2cap.files import digest, digest_file
 
 @dataclass(frozen=True, eq=False)  # two masks have no single truth of being equal; compare identities
 class Atlas:
-    """An opened atlas, finished or not; holds no open file, so it can be sent to other processes."""
+    """An opened atlas, finished or not. It holds no open file, so it can be sent to other processes.
+
+    atlas = open_atlas("amsterdam.zarr")
+    for chunk in atlas.chunks():
+        embeddings = atlas.read(chunk.rows, chunk.cols)    # float32 [h, w, D], NaN where there is none
+    """
 
     path: Path
-    """The folder, by custom ``NAME.zarr``."""
+    """Folder of the atlas, by convention ``NAME.zarr``."""
     spec: AtlasSpec
-    """What it was made from."""
+    """Specification that the atlas was made from."""
 
     @property
     def grid(self) -> GeoBox:
-        """One pixel a cell."""
+        """Grid with one pixel per cell."""
         return self.spec.grid
 
     @property
@@ -39,17 +44,17 @@ class Atlas:
 
     @property
     def identity(self) -> str:
-        """Hash of everything that decides the bytes."""
+        """Hash of everything that decides the bytes: `AtlasSpec.identity`."""
         return self.spec.identity
 
     @property
     def fingerprint(self) -> str:
-        """Hash of what it holds now: `repair` fills cells of a finished atlas, whose identity stays."""
+        """Hash of the current content. Repairing cells of a finished atlas changes it, but not `identity`."""
         return digest(self.identity, digest_file(self.path / JOURNAL))
 
     @property
     def wanted(self) -> NDArray[np.bool_]:
-        """The region's cells, bool [y, x]."""
+        """Mask of the region's cells, bool `[y, x]`."""
         return self.spec.wanted
 
     @property
@@ -59,7 +64,7 @@ class Atlas:
 
     @property
     def imagery(self) -> dict[str, Any]:
-        """Provenance of the imagery."""
+        """The imagery's record, with its provenance."""
         return self.spec.imagery
 
     @property
@@ -69,12 +74,12 @@ class Atlas:
 
     @property
     def licence(self) -> str:
-        """What may be done with the imagery."""
+        """Licence of the imagery."""
         return str(self.spec.imagery.get("licence", "unknown"))
 
     @property
     def complete(self) -> bool:
-        """Whether it was finished: every wanted chunk written, and the group's metadata published."""
+        """Whether it is finished: every wanted chunk is written, and the group's metadata is published."""
         return (self.path / ROOT).is_file()
 
     @cached_property
@@ -84,23 +89,27 @@ class Atlas:
         return cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
 
     @cached_property
-    def _journalled(self) -> frozenset[str]:
-        """The files that finished chunks have."""
-        entries = journal.read(self.path / JOURNAL).values()
+    def _journalled_files(self) -> frozenset[str]:
+        """Paths of the files of all finished chunks."""
+        entries = journal.read_journal(self.path / JOURNAL).values()
         return frozenset(file for entry in entries for file in entry.files)
 
     @property
     def status(self) -> NDArray[np.uint8]:
-        """`CellStatus` of every cell, uint8 [y, x]."""
+        """`CellStatus` of every cell, uint8 `[y, x]`."""
         height, width = self.grid.shape
-        return self._block("status", slice(0, height), slice(0, width))
+        return self._read_cells("status", slice(0, height), slice(0, width))
 
     def chunks(self) -> Iterator[Chunk]:
-        """The blocks of cells to read by, row by row; those without a wanted cell are left out."""
+        """Yield the chunks that contain a wanted cell, row by row; reading whole chunks is fastest."""
         return iter_chunks(self.spec.wanted, self.spec.chunk)
 
     def read(self, rows: slice, cols: slice) -> NDArray[np.float32]:
-        """Unnormalised embeddings, float32 [h, w, D]; NaN where there is none. Raises `AtlasError`."""
+        """Return unnormalised embeddings of a block of cells, float32 `[h, w, D]`; NaN where there is none.
+
+        `rows` and `cols` are slices of the grid without a step. Raises `AtlasError` if a file cannot be read
+        or has the wrong size.
+        """
         raw, scale = self.read_raw(rows, cols)
         values = np.ascontiguousarray(np.moveaxis(raw, 0, -1)).astype(np.float32)
         if scale is not None:
@@ -108,29 +117,32 @@ class Atlas:
         return values
 
     def read_raw(self, rows: slice, cols: slice) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-        """Embeddings as stored: ``(int8 [D, h, w], scale float32 [h, w])`` or ``(float16 [D, h, w], None)``.
+        """Return embeddings as they are stored, with their scales.
 
-        value = stored * scale; NaN in the scale (or in float16 values) where there is none. One whole chunk
-        is read without a copy and may be read-only. Raises `AtlasError` when a file is cut short.
+        These are ``(int8 [D, h, w], float32 [h, w])``, where value = stored * scale, or ``(float16 [D, h, w],
+        None)``. NaN in the scale, or in float16 values, marks a cell without embedding. A single whole chunk
+        is returned without a copy and may be read-only. Raises `AtlasError` as `read` does.
         """
-        values = self._block("embeddings", rows, cols)
-        scale = self._block("scale", rows, cols) if self.spec.dtype == "int8" else None
+        values = self._read_cells("embeddings", rows, cols)
+        scale = self._read_cells("scale", rows, cols) if self.spec.dtype == "int8" else None
         return values, scale
 
     def read_chunk(self, name: str, chunk: Chunk, out: NDArray[Any]) -> None:
-        """One whole chunk of an array into `out` `[..., side, side]`, also beyond the grid's edges.
+        """Read one whole chunk of the array `name` into `out`, `[..., side, side]`, padding included.
 
-        Quicker than `read_raw` for memory that is used again. Raises `AtlasError` when a file is cut short or
-        is missing though the journal has it.
+        It is faster than `read_raw` if `out` is reused. Raises `AtlasError` if a file has the wrong size, or
+        is missing although it is journalled.
         """
         array = self.arrays[name]
-        file = array.cell_file(*chunk.index)
+        file = array.cell_chunk_path(*chunk.index)
         try:
             with (self.path / file).open("rb", buffering=0) as source:
-                size = source.readinto(out.data.cast("B"))
-                whole = size == array.chunk_bytes() and not source.read(1)
+                bytes_read = source.readinto(out.data.cast("B"))
+                whole = bytes_read == array.chunk_bytes() and not source.read(1)
         except FileNotFoundError:
-            if file in self._journalled and not (self.path / file).exists():  # not one just being written
+            if (
+                file in self._journalled_files and not (self.path / file).exists()
+            ):  # a running writer may just have finished it
                 repair = f"run: sat2cap atlas repair {self.path}"
                 raise AtlasError(f"atlas {str(self.path)!r}: {file} is missing; {repair}") from None
             out.fill(array.fill)
@@ -145,8 +157,11 @@ class Atlas:
                 f"atlas {str(self.path)!r}: {file} {rule}; run: sat2cap atlas repair {self.path}"
             )
 
-    def _block(self, name: str, rows: slice, cols: slice) -> NDArray[Any]:
-        """Cells of one array, its time axis dropped."""
+    def _read_cells(self, name: str, rows: slice, cols: slice) -> NDArray[Any]:
+        """Return a block of cells of one array, without its time axis.
+
+        Each chunk that overlaps the block is read, and the overlap is copied to its place in the result.
+        """
         top, bottom, row_step = rows.indices(self.grid.shape[0])
         left, right, col_step = cols.indices(self.grid.shape[1])
         if row_step != 1 or col_step != 1:
@@ -158,22 +173,25 @@ class Atlas:
         ):
             y0, y1 = max(top, row * side), min(bottom, (row + 1) * side)
             x0, x1 = max(left, col * side), min(right, (col + 1) * side)
-            block = read_chunk(self.path, array, row, col)
-            block = block[..., y0 - row * side : y1 - row * side, x0 - col * side : x1 - col * side]
-            if block.shape == out.shape:
-                return block
-            out[..., y0 - top : y1 - top, x0 - left : x1 - left] = block
+            values = read_chunk(self.path, array, row, col)
+            values = values[..., y0 - row * side : y1 - row * side, x0 - col * side : x1 - col * side]
+            if values.shape == out.shape:
+                return values
+            out[..., y0 - top : y1 - top, x0 - left : x1 - left] = values
         return out
 
 
 def open_atlas(path: Path | str) -> Atlas:
-    """The atlas in a folder, finished or not: see its `complete`. Raises `AtlasError`."""
+    """Open the atlas in a folder, finished or not (see `Atlas.complete`).
+
+    Raises `AtlasError` if there is none, its format is newer, or its plan is damaged.
+    """
     return Atlas(Path(path), read_plan(Path(path)))
 
 
 def read_chunk(path: Path, array: ChunkedArray, row: int, col: int) -> NDArray[Any]:
-    """One chunk in full size, its time axis dropped; one that is not there is made of fill values."""
-    file = array.cell_file(row, col)
+    """Return one chunk of an array in full size, without its time axis; fill values if it has no file."""
+    file = array.cell_chunk_path(row, col)
     try:
         values = np.fromfile(path / file, dtype=array.dtype.newbyteorder("<"))
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sat2cap.atlas.conventions import as_uri, projection
+from sat2cap.atlas.conventions import as_uri, projection_attributes
 from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.files import write_json
 from sat2cap.geo import lonlat_bounds, outline
@@ -12,19 +12,19 @@ EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 
 
 def item_path(atlas: Path) -> Path:
-    """``NAME.stac.json`` beside ``NAME.zarr``."""
+    """Return the item's path: ``NAME.stac.json`` beside ``NAME.zarr``."""
     return atlas.with_name(atlas.name.removesuffix(".zarr") + ".stac.json")
 
 
 def write_item(atlas: Path, spec: AtlasSpec) -> Path:
-    """Publish the item of a finished atlas."""
+    """Write the item of a finished atlas and return its path."""
     path = item_path(atlas)
-    write_json(path, item(atlas.name, spec))
+    write_json(path, make_item(atlas.name, spec))
     return path
 
 
-def item(name: str, spec: AtlasSpec) -> dict[str, Any]:
-    """The item of the atlas folder called `name`; links and assets are relative to the item."""
+def make_item(name: str, spec: AtlasSpec) -> dict[str, Any]:
+    """Return the item of the atlas folder called `name`; links and assets are relative to the item."""
     return {
         "type": "Feature",
         "stac_version": "1.0.0",
@@ -32,7 +32,7 @@ def item(name: str, spec: AtlasSpec) -> dict[str, Any]:
         "id": name.removesuffix(".zarr"),
         "bbox": list(lonlat_bounds(outline(spec.grid))),
         "geometry": outline(spec.grid).json,
-        "properties": _properties(spec),
+        "properties": _item_properties(spec),
         "links": [
             {"rel": "emb:model", "href": as_uri(str(spec.model.get("source", "")))},
             {"rel": "emb:source-data", "href": as_uri(str(spec.imagery.get("uri", "")))},
@@ -43,16 +43,21 @@ def item(name: str, spec: AtlasSpec) -> dict[str, Any]:
     }
 
 
-def _properties(spec: AtlasSpec) -> dict[str, Any]:
+def _item_properties(spec: AtlasSpec) -> dict[str, Any]:
+    """Return the properties of the item; an unknown date is given as an interval of all years."""
     when: dict[str, Any] = {"datetime": spec.imagery.get("datetime")}
-    if when["datetime"] is None:  # STAC wants an interval then; this one says that nothing is known
+    if when["datetime"] is None:  # STAC then requires an interval; this one means that nothing is known
         when |= {"start_datetime": "0001-01-01T00:00:00Z", "end_datetime": "9999-12-31T23:59:59Z"}
-    seen = {"patch_m": spec.patch_m, "patch_pixels": spec.patch_pixels, "cell_m": abs(spec.grid.affine.a)}
+    parameters = {
+        "patch_m": spec.patch_m,
+        "patch_pixels": spec.patch_pixels,
+        "cell_m": abs(spec.grid.affine.a),
+    }
     properties = {
         **when,
-        **projection(spec),
+        **projection_attributes(spec),
         "license": "other",
-        "emb:runtime_parameters": seen,
+        "emb:runtime_parameters": parameters,
         "emb:spatial_coverage": f"{int(spec.wanted.sum())} cells",
         "sat2cap:identity": spec.identity,
         "sat2cap:attribution": spec.imagery.get("attribution", ""),

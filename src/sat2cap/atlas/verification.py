@@ -1,4 +1,4 @@
-"""Whether an atlas is what its journal says, and forgetting what is not so that it is done again."""
+"""Verifying an atlas against its journal, and discarding damaged chunks so that they are computed again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from sat2cap.files import digest_file
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with an atlas."""
+    """One damaged or missing file of an atlas."""
 
     file: str
     """Path inside the atlas."""
     reason: str
-    """What is wrong with it."""
+    """What is wrong with the file, in words that follow its name."""
     chunk: Chunk | None = None
-    """The chunk to compute again; None when the file can be made without computing."""
+    """Chunk to compute again; None if the file can be restored without the model."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.reason}"
 
 
 def verify_atlas(atlas: Atlas) -> list[Problem]:
-    """Everything wrong with `atlas`, by reading all of it; empty when it is sound.
+    """Read all of an atlas and return its problems; an empty list if it is sound.
 
-    A chunk not yet computed is a problem only of an atlas that says it is complete.
+    A chunk that is not computed yet is a problem only if the atlas claims to be complete.
     """
     problems = [*_metadata_problems(atlas)]
-    entries = journal.read(atlas.path / JOURNAL)
+    entries = journal.read_journal(atlas.path / JOURNAL)
     for chunk in atlas.chunks():
         entry = entries.get(chunk.index)
         if entry is not None:
@@ -42,9 +42,9 @@ def verify_atlas(atlas: Atlas) -> list[Problem]:
 
 
 def repair_atlas(atlas: Atlas) -> list[Chunk]:
-    """Mend what needs no computing and forget every damaged chunk; the same `embed` run redoes only those.
+    """Restore metadata and discard every damaged chunk, which the same `embed` run then computes again.
 
-    Returns the forgotten chunks; when there is none, the atlas is complete again if it was.
+    Returns the discarded chunks. If there are none, an atlas that was complete is complete again.
     """
     problems = verify_atlas(atlas)
     if not problems:
@@ -52,13 +52,13 @@ def repair_atlas(atlas: Atlas) -> list[Chunk]:
     was_complete = atlas.complete
     chunks = list({problem.chunk.index: problem.chunk for problem in problems if problem.chunk}.values())
     (atlas.path / ROOT).unlink(missing_ok=True)  # first: from here on it is unfinished
-    entries = journal.read(atlas.path / JOURNAL)
+    entries = journal.read_journal(atlas.path / JOURNAL)
     for chunk in chunks:
         entries.pop(chunk.index, None)
-    journal.rewrite(atlas.path / JOURNAL, entries)
+    journal.rewrite_journal(atlas.path / JOURNAL, entries)
     for chunk in chunks:
         for array in atlas.arrays.values():
-            (atlas.path / array.cell_file(*chunk.index)).unlink(missing_ok=True)
+            (atlas.path / array.cell_chunk_path(*chunk.index)).unlink(missing_ok=True)
     writer: AtlasWriter = create_or_resume(atlas.path, atlas.spec)
     if was_complete and not writer.pending():
         writer.finish()
@@ -66,6 +66,7 @@ def repair_atlas(atlas: Atlas) -> list[Chunk]:
 
 
 def _metadata_problems(atlas: Atlas) -> Iterator[Problem]:
+    """Yield the problems of files that do not depend on embeddings."""
     expected = static_files(atlas.spec)
     if atlas.complete:
         expected[ROOT] = group_bytes(atlas.spec)
@@ -77,12 +78,13 @@ def _metadata_problems(atlas: Atlas) -> Iterator[Problem]:
 
 
 def _chunk_problems(atlas: Atlas, chunk: Chunk, entry: journal.Entry) -> Iterator[Problem]:
+    """Yield the differences between a chunk's files and its journal entry."""
     for file, sha in entry.files.items():
         if not (atlas.path / file).is_file():
             yield Problem(file, "is missing", chunk)
         elif digest_file(atlas.path / file) != sha:
             yield Problem(file, "does not match its hash in the journal", chunk)
     for array in atlas.arrays.values():
-        file = array.cell_file(*chunk.index)
+        file = array.cell_chunk_path(*chunk.index)
         if file not in entry.files and (atlas.path / file).exists():
             yield Problem(file, "is there, but the journal has it empty", chunk)

@@ -1,8 +1,8 @@
-"""Writing an atlas.
+"""Writing an atlas, chunk by chunk, so that it may be interrupted at any moment.
 
-A chunk's files are each written under a temporary name, synced and renamed, and only then journalled with
-their hashes; the group's metadata is published last. So a kill loses at most the chunk in hand, and what is
-resumed ends in the same bytes as what was never interrupted.
+Each file of a chunk is written under a temporary name, synced and renamed. Then the chunk is journalled with
+the hashes of its files. The group's metadata is published last. A kill therefore loses at most the chunk
+being written, and resumed work ends in the same bytes as uninterrupted work.
 """
 
 import glob
@@ -24,99 +24,104 @@ from sat2cap.files import digest_file, write_bytes
 
 
 class AtlasWriter:
-    """Fills an atlas chunk by chunk. One process at a time writes (`writer_lock`); readers may look on."""
+    """Writes the chunks of an atlas. One process at a time writes (`writer_lock`); readers may look on."""
 
     def __init__(self, path: Path, spec: AtlasSpec) -> None:
         self.path = path
         self.spec = spec
         self._arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
-        self._entries = journal.read(path / JOURNAL)
-        self._ours: set[tuple[int, int]] = set()
+        self._entries = journal.read_journal(path / JOURNAL)
+        self._written_here: set[tuple[int, int]] = set()
 
     def pending(self) -> list[Chunk]:
-        """Chunks still to compute, row by row: with a wanted cell, and not journalled and in place."""
+        """Return the chunks still to compute, row by row.
+
+        These contain a wanted cell, and are not journalled or lack one of their files.
+        """
         return [
             chunk
             for chunk in iter_chunks(self.spec.wanted, self.spec.chunk)
-            if not self._in_place(chunk.index)
+            if not self._is_in_place(chunk.index)
         ]
 
     def write(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
-        """Store one chunk.
+        """Write one chunk and journal it.
 
-        `embeddings` float32 [h, w, D], unnormalised; what it holds where `status` (uint8 [h, w],
-        `CellStatus`) is not OK is ignored, and cells outside the region are dropped. An OK cell with a number
-        that is not finite becomes NOT_FINITE. Raises `JobError` when the shapes are wrong or a wanted cell
-        has no status.
+        `embeddings` is float32 `[h, w, D]`, unnormalised; `status` is uint8 `[h, w]`, of `CellStatus`.
+        Embeddings of cells whose status is not OK, or that are outside the region, are ignored. An OK cell
+        with a value that is not finite becomes NOT_FINITE. Raises `JobError` if a shape is wrong or a wanted
+        cell has no status.
         """
         wanted = self.spec.wanted[chunk.rows, chunk.cols]
         if embeddings.shape != (*chunk.shape, self.spec.dim) or status.shape != chunk.shape:
-            got = f"embeddings {list(embeddings.shape)} and status {list(status.shape)}"
-            raise JobError(f"chunk {chunk.index} got {got}; it needs {[*chunk.shape, self.spec.dim]}")
+            shapes = f"embeddings {list(embeddings.shape)} and status {list(status.shape)}"
+            raise JobError(f"chunk {chunk.index} got {shapes}; it needs {[*chunk.shape, self.spec.dim]}")
         if (wanted & (status == CellStatus.NONE)).any():
             raise JobError(
                 f"chunk {chunk.index} has wanted cells without a status; say why they have no embedding"
             )
         status = np.where(wanted, status, CellStatus.NONE).astype(np.uint8)
-        self._publish(chunk, encode_cells(embeddings, status, self.spec.dtype))
+        self._publish_chunk(chunk, encode_cells(embeddings, status, self.spec.dtype))
 
-    def fill(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
-        """Replace the cells of a written chunk that have a `status`; the others keep their bytes.
+    def fill_cells(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
+        """Replace those cells of a written chunk whose `status` is not NONE; all others keep their bytes.
 
-        As `write`; from here on the atlas is unfinished, until `finish`.
+        Arguments are those of `write`. The atlas is unfinished from here on, until `finish`.
         """
         changed = status != CellStatus.NONE
         h, w = chunk.shape
-        blocks = encode_cells(embeddings, status, self.spec.dtype)
-        for name, values in blocks.items():
+        values_by_array = encode_cells(embeddings, status, self.spec.dtype)
+        for name, values in values_by_array.items():
             old = read_chunk(self.path, self._arrays[name], *chunk.index)[None, ..., :h, :w]
-            blocks[name] = np.where(changed, values, old)
+            values_by_array[name] = np.where(changed, values, old)
         (self.path / ROOT).unlink(missing_ok=True)
-        self._publish(chunk, blocks)
+        self._publish_chunk(chunk, values_by_array)
 
-    def _publish(self, chunk: Chunk, blocks: dict[str, NDArray[Any]]) -> None:
-        """Write the files of a chunk, then journal it."""
+    def _publish_chunk(self, chunk: Chunk, values_by_array: dict[str, NDArray[Any]]) -> None:
+        """Write the files of a chunk, then journal it; a file of only fill values is left out."""
         hashes = {}
-        for name, values in blocks.items():
+        for name, values in values_by_array.items():
             array = self._arrays[name]
-            file = array.cell_file(*chunk.index)
-            if _is_fill(values, array.fill):
+            file = array.cell_chunk_path(*chunk.index)
+            if _is_all_fill(values, array.fill):
                 (self.path / file).unlink(missing_ok=True)
                 continue
-            data = array.encode(values)
+            data = array.encode_chunk(values)
             write_bytes(self.path / file, data)
             hashes[file] = hashlib.sha256(data).hexdigest()
         entry = journal.Entry(chunk.index, hashes)
-        journal.append(self.path / JOURNAL, entry)
+        journal.append_entry(self.path / JOURNAL, entry)
         self._entries[chunk.index] = entry
-        self._ours.add(chunk.index)
+        self._written_here.add(chunk.index)
 
     def finish(self) -> Atlas:
-        """Check what earlier runs wrote, publish journal, STAC item and group metadata, and open the result.
+        """Verify chunks of earlier runs, publish journal, STAC item and group metadata, and return the atlas.
 
-        Raises `JobError` while chunks are pending, and when one written earlier no longer matches its hash.
+        Raises `JobError` if chunks are pending, or one of an earlier run no longer matches its hash.
         """
-        if (self.path / ROOT).is_file() and not self._ours:
+        if (self.path / ROOT).is_file() and not self._written_here:
             return Atlas(self.path, self.spec)
         missing = len(self.pending())
         if missing:
             raise JobError(
                 f"atlas {str(self.path)!r} has {missing} chunks to compute; run the same embed again"
             )
-        wrong = [index for index in sorted(self._entries.keys() - self._ours) if self._damage(index)]
-        if wrong:
+        damaged = [
+            index for index in sorted(self._entries.keys() - self._written_here) if self._is_damaged(index)
+        ]
+        if damaged:
             fix = f"run: sat2cap atlas repair {self.path}, then the same embed again"
             raise JobError(
-                f"atlas {str(self.path)!r}: chunk {wrong[0]} is damaged, {len(wrong)} in all; {fix}"
+                f"atlas {str(self.path)!r}: chunk {damaged[0]} is damaged, {len(damaged)} in all; {fix}"
             )
-        journal.rewrite(self.path / JOURNAL, self._entries)
-        _sweep(self.path)
+        journal.rewrite_journal(self.path / JOURNAL, self._entries)
+        _remove_temporary_files(self.path)
         stac.write_item(self.path, self.spec)
         write_bytes(self.path / ROOT, group_bytes(self.spec))
         return Atlas(self.path, self.spec)
 
-    def _in_place(self, index: tuple[int, int]) -> bool:
-        """Journalled, and the files are there in full size; `finish` and `verify` compare their hashes."""
+    def _is_in_place(self, index: tuple[int, int]) -> bool:
+        """Return whether a chunk is journalled and its files have full size; hashes are not compared here."""
         entry = self._entries.get(index)
         return entry is not None and all(
             (self.path / file).is_file()
@@ -124,23 +129,24 @@ class AtlasWriter:
             for file in entry.files
         )
 
-    def _damage(self, index: tuple[int, int]) -> bool:
+    def _is_damaged(self, index: tuple[int, int]) -> bool:
+        """Return whether a file of a journalled chunk no longer matches its hash."""
         files = self._entries[index].files
         return any(digest_file(self.path / file) != sha for file, sha in files.items())
 
 
 def create_or_resume(path: Path | str, spec: AtlasSpec) -> AtlasWriter:
-    """Begin the atlas at `path`, or go on with it where it stopped.
+    """Start the atlas at `path`, or resume it where it stopped, and return its writer.
 
-    Raises `AtlasError` when there is something else at `path`, or an atlas of another identity: another
-    model, imagery, grid or region is never mixed in.
+    Raises `AtlasError` if there is something else at `path`, or an atlas of another identity: work for
+    another model, imagery, grid or region is never mixed.
     """
     path = Path(path)
-    begun = _begun(path, spec)
-    if begun is None:
+    existing = _read_same_plan(path, spec)
+    if existing is None:
         write_bytes(path / MASK, spec.wanted.tobytes())
         write_bytes(path / PLAN, _json_bytes(spec.as_json()))
-    spec = begun or spec
+    spec = existing or spec
     for file, data in static_files(spec).items():
         if not ((path / file).is_file() and (path / file).read_bytes() == data):
             write_bytes(path / file, data)
@@ -148,74 +154,80 @@ def create_or_resume(path: Path | str, spec: AtlasSpec) -> AtlasWriter:
 
 
 def pending_chunks(path: Path | str, spec: AtlasSpec) -> list[Chunk]:
-    """What `create_or_resume` would find to compute; raises as it does, and writes nothing."""
-    return AtlasWriter(Path(path), _begun(Path(path), spec) or spec).pending()
+    """Return the chunks that `create_or_resume` would have to compute, without writing anything.
+
+    Raises `AtlasError` as it does.
+    """
+    return AtlasWriter(Path(path), _read_same_plan(Path(path), spec) or spec).pending()
 
 
-def _begun(path: Path, spec: AtlasSpec) -> AtlasSpec | None:
-    """The plan at `path` if there is one, which must be the same."""
+def _read_same_plan(path: Path, spec: AtlasSpec) -> AtlasSpec | None:
+    """Return the plan at `path`, or None. Raises `AtlasError` if it has another identity than `spec`."""
     if not is_atlas(path):
         check_free(path)
         return None
     old = read_plan(path)
     if old.identity != spec.identity:
-        other = ", ".join(differing_parts(old, spec))
+        names = ", ".join(differing_parts(old, spec))
         fix = "choose another path, or remove it first"
-        raise AtlasError(f"atlas {str(path)!r} was made from something else (it differs in {other}); {fix}")
+        raise AtlasError(f"atlas {str(path)!r} was made from something else (it differs in {names}); {fix}")
     return old
 
 
 def static_files(spec: AtlasSpec) -> dict[str, bytes]:
-    """What does not depend on the embeddings: the arrays' metadata, and the small arrays whole."""
+    """Return, by path, the files that do not depend on embeddings: array metadata and small arrays."""
     files = {}
     for array in cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype).values():
         files[f"{array.name}/zarr.json"] = _json_bytes(array.metadata())
     for array, values in side_arrays(spec):
         files[f"{array.name}/zarr.json"] = _json_bytes(array.metadata())
         if values is not None:
-            files[array.file(*[0] * values.ndim)] = array.encode(values)
+            files[array.chunk_path(*[0] * values.ndim)] = array.encode_chunk(values)
     return files
 
 
 def group_bytes(spec: AtlasSpec) -> bytes:
-    """The group's zarr.json."""
+    """Return the bytes of the group's zarr.json."""
     return _json_bytes(group_metadata(spec))
 
 
 def encode_cells(
     embeddings: NDArray[np.float32], status: NDArray[np.uint8], dtype: str
 ) -> dict[str, NDArray[Any]]:
-    """One chunk's arrays by name: embeddings [1, D, h, w], scale [1, h, w] (int8 only), status [1, h, w].
+    """Return one chunk's arrays by name: embeddings `[1, D, h, w]`, scale `[1, h, w]` and status `[1, h, w]`.
 
-    int8 is rounded to the nearest 1/127 of the cell's largest magnitude, so the error of each number is at
-    most half a step: largest / 254.
+    int8 values are multiples of 1/127 of the cell's largest magnitude, so each is off by at most half a step,
+    largest / 254. A cell of (0.5, -1.27, 0.004) has scale 0.01 and is stored as (50, -127, 0). float16 has no
+    scale.
     """
     largest = np.abs(embeddings).max(axis=-1, initial=0)
     limit = np.finfo(np.float16 if dtype == "float16" else np.float32).max
     ok = status == CellStatus.OK
-    good = ok & (largest <= limit)  # false for NaN too
-    status = np.where(ok & ~good, CellStatus.NOT_FINITE, status).astype(np.uint8)
-    values = np.where(good[..., None], embeddings, np.float32(0))
+    storable = ok & (largest <= limit)  # false for NaN too
+    status = np.where(ok & ~storable, CellStatus.NOT_FINITE, status).astype(np.uint8)
+    values = np.where(storable[..., None], embeddings, np.float32(0))
     if dtype == "float16":
-        half = np.where(good[..., None], values, np.nan).astype(np.float16)
+        half = np.where(storable[..., None], values, np.nan).astype(np.float16)
         return {"embeddings": np.moveaxis(half, -1, 0)[None], "status": status[None]}
-    scale = np.where(good, largest / np.float32(127), np.nan).astype(np.float32)
-    step = np.where(good & (scale > 0), scale, np.float32(1))
+    scale = np.where(storable, largest / np.float32(127), np.nan).astype(np.float32)
+    step = np.where(storable & (scale > 0), scale, np.float32(1))
     quantised = np.clip(np.rint(values / step[..., None]), -127, 127).astype(np.int8)
     return {"embeddings": np.moveaxis(quantised, -1, 0)[None], "scale": scale[None], "status": status[None]}
 
 
-def _sweep(path: Path) -> None:
-    """Remove the temporary files of writers that were killed, in the atlas and of the item beside it."""
+def _remove_temporary_files(path: Path) -> None:
+    """Remove temporary files that killed writers left, in the atlas and beside it for its STAC item."""
     item = stac.item_path(path)
     for leftover in [*path.rglob(".*"), *path.parent.glob(f".{glob.escape(item.stem)}.*{item.suffix}")]:
         if leftover.is_file():
             leftover.unlink()
 
 
-def _is_fill(values: NDArray[Any], fill: float) -> bool:
+def _is_all_fill(values: NDArray[Any], fill: float) -> bool:
+    """Return whether every value is the fill value, which may be NaN."""
     return bool(np.isnan(values).all() if np.isnan(fill) else (values == fill).all())
 
 
 def _json_bytes(value: Any) -> bytes:
+    """Return a value as indented JSON, in which NaN is an error."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()

@@ -40,7 +40,7 @@ def fill_atlas(
             if chunk.index in pending:
                 writer.write(chunk, embeddings, status)
             elif (tried := np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)).any():
-                writer.fill(chunk, embeddings, tried)
+                writer.fill_cells(chunk, embeddings, tried)
         return writer.finish()
 
 

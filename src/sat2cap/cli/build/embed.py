@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat2cap.cli.manage.imagery import as_given, opened
-from sat2cap.cli.manage.models import assumed
+from sat2cap.cli.manage.models import assumed_preprocess_warning
 from sat2cap.cli.options import Bands, ImagerySource, Model, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def embed(
     compute = choose_compute(asked or _begun_in(out))
     checkpoint = _named(model).to(compute.device)
     if ASSUMED_PREPROCESS in checkpoint.card:
-        console.warn(assumed(model, checkpoint.card[ASSUMED_PREPROCESS]))
+        console.warn(assumed_preprocess_warning(model, checkpoint.card[ASSUMED_PREPROCESS]))
     spec = plan_atlas(
         grid,
         cell_mask(grid, place),

@@ -1,4 +1,4 @@
-"""``sat2cap atlas``: look at, check and mend an atlas."""
+"""``sat2cap atlas``: describe, prepare, verify and repair an atlas."""
 
 from typing import TYPE_CHECKING
 
@@ -136,7 +136,7 @@ def repair(
 
 
 def _drop_damaged_file(atlas: "Atlas") -> None:
-    """Remove a prepared file that is not what the chunks make: maps do without it."""
+    """Remove a prepared file that does not match the chunks; maps can be made without it."""
     from sat2cap.query import PREPARED_FOLDER, find_prepared_problem
 
     if find_prepared_problem(atlas):
@@ -146,7 +146,7 @@ def _drop_damaged_file(atlas: "Atlas") -> None:
 
 
 def count_failed(atlas: "Atlas") -> int:
-    """Cells without an embedding because reading their imagery failed."""
+    """Return the number of cells without an embedding because their imagery could not be read."""
     from sat2cap.atlas import CellStatus
 
     return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())

@@ -1,4 +1,4 @@
-"""``sat2cap models``."""
+"""``sat2cap models``: list, describe, download, convert and calibrate models."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,12 +65,12 @@ def info(
     from sat2cap.files import write_json
     from sat2cap.model import ASSUMED_PREPROCESS, describe_model
 
-    found = resolve_model(model, text, like)
-    record = describe_model(found)
-    console.facts(_facts(record))
-    if ASSUMED_PREPROCESS in found.card:
-        console.warn(assumed(model, found.card[ASSUMED_PREPROCESS]))
-    metrics = found.card.get("metrics")
+    checkpoint = resolve_model(model, text, like)
+    record = describe_model(checkpoint)
+    console.facts(_record_facts(record))
+    if ASSUMED_PREPROCESS in checkpoint.card:
+        console.warn(assumed_preprocess_warning(model, checkpoint.card[ASSUMED_PREPROCESS]))
+    metrics = checkpoint.card.get("metrics")
     if isinstance(metrics, dict):
         console.facts((f"metrics.{name}", value) for name, value in metrics.items())
     if json_file is not None:
@@ -104,8 +104,8 @@ def fetch(model: ModelName) -> None:
 
     if not is_hub_name(model):
         raise InputError(f"{model!r} is no name on the hub; give owner/name or owner/name@revision")
-    entry = find_published_model(split_hub_name(model)[0])
-    for name in (model, *([entry.text] if entry and entry.text else [])):
+    published = find_published_model(split_hub_name(model)[0])
+    for name in (model, *([published.text] if published and published.text else [])):
         folder = fetch_from_hub(name, refresh=True)
         print(f"{name}: {folder}")
 
@@ -148,14 +148,14 @@ def calibrate(
     from sat2cap.pairs import open_pairs
     from sat2cap.training import calibrate
 
-    found, opened = resolve_model(model, text, like), open_pairs(pairs)
+    checkpoint, pair_set = resolve_model(model, text, like), open_pairs(pairs)
     with console.progress(resumes=False) as progress:
-        calibrated = calibrate(found, opened, split, cache=out.parent / "cache", progress=progress)
+        calibrated = calibrate(checkpoint, pair_set, split, cache=out.parent / "cache", progress=progress)
     print(save_checkpoint(calibrated, out))
 
 
-def assumed(model: str, whose: str) -> str:
-    """What to say of a folder that does not say how images are prepared: CLIP's or SigLIP's way was taken."""
+def assumed_preprocess_warning(model: str, whose: str) -> str:
+    """Return a warning for a model without preprocessing settings, where those of `whose` model are used."""
     fix = (
         f"if it is a copy of MVRL/Sat2Cap, say so: sat2cap models convert {model} --as MVRL/Sat2Cap -o FOLDER"
         if whose == "CLIP"
@@ -164,8 +164,8 @@ def assumed(model: str, whose: str) -> str:
     return f"{model} does not say how images are prepared, so {whose}'s way is taken; {fix}"
 
 
-def _facts(record: "ModelRecord") -> list[tuple[str, object]]:
-    """The record, with what the absence of a part means."""
+def _record_facts(record: "ModelRecord") -> list[tuple[str, object]]:
+    """Return names and values of a record; for an absent part, what its absence means."""
     missing = {
         "ground": "none: photos cannot be embedded",
         "text": "none: give a CLIP model with --text to map prompts",
@@ -174,13 +174,15 @@ def _facts(record: "ModelRecord") -> list[tuple[str, object]]:
         "revision": "none: not from the hub",
     }
     values = {**record.as_dict(), "logit_scale": f"{record.logit_scale:.4g}"}
-    values |= {name: _seen(values[name]) for name in ("overhead_preprocess", "ground_preprocess")}
+    values |= {
+        name: _format_preprocess(values[name]) for name in ("overhead_preprocess", "ground_preprocess")
+    }
     return [
         (name.replace("_", " "), missing.get(name, "none") if value is None else value)
         for name, value in values.items()
     ]
 
 
-def _seen(preprocess: dict[str, object]) -> str:
-    """Preprocessing on one line, settings that are off left out."""
+def _format_preprocess(preprocess: dict[str, object]) -> str:
+    """Format preprocessing on one line, without settings that are off."""
     return ", ".join(f"{name} {value}" for name, value in preprocess.items() if value is not None)
