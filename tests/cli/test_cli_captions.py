@@ -86,7 +86,7 @@ def test_concepts_are_of_the_bank(atlas: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def evaluate_into_run(
+def run_folder(
     pairs: tuple[Path, Done], model: Path, captioner: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     out = tmp_path_factory.mktemp("run") / "run"
@@ -96,8 +96,8 @@ def evaluate_into_run(
     return out
 
 
-def test_captions_are_measured_and_reported(kept: Path, tmp_path: Path) -> None:
-    (record,) = read_run(kept)
+def test_captions_are_measured_and_reported(run_folder: Path, tmp_path: Path) -> None:
+    (record,) = read_run(run_folder)
     known = {figure.name: figure.value for figure in record.metrics}
     assert [row["name"] for row in record.table_data["rows"]] == [
         "",
@@ -108,13 +108,13 @@ def test_captions_are_measured_and_reported(kept: Path, tmp_path: Path) -> None:
         "written",
     ]
     assert record.pictures[0][0] == "captions.jpg"
-    with Image.open(kept / record.folder.name / "captions.jpg") as figure:
+    with Image.open(run_folder / record.folder.name / "captions.jpg") as figure:
         assert figure.width > 1000
     assert {"ground.bleu4", "written.cider", "clip.ground.rouge_l", "above_clip.truth.chance"} <= set(known)
     assert known["no_metadata.ground.rouge_l"] == known["clip.ground.rouge_l"], "the same embeddings"
     assert known["written.truth.possible"] > 0.9, "what people write is there"
     assert 0 <= known["months.changed"] <= 1
-    assert run("report", kept, "-o", tmp_path / "page.html").status == 0
+    assert run("report", run_folder, "-o", tmp_path / "page.html").status == 0
     page = (tmp_path / "page.html").read_text()
     for part in ("Captions", "0.3334", "MPNet-base-v2", "what people wrote", "chance that a photo shows it"):
         assert part in page

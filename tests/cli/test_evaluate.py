@@ -22,7 +22,7 @@ def region(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def evaluate_into_run(
+def run_folder(
     pairs: tuple[Path, Done], model: Path, region: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folder with every evaluation."""
@@ -40,8 +40,8 @@ def evaluate_into_run(
     return out
 
 
-def test_every_evaluation_is_kept_with_its_pictures(kept: Path) -> None:
-    records = {record.kind: record for record in read_run(kept)}
+def test_every_evaluation_is_kept_with_its_pictures(run_folder: Path) -> None:
+    records = {record.kind: record for record in read_run(run_folder)}
     assert set(records) == {"retrieval", "clusters", "landcover", "time"}
     names = {kind: [name for name, _ in record.pictures] for kind, record in records.items()}
     assert names == {
@@ -62,7 +62,7 @@ def test_every_evaluation_is_kept_with_its_pictures(kept: Path) -> None:
 
 
 def test_the_same_question_is_answered_from_the_folder(
-    kept: Path, pairs: tuple[Path, Done], model: Path, monkeypatch: pytest.MonkeyPatch
+    run_folder: Path, pairs: tuple[Path, Done], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sat2cap.evaluation
 
@@ -70,7 +70,19 @@ def test_the_same_question_is_answered_from_the_folder(
         raise AssertionError("measured again")
 
     monkeypatch.setattr(sat2cap.evaluation, "evaluate_table", fail)
-    asked = (pairs[0], "--model", model, "--clip", model, "--split", "train", "--gallery", 60, "-o", kept)
+    asked = (
+        pairs[0],
+        "--model",
+        model,
+        "--clip",
+        model,
+        "--split",
+        "train",
+        "--gallery",
+        60,
+        "-o",
+        run_folder,
+    )
     done = run("evaluate", "retrieval", *asked, "--draws", 20, "--paper")
     assert done.status == 0, done.err
     assert "overhead2ground.r10 " in done.out
@@ -110,8 +122,8 @@ def test_cells_filled_later_are_measured_again(region: Path, tmp_path: Path) -> 
     assert len(read_run(out)) == 2
 
 
-def test_a_report_of_them_all(kept: Path, tmp_path: Path) -> None:
-    done = run("report", kept, "-o", tmp_path / "page.html", "--title", "All of it")
+def test_a_report_of_them_all(run_folder: Path, tmp_path: Path) -> None:
+    done = run("report", run_folder, "-o", tmp_path / "page.html", "--title", "All of it")
     assert (done.status, done.out) == (0, f"{tmp_path / 'page.html'}\n{tmp_path / 'page.md'}\n")
     page = (tmp_path / "page.html").read_text()
     for title in ("All of it", "Finding each other", "Kinds of place", "Land cover", "Months and hours"):
