@@ -108,10 +108,10 @@ def test_wrong_options_are_one_clear_line(options, rule):
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("kind = 'tiles'", "url: Field required"),
+        ("kind = 'tiles'", "url is missing"),
         ("kind = 'tiles'\nurl = 'https://a/{z}/{x}/{y}'\ncolour = 1", "colour"),
         ("kind = 'magic'\nurl = 'x'", "kind"),
-        ("url = 'x.tif'\nscale = [0, 9]", "kind: Field required"),
+        ("url = 'x.tif'\nscale = [0, 9]", "kind is missing"),
         ("kind = ", "is not TOML"),
         ("[a]\nkind='raster'\nurl='a'\n[b]\nkind='raster'\nurl='b'", "has 2 sources"),
     ],

@@ -127,12 +127,12 @@ def test_a_bad_run_file_lists_every_problem(tmp_path: Path) -> None:
         assert place in message
 
 
-@pytest.mark.parametrize("text", [None, "method = "], ids=["missing", "not TOML"])
-def test_a_run_file_that_cannot_be_read_is_one_line(tmp_path: Path, text: str | None) -> None:
+@pytest.mark.parametrize(("text", "rule"), [(None, "cannot be read"), ("method = ", "is not TOML")])
+def test_a_run_file_that_cannot_be_read_is_one_line(tmp_path: Path, text: str | None, rule: str) -> None:
     path = tmp_path / "run.toml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(RunFileError, match=r"run\.toml cannot be read") as caught:
+    with pytest.raises(RunFileError, match=rf"run\.toml' {rule}") as caught:
         load_clip_run(path)
     assert "\n" not in str(caught.value)
 

@@ -43,7 +43,7 @@ def test_all_problems_at_once_in_one_line(tmp_path: Path) -> None:
         load_run(path)
     message = str(error.value)
     assert "\n" not in message
-    assert f"run file {path} has 4 problems" in message
+    assert f"run file {str(path)!r} has 4 problems" in message
     for part in (
         "model.dropot is not known (known: init, encoding, dynamic",
         "model.encoding = 'spiral' must be 'reference', 'cyclic', 'zonal' or 'sphere'",
@@ -96,7 +96,7 @@ def test_each_problem_says_what_to_do(tmp_path: Path, old: str, new: str, messag
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RunFileError, match=r"nowhere\.toml cannot be read \(No such file"):
+    with pytest.raises(RunFileError, match=r"nowhere\.toml' cannot be read \(No such file"):
         load_run(tmp_path / "nowhere.toml")
 
 

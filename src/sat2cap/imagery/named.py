@@ -1,13 +1,13 @@
 """Imagery by name, and in files of one's own that say how to get it, with licence and terms beside it."""
 
-import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from sat2cap.config import Section, read_toml, validate
 from sat2cap.errors import ImageryError
 from sat2cap.imagery.tiles.template import is_template
 
@@ -22,10 +22,8 @@ STAC = "stac:"
 """What a search that is written out in one line begins with."""
 
 
-class Source(BaseModel):
-    """How to get imagery, and what may be done with it; frozen, and a key that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Source(Section):
+    """How to get imagery, and what may be done with it."""
 
     name: str
     title: str = ""
@@ -45,7 +43,7 @@ class Source(BaseModel):
     bands: tuple[int, ...] | None = None
     scale: tuple[float, float] | None = None
 
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default={})
     """For tiles; ``${NAME}`` is read from the environment."""
     zooms: tuple[int, int] = (0, 22)
     tile_pixels: int = Field(default=256, ge=1)
@@ -73,12 +71,7 @@ def catalogue() -> dict[str, Source]:
 
 def read_sources(path: Path) -> dict[str, Source]:
     """The sources in a TOML file, by name: a table each, or a file that is one. Raises `ImageryError`."""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImageryError(f"source file {str(path)!r} cannot be read ({error}); check the path") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ImageryError(f"source file {str(path)!r} is not TOML ({error}); correct that line") from None
+    tables = read_toml(path, ImageryError, kind="source file", hint="check the path")
     if not all(isinstance(keys, dict) for keys in tables.values()):
         tables = {path.stem: tables}
     return {name: _source(str(path), {"name": name, **keys}) for name, keys in tables.items()}
@@ -116,12 +109,7 @@ def _split(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def _source(where: str, keys: dict[str, Any]) -> Source:
-    try:
-        return Source.model_validate(keys)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()]
-        known = ", ".join(Source.model_fields)
-        raise ImageryError(f"imagery {where!r}: {'; '.join(problems)} (known keys: {known})") from None
+    return validate(keys, Source, ImageryError, f"imagery {where!r}")
 
 
 def caveats(spec: str) -> list[str]:

@@ -1,7 +1,6 @@
 """How a captioner is trained: captions of photos, said after the photo's CLIP embedding (CLIPCap)."""
 
 import json
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from transformers import GPT2Config
 
-from sat2cap.config import problems
+from sat2cap.config import Section, load
 from sat2cap.errors import InputError, JobError, RunFileError
 from sat2cap.miniworld import MiniPhotos, World
 from sat2cap.model import (
@@ -36,11 +35,7 @@ _IGNORED = -100  # what cross-entropy leaves out
 T = TypeVar("T")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CaptionData(_Section):
+class CaptionData(Section):
     """``[data]``: photos with captions, of a file or of made-up planets."""
 
     captions: Path | None = None
@@ -59,7 +54,7 @@ class CaptionData(_Section):
         return self
 
 
-class CaptionModel(_Section):
+class CaptionModel(Section):
     """``[model]``."""
 
     clip: str = Field(min_length=1)
@@ -76,7 +71,7 @@ class CaptionModel(_Section):
     """False trains the prefix alone, as CLIPCap can with a GPT-2 that speaks already."""
 
 
-class CaptionOptim(_Section):
+class CaptionOptim(Section):
     """``[optim]``: AdamW, a linear rise and fall of the rate."""
 
     batch: int = Field(default=128, ge=1)
@@ -87,7 +82,7 @@ class CaptionOptim(_Section):
     seed: int = 0
 
 
-class CaptionOutput(_Section):
+class CaptionOutput(Section):
     """``[output]``."""
 
     folder: Path
@@ -95,7 +90,7 @@ class CaptionOutput(_Section):
     """Round the weights to half precision, to make the file half as large."""
 
 
-class CaptionRun(_Section):
+class CaptionRun(Section):
     """A run file with ``method = "captioner"``."""
 
     method: Literal["captioner"]
@@ -115,13 +110,11 @@ class _Learnt:
 
 
 def load_caption_run(path: Path) -> CaptionRun:
-    """The run file at `path`. Raises `RunFileError` with every problem at once."""
-    try:
-        return CaptionRun.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RunFileError(f"run file {path} cannot be read: {error}") from error
-    except ValidationError as error:
-        raise RunFileError(f"run file {path} has {problems(error, CaptionRun)}") from error
+    """Read and check a run file of method ``captioner``.
+
+    Raises `RunFileError`, which lists every problem at once, in one line.
+    """
+    return load(path, CaptionRun, RunFileError, kind="run file")
 
 
 def train_captioner(

@@ -1,23 +1,16 @@
 """Run files: everything a training run depends on, in one TOML file that is checked before any work."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from sat2cap.config import problems
+from sat2cap.config import Section, load
 from sat2cap.errors import RunFileError
 from sat2cap.model import Encoding
 
 
-class _Section(BaseModel):
-    """Frozen; a key that is not known is a problem, not ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(_Section):
+class Data(Section):
     """``[data]``: what is learnt from."""
 
     pairs: str = Field(min_length=1)
@@ -34,7 +27,7 @@ class Data(_Section):
     apart; 0: at random."""
 
 
-class Model(_Section):
+class Model(Section):
     """``[model]``: what is trained."""
 
     init: str = Field(min_length=1)
@@ -63,7 +56,7 @@ class Model(_Section):
         return self
 
 
-class Loss(_Section):
+class Loss(Section):
     """``[loss]``."""
 
     form: Literal["paper", "queue_only", "symmetric", "siglip"] = "paper"
@@ -78,7 +71,7 @@ class Loss(_Section):
     its own photo. Places are squares of ``data.place_m``."""
 
 
-class Optim(_Section):
+class Optim(Section):
     """``[optim]``: AdamW, its schedule, and how long."""
 
     lr: float = Field(default=5e-5, gt=0)
@@ -125,7 +118,7 @@ class Optim(_Section):
         return self
 
 
-class Augment(_Section):
+class Augment(Section):
     """``[augment]``: how overhead patches vary from one epoch to the next."""
 
     kind: Literal["none", "light", "paper"] = "light"
@@ -140,7 +133,7 @@ class Augment(_Section):
     """Pixels a side that patches are kept at before cropping; the tower's own size if left out."""
 
 
-class Output(_Section):
+class Output(Section):
     """``[output]``: where things go; no part of what makes two runs the same."""
 
     folder: str = Field(min_length=1)
@@ -160,7 +153,7 @@ class Output(_Section):
     """Beside ``log.jsonl``."""
 
 
-class Run(_Section):
+class Run(Section):
     """A whole run file of method ``sat2cap``."""
 
     method: Literal["sat2cap"] = "sat2cap"
@@ -190,15 +183,8 @@ class Run(_Section):
 
 
 def load_run(path: Path | str) -> Run:
-    """Read and check a run file; RunFileError lists every problem at once, in one line."""
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunFileError(f"run file {path} cannot be read ({reason}): give a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RunFileError(f"run file {path} is not TOML ({error}): correct that line") from error
-    try:
-        return Run.model_validate(values)
-    except ValidationError as error:
-        raise RunFileError(f"run file {path} has {problems(error, Run)}") from error
+    """Read and check a run file of method ``sat2cap``.
+
+    Raises `RunFileError`, which lists every problem at once, in one line.
+    """
+    return load(path, Run, RunFileError, kind="run file")

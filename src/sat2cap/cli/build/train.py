@@ -37,13 +37,11 @@ def _first_process() -> bool:
 
 
 def _method(run_file: Path) -> object:
-    """The run file's method; what is wrong with the file is said by whoever loads it."""
-    import tomllib
+    """Return the run file's ``method``, None if it names none. Raises `RunFileError` if it is not TOML."""
+    from sat2cap.config import read_toml
+    from sat2cap.errors import RunFileError
 
-    try:
-        return tomllib.loads(run_file.read_text(encoding="utf-8")).get("method")
-    except (OSError, ValueError):
-        return None
+    return read_toml(run_file, RunFileError, kind="run file").get("method")
 
 
 def _train_clip(run_file: Path) -> None:

@@ -5,7 +5,6 @@ It plays the part of OpenAI's CLIP in the miniature world: same transformers cla
 
 import math
 import time
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
 
-from sat2cap.config import problems
+from sat2cap.config import Section, load
 from sat2cap.errors import JobError, RunFileError
 from sat2cap.files import publish_folder
 from sat2cap.miniworld.photos import MiniPhotos
@@ -30,20 +28,18 @@ from sat2cap.progress import Progress, silent
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-class ClipData(BaseModel):
+class ClipData(Section):
     """Which photos it learns from: other planets than Sat2Cap is ever trained or tested on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     worlds: tuple[int, ...]
     photos_per_world: int
     eagerness: float = 1.0
     """As in `MiniPhotos`: rare things are learned from more photos than they happen in."""
 
 
-class ClipSize(BaseModel):
+class ClipSize(Section):
     """How large the towers are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     image_size: int = 48
     patch_size: int = 8
     hidden: int = 160
@@ -55,10 +51,9 @@ class ClipSize(BaseModel):
     dim: int = 128
 
 
-class ClipOptim(BaseModel):
+class ClipOptim(Section):
     """How it learns."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     batch_size: int = 512
     epochs: int = 10
     lr: float = 1e-3
@@ -71,10 +66,9 @@ class ClipOptim(BaseModel):
     seed: int = 0
 
 
-class ClipRun(BaseModel):
+class ClipRun(Section):
     """A run file with ``method = "clip"``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     method: Literal["clip"]
     out: Path
     data: ClipData
@@ -83,13 +77,11 @@ class ClipRun(BaseModel):
 
 
 def load_clip_run(path: Path) -> ClipRun:
-    """The run file at `path`. Raises `RunFileError` with every problem at once."""
-    try:
-        return ClipRun.model_validate(tomllib.loads(path.read_text()))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise RunFileError(f"run file {path} cannot be read: {error}") from error
-    except ValidationError as error:
-        raise RunFileError(f"run file {path} has {problems(error, ClipRun)}") from error
+    """Read and check a run file of method ``clip``.
+
+    Raises `RunFileError`, which lists every problem at once, in one line.
+    """
+    return load(path, ClipRun, RunFileError, kind="run file")
 
 
 def train_clip(run: ClipRun, progress: Progress = silent) -> dict[str, float]:
