@@ -22,7 +22,14 @@ import xarray as xr
 from sat2cap.atlas import USER_SPEC_KEY, Atlas, open_atlas
 from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, RegionError, WhenError
 from sat2cap.geo import Region, When, grid_of, ground_metres, parse_region, parse_when, patch_box
-from sat2cap.maps import Place, ordinary, read_outlines, read_places, through_time, top_places
+from sat2cap.maps import (
+    LabelledPoint,
+    read_outlines,
+    read_places,
+    stack_times,
+    top_places,
+    with_standard_attributes,
+)
 from sat2cap.progress import Progress, silent
 
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
@@ -109,9 +116,9 @@ class OpenAtlas:
         else:
             several = when if isinstance(when, Iterable) else [when]
             moments = self._several([_moment(each) for each in several])
-            found = through_time([at(moment) for moment in moments], moments)
+            found = stack_times([at(moment) for moment in moments], moments)
         single = isinstance(prompt, str) and spread is None
-        return ordinary(select_prompt(found) if single else found)
+        return with_standard_attributes(select_prompt(found) if single else found)
 
     def difference(
         self,
@@ -135,7 +142,7 @@ class OpenAtlas:
         if other == prompt:
             self._several([_moment(each) for each in (when, then) if each is not None])
         first = self.map(prompt, when, scale=scale, region=region)
-        return ordinary(difference(first, self.map(other, then, scale=scale, region=region)))
+        return with_standard_attributes(difference(first, self.map(other, then, scale=scale, region=region)))
 
     def classify(
         self, prompts: Sequence[str], when: Moment | None = None, region: str | Region | None = None
@@ -149,7 +156,7 @@ class OpenAtlas:
         if isinstance(prompts, str):
             raise PromptError(f"categories are a list of prompts, not {prompts!r} alone; give 2 or more")
         found = classify(self.map(list(prompts), when, region=region), self.checkpoint.logit_scale)
-        return found.assign({str(name): ordinary(layer) for name, layer in found.items()})
+        return found.assign({str(name): with_standard_attributes(layer) for name, layer in found.items()})
 
     def prepare(self, progress: Progress = silent) -> Path:
         """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
@@ -222,7 +229,7 @@ def save(
     title: str | None = None,
     underlay: str | xr.DataArray | None = None,
     outlines: Path | str | gpd.GeoSeries | None = None,
-    places: Path | str | Sequence[Place] = (),
+    places: Path | str | Sequence[LabelledPoint] = (),
     above: float | None = None,
     best: int | None = None,
     progress: Progress = silent,
@@ -237,18 +244,20 @@ def save(
     in the CRS of the score), `outlines` over them and `places` to label, both as files or as they are.
     Raises `InputError`, `ImageryError`.
     """
-    from sat2cap.maps import Look, Pick
-    from sat2cap.maps import save as publish
+    from sat2cap.maps import MapOptions
+    from sat2cap.maps import save as write_map
 
     if not isinstance(score, xr.DataArray | xr.Dataset):
         raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")
-    look = Look(
+    options = MapOptions(
         title,
         _imagery_under(score, underlay) if isinstance(underlay, str) else underlay,
         read_outlines(outlines) if isinstance(outlines, str | Path) else outlines,
         read_places(places) if isinstance(places, str | Path) else places,
+        above,
+        best,
     )
-    publish(score, path, look, Pick(above, best), progress)
+    write_map(score, path, options, progress)
 
 
 def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:

@@ -304,8 +304,8 @@ def test_evaluate_maps_knows_the_miniature_world(model: Path, tmp_path: Path) ->
 
 def test_train_reports_where_the_checkpoint_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Training itself has its own tests; here, that the run file and the names reach it."""
+    from sat2cap import training
     from sat2cap.catalogue import resolve_model
-    from sat2cap.training import loop
 
     seen = {}
 
@@ -313,7 +313,7 @@ def test_train_reports_where_the_checkpoint_is(monkeypatch: pytest.MonkeyPatch, 
         seen.update(options, run=run)
         return tmp_path / "checkpoint"
 
-    monkeypatch.setattr(loop, "train", train)
+    monkeypatch.setattr(training, "train", train)
     shipped = Path(sat2cap.__file__).parent / "runs" / "miniworld.toml"
     done = run("train", shipped)
     assert (done.status, done.out) == (0, f"{tmp_path / 'checkpoint'}\n")

@@ -147,12 +147,12 @@ def test_a_path_that_cannot_be_written_is_status_1(atlas: Path, tmp_path: Path) 
 def test_an_interruption_is_status_130_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path
 ) -> None:
-    from sat2cap import embed
+    from sat2cap import embedding
 
     def interrupted(*given: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embed, "embed_atlas", interrupted)
+    monkeypatch.setattr(embedding, "embed_atlas", interrupted)
     done = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", tmp_path / "x.zarr")
     assert done.status == 130
     assert done.err.endswith("\nstopped; the same command goes on where it was\n")

@@ -25,7 +25,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "two picks": (["map", "{atlas}", "x", "--above", "0", "--best", "3", "-o", "{tmp}/m.parquet"], "the two"),
     "bad outlines": (["map", "{atlas}", "x", "-o", "{tmp}/m.png", "--outlines", "{tmp}/no.gpkg"], "no.gpkg"),
     "same twice": (["difference", "{atlas}", "snow", "-o", "{tmp}/m.tif"], "minus itself is 0"),
-    "a moving difference": (["difference", "{atlas}", "snow", "sea", "-o", "{tmp}/m.mp4"], "no known kind"),
+    "a moving difference": (["difference", "{atlas}", "snow", "sea", "-o", "{tmp}/m.mp4"], "unknown suffix"),
     "one category": (["classify", "{atlas}", "snow", "-o", "{tmp}/m.tif"], "give 2 to 12"),
     "twice the same": (["classify", "{atlas}", "snow", "snow", "-o", "{tmp}/m.tif"], "category must differ"),
     "no use for a title": (["map", "{atlas}", "x", "--title", "X", "-o", "{tmp}/m.tif"], "use for 'title'"),

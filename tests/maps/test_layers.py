@@ -5,7 +5,7 @@ import pytest
 from made_up_scores import made_up, three_months, three_prompts
 
 from sat2cap.errors import InputError
-from sat2cap.maps.layers import layers_of, names_of, one_layer, ordinary, provenance, scale_of
+from sat2cap.maps.layers import layers_of, names_of, one_layer, provenance, scale_of, with_standard_attributes
 
 
 def test_prompts_and_dates_are_names() -> None:
@@ -67,7 +67,7 @@ def test_words_of_scales() -> None:
 
 
 def test_ordinary_objects_have_what_xarray_looks_for() -> None:
-    score = ordinary(three_prompts().assign_attrs(negatives=["rain", "fog"]))
+    score = with_standard_attributes(three_prompts().assign_attrs(negatives=["rain", "fog"]))
     assert score.name == "score"
     assert score.attrs["long_name"] == "cosine similarity less that of the negatives"
     assert score.attrs["negatives"] == "rain | fog"

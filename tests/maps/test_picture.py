@@ -20,7 +20,9 @@ from sat2cap.maps import picture
 from sat2cap.maps.colours import COLOURS
 from sat2cap.maps.decoration.elements import draw_places, length_label, round_length
 from sat2cap.maps.decoration.text import credits_of
-from sat2cap.maps.picture import Look, page, panel, write_png
+from sat2cap.maps.options import MapOptions
+from sat2cap.maps.panel import panel
+from sat2cap.maps.picture import page, write_png
 
 PLACES = [("Old Harbour", 4.9, 52.3), ("Millbrook", 4.6, 52.25), ("Nowhere", 99.0, 9.0)]
 
@@ -65,7 +67,7 @@ def test_nothing_is_cut_off(tmp_path: Path, name: str) -> None:
     score.attrs = {**made_up().attrs, "attribution": "a long list of those who made the imagery " * 6}
     if "prompt" not in score.dims:
         score.attrs["prompt"] = "people eating $5 ice_cream^2 in the park by the river " * 3
-    write_png(score, tmp_path / "out.png", Look(places=PLACES))
+    write_png(score, tmp_path / "out.png", MapOptions(places=PLACES))
     pixels = np.asarray(Image.open(tmp_path / "out.png").convert("L"))
     margin = 6
     inner = np.zeros(pixels.shape, dtype=bool)
@@ -76,7 +78,7 @@ def test_nothing_is_cut_off(tmp_path: Path, name: str) -> None:
 
 
 def test_the_picture_carries_its_provenance(tmp_path: Path) -> None:
-    write_png(made_up(), tmp_path / "out.png", Look(title="Streets"))
+    write_png(made_up(), tmp_path / "out.png", MapOptions(title="Streets"))
     about = Image.open(tmp_path / "out.png").text
     assert about["Title"] == "Streets"
     for words in ("test model", "miniworld:7", "© somebody", "CC0-1.0", "2024-05-20T08:00"):
@@ -145,7 +147,7 @@ def test_the_bar_names_scale_and_unit(axes: Any) -> None:
 
 def test_imagery_shows_through_where_scores_are_low(axes: Any) -> None:
     score = made_up(gaps=False)
-    panel(axes, score, Look(underlay=underlay_of(score)), furniture=False)
+    panel(axes, score, MapOptions(underlay=underlay_of(score)), furniture=False)
     axes.figure.canvas.draw()
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3].astype(int)
 
@@ -164,7 +166,7 @@ def test_no_data_is_hatched_over_imagery_too(axes: Any) -> None:
     score = made_up()
     grid = grid_of(score)
     dark = underlay_of(score) * 0 + np.array([0, 0, 0, 255], np.uint8)
-    panel(axes, score, Look(underlay=dark.astype(np.uint8)), furniture=False)
+    panel(axes, score, MapOptions(underlay=dark.astype(np.uint8)), furniture=False)
     axes.figure.canvas.draw()
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3].astype(int)
 
@@ -213,7 +215,7 @@ def test_folders_are_not_published() -> None:
 def test_imagery_on_another_crs_is_refused(axes: Any) -> None:
     other = underlay_of(made_up(crs="EPSG:32632"))
     with pytest.raises(InputError, match="EPSG:32632, the score in EPSG:32631"):
-        panel(axes, made_up(), Look(underlay=other))
+        panel(axes, made_up(), MapOptions(underlay=other))
 
 
 def test_places_are_drawn_where_they_fit(axes: Any) -> None:
@@ -286,3 +288,8 @@ def test_large_maps_are_averaged_not_sampled() -> None:
 def test_lightness_rises_with_the_score() -> None:
     colour = COLOURS(np.linspace(0, 1, 64))[:, :3]
     assert (np.diff(colour @ [0.2126, 0.7152, 0.0722]) > 0).all()
+
+
+def test_options_still_unread_are_refused() -> None:
+    with pytest.raises(InputError, match="still a name or a path"):
+        page(made_up(), MapOptions(underlay="planet"))

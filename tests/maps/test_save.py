@@ -16,11 +16,11 @@ from made_up_scores import ABOUT, made_up, three_classes, three_months
 from rio_cogeo import cog_validate
 
 from sat2cap.errors import InputError
-from sat2cap.maps.formats import KINDS, STILL, Pick, save
-from sat2cap.maps.panel import Look
+from sat2cap.maps.formats import save
+from sat2cap.maps.options import MAP_SUFFIXES, STILL_SUFFIXES, MapOptions
 from sat2cap.maps.places import areas_above, threshold_of_best, top_places, write_places
 
-CASES = [(made_up, kind) for kind in STILL] + [(three_classes, kind) for kind in STILL]
+CASES = [(made_up, kind) for kind in STILL_SUFFIXES] + [(three_classes, kind) for kind in STILL_SUFFIXES]
 CASES += [(three_months, kind) for kind in (".tif", ".png", ".gif", ".mp4")]
 
 
@@ -68,9 +68,9 @@ def test_a_band_for_each_date(tmp_path: Path) -> None:
 
 
 def test_unknown_kinds_name_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=", ".join(KINDS).replace(".", r"\.")):
+    with pytest.raises(InputError, match=", ".join(MAP_SUFFIXES).replace(".", r"\.")):
         save(made_up(), tmp_path / "m.jpg")
-    with pytest.raises(InputError, match="no known kind"):
+    with pytest.raises(InputError, match="unknown suffix"):
         save(three_classes(), tmp_path / "m.gif")
     with pytest.raises(InputError, match="save the whole of it"):
         save(three_classes()["category"], tmp_path / "m.tif")
@@ -80,11 +80,11 @@ def test_unknown_kinds_name_the_known_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "asked"),
     [
-        ("m.tif", {"look": Look(title="Snow")}),
-        ("m.geojson", {"look": Look(places=[("A", 4.0, 52.0)])}),
-        ("m.html", {"look": Look(underlay=made_up())}),
-        ("m.png", {"pick": Pick(above=0.1)}),
-        ("m.parquet", {"pick": Pick(above=float("nan"))}),
+        ("m.tif", {"options": MapOptions(title="Snow")}),
+        ("m.geojson", {"options": MapOptions(places=[("A", 4.0, 52.0)])}),
+        ("m.html", {"options": MapOptions(underlay=made_up())}),
+        ("m.png", {"options": MapOptions(above=0.1)}),
+        ("m.parquet", {"options": MapOptions(above=float("nan"))}),
     ],
 )
 def test_what_means_nothing_to_a_kind_is_refused(tmp_path: Path, name: str, asked: dict) -> None:
@@ -95,7 +95,7 @@ def test_what_means_nothing_to_a_kind_is_refused(tmp_path: Path, name: str, aske
 
 def test_no_area_is_said(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"no cell scores 9 or more, the greatest is 0\.3"):
-        save(made_up(), tmp_path / "m.geojson", pick=Pick(above=9))
+        save(made_up(), tmp_path / "m.geojson", options=MapOptions(above=9))
 
 
 def test_geoparquet_holds_what_geojson_holds(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_best_cells_are_so_many(tmp_path: Path, cells: int) -> None:
     rng = np.random.default_rng(0)
     score.values[:] += rng.normal(0, 1e-4, score.shape)  # no two alike
     known = int(np.isfinite(score.values).sum())
-    save(score, tmp_path / "m.geojson", pick=Pick(best=cells))
+    save(score, tmp_path / "m.geojson", options=MapOptions(best=cells))
     document = json.loads((tmp_path / "m.geojson").read_text())
     assert sum(f["properties"]["cells"] for f in document["features"]) == min(cells, known)
     assert document["sat2cap"]["prompt"] == ABOUT["prompt"]
@@ -132,8 +132,8 @@ def test_which_cells_become_areas(tmp_path: Path) -> None:
     assert threshold_of_best(score) == pytest.approx(np.percentile(known, 95))
     assert np.isnan(threshold_of_best(score * np.nan))
     with pytest.raises(InputError, match="one of the two"):
-        save(score, tmp_path / "m.geojson", pick=Pick(above=0.1, best=3))
+        save(score, tmp_path / "m.geojson", options=MapOptions(above=0.1, best=3))
     with pytest.raises(InputError, match="at least 1"):
-        save(score, tmp_path / "m.geojson", pick=Pick(best=0))
+        save(score, tmp_path / "m.geojson", options=MapOptions(best=0))
     save(score * np.nan, tmp_path / "m.geojson")
     assert json.loads((tmp_path / "m.geojson").read_text())["features"] == []

@@ -13,7 +13,7 @@ from sat2cap.errors import AtlasError
 from sat2cap.evaluation import Country, can_judge
 from sat2cap.geo import cell_grid, cell_mask, parse_region, patch_box
 from sat2cap.imagery import Imagery
-from sat2cap.maps import Look, write_cog, write_png
+from sat2cap.maps import MapOptions, write_cog, write_png
 from sat2cap.miniworld import Prompt
 from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint
 from sat2cap.pairs import PairSet, SplitPlan, build_pairs
@@ -137,7 +137,7 @@ def maps(
         )
         path = out / MAPS / f"{slug(prompt.text)}-{country.name}"
         write_cog(found, path.with_suffix(".tif"))
-        write_png(found, path.with_suffix(".png"), Look(underlay=underlays[country.name]))
+        write_png(found, path.with_suffix(".png"), MapOptions(underlay=underlays[country.name]))
         progress("writing maps", number, len(plan.shown))
 
 

@@ -15,7 +15,7 @@ from sat2cap.files import write_bytes
 from sat2cap.maps.colours import paint_of
 from sat2cap.maps.decoration.fonts import letters_for
 from sat2cap.maps.layers import layers_of, provenance
-from sat2cap.maps.panel import PLAIN, Look
+from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions
 from sat2cap.maps.picture import page, words_of
 from sat2cap.progress import Progress, silent
 
@@ -26,12 +26,14 @@ _DPI = 100
 _SECONDS = 0.5  # that a frame stays
 
 
-def write_gif(score: xr.DataArray, path: Path | str, look: Look = PLAIN, progress: Progress = silent) -> None:
+def write_gif(
+    score: xr.DataArray, path: Path | str, options: MapOptions = DEFAULT_OPTIONS, progress: Progress = silent
+) -> None:
     """Publish a GIF with a frame for each date of a score ``(time, y, x)``, all in the same colours.
 
     Raises `InputError`.
     """
-    images = [Image.fromarray(frame) for frame in _frames(score, look, progress)]
+    images = [Image.fromarray(frame) for frame in _frames(score, options, progress)]
     every = Image.new("RGB", (images[0].width, images[0].height * min(len(images), 4)))
     for i in range(min(len(images), 4)):  # colours are chosen from all seasons, then kept: none may flicker
         every.paste(images[i * len(images) // min(len(images), 4)], (0, i * images[0].height))
@@ -52,13 +54,15 @@ def write_gif(score: xr.DataArray, path: Path | str, look: Look = PLAIN, progres
     write_bytes(path, buffer.getvalue())
 
 
-def write_mp4(score: xr.DataArray, path: Path | str, look: Look = PLAIN, progress: Progress = silent) -> None:
+def write_mp4(
+    score: xr.DataArray, path: Path | str, options: MapOptions = DEFAULT_OPTIONS, progress: Progress = silent
+) -> None:
     """Publish the same as H.264 video, which is smaller and plays anywhere.
 
     Needs PyAV. Raises `InputError`.
     """
     av = _pyav(path)
-    frames = _even(list(_frames(score, look, progress)))
+    frames = _even(list(_frames(score, options, progress)))
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as file:
         known = provenance(score)
@@ -73,7 +77,7 @@ def write_mp4(score: xr.DataArray, path: Path | str, look: Look = PLAIN, progres
     write_bytes(path, buffer.getvalue())
 
 
-def _frames(score: xr.DataArray, look: Look, progress: Progress) -> Iterator[Frame]:
+def _frames(score: xr.DataArray, options: MapOptions, progress: Progress) -> Iterator[Frame]:
     """The page of each date, all of one size."""
     layers = layers_of(score)
     if score.dims != ("time", "y", "x") or len(layers) < 2:
@@ -84,9 +88,9 @@ def _frames(score: xr.DataArray, look: Look, progress: Progress) -> Iterator[Fra
     norm = paint_of(score).norm
     limits = float(norm.vmin or 0), float(norm.vmax or 0)
     size: tuple[int, int] | None = None
-    with letters_for(words_of(score, look)):
+    with letters_for(words_of(score, options)):
         for done, layer in enumerate(layers, 1):
-            figure = page(layer, look, limits=limits, dpi=_DPI)
+            figure = page(layer, options, limits=limits, dpi=_DPI)
             figure.canvas.draw()
             pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
             size = size or (pixels.shape[0], pixels.shape[1])

@@ -28,7 +28,7 @@ None of the first seven is another one paled.
 """
 
 NO_DATA = {"facecolor": "#efeff1", "edgecolor": "#d3d3d8", "hatch": "/////"}
-_VEIL = (0.12, 0.88)  # how opaque the lowest and the highest score are over imagery
+_OVERLAY_OPACITY = (0.12, 0.88)  # how opaque the lowest and the highest score are over imagery
 _PALEST = 0.25  # how much colour the least sure category keeps
 
 
@@ -53,12 +53,12 @@ class Paint:
         if self.categories:
             return np.full(values.shape, 0.7, np.float32)
         share = np.ma.filled(self.norm(np.ma.masked_invalid(values)), 0)
-        return veil(np.abs(2 * share - 1) if self.scale.centred else share)
+        return overlay_opacity(np.abs(2 * share - 1) if self.scale.centred else share)
 
     def over_grey(self) -> Colormap:
         """The colours of a bar beside a map over imagery: as they look over middle grey."""
         share = np.linspace(0, 1, 256, dtype=np.float32)
-        opaque = veil(np.abs(2 * share - 1) if self.scale.centred else share)[:, None]
+        opaque = overlay_opacity(np.abs(2 * share - 1) if self.scale.centred else share)[:, None]
         colour = self.colours(share)
         colour[:, :3] = colour[:, :3] * opaque + 0.5 * (1 - opaque)
         return ListedColormap(colour)
@@ -131,9 +131,12 @@ def beyond(values: NDArray[np.float32], norm: Normalize) -> str:
     ]
 
 
-def veil(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How opaque a colour is drawn over imagery: low scores let it show, high ones glow."""
-    low, high = _VEIL
+def overlay_opacity(share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the opacity (0 to 1) of a colour drawn over imagery, for its place `share` on the scale.
+
+    Low scores let the imagery show through; high scores cover it.
+    """
+    low, high = _OVERLAY_OPACITY
     return np.asarray(low + (high - low) * np.clip(share, 0, 1), dtype=np.float32)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sat2cap.errors import InputError
 from sat2cap.geo import When, grid_of, on_grid
 
-Place = tuple[str, float, float]
+LabelledPoint = tuple[str, float, float]
 """``(name, lon, lat)``, degrees."""
 
 STACKED = ("prompt", "time")
@@ -112,7 +112,7 @@ def names_of(score: xr.DataArray) -> list[str]:
     return [", ".join(str(layer.attrs.get(key, "")) for key in keys) for layer in layers_of(score)]
 
 
-def through_time(scores: Sequence[xr.DataArray], moments: Sequence[When]) -> xr.DataArray:
+def stack_times(scores: Sequence[xr.DataArray], moments: Sequence[When]) -> xr.DataArray:
     """Scores ``(prompt, y, x)`` of several moments as one, ``(prompt, time, y, x)``."""
     first = scores[0]
     times = np.array([moment.isoformat() for moment in moments], "datetime64[s]")
@@ -142,10 +142,11 @@ def provenance(score: xr.DataArray) -> dict[str, str]:
     return {name: text for name, text in known.items() if text}
 
 
-def ordinary(score: xr.DataArray) -> xr.DataArray:
-    """The same with what xarray and rioxarray look for: a name, words for an axis, and NaN as no data.
+def with_standard_attributes(score: xr.DataArray) -> xr.DataArray:
+    """Return the score with the attributes that xarray and rioxarray look for.
 
-    Lists of text among its attributes become one text, which every format of file can hold.
+    These are a name, `long_name` and `units` for the axis of a plot, and NaN as the value of no data. Lists
+    of text among the attributes are joined with " | ", since not every file format can hold a list.
     """
     scale = scale_of(score)
     words = {"long_name": scale.name}

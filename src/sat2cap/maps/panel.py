@@ -2,9 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,10 +16,8 @@ from sat2cap.maps import colours
 from sat2cap.maps.decoration.elements import INK, draw_north, draw_outlines, draw_places, draw_scale_bar
 from sat2cap.maps.decoration.legend import draw_legend
 from sat2cap.maps.decoration.text import wrapped
-from sat2cap.maps.layers import Place, one_layer, values_of
-
-if TYPE_CHECKING:
-    import geopandas as gpd
+from sat2cap.maps.layers import one_layer, values_of
+from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions, drawable
 
 _MOST_CELLS = 2400  # a side; a picture cannot show more, so they are averaged first
 _NARROWEST = 2.6  # how many times longer than wide a map is at most
@@ -30,27 +26,10 @@ TITLE_SIZE = 10.0
 """Points, of the title of one map among others."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """What a picture shows besides its scores."""
-
-    title: str | None = None
-    """The heading; None for the prompt."""
-    underlay: xr.DataArray | None = None
-    """Imagery to draw the scores over, uint8 RGBA, in the CRS of the score."""
-    outlines: "gpd.GeoSeries | None" = None
-    """Lines to draw over the scores: borders, roads."""
-    places: Sequence[Place] = ()
-    """Points to label, most important first."""
-
-
-PLAIN = Look()
-
-
 def panel(
     axes: Any,
     score: xr.DataArray,
-    look: Look = PLAIN,
+    options: MapOptions = DEFAULT_OPTIONS,
     *,
     title: str | None = None,
     limits: tuple[float, float] | None = None,
@@ -64,6 +43,7 @@ def panel(
     cells of a map of categories; `furniture` is the scale bar and the north arrow. The legend takes room to
     the right of the axes, the title above. Raises `InputError`.
     """
+    underlay, outlines, places = drawable(options)
     grid, paint = grid_of(score), colours.paint_of(score, limits)
     cells = values_of(one_layer(score, "a panel shows"))
     values = _thinned(cells, nearest=bool(paint.categories))
@@ -71,17 +51,17 @@ def panel(
     if confidence is not None:
         shown = colours.paled(shown, _thinned(values_of(confidence), nearest=True), len(paint.categories))
     axes.patch.set(**colours.NO_DATA)
-    if look.underlay is not None:
-        _draw_underlay(axes, look.underlay, grid, np.isfinite(cells))
+    if underlay is not None:
+        _draw_underlay(axes, underlay, grid, np.isfinite(cells))
         shown[..., 3] = np.where(np.isfinite(values), paint.opacity(values) * 255, 0).astype(np.uint8)
     _draw_pixels(axes, shown, grid, "nearest", 2)
     _frame_axes(axes, grid)
     if title:
         _draw_title(axes, title)
-    draw_outlines(axes, grid, look.outlines)
+    draw_outlines(axes, grid, outlines)
     boxes = [draw_scale_bar(axes, grid), draw_north(axes, grid)] if furniture else []
-    draw_places(axes, grid, look.places, boxes)
-    over_imagery = look.underlay is not None
+    draw_places(axes, grid, places, boxes)
+    over_imagery = underlay is not None
     if legend:
         gaps = bool(np.isnan(values).any()) or view(grid) != extent(grid)
         pale = confidence is not None

@@ -17,9 +17,8 @@ from sat2cap.maps.decoration.elements import INK
 from sat2cap.maps.decoration.fonts import letters_for
 from sat2cap.maps.decoration.text import credits_of, readable, subtitle_of, title_of, wrapped
 from sat2cap.maps.layers import CATEGORY, layers_of, provenance
-from sat2cap.maps.panel import PLAIN, TITLE_SIZE, Look, aspect, panel, view
-
-__all__ = ["Look", "panel", "write_png"]
+from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions, drawable
+from sat2cap.maps.panel import TITLE_SIZE, aspect, panel, view
 
 DPI = 160
 _QUIET = "#62626e"
@@ -65,7 +64,10 @@ class Layout:
 
 
 def write_png(
-    score: xr.DataArray, path: Path | str, look: Look = PLAIN, confidence: xr.DataArray | None = None
+    score: xr.DataArray,
+    path: Path | str,
+    options: MapOptions = DEFAULT_OPTIONS,
+    confidence: xr.DataArray | None = None,
 ) -> None:
     """Publish a picture of a score, one map for each of its prompts and dates.
 
@@ -73,25 +75,25 @@ def write_png(
     of a map of categories. Raises `InputError`.
     """
     about = {
-        "Title": provenance(score).get("prompt", "") if look.title is None else look.title,
+        "Title": provenance(score).get("prompt", "") if options.title is None else options.title,
         "Description": credits_of(score),
         "Software": "sat2cap",
     }
     buffer = io.BytesIO()
-    with letters_for(words_of(score, look)):
-        page(score, look, confidence=confidence).savefig(buffer, format="png", metadata=about)
+    with letters_for(words_of(score, options)):
+        page(score, options, confidence=confidence).savefig(buffer, format="png", metadata=about)
     write_bytes(path, buffer.getvalue())
 
 
-def words_of(score: xr.DataArray, look: Look) -> list[str]:
+def words_of(score: xr.DataArray, options: MapOptions) -> list[str]:
     """All that a page may have to write."""
-    names = [name for name, _, _ in look.places]
-    return [look.title or "", *provenance(score).values(), *score.attrs.get("categories", ()), *names]
+    names = [name for name, _, _ in drawable(options)[2]]
+    return [options.title or "", *provenance(score).values(), *score.attrs.get("categories", ()), *names]
 
 
 def page(
     score: xr.DataArray,
-    look: Look = PLAIN,
+    options: MapOptions = DEFAULT_OPTIONS,
     *,
     confidence: xr.DataArray | None = None,
     limits: tuple[float, float] | None = None,
@@ -105,7 +107,7 @@ def page(
     FigureCanvasAgg(figure)
     layout = _layout(score, shared)
     titles = _titles(score) if len(layers) > 1 else [None]
-    layout = _write_texts(figure, layout, score, look, titles)
+    layout = _write_texts(figure, layout, score, options, titles)
     for i, layer in enumerate(layers):
         group, within = divmod(i, layout.group)
         if shared and within == 0:
@@ -114,7 +116,7 @@ def page(
         panel(
             figure.add_axes(layout.place(i)),
             layer,
-            look,
+            options,
             title=titles[i],
             limits=limits,
             confidence=confidence,
@@ -156,10 +158,10 @@ def _layout(score: xr.DataArray, shared: bool) -> Layout:
 
 
 def _write_texts(
-    figure: Figure, layout: Layout, score: xr.DataArray, look: Look, titles: Sequence[str | None]
+    figure: Figure, layout: Layout, score: xr.DataArray, options: MapOptions, titles: Sequence[str | None]
 ) -> Layout:
     """Heading, subtitle and credits; gives the layout with room for them and for the maps' own titles."""
-    heading = title_of(score) if look.title is None else look.title
+    heading = title_of(score) if options.title is None else options.title
     room, size = layout.size[0] - 2 * layout.left, 15 if layout.rows * layout.columns == 1 else 14
     head = wrapped(figure, heading, room, size, "bold")
     subtitle = subtitle_of(score)

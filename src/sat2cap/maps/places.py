@@ -16,7 +16,7 @@ from rasterio import features
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.geo import EARTH_RADIUS_M, LONLAT, WGS84, grid_of, transformer, unit_vectors, within_180
-from sat2cap.maps.layers import Place, one_layer, provenance, values_of
+from sat2cap.maps.layers import LabelledPoint, one_layer, provenance, values_of
 
 _BLOCK = 4096
 
@@ -120,7 +120,7 @@ def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
     write_bytes(path, (json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
-def read_places(path: Path | str) -> list[Place]:
+def read_places(path: Path | str) -> list[LabelledPoint]:
     """``(name, lon, lat)`` of a file of points with a column ``name``, in its order. Raises `InputError`."""
     form = "give a GeoJSON or GeoPackage file of points with a column name"
     points = _read(path, "places", form)

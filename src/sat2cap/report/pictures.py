@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sat2cap.maps import COLOURS, veil
+from sat2cap.maps import COLOURS, overlay_opacity
 
 Values = NDArray[np.floating]
 
@@ -71,7 +71,9 @@ def overlay(values: Values, alt: str, limits: tuple[float, float] | None = None)
         limits = (middle, high) if middle < high else limits_of(values)
     shares = np.nan_to_num(_shares(values, limits))
     rgba = (COLOURS(shares) * 255).round().astype(np.uint8)
-    rgba[..., 3] = np.where(np.isfinite(values), veil(shares.astype(np.float32)) * 255, 0).astype(np.uint8)
+    rgba[..., 3] = np.where(np.isfinite(values), overlay_opacity(shares.astype(np.float32)) * 255, 0).astype(
+        np.uint8
+    )
     return _png(Image.fromarray(rgba), alt)
 
 

@@ -30,10 +30,10 @@ def classify(
     picture less sure cells are paler; areas have the mean confidence.
     """
     from sat2cap import api
-    from sat2cap.maps import STILL
+    from sat2cap.maps import STILL_SUFFIXES, MapOptions, check_output
 
-    look = output.Look(title, underlay, outlines, places)
-    output.check(out, STILL, look)
+    options = MapOptions(title, underlay, outlines, places or ())
+    check_output(out, options, STILL_SUFFIXES)
     classes = api.open(atlas, model, text).classify(prompts, when, within)
-    output.warn_of_date(classes.attrs)
-    output.write(classes, out, look)
+    output.warn_about_date(classes.attrs)
+    output.save_map(classes, out, options)

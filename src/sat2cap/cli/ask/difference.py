@@ -41,10 +41,10 @@ def difference(
     The first map minus the second; 0 has the middle colour.
     """
     from sat2cap import api
-    from sat2cap.maps import STILL
+    from sat2cap.maps import STILL_SUFFIXES, MapOptions, check_output
 
-    look = output.Look(title, underlay, outlines, places)
-    output.check(out, STILL, look, above, best)
+    options = MapOptions(title, underlay, outlines, places or (), above, best)
+    check_output(out, options, STILL_SUFFIXES)
     score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value, within)
-    output.warn_of_date(score.attrs)
-    output.write(score, out, look, above=above, best=best)
+    output.warn_about_date(score.attrs)
+    output.save_map(score, out, options)

@@ -84,22 +84,23 @@ def map_prompts(
     """
     from sat2cap import api
     from sat2cap.errors import InputError
+    from sat2cap.maps import MapOptions, check_output
 
-    look = output.Look(title, underlay, outlines, places)
-    output.check(out, look=look, above=above, best=best)
+    options = MapOptions(title, underlay, outlines, places or (), above, best)
+    check_output(out, options)
     if spread and out.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{out}: a spread is a band of its own; write it to a .tif")
     score = api.open(atlas, model, text).map(
         prompts[0] if len(prompts) == 1 else prompts,
-        output.moments(when, months, hours),
+        output.parse_moments(when, months, hours),
         negatives or (),
         scale.value,
         templates or ("{}",),
         within,
         spread.value if spread else None,
     )
-    output.warn_of_date(score.attrs)
-    output.write(score, out, look, above=above, best=best)
+    output.warn_about_date(score.attrs)
+    output.save_map(score, out, options)
 
 
 def search(
@@ -124,13 +125,13 @@ def search(
     """
     from sat2cap import api
     from sat2cap.cli import console
-    from sat2cap.maps import write_places
+    from sat2cap.maps import check_output, write_places
 
     if out is not None:
-        output.check(out, (".geojson", ".parquet"))
+        check_output(out, suffixes=(".geojson", ".parquet"))
     opened = api.open(atlas, model, text)
     found = opened.search(prompt, top, when, apart, within)
-    output.warn_of_date(found.attrs)
+    output.warn_about_date(found.attrs)
     rows = [(f"{r.rank}", f"{r.score:.4f}", f"{r.lon:.5f}", f"{r.lat:.5f}") for r in found.itertuples()]
     console.table(("rank", "score", "lon", "lat"), rows)
     if out is not None:

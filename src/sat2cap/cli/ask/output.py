@@ -1,7 +1,6 @@
 """Options and steps that commands share whose result is a map in a file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sat2cap.geo import When
+    from sat2cap.maps import MapOptions
 
 Out = Annotated[
     Path,
@@ -53,37 +53,13 @@ Places = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Look:
-    """What was asked of a picture."""
-
-    title: str | None = None
-    underlay: str | None = None
-    outlines: Path | None = None
-    places: Path | None = None
-
-
-def check(
-    out: Path,
-    kinds: Sequence[str] = (),
-    look: Look = Look(),
-    above: float | None = None,
-    best: int | None = None,
-) -> None:
-    """Raise `InputError` unless `out` ends in one of `kinds`, by default in any that a map can be.
-
-    And for an option that means nothing to such a file.
-    """
-    from sat2cap.maps import KINDS, check_kind, check_options
-
-    check_kind(out, kinds or KINDS)
-    check_options(out, {**asdict(look), "above": above, "best": best})
-
-
-def moments(
+def parse_moments(
     when: Sequence[str] | None, months: int | None, hours: str | None
 ) -> "str | list[str] | list[When] | None":
-    """What `OpenAtlas.map` takes. Raises `InputError` for more than one of the three."""
+    """Return the dates of --when, --months or --hours, as `OpenAtlas.map` takes them.
+
+    Raises `InputError` if more than one of the three is given.
+    """
     from sat2cap.errors import InputError
     from sat2cap.geo import hours_of, months_of, parse_when
 
@@ -96,33 +72,26 @@ def moments(
     return None if not when else when[0] if len(when) == 1 else list(when)
 
 
-def warn_of_date(attrs: "Mapping[Any, Any]") -> None:
-    """One line where a date was asked for in vain, or of years that the model never saw."""
+def warn_about_date(attrs: "Mapping[Any, Any]") -> None:
+    """Warn in one line if the date is ignored, or lies outside the years that the model was trained on."""
     if str(attrs.get("dynamic", "")).startswith(("ignored", "outside")):
         console.warn(f"the date is {attrs['dynamic']}")
 
 
-def write(
-    score: "xr.DataArray | xr.Dataset",
-    out: Path,
-    look: Look,
-    *,
-    above: float | None = None,
-    best: int | None = None,
-) -> None:
-    """Write the map and print where it is."""
+def save_map(score: "xr.DataArray | xr.Dataset", out: Path, options: "MapOptions") -> None:
+    """Write the map to `out` and print its path."""
     from sat2cap import api
 
     with console.progress(resumes=False) as progress:
         api.save(
             score,
             out,
-            title=look.title,
-            underlay=look.underlay,
-            outlines=look.outlines,
-            places=look.places or (),
-            above=above,
-            best=best,
+            title=options.title,
+            underlay=options.underlay,
+            outlines=options.outlines,
+            places=options.places,
+            above=options.above,
+            best=options.best,
             progress=progress,
         )
     print(out)

@@ -17,7 +17,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar  # type: ig
 from odc.geo.geobox import GeoBox
 
 from sat2cap.geo import LONLAT, ground_metres, north_degrees, transformer
-from sat2cap.maps.layers import Place
+from sat2cap.maps.layers import LabelledPoint
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -107,7 +107,9 @@ def draw_outlines(axes: Any, grid: GeoBox, outlines: "gpd.GeoSeries | None") -> 
     axes.add_collection(drawn, autolim=False)
 
 
-def draw_places(axes: Any, grid: GeoBox, places: Sequence[Place], taken: Sequence[Any] = ()) -> list[str]:
+def draw_places(
+    axes: Any, grid: GeoBox, places: Sequence[LabelledPoint], taken: Sequence[Any] = ()
+) -> list[str]:
     """Points and names with a halo, where they fit; returns the names drawn.
 
     Earlier places go first; a name that would cover another, a box of `taken` or the map's edge at every

@@ -1,0 +1,105 @@
+"""Options of a saved map, the file suffixes that maps are saved under, and the one check of both."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sat2cap.errors import InputError
+from sat2cap.maps.layers import LabelledPoint
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import xarray as xr
+
+TIFF_SUFFIXES, PNG_SUFFIXES, AREA_SUFFIXES = (".tif", ".tiff"), (".png",), (".geojson", ".parquet")
+TILE_SUFFIXES, PAGE_SUFFIXES, ANIMATION_SUFFIXES = (".pmtiles",), (".html",), (".gif", ".mp4")
+
+STILL_SUFFIXES = (*TIFF_SUFFIXES, *PNG_SUFFIXES, *AREA_SUFFIXES, *TILE_SUFFIXES, *PAGE_SUFFIXES)
+"""Suffixes of files that hold maps which do not move."""
+MAP_SUFFIXES = (*STILL_SUFFIXES, *ANIMATION_SUFFIXES)
+"""Suffixes of all files that a map can be saved as."""
+
+_PICTURE_SUFFIXES = (*PNG_SUFFIXES, *ANIMATION_SUFFIXES)
+_SUFFIXES_OF_OPTION = {
+    "title": (*_PICTURE_SUFFIXES, *PAGE_SUFFIXES),
+    "underlay": _PICTURE_SUFFIXES,
+    "outlines": _PICTURE_SUFFIXES,
+    "places": _PICTURE_SUFFIXES,
+    "above": AREA_SUFFIXES,
+    "best": AREA_SUFFIXES,
+}
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Options of one saved map: the first four are for pictures, the last two for files of areas.
+
+    The command line holds names and paths here, to check them before the map is computed. ``sat2cap.save``
+    replaces them by what they name; only then can a picture be drawn (see `drawable`).
+    """
+
+    title: str | None = None
+    """Heading of the page; None for the prompt."""
+    underlay: "str | xr.DataArray | None" = None
+    """Imagery to draw the scores over: a name, or uint8 RGBA pixels in the CRS of the score."""
+    outlines: "Path | str | gpd.GeoSeries | None" = None
+    """Lines to draw over the scores, such as borders or roads: a file, or shapes."""
+    places: Path | str | Sequence[LabelledPoint] = ()
+    """Points to label, the most important first: a file, or names with degrees."""
+    above: float | None = None
+    """Lowest score of the cells that become areas."""
+    best: int | None = None
+    """Number of best cells that become areas. With neither `above` nor `best`, the best 5 % do."""
+
+
+DEFAULT_OPTIONS = MapOptions()
+
+
+def check_output(
+    path: Path, options: MapOptions = DEFAULT_OPTIONS, suffixes: Sequence[str] = MAP_SUFFIXES
+) -> str:
+    """Return the suffix of `path` in lower case, after checking it and the options.
+
+    Raises `InputError` if the suffix is none of `suffixes`, if a file of this suffix cannot hold an option
+    that is set, if both `above` and `best` are set, or if `above` is not finite.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise InputError(
+            f"output {str(path)!r} has an unknown suffix; end it in one of {', '.join(suffixes)}"
+        )
+    for name, accepting in _SUFFIXES_OF_OPTION.items():
+        if _is_set(getattr(options, name)) and suffix not in accepting:
+            raise InputError(
+                f"output {str(path)!r} has no use for {name!r}; leave it out, or write {', '.join(accepting)}"
+            )
+    if options.above is not None and options.best is not None:
+        raise InputError(
+            f"areas above {options.above:g} and the best {options.best} cells; give one of the two"
+        )
+    if options.above is not None and not math.isfinite(options.above):
+        raise InputError(f"areas above {options.above:g}: give a score, such as 0.3")
+    return suffix
+
+
+def drawable(
+    options: MapOptions,
+) -> "tuple[xr.DataArray | None, gpd.GeoSeries | None, Sequence[LabelledPoint]]":
+    """Return underlay, outlines and points to label, as the drawing functions need them.
+
+    Raises `InputError` if one of them is still a name or a path.
+    """
+    underlay, outlines, places = options.underlay, options.outlines, options.places
+    if isinstance(underlay, str) or isinstance(outlines, str | Path) or isinstance(places, str | Path):
+        raise InputError(
+            "underlay, outlines or places of a picture are still a name or a path; use sat2cap.save, "
+            "which reads them"
+        )
+    return underlay, outlines, places
+
+
+def _is_set(value: object) -> bool:
+    """Whether an option is neither None nor an empty sequence; an empty title is set."""
+    return value is not None and (not isinstance(value, Sequence) or isinstance(value, str) or len(value) > 0)
