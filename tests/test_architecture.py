@@ -26,11 +26,11 @@ maps | miniworld
 pairs | atlas | model
 imagery | photos
 geo | http | config
-errors | files | progress
+errors | files | progress | lookahead
 """
 """Top to bottom. A name imports only from lines below its own; `sat2cap` is the package's __init__."""
 
-_FOUNDATION = {"errors", "files", "progress", "http", "config"}
+_FOUNDATION = {"errors", "files", "progress", "lookahead", "http", "config"}
 FORBIDDEN = {
     "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},
     "transformers": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from sat2cap.atlas import open_atlas, verify_atlas, writer_lock
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.embedding import embed_region
 from sat2cap.embedding import patches as patches_module
-from sat2cap.embedding.patches import ahead, blocks
+from sat2cap.embedding.patches import blocks
 from sat2cap.errors import AtlasError, ImageryError, JobError, RegionError
 from sat2cap.files import digest_file
 from sat2cap.geo.grid import PatchGrid, patch_box
@@ -176,34 +175,6 @@ def test_blocks_cover_each_cell_once(monkeypatch, cells):
         seen[rows, cols] += 1
     assert (seen[3:16, 5:13] == 1).all()
     assert seen.sum() == 13 * 8
-
-
-def test_reading_runs_ahead_in_one_other_thread_in_order_and_within_bounds():
-    given, made, threads = [], [], set()
-
-    def work(number):
-        threads.add(threading.get_ident())
-        given.append(number)
-        return number * number
-
-    for result in ahead(work, range(50)):
-        made.append(result)
-        assert len(given) <= len(made) + 3
-    assert made == [number * number for number in range(50)]
-    assert len(threads) == 1
-    assert threading.get_ident() not in threads
-
-
-def test_an_error_ahead_reaches_the_one_who_waits():
-    def work(number):
-        if number == 3:
-            raise JobError("stop")
-        return number
-
-    before, got = threading.active_count(), []
-    with pytest.raises(JobError, match="stop"):
-        got.extend(ahead(work, range(9)))
-    assert threading.active_count() <= before + 1
 
 
 def test_another_model_imagery_or_setting_does_not_go_on_with_an_atlas(tmp_path):

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, Chunk, create_or_resume, writer_lock
-from sat2cap.embedding.patches import Block, Patches, ahead, blocks, read_patches
+from sat2cap.embedding.patches import Block, Patches, blocks, read_patches
 from sat2cap.embedding.plan import patches_of, plan_atlas
 from sat2cap.errors import JobError
 from sat2cap.imagery import Imagery
+from sat2cap.lookahead import map_ahead
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.progress import Progress, silent
 
@@ -111,7 +112,8 @@ def _read_all(
     def read(numbered: tuple[int, Block]) -> tuple[int, Block, Patches]:
         return *numbered, read_patches(imagery, grid, asked, numbered[1], max_missing=max_missing)
 
-    return ahead(read, all_blocks())
+    # two reads ahead: one hides the time of a read, the second its variation
+    return map_ahead(read, all_blocks(), ahead=2)
 
 
 def _blank(chunk: Chunk, dim: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -1,11 +1,8 @@
 """Reading the imagery under blocks of cells, and cutting it into one patch a cell."""
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import xarray as xr
@@ -21,7 +18,6 @@ from sat2cap.imagery import Imagery, PartlyReadError, filled, missing_share
 BLOCK_BYTES = 64 * 2**20
 """Pixels of one block's patches: what bounds memory, whatever the size of the atlas's chunks."""
 
-_AHEAD = 2  # reads waiting for the network: one hides a read's time, two also hide its ups and downs
 _WASTE = 2  # pixels read for one that is needed, at most
 
 Block = tuple[slice, slice]
@@ -29,9 +25,6 @@ Block = tuple[slice, slice]
 
 Piece = tuple[Block, NDArray[np.uint8], NDArray[np.bool_] | None]
 """Cells, the RGBA `[y, x, 4]` under them, and which of its pixels could not be read, if any."""
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -178,18 +171,3 @@ def _halves(cells: slice) -> list[slice]:
     middle = (cells.start + cells.stop) // 2
     halves = [slice(cells.start, middle), slice(middle, cells.stop)]
     return [half for half in halves if half.stop > half.start]
-
-
-def ahead(work: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
-    """`map`, done by one thread that runs a little ahead of whoever consumes it."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="imagery")
-    waiting: deque[Future[Made]] = deque()
-    try:
-        for item in given:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,9 +1,8 @@
 """What each step is given, made ready while the step before is computed."""
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sat2cap.lookahead import map_ahead
 from sat2cap.model import Checkpoint, Preprocess
 from sat2cap.progress import Progress
 from sat2cap.training.data.augment import augment
@@ -23,9 +23,6 @@ from sat2cap.training.data.sampler import Batch, augment_seed, batches, kept
 from sat2cap.training.data.streaming import open_shards
 from sat2cap.training.run import Run
 from sat2cap.training.student import quickest_attention
-
-AHEAD = 2
-"""Batches in the making."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,15 +112,8 @@ def _training_set(
 
 
 def loaded(run: Run, data: Material, fabric: Fabric, start: int) -> Iterator[Loaded]:
-    """Every step's batch from step `start` on; a thread makes the next ones ready meanwhile."""
-    coming: deque[Future[Loaded]] = deque()
-    with ThreadPoolExecutor(1) as pool:
-        for batch in batches(run, len(data), start, data.along):
-            coming.append(pool.submit(load, run, data, fabric, batch))
-            if len(coming) > AHEAD:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+    """Yield every step's batch from step `start` on; a thread prepares the next two meanwhile."""
+    return map_ahead(partial(load, run, data, fabric), batches(run, len(data), start, data.along), ahead=2)
 
 
 def load(run: Run, data: Material, fabric: Fabric, batch: Batch) -> Loaded:

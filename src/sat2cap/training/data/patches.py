@@ -3,7 +3,6 @@
 import io
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sat2cap.errors import PairsError
+from sat2cap.lookahead import map_ahead
 from sat2cap.model import SAT2CAP_MEAN, SAT2CAP_STD, Encoding, Preprocess, encode_metadata
 from sat2cap.progress import Progress
 
@@ -129,15 +129,15 @@ def decode(data: bytes, key: str) -> Image.Image:
 def decoded(
     source: Iterator[Pair], chunk: int, prepare: Callable[[Pair], T]
 ) -> Iterator[tuple[list[Pair], list[T]]]:
-    """Pairs in chunks with what `prepare` makes of each, made a chunk ahead of its use."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
-        ahead = list(islice(source, chunk))
-        coming = [pool.submit(prepare, pair) for pair in ahead]
-        while ahead:
-            now, made = ahead, coming
-            ahead = list(islice(source, chunk))
-            coming = [pool.submit(prepare, pair) for pair in ahead]
-            yield now, [item.result() for item in made]
+    """Yield pairs with what `prepare` makes of each, in chunks; threads prepare a chunk ahead of its use."""
+
+    def with_pair(pair: Pair) -> tuple[Pair, T]:
+        return pair, prepare(pair)
+
+    threads = os.cpu_count() or 1  # Pillow decodes without holding the interpreter's lock
+    prepared = map_ahead(with_pair, source, ahead=chunk, threads=threads)
+    while entries := list(islice(prepared, chunk)):
+        yield [pair for pair, _ in entries], [result for _, result in entries]
 
 
 def check_count(pairs: Pairs, split: str, seen: int, count: int) -> None:
