@@ -16,6 +16,7 @@ PACKAGE = ROOT / "src" / "sat2cap"
 LAYERS = """\
 sat2cap
 cli
+evaluate
 api
 demo
 report
@@ -135,6 +136,8 @@ def facade_fault(one: Import, facades: dict[str, set[str]]) -> str | None:
     there = unit(one.target)
     if one.target.split(".")[0] != "sat2cap" or there == unit(one.module) or there not in facades:
         return None
+    if one.target == f"sat2cap.{there}":  # the package itself, whose names are then attributes
+        return None
     name = one.target.removeprefix(f"sat2cap.{there}.")
     if name in facades[there]:
         return None
@@ -235,7 +238,7 @@ def test_packages_use_each_other_by_what_their_init_names() -> None:
     assert [f for i in imported if (f := facade_fault(i, facades))] == []
     assert len(facades) >= 10, "the walk missed packages"
     used = {i.target for i in imported if unit(i.target) != unit(i.module)}
-    unused = {f"sat2cap.{u}.{name}" for u, names in facades.items() for name in names} - used
+    unused = {f"sat2cap.{u}.{name}" for u, names in facades.items() if u != "api" for name in names} - used
     assert sorted(unused) == [], "no other package uses these; take them out of __init__.pyi"
 
 

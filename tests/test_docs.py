@@ -100,7 +100,7 @@ def packages() -> set[str]:
     paths = set()
     for path in PACKAGE.rglob("*"):
         name = path.relative_to(PACKAGE).as_posix()
-        if "__pycache__" in name or path.name == "__init__.py":
+        if "__pycache__" in name or path.stem == "__init__":
             continue
         # A folder of nothing but caches is what a removed package left behind.
         if path.is_dir() and any(entry.is_file() for entry in path.glob("*.*")):

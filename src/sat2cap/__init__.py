@@ -1,28 +1,26 @@
-"""Type a sentence, get a map: text-prompted maps from overhead imagery, after the Sat2Cap paper."""
+"""Type a sentence, get a map: text-prompted maps from overhead imagery, after the Sat2Cap paper.
 
-from typing import TYPE_CHECKING
+::
 
-if TYPE_CHECKING:
-    from pathlib import Path
+    import sat2cap
 
-    from sat2cap.api import OpenAtlas, save
+    town = sat2cap.open("town.zarr")                        # an atlas that `sat2cap.embed` made
+    shops = town.map("a street with many shops")            # xarray.DataArray (y, x) with its CRS
+    quiet = town.search("a quiet place by the water")       # geopandas.GeoDataFrame, best first
+    sat2cap.save(shops, "shops.html")                       # or .tif, .png, .parquet, .pmtiles …
 
-__all__ = ["open", "save"]
+Every call is imported when it is first used, so that importing the package alone costs nothing. Errors raised
+on purpose are `Sat2CapError`; docs/python.md explains the library.
+"""
 
+import lazy_loader
 
-def open(
-    path: "str | Path", model: "str | Path | None" = None, text: "str | Path | None" = None
-) -> "OpenAtlas":
-    """Open an atlas for prompts: ``sat2cap.open("x.zarr").map("a busy street")``; see `sat2cap.api`."""
-    from sat2cap import api  # here, so that importing the package alone costs nothing
-
-    return api.open(path, model, text)
+_lazy_attribute, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> object:
-    """``sat2cap.save``, imported when first used, as all of `sat2cap.api` is."""
-    if name == "save":
-        from sat2cap.api import save
+    if name == "__version__":
+        from importlib.metadata import version
 
-        return save
-    raise AttributeError(f"module 'sat2cap' has no attribute {name!r}")
+        return version("sat2cap")
+    return _lazy_attribute(name)

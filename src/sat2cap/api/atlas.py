@@ -1,4 +1,4 @@
-"""The package as a library: open an atlas, ask it for maps and places.
+"""An opened atlas: ask it for maps, places, embeddings.
 
 ::
 
@@ -9,19 +9,32 @@
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
+import pandas as pd
 import xarray as xr
 
+from sat2cap.api.display import atlas_html, atlas_text
+from sat2cap.api.inputs import (
+    Moment,
+    ProgressLike,
+    Prompt,
+    RegionLike,
+    listening,
+    to_moment,
+    to_moments,
+    to_places,
+    to_prompts,
+    to_region,
+)
 from sat2cap.atlas import USER_SPEC_KEY, Atlas, open_atlas
-from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, RegionError, WhenError
-from sat2cap.geo import Region, When, grid_of, ground_metres, parse_region, parse_when, patch_box
+from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, WhenError
+from sat2cap.geo import When, grid_of, ground_metres, patch_box
 from sat2cap.maps import (
     LabelledPoint,
     read_outlines,
@@ -37,19 +50,16 @@ if TYPE_CHECKING:
     from sat2cap.model import Checkpoint
     from sat2cap.query import Scan, ScoreScale, SpreadOver
 
-Moment = str | When | datetime
-"""A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05-20"``, ``"2024-05"``."""
-
 _APART_CELLS = 3
 _PICTURE_PIXELS = 1600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OpenAtlas:
     """An atlas with the model that reads prompts for it; the model is loaded when it is first needed."""
 
     atlas: Atlas
-    model: str | Path | None = None
+    model: "str | Path | Checkpoint | None" = None
     """A name or folder; None for the model that the atlas names."""
     text: str | Path | None = None
     """A CLIP model whose text tower to use, for a model that has none of its own."""
@@ -60,7 +70,10 @@ class OpenAtlas:
         from sat2cap.catalogue import resolve_model
         from sat2cap.query import check_atlas_model
 
-        checkpoint = self._named() if self.model is None else resolve_model(self.model)
+        if self.model is None:
+            checkpoint = self._named()
+        else:
+            checkpoint = resolve_model(self.model) if isinstance(self.model, str | Path) else self.model
         check_atlas_model(self.atlas, checkpoint)
         return checkpoint if self.text is None else checkpoint.with_text_of(resolve_model(self.text))
 
@@ -78,12 +91,12 @@ class OpenAtlas:
 
     def map(
         self,
-        prompt: str | Sequence[str],
+        prompt: Prompt | Sequence[Prompt],
         when: Moment | Sequence[Moment] | None = None,
-        negatives: Sequence[str] = (),
+        negatives: Prompt | Sequence[Prompt] = (),
         scale: "ScoreScale" = "cosine",
-        templates: Sequence[str] = ("{}",),
-        region: str | Region | None = None,
+        templates: str | Sequence[str] = ("{}",),
+        region: RegionLike = None,
         spread: "SpreadOver | None" = None,
     ) -> xr.DataArray:
         """The score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list; NaN for no data.
@@ -97,8 +110,9 @@ class OpenAtlas:
         ``hours`` or ``years`` adds a layer for each prompt, see `query.spread`, so dims are always
         ``(prompt, y, x)``. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.
         """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        place = _region(region)
+        prompts, subtracted = to_prompts(prompt), to_prompts(negatives, "negatives")
+        wordings = to_prompts(templates, "templates")
+        place = to_region(region)
         from sat2cap.query import score_atlas, score_with_spread, select_prompt
 
         ask: Callable[..., xr.DataArray] = (
@@ -107,17 +121,17 @@ class OpenAtlas:
 
         def at(moment: When | None) -> xr.DataArray:
             return ask(
-                self.scan, self.checkpoint, prompts, when=moment, negatives=negatives, scale=scale,
-                templates=templates, region=place,
+                self.scan, self.checkpoint, prompts, when=moment, negatives=subtracted, scale=scale,
+                templates=wordings, region=place,
             )  # fmt: skip
 
-        if when is None or isinstance(when, str | When | datetime):
-            found = at(None if when is None else _moment(when))
-        else:
-            several = when if isinstance(when, Iterable) else [when]
-            moments = self._several([_moment(each) for each in several])
+        moments = to_moments(when)
+        if isinstance(moments, list):
+            moments = self._several(moments)
             found = stack_times([at(moment) for moment in moments], moments)
-        single = isinstance(prompt, str) and spread is None
+        else:
+            found = at(moments)
+        single = isinstance(prompt, str | Path) and spread is None
         return with_standard_attributes(select_prompt(found) if single else found)
 
     def difference(
@@ -127,7 +141,7 @@ class OpenAtlas:
         when: Moment | None = None,
         less_when: Moment | None = None,
         scale: "ScoreScale" = "cosine",
-        region: str | Region | None = None,
+        region: RegionLike = None,
     ) -> xr.DataArray:
         """The map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
 
@@ -140,12 +154,12 @@ class OpenAtlas:
         if other == prompt and then == when:
             raise PromptError(f"{prompt!r} minus itself is 0; give another prompt or date to take off")
         if other == prompt:
-            self._several([_moment(each) for each in (when, then) if each is not None])
+            self._several([to_moment(each) for each in (when, then) if each is not None])
         first = self.map(prompt, when, scale=scale, region=region)
         return with_standard_attributes(difference(first, self.map(other, then, scale=scale, region=region)))
 
     def classify(
-        self, prompts: Sequence[str], when: Moment | None = None, region: str | Region | None = None
+        self, prompts: Sequence[str], when: Moment | None = None, region: RegionLike = None
     ) -> xr.Dataset:
         """Which of the prompts fits each cell best, and how surely: see `maps.compare.classify`.
 
@@ -158,29 +172,86 @@ class OpenAtlas:
         found = classify(self.map(list(prompts), when, region=region), self.checkpoint.logit_scale)
         return found.assign({str(name): with_standard_attributes(layer) for name, layer in found.items()})
 
-    def prepare(self, progress: Progress = silent) -> Path:
+    def prepare(self, progress: ProgressLike = None) -> Path:
         """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
         from sat2cap.query import prepare_atlas
 
-        return prepare_atlas(self.atlas, self.checkpoint.encoding, progress)
+        with listening(progress) as report:
+            return prepare_atlas(self.atlas, self.checkpoint.encoding, report)
 
     def search(
         self,
-        prompt: str,
+        prompt: Prompt | Sequence[Prompt],
         top: int = 20,
         when: Moment | None = None,
         apart_m: float | None = None,
-        region: str | Region | None = None,
+        region: RegionLike = None,
     ) -> gpd.GeoDataFrame:
-        """The `top` places by cosine, best first, at least `apart_m` metres apart (None for three cells).
+        """Return the `top` places by cosine, best first, at least `apart_m` metres apart (None for three
+        cells).
 
-        Columns rank, score, lon, lat, geometry (EPSG:4326). Raises as `map` does.
+        Columns rank, score, lon, lat, geometry (EPSG:4326). Several prompts are searched for each on its own;
+        the column prompt then comes first, and ranks begin anew with each. Raises as `map` does.
         """
-        if not isinstance(prompt, str):
-            raise PromptError(f"search takes one prompt, not {prompt!r}; search for each in turn")
+        prompts = to_prompts(prompt)
         if apart_m is None:
             apart_m = _APART_CELLS * abs(self.atlas.grid.affine.a) * ground_metres(self.atlas.grid)
-        return top_places(self.map(prompt, when, region=region), top, apart_m)
+        if isinstance(prompt, str | Path):
+            return top_places(self.map(prompts[0], when, region=region), top, apart_m)
+        layers = self.map(prompts, when, region=region)
+        tables = [top_places(layers.isel(prompt=number), top, apart_m) for number in range(len(prompts))]
+        named = [table.assign(prompt=text) for text, table in zip(prompts, tables, strict=True)]
+        table = pd.concat(named, ignore_index=True)
+        return table[["prompt", *table.columns.drop("prompt")]]
+
+    def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> xr.DataArray:
+        """Return the embeddings behind the maps, float32 ``(embedding, y, x)`` with their CRS, not
+        normalised.
+
+        They are read when their values are asked for, so that part of a large atlas costs only that part.
+        Cells outside `region`, and those without imagery, are NaN. `when` adds the offset of the Dynamic
+        Encoder for a date and hour. Raises `RegionError`, `WhenError`, `ModelError` for a date that the model
+        cannot use.
+
+        >>> atlas.embeddings("4.85,52.35,4.95,52.40").sel(x=627_000, y=5_805_000, method="nearest").values
+        """
+        from sat2cap.api.vectors import lazy_embeddings
+
+        moment = None if when is None else self._several([to_moment(when)])[0]
+        checkpoint = None if moment is None else self.checkpoint
+        return lazy_embeddings(self.atlas, checkpoint, to_region(region), moment)
+
+    def sample(
+        self,
+        points: object,
+        prompts: Prompt | Sequence[Prompt] = (),
+        when: Moment | None = None,
+        *,
+        vectors: bool = False,
+    ) -> gpd.GeoDataFrame:
+        """Return what the atlas says at points: one row each, with lon, lat, geometry and a cosine for each
+        prompt.
+
+        `points` are pairs ``(lon, lat)`` in degrees, an array ``(N, 2)``, or a GeoSeries or GeoDataFrame of
+        points in any CRS. With `vectors` the unit embedding follows as columns ``e0``, ``e1`` …, ready for
+        scikit-learn. Points outside the atlas, or where there is no imagery, have NaN. Raises `InputError`,
+        `PromptError`.
+
+        >>> table = atlas.sample(plots, vectors=True)
+        >>> LogisticRegression().fit(table.filter(regex="^e[0-9]+$"), plots["crop"])
+        """
+        from sat2cap.api.vectors import sample_points
+
+        moment = None if when is None else self._several([to_moment(when)])[0]
+        places, texts = to_places(points), to_prompts(prompts, "prompts")
+        return sample_points(self.atlas, self.checkpoint, places, texts, moment, vectors=vectors)
+
+    def __repr__(self) -> str:
+        return atlas_text(self.atlas)
+
+    def _repr_html_(self) -> str:
+        """Return a thumbnail and the facts, for notebooks."""
+        return atlas_html(self.atlas)
 
     def _several(self, moments: list[When]) -> list[When]:
         """The moments, for a model to which they are not all alike. Raises `WhenError`, `ModelError`."""
@@ -214,7 +285,9 @@ class OpenAtlas:
             ) from error
 
 
-def open(path: str | Path, model: str | Path | None = None, text: str | Path | None = None) -> OpenAtlas:
+def open(
+    path: str | Path, model: "str | Path | Checkpoint | None" = None, text: str | Path | None = None
+) -> OpenAtlas:
     """Open an atlas for prompts. Raises `AtlasError` if there is none; the model is loaded when first needed.
 
     `model` is needed when the model is no longer where it was when the atlas was made.
@@ -270,17 +343,3 @@ def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
     if not found.sel(band="alpha").any():
         raise ImageryError(f"imagery {spec!r} has no pixels where the map is; give imagery of that place")
     return found
-
-
-def _moment(when: Moment) -> When:
-    if isinstance(when, datetime):
-        return When.from_datetime(when)
-    if not isinstance(when, str | When):
-        raise WhenError(f"{when!r} is no date; write one, such as '2024-05-20 08:00'")
-    return parse_when(when) if isinstance(when, str) else when
-
-
-def _region(region: str | Region | None) -> Region | None:
-    if not isinstance(region, str | Region | None):
-        raise RegionError(f"region {region!r} is no text; write 'west,south,east,north' or a file's path")
-    return parse_region(region) if isinstance(region, str) else region

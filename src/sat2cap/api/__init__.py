@@ -1,0 +1,5 @@
+"""The package as a library: everything the command line does, as calls."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

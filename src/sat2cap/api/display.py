@@ -1,0 +1,66 @@
+"""What an atlas shows of itself in a terminal and in a notebook."""
+
+import base64
+import html
+import io
+
+import numpy as np
+from PIL import Image
+
+from sat2cap.atlas import Atlas, CellStatus
+from sat2cap.geo import lonlat_bounds, outline
+
+_THUMBNAIL_PIXELS = 160
+_EMBEDDED, _FAILED, _OUTSIDE = (53, 116, 120), (214, 137, 16), (244, 244, 244)
+
+
+def describe_atlas(atlas: Atlas) -> dict[str, str]:
+    """Return what an atlas holds, as names and short texts."""
+    (height, width), status = atlas.grid.shape, atlas.status
+    wanted = int(atlas.wanted.sum())
+    west, south, east, north = lonlat_bounds(outline(atlas.grid))
+    return {
+        "grid": f"{height} x {width} cells of {atlas.grid.affine.a:g} m in {atlas.grid.crs}",
+        "extent": f"{west:.4f},{south:.4f},{east:.4f},{north:.4f}",
+        "embedded": f"{int((status == CellStatus.OK).sum()):,} of {wanted:,} cells",
+        "embeddings": f"{atlas.dim} numbers a cell, {atlas.spec.dtype}",
+        "model": str(atlas.model.get("card", {}).get("name", "unnamed")),
+        "imagery": str(atlas.imagery.get("uri", "")),
+        "licence": atlas.licence,
+    }
+
+
+def atlas_text(atlas: Atlas) -> str:
+    """Return one line: path, cells, model, imagery."""
+    facts = describe_atlas(atlas)
+    return (
+        f"<sat2cap atlas {str(atlas.path)!r}: {facts['grid']}, {facts['embedded']}, model {facts['model']}>"
+    )
+
+
+def atlas_html(atlas: Atlas) -> str:
+    """Return a thumbnail of which cells are embedded beside a table of facts, as HTML that holds its
+    picture."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+        for name, text in describe_atlas(atlas).items()
+    )
+    picture = base64.b64encode(_thumbnail(atlas)).decode()
+    return (
+        f"<div style='display:flex;gap:1em'><img alt='cells embedded' src='data:image/png;base64,{picture}'>"
+        f"<table><caption>{html.escape(str(atlas.path))}</caption>{rows}</table></div>"
+    )
+
+
+def _thumbnail(atlas: Atlas) -> bytes:
+    """Return a PNG: embedded cells, cells that failed, and ground outside the region, north up."""
+    status = atlas.status
+    pixels = np.full((*status.shape, 3), _OUTSIDE, np.uint8)
+    pixels[atlas.wanted] = _FAILED
+    pixels[status == CellStatus.OK] = _EMBEDDED
+    picture = Image.fromarray(pixels)
+    scale = _THUMBNAIL_PIXELS / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    buffer = io.BytesIO()
+    picture.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX).save(buffer, "PNG")
+    return buffer.getvalue()

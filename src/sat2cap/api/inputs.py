@@ -1,0 +1,218 @@
+"""What people pass to the library, turned into the package's own values, or refused in one line.
+
+Every function names the argument, the value that was given and what is accepted, so that a message can be
+acted on without reading a traceback.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
+
+from sat2cap.errors import InputError, PromptError, RegionError, WhenError
+from sat2cap.geo import Region, When, outline, parse_region, parse_when, within_180
+from sat2cap.progress import Progress, silent
+
+RegionLike = Any
+"""Text or a path as `geo.parse_region` takes it, a bounding box ``(west, south, east, north)`` in degrees, a
+shapely geometry in degrees, a GeoSeries or GeoDataFrame in any CRS, a `GeoBox`, or a `Region`."""
+Moment = str | When | datetime | date | np.datetime64
+"""A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05"``, or any date type. A day without
+an hour is its noon, a month its 15th at noon."""
+Prompt = str | Path
+"""Text, or the path of an image to search by example."""
+ProgressLike = Progress | bool | None
+"""None or False for silence, True for a progress bar in a terminal or notebook, or a callable ``(stage, done,
+total)``."""
+
+_NOON = 12.0
+_MID_MONTH = 15
+_REGION_FORMS = (
+    "give 'west,south,east,north', a file of polygons, a tuple of four degrees, a shapely geometry, "
+    "a GeoSeries, a GeoDataFrame or a GeoBox"
+)
+_DATE_FORMS = "give text such as '2024-05-20 08:00', a date, a datetime, a Timestamp or a datetime64"
+
+
+def to_region(region: RegionLike) -> Region | None:
+    """Return `region` as a `Region` in EPSG:4326; None stays None. Raises `RegionError`.
+
+    >>> to_region((4.85, 52.35, 4.95, 52.40)).label
+    '4.85,52.35,4.95,52.4'
+    """
+    if region is None or isinstance(region, Region):
+        return region
+    if isinstance(region, str | Path):
+        return parse_region(str(region))
+    if isinstance(region, gpd.GeoDataFrame | gpd.GeoSeries):
+        return _from_table(region)
+    if isinstance(region, GeoBox):
+        return Region(outline(region), "GeoBox")
+    if isinstance(region, Geometry):
+        return _from_shape(region.to_crs("EPSG:4326", wrapdateline=True).geom, "Geometry")
+    if isinstance(region, shapely.Geometry):
+        return _from_shape(region, region.geom_type)
+    if isinstance(region, tuple | list | np.ndarray):
+        edges = list(region)
+        if len(edges) == 4 and all(isinstance(edge, Real) for edge in edges):
+            return parse_region(",".join(f"{float(edge):.12g}" for edge in edges))
+    raise RegionError(f"region is a {_type_name(region)}; {_REGION_FORMS}")
+
+
+def _from_table(table: gpd.GeoDataFrame | gpd.GeoSeries) -> Region:
+    if table.crs is None:
+        raise RegionError("region is a table without a CRS; set it with .set_crs(…)")
+    if not len(table):
+        raise RegionError("region is a table without rows; give at least one polygon")
+    return _from_shape(table.geometry.to_crs("EPSG:4326").union_all(), type(table).__name__)
+
+
+def _from_shape(shape: shapely.Geometry, label: str) -> Region:
+    shape = shapely.force_2d(shape)
+    if shape.is_empty or shape.area == 0:
+        raise RegionError(f"region is a {shape.geom_type} without an area; give polygons")
+    west, south, east, north = shape.bounds
+    if not (west >= -360 and east <= 360 and south >= -90 and north <= 90):
+        bounds = f"{west:g},{south:g},{east:g},{north:g}"
+        raise RegionError(
+            f"region {bounds} is not in degrees; give longitudes and latitudes, or a GeoSeries with a CRS"
+        )
+    return Region(Geometry(within_180(shape), "EPSG:4326"), label)
+
+
+def to_moment(when: Moment) -> When:
+    """Return one date and hour as `When`; a time zone is left out, not converted. Raises `WhenError`.
+
+    >>> to_moment(date(2024, 5, 20)).isoformat()
+    '2024-05-20T12:00'
+    """
+    if isinstance(when, When):
+        return when
+    if isinstance(when, str):
+        return parse_when(when)
+    if isinstance(when, np.datetime64) and not np.isnat(when):
+        return _from_datetime64(when)
+    if isinstance(when, datetime) and when is not pd.NaT:
+        return When.from_datetime(when)
+    if isinstance(when, date) and when is not pd.NaT:
+        return When(when.year, when.month, when.day, _NOON)
+    raise WhenError(f"when is {_shorten(when)}; {_DATE_FORMS}")
+
+
+def _from_datetime64(when: np.datetime64) -> When:
+    unit = np.datetime_data(when)[0]
+    moment = pd.Timestamp(when)
+    if unit == "Y":
+        raise WhenError(f"when is the year {moment.year} alone; {_DATE_FORMS}")
+    if unit in ("M", "W", "D"):
+        return When(moment.year, moment.month, _MID_MONTH if unit == "M" else moment.day, _NOON)
+    return When.from_datetime(moment.to_pydatetime(warn=False))
+
+
+def to_moments(when: Any) -> When | list[When] | None:
+    """Return one date as `When`, a sequence of them as a list, and None as it is. Raises `WhenError`."""
+    if when is None:
+        return None
+    if isinstance(when, str | When | date | np.datetime64) or not isinstance(when, Iterable):
+        return to_moment(when)
+    return [to_moment(moment) for moment in when]
+
+
+def to_prompts(prompts: Prompt | Sequence[Prompt], argument: str = "prompt") -> list[str]:
+    """Return prompts as text; the path of an image becomes an example, ``photo:PATH``. Raises `PromptError`.
+
+    `argument` is the name of the parameter, for messages.
+    """
+    if isinstance(prompts, str | Path):
+        return [_to_prompt(prompts, argument)]
+    if isinstance(prompts, list | tuple):
+        return [_to_prompt(prompt, f"{argument}[{number}]") for number, prompt in enumerate(prompts)]
+    raise PromptError(
+        f"{argument} is a {_type_name(prompts)}; give text, the path of an image, or a list of them"
+    )
+
+
+def _to_prompt(prompt: Prompt, argument: str) -> str:
+    if isinstance(prompt, Path):
+        if not prompt.is_file():
+            raise PromptError(f"{argument} {str(prompt)!r} is no file; give the path of an image, or text")
+        return f"photo:{prompt}"
+    if not isinstance(prompt, str):
+        raise PromptError(f"{argument} is a {_type_name(prompt)}; give text or the path of an image")
+    return prompt
+
+
+def to_places(points: Any) -> list[tuple[float, float]]:
+    """Return N points as ``(lon, lat)`` in degrees. Raises `InputError`.
+
+    `points`: a GeoSeries or GeoDataFrame of points in any CRS, an array ``(N, 2)``, or pairs ``(lon, lat)``.
+    """
+    if isinstance(points, gpd.GeoDataFrame | gpd.GeoSeries):
+        if points.crs is None:
+            raise InputError("points are a table without a CRS; set it with .set_crs(…)")
+        geometry = points.geometry.to_crs("EPSG:4326")
+        if not (geometry.geom_type == "Point").all():
+            raise InputError("points are a table of other shapes; give their .representative_point()")
+        return list(zip(geometry.x.tolist(), geometry.y.tolist(), strict=True))
+    try:
+        pairs = np.asarray(points, np.float64)
+    except (TypeError, ValueError):
+        pairs = np.empty(0)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.isfinite(pairs).all():
+        raise InputError("points must be pairs (lon, lat) in degrees, an array (N, 2) or a GeoSeries")
+    if (np.abs(pairs[:, 0]) > 180).any() or (np.abs(pairs[:, 1]) > 90).any():
+        raise InputError("points are not all on Earth; give (lon, lat) in degrees, in this order")
+    return [(float(lon), float(lat)) for lon, lat in pairs]
+
+
+@contextmanager
+def listening(progress: ProgressLike) -> Iterator[Progress]:
+    """Yield what a long job reports to, and close the bar that was drawn. Raises
+    `InputError`."""
+    if progress is None or progress is False:
+        yield silent
+        return
+    if progress is not True:
+        if not callable(progress):
+            raise InputError(
+                f"progress is {_shorten(progress)}; give None, True or a callable (stage, done, total)"
+            )
+        yield progress
+        return
+    from tqdm.auto import tqdm  # draws in a notebook, too
+
+    bar: Any = None
+
+    def draw(stage: str, done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None or bar.desc != stage:
+            if bar is not None:
+                bar.close()
+            bar = tqdm(total=total, desc=stage)
+            bar.desc = stage
+        bar.total = total
+        bar.update(done - bar.n)
+
+    try:
+        yield draw
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

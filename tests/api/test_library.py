@@ -1,0 +1,133 @@
+"""The package as a library, from embedding a region to a classifier on its vectors."""
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+import rioxarray  # noqa: F401  (adds .rio)
+
+import sat2cap
+from sat2cap.errors import InputError, PromptError, RegionError
+
+REGION = (-70.0, 46.0, -69.95, 46.04)
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory):
+    out = tmp_path_factory.mktemp("library") / "country.zarr"
+    stages = []
+    opened = sat2cap.embed(
+        REGION, "miniworld:2", "miniclip", out, progress=lambda stage, done, total: stages.append(stage)
+    )
+    assert "embedding cells" in stages
+    return opened
+
+
+def test_every_call_is_listed_and_has_help():
+    names = {"open", "save", "embed", "build_pairs", "train", "load_model", "open_pairs", "evaluate"}
+    assert names | {"Sat2CapError", "write_report"} <= set(dir(sat2cap))
+    for name in names - {"evaluate"}:
+        assert inspect.getdoc(getattr(sat2cap, name)), name
+    assert sat2cap.__version__.count(".") == 2
+    assert issubclass(RegionError, sat2cap.Sat2CapError)
+    with pytest.raises(AttributeError, match="nonsense"):
+        sat2cap.nonsense  # noqa: B018
+
+
+def test_embedding_again_goes_on_and_is_the_same_atlas(atlas):
+    again = sat2cap.embed(REGION, "miniworld:2", "miniclip", atlas.atlas.path)
+    assert again.atlas.fingerprint == atlas.atlas.fingerprint
+
+
+def test_an_atlas_says_what_it_is(atlas):
+    assert "\n" not in repr(atlas)
+    assert "cells of 480 m" in repr(atlas)
+    assert "data:image/png;base64," in atlas._repr_html_()
+
+
+def test_embeddings_are_the_stored_ones_and_read_in_part(atlas):
+    array = atlas.embeddings()
+    height, width = atlas.atlas.grid.shape
+    stored = np.moveaxis(atlas.atlas.read(slice(0, height), slice(0, width)), -1, 0)
+    assert array.dims == ("embedding", "y", "x")
+    assert array.rio.crs == atlas.atlas.grid.crs
+    np.testing.assert_array_equal(array.values, stored)
+    np.testing.assert_array_equal(array[3:9:2, ::-1, 2].values, stored[3:9:2, ::-1, 2])
+    np.testing.assert_array_equal(array.isel(y=-1, x=[0, 2]).values, stored[:, -1, [0, 2]])
+
+
+def test_reading_part_of_the_embeddings_reads_only_those_cells(atlas, monkeypatch):
+    array, blocks = atlas.embeddings(), []
+    read = type(atlas.atlas).read
+    monkeypatch.setattr(
+        type(atlas.atlas),
+        "read",
+        lambda self, rows, cols: blocks.append((rows, cols)) or read(self, rows, cols),
+    )
+    assert array[:, 1:3, 2].values.shape == (128, 2)
+    assert blocks == [(slice(1, 3), slice(2, 3))]
+
+
+def test_a_region_cuts_the_embeddings(atlas):
+    part = atlas.embeddings((-69.99, 46.01, -69.97, 46.03))
+    assert part.sizes["x"] < atlas.embeddings().sizes["x"]
+    whole = atlas.embeddings().sel(y=part.y, x=part.x)
+    inside = np.isfinite(part.values)
+    assert inside.any()
+    np.testing.assert_array_equal(part.values[inside], whole.values[inside])
+    with pytest.raises(RegionError, match="meets no cell"):
+        atlas.embeddings((10, 10, 11, 11))
+
+
+def test_a_sample_agrees_with_the_map_and_feeds_a_classifier(atlas):
+    score = atlas.map("a beach")
+    points = [(-69.98, 46.02), (-69.96, 46.03), (0.0, 0.0)]
+    table = atlas.sample(points, ["a beach", "a forest"], vectors=True)
+    assert list(table["a beach"].notna()) == [True, True, False]
+    for row in table.iloc[:2].itertuples():
+        at = atlas.sample([(row.lon, row.lat)]).to_crs(score.rio.crs).geometry.iloc[0]
+        expected = float(score.sel(x=at.x, y=at.y, method="nearest"))
+        assert row[3] == pytest.approx(expected, abs=1e-5)
+    vectors = table.filter(regex="^e[0-9]+$").iloc[:2].to_numpy()
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+    from sklearn.linear_model import LogisticRegression
+
+    assert list(LogisticRegression().fit(vectors, [0, 1]).predict(vectors)) == [0, 1]
+
+
+def test_several_prompts_in_one_search(atlas):
+    table = atlas.search(["a beach", "a forest"], top=2)
+    assert list(table.prompt) == ["a beach", "a beach", "a forest", "a forest"]
+    pd.testing.assert_frame_equal(
+        table[table.prompt == "a forest"].drop(columns="prompt").reset_index(drop=True),
+        atlas.search("a forest", top=2),
+    )
+
+
+def test_wrong_arguments_are_named(atlas):
+    with pytest.raises(PromptError, match="prompt is a ndarray"):
+        atlas.map(np.zeros(512))
+    with pytest.raises(PromptError, match=r"negatives\[0\] is a float"):
+        atlas.map("a beach", negatives=[0.5])
+    with pytest.raises(InputError, match="run is a int"):
+        sat2cap.train(7)
+
+
+def test_one_negative_may_be_plain_text(atlas):
+    np.testing.assert_array_equal(
+        atlas.map("a beach", negatives="the sea").values, atlas.map("a beach", negatives=["the sea"]).values
+    )
+
+
+def test_evaluations_are_tables(atlas, tmp_path):
+    """A map held against itself as the truth: every cell is ranked rightly."""
+    score = atlas.map("a beach")
+    sat2cap.save(score, tmp_path / "truth.tif")
+    case = f'[[case]]\nprompt = "a beach"\ntruth = "truth.tif"\nthreshold = {float(score.median())}\n'
+    (tmp_path / "cases.toml").write_text(case)
+    table = sat2cap.evaluate.maps(atlas, tmp_path / "cases.toml", draws=20)
+    assert list(table.columns) == ["value", "low", "high"]
+    assert table.value["auroc.1"] == 1.0
+    assert np.isnan(table.high["auroc.1"]), "one block of land has no interval"
