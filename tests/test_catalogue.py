@@ -32,6 +32,16 @@ def test_planets_by_number() -> None:
         assert source.uri == "miniworld:7"
 
 
+def test_only_names_of_the_miniature_world_have_a_planet() -> None:
+    assert catalogue.find_world("miniworld:7") == World(7)
+    assert catalogue.find_world("miniworld.tif") is None
+    assert catalogue.find_world("") is None
+    with pytest.raises(
+        ImageryError, match="'miniworld:7/snow' names no planet; write miniworld: and a whole"
+    ):
+        catalogue.find_world("miniworld:7/snow")
+
+
 def test_imagery_by_path(tmp_path: Path) -> None:
     path = tmp_path / "grey.tif"
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "width": 8, "height": 8, "crs": "EPSG:32631"}

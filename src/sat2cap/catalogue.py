@@ -50,9 +50,29 @@ def open_imagery(
     `shown`: bands and values as colours. `region`: where a search looks. `cache`: a folder to keep tiles in.
     Raises `ImageryError`.
     """
-    if spec.startswith(_MINIWORLD):
-        return MiniImagery(_world(spec))
+    world = find_world(spec)
+    if world is not None:
+        return MiniImagery(world)
     return open_source(spec, shown, region=region, cache=cache)
+
+
+def find_world(uri: str) -> World | None:
+    """Return the planet that ``miniworld:SEED`` names, or None for a name of anything else.
+
+    Raises `ImageryError` if what follows ``miniworld:`` is not a whole number.
+
+    Example:
+        find_world("miniworld:7")     # World(7)
+        find_world("sentinel.tif")    # None
+    """
+    if not uri.startswith(_MINIWORLD):
+        return None
+    seed = uri.removeprefix(_MINIWORLD)
+    if not seed.isdecimal():
+        raise ImageryError(
+            f"{uri!r} names no planet; write {_MINIWORLD} and a whole number, such as {_MINIWORLD}7"
+        )
+    return World(int(seed))
 
 
 def open_photos(
@@ -69,11 +89,12 @@ def open_photos(
     `licence`; ``shards:PATH`` in the paper's layout; ``yfcc:FILE`` and ``table:FILE`` (or a path that ends as
     a table does), whose images are in `files`, the latter with `columns` from field to column name.
     """
-    kind, colon, rest = spec.partition(":")
-    if kind == "miniworld" and colon:
-        return MiniPhotos(_world(spec)) if count is None else MiniPhotos(_world(spec), count)
+    world = find_world(spec)
+    if world is not None:
+        return MiniPhotos(world) if count is None else MiniPhotos(world, count)
     if count is not None:
         raise InputError(f"count {count} is for miniworld only; leave it out, or cut the list of {spec!r}")
+    kind, colon, rest = spec.partition(":")
     if kind == "shards" and colon:
         return open_shards(rest)
     if kind == "yfcc" and colon:
@@ -164,12 +185,3 @@ def _shipped(name: str, folder: str, file: str, run_file: str) -> Path:
     if not (found / file).exists():
         raise ModelError(f"{name} is not in this installation; run: sat2cap train {run_file}")
     return found
-
-
-def _world(spec: str) -> World:
-    number = spec.removeprefix(_MINIWORLD)
-    if not number.isdecimal():
-        raise ImageryError(
-            f"{spec!r} names no planet; write {_MINIWORLD} and a whole number, such as {_MINIWORLD}7"
-        )
-    return World(int(number))

@@ -238,7 +238,8 @@ NAMES = ("r1", "r5", "r10", "median_rank", "mean_rank")
 def test_evaluate_retrieval(pairs: tuple[Path, Done], model: Path, tmp_path: Path) -> None:
     from sat2cap.catalogue import resolve_model
     from sat2cap.evaluation.metric import metric_values
-    from sat2cap.evaluation.retrieval.evaluation import evaluate_retrieval
+    from sat2cap.evaluation.retrieval.evaluation import gallery_metrics
+    from sat2cap.evaluation.retrieval.gallery import embed_gallery
     from sat2cap.pairs import open_pairs
 
     def figures(*options: object) -> dict[str, float]:
@@ -256,9 +257,9 @@ def test_evaluate_retrieval(pairs: tuple[Path, Done], model: Path, tmp_path: Pat
     untold = {name: both[f"no_metadata.{name}"] for name in ways}
     assert told != untold, "the Dynamic Encoder is used when the model has one"
     assert {name: without[name] for name in ways} == untold
-    again = metric_values(
-        evaluate_retrieval(open_pairs(pairs[0]), resolve_model(str(model)), split="train", gallery=40)
-    )
+    checkpoint = resolve_model(str(model))
+    gallery = embed_gallery(open_pairs(pairs[0]), checkpoint, "train", 40, 0)
+    again = metric_values(gallery_metrics(gallery, checkpoint, use_metadata=True))
     assert again == {"gallery": 40} | told
 
 

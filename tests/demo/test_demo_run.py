@@ -15,7 +15,8 @@ from sat2cap.demo import headline, run_demo
 from sat2cap.demo.words import slug
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import metric_values
-from sat2cap.evaluation.retrieval.evaluation import evaluate_retrieval
+from sat2cap.evaluation.retrieval.evaluation import gallery_metrics
+from sat2cap.evaluation.retrieval.gallery import embed_gallery
 from sat2cap.geo.when import parse_when
 from sat2cap.miniworld.truth import truth
 from sat2cap.miniworld.world import World
@@ -183,7 +184,8 @@ def test_retrieval_is_what_the_evaluation_of_the_command_line_gives(ran: Ran) ->
         ("no_metadata.", trained, False),
         ("clip.", clip, False),
     ):
-        alone = metric_values(evaluate_retrieval(heldout, checkpoint, gallery=30, use_metadata=told))
+        gallery = embed_gallery(heldout, checkpoint, "test", 30, 0)
+        alone = metric_values(gallery_metrics(gallery, checkpoint, use_metadata=told))
         for way in DIRECTIONS:
             for name in ("r1", "r5", "r10", "median_rank"):
                 assert ran.figures[f"retrieval.{kind}{way}.{name}"] == alone[f"{way}.{name}"]

@@ -10,7 +10,7 @@ from seeing import DIM, SEEN, Plain, seeing
 from sat2cap.errors import ModelError, PairsError
 from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.metric import metric_values
-from sat2cap.evaluation.retrieval.evaluation import TableOptions, evaluate_retrieval, evaluate_table
+from sat2cap.evaluation.retrieval.evaluation import TableOptions, evaluate_table, gallery_metrics
 from sat2cap.evaluation.retrieval.gallery import embed_gallery, same_places
 from sat2cap.evaluation.retrieval.moments import (
     MOMENTS,
@@ -51,7 +51,8 @@ def test_every_row_says_how_it_was_trained_and_asked() -> None:
 
 @pytest.mark.parametrize("told", [True, False])
 def test_one_row_is_that_of_the_table(told: bool) -> None:
-    alone = metric_values(evaluate_retrieval(Plain(), seeing(2.0), use_metadata=told))
+    gallery = embed_gallery(Plain(), seeing(2.0), "test", 2000, 0)
+    alone = metric_values(gallery_metrics(gallery, seeing(2.0), use_metadata=told))
     options = TableOptions(metadata=told, draws=0)
     whole = metric_values(evaluate_table(Plain(), {"m": seeing(2.0)}, options=options).metrics)
     assert alone.items() <= whole.items()

@@ -19,16 +19,6 @@ def auroc(score: ArrayLike, positive: ArrayLike) -> float:
     return _auroc(*_runs(score, positive))
 
 
-def average_precision(score: ArrayLike, positive: ArrayLike) -> float:
-    """Mean precision over the positive cells, best score first; cells that tie enter together."""
-    return _average_precision(*_runs(score, positive))
-
-
-def best_f1(score: ArrayLike, positive: ArrayLike) -> float:
-    """The greatest F1, 2 TP / (2 TP + FP + FN), of all thresholds on the score."""
-    return _best_f1(*_runs(score, positive))
-
-
 def spearman(score: ArrayLike, truth: ArrayLike) -> float:
     """Rank correlation, -1 to 1, tied values sharing their average rank."""
     a, b = (_groups(side) for side in _cells(score, truth))
@@ -101,6 +91,7 @@ def _auroc(positives: Floats, negatives: Floats) -> float:
 
 
 def _average_precision(positives: Floats, negatives: Floats) -> float:
+    """Compute the mean precision over the positive cells, best score first; ties enter together."""
     hits, seen = np.cumsum(positives), np.cumsum(positives + negatives)
     if not positives.sum() > 0:
         return float("nan")
@@ -109,6 +100,7 @@ def _average_precision(positives: Floats, negatives: Floats) -> float:
 
 
 def _best_f1(positives: Floats, negatives: Floats) -> float:
+    """Compute the greatest F1, 2 TP / (2 TP + FP + FN), of all thresholds on the score."""
     if not positives.sum() > 0:
         return float("nan")
     hits, seen = np.cumsum(positives), np.cumsum(positives + negatives)

@@ -19,9 +19,11 @@ from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.atlas import Atlas
+from sat2cap.catalogue import find_world
 from sat2cap.errors import InputError
 from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.maps.agreement import Agreement
+from sat2cap.evaluation.maps.classes import resolve_reference
 from sat2cap.evaluation.metric import Metric
 from sat2cap.evaluation.miniworld.maps import Country, map_agreement, summary
 from sat2cap.files import digest_file
@@ -30,7 +32,6 @@ from sat2cap.miniworld import PROMPTS, Survey, World, survey
 from sat2cap.model import Checkpoint
 from sat2cap.query import score_atlas
 
-_MINIWORLD = "miniworld:"
 MEASURES = ("auroc", "average_precision", "f1", "spearman")
 """Of each case, in this order."""
 
@@ -72,7 +73,12 @@ def load_cases(path: Path | str) -> list[Case]:
         raise InputError(f"cases {str(path)!r} cannot be read ({error}); {form}") from error
     folder = Path(path).parent
     return [
-        Case(e.prompt, _beside(folder, e.truth), None if e.when is None else parse_when(e.when), e.threshold)
+        Case(
+            e.prompt,
+            resolve_reference(folder, e.truth),
+            None if e.when is None else parse_when(e.when),
+            e.threshold,
+        )
         for e in entries
     ]
 
@@ -115,13 +121,13 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]
     Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
     """
     uri = str(atlas.imagery.get("uri", ""))
-    seed = uri.removeprefix(_MINIWORLD)
-    if not (uri.startswith(_MINIWORLD) and seed.isdecimal()):
+    world = find_world(uri)
+    if world is None:
         raise InputError(
             f"imagery {uri!r} has no truth of its own; give a file of cases, see docs/evaluate.md"
         )
     south = bool(np.mean(cell_lonlat(atlas.grid)[1]) < 0)
-    country = Country(uri, atlas, survey(World(int(seed)), atlas.grid), south)
+    country = Country(uri, atlas, survey(world, atlas.grid), south)
     found = list(map_agreement([country], checkpoint, PROMPTS))
     if not found:
         raise InputError(
@@ -140,24 +146,20 @@ def cases_identity(cases: Sequence[Case]) -> list[list[str]]:
 
 def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:
     """The truth of every cell, float64 [y, x], NaN where it is not known. Raises `InputError`."""
-    if not case.truth.startswith(_MINIWORLD):
+    planet, _, concept = case.truth.partition("/")
+    world = find_world(planet)
+    if world is None:
         return _raster_on(case.truth, grid)
-    seed, slash, concept = case.truth.removeprefix(_MINIWORLD).partition("/")
-    if not (seed.isdecimal() and slash):
-        raise InputError(f"truth {case.truth!r} names no concept; write {_MINIWORLD}SEED/CONCEPT")
-    found: xr.DataArray = _surveyed(int(seed), grid).truth(concept, case.when)
-    return np.asarray(found.values, dtype=np.float64)
+    if not concept:
+        raise InputError(f"truth {case.truth!r} names no concept; write {planet}/CONCEPT")
+    truth: xr.DataArray = _surveyed(world, grid).truth(concept, case.when)
+    return np.asarray(truth.values, dtype=np.float64)
 
 
 @lru_cache(maxsize=2)
-def _surveyed(seed: int, grid: GeoBox) -> Survey:
-    """A planet's places on one grid: the same for every case."""
-    return survey(World(seed), grid)
-
-
-def _beside(folder: Path, truth: str) -> str:
-    """A raster's path is relative to the file of cases."""
-    return truth if truth.startswith(_MINIWORLD) or "://" in truth else str(folder / truth)
+def _surveyed(world: World, grid: GeoBox) -> Survey:
+    """Return a planet's places on one grid, which are the same for every case."""
+    return survey(world, grid)
 
 
 def _raster_on(path: str, grid: GeoBox) -> NDArray[np.float64]:

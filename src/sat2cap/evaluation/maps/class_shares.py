@@ -14,8 +14,9 @@ from rasterio.errors import RasterioError
 from rasterio.features import rasterize
 from rasterio.vrt import WarpedVRT
 
+from sat2cap.catalogue import find_world
 from sat2cap.errors import InputError
-from sat2cap.evaluation.maps.classes import MINIWORLD, Classes, LandClass, Value
+from sat2cap.evaluation.maps.classes import Classes, LandClass, Value
 from sat2cap.geo import cell_lonlat, patch_box
 from sat2cap.miniworld import Cover, World, cover, ground, mercator
 
@@ -66,8 +67,9 @@ class _Codes:
 
 
 def _reader(given: Classes, covered: list[LandClass], crs: str) -> Read:
-    if given.reference.startswith(MINIWORLD):
-        return _miniworld_reader(given.reference, covered)
+    world = find_world(given.reference)
+    if world is not None:
+        return _miniworld_reader(world, covered)
     if Path(given.reference).suffix.lower() in _VECTORS:
         return _polygon_reader(given, covered, crs)
     return _raster_reader(given.reference, covered)
@@ -145,15 +147,12 @@ def _native(value: Any) -> Value:
     return int(value) if isinstance(value, int | float | np.number) else str(value)
 
 
-def _miniworld_reader(uri: str, covered: list[LandClass]) -> Read:
-    seed = uri.removeprefix(MINIWORLD)
-    if not seed.isdecimal():
-        raise InputError(f"reference {uri!r} names no planet; write {MINIWORLD}SEED")
+def _miniworld_reader(world: World, covered: list[LandClass]) -> Read:
     names = {kind.name.lower().replace("_", " "): kind.value for kind in Cover}
     unknown = [v for kind in covered for v in kind.values if v not in names]
     if unknown:
         raise InputError(f"{unknown[0]!r} covers nothing in the miniature world; known: {', '.join(names)}")
-    codes, world = _Codes(covered), World(int(seed))
+    codes = _Codes(covered)
     codes.of = {names[str(value)]: index for value, index in codes.of.items()}
 
     def read(box: GeoBox) -> NDArray[np.int64]:

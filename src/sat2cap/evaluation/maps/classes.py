@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sat2cap.catalogue import find_world
 from sat2cap.errors import InputError
 from sat2cap.files import digest_file
 from sat2cap.geo import When, parse_when
@@ -21,8 +22,6 @@ Value = int | str
 _FOLDER = Path(__file__).parent / "schemes"
 SCHEMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 """Classes that ship: which values of a well-known land cover are what."""
-
-MINIWORLD = "miniworld:"
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
         raise InputError(f"classes {str(spec)!r}: {problems}; {form}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"classes {str(spec)!r} cannot be read ({error}); {form}") from error
-    where = reference if reference is not None else _beside(path.parent, found.reference)
+    where = reference if reference is not None else resolve_reference(path.parent, found.reference)
     if not where:
         raise InputError(f"classes {str(spec)!r} name no reference; give its file with --reference")
     classes = tuple(
@@ -114,7 +113,7 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
             tuple(entry.prompts),
             None if entry.when is None else parse_when(entry.when),
             entry.threshold,
-            _beside(path.parent, entry.truth),
+            resolve_reference(path.parent, entry.truth),
         )
         for entry in found.class_
     )
@@ -136,6 +135,11 @@ def _content(name: str) -> object:
     return [digest_file(part) for part in parts]
 
 
-def _beside(folder: Path, name: str) -> str:
-    """A file's path is relative to the file of classes."""
-    return name if not name or name.startswith(MINIWORLD) or "://" in name else str(folder / name)
+def resolve_reference(folder: Path, name: str) -> str:
+    """Return the name of a reference in a file of `folder`, its path made relative to that folder.
+
+    URLs, names of the miniature world and the empty name are returned as they are. Raises `ImageryError`
+    for a planet without a number.
+    """
+    is_path = bool(name) and "://" not in name and find_world(name.partition("/")[0]) is None
+    return str(folder / name) if is_path else name

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas, CellStatus
+from sat2cap.catalogue import find_world
 from sat2cap.errors import InputError
 from sat2cap.evaluation.maps.agreement import spearman
 from sat2cap.evaluation.maps.location_baseline import CALENDAR
 from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.geo import cell_lonlat
-from sat2cap.miniworld import World, survey
+from sat2cap.miniworld import survey
 from sat2cap.model import Checkpoint
 from sat2cap.query import mean_scores
 
@@ -24,7 +25,6 @@ CALENDAR_HOURS = tuple(sorted({when.hour for when in CALENDAR}))
 _MONTHS = 12
 _RARE = 0.001
 """Least mean probability, at its best time, for a concept's truth to be judged."""
-_MINIWORLD = "miniworld:"
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,11 @@ class TrackedRegion:
 
     def truth(self, concept: str) -> Floats | None:
         """Mean probability at each time of `CALENDAR`; None where it is not known, or hardly ever happens."""
-        uri = str(self.atlas.imagery.get("uri", ""))
-        seed = uri.removeprefix(_MINIWORLD)
-        if not (concept and uri.startswith(_MINIWORLD) and seed.isdecimal()):
+        world = find_world(str(self.atlas.imagery.get("uri", "")))
+        if world is None or not concept:
             return None
         embedded = self.atlas.status.ravel() == CellStatus.OK
-        series = survey(World(int(seed)), self.atlas.grid).series(concept, CALENDAR)[:, embedded].mean(1)
+        series = survey(world, self.atlas.grid).series(concept, CALENDAR)[:, embedded].mean(1)
         return np.asarray(series, np.float64) if series.max() >= _RARE else None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sat2cap.catalogue import find_world
 from sat2cap.errors import InputError
 from sat2cap.evaluation.bootstrap import Bootstrap
 from sat2cap.evaluation.metric import Metric
@@ -27,7 +28,6 @@ JANUARY, JULY = When(2021, 1, 15, 12.0), When(2021, 7, 15, 12.0)
 WINTER = re.compile(r"\b(snow\w*|winter\w*|skis?|skier\w*|skiing|frosty?|ice(?! cream)|icy|frozen)\b")
 """Words that say it is winter; a skirt does not, nor an ice cream."""
 
-_MINIWORLD = "miniworld:"
 _EACH = 6
 
 
@@ -84,8 +84,8 @@ class CaptionedPairs:
             )
         texts = [] if missing else [known[key] for key in keys]
         planet = None
-        if len(sources) == 1 and (source := sources.pop()).startswith(_MINIWORLD):
-            world = World(int(source.removeprefix(_MINIWORLD)))
+        world = find_world(sources.pop()) if len(sources) == 1 else None
+        if world is not None:
             planet = places(gallery.lon, gallery.lat, world.seed)
             texts = texts or _made_up(world, keys)
         return cls(keys, gallery.lat, gallery.taken, texts, planet)

@@ -41,29 +41,13 @@ class Row:
     """Whether it is told place and time here."""
 
 
-def evaluate_retrieval(
-    pairs: PairSet,
-    checkpoint: Checkpoint,
-    *,
-    split: str = "test",
-    gallery: int = 2000,
-    use_metadata: bool = True,
-    seed: int = 0,
-) -> Iterator[Metric]:
-    """One row of table 1: ``gallery``, then ``overhead2ground.r1`` and so on, in both directions.
-
-    The gallery is `gallery` pairs of `split` chosen by `seed`, or all of them where there are fewer. With
-    `use_metadata` the overhead embedding of each pair has the Dynamic Encoder's offset for the photo's
-    place and time added before it is normalised. Raises `PairsError` for a split without pairs,
-    `ModelError` for a model without what is needed.
-    """
-    yield from gallery_metrics(
-        embed_gallery(pairs, checkpoint, split, gallery, seed), checkpoint, use_metadata
-    )
-
-
 def gallery_metrics(gallery: Gallery, checkpoint: Checkpoint, use_metadata: bool) -> Iterator[Metric]:
-    """What `evaluate_retrieval` yields, of a gallery that `checkpoint` embedded. Raises `ModelError`."""
+    """Yield one row of table 1: ``gallery``, then ``overhead2ground.r1`` and so on, in both directions.
+
+    `checkpoint` is the model that embedded the gallery. With `use_metadata` the overhead embedding of each
+    pair has the Dynamic Encoder's offset for the photo's place and time added before it is normalised.
+    Raises `ModelError` for a model without what is needed.
+    """
     overhead = gallery.conditioned_embeddings(checkpoint) if use_metadata else gallery.unit_overhead
     yield Metric("gallery", float(len(gallery.ground)))
     found = both_ranks(overhead, gallery.ground, gallery.places())
