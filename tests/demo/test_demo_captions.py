@@ -11,7 +11,8 @@ from sat2cap.atlas import open_atlas
 from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
 from sat2cap.demo.captions import ASKED, caption_figures, in_words
 from sat2cap.demo.figures import Measured
-from sat2cap.evaluation.captions.evaluation import CaptionOptions, evaluate_captions
+from sat2cap.evaluation.captions.evaluation import evaluate_captions
+from sat2cap.evaluation.captions.options import CaptionOptions
 from sat2cap.evaluation.metric import metric_values
 from sat2cap.evaluation.miniworld.maps import Country
 from sat2cap.geo.grid import LONLAT, transformer

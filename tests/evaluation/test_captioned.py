@@ -9,7 +9,8 @@ import pytest
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.bootstrap import Bootstrap
-from sat2cap.evaluation.captions.evaluation import CaptionOptions, read_captions
+from sat2cap.evaluation.captions.evaluation import read_captions
+from sat2cap.evaluation.captions.options import CaptionOptions
 from sat2cap.evaluation.miniworld.captions import (
     JANUARY,
     JULY,

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parents[1] / "evaluation"))  # seeing lives t
 
 from seeing import Plain, seeing
 
-from sat2cap.evaluation.captions.evaluation import GalleryCaptions
+from sat2cap.evaluation.captions.generation import GalleryCaptions
 from sat2cap.evaluation.miniworld.captions import JANUARY, JULY
 from sat2cap.evaluation.retrieval.gallery import decode_image, embed_gallery
 from sat2cap.report.figures.captions import Row, Words, caption_figure, caption_sheet

@@ -1,9 +1,9 @@
 from .bootstrap import Bootstrap as Bootstrap
-from .captions.evaluation import CaptionOptions as CaptionOptions
-from .captions.evaluation import GalleryCaptions as GalleryCaptions
 from .captions.evaluation import caption_inputs as caption_inputs
 from .captions.evaluation import evaluate_captions as evaluate_captions
 from .captions.evaluation import read_captions as read_captions
+from .captions.generation import GalleryCaptions as GalleryCaptions
+from .captions.options import CaptionOptions as CaptionOptions
 from .clusters.evaluation import CLUSTER_COUNTS as CLUSTER_COUNTS
 from .clusters.evaluation import DEFAULT_PHRASES as DEFAULT_PHRASES
 from .clusters.evaluation import ClusterMap as ClusterMap

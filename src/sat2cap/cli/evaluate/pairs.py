@@ -69,20 +69,21 @@ def retrieval(
 
     opened = open_pairs(pairs)
     options = TableOptions(split, gallery, seed, metadata, same_place, block_km, draws)
-    found = _named([resolve_model(model) for model in models])
+    models_by_name = _named([resolve_model(model) for model in models])
     baseline = None if clip is None else resolve_model(clip)
-    first = next(iter(found.values()))
-    told = first.dynamic is not None and metadata is not False
+    cache = None if run is None else run / "embeddings"
+    first = next(iter(models_by_name.values()))
+    use_metadata = first.dynamic is not None and metadata is not False
 
     def draw(result: "Evaluation") -> "Sequence[Picture]":
-        return retrieval_sheets(opened, split, result.material, first, told)
+        return retrieval_sheets(opened, split, result.material, first, use_metadata)
 
     measured(
         run,
         json,
         "retrieval",
-        retrieval_inputs(opened, list(found.values()), baseline, options),
-        lambda: evaluate_table(opened, found, baseline, options, None if run is None else run / "embeddings"),
+        retrieval_inputs(opened, list(models_by_name.values()), baseline, options),
+        lambda: evaluate_table(opened, models_by_name, baseline, options, cache),
         draw,
         {"pairs": str(pairs), "model": ", ".join(models), "clip": clip or ""},
     )

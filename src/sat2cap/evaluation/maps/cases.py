@@ -74,12 +74,12 @@ def load_cases(path: Path | str) -> list[Case]:
     folder = Path(path).parent
     return [
         Case(
-            e.prompt,
-            resolve_reference(folder, e.truth),
-            None if e.when is None else parse_when(e.when),
-            e.threshold,
+            entry.prompt,
+            resolve_reference(folder, entry.truth),
+            None if entry.when is None else parse_when(entry.when),
+            entry.threshold,
         )
-        for e in entries
+        for entry in entries
     ]
 
 
