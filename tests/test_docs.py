@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def wrong_command(line: str) -> str | None:
     """What the parser says of a command line, or None; a command's bare name, as in prose, is fine."""
     command: Any = typer.main.get_command(app)
     words = [_shielded(word) for word in shlex.split(line, comments=True)[1:]]
-    if words == ["--help"]:
+    if words in (["--help"], ["--version"]):
         return None
     while words and hasattr(command, "commands"):
         name = words.pop(0)
@@ -198,6 +199,15 @@ def test_the_tree_is_the_folder() -> None:
     assert set(written) - there == set(), "take these out of the tree in ARCHITECTURE.md"
     assert len(there) >= 30, "the walk missed packages"
     assert {"evaluation/maps/schemes/", "geo/", "errors.py", "miniworld/clip/"} <= there
+
+
+def test_every_word_of_the_glossary_is_in_the_code() -> None:
+    section = (ROOT / "ARCHITECTURE.md").read_text().split("## Words\n")[1].split("\n## ")[0]
+    rows = [row for row in re.findall(r"^\| (.+) \|$", section, re.MULTILINE) if "`" in row]
+    assert len(rows) >= 15, "the pattern missed rows"
+    for row in rows:
+        module, _, name = re.findall(r"`([\w.]+)`$", row)[0].rpartition(".")
+        assert hasattr(import_module(module), name), row
 
 
 def test_the_readmes_make_targets_exist() -> None:
