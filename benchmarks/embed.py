@@ -1,4 +1,4 @@
-"""How fast `embed` is beside the bare network.
+"""Speed of `embed`, compared with the network alone.
 
     python benchmarks/embed.py [MODEL [CELLS [PRECISION,… [TURNS]]]] [--crs EPSG:CODE] [--finer F]
 
@@ -30,7 +30,7 @@ from rasterio.windows import Window
 
 from sat2cap.atlas import AtlasSpec, pending_chunks
 from sat2cap.catalogue import resolve_model
-from sat2cap.embedding import embed_atlas, measure, plan_atlas
+from sat2cap.embedding import embed_atlas, measure_throughput, plan_atlas
 from sat2cap.geo import PATCH_M
 from sat2cap.imagery import Imagery
 from sat2cap.imagery.raster import open_raster
@@ -88,7 +88,7 @@ class Clock:
         return time.perf_counter() - self._wall, time.process_time() - self._cpu
 
 
-def bare(checkpoint: Checkpoint, patches: int, precision: str) -> tuple[float, float]:
+def time_network_alone(checkpoint: Checkpoint, patches: int, precision: str) -> tuple[float, float]:
     """Seconds, wall and processor, for one patch through the overhead network alone."""
     size, rounds = checkpoint.patch_pixels, max(patches // BATCH, 1)
     batch, tower = torch.randn(BATCH, 3, size, size), checkpoint.overhead
@@ -103,7 +103,9 @@ def bare(checkpoint: Checkpoint, patches: int, precision: str) -> tuple[float, f
     return wall / rounds / BATCH, cpu / rounds / BATCH
 
 
-def embedded(spec: AtlasSpec, imagery: Imagery, checkpoint: Checkpoint, out: Path) -> tuple[float, float]:
+def time_embedding(
+    spec: AtlasSpec, imagery: Imagery, checkpoint: Checkpoint, out: Path
+) -> tuple[float, float]:
     """The same for a cell of an atlas, from the file on disk to the atlas on disk."""
     clock = Clock()
     embed_atlas(spec, imagery, checkpoint, out)
@@ -117,33 +119,33 @@ def compare(
 ) -> None:
     """Both in turns, each first in every second one, and what comes of it."""
     spec = plan_atlas(grid, np.ones(grid.shape, bool), imagery, checkpoint, precision=precision)
-    rates = measure(spec, pending_chunks(out, spec), imagery, checkpoint)
+    speed = measure_throughput(spec, pending_chunks(out, spec), imagery, checkpoint)
     cells = int(spec.wanted.sum())
-    said = f"said beforehand {rates.seconds(cells):.3g} s; reading {rates.read:.4g} cells/s"
-    print(f"{precision}: {said}, network {rates.embed:.4g} cells/s")
+    estimate = f"estimated {speed.seconds(cells):.3g} s; reading {speed.read_cells_per_s:.4g} cells/s"
+    print(f"{precision}: {estimate}, network {speed.embed_cells_per_s:.4g} cells/s")
     sides = [
-        lambda: bare(checkpoint, cells, precision),
-        lambda: embedded(spec, imagery, checkpoint, out),
+        lambda: time_network_alone(checkpoint, cells, precision),
+        lambda: time_embedding(spec, imagery, checkpoint, out),
     ]
-    found = []
+    seconds_of_turns = []
     for turn in range(turns):
         order = (0, 1) if turn % 2 == 0 else (1, 0)
-        one = {side: sides[side]() for side in order}
-        found.append((one[0], one[1]))
-        walls, cpus = zip(*found[-1], strict=True)
+        measured = {side: sides[side]() for side in order}
+        seconds_of_turns.append((measured[0], measured[1]))
+        walls, cpus = zip(*seconds_of_turns[-1], strict=True)
         print(
             f"{precision}, turn {turn}: network alone {1 / walls[0]:.4g}/s, embed {1 / walls[1]:.4g}/s; "
             f"processor {cpus[0] * 1e3:.4g} and {cpus[1] * 1e3:.4g} ms a cell",
             flush=True,
         )
     for kind, name in enumerate(("wall", "processor")):
-        alone, mine = ([turn[side][kind] for turn in found] for side in (0, 1))
-        middle = statistics.median(a / m for a, m in zip(alone, mine, strict=True))
+        alone, whole = ([turn[side][kind] for turn in seconds_of_turns] for side in (0, 1))
+        middle = statistics.median(a / w for a, w in zip(alone, whole, strict=True))
         print(
-            f"{precision}, {name}: network alone {1 / min(alone):.4g}/s, embed {1 / min(mine):.4g}/s, ",
+            f"{precision}, {name}: network alone {1 / min(alone):.4g}/s, embed {1 / min(whole):.4g}/s, ",
             end="",
         )
-        print(f"ratio {min(alone) / min(mine):.3f}; median of {turns} turns {middle:.3f}", flush=True)
+        print(f"ratio {min(alone) / min(whole):.3f}; median of {turns} turns {middle:.3f}", flush=True)
 
 
 def main() -> None:
@@ -154,20 +156,22 @@ def main() -> None:
     parser.add_argument("turns", nargs="?", type=int, default=9)
     parser.add_argument("--crs", default="EPSG:28992")
     parser.add_argument("--finer", type=float, default=2.13, help="pixels of the COG to one of the network")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        checkpoint = resolve_model(random_b32(folder / "b32") if given.model == "b32" else given.model)
-        side = round(given.cells**0.5)
+        checkpoint = resolve_model(random_b32(folder / "b32") if options.model == "b32" else options.model)
+        side = round(options.cells**0.5)
         grid = GeoBox((side, side), Affine(PATCH_M, 0, WEST, 0, -PATCH_M, NORTH), CRS)
-        pixel_m = PATCH_M / checkpoint.patch_pixels / given.finer
-        ground = grid.extent.to_crs(given.crs, resolution=PATCH_M).boundingbox
-        write_cog_over(folder / "a.tif", GeoBox.from_bbox(ground, given.crs, resolution=pixel_m), pixel_m)
+        pixel_m = PATCH_M / checkpoint.patch_pixels / options.finer
+        ground = grid.extent.to_crs(options.crs, resolution=PATCH_M).boundingbox
+        write_cog_over(folder / "a.tif", GeoBox.from_bbox(ground, options.crs, resolution=pixel_m), pixel_m)
         size, threads = (folder / "a.tif").stat().st_size / 1e6, torch.get_num_threads()
-        print(f"{side * side} cells, COG of {pixel_m:.3g} m in {given.crs}, {size:.0f} MB; {threads} threads")
+        print(
+            f"{side * side} cells, COG of {pixel_m:.3g} m in {options.crs}, {size:.0f} MB; {threads} threads"
+        )
         imagery = open_raster(str(folder / "a.tif"))
-        for precision in given.precisions.split(","):
-            compare(grid, imagery, checkpoint, precision, given.turns, folder / "x.zarr")
+        for precision in options.precisions.split(","):
+            compare(grid, imagery, checkpoint, precision, options.turns, folder / "x.zarr")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from sat2cap.atlas import open_atlas, verify_atlas, writer_lock
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.embedding import embed_region
 from sat2cap.embedding import patches as patches_module
-from sat2cap.embedding.patches import blocks
+from sat2cap.embedding.patches import split_into_blocks
 from sat2cap.errors import AtlasError, ImageryError, JobError, RegionError
 from sat2cap.files import digest_file
 from sat2cap.geo.grid import PatchGrid, patch_box
@@ -23,11 +23,11 @@ from sat2cap.geo.grid import PatchGrid, patch_box
 SCRIPT = Path(__file__).parent / "slow_embed.py"
 
 
-def everything(shape):
+def all_cells(shape):
     return np.ones(shape, bool)
 
 
-def files(folder):
+def file_digests(folder):
     return {str(p.relative_to(folder)): digest_file(p) for p in folder.rglob("*") if p.is_file()}
 
 
@@ -39,9 +39,7 @@ def undisturbed(tmp_path_factory):
 def test_each_cell_holds_the_embedding_of_its_own_ground(tmp_path):
     """Against one cell read and embedded at a time."""
     checkpoint, cells = model(), grid(9, 11)
-    made = embed_region(
-        cells, everything((9, 11)), Ground(), checkpoint, tmp_path / "a.zarr", dtype="float16"
-    )
+    made = embed_region(cells, all_cells((9, 11)), Ground(), checkpoint, tmp_path / "a.zarr", dtype="float16")
     got = made.read(slice(0, 9), slice(0, 11))
     for row in range(9):
         for col in range(11):
@@ -54,7 +52,7 @@ def test_each_cell_holds_the_embedding_of_its_own_ground(tmp_path):
 
 def test_one_read_serves_a_chunk(tmp_path):
     imagery = Ground()
-    made = embed_region(grid(*SHAPE), everything(SHAPE), imagery, model(), tmp_path / "a.zarr")
+    made = embed_region(grid(*SHAPE), all_cells(SHAPE), imagery, model(), tmp_path / "a.zarr")
     assert len(imagery.reads) == len(list(made.chunks())) > 1
 
 
@@ -92,7 +90,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path, undisturbed
     assert seen[0] < total  # there was something left to do
     assert seen[0] > 0 or share < 0.5  # and not everything
     assert made.complete
-    assert files(made.path) == files(undisturbed.path)
+    assert file_digests(made.path) == file_digests(undisturbed.path)
     assert verify_atlas(made) == []
 
 
@@ -147,13 +145,13 @@ def test_missing_imagery_is_no_data_with_its_reason_and_never_zeros(undisturbed,
 
 def test_outside_its_footprint_imagery_is_not_even_read(tmp_path):
     imagery = Ground(outline=(480_000, 5_740_000, 490_000, 5_760_000))
-    made = embed_region(grid(*SHAPE), everything(SHAPE), imagery, model(), tmp_path / "a.zarr")
+    made = embed_region(grid(*SHAPE), all_cells(SHAPE), imagery, model(), tmp_path / "a.zarr")
     far = made.status[45:, 32:]
     assert (far == CellStatus.IMAGERY_MISSING).all()
     assert len(imagery.reads) == 2
     elsewhere = Ground(outline=(0, 0, 1000, 1000))
     with pytest.raises(ImageryError, match=r"outside the region; choose one within -1\.48"):
-        embed_region(grid(*SHAPE), everything(SHAPE), elsewhere, model(), tmp_path / "b.zarr")
+        embed_region(grid(*SHAPE), all_cells(SHAPE), elsewhere, model(), tmp_path / "b.zarr")
     assert not (tmp_path / "b.zarr").exists()
 
 
@@ -170,7 +168,7 @@ def test_pixels_in_memory_are_bounded_and_do_not_change_the_result(tmp_path, mon
 def test_blocks_cover_each_cell_once(monkeypatch, cells):
     monkeypatch.setattr(patches_module, "BLOCK_BYTES", cells * 4 * 4 * 4)
     seen = np.zeros((20, 30), int)
-    for rows, cols in blocks(slice(3, 16), slice(5, 13), 4):
+    for rows, cols in split_into_blocks(slice(3, 16), slice(5, 13), 4):
         assert (rows.stop - rows.start) * (cols.stop - cols.start) <= cells
         seen[rows, cols] += 1
     assert (seen[3:16, 5:13] == 1).all()
@@ -179,7 +177,7 @@ def test_blocks_cover_each_cell_once(monkeypatch, cells):
 
 def test_another_model_imagery_or_setting_does_not_go_on_with_an_atlas(tmp_path):
     out, shape = tmp_path / "a.zarr", (4, 5)
-    embed_region(grid(*shape), everything(shape), Ground(), model(), out)
+    embed_region(grid(*shape), all_cells(shape), Ground(), model(), out)
     for imagery, checkpoint, setting, part in [
         (Ground(), model(seed=1), {}, "model"),
         (Ground(holes=(0.0, 0.0, 1.0, 1.0)), model(), {}, "imagery"),
@@ -188,8 +186,8 @@ def test_another_model_imagery_or_setting_does_not_go_on_with_an_atlas(tmp_path)
         (Ground(), model(), {"dtype": "float16"}, "dtype"),
     ]:
         with pytest.raises(AtlasError, match=rf"differs in {part}\)"):
-            embed_region(grid(*shape), everything(shape), imagery, checkpoint, out, **setting)
-    embed_region(grid(*shape), everything(shape), Ground(), model(), out)
+            embed_region(grid(*shape), all_cells(shape), imagery, checkpoint, out, **setting)
+    embed_region(grid(*shape), all_cells(shape), Ground(), model(), out)
 
 
 def test_the_atlas_says_what_it_was_made_from(undisturbed):
@@ -204,7 +202,7 @@ def test_the_atlas_says_what_it_was_made_from(undisturbed):
 
 def test_a_model_that_gives_no_numbers_stops_the_job(tmp_path):
     with pytest.raises(JobError, match="weights are broken"):
-        embed_region(grid(4, 5), everything((4, 5)), Ground(), model(poison=True), tmp_path / "a.zarr")
+        embed_region(grid(4, 5), all_cells((4, 5)), Ground(), model(poison=True), tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +229,7 @@ def test_patches_that_overlap_or_leave_gaps_are_each_of_their_own_ground(tmp_pat
     cells = GeoBox(shape, Affine(cell_m, 0, 480_000, 0, -cell_m, 5_760_000), "EPSG:32631")
     imagery = Ground()
     made = embed_region(
-        cells, everything(shape), imagery, checkpoint, tmp_path / "a.zarr", patch_m=480, dtype="float16"
+        cells, all_cells(shape), imagery, checkpoint, tmp_path / "a.zarr", patch_m=480, dtype="float16"
     )
     assert made.spec.patch_m == 480
     pixels = sum(box.shape[0] * box.shape[1] for box in imagery.reads)
@@ -255,7 +253,7 @@ def test_a_patch_larger_than_its_cell_is_missing_by_what_the_patch_lacks(tmp_pat
     shape = (1, 16)
     cells = GeoBox(shape, Affine(120, 0, 480_000, 0, -120, 5_760_000), "EPSG:32631")
     imagery = Ground(holes=(480_960, 5_700_000, 490_000, 5_770_000))
-    made = embed_region(cells, everything(shape), imagery, model(), tmp_path / "a.zarr", max_missing=0.4)
+    made = embed_region(cells, all_cells(shape), imagery, model(), tmp_path / "a.zarr", max_missing=0.4)
     centres = 480_000 + 120 * (np.arange(16) + 0.5)
     share = ((centres + 240 - 480_960) / 480).clip(0, 1)
     assert ((made.status[0] == CellStatus.IMAGERY_MISSING) == (share > 0.4)).all()

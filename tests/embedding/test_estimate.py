@@ -1,4 +1,4 @@
-"""What is said before a run is what the run then does."""
+"""Estimates made before a run are what the run then does."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from small_model import PIXELS, Ground, grid, model
 
 from sat2cap.atlas import create_or_resume, pending_chunks
 from sat2cap.embedding import embed_atlas, plan_atlas
-from sat2cap.embedding.estimate import cost, measure
+from sat2cap.embedding.estimate import count_remaining_work, measure_throughput
 from sat2cap.model import checkpoint as checkpoint_module
 
 SHAPE = (40, 50)
@@ -27,52 +27,54 @@ def test_cells_pixels_and_bytes_are_those_of_the_run(tmp_path, cell_m, dtype):
     imagery = Ground()
     cells = GeoBox(SHAPE, Affine(cell_m, 0, 480_000, 0, -cell_m, 5_760_000), "EPSG:32631")
     spec = plan_atlas(cells, ragged(), imagery, model(), dtype=dtype)
-    said = cost(spec, pending_chunks(tmp_path / "a.zarr", spec))
-    made = embed_atlas(spec, imagery, model(), tmp_path / "a.zarr")
-    assert said.cells == ragged().sum() == (made.status == 1).sum()
-    assert said.pixels == sum(box.shape[0] * box.shape[1] for box in imagery.reads)
-    arrays = sum(path.stat().st_size for path in made.path.glob("*/c/**/*") if path.is_file())
-    assert said.disk_bytes == pytest.approx(arrays, rel=0.001)
+    work = count_remaining_work(spec, pending_chunks(tmp_path / "a.zarr", spec))
+    atlas = embed_atlas(spec, imagery, model(), tmp_path / "a.zarr")
+    assert work.cells == ragged().sum() == (atlas.status == 1).sum()
+    assert work.pixels == sum(box.shape[0] * box.shape[1] for box in imagery.reads)
+    arrays = sum(path.stat().st_size for path in atlas.path.glob("*/c/**/*") if path.is_file())
+    assert work.disk_bytes == pytest.approx(arrays, rel=0.001)
 
 
-def test_of_a_run_that_was_begun_only_the_rest_is_counted(tmp_path):
+def test_only_pending_chunks_of_a_begun_run_are_counted(tmp_path):
     imagery = Ground()
     spec = plan_atlas(grid(*SHAPE), ragged(), imagery, model())
     writer = create_or_resume(tmp_path / "a.zarr", spec)
     chunk = writer.pending()[0]
     writer.write(chunk, np.ones((*chunk.shape, spec.dim), np.float32), np.ones(chunk.shape, np.uint8))
     pending = pending_chunks(tmp_path / "a.zarr", spec)
-    assert cost(spec, pending).cells == ragged().sum() - ragged()[chunk.rows, chunk.cols].sum()
+    assert (
+        count_remaining_work(spec, pending).cells == ragged().sum() - ragged()[chunk.rows, chunk.cols].sum()
+    )
 
 
-def test_a_quicker_network_is_held_against_its_original_on_real_patches(monkeypatch):
+def test_a_faster_precision_is_compared_with_float32_on_real_patches(monkeypatch):
     """Measuring is the first to use it, and what it is shown decides whether the precision is refused."""
-    shown = []
+    seen_pixels = []
 
     def convert_tower(tower, precision, pixels):
-        shown.append(pixels)
+        seen_pixels.append(pixels)
         return tower
 
     monkeypatch.setattr(checkpoint_module, "convert_tower", convert_tower)
     imagery, checkpoint = Ground(), model()
     spec = plan_atlas(grid(*SHAPE), ragged(), imagery, checkpoint, precision="bfloat16")
-    measure(spec, pending_chunks("nowhere.zarr", spec), imagery, checkpoint)
-    assert len(shown) == 1
-    assert len(shown[0]) >= 8
-    patches = shown[0].numpy()
+    measure_throughput(spec, pending_chunks("nowhere.zarr", spec), imagery, checkpoint)
+    assert len(seen_pixels) == 1
+    assert len(seen_pixels[0]) >= 8
+    patches = seen_pixels[0].numpy()
     assert np.ptp(patches[:8], axis=0).max() > 0.1, "different places"
     assert all(np.ptp(patch) > 0 for patch in patches), "not blank"
 
 
-def test_measuring_reads_and_embeds_cells_of_the_region_and_few_where_that_is_slow():
+def test_measuring_uses_cells_of_the_region_and_few_where_that_is_slow():
     spec = plan_atlas(grid(*SHAPE), ragged(), Ground(), model())
     chunks = pending_chunks("nowhere.zarr", spec)
     quick, slow = Ground(), Ground(pause_s=0.6)
     for imagery in (quick, slow):
-        rates = measure(spec, chunks, imagery, model())
-        assert rates.read > 0
-        assert rates.embed > 0
-        assert rates.seconds(100) == pytest.approx(100 / min(rates.read, rates.embed))
+        speed = measure_throughput(spec, chunks, imagery, model())
+        assert speed.read_cells_per_s > 0
+        assert speed.embed_cells_per_s > 0
+        assert speed.seconds(100) == pytest.approx(100 / min(speed.read_cells_per_s, speed.embed_cells_per_s))
         for box in imagery.reads:
             west, south, east, north = box.boundingbox.bbox
             assert 480_000 <= west < east <= 480_000 + 50 * 480

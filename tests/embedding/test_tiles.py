@@ -17,7 +17,7 @@ from small_model import Ground
 from sat2cap.atlas import open_atlas
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.atlas.lock import LOCK
-from sat2cap.embedding.plan import patches_of
+from sat2cap.embedding.plan import patch_grid_of
 from sat2cap.files import digest_file
 
 sys.path.append(str(Path(__file__).parents[1] / "cli"))
@@ -37,7 +37,7 @@ def command(server: servers.TileServer, out: Path) -> list[str]:
     return ["embed", REGION, "--imagery", server.url, "--model", "miniclip", "-o", str(out)]
 
 
-def files(folder: Path) -> dict[str, str]:
+def file_digests(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): digest_file(p) for p in folder.rglob("*") if p.is_file()}
 
 
@@ -58,21 +58,21 @@ def undisturbed(server, tmp_path_factory):
 
 def overlaps_a_broken_tile(atlas, asked, margin_m):
     """Cells whose patch comes within so many metres of a tile that failed, bool [y, x]."""
-    patches, found = patches_of(atlas.spec), np.zeros(atlas.grid.shape, bool)
+    patch_grid, overlaps = patch_grid_of(atlas.spec), np.zeros(atlas.grid.shape, bool)
     to_mercator = Transformer.from_crs(atlas.grid.crs.proj, "EPSG:3857", always_xy=True)
     bounds = [servers.tile_box(tile).boundingbox for tile in asked if broken(tile)]
     margin = margin_m / np.cos(np.radians(52.3))
-    for row, col in np.ndindex(*found.shape):
-        box = patches.box(slice(row, row + 1), slice(col, col + 1)).boundingbox
+    for row, col in np.ndindex(*overlaps.shape):
+        box = patch_grid.box(slice(row, row + 1), slice(col, col + 1)).boundingbox
         west, south, east, north = to_mercator.transform_bounds(*box.bbox)
-        found[row, col] = any(
+        overlaps[row, col] = any(
             west - margin < tile.right
             and tile.left < east + margin
             and south - margin < tile.top
             and tile.bottom < north + margin
             for tile in bounds
         )
-    return found & atlas.wanted
+    return overlaps & atlas.wanted
 
 
 def test_cells_of_broken_tiles_are_marked_and_no_others(undisturbed):
@@ -108,7 +108,7 @@ def test_killed_in_the_middle_it_ends_identical_to_an_undisturbed_run(server, un
     assert again.status == 0, again.err
     left, total = map(int, re.search(r"cells to embed +(\d+) of (\d+)", again.err).groups())
     assert 0 < left < total
-    assert files(out) == files(atlas.path)
+    assert file_digests(out) == file_digests(atlas.path)
 
 
 def test_repair_fills_exactly_the_failed_cells_once_the_tiles_are_back(server, undisturbed):
@@ -147,5 +147,5 @@ def test_what_repair_fills_is_what_would_have_been(server, undisturbed, tmp_path
     lengths = np.linalg.norm(whole, axis=-1) * np.linalg.norm(repaired, axis=-1)
     cosines = (whole * repaired).sum(-1) / lengths
     assert cosines.min() > 0.9998
-    others = (whole * np.roll(repaired, 1, axis=0)).sum(-1) / lengths
-    assert np.median(others) < 0.99  # neighbours are not that alike
+    neighbours = (whole * np.roll(repaired, 1, axis=0)).sum(-1) / lengths
+    assert np.median(neighbours) < 0.99  # neighbours are not that alike

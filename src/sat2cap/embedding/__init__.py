@@ -1,4 +1,4 @@
-"""A region's imagery to an atlas: the long job."""
+"""Embedding a region: from its imagery to an atlas."""
 
 import lazy_loader
 

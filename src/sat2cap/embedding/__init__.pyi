@@ -1,5 +1,5 @@
-from .estimate import cost as cost
-from .estimate import measure as measure
+from .estimate import count_remaining_work as count_remaining_work
+from .estimate import measure_throughput as measure_throughput
 from .job import embed_atlas as embed_atlas
 from .job import embed_region as embed_region
 from .plan import plan_atlas as plan_atlas

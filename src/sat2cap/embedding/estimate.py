@@ -1,4 +1,4 @@
-"""What embedding a region will cost, before it begins: pixels to read, time, and space on disk."""
+"""Estimate of what embedding a region takes: pixels to read, time, and space on disk."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,96 +7,106 @@ from dataclasses import dataclass
 import numpy as np
 
 from sat2cap.atlas import AtlasSpec, Chunk, cell_arrays, iter_chunks, side_arrays
-from sat2cap.embedding.patches import area, blocks, planned_reads, read_patches
-from sat2cap.embedding.plan import patches_of
+from sat2cap.embedding.patches import count_pixels, plan_reads, read_patches, split_into_blocks
+from sat2cap.embedding.plan import patch_grid_of
 from sat2cap.imagery import Imagery
 from sat2cap.model import Checkpoint
 
-_SIDES = (4, 8, 16)  # of squares of cells to measure with
-_ENOUGH_S = 0.5
-_LEAST = 8  # patches to embed at once: as many as a quicker network is compared with its original on
+_SQUARE_SIDES = (4, 8, 16)
+"""Sides, in cells, of the squares that are timed one after the other."""
+_LONG_ENOUGH_S = 0.5
+"""A measurement that took this long is precise enough."""
+_MIN_EMBEDDED_PATCHES = 8
+"""Patches embedded at once, at least: a faster precision is compared with float32 on as many."""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What is still to be done for an atlas."""
+class RemainingWork:
+    """Counts of what is still to be done for an atlas."""
 
     cells: int
-    """To embed."""
+    """Cells to embed."""
     pixels: int
-    """To read from the imagery, at the size the network sees; those in the overlaps of reads count twice."""
+    """Pixels to read, at the network's resolution; those where two reads overlap count twice."""
     disk_bytes: int
-    """Of the whole atlas when it is finished, if no chunk is empty."""
+    """Size of the whole atlas when it is finished, if no chunk is empty."""
 
 
 @dataclass(frozen=True)
-class Rates:
-    """As measured on a few cells."""
+class Throughput:
+    """Measured speed of the two halves of the job, in cells per second."""
 
-    read: float
-    """Cells a second, imagery to patches."""
-    embed: float
-    """Cells a second, patches to embeddings."""
+    read_cells_per_s: float
+    """From imagery to patches."""
+    embed_cells_per_s: float
+    """From patches to embeddings."""
 
     def seconds(self, cells: int) -> float:
-        """Reading and the network side by side: the slower of the two decides."""
-        return cells / min(self.read, self.embed)
+        """Return the time for `cells` cells; both halves run side by side, so the slower one decides."""
+        return cells / min(self.read_cells_per_s, self.embed_cells_per_s)
 
 
-def cost(spec: AtlasSpec, pending: Sequence[Chunk]) -> Cost:
-    """Of the chunks that are `pending`."""
+def count_remaining_work(spec: AtlasSpec, pending: Sequence[Chunk]) -> RemainingWork:
+    """Count cells and pixels of the `pending` chunks, and the bytes of the finished atlas.
+
+    Nothing is read: the counts follow from the plan alone, and are those of the run.
+    """
     chunks = list(iter_chunks(spec.wanted, spec.chunk))
     arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype).values()
-    sides = sum(values.nbytes for _, values in side_arrays(spec) if values is not None)
-    patches = patches_of(spec)
-    return Cost(
+    side_bytes = sum(values.nbytes for _, values in side_arrays(spec) if values is not None)
+    patch_grid = patch_grid_of(spec)
+    return RemainingWork(
         cells=sum(int(spec.wanted[chunk.rows, chunk.cols].sum()) for chunk in pending),
         pixels=sum(
-            area(patches, part)
+            count_pixels(patch_grid, piece)
             for chunk in pending
-            for block in blocks(chunk.rows, chunk.cols, spec.patch_pixels)
-            for part in planned_reads(patches, spec.wanted, block)
+            for block in split_into_blocks(chunk.rows, chunk.cols, spec.patch_pixels)
+            for piece in plan_reads(patch_grid, spec.wanted, block)
         ),
-        disk_bytes=sides + len(chunks) * sum(array.chunk_bytes() for array in arrays),
+        disk_bytes=side_bytes + len(chunks) * sum(array.chunk_bytes() for array in arrays),
     )
 
 
-def measure(spec: AtlasSpec, pending: Sequence[Chunk], imagery: Imagery, checkpoint: Checkpoint) -> Rates:
-    """Read and embed some cells of the fullest chunk, about a second each.
+def measure_throughput(
+    spec: AtlasSpec, pending: Sequence[Chunk], imagery: Imagery, checkpoint: Checkpoint
+) -> Throughput:
+    """Read and embed some cells of the fullest pending chunk, for about a second each.
 
-    One beforehand, for what is done only once, such as connecting to a server; then a few, and four times as
-    many for as long as that is quick. What was read is what is embedded: a network in a quicker precision is
-    held against its original on the first patches it sees.
+    One cell first, untimed, for what happens only once (connecting to a server, warming up the network);
+    then 16 cells, and four times as many for as long as that takes under half a second. The patches that
+    were read are the ones embedded: a network in a faster precision is compared with float32 on the first
+    patches it sees, which must therefore be real ones.
     """
     chunk = max(pending, key=lambda chunk: np.count_nonzero(spec.wanted[chunk.rows, chunk.cols]))
-    places = np.argwhere(spec.wanted[chunk.rows, chunk.cols])
-    row, col = places[len(places) // 2] + [chunk.rows.start, chunk.cols.start]
-    patches, size = patches_of(spec), spec.patch_pixels
+    wanted_cells = np.argwhere(spec.wanted[chunk.rows, chunk.cols])
+    row, col = wanted_cells[len(wanted_cells) // 2] + [chunk.rows.start, chunk.cols.start]
+    patch_grid, size = patch_grid_of(spec), spec.patch_pixels
 
-    found = np.random.default_rng(0).integers(0, 256, (_LEAST, size, size, 3), np.uint8)
+    # noise, in case no patch of the sample has imagery
+    sample_rgb = np.random.default_rng(0).integers(0, 256, (_MIN_EMBEDDED_PATCHES, size, size, 3), np.uint8)
 
-    def read(side: int) -> int:
-        nonlocal found
+    def read_square(side: int) -> int:
+        nonlocal sample_rgb
         block = slice(row, min(row + side, chunk.rows.stop)), slice(col, min(col + side, chunk.cols.stop))
-        read = read_patches(imagery, patches, spec.wanted, block, max_missing=spec.model["max_missing"])
-        found = read.rgb if len(read.rgb) else found
+        patches = read_patches(imagery, patch_grid, spec.wanted, block, max_missing=spec.model["max_missing"])
+        sample_rgb = patches.rgb if len(patches.rgb) else sample_rgb
         return int(spec.wanted[block].sum())
 
-    def embed(side: int) -> int:
-        sample = np.resize(found, (max(side * side, _LEAST), size, size, 3))
-        checkpoint.embed_overhead(sample, precision=spec.model["precision"])
-        return len(sample)
+    def embed_square(side: int) -> int:
+        patches = np.resize(sample_rgb, (max(side * side, _MIN_EMBEDDED_PATCHES), size, size, 3))
+        checkpoint.embed_overhead(patches, precision=spec.model["precision"])
+        return len(patches)
 
-    return Rates(_rate(read), _rate(embed))
+    return Throughput(_cells_per_second(read_square), _cells_per_second(embed_square))
 
 
-def _rate(work: Callable[[int], int]) -> float:
-    """Cells a second that `work`, given the side of a square of cells, gets done."""
-    work(1)
-    for side in _SIDES:
-        began = time.perf_counter()
-        cells = work(side)
-        seconds = time.perf_counter() - began
-        if seconds > _ENOUGH_S:
+def _cells_per_second(process_square: Callable[[int], int]) -> float:
+    """Time `process_square`, which takes the side of a square and returns how many cells it processed."""
+    process_square(1)
+    for side in _SQUARE_SIDES:
+        start = time.perf_counter()
+        cells = process_square(side)
+        seconds = time.perf_counter() - start
+        if seconds > _LONG_ENOUGH_S:
             break
     return cells / seconds

@@ -1,4 +1,4 @@
-"""Embedding a region: imagery in, an atlas out; killed at any moment, it goes on where it was."""
+"""Embedding a region: reads imagery and writes an atlas; a killed job continues where it stopped."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, Chunk, create_or_resume, writer_lock
-from sat2cap.embedding.patches import Block, Patches, blocks, read_patches
-from sat2cap.embedding.plan import patches_of, plan_atlas
+from sat2cap.embedding.patches import Block, Patches, read_patches, split_into_blocks
+from sat2cap.embedding.plan import patch_grid_of, plan_atlas
 from sat2cap.errors import JobError
 from sat2cap.imagery import Imagery
 from sat2cap.lookahead import map_ahead
@@ -19,9 +19,10 @@ from sat2cap.model import Checkpoint, Precision
 from sat2cap.progress import Progress, silent
 
 STAGE = "embedding cells"
+"""Name of the stage that progress is reported under."""
 
-Embedded = tuple[Chunk, NDArray[np.float32], NDArray[np.uint8]]
-"""A chunk, its embeddings `[h, w, D]` and the status of its cells `[h, w]`."""
+EmbeddedChunk = tuple[Chunk, NDArray[np.float32], NDArray[np.uint8]]
+"""A chunk, its embeddings float32 `[h, w, D]`, not normalised, and the status of its cells uint8 `[h, w]`."""
 
 
 def embed_region(
@@ -37,7 +38,14 @@ def embed_region(
     precision: Precision = "float32",
     progress: Progress = silent,
 ) -> Atlas:
-    """Embed the `wanted` cells of `grid` into the atlas `out`: `plan_atlas`, then `embed_atlas`."""
+    """Embed the `wanted` cells (bool `[y, x]`) of `grid` into the atlas `out`, and return it.
+
+    The same as `plan_atlas`, which explains the arguments, followed by `embed_atlas`; raises what they raise.
+    For example, one row of five cells of 480 m::
+
+        grid = GeoBox((1, 5), Affine(480, 0, 614_400, 0, -480, 5_808_000), "EPSG:32631")
+        atlas = embed_region(grid, np.ones((1, 5), bool), imagery, checkpoint, Path("row.zarr"))
+    """
     spec = plan_atlas(
         grid,
         wanted,
@@ -54,11 +62,11 @@ def embed_region(
 def embed_atlas(
     spec: AtlasSpec, imagery: Imagery, checkpoint: Checkpoint, out: Path, *, progress: Progress = silent
 ) -> Atlas:
-    """Make the atlas `out` of a plan, or go on with one begun.
+    """Write the atlas `out` as planned, or continue one that was begun, and return it.
 
     A cell whose imagery is missing (more than the plan's ``max_missing`` of it) or cannot be read gets no
-    embedding, and a status that says why. Reading runs ahead of the network in one thread. The bytes written
-    do not depend on interruptions: what a network sees together is fixed by the chunk.
+    embedding, and a status that says why. One thread reads ahead of the network. The bytes written do not
+    depend on interruptions: which patches a network sees together is fixed by the chunk.
 
     Raises `AtlasError` if `out` is something else, `JobError` if another process is writing it, or if the
     network gives numbers that are not finite.
@@ -66,69 +74,70 @@ def embed_atlas(
     with writer_lock(Path(out)):
         writer = create_or_resume(Path(out), spec)
         pending = writer.pending()
-        for chunk in embed_chunks(spec, pending, spec.wanted, imagery, checkpoint, progress):
-            writer.write(*chunk)
+        for embedded_chunk in embed_chunks(spec, pending, spec.wanted, imagery, checkpoint, progress):
+            writer.write(*embedded_chunk)
         return writer.finish()
 
 
 def embed_chunks(
     spec: AtlasSpec,
     chunks: Sequence[Chunk],
-    asked: NDArray[np.bool_],
+    wanted_cells: NDArray[np.bool_],
     imagery: Imagery,
     checkpoint: Checkpoint,
     progress: Progress,
-) -> Iterator[Embedded]:
-    """The cells of `chunks` that are `asked` for, bool `[y, x]` of the whole grid; the others have no status.
+) -> Iterator[EmbeddedChunk]:
+    """Yield each of `chunks` with the embeddings and the status of its wanted cells.
 
-    Progress counts them among all that are asked for.
+    `wanted_cells` is bool `[y, x]` of the whole grid; other cells have NaN and the status NONE. Progress
+    counts the wanted cells of the whole grid; those outside `chunks` count as done.
     """
-    total = int(asked.sum())
-    done = total - sum(int(asked[chunk.rows, chunk.cols].sum()) for chunk in chunks)
+    total = int(wanted_cells.sum())
+    done = total - sum(int(wanted_cells[chunk.rows, chunk.cols].sum()) for chunk in chunks)
     progress(STAGE, done, total)
-    for number, parts in groupby(_read_all(spec, chunks, asked, imagery), lambda part: part[0]):
+    blocks = _read_blocks(spec, chunks, wanted_cells, imagery)
+    for number, chunk_blocks in groupby(blocks, key=lambda numbered_block: numbered_block[0]):
         chunk = chunks[number]
-        embeddings, status = _blank(chunk, spec.dim)
-        for _, block, patches in parts:
-            inside = _within(chunk, block)
-            status[inside] = patches.status
-            embeddings[inside][patches.status == CellStatus.OK] = _embed(spec, checkpoint, patches)
-            done += int(asked[block].sum())
+        embeddings = np.full((*chunk.shape, spec.dim), np.nan, np.float32)
+        status = np.full(chunk.shape, CellStatus.NONE, np.uint8)
+        for _, block, patches in chunk_blocks:
+            window = _window_in_chunk(chunk, block)
+            status[window] = patches.status
+            embeddings[window][patches.status == CellStatus.OK] = _embed_patches(spec, checkpoint, patches)
+            done += int(wanted_cells[block].sum())
             progress(STAGE, done, total)
         yield chunk, embeddings, status
 
 
-def _read_all(
-    spec: AtlasSpec, chunks: Sequence[Chunk], asked: NDArray[np.bool_], imagery: Imagery
+def _read_blocks(
+    spec: AtlasSpec, chunks: Sequence[Chunk], wanted_cells: NDArray[np.bool_], imagery: Imagery
 ) -> Iterator[tuple[int, Block, Patches]]:
-    """Every block of every chunk, in order, read ahead; with the chunk's number."""
-    grid, max_missing = patches_of(spec), float(spec.model["max_missing"])
+    """Yield every block of every chunk in order, read ahead of its use, after the index of its chunk."""
+    patch_grid, max_missing = patch_grid_of(spec), float(spec.model["max_missing"])
 
-    def all_blocks() -> Iterator[tuple[int, Block]]:
+    def numbered_blocks() -> Iterator[tuple[int, Block]]:
         for number, chunk in enumerate(chunks):
-            for block in blocks(chunk.rows, chunk.cols, spec.patch_pixels):
+            for block in split_into_blocks(chunk.rows, chunk.cols, spec.patch_pixels):
                 yield number, block
 
-    def read(numbered: tuple[int, Block]) -> tuple[int, Block, Patches]:
-        return *numbered, read_patches(imagery, grid, asked, numbered[1], max_missing=max_missing)
+    def read_block(numbered_block: tuple[int, Block]) -> tuple[int, Block, Patches]:
+        number, block = numbered_block
+        return number, block, read_patches(imagery, patch_grid, wanted_cells, block, max_missing=max_missing)
 
     # two reads ahead: one hides the time of a read, the second its variation
-    return map_ahead(read, all_blocks(), ahead=2)
+    return map_ahead(read_block, numbered_blocks(), ahead=2)
 
 
-def _blank(chunk: Chunk, dim: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    empty = np.full((*chunk.shape, dim), np.nan, np.float32)
-    return empty, np.full(chunk.shape, CellStatus.NONE, np.uint8)
-
-
-def _within(chunk: Chunk, block: Block) -> tuple[slice, slice]:
+def _window_in_chunk(chunk: Chunk, block: Block) -> tuple[slice, slice]:
+    """Return the rows and columns of a block, counted from the corner of its chunk."""
     (rows, cols), top, left = block, chunk.rows.start, chunk.cols.start
     return slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left)
 
 
-def _embed(spec: AtlasSpec, checkpoint: Checkpoint, patches: Patches) -> NDArray[np.float32]:
-    """`[N, D]`, not normalised."""
+def _embed_patches(spec: AtlasSpec, checkpoint: Checkpoint, patches: Patches) -> NDArray[np.float32]:
+    """Return embeddings float32 `[N, D]`, not normalised. Raises `JobError` if none is finite."""
     embeddings = checkpoint.embed_overhead(patches.rgb, precision=spec.model["precision"])
+    # a single patch may overflow; when all of several do, the weights are at fault
     if len(embeddings) > 1 and not np.isfinite(embeddings).all(-1).any():
         name = checkpoint.card.get("name", "the model")
         raise JobError(f"{name} gives no embedding that is finite; its weights are broken, load others")

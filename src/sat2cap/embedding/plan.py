@@ -1,4 +1,4 @@
-"""What is to be embedded, from what and how: settled and checked before any work."""
+"""The plan of an atlas: cells, imagery, model and settings, checked before any work."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import AtlasSpec
-from sat2cap.embedding.patches import surely_outside
+from sat2cap.embedding.patches import is_surely_outside
 from sat2cap.errors import ImageryError, RegionError
 from sat2cap.files import digest
 from sat2cap.geo import LONLAT, PATCH_M, PatchGrid, lonlat_bounds
@@ -26,23 +26,25 @@ def plan_atlas(
     max_missing: float = 0.5,
     precision: Precision = "float32",
 ) -> AtlasSpec:
-    """The atlas of the `wanted` cells (bool `[y, x]`) of `grid`.
+    """Return the plan of an atlas of the `wanted` cells (bool `[y, x]`) of `grid`.
 
-    A cell is given the embedding of a patch of `patch_m` metres around its centre; None for the paper's 480,
-    or the cell's side where that is more. Raises `RegionError` or `ImageryError` if nothing can be embedded.
+    A cell is given the embedding of a square patch around its centre, `patch_m` metres wide; None takes the
+    480 m of the paper, or the side of the cell if that is more. `dtype` is how embeddings are stored.
+    `max_missing`, in [0, 1), is the largest share of a patch that the imagery may lack. `precision` is what
+    the network computes in. Raises `RegionError` or `ImageryError` if nothing can be embedded.
     """
     cell_m = abs(grid.affine.a)
     patch_m = max(PATCH_M, cell_m) if patch_m is None else float(patch_m)
-    _check(grid, wanted, patch_m, max_missing)
-    patches = PatchGrid(grid, patch_m, checkpoint.patch_pixels)
-    whole = patches.box(slice(0, grid.shape[0]), slice(0, grid.shape[1]))
-    if imagery.footprint is not None and surely_outside(imagery, whole):
-        edges = lonlat_bounds(imagery.footprint.to_crs(LONLAT, wrapdateline=True))
-        where = ",".join(f"{edge:.4f}" for edge in edges)
-        raise ImageryError(f"{imagery.info.uri} lies outside the region; choose one within {where}")
+    _check_request(grid, wanted, patch_m, max_missing)
+    patch_grid = PatchGrid(grid, patch_m, checkpoint.patch_pixels)
+    whole_box = patch_grid.box(slice(0, grid.shape[0]), slice(0, grid.shape[1]))
+    if imagery.footprint is not None and is_surely_outside(imagery, whole_box):
+        bounds = lonlat_bounds(imagery.footprint.to_crs(LONLAT, wrapdateline=True))
+        bbox = ",".join(f"{edge:.4f}" for edge in bounds)
+        raise ImageryError(f"{imagery.info.uri} lies outside the region; choose one within {bbox}")
     model = {
         "card": checkpoint.card,
-        # whatever decides the numbers is in the identity, so that no run goes on with other settings
+        # holds whatever changes the embeddings, so that no run continues with other settings
         "identity": digest(checkpoint.place_identity, precision, repr(float(max_missing))),
         "place_identity": checkpoint.place_identity,
         "source": str(checkpoint.card.get("source", "")),
@@ -61,12 +63,13 @@ def plan_atlas(
     )
 
 
-def patches_of(spec: AtlasSpec) -> PatchGrid:
-    """The imagery under its cells."""
+def patch_grid_of(spec: AtlasSpec) -> PatchGrid:
+    """Return the grid of patches under the cells of an atlas."""
     return PatchGrid(spec.grid, spec.patch_m, spec.patch_pixels)
 
 
-def _check(grid: GeoBox, wanted: NDArray[np.bool_], patch_m: float, max_missing: float) -> None:
+def _check_request(grid: GeoBox, wanted: NDArray[np.bool_], patch_m: float, max_missing: float) -> None:
+    """Raise `RegionError` or `ImageryError` for values that no atlas can be made with."""
     if wanted.shape != tuple(grid.shape):
         raise RegionError(f"wanted cells are {wanted.shape}, the grid {tuple(grid.shape)}; make them equal")
     if not wanted.any():

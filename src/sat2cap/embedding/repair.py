@@ -1,4 +1,4 @@
-"""Filling what an atlas lacks and could have: damaged chunks, and cells whose imagery failed."""
+"""Filling the gaps of an atlas: chunks that are missing or damaged, and cells whose imagery failed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,35 +17,41 @@ from sat2cap.progress import Progress, silent
 def fill_atlas(
     atlas: Atlas, imagery: Imagery, checkpoint: Checkpoint, *, progress: Progress = silent
 ) -> Atlas:
-    """Compute the chunks that `atlas` lacks, and try again the cells whose imagery failed; finish it.
+    """Compute the chunks that `atlas` lacks and the cells whose imagery failed, and return it finished.
 
-    All other cells keep their bytes. Cells that fail again stay as they are. Raises `AtlasError` when the
+    All other cells keep their bytes. Cells that fail again stay as they are. Raises `AtlasError` if the
     imagery or the model is not what the atlas was made from, and `JobError` as `embed_atlas` does.
     """
-    spec = _same_plan(atlas, imagery, checkpoint)
+    spec = _plan_again(atlas, imagery, checkpoint)
     if spec.identity != atlas.identity:
-        other = ", ".join(differing_parts(atlas.spec, spec))
-        rule = f"was made from something else (it differs in {other})"
-        fix = "name what it was made from, with the same options as then"
-        raise AtlasError(f"atlas {str(atlas.path)!r} {rule}; {fix}")
+        parts = ", ".join(differing_parts(atlas.spec, spec))
+        raise AtlasError(
+            f"atlas {str(atlas.path)!r} was made from something else (it differs in {parts}); "
+            "name what it was made from, with the same options as then"
+        )
     with writer_lock(Path(atlas.path)):
         writer = create_or_resume(atlas.path, spec)
         pending = {chunk.index for chunk in writer.pending()}
-        asked = atlas.status == CellStatus.IMAGERY_FAILED
+        wanted_cells = atlas.status == CellStatus.IMAGERY_FAILED
         for chunk in atlas.chunks():
             if chunk.index in pending:
-                asked[chunk.rows, chunk.cols] = spec.wanted[chunk.rows, chunk.cols]
-        todo = [chunk for chunk in atlas.chunks() if asked[chunk.rows, chunk.cols].any()]
-        for chunk, embeddings, status in embed_chunks(spec, todo, asked, imagery, checkpoint, progress):
+                wanted_cells[chunk.rows, chunk.cols] = spec.wanted[chunk.rows, chunk.cols]
+        chunks = [chunk for chunk in atlas.chunks() if wanted_cells[chunk.rows, chunk.cols].any()]
+        for chunk, embeddings, status in embed_chunks(
+            spec, chunks, wanted_cells, imagery, checkpoint, progress
+        ):
             if chunk.index in pending:
                 writer.write(chunk, embeddings, status)
-            elif (tried := np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)).any():
-                writer.fill_cells(chunk, embeddings, tried)
+                continue
+            # NONE leaves a cell as it is: the cells that were not tried, and those that failed again
+            new_status = np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)
+            if new_status.any():
+                writer.fill_cells(chunk, embeddings, new_status)
         return writer.finish()
 
 
-def _same_plan(atlas: Atlas, imagery: Imagery, checkpoint: Checkpoint) -> AtlasSpec:
-    """The plan with these sources."""
+def _plan_again(atlas: Atlas, imagery: Imagery, checkpoint: Checkpoint) -> AtlasSpec:
+    """Return the plan of `atlas` with these sources: the same as its own if it was made from them."""
     old = atlas.spec
     spec = plan_atlas(
         old.grid,
