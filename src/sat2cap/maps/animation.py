@@ -13,7 +13,7 @@ from PIL import Image
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.maps.colours import paint_of
-from sat2cap.maps.decoration.fonts import letters_for
+from sat2cap.maps.decoration.fonts import fonts_for
 from sat2cap.maps.layers import layers_of, provenance
 from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions
 from sat2cap.maps.picture import page, words_of
@@ -88,7 +88,7 @@ def _frames(score: xr.DataArray, options: MapOptions, progress: Progress) -> Ite
     norm = paint_of(score).norm
     limits = float(norm.vmin or 0), float(norm.vmax or 0)
     size: tuple[int, int] | None = None
-    with letters_for(words_of(score, options)):
+    with fonts_for(words_of(score, options)):
         for done, layer in enumerate(layers, 1):
             figure = page(layer, options, limits=limits, dpi=_DPI)
             figure.canvas.draw()

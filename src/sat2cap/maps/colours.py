@@ -1,4 +1,4 @@
-"""Which colour a score gets."""
+"""Colours of scores and categories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from sat2cap.errors import InputError
 from sat2cap.maps.layers import CATEGORY, Scale, scale_of
 
 COLOURS = colormaps["magma"]
-"""Even to the eye, and in order of lightness, so it survives grey print and colour blindness."""
+"""Colour map of scores: perceptually uniform, so it survives grey print and colour blindness."""
 
 DIVERGING = colormaps["RdBu_r"]
-"""Of differences: blue for less, red for more, nearly white for 0."""
+"""Colour map of differences: blue below 0, red above, nearly white at 0."""
 
 CATEGORIES = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442"),  # Okabe and Ito
     *("#332288", "#56B4E9", "#882255", "#999933", "#661100", "#44AA99"),  # and Tol's that differ
 )
-"""Of prompts side by side; most pairs differ for colour-blind eyes too.
+"""Colours of categories; most pairs can be told apart by colour-blind readers too.
 
-None of the first seven is another one paled.
+None of the first seven is a paler version of another.
 """
 
 NO_DATA = {"facecolor": "#efeff1", "edgecolor": "#d3d3d8", "hatch": "/////"}
@@ -34,29 +34,29 @@ _PALEST = 0.25  # how much colour the least sure category keeps
 
 @dataclass(frozen=True)
 class Paint:
-    """How the numbers of a map become colours."""
+    """The mapping from the values of a map to colours."""
 
     scale: Scale
     norm: Normalize
     colours: Colormap
     categories: tuple[str, ...] = ()
-    """What 1, 2, 3 … stand for; empty for a map of scores."""
+    """Prompts that the values 1, 2, 3, … stand for; empty for a map of scores."""
 
     def rgba(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Colours [h, w, 4] of values [h, w]; NaN is transparent."""
+        """Return uint8 RGBA colours, shape (H, W, 4), of values (H, W); NaN is transparent."""
         colour = np.array(self.colours(self.norm(np.ma.masked_invalid(values)), bytes=True))
         colour[~np.isfinite(values), 3] = 0
         return colour
 
     def opacity(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How opaque values [h, w] are drawn over imagery, 0 to 1: what stands out glows."""
+        """Return the opacity, 0 to 1, of values (H, W) drawn over imagery; see `overlay_opacity`."""
         if self.categories:
             return np.full(values.shape, 0.7, np.float32)
         share = np.ma.filled(self.norm(np.ma.masked_invalid(values)), 0)
         return overlay_opacity(np.abs(2 * share - 1) if self.scale.centred else share)
 
     def over_grey(self) -> Colormap:
-        """The colours of a bar beside a map over imagery: as they look over middle grey."""
+        """Return the colours of a colour bar for a map over imagery: blended with middle grey."""
         share = np.linspace(0, 1, 256, dtype=np.float32)
         opaque = overlay_opacity(np.abs(2 * share - 1) if self.scale.centred else share)[:, None]
         colour = self.colours(share)
@@ -64,7 +64,7 @@ class Paint:
         return ListedColormap(colour)
 
     def stops(self, count: int = 17) -> list[tuple[float, str, str]]:
-        """``(value, #rrggbb, label)`` from the first colour to the last, or of each category."""
+        """Return ``(value, #rrggbb, label)`` at `count` steps of the scale, or for each category."""
         if self.categories:
             return [(i + 1, CATEGORIES[i], name) for i, name in enumerate(self.categories)]
         values = np.linspace(float(self.norm.vmin or 0), float(self.norm.vmax or 0), count)
@@ -72,9 +72,10 @@ class Paint:
 
 
 def paint_of(score: xr.DataArray, limits: tuple[float, float] | None = None) -> Paint:
-    """How to paint a map, or several to be compared. Raises `InputError`.
+    """Return the colours for a map, or for several maps that share one scale.
 
-    `limits` are the scores of the first and the last colour; without them they follow from all of `score`.
+    `limits` are the scores of the first and the last colour; by default they follow from all of `score`.
+    Raises `InputError` if the limits are not increasing or there are too many categories.
     """
     if score.attrs.get("scale") == CATEGORY:
         names = tuple(map(str, score.attrs["categories"]))
@@ -87,7 +88,7 @@ def paint_of(score: xr.DataArray, limits: tuple[float, float] | None = None) -> 
 
 
 def colours_of(categories: Sequence[str]) -> list[str]:
-    """``#rrggbb`` of each category. Raises `InputError` for more than can be told apart."""
+    """Return ``#rrggbb`` for each category. Raises `InputError` for fewer than 2 or more than 12."""
     if not 2 <= len(categories) <= len(CATEGORIES):
         raise InputError(
             f"{len(categories)} categories: give 2 to {len(CATEGORIES)}, more colours cannot be told apart"
@@ -98,22 +99,25 @@ def colours_of(categories: Sequence[str]) -> list[str]:
 def normalise(
     values: NDArray[np.float32], scale: Scale, limits: tuple[float, float] | None = None
 ) -> Normalize:
-    """From score to colour, 0 to 1. Only colours are stretched: the bar keeps the true values."""
+    """Return the normalisation from scores to the colour scale, 0 to 1.
+
+    By default the scale runs from the 0.5th to the 99.5th percentile, unless `scale` fixes its ends.
+    """
     if limits is not None:
         if not limits[0] < limits[1]:
             raise InputError(
                 f"colour limits {limits} must be two numbers, the lower first; such as (0.1, 0.3)"
             )
         return Normalize(*limits)
-    known = values[np.isfinite(values)]
+    valid_values = values[np.isfinite(values)]
     if scale.centred:
-        reach = float(np.percentile(np.abs(known), 99)) if known.size else 0.0
+        reach = float(np.percentile(np.abs(valid_values), 99)) if valid_values.size else 0.0
         reach = reach or 1e-3  # two maps that are alike still need a range around 0
         return Normalize(-reach, reach)
-    if known.size == 0:
+    if valid_values.size == 0:
         return Normalize(scale.low or 0.0, 1.0 if scale.high is None else scale.high)
-    low = float(np.percentile(known, 0.5, method="lower"))  # of few cells the least and the greatest
-    high = float(np.percentile(known, 99.5, method="higher"))
+    low = float(np.percentile(valid_values, 0.5, method="lower"))  # of few cells the least and the greatest
+    high = float(np.percentile(valid_values, 99.5, method="higher"))
     low = low if scale.low is None else scale.low
     high = high if scale.high is None else scale.high
     if not low < high:  # a map of one value still needs a range around it
@@ -123,7 +127,7 @@ def normalise(
 
 
 def beyond(values: NDArray[np.float32], norm: Normalize) -> str:
-    """Which ends of the colour bar need an arrow, in matplotlib's words."""
+    """Return which ends of the colour bar need an arrow, as matplotlib's `extend` names them."""
     share = norm(values[np.isfinite(values)])
     below, above = bool((share < 0).any()), bool((share > 1).any())
     return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
@@ -141,17 +145,17 @@ def overlay_opacity(share: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def paled(colour: NDArray[np.uint8], confidence: NDArray[np.float32], categories: int) -> NDArray[np.uint8]:
-    """Colours [h, w, 4] of categories, the paler the nearer `confidence` is to that of a mere guess."""
+    """Return category colours (H, W, 4), paler the closer `confidence` is to a guess, 1 / `categories`."""
     guess = 1 / categories
     sure = np.clip((np.nan_to_num(confidence) - guess) / (1 - guess), 0, 1)[..., None]
-    kept = _PALEST + (1 - _PALEST) * sure
+    saturation = _PALEST + (1 - _PALEST) * sure
     pale = colour.copy()
-    pale[..., :3] = np.round(colour[..., :3] * kept + 255 * (1 - kept)).astype(np.uint8)
+    pale[..., :3] = np.round(colour[..., :3] * saturation + 255 * (1 - saturation)).astype(np.uint8)
     return pale
 
 
 def grey(underlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Imagery uint8 RGBA [h, w, 4] without colour, so that the only colours on the map are scores."""
+    """Return uint8 RGBA imagery (H, W, 4) in grey, so that all colours on the map are scores."""
     luminance = underlay[..., :3] @ np.array([0.299, 0.587, 0.114])
     shown = underlay.copy()
     shown[..., :3] = (40 + luminance[..., None] * 0.8).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A score taken apart into single maps, and what it says of itself."""
+"""Layers of a score (one map per prompt and date), its scale and its provenance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sat2cap.errors import InputError
 from sat2cap.geo import When, grid_of, on_grid
 
 LabelledPoint = tuple[str, float, float]
-"""``(name, lon, lat)``, degrees."""
+"""``(name, lon, lat)`` of a point to label on a map, degrees."""
 
 STACKED = ("prompt", "time")
 """Dimensions that a score may have before ``(y, x)``: one map for each of their values."""
@@ -41,7 +41,7 @@ CATEGORY = "category"
 
 @dataclass(frozen=True)
 class Scale:
-    """What the numbers of a score are."""
+    """Name, unit and fixed limits of the values of a score."""
 
     name: str
     unit: str
@@ -68,7 +68,7 @@ _SCALES = {
 
 
 def scale_of(score: xr.DataArray) -> Scale:
-    """What the numbers of this score are; a kind that is not known is called by its own name."""
+    """Return the scale of a score; an unregistered scale is shown under the name in its attributes."""
     name = str(score.attrs.get("scale", "score"))
     if name.startswith(DIFFERENCE):
         plain = _SCALES.get(name.removeprefix(DIFFERENCE), Scale(name.removeprefix(DIFFERENCE), ""))
@@ -81,9 +81,9 @@ def scale_of(score: xr.DataArray) -> Scale:
 
 
 def layers_of(score: xr.DataArray) -> list[xr.DataArray]:
-    """The single maps ``(y, x)`` of a score, in order, each with the prompt and date of its own.
+    """Return the single maps ``(y, x)`` of a score in order, each with its own prompt and date.
 
-    Dims are ``(y, x)``, with `STACKED` before them. Raises `InputError`.
+    Raises `InputError` unless the dims are ``(y, x)``, optionally with `STACKED` before them.
     """
     leading = [dim for dim in score.dims if dim not in ("y", "x")]
     if score.dims[-2:] != ("y", "x") or not set(leading) <= set(STACKED):
@@ -96,7 +96,10 @@ def layers_of(score: xr.DataArray) -> list[xr.DataArray]:
 
 
 def one_layer(score: xr.DataArray, what: str) -> xr.DataArray:
-    """The only map of a score; `what` needs one, in words for the error. Raises `InputError`."""
+    """Return the only map of a score.
+
+    Raises `InputError` if it has several; `what` begins the message, e.g. "a page shows".
+    """
     layers = layers_of(score)
     if len(layers) != 1:
         raise InputError(
@@ -106,7 +109,7 @@ def one_layer(score: xr.DataArray, what: str) -> xr.DataArray:
 
 
 def names_of(score: xr.DataArray) -> list[str]:
-    """What tells the maps of a score apart: prompts, dates, or both; a single map's prompt."""
+    """Return a name for each map of a score: its prompt, its date, or both."""
     stacked = [dim for dim in STACKED if dim in score.dims]
     keys = [{"prompt": "prompt", "time": "when"}[dim] for dim in stacked] or ["prompt"]
     return [", ".join(str(layer.attrs.get(key, "")) for key in keys) for layer in layers_of(score)]
@@ -128,12 +131,12 @@ def stack_times(scores: Sequence[xr.DataArray], moments: Sequence[When]) -> xr.D
 
 
 def values_of(layer: xr.DataArray) -> NDArray[np.float32]:
-    """The numbers of a single map, float32 [y, x]."""
+    """Return the values of a single map, float32, shape (H, W)."""
     return np.asarray(layer.values, dtype=np.float32)
 
 
 def provenance(score: xr.DataArray) -> dict[str, str]:
-    """What the score says of itself, as text; what it leaves open is left out."""
+    """Return the attributes named in `PROVENANCE` as text, without those that are empty."""
     known = {name: _text(score.attrs.get(name)) for name in PROVENANCE}
     layers = layers_of(score)
     for key in ("prompt", "when"):  # of the maps it has now, which may be some of those it was made with

@@ -15,7 +15,7 @@ from sat2cap.geo import grid_of
 from sat2cap.maps import colours
 from sat2cap.maps.decoration.elements import INK, draw_north, draw_outlines, draw_places, draw_scale_bar
 from sat2cap.maps.decoration.legend import draw_legend
-from sat2cap.maps.decoration.text import wrapped
+from sat2cap.maps.decoration.text import wrap_text
 from sat2cap.maps.layers import one_layer, values_of
 from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions, drawable
 
@@ -71,14 +71,14 @@ def panel(
 
 
 def extent(grid: GeoBox) -> tuple[float, float, float, float]:
-    """Left, right, bottom, top of the grid in CRS units."""
+    """Return left, right, bottom and top of the grid in CRS units."""
     a = grid.affine
     xs, ys = (a.c, a.c + a.a * grid.shape[1]), (a.f, a.f + a.e * grid.shape[0])
     return min(xs), max(xs), min(ys), max(ys)
 
 
 def aspect(grid: GeoBox) -> float:
-    """How much taller than wide one unit is drawn: degrees of longitude are short away from the equator."""
+    """Return how much taller than wide a CRS unit is drawn: 1 / cos(latitude) for degrees, else 1."""
     if not grid.crs.geographic:
         return 1.0
     _, _, bottom, top = extent(grid)
@@ -86,7 +86,7 @@ def aspect(grid: GeoBox) -> float:
 
 
 def view(grid: GeoBox) -> tuple[float, float, float, float]:
-    """Left, right, bottom, top of what is shown: the grid, and what is around a narrow strip."""
+    """Return left, right, bottom and top of the view: the grid, with a margin if it is a narrow strip."""
     left, right, bottom, top = extent(grid)
     width, height = right - left, (top - bottom) * aspect(grid)
     wider = max(height / _NARROWEST - width, 0) / 2
@@ -113,8 +113,8 @@ def _thinned(values: NDArray[np.float32], *, nearest: bool = False) -> NDArray[n
         return np.asarray(np.nanmean(blocks, axis=(1, 3)), dtype=np.float32)
 
 
-def _draw_underlay(axes: Any, underlay: xr.DataArray, grid: GeoBox, known: NDArray[np.bool_]) -> None:
-    """Imagery in grey, faint but where `known` [y, x] says that the cells of `grid` have data."""
+def _draw_underlay(axes: Any, underlay: xr.DataArray, grid: GeoBox, has_data: NDArray[np.bool_]) -> None:
+    """Draw imagery in grey, faint where cells of `grid` have no data (`has_data`, [y, x])."""
     own = grid_of(underlay)
     if own.crs != grid.crs:
         raise InputError(
@@ -123,7 +123,7 @@ def _draw_underlay(axes: Any, underlay: xr.DataArray, grid: GeoBox, known: NDArr
     pixels = colours.grey(np.asarray(underlay.transpose("y", "x", "band").values))
     row, col = _cells_of(own, grid)
     inside = ((row >= 0) & (row < grid.shape[0]))[:, None] & ((col >= 0) & (col < grid.shape[1]))
-    shown = inside & known[row.clip(0, grid.shape[0] - 1)][:, col.clip(0, grid.shape[1] - 1)]
+    shown = inside & has_data[row.clip(0, grid.shape[0] - 1)][:, col.clip(0, grid.shape[1] - 1)]
     pixels[..., 3] = np.where(shown, pixels[..., 3], pixels[..., 3] * _FAINT).astype(np.uint8)
     _draw_pixels(axes, pixels, own, "antialiased", 1)
 
@@ -159,6 +159,6 @@ def _frame_axes(axes: Any, grid: GeoBox) -> None:
 def _draw_title(axes: Any, title: str) -> None:
     """Above the map, in two lines at most."""
     width = axes.get_position().width * axes.figure.get_size_inches()[0]
-    lines = wrapped(axes.figure, title, width, TITLE_SIZE, "bold", most=2)
+    lines = wrap_text(axes.figure, title, width, TITLE_SIZE, "bold", max_lines=2)
     style = {"fontsize": TITLE_SIZE, "weight": "bold", "color": INK, "parse_math": False}
     axes.set_title("\n".join(lines), loc="left", pad=5, **style)

@@ -14,8 +14,8 @@ from sat2cap.files import write_bytes
 from sat2cap.geo import grid_of
 from sat2cap.maps.colours import paint_of
 from sat2cap.maps.decoration.elements import INK
-from sat2cap.maps.decoration.fonts import letters_for
-from sat2cap.maps.decoration.text import credits_of, readable, subtitle_of, title_of, wrapped
+from sat2cap.maps.decoration.fonts import fonts_for
+from sat2cap.maps.decoration.text import credits_of, readable, subtitle_of, title_of, wrap_text
 from sat2cap.maps.layers import CATEGORY, layers_of, provenance
 from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions, drawable
 from sat2cap.maps.panel import TITLE_SIZE, aspect, panel, view
@@ -80,7 +80,7 @@ def write_png(
         "Software": "sat2cap",
     }
     buffer = io.BytesIO()
-    with letters_for(words_of(score, options)):
+    with fonts_for(words_of(score, options)):
         page(score, options, confidence=confidence).savefig(buffer, format="png", metadata=about)
     write_bytes(path, buffer.getvalue())
 
@@ -163,11 +163,11 @@ def _write_texts(
     """Heading, subtitle and credits; gives the layout with room for them and for the maps' own titles."""
     heading = title_of(score) if options.title is None else options.title
     room, size = layout.size[0] - 2 * layout.left, 15 if layout.rows * layout.columns == 1 else 14
-    head = wrapped(figure, heading, room, size, "bold")
+    head = wrap_text(figure, heading, room, size, "bold")
     subtitle = subtitle_of(score)
-    foot = wrapped(figure, credits_of(score), room, 6.5, "normal")
+    foot = wrap_text(figure, credits_of(score), room, 6.5, "normal")
     above = 0.18 + 0.28 * len(head) + (0.24 if subtitle else 0)
-    lines = max(len(wrapped(figure, t or "", layout.map_width, TITLE_SIZE, "bold", 2)) for t in titles)
+    lines = max(len(wrap_text(figure, t or "", layout.map_width, TITLE_SIZE, "bold", 2)) for t in titles)
     own = 0.14 + 0.17 * lines if lines else 0.0
     layout = replace(layout, head=max(above, 0.2 if own else 0.3), above=own, foot=0.34 + 0.13 * len(foot))
     width, height = layout.size

@@ -22,10 +22,10 @@ _BLOCK = 4096
 
 
 def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.GeoDataFrame:
-    """The centres of the `n` best cells of one map, none nearer than `min_distance_m` to a better one.
+    """Return the centres of the `n` best cells of one map, at least `min_distance_m` apart.
 
     Columns rank (1 is best), score, lon, lat, geometry (EPSG:4326); fewer rows where there are no more such
-    cells. Equal scores are taken row by row from the top left. What the score says of itself is in
+    cells. Equal scores are taken row by row from the top left. The provenance of the score is in
     ``.attrs``. Raises `InputError`.
     """
     if n < 1 or not min_distance_m >= 0:  # so that NaN is neither
@@ -33,7 +33,7 @@ def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.
     values, grid = values_of(one_layer(score, "places are of")), grid_of(score)
     cells = np.flatnonzero(np.isfinite(values))
     order = cells[np.argsort(-values.ravel()[cells], kind="stable")]
-    chosen = _spread(order, grid, n, min_distance_m)
+    chosen = _choose_apart(order, grid, n, min_distance_m)
     lon, lat = _lonlat(chosen, grid)
     columns = {
         "rank": np.arange(1, len(chosen) + 1),
@@ -47,13 +47,13 @@ def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.
 
 
 def areas_above(score: xr.DataArray, threshold: float) -> gpd.GeoDataFrame:
-    """Outlines of the connected cells of one map that score at least `threshold`, best mean score first.
+    """Return outlines of the connected cells that score at least `threshold`, best mean score first.
 
     Cells that share a side are one area. Columns mean, max, cells, km2, geometry (EPSG:4326).
     """
     grid = grid_of(score)
     values = values_of(one_layer(score, "areas are of"))
-    frame = _outlined((values >= threshold).astype(np.uint8), values, grid)
+    frame = _outline_codes((values >= threshold).astype(np.uint8), values, grid)
     frame = frame.drop(columns="code")
     frame = frame.sort_values(["mean", "cells"], ascending=False, kind="stable", ignore_index=True)
     frame.attrs = {**provenance(score), "threshold": f"{threshold:.6g}"}
@@ -61,9 +61,10 @@ def areas_above(score: xr.DataArray, threshold: float) -> gpd.GeoDataFrame:
 
 
 def threshold_of_best(score: xr.DataArray, cells: int | None = None) -> float:
-    """What the best `cells` cells of one map score at least; of None, the best 5 %. Raises `InputError`.
+    """Return the lowest score among the best `cells` cells of one map, or among its best 5 %.
 
-    Cells that score exactly that are all among the best. NaN if no cell has data.
+    Cells that score exactly that are all included. NaN if no cell has data. Raises `InputError` if `cells`
+    is below 1.
     """
     values = values_of(one_layer(score, "areas are of"))
     known = np.sort(values[np.isfinite(values)])
@@ -75,13 +76,13 @@ def threshold_of_best(score: xr.DataArray, cells: int | None = None) -> float:
 
 
 def areas_of_categories(category: xr.DataArray, confidence: xr.DataArray) -> gpd.GeoDataFrame:
-    """Outlines of the connected cells of each category, largest first.
+    """Return outlines of the connected cells of each category, largest first.
 
     Columns category (the prompt), mean and max (of the confidence), cells, km2, geometry (EPSG:4326).
     """
     grid = grid_of(category)
     codes = np.nan_to_num(values_of(one_layer(category, "areas are of"))).astype(np.uint8)
-    frame = _outlined(codes, values_of(confidence), grid)
+    frame = _outline_codes(codes, values_of(confidence), grid)
     names = np.array(["", *map(str, category.attrs["categories"])], dtype=object)
     frame.insert(0, "category", names[frame.pop("code").to_numpy(int)])
     frame = frame.sort_values(["cells", "mean"], ascending=False, kind="stable", ignore_index=True)
@@ -121,7 +122,10 @@ def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
 
 
 def read_places(path: Path | str) -> list[LabelledPoint]:
-    """``(name, lon, lat)`` of a file of points with a column ``name``, in its order. Raises `InputError`."""
+    """Return ``(name, lon, lat)`` of each point of a file, in its order.
+
+    Raises `InputError` if the file cannot be read or its points have no column ``name`` or no CRS.
+    """
     form = "give a GeoJSON or GeoPackage file of points with a column name"
     points = _read(path, "places", form)
     if "name" not in points or points.crs is None or not (points.geom_type == "Point").all():
@@ -131,10 +135,10 @@ def read_places(path: Path | str) -> list[LabelledPoint]:
 
 
 def read_outlines(path: Path | str) -> gpd.GeoSeries:
-    """The lines and polygons of a file, to draw on a map. Raises `InputError`."""
+    """Return the lines and polygons of a file. Raises `InputError` if it has none or no CRS."""
     form = "give a GeoJSON or GeoPackage file of lines or polygons"
-    found = _read(path, "outlines", form)
-    shapes = found.geometry[shapely.get_dimensions(found.geometry.to_numpy()) > 0]
+    features_read = _read(path, "outlines", form)
+    shapes = features_read.geometry[shapely.get_dimensions(features_read.geometry.to_numpy()) > 0]
     if shapes.crs is None or shapes.empty:
         raise InputError(f"outlines {str(path)!r} are not lines or polygons with a CRS; {form}")
     return shapes
@@ -156,7 +160,7 @@ def _lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64],
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
 
 
-def _spread(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m: float) -> NDArray[np.intp]:
+def _choose_apart(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m: float) -> NDArray[np.intp]:
     """The first `n` cells of `order` that keep their distance from those before them, block by block."""
     if min_distance_m == 0:
         return order[:n]
@@ -169,17 +173,17 @@ def _spread(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m: float
         block = order[start : start + _BLOCK]
         on_sphere = unit_vectors(*_lonlat(block, grid))
         for point in points:
-            block, on_sphere = _beyond(block, on_sphere, point, chord)
+            block, on_sphere = _keep_farther(block, on_sphere, point, chord)
         while len(block) and len(chosen) < n:
             chosen.append(block[0])
             points.append(on_sphere[0])
-            block, on_sphere = _beyond(block, on_sphere, on_sphere[0], chord)
+            block, on_sphere = _keep_farther(block, on_sphere, on_sphere[0], chord)
         if len(chosen) == n:
             break
     return np.array(chosen, dtype=np.intp)
 
 
-def _beyond(
+def _keep_farther(
     cells: NDArray[np.intp], points: NDArray[np.float64], centre: NDArray[np.float64], chord: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Those at least a chord away from `centre`; never `centre` itself."""
@@ -188,20 +192,20 @@ def _beyond(
     return cells[keep], points[keep]
 
 
-def _outlined(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: GeoBox) -> gpd.GeoDataFrame:
+def _outline_codes(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: GeoBox) -> gpd.GeoDataFrame:
     """Outlines of the connected cells of equal code, 0 left out; cells that share a side are connected."""
     found = features.shapes(codes, mask=codes > 0, connectivity=4, transform=grid.affine)
     outlines = [(shapely.geometry.shape(outline), code) for outline, code in found]
     shapes = [shape for shape, _ in outlines]
     columns = {"code": np.array([code for _, code in outlines]), **_area_columns(shapes, values, grid)}
     frame = gpd.GeoDataFrame(columns, geometry=shapes, crs=grid.crs.to_wkt()).to_crs("EPSG:4326")
-    frame = frame.set_geometry([_cut(shape) for shape in frame.geometry], crs="EPSG:4326")
+    frame = frame.set_geometry([_split_at_antimeridian(shape) for shape in frame.geometry], crs="EPSG:4326")
     km2 = [abs(WGS84.geometry_area_perimeter(shape)[0]) / 1e6 for shape in frame.geometry]
     frame.insert(frame.columns.get_loc("geometry"), "km2", km2)
     return frame
 
 
-def _cut(shape: shapely.Polygon) -> shapely.Geometry:
+def _split_at_antimeridian(shape: shapely.Polygon) -> shapely.Geometry:
     """A shape in degrees in two parts where it crosses the antimeridian (RFC 7946, 3.1.9)."""
     west, _, east, _ = shape.bounds
     if east - west <= 180:

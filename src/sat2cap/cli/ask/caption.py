@@ -64,10 +64,10 @@ def caption(
 
     opened = api.open(atlas, model)
     loaded = resolve_captioner(captioner, opened.checkpoint, tokenizer)
-    asked = list(_asked(opened, at, when or []))
-    written = iter(loaded.captions(_known(asked), beams))
-    said = [next(written) if known else None for *_, known, _ in asked]
-    _print(asked, [{"caption": text} for text in said], json)
+    place_rows = list(_place_rows(opened, at, when or []))
+    written = iter(loaded.captions(_stack_embeddings(place_rows), beams))
+    answers = [next(written) if has_embedding else None for *_, has_embedding, _ in place_rows]
+    _print_rows(place_rows, [{"caption": text} for text in answers], json)
 
 
 def concepts(
@@ -77,7 +77,7 @@ def concepts(
     phrases: Annotated[
         Path | None, typer.Option(metavar="FILE.txt", help="Phrases, one a line; 71 that ship if left out.")
     ] = None,
-    top: Annotated[int, typer.Option(metavar="N", help="How many phrases.", min=1)] = 5,
+    top: Annotated[int, typer.Option(metavar="N", help="Number of phrases.", min=1)] = 5,
     json: JsonLines = False,
     model: AtlasModel = None,
     text: Text = None,
@@ -91,21 +91,29 @@ def concepts(
     from sat2cap.query import nearest_phrases
 
     opened = api.open(atlas, model, text)
-    asked = list(_asked(opened, at, when or []))
+    place_rows = list(_place_rows(opened, at, when or []))
     bank = DEFAULT_PHRASES if phrases is None else read_phrases(phrases)
-    found = iter(nearest_phrases(opened.checkpoint, _known(asked), bank, top))
-    near = [next(found) if known else [] for *_, known, _ in asked]
+    phrase_lists = iter(nearest_phrases(opened.checkpoint, _stack_embeddings(place_rows), bank, top))
+    phrase_matches = [next(phrase_lists) if has_embedding else [] for *_, has_embedding, _ in place_rows]
     if json:
-        _print(asked, [{"concepts": [one._asdict() for one in some]} for some in near], json)
+        _print_rows(
+            place_rows,
+            [{"concepts": [match._asdict() for match in matches]} for matches in phrase_matches],
+            json,
+        )
     else:
-        _print(asked, [{"concepts": ", ".join(f"{p} {c:.3f}" for p, c in some)} for some in near], json)
+        _print_rows(
+            place_rows,
+            [{"concepts": ", ".join(f"{p} {c:.3f}" for p, c in matches)} for matches in phrase_matches],
+            json,
+        )
 
 
-Asked = tuple[float, float, str, bool, "NDArray[np.float32]"]
+PlaceRow = tuple[float, float, str, bool, "NDArray[np.float32]"]
 
 
-def _asked(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> Iterator[Asked]:
-    """Each place at each date: degrees, date, whether the atlas knows it, and its embedding."""
+def _place_rows(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> Iterator[PlaceRow]:
+    """Yield each place at each date: degrees, date, whether it has an embedding, and the embedding."""
     import numpy as np
 
     from sat2cap.cli import console
@@ -119,35 +127,35 @@ def _asked(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> Itera
     rows = {moment: embeddings_at(opened.atlas, opened.checkpoint, places, moment) for moment in moments}
     for (number, (lon, lat)), moment in product(enumerate(places), moments):
         row = rows[moment][number]
-        known = bool(np.isfinite(row).all())
-        if not known and moment == moments[0]:
+        has_embedding = bool(np.isfinite(row).all())
+        if not has_embedding and moment == moments[0]:
             console.warn(f"{lon:g},{lat:g} has no embedding: outside the atlas, or without imagery there")
-        yield lon, lat, "" if moment is None else moment.isoformat(), known, row
+        yield lon, lat, "" if moment is None else moment.isoformat(), has_embedding, row
 
 
-def _known(asked: Sequence[Asked]) -> "NDArray[np.float32]":
-    """Embeddings `[N, D]` of the places that have one. Raises `InputError` if none has."""
+def _stack_embeddings(place_rows: Sequence[PlaceRow]) -> "NDArray[np.float32]":
+    """Return the embeddings, shape (N, D), of the places that have one. Raises `InputError` if none has."""
     import numpy as np
 
     from sat2cap.errors import InputError
 
-    rows = [row for *_, known, row in asked if known]
+    rows = [row for *_, has_embedding, row in place_rows if has_embedding]
     if not rows:
         raise InputError("none of the places has an embedding; sat2cap atlas info says where the atlas lies")
     return np.stack(rows)
 
 
-def _print(asked: Sequence[Asked], said: Sequence[dict[str, Any]], as_json: bool) -> None:
+def _print_rows(place_rows: Sequence[PlaceRow], answers: Sequence[dict[str, Any]], as_json: bool) -> None:
     import json
 
     from sat2cap.cli import console
 
     if as_json:
-        for (lon, lat, when, _, _), words in zip(asked, said, strict=True):
+        for (lon, lat, when, _, _), words in zip(place_rows, answers, strict=True):
             print(json.dumps({"lon": lon, "lat": lat, "when": when or None, **words}))
         return
     rows = [
         (f"{lon:.5f}", f"{lat:.5f}", when or "any", *(str(word or "") for word in words.values()))
-        for (lon, lat, when, _, _), words in zip(asked, said, strict=True)
+        for (lon, lat, when, _, _), words in zip(place_rows, answers, strict=True)
     ]
-    console.table(("lon", "lat", "when", *said[0]), rows, left=True)
+    console.table(("lon", "lat", "when", *answers[0]), rows, left=True)

@@ -21,7 +21,7 @@ Prompts = Annotated[
 
 
 class Scale(StrEnum):
-    """What the numbers of a map are."""
+    """Units of the values of a map."""
 
     cosine = "cosine"
     percentile = "percentile"
@@ -29,7 +29,7 @@ class Scale(StrEnum):
 
 
 class Over(StrEnum):
-    """What a spread is over."""
+    """Variations that a spread is measured over."""
 
     templates = "templates"
     hours = "hours"
@@ -45,7 +45,7 @@ def map_prompts(
     hours: output.Hours = None,
     negatives: Annotated[
         list[str] | None,
-        typer.Option("--not", metavar="PROMPT", help="What it should not be; may be repeated."),
+        typer.Option("--not", metavar="PROMPT", help="A prompt to subtract; may be repeated."),
     ] = None,
     scale: Annotated[
         Scale,
@@ -106,7 +106,7 @@ def map_prompts(
 def search(
     atlas: AtlasPath,
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What a photo there would show.")],
-    top: Annotated[int, typer.Option(metavar="N", help="How many places.", min=1)] = 20,
+    top: Annotated[int, typer.Option(metavar="N", help="Number of places.", min=1)] = 20,
     when: When = None,
     within: Within = None,
     apart: Annotated[
@@ -121,7 +121,7 @@ def search(
 ) -> None:
     """Find the places that fit a prompt best.
 
-    As a table, and as a file if asked.
+    Prints them as a table; with --out, also writes them to a file.
     """
     from sat2cap import api
     from sat2cap.cli import console
@@ -130,9 +130,9 @@ def search(
     if out is not None:
         check_output(out, suffixes=(".geojson", ".parquet"))
     opened = api.open(atlas, model, text)
-    found = opened.search(prompt, top, when, apart, within)
-    output.warn_about_date(found.attrs)
-    rows = [(f"{r.rank}", f"{r.score:.4f}", f"{r.lon:.5f}", f"{r.lat:.5f}") for r in found.itertuples()]
+    best_places = opened.search(prompt, top, when, apart, within)
+    output.warn_about_date(best_places.attrs)
+    rows = [(f"{r.rank}", f"{r.score:.4f}", f"{r.lon:.5f}", f"{r.lat:.5f}") for r in best_places.itertuples()]
     console.table(("rank", "score", "lon", "lat"), rows)
     if out is not None:
-        write_places(found, out)
+        write_places(best_places, out)

@@ -1,4 +1,4 @@
-"""Options and steps that commands share whose result is a map in a file."""
+"""Options and steps shared by the commands that write a map to a file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,11 +32,15 @@ Moments = Annotated[
         help="Local date and hour: 2024-05-20T08:00, 2024-05-20 or 2024-05; may be repeated.",
     ),
 ]
-Months = Annotated[int | None, typer.Option(metavar="YEAR", help="At noon in the middle of each month.")]
-Hours = Annotated[str | None, typer.Option(metavar="DATE", help="At every full hour of a day: 2024-05-20.")]
+Months = Annotated[
+    int | None, typer.Option(metavar="YEAR", help="Map noon in the middle of each month of a year.")
+]
+Hours = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Map every full hour of a day, such as 2024-05-20.")
+]
 Above = Annotated[
     float | None,
-    typer.Option(metavar="SCORE", help="For areas: their least score; the best 5 % of cells if left out."),
+    typer.Option(metavar="SCORE", help="For areas: the lowest score; by default the best 5 % of cells."),
 ]
 Best = Annotated[
     int | None, typer.Option(metavar="N", help="For areas: the best N cells, merged where they touch.", min=1)

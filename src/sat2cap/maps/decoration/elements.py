@@ -1,4 +1,4 @@
-"""What a map needs besides its colours: a scale bar of a round length, an arrow to the north, place names."""
+"""Elements drawn on a map: scale bar, north arrow, outlines and labelled places."""
 
 import math
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ _FRAME = {
     "edgecolor": "none",
     "alpha": 0.82,
 }
-_SHARE = 0.3  # of the map's width that the scale bar takes at most
-_SPOTS = (  # where a label goes around its point, best first: offset in points, alignment
+_MAX_BAR_SHARE = 0.3  # of the map's width that the scale bar takes at most
+_LABEL_POSITIONS = (  # where a label goes around its point, best first: offset in points, alignment
     ((6, 0), "left", "center"),
     ((-6, 0), "right", "center"),
     ((0, 6), "center", "bottom"),
@@ -43,21 +43,24 @@ _SPOTS = (  # where a label goes around its point, best first: offset in points,
 
 
 def round_length(metres: float) -> float:
-    """The longest of 1, 2, 5, 10, 20, 50 … that is not longer than `metres`."""
+    """Return the largest of 1, 2, 5, 10, 20, 50, … that does not exceed `metres`."""
     power = 10.0 ** math.floor(math.log10(metres))
     return max(step * power for step in (1, 2, 5) if step * power <= metres * (1 + 1e-9))
 
 
 def length_label(metres: float) -> str:
-    """``2 km``, ``500 m``."""
+    """Format a length: 2000.0 as ``2 km``, 500.0 as ``500 m``."""
     return f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
 
 
 def draw_scale_bar(axes: Any, grid: GeoBox) -> Any:
-    """A bar of a round length in the lower left corner."""
+    """Draw a scale bar of a round length in the lower left corner; return its box on the axes.
+
+    The bar takes at most 30 % of the width of the map.
+    """
     left, right = sorted(axes.get_xlim())
     to_metres = ground_metres(grid)
-    metres = round_length((right - left) * to_metres * _SHARE)
+    metres = round_length((right - left) * to_metres * _MAX_BAR_SHARE)
     bottom, top = sorted(axes.get_ylim())
     bar = AnchoredSizeBar(
         axes.transData,
@@ -72,11 +75,11 @@ def draw_scale_bar(axes: Any, grid: GeoBox) -> Any:
         label_top=True,
         fontproperties=FontProperties(size=8),
     )
-    return _framed(axes, bar)
+    return _add_framed(axes, bar)
 
 
 def draw_north(axes: Any, grid: GeoBox) -> Any:
-    """An arrow to true north in the upper right corner."""
+    """Draw an arrow to true north in the upper right corner; return its box on the axes."""
     side, half = 26.0, 13.0
     area = DrawingArea(side, side)
     turn = math.radians(north_degrees(grid))
@@ -90,11 +93,11 @@ def draw_north(axes: Any, grid: GeoBox) -> Any:
         Text(letter[0], letter[1], "N", fontsize=7, weight="bold", color=INK, ha="center", va="center")
     )
     box = AnchoredOffsetbox("upper right", child=area, pad=0.25, borderpad=0.6, frameon=True)
-    return _framed(axes, box)
+    return _add_framed(axes, box)
 
 
 def draw_outlines(axes: Any, grid: GeoBox, outlines: "gpd.GeoSeries | None") -> None:
-    """Lines, and the edges of polygons, thin with a halo, so that they read on any colour."""
+    """Draw lines and the edges of polygons, thin with a white halo, to be readable on any colour."""
     if outlines is None:
         return
     shapes = outlines.to_crs(grid.crs.to_wkt()).to_numpy()
@@ -108,17 +111,17 @@ def draw_outlines(axes: Any, grid: GeoBox, outlines: "gpd.GeoSeries | None") -> 
 
 
 def draw_places(
-    axes: Any, grid: GeoBox, places: Sequence[LabelledPoint], taken: Sequence[Any] = ()
+    axes: Any, grid: GeoBox, places: Sequence[LabelledPoint], occupied: Sequence[Any] = ()
 ) -> list[str]:
-    """Points and names with a halo, where they fit; returns the names drawn.
+    """Draw points with their names where there is room, and return the names drawn.
 
-    Earlier places go first; a name that would cover another, a box of `taken` or the map's edge at every
-    spot around its point is left out with its point.
+    Earlier places have priority. A name may stand at eight positions around its point. If at all of them it
+    would cover another name, an artist in `occupied` or the edge of the map, its point is left out too.
     """
     renderer = axes.figure.canvas.get_renderer()
     axes.apply_aspect()
     inside = axes.get_window_extent(renderer)
-    used = [artist.get_window_extent(renderer) for artist in taken]
+    used = [artist.get_window_extent(renderer) for artist in occupied]
     to_map = transformer(LONLAT, grid.crs)
     drawn = []
     for name, lon, lat in places:
@@ -126,7 +129,7 @@ def draw_places(
         point = axes.transData.transform((x, y))
         if not (np.isfinite(point).all() and inside.contains(*point)):
             continue
-        box = _label(axes, renderer, name, (x, y), inside, used)
+        box = _draw_label(axes, renderer, name, (x, y), inside, used)
         if box is None:
             continue
         half = 3 * axes.figure.dpi / 72
@@ -138,11 +141,11 @@ def draw_places(
     return drawn
 
 
-def _label(
+def _draw_label(
     axes: Any, renderer: Any, name: str, at: tuple[float, float], inside: Bbox, used: Sequence[Bbox]
 ) -> Bbox | None:
-    """Write one name at the first spot that is free; its box in pixels, or None where there is none."""
-    for offset, across, along in _SPOTS:
+    """Write a name at the first free position; return its box in pixels, or None if no position is free."""
+    for offset, across, along in _LABEL_POSITIONS:
         text = axes.annotate(
             name,
             at,
@@ -164,8 +167,8 @@ def _label(
     return None
 
 
-def _framed(axes: Any, box: Any) -> Any:
-    """Put an anchored box on the map over a light ground, so that it reads on any colour."""
+def _add_framed(axes: Any, box: Any) -> Any:
+    """Add an anchored box to the axes on a light background, so that it can be read on any colour."""
     box.patch.set(**{key: value for key, value in _FRAME.items() if key != "boxstyle"})
     box.patch.set_boxstyle(_FRAME["boxstyle"])
     box.set_zorder(8)

@@ -1,4 +1,4 @@
-"""Letters beyond those of matplotlib's own font: which installed fonts have them."""
+"""Fallback fonts for letters that matplotlib's own font lacks."""
 
 import logging
 import warnings
@@ -15,10 +15,10 @@ _OTHERS = "STIXGeneral"  # ships with it too; what else does holds signs of form
 
 
 @contextmanager
-def letters_for(words: Iterable[str]) -> Iterator[None]:
-    """Within it matplotlib draws `words` with what fonts there are.
+def fonts_for(words: Iterable[str]) -> Iterator[None]:
+    """Let matplotlib draw `words` with installed fonts that have their letters, inside the ``with`` block.
 
-    Warns once of letters that no installed font has; they are drawn as boxes.
+    Warns once about letters that no installed font has; these are drawn as boxes.
     """
     families, missing = _families("".join(sorted(set("".join(words)))))
     if missing:
@@ -40,27 +40,30 @@ def letters_for(words: Iterable[str]) -> Iterator[None]:
 
 @lru_cache(maxsize=64)
 def _families(letters: str) -> tuple[list[str], str]:
-    """Fonts that together have these letters, our own first, and the letters that none has."""
+    """Return font families that together have these letters, and the letters that none has.
+
+    Matplotlib's own family comes first.
+    """
     left = {letter for letter in letters if letter.isprintable() and not letter.isspace()}
     families = [_OWN]
-    known = [
+    candidates = [
         font
         for font in fontManager.ttflist
         if font.name in (_OWN, _OTHERS) or not font.fname.startswith(mpl.get_data_path())
     ]
-    for font in sorted(known, key=lambda font: (font.name != _OWN, font.style != "normal")):
+    for font in sorted(candidates, key=lambda font: (font.name != _OWN, font.style != "normal")):
         if not left:
             break
-        has = left & _letters(font.fname)
-        if has:
-            left -= has
+        covered = left & _letters_of_font(font.fname)
+        if covered:
+            left -= covered
             families += [font.name] if font.name not in families else []
     return families, "".join(sorted(left))
 
 
 @lru_cache(maxsize=4096)
-def _letters(path: str) -> frozenset[str]:
-    """What a font file has; nothing if matplotlib cannot draw with it, as with bitmaps of emoji."""
+def _letters_of_font(path: str) -> frozenset[str]:
+    """Return the letters of a font file; none if matplotlib cannot draw with it, as with bitmap emoji."""
     try:
         return frozenset(map(chr, FT2Font(path).get_charmap()))
     except (OSError, RuntimeError):

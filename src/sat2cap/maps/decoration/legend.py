@@ -1,4 +1,4 @@
-"""What stands beside a map: its colour bar, or its categories, and what the hatching means."""
+"""The legend beside a map: a colour bar or a list of categories, and the swatch for no data."""
 
 import textwrap
 from typing import Any
@@ -30,41 +30,42 @@ _TEXT: dict[str, Any] = {
 def draw_legend(
     axes: Any, values: NDArray[np.float32], paint: Paint, *, gaps: bool, over_imagery: bool, pale: bool
 ) -> None:
-    """To the right of a map of `values`: what its colours stand for and, with `gaps`, what has none.
+    """Draw the legend to the right of a map of `values`.
 
-    `pale` says that less sure categories are paler.
+    A map of scores gets a colour bar, a map of categories a swatch for each. With `gaps`, a hatched swatch
+    explains cells without data; with `pale`, a note explains that less confident categories are paler.
     """
     axes.apply_aspect()
     box = axes.get_window_extent()
     inch = axes.figure.dpi / box.width, axes.figure.dpi / box.height
     swatch: dict[str, Any] = colours.NO_DATA
-    nothing = [Patch(**swatch, label="no data", linewidth=0.5)] if gaps else []
+    no_data = [Patch(**swatch, label="no data", linewidth=0.5)] if gaps else []
     if paint.categories:
-        handles = _categories(values, paint, pale)
+        handles = _category_swatches(values, paint, pale)
         corner = (1 + 0.16 * inch[0], 1)
-        axes.legend(handles=[*handles, *nothing], loc="upper left", bbox_to_anchor=corner, **_TEXT)
+        axes.legend(handles=[*handles, *no_data], loc="upper left", bbox_to_anchor=corner, **_TEXT)
         return
     foot = 0.4 * inch[1] if gaps and 0.4 * inch[1] < 0.5 else 0.0
     _draw_colour_bar(axes, values, paint, inch, foot, over_imagery)
-    if nothing:
-        axes.legend(handles=nothing, loc="lower left", bbox_to_anchor=(1 + 0.16 * inch[0], 0), **_TEXT)
+    if no_data:
+        axes.legend(handles=no_data, loc="lower left", bbox_to_anchor=(1 + 0.16 * inch[0], 0), **_TEXT)
 
 
-def _categories(values: NDArray[np.float32], paint: Paint, pale: bool) -> list[Patch]:
-    """A swatch for each category, with its share of the cells that have data."""
-    known = values[np.isfinite(values)].astype(int)
-    counts = np.bincount(known, minlength=len(paint.categories) + 1)
+def _category_swatches(values: NDArray[np.float32], paint: Paint, pale: bool) -> list[Patch]:
+    """Return a swatch for each category, labelled with its share of the cells that have data."""
+    codes = values[np.isfinite(values)].astype(int)
+    counts = np.bincount(codes, minlength=len(paint.categories) + 1)
     handles = []
     for code, colour, name in paint.stops():
-        share = f"{counts[int(code)] / max(known.size, 1):.0%}".replace("%", " %")
-        label = _escaped(textwrap.fill(f"{name}, {share}", _LINE))
+        share = f"{counts[int(code)] / max(codes.size, 1):.0%}".replace("%", " %")
+        label = _escape_dollars(textwrap.fill(f"{name}, {share}", _LINE))
         handles.append(Patch(facecolor=colour, label=label))
     note = Patch(facecolor="none", label=textwrap.fill("the paler, the less sure", _LINE))
     return [*handles, note] if pale else handles
 
 
-def _escaped(text: str) -> str:
-    """A legend has no switch against mathematics: a dollar sign must not start any."""
+def _escape_dollars(text: str) -> str:
+    """Escape dollar signs: matplotlib would read them as formulas, and a legend cannot switch that off."""
     return text.replace("$", r"\$")
 
 
@@ -76,7 +77,10 @@ def _draw_colour_bar(
     foot: float,
     over_imagery: bool,
 ) -> None:
-    """With the name and unit of the scale; `inch` and `foot` are shares of the axes."""
+    """Draw a colour bar with the name and unit of the scale.
+
+    `inch` is the length of an inch and `foot` the space below the bar, both as shares of the axes.
+    """
     bar_axes = axes.inset_axes([1 + 0.16 * inch[0], foot, 0.17 * inch[0], 1 - foot])
     bar = axes.figure.colorbar(
         ScalarMappable(paint.norm, paint.over_grey() if over_imagery else paint.colours),

@@ -1,4 +1,4 @@
-"""The words on a picture: when, from what, by whom; and lines that fit the page."""
+"""Texts of a page (heading, subtitle, credits) and their wrapping to its width."""
 
 import re
 import textwrap
@@ -19,7 +19,7 @@ _CREDITS = {"when": "when", "model": "model", "imagery": "imagery", "attribution
 
 
 def title_of(score: xr.DataArray) -> str:
-    """The heading of a page: the prompt; of several none, since each map has its own."""
+    """Return the heading of a page: the prompt, or nothing if each map has a prompt of its own."""
     if "categories" in score.attrs:  # which the legend names
         return f"Which of {len(score.attrs['categories'])} prompts fits best"
     prompts = dict.fromkeys(str(layer.attrs.get("prompt", "")) for layer in layers_of(score))
@@ -27,7 +27,7 @@ def title_of(score: xr.DataArray) -> str:
 
 
 def subtitle_of(score: xr.DataArray) -> str:
-    """When, and what it is held against."""
+    """Return the line under the heading: the date and the negative prompts."""
     known = provenance(score)
     when = "" if "time" in score.dims else readable(known.get("when", ""))
     parts = [f"{when} local time" if when else ""]
@@ -39,7 +39,7 @@ def subtitle_of(score: xr.DataArray) -> str:
 
 
 def readable(when: str) -> str:
-    """``20 May 2024, 08:00``, of two dates both; what is not such a date stays as it is."""
+    """Format ISO dates for reading, e.g. ``20 May 2024, 08:00``; return any other text unchanged."""
     try:
         return MINUS.join(
             f"{datetime.fromisoformat(moment):%-d %B %Y, %H:%M}" for moment in when.split(MINUS)
@@ -49,7 +49,7 @@ def readable(when: str) -> str:
 
 
 def credits_of(score: xr.DataArray) -> str:
-    """The line at the bottom."""
+    """Return the line at the foot of a page: date, model, imagery, credits, licence and cell size."""
     known = provenance(score)
     if "time" in score.dims:  # the maps' own titles say it
         del known["when"]
@@ -66,22 +66,25 @@ def credits_of(score: xr.DataArray) -> str:
     )
 
 
-def wrapped(
-    figure: Figure, text: str, inches: float, size: float, weight: str, most: int | None = None
+def wrap_text(
+    figure: Figure, text: str, inches: float, size: float, weight: str, max_lines: int | None = None
 ) -> list[str]:
-    """`text` in lines that fit a width, by their true widths; cut to `most` lines, it ends in an ellipsis."""
+    """Wrap `text` into lines of at most `inches`, as measured in the font.
+
+    With `max_lines`, longer text is cut and ends in an ellipsis.
+    """
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     text = re.sub(r"[ \t\r\n]+", " ", text).strip()  # a no-break space stays one
 
     def width(line: str) -> float:
         probe = figure.text(0, 0, line, fontsize=size, weight=weight, parse_math=False)
-        found = float(probe.get_window_extent(renderer).width) / figure.dpi
+        line_inches = float(probe.get_window_extent(renderer).width) / figure.dpi
         probe.remove()
-        return found
+        return line_inches
 
     characters = len(text)
     lines = [text] if text else []
     while lines and characters > 1 and max(map(width, lines)) > inches:
         characters = min(characters - 1, int(characters * inches / max(map(width, lines))) + 1)
-        lines = textwrap.wrap(text, characters, max_lines=most, placeholder=" …")
+        lines = textwrap.wrap(text, characters, max_lines=max_lines, placeholder=" …")
     return lines
