@@ -8,6 +8,8 @@ EXTRA_OF_MODULE = {
     "wandb": "log",
     "pystac_client": "stac",
     "odc.stac": "stac",
+    "pystac": "stac",
+    "urllib3": "stac",
     "sentencepiece": "siglip",
     "google.protobuf": "siglip",
     "faiss": "bench",
