@@ -4,7 +4,6 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated, TextIO
 
 import typer
@@ -34,6 +33,8 @@ app = typer.Typer(
 def print_version(requested: bool) -> None:
     """Print the name and version of the installed package and exit, if `requested`."""
     if requested:
+        from importlib import metadata  # costs as much as all of typer, and no other command needs it
+
         print(f"sat2cap {metadata.version('sat2cap')}")
         raise typer.Exit
 
