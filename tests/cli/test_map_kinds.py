@@ -105,7 +105,7 @@ def test_python_takes_datetimes_and_says_what_it_does_not_take(atlas: Path, tmp_
     assert may.identical(opened.map("snow", when=datetime(2024, 5, 20, 8, 30)))
     asked = {
         "when is 2024": lambda: opened.map("snow", when=2024),
-        "is no text": lambda: opened.map("snow", region=(1, 2, 3, 4)),
+        "region is a int": lambda: opened.map("snow", region=7),
         "categories are a list": lambda: opened.classify("snow"),
         "a ndarray is no map": lambda: sat2cap.save(may.values, tmp_path / "m.tif"),
     }
