@@ -33,7 +33,7 @@ from sat2cap.evaluation.miniworld.calibration import (
 from sat2cap.evaluation.miniworld.maps import summary
 from sat2cap.files import publish, write_json
 from sat2cap.geo import When
-from sat2cap.miniworld import PROMPTS, SEASONAL, World, survey
+from sat2cap.miniworld import PROMPTS, SEASONAL_PROMPTS, World, prepare_ground_truth
 from sat2cap.model import Checkpoint
 from sat2cap.query import MeanScale, score_atlas
 
@@ -79,7 +79,7 @@ def agreement(countries: Sequence[Country], model: Checkpoint) -> Iterator[tuple
     for scale in scales:
         maps = map_agreement(countries, model, PROMPTS, scores=partial(map_of, scale))
         yield from summary(f"map.auroc.{scale}", list(maps)).items()
-        times = time_agreement(countries, model, SEASONAL, scale=scale)
+        times = time_agreement(countries, model, SEASONAL_PROMPTS, scale=scale)
         yield from summary(f"time.rank_correlation.{scale}", list(times)).items()
 
 
@@ -96,7 +96,7 @@ def main(demo: Path, out: Path, picture: Path) -> None:
     world, countries = World(plan.test_world), []
     for place in plan.countries:
         atlas = open_atlas(demo / "atlas" / f"{place.name}.zarr")
-        countries.append(Country(place.name, atlas, survey(world, atlas.grid), place.south))
+        countries.append(Country(place.name, atlas, prepare_ground_truth(world, atlas.grid), place.south))
     asked = {
         "high time": list(score_prompts(countries, model, PROMPTS)),
         "any time": list(score_prompts(countries, model, PROMPTS, CALENDAR[::STEP])),

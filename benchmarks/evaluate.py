@@ -112,7 +112,7 @@ def maps_part() -> Made:
         load_classes,
     )
     from sat2cap.geo import cell_grid, cell_mask, parse_region
-    from sat2cap.miniworld import SEASONAL
+    from sat2cap.miniworld import SEASONAL_PROMPTS
     from sat2cap.model import DynamicEncoder
 
     plain = resolve_model("miniclip")
@@ -126,7 +126,7 @@ def maps_part() -> Made:
         )
         given = load_classes("miniworld", "miniworld:2")
         cover = timed(lambda: evaluate_landcover(atlas, model, given))
-        prompts = [TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL]
+        prompts = [TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL_PROMPTS]
         time = timed(lambda: evaluate_time([TrackedRegion("north", atlas)], model, prompts))
         return {
             "maps.cells": float(atlas.wanted.sum()),

@@ -17,7 +17,7 @@ from tiny_model import tiny_clip
 from sat2cap import catalogue
 from sat2cap.errors import ImageryError, InputError, ModelError, Sat2CapError
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.scenes.statements import stated
+from sat2cap.miniworld.scenes.statements import stated_concepts
 from sat2cap.miniworld.world import MiniImagery, World
 from sat2cap.model.load import load_model
 from sat2cap.training.captioner import load_caption_run
@@ -94,7 +94,7 @@ def test_the_captioner_that_ships_is_for_the_miniature_clip() -> None:
     assert sum(file.stat().st_size for file in folder.iterdir()) < 4e6
     assert load_caption_run(folder.parents[1] / "runs" / "captioner.toml").output.half
     texts = unasked.captions(clip.embed_text(["snow on the ground", "a sandy beach", "a traffic jam"]))
-    assert len({stated(text) for text in texts} - {frozenset()}) > 1, texts
+    assert len({stated_concepts(text) for text in texts} - {frozenset()}) > 1, texts
 
 
 def test_the_captioner_is_nobodys_default_but_the_miniature_clips(tmp_path: Path) -> None:

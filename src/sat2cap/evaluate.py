@@ -120,12 +120,12 @@ def time(
     `prompts` None follows those that ship. Raises `InputError` for a model that knows no time.
     """
     from sat2cap.evaluation import TrackedPrompt, TrackedRegion, evaluate_time
-    from sat2cap.miniworld import SEASONAL
+    from sat2cap.miniworld import SEASONAL_PROMPTS
 
     opened = [_atlas(atlas) for atlas in atlases]
     regions = [TrackedRegion(one.atlas.path.stem, one.atlas) for one in opened]
     followed = [TrackedPrompt(text) for text in prompts or ()] or [
-        TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL
+        TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL_PROMPTS
     ]
     return _table(evaluate_time(regions, opened[0].checkpoint, followed, draws=draws).metrics)
 

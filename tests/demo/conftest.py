@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model and tiny
 
 from sat2cap.demo import run_demo
 from sat2cap.demo.plan import CountryPlan, DemoPlan, chosen
-from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
+from sat2cap.miniworld.prompts import PROMPTS, SEASONAL_PROMPTS
 from sat2cap.model.formats.captioner import save_captioner
 from sat2cap.pairs import PatchSpec
 
@@ -56,7 +56,7 @@ def tiny_plan(folder: Path) -> DemoPlan:
         run_file.write_text(RUN)
         save_captioner(tiny_captioner(dim=32), captioner)
     prompts = chosen(PROMPTS, "sea", "church", "rice paddy", "market", "vineyard", "autumn leaves")
-    timed = chosen(SEASONAL, "traffic jam", "snow")
+    timed = chosen(SEASONAL_PROMPTS, "traffic jam", "snow")
     return DemoPlan(
         train_photos=130,
         test_photos=40,
@@ -74,8 +74,8 @@ def tiny_plan(folder: Path) -> DemoPlan:
         prompts=prompts,
         timed=timed,
         shown=prompts[:4],
-        winter=chosen(SEASONAL, "snow"),
-        summer=chosen(SEASONAL, "bathers"),
+        winter=chosen(SEASONAL_PROMPTS, "snow"),
+        summer=chosen(SEASONAL_PROMPTS, "bathers"),
         by_hour=timed[:1],
         by_calendar=timed[:1],
         sought=prompts[3:4],

@@ -16,10 +16,10 @@ from sat2cap.evaluation.captions.options import CaptionOptions
 from sat2cap.evaluation.metric import metric_values
 from sat2cap.evaluation.miniworld.maps import Country
 from sat2cap.geo.grid import LONLAT, transformer
-from sat2cap.miniworld.concepts import CONCEPTS, NAMES
-from sat2cap.miniworld.scenes.statements import stated
-from sat2cap.miniworld.surroundings import moments, places
-from sat2cap.miniworld.truth import survey
+from sat2cap.miniworld.concepts import CONCEPT_NAMES, CONCEPTS
+from sat2cap.miniworld.scenes.statements import stated_concepts
+from sat2cap.miniworld.surroundings import local_times, sample_surroundings
+from sat2cap.miniworld.truth import prepare_ground_truth
 from sat2cap.miniworld.world import World
 from sat2cap.pairs import open_pairs
 from sat2cap.query.points import embeddings_at
@@ -33,7 +33,7 @@ def given(ran: Ran) -> Measured:
         found = []
         for place in ran.plan.countries:
             atlas = open_atlas(ran.out / "atlas" / f"{place.name}{kind}.zarr")
-            found.append(Country(place.name, atlas, survey(World(2), atlas.grid), place.south))
+            found.append(Country(place.name, atlas, prepare_ground_truth(World(2), atlas.grid), place.south))
         return found
 
     captioner = resolve_captioner(ran.plan.captioner, clip)
@@ -66,10 +66,13 @@ def test_marks_are_those_of_the_truth(ran: Ran, given: Measured) -> None:
         assert [remark.when for remark in words.remarks] == [
             "January, 12:00", "July, 12:00", "July, 08:00", "July, 23:00", "",
         ]  # fmt: skip
-        here = places(np.array([words.lon]), np.array([words.lat]), World(2).seed)
+        here = sample_surroundings(np.array([words.lon]), np.array([words.lat]), World(2).seed)
         for remark, when in zip(words.remarks[:-1], ASKED, strict=True):
-            m = moments(here.lat, np.array([when.month]), np.array([when.day]), np.array([when.hour]))
-            can = [CONCEPTS[NAMES.index(n)].chance(here, m)[0] >= 0.05 for n in stated(remark.text)]
+            m = local_times(here.lat, np.array([when.month]), np.array([when.day]), np.array([when.hour]))
+            can = [
+                CONCEPTS[CONCEPT_NAMES.index(n)].probability(here, m)[0] >= 0.05
+                for n in stated_concepts(remark.text)
+            ]
             assert remark.true == (all(can) if can else None)
             seen.add(remark.true)
     assert len(seen) > 1, "not all alike"

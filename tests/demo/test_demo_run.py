@@ -18,7 +18,7 @@ from sat2cap.evaluation.metric import metric_values
 from sat2cap.evaluation.retrieval.evaluation import gallery_metrics
 from sat2cap.evaluation.retrieval.gallery import embed_gallery
 from sat2cap.geo.when import parse_when
-from sat2cap.miniworld.truth import truth
+from sat2cap.miniworld.truth import truth_map
 from sat2cap.miniworld.world import World
 from sat2cap.pairs import open_pairs
 from sat2cap.query import score_atlas
@@ -60,7 +60,7 @@ def test_a_prompts_auroc_is_that_of_its_map_file_against_the_truth(ran: Ran) -> 
         scores = file.read(1)
         assert file.descriptions == (prompt.text,)
     grid = open_atlas(ran.out / "atlas" / "south.zarr").grid
-    expected = truth(World(2), "rice paddy", grid).values
+    expected = truth_map(World(2), "rice paddy", grid).values
     known = np.isfinite(scores)
     positive = expected >= 0.5 * expected.max()
     auroc = sklearn.metrics.roc_auc_score(positive[known], scores[known])
@@ -80,7 +80,7 @@ def test_the_location_baseline_sees_no_imagery(ran: Ran) -> None:
         lon, lat = (side.ravel() for side in cell_lonlat(grid))
         offset = checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
         offset /= np.linalg.norm(offset, axis=1, keepdims=True)
-        expected = truth(World(2), "market", grid, when).values.ravel()
+        expected = truth_map(World(2), "market", grid, when).values.ravel()
         scores = offset @ checkpoint.embed_text([prompt.text])[0]
         found.append(sklearn.metrics.roc_auc_score(expected >= 0.5 * expected.max(), scores))
     figure = ran.figures[f"map.auroc.location.prompt.{slug(prompt.text)}"]

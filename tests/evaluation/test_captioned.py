@@ -22,9 +22,9 @@ from sat2cap.evaluation.miniworld.captions import (
     month_metrics,
 )
 from sat2cap.geo.when import When
-from sat2cap.miniworld.concepts import CONCEPTS, NAMES
+from sat2cap.miniworld.concepts import CONCEPT_NAMES, CONCEPTS
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.surroundings import moments, places
+from sat2cap.miniworld.surroundings import local_times, sample_surroundings
 from sat2cap.miniworld.world import World
 
 PHOTOS = MiniPhotos(World(5), 200)
@@ -36,7 +36,7 @@ GOOD = [
 SOME = [photo for photo in GOOD if photo.lat is not None][:60]
 LON, LAT = np.array([p.lon for p in SOME]), np.array([p.lat for p in SOME])
 TAKEN = tuple(When.from_datetime(p.taken) for p in SOME)
-PLANET = places(LON, LAT, World(5).seed)
+PLANET = sample_surroundings(LON, LAT, World(5).seed)
 
 
 def captioned() -> CaptionedPairs:
@@ -46,10 +46,10 @@ def captioned() -> CaptionedPairs:
 def chance(name: str, number: int) -> float:
     """Of one concept at one photo, asked alone."""
     photo = SOME[number]
-    here = places(np.array([photo.lon]), np.array([photo.lat]), World(5).seed)
+    here = sample_surroundings(np.array([photo.lon]), np.array([photo.lat]), World(5).seed)
     when = TAKEN[number]
-    m = moments(here.lat, np.array([when.month]), np.array([when.day]), np.array([when.hour]))
-    return float(CONCEPTS[NAMES.index(name)].chance(here, m)[0])
+    m = local_times(here.lat, np.array([when.month]), np.array([when.day]), np.array([when.hour]))
+    return float(CONCEPTS[CONCEPT_NAMES.index(name)].probability(here, m)[0])
 
 
 def test_the_truth_of_captions_is_that_of_their_concepts() -> None:

@@ -19,8 +19,8 @@ from sat2cap.evaluation.maps.class_shares import class_shares
 from sat2cap.evaluation.maps.classes import SCHEMES, load_classes, reference_identity
 from sat2cap.geo.grid import cell_grid, cell_lonlat
 from sat2cap.geo.region import parse_region
-from sat2cap.miniworld.planet.cover import Cover, cover
-from sat2cap.miniworld.planet.land import ground, mercator
+from sat2cap.miniworld.planet.cover import LandCover, classify_land_cover
+from sat2cap.miniworld.planet.land import sample_terrain, to_web_mercator
 from sat2cap.miniworld.world import World
 
 SLOVENIA = Path(__file__).parents[2].parent / "shared" / "data" / "landcover" / "slovenia"
@@ -131,10 +131,10 @@ def test_the_planet_is_covered_as_its_own_code_says(tmp_path: Path) -> None:
     assert shares.shape == (len(given.classes), *grid.shape)
     # one cell again, from its own sixteen by sixteen points
     fine = GeoBox((16, 16), grid[3:4, 4:5].affine * Affine.scale(1 / 16), grid.crs)
-    x, y = mercator(*cell_lonlat(fine))
-    kinds = cover(ground(x[None], y[None], World(2).seed), World(2).seed)
+    x, y = to_web_mercator(*cell_lonlat(fine))
+    kinds = classify_land_cover(sample_terrain(x[None], y[None], World(2).seed), World(2).seed)
     for kind, share in zip(given.classes, shares[:, 3, 4], strict=True):
-        codes = [Cover[str(value).upper().replace(" ", "_")] for value in kind.values]
+        codes = [LandCover[str(value).upper().replace(" ", "_")] for value in kind.values]
         assert share == pytest.approx(np.isin(kinds, codes).mean()), kind.name
 
 

@@ -26,7 +26,7 @@ from sat2cap.evaluation.maps.seasons import (
 from sat2cap.evaluation.metric import metric_values
 from sat2cap.geo.grid import cell_grid
 from sat2cap.geo.region import parse_region
-from sat2cap.miniworld.truth import survey
+from sat2cap.miniworld.truth import prepare_ground_truth
 from sat2cap.miniworld.world import World
 from sat2cap.query.series import mean_scores
 
@@ -65,7 +65,9 @@ def test_correlations_are_those_of_the_means(regions, checkpoint) -> None:
     figures = metric_values(evaluate_time(regions, checkpoint, [JAM, LEAVES, CAMELS]).metrics)
     for region in regions:
         ours = mean_scores(region.atlas, checkpoint, [JAM.text], CALENDAR)[0]
-        truth = survey(World(2), region.atlas.grid).series("traffic jam", CALENDAR).mean(1)
+        truth = (
+            prepare_ground_truth(World(2), region.atlas.grid).truth_series("traffic jam", CALENDAR).mean(1)
+        )
         assert figures[f"rank_correlation.{region.name}.cars"] == pytest.approx(
             spearmanr(ours, truth).statistic
         )

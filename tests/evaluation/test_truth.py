@@ -29,7 +29,7 @@ from sat2cap.geo.grid import cell_grid, cell_lonlat
 from sat2cap.geo.region import parse_region
 from sat2cap.geo.when import When
 from sat2cap.miniworld.prompts import Prompt
-from sat2cap.miniworld.truth import survey
+from sat2cap.miniworld.truth import prepare_ground_truth
 from sat2cap.miniworld.world import World
 from sat2cap.query import score_atlas
 
@@ -52,7 +52,7 @@ def country(tmp_path_factory, checkpoint) -> Country:
     for chunk in writer.pending():
         values = np.random.default_rng(0).normal(size=(*chunk.shape, 16)).astype(np.float32)
         writer.write(chunk, values, np.full(chunk.shape, CellStatus.OK, np.uint8))
-    return Country("south", writer.finish(), survey(World(2), grid), south=True)
+    return Country("south", writer.finish(), prepare_ground_truth(World(2), grid), south=True)
 
 
 def oracle(sign):
@@ -61,7 +61,10 @@ def oracle(sign):
     def scores(country, checkpoint, texts, when):
         concepts = {SEA.text: SEA, JAM.text: JAM, PINES.text: PINES}
         return np.stack(
-            [sign * country.survey.truth(concepts[text].concept, when).values.ravel() for text in texts]
+            [
+                sign * country.ground_truth.truth_map(concepts[text].concept, when).values.ravel()
+                for text in texts
+            ]
         )
 
     return scores
@@ -99,7 +102,7 @@ def test_southern_seasons_are_asked_half_a_year_later(country):
 def test_a_country_with_another_atlas_shares_its_truths(country):
     first = country.truth(SEA)
     assert replace(country, atlas=country.atlas).truth(SEA) is first
-    np.testing.assert_array_equal(first, country.survey.truth("sea").values.ravel())
+    np.testing.assert_array_equal(first, country.ground_truth.truth_map("sea").values.ravel())
 
 
 def test_maps_are_those_of_the_query(country, checkpoint):
@@ -132,7 +135,7 @@ def test_agreement_in_time_is_the_rank_correlation_of_the_means(country, checkpo
     found = dict(time_agreement([country], checkpoint, [JAM, PINES], calendar=calendar))
     assert set(found) == {JAM}  # none grow there
     ours = [float(score_atlas(country.atlas, checkpoint, [JAM.text], when=t).values.mean()) for t in calendar]
-    truth = [float(country.survey.truth("traffic jam", t).values.mean()) for t in calendar]
+    truth = [float(country.ground_truth.truth_map("traffic jam", t).values.mean()) for t in calendar]
     assert found[JAM] == pytest.approx(scipy_stats.spearmanr(ours, truth).statistic, abs=1e-9)
 
 

@@ -13,7 +13,7 @@ import sat2cap
 from sat2cap.catalogue import resolve_model
 from sat2cap.evaluation.maps.agreement import auroc
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.prompts import PROMPTS, SEASONAL
+from sat2cap.miniworld.prompts import PROMPTS, SEASONAL_PROMPTS
 from sat2cap.miniworld.world import World
 from sat2cap.model.checkpoint import Checkpoint
 
@@ -42,7 +42,7 @@ def test_it_tells_photos_of_an_unseen_planet_apart(clip: Checkpoint) -> None:
     records = list(source.photos())
     shown = [scene.shown for scene in source.scenes(records)]
     photos = clip.embed_ground([Image.open(io.BytesIO(data)) for data in source.images(records)])
-    prompts = PROMPTS + SEASONAL
+    prompts = PROMPTS + SEASONAL_PROMPTS
     cosines = clip.embed_text([prompt.text for prompt in prompts]) @ photos.T
     positive = np.array([[prompt.concept in names for names in shown] for prompt in prompts])
     judged = positive.sum(1) >= FEWEST

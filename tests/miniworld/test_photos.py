@@ -6,14 +6,14 @@ from datetime import datetime
 import numpy as np
 import pytest
 from PIL import Image
-from places_to_look import anywhere
+from places_to_look import random_positions
 
-from sat2cap.miniworld.concepts import NAMES
-from sat2cap.miniworld.photographers import Bounds
+from sat2cap.miniworld.concepts import CONCEPT_NAMES
+from sat2cap.miniworld.photographers import LonLatBounds
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.planet.land import ground, mercator
-from sat2cap.miniworld.scenes.camera import SIZE, photograph
-from sat2cap.miniworld.scenes.captions import caption
+from sat2cap.miniworld.planet.land import sample_terrain, to_web_mercator
+from sat2cap.miniworld.scenes.captions import write_caption
+from sat2cap.miniworld.scenes.rendering import PHOTO_PIXELS, render_photo
 from sat2cap.miniworld.scenes.scene import Scene
 from sat2cap.miniworld.world import World
 from sat2cap.pairs.screening.screen import Rules, screen
@@ -35,7 +35,7 @@ def test_same_seed_same_photos_other_seed_others() -> None:
     records = list(first.photos())
     assert records == list(again.photos())
     assert first.images(records[:8]) == again.images(records[:8])
-    assert first.captions(records, each=2) == again.captions(records, each=2)
+    assert first.captions(records, per_photo=2) == again.captions(records, per_photo=2)
     for source in (other, second):
         elsewhere = list(source.photos())
         same = [a.lon == b.lon for a, b in zip(records, elsewhere, strict=True) if a.lon and b.lon]
@@ -80,18 +80,20 @@ def places_of(records: list[Photo]) -> tuple[np.ndarray, np.ndarray]:
 
 def built(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
     """Whether streets of houses, or more, stand at places."""
-    x, y = mercator(lon, lat)
-    return ground(x[:, None, None], y[:, None, None], World(7).seed, ("urban",))["urban"].ravel() > 0.28
+    x, y = to_web_mercator(lon, lat)
+    return (
+        sample_terrain(x[:, None, None], y[:, None, None], World(7).seed, ("urban",))["urban"].ravel() > 0.28
+    )
 
 
 def test_photographers_gather_in_towns(records: list[Photo]) -> None:
-    photos, area = built(*places_of(records)).mean(), built(*anywhere(4_000)).mean()
+    photos, area = built(*places_of(records)).mean(), built(*random_positions(4_000)).mean()
     assert 0 < area < 0.08
     assert photos > 4 * area
 
 
 def test_photographers_stay_in_bounds_and_sleep_at_night(records: list[Photo]) -> None:
-    bounds = Bounds(10, 40, 12, 42)
+    bounds = LonLatBounds(10, 40, 12, 42)
     lon, lat = places_of(list(MiniPhotos(World(7), 200, bounds=bounds).photos()))
     assert bounds.west <= lon.min() <= lon.max() <= bounds.east
     assert bounds.south <= lat.min() <= lat.max() <= bounds.north
@@ -106,7 +108,7 @@ def test_wrong_records_still_have_their_true_picture(records: list[Photo]) -> No
     for data in SOURCE.images(lost):
         image = Image.open(io.BytesIO(data))
         assert image.format == "JPEG"
-        assert image.size == (SIZE, SIZE)
+        assert image.size == (PHOTO_PIXELS, PHOTO_PIXELS)
         assert np.asarray(image).std() > 10
 
 
@@ -118,7 +120,7 @@ def test_an_eager_photographer_shows_more() -> None:
 
 
 def picture(scene: Scene) -> np.ndarray:
-    return np.asarray(photograph(scene, np.random.default_rng(0)), np.float32)
+    return np.asarray(render_photo(scene, np.random.default_rng(0)), np.float32)
 
 
 def test_every_concept_can_be_seen_in_a_picture() -> None:
@@ -126,7 +128,7 @@ def test_every_concept_can_be_seen_in_a_picture() -> None:
     empty = Scene(frozenset(), 0, 1, 1, 0.2, False, 1.0, 0.0, "summer", False)
     before = picture(empty)
     companions = {"apples": "orchard", "blossom": "orchard", "sunset": "sea"}
-    for name in NAMES:
+    for name in CONCEPT_NAMES:
         base = frozenset({companions[name]} if name in companions else ())
         other = before if not base else picture(Scene(base, 0, 1, 1, 0.2, False, 1.0, 0.0, "summer", False))
         after = picture(Scene(base | {name}, 0, 1, 1, 0.2, False, 1.0, 0.0, "summer", False))
@@ -135,4 +137,4 @@ def test_every_concept_can_be_seen_in_a_picture() -> None:
 
 def test_an_empty_place_has_a_caption() -> None:
     empty = Scene(frozenset(), 0, 1, 1, 0.2, False, 1.0, 0.0, "", False)
-    assert caption(empty, np.random.default_rng(0)).strip()
+    assert write_caption(empty, np.random.default_rng(0)).strip()

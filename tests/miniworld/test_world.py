@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from odc.geo.geobox import GeoBox
-from places_to_look import NORTH, SEAM_NORTH, SEAM_SOUTH, SOUTH, anywhere, box
+from places_to_look import NORTH, SEAM_NORTH, SEAM_SOUTH, SOUTH, make_box, random_positions
 
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat, patch_around
-from sat2cap.miniworld.planet.cover import Cover, cover
-from sat2cap.miniworld.planet.land import ground, mercator
+from sat2cap.miniworld.planet.cover import LandCover, classify_land_cover
+from sat2cap.miniworld.planet.land import sample_terrain, to_web_mercator
 from sat2cap.miniworld.world import MiniImagery, World
 
 PLANET = MiniImagery(World(7))
@@ -79,11 +79,11 @@ def test_the_seam_looks_like_anywhere_else(seed: int) -> None:
 def test_a_patch_is_the_same_pixels_as_the_same_box_in_web_mercator() -> None:
     """Finer than the ground's grain of 6 m, so that nothing else depends on the pixel's size."""
     for lon, lat in ((2.3, 45.1), (100.2, -33.3), (-75.0, 5.0)):
-        x, y = mercator(np.array([lon]), np.array([lat]))
+        x, y = to_web_mercator(np.array([lon]), np.array([lat]))
         step = 240.0 / 60 / np.cos(np.radians(lat))
         if step > 6:
             step = 6.0
-        grid = box(3857, x[0] - 30 * step, y[0] + 30 * step, metres=step, pixels=60)
+        grid = make_box(3857, x[0] - 30 * step, y[0] + 30 * step, metres=step, pixels=60)
         patch = PLANET.read_patches(
             np.array([lon]), np.array([lat]), 60 * step * float(np.cos(np.radians(lat))), 60
         )
@@ -105,13 +105,14 @@ def test_patches_show_what_a_read_around_the_same_place_shows() -> None:
 
 
 def test_all_kinds_of_land_occur() -> None:
-    lon, lat = anywhere(4_000)
-    x, y = mercator(lon, lat)
+    lon, lat = random_positions(4_000)
+    x, y = to_web_mercator(lon, lat)
     seed = World(7).seed
     kinds, counts = np.unique(
-        cover(ground(x[:, None, None], y[:, None, None], seed), seed), return_counts=True
+        classify_land_cover(sample_terrain(x[:, None, None], y[:, None, None], seed), seed),
+        return_counts=True,
     )
-    share = dict(zip((Cover(k) for k in kinds), counts / counts.sum(), strict=True))
+    share = dict(zip((LandCover(k) for k in kinds), counts / counts.sum(), strict=True))
     assert len(share) >= 12
     assert max(share.values()) < 0.4
-    assert 0.1 < share[Cover.SEA] + share[Cover.DEEP_SEA] < 0.5
+    assert 0.1 < share[LandCover.SEA] + share[LandCover.DEEP_SEA] < 0.5

@@ -23,7 +23,7 @@ from sat2cap.evaluation import (
 )
 from sat2cap.geo import When, cell_lonlat, patch_around
 from sat2cap.imagery import Imagery
-from sat2cap.miniworld import Prompt, World, places
+from sat2cap.miniworld import Prompt, World, sample_surroundings
 from sat2cap.pairs import PairSet
 from sat2cap.query import embeddings_at
 from sat2cap.report import photo
@@ -117,7 +117,7 @@ def _true(plan: DemoPlan, lon: float, lat: float, text: str, moments: Sequence[W
     """Whether all that a caption states can be there at one of some moments; None if it states nothing."""
     count = len(moments)
     lons, lats = np.full(count, lon), np.full(count, lat)
-    planet = places(lons, lats, World(plan.test_world).seed)
+    planet = sample_surroundings(lons, lats, World(plan.test_world).seed)
     place = CaptionedPairs([""] * count, lats, tuple(moments), [], planet)
     possible = dict(measure_caption_truth([text] * count, place))["truth.possible"]
     return bool((possible.part == possible.whole).any()) if possible.whole.any() else None

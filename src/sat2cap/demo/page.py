@@ -189,7 +189,7 @@ def _map(country: Country, checkpoint: Checkpoint, prompt: Prompt, when: When | 
 
 def _truth(country: Country, prompt: Prompt, when: When | None) -> NDArray[np.float32]:
     """Probability of the cells that are shown, `[y, x]`, NaN where the map has nothing either."""
-    values = np.asarray(country.survey.truth(prompt.concept, when).values)
+    values = np.asarray(country.ground_truth.truth_map(prompt.concept, when).values)
     embedded = country.atlas.status == CellStatus.OK
     return np.where(embedded, values, np.float32("nan"))[_view(country.atlas)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sat2cap.catalogue import MINICAPTIONER
 from sat2cap.evaluation import CALENDAR
 from sat2cap.geo import When
-from sat2cap.miniworld import PROMPTS, SEASONAL, Prompt
+from sat2cap.miniworld import PROMPTS, SEASONAL_PROMPTS, Prompt
 from sat2cap.pairs import PatchSpec
 
 RUN_FILE = Path(__file__).parents[1] / "runs" / "miniworld.toml"
@@ -69,21 +69,21 @@ class DemoPlan:
     """The first is the one that the page begins with."""
     prompts: tuple[Prompt, ...] = PROMPTS
     """What maps are measured with."""
-    timed: tuple[Prompt, ...] = SEASONAL
+    timed: tuple[Prompt, ...] = SEASONAL_PROMPTS
     """What is measured over the calendar."""
     calendar: tuple[When, ...] = CALENDAR
     """Every month, and in each the same hours."""
     shown: tuple[Prompt, ...] = field(default_factory=lambda: chosen(PROMPTS, *_SHOWN))
     """Maps that are written to files and shown beside the truth."""
-    winter: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL, "snow", "skiers"))
-    summer: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL, *_OF_SUMMER))
+    winter: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL_PROMPTS, "snow", "skiers"))
+    summer: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL_PROMPTS, *_OF_SUMMER))
     """What must swap hemispheres between January and July; the page shows the first two of each."""
     by_hour: tuple[Prompt, ...] = field(
-        default_factory=lambda: chosen(SEASONAL, "traffic jam", "night lights")
+        default_factory=lambda: chosen(SEASONAL_PROMPTS, "traffic jam", "night lights")
     )
     """Shown at 08:00 and 23:00."""
     by_calendar: tuple[Prompt, ...] = field(
-        default_factory=lambda: chosen(SEASONAL, "traffic jam", "bathers", "snow", "festival")
+        default_factory=lambda: chosen(SEASONAL_PROMPTS, "traffic jam", "bathers", "snow", "festival")
     )
     """Shown month by hour."""
     sought: tuple[Prompt, ...] = field(

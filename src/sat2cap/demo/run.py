@@ -13,7 +13,7 @@ from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.story import render_story
 from sat2cap.evaluation import Country
 from sat2cap.files import write_bytes, write_json
-from sat2cap.miniworld import World, survey
+from sat2cap.miniworld import World, prepare_ground_truth
 from sat2cap.progress import Progress, silent
 
 RESULTS = "results.json"
@@ -45,7 +45,7 @@ def run_demo(out: Path, *, plan: DemoPlan | None = None, progress: Progress = si
     with clock.step("map"):
         imagery, world = open_imagery(f"miniworld:{plan.test_world}"), World(plan.test_world)
         countries = [
-            Country(place.name, atlas, survey(world, atlas.grid), place.south)
+            Country(place.name, atlas, prepare_ground_truth(world, atlas.grid), place.south)
             for place, atlas in zip(plan.countries, ours, strict=True)
         ]
         make.maps(plan, out, countries, trained, imagery, progress)

@@ -5,7 +5,7 @@ from datetime import date
 
 from sat2cap.demo.story import Asked
 from sat2cap.geo import When
-from sat2cap.miniworld import Prompt, concept
+from sat2cap.miniworld import Prompt, find_concept
 
 
 def slug(text: str) -> str:
@@ -23,5 +23,5 @@ def spoken(when: When | None) -> str:
 
 def asked(prompt: Prompt, when: When | None = None) -> Asked:
     """A prompt as the page writes it."""
-    hidden = not concept(prompt.concept).above
+    hidden = not find_concept(prompt.concept).visible_from_above
     return Asked(prompt.text, spoken(when), slug(prompt.text), prompt.concept, hidden)

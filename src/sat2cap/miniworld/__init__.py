@@ -1,4 +1,4 @@
-"""A made-up planet from a seed, photographed from above and from the ground, whose truth is known."""
+"""A made-up planet from a seed, seen from above and in photos, whose truth is known: the miniature world."""
 
 import lazy_loader
 

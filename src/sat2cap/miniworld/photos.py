@@ -1,4 +1,4 @@
-"""The planet's photos as a source: records with the usual faults, and the picture behind each."""
+"""The planet's photos as a photo source: records with the usual faults, and the picture behind each."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -9,92 +9,108 @@ from functools import cached_property
 import numpy as np
 
 from sat2cap.miniworld.concepts import CONCEPTS
-from sat2cap.miniworld.photographers import APPEAL, Bounds, Shot, shots
+from sat2cap.miniworld.photographers import COVER_APPEAL, LonLatBounds, Shot, simulate_shots
 from sat2cap.miniworld.planet.noise import Floats
-from sat2cap.miniworld.scenes.camera import photograph
-from sat2cap.miniworld.scenes.captions import caption
-from sat2cap.miniworld.scenes.scene import Scene, scenes
-from sat2cap.miniworld.surroundings import moments, places
+from sat2cap.miniworld.scenes.captions import write_caption
+from sat2cap.miniworld.scenes.rendering import render_photo
+from sat2cap.miniworld.scenes.scene import Scene, sample_scenes
+from sat2cap.miniworld.surroundings import local_times, sample_surroundings
 from sat2cap.miniworld.world import World
 from sat2cap.photos import Photo
 
-_USERS = 400
+_USER_COUNT = 400
+
+_FAULT_STREAM, _SCENE_STREAM, _PICTURE_STREAM, _CAPTION_STREAM = range(4)
+"""Streams of random numbers of a photo, independent of each other and of how much is drawn from each."""
 
 
 @dataclass(frozen=True)
 class MiniPhotos:
-    """The first `count` photos that people took on a planet, as they published them."""
+    """The first `count` photos that people took on a planet, as they published them.
+
+    >>> source = MiniPhotos(World(7), 100)
+    >>> records = list(source.photos())
+    >>> jpegs, captions = source.images(records), source.captions(records, per_photo=2)
+    """
 
     world: World
     count: int = 12_000
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: LonLatBounds = field(default_factory=LonLatBounds)
+    """Where photos are taken, in degrees."""
     seed: int = 0
-    appeal: tuple[float, ...] = tuple(float(v) for v in APPEAL)
-    """How much each land cover draws photographers."""
+    """Another seed gives other photos of the same planet."""
+    appeal: tuple[float, ...] = tuple(float(v) for v in COVER_APPEAL)
+    """Probability of a photo for each `LandCover` that a photographer passes."""
     eagerness: float = 1.0
-    """Above 1, rare things show more often than they happen: chances are raised to 1 / eagerness."""
+    """Above 1, rare concepts are shown more often than they happen.
+
+    Probabilities are raised to the power 1 / eagerness.
+    """
 
     @property
     def uri(self) -> str:
-        """How people name it."""
+        """The planet's name on the command line, such as ``miniworld:7``."""
         return self.world.uri
 
     def __len__(self) -> int:
         return self.count
 
     def photos(self) -> Iterator[Photo]:
-        """Every record; about one in twenty-five is wrong, as on any photo site."""
+        """Yield every record, in a fixed order; about one in twenty-five is wrong, as on any photo site."""
         for index in range(self.count):
             yield self._record(index)
 
     def image(self, photo: Photo) -> bytes:
-        """The photo as JPEG."""
+        """Return the photo as JPEG."""
         return self.images([photo])[0]
 
     def images(self, photos: Sequence[Photo]) -> list[bytes]:
-        """Several photos as JPEG."""
+        """Return several photos as JPEG, in less time than one by one."""
         return [
-            _jpeg(scene, np.random.default_rng([self.world.seed, self.seed, index, 2]))
-            for index, scene in self._scenes([_index(p) for p in photos])
+            _encode_jpeg(scene, self._random(index, _PICTURE_STREAM))
+            for index, scene in self._indexed_scenes([_photo_index(photo) for photo in photos])
         ]
 
-    def captions(self, photos: Sequence[Photo], each: int = 1) -> list[list[str]]:
-        """What `each` of several people would write under each photo."""
-        written = []
-        for index, scene in self._scenes([_index(p) for p in photos]):
-            r = np.random.default_rng([self.world.seed, self.seed, index, 3])
-            written.append([caption(scene, r) for _ in range(each)])
-        return written
+    def captions(self, photos: Sequence[Photo], per_photo: int = 1) -> list[list[str]]:
+        """Return `per_photo` captions of each photo, as several people would write them."""
+        captions = []
+        for index, scene in self._indexed_scenes([_photo_index(photo) for photo in photos]):
+            r = self._random(index, _CAPTION_STREAM)
+            captions.append([write_caption(scene, r) for _ in range(per_photo)])
+        return captions
 
     def scenes(self, photos: Sequence[Photo]) -> list[Scene]:
-        """What the photos show."""
-        return [scene for _, scene in self._scenes([_index(p) for p in photos])]
+        """Return what the photos show."""
+        return [scene for _, scene in self._indexed_scenes([_photo_index(photo) for photo in photos])]
 
     @cached_property
     def _shots(self) -> list[Shot]:
-        return shots(self.seed, self.world.seed, self.count, self.bounds, np.asarray(self.appeal, np.float32))
+        appeal = np.asarray(self.appeal, np.float32)
+        return simulate_shots(self.seed, self.world.seed, self.count, self.bounds, appeal)
 
-    def _scenes(self, indices: list[int]) -> list[tuple[int, Scene]]:
-        taken = [self._shots[i] for i in indices]
-        lon, lat = (np.array(values) for values in zip(*((s.lon, s.lat) for s in taken), strict=True))
-        p = places(lon, lat, self.world.seed)
-        m = moments(lat, *(np.array(v) for v in zip(*(_clock(s.taken) for s in taken), strict=True)))
-        draws: Floats = np.stack(
-            [
-                np.random.default_rng([self.world.seed, self.seed, i, 1]).random(
-                    len(CONCEPTS), dtype=np.float32
-                )
-                for i in indices
-            ]
+    def _random(self, index: int, stream: int) -> np.random.Generator:
+        """Return a photo's generator of random numbers for one purpose, always from its beginning."""
+        return np.random.default_rng([self.world.seed, self.seed, index, stream])
+
+    def _indexed_scenes(self, indices: list[int]) -> list[tuple[int, Scene]]:
+        """Return each photo's index and scene, from its true place and time."""
+        shots = [self._shots[i] for i in indices]
+        lon, lat = np.array([s.lon for s in shots]), np.array([s.lat for s in shots])
+        month, day = np.array([s.taken.month for s in shots]), np.array([s.taken.day for s in shots])
+        hour = np.array([s.taken.hour + s.taken.minute / 60 for s in shots])
+        uniform: Floats = np.stack(
+            [self._random(i, _SCENE_STREAM).random(len(CONCEPTS), dtype=np.float32) for i in indices]
         )
-        return list(zip(indices, scenes(p, m, draws**self.eagerness), strict=True))
+        scenes = sample_scenes(
+            sample_surroundings(lon, lat, self.world.seed),
+            local_times(lat, month, day, hour),
+            uniform**self.eagerness,
+        )
+        return list(zip(indices, scenes, strict=True))
 
     def _record(self, index: int) -> Photo:
-        """The truth, or one of the ways in which published records go wrong."""
-        shot, luck = (
-            self._shots[index],
-            float(np.random.default_rng([self.world.seed, self.seed, index, 0]).random()),
-        )
+        """Return the record of a photo: the truth, or one of the faults that published records have."""
+        shot, luck = self._shots[index], float(self._random(index, _FAULT_STREAM).random())
         lon: float | None = shot.lon
         lat: float | None = shot.lat
         taken: datetime | None = shot.taken
@@ -113,21 +129,17 @@ class MiniPhotos:
             lon=lon,
             lat=lat,
             taken=taken,
-            user=f"user{(7 * round(shot.lon) + 31 * round(shot.lat)) % _USERS}",
+            user=f"user{(7 * round(shot.lon) + 31 * round(shot.lat)) % _USER_COUNT}",
             licence="CC0-1.0",
             source=self.uri,
         )
 
 
-def _index(photo: Photo) -> int:
+def _photo_index(photo: Photo) -> int:
     return int(photo.key.rsplit("-", 1)[1])
 
 
-def _clock(taken: datetime) -> tuple[int, int, float]:
-    return taken.month, taken.day, taken.hour + taken.minute / 60
-
-
-def _jpeg(scene: Scene, r: np.random.Generator) -> bytes:
+def _encode_jpeg(scene: Scene, r: np.random.Generator) -> bytes:
     buffer = io.BytesIO()
-    photograph(scene, r).save(buffer, "JPEG", quality=90)
+    render_photo(scene, r).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

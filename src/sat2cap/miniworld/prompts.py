@@ -1,21 +1,25 @@
-"""Prompts to measure maps with, each with the concept that a person who writes it has in mind."""
+"""Prompts that maps are measured with, each with the concept that its writer has in mind."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A sentence, when it is asked for, and what it means."""
+    """A sentence, the concept that it means, and the time that it is asked for."""
 
     text: str
+    """The sentence, as a person would write it."""
     concept: str
-    """Name of the concept whose truth the map is held against."""
+    """Name of the concept whose truth the map is compared with."""
     when: str | None = None
-    """Local date and hour at latitudes north of the equator; `southern` turns the season round."""
+    """Local date and hour north of the equator; see `half_year_later` for the south. None: any time."""
 
 
-def southern(when: str) -> str:
-    """The same season half a year later, for the other hemisphere."""
+def half_year_later(when: str) -> str:
+    """Return the date half a year later in the same year: the same season in the other hemisphere.
+
+    ``2021-01-15T12:00`` becomes ``2021-07-15T12:00``.
+    """
     month = (int(when[5:7]) + 5) % 12 + 1
     return f"{when[:5]}{month:02d}{when[7:]}"
 
@@ -66,9 +70,9 @@ PROMPTS: tuple[Prompt, ...] = (
     Prompt("camping with a tent and a fire", "camp fire", "2021-07-15T22:00"),
     Prompt("a flock of wild geese", "geese", "2021-10-15T09:00"),
 )
-"""At least a third are sentences that the caption grammar cannot produce; `tests` count them."""
+"""Prompts for places, at any time or at one; the caption grammar cannot produce a third of them."""
 
-SEASONAL: tuple[Prompt, ...] = (
+SEASONAL_PROMPTS: tuple[Prompt, ...] = (
     Prompt("snow on the ground", "snow", "2021-01-15T12:00"),
     Prompt("autumn leaves", "autumn leaves", "2021-10-15T12:00"),
     Prompt("sunbathers on the beach", "bathers", "2021-07-15T14:00"),
@@ -92,4 +96,4 @@ SEASONAL: tuple[Prompt, ...] = (
     Prompt("factory workers", "workers", "2021-05-15T11:00"),
     Prompt("children on a playground", "children playing", "2021-06-15T15:00"),
 )
-"""Prompts about things that come and go, for the month by hour comparison; `when` is their high time."""
+"""Prompts for what comes and goes, to compare over months and hours; `when` is a time when it is likely."""

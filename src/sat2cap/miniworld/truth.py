@@ -1,4 +1,7 @@
-"""What no real data set has: the probability that a photo taken at a place and time shows a concept."""
+"""The truth of the miniature world: the probability that a photo taken at a place and time shows a concept.
+
+No real data set has it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,56 +12,67 @@ from odc.geo.geobox import GeoBox
 
 from sat2cap.errors import InputError
 from sat2cap.geo import When, cell_lonlat, on_grid
-from sat2cap.miniworld.concepts import CONCEPTS, NAMES, Concept
+from sat2cap.miniworld.concepts import CONCEPT_NAMES, CONCEPTS, Concept
 from sat2cap.miniworld.planet.noise import Floats
-from sat2cap.miniworld.surroundings import Places, moments, places
+from sat2cap.miniworld.surroundings import Surroundings, local_times, sample_surroundings
 from sat2cap.miniworld.world import World
 
 ANY_TIME = tuple(When(2020, month, 15, float(hour)) for month in range(1, 13) for hour in range(1, 24, 3))
-"""What "no date given" means: every month, every third hour, each as likely."""
+"""The times that "no date given" stands for: every month, every third hour, all equally likely."""
 
 
-def concept(name: str) -> Concept:
-    """The concept of that name. Raises `InputError`, listing the known ones."""
-    if name not in NAMES:
-        raise InputError(f"no concept {name!r} in the miniature world; known: {', '.join(NAMES)}")
-    return CONCEPTS[NAMES.index(name)]
+def find_concept(name: str) -> Concept:
+    """Return the concept of that name. Raises `InputError`, which lists all names, if there is none."""
+    if name not in CONCEPT_NAMES:
+        raise InputError(f"no concept {name!r} in the miniature world; known: {', '.join(CONCEPT_NAMES)}")
+    return CONCEPTS[CONCEPT_NAMES.index(name)]
 
 
 @dataclass(frozen=True)
-class Survey:
-    """The planet's places at the centres of a grid's cells, worked out once for many questions."""
+class GroundTruth:
+    """The truth at the centres of a grid's cells.
+
+    Computing the surroundings of the cells takes longest; it is done once, for any number of questions.
+    """
 
     grid: GeoBox
-    places: Places
+    surroundings: Surroundings
+    """Surroundings of the cells, row by row."""
 
-    def truth(self, name: str, when: When | None = None) -> xr.DataArray:
-        """Probability ``(y, x)`` that a photo from a cell's centre at local time `when` shows concept `name`.
+    def truth_map(self, name: str, when: When | None = None) -> xr.DataArray:
+        """Return the probability that a photo from each cell's centre at local time `when` shows a concept.
 
-        Without `when`, the mean over `ANY_TIME`. Raises `InputError` for an unknown concept.
+        float32 ``(y, x)`` in [0, 1]. Without `when`, the mean over `ANY_TIME`. Raises `InputError` for an
+        unknown concept `name`.
         """
-        values = self.series(name, ANY_TIME if when is None else (when,)).mean(0)
+        values = self.truth_series(name, ANY_TIME if when is None else (when,)).mean(0)
         attrs = {"concept": name, "when": "any time" if when is None else when.isoformat()}
         return on_grid(values.reshape(self.grid.shape), self.grid, attrs=attrs)
 
-    def series(self, name: str, times: Sequence[When]) -> Floats:
-        """The same for several times, ``[len(times), cells]``."""
-        asked, p = concept(name), self.places
-        cells = len(p.lat)
+    def truth_series(self, name: str, times: Sequence[When]) -> Floats:
+        """Return the probability of a concept at several local times, float32 ``[len(times), cells]``.
 
-        def at(t: When) -> Floats:
-            m = moments(p.lat, *(np.full(cells, v) for v in (t.month, t.day, t.hour)))
-            return asked.chance(p, m)
+        Raises `InputError` for an unknown concept `name`.
+        """
+        concept, cell_count = find_concept(name), len(self.surroundings.lat)
 
-        return np.stack([at(t) for t in times])
+        def probability_at(when: When) -> Floats:
+            clock = (np.full(cell_count, value) for value in (when.month, when.day, when.hour))
+            return concept.probability(self.surroundings, local_times(self.surroundings.lat, *clock))
+
+        return np.stack([probability_at(when) for when in times])
 
 
-def survey(world: World, grid: GeoBox) -> Survey:
-    """The places of every cell of `grid`, ready for questions."""
+def prepare_ground_truth(world: World, grid: GeoBox) -> GroundTruth:
+    """Return the truth of a planet at every cell of `grid`, ready for many questions."""
     lon, lat = (values.ravel() for values in cell_lonlat(grid))
-    return Survey(grid, places(lon, lat, world.seed))
+    return GroundTruth(grid, sample_surroundings(lon, lat, world.seed))
 
 
-def truth(world: World, name: str, grid: GeoBox, when: When | None = None) -> xr.DataArray:
-    """`Survey.truth` for one question."""
-    return survey(world, grid).truth(name, when)
+def truth_map(world: World, name: str, grid: GeoBox, when: When | None = None) -> xr.DataArray:
+    """Return `GroundTruth.truth_map` for a single question.
+
+    ``truth_map(World(7), "skiers", grid, parse_when("2024-01-20T12:00"))`` is the probability ``(y, x)`` that
+    a photo taken at noon on that day shows skiers.
+    """
+    return prepare_ground_truth(world, grid).truth_map(name, when)

@@ -254,7 +254,7 @@ def _made_up(data: CaptionData) -> Iterator[tuple[list[Image.Image], list[list[s
         source = MiniPhotos(World(number), data.photos_per_world, eagerness=data.eagerness)
         for records in _batched(source.photos(), _CHUNK):
             images = [decode(photo, str(number)) for photo in source.images(records)]
-            yield images, source.captions(records, each=6)
+            yield images, source.captions(records, per_photo=6)
 
 
 def _written(path: Path) -> Iterator[tuple[list[Image.Image], list[list[str]]]]:

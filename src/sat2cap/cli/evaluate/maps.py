@@ -187,8 +187,8 @@ def _first(shown: int, there: int, what: str) -> str:
 
 def _followed(prompts: list[str] | None) -> "list[TrackedPrompt]":
     from sat2cap.evaluation import TrackedPrompt
-    from sat2cap.miniworld import SEASONAL
+    from sat2cap.miniworld import SEASONAL_PROMPTS
 
     if prompts:
         return [TrackedPrompt(prompt) for prompt in prompts]
-    return [TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL]
+    return [TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL_PROMPTS]

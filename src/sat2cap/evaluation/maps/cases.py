@@ -28,7 +28,7 @@ from sat2cap.evaluation.metric import Metric
 from sat2cap.evaluation.miniworld.maps import Country, map_agreement, summary
 from sat2cap.files import digest_file
 from sat2cap.geo import When, cell_lonlat, parse_when
-from sat2cap.miniworld import PROMPTS, Survey, World, survey
+from sat2cap.miniworld import PROMPTS, GroundTruth, World, prepare_ground_truth
 from sat2cap.model import Checkpoint
 from sat2cap.query import score_atlas
 
@@ -127,7 +127,7 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]
             f"imagery {uri!r} has no truth of its own; give a file of cases, see docs/evaluate.md"
         )
     south = bool(np.mean(cell_lonlat(atlas.grid)[1]) < 0)
-    country = Country(uri, atlas, survey(world, atlas.grid), south)
+    country = Country(uri, atlas, prepare_ground_truth(world, atlas.grid), south)
     found = list(map_agreement([country], checkpoint, PROMPTS))
     if not found:
         raise InputError(
@@ -152,14 +152,14 @@ def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:
         return _raster_on(case.truth, grid)
     if not concept:
         raise InputError(f"truth {case.truth!r} names no concept; write {planet}/CONCEPT")
-    truth: xr.DataArray = _surveyed(world, grid).truth(concept, case.when)
+    truth: xr.DataArray = _surveyed(world, grid).truth_map(concept, case.when)
     return np.asarray(truth.values, dtype=np.float64)
 
 
 @lru_cache(maxsize=2)
-def _surveyed(world: World, grid: GeoBox) -> Survey:
+def _surveyed(world: World, grid: GeoBox) -> GroundTruth:
     """Return a planet's places on one grid, which are the same for every case."""
-    return survey(world, grid)
+    return prepare_ground_truth(world, grid)
 
 
 def _raster_on(path: str, grid: GeoBox) -> NDArray[np.float64]:

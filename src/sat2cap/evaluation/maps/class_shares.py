@@ -18,7 +18,7 @@ from sat2cap.catalogue import find_world
 from sat2cap.errors import InputError
 from sat2cap.evaluation.maps.classes import Classes, LandClass, Value
 from sat2cap.geo import cell_lonlat, patch_box
-from sat2cap.miniworld import Cover, World, cover, ground, mercator
+from sat2cap.miniworld import LandCover, World, classify_land_cover, sample_terrain, to_web_mercator
 
 Float32 = NDArray[np.float32]
 Read = Callable[[GeoBox], NDArray[np.int64]]
@@ -148,7 +148,7 @@ def _native(value: Any) -> Value:
 
 
 def _miniworld_reader(world: World, covered: list[LandClass]) -> Read:
-    names = {kind.name.lower().replace("_", " "): kind.value for kind in Cover}
+    names = {kind.name.lower().replace("_", " "): kind.value for kind in LandCover}
     unknown = [v for kind in covered for v in kind.values if v not in names]
     if unknown:
         raise InputError(f"{unknown[0]!r} covers nothing in the miniature world; known: {', '.join(names)}")
@@ -156,13 +156,15 @@ def _miniworld_reader(world: World, covered: list[LandClass]) -> Read:
     codes.of = {names[str(value)]: index for value, index in codes.of.items()}
 
     def read(box: GeoBox) -> NDArray[np.int64]:
-        x, y = mercator(*cell_lonlat(box))
+        x, y = to_web_mercator(*cell_lonlat(box))
         height, width = box.shape[0] // _POINTS, box.shape[1] // _POINTS
         blocks = [
             side.reshape(height, _POINTS, width, _POINTS).swapaxes(1, 2).reshape(-1, _POINTS, _POINTS)
             for side in (x, y)
         ]
-        kind = cover(ground(blocks[0], blocks[1], world.seed), world.seed).astype(np.int64)
+        kind = classify_land_cover(sample_terrain(blocks[0], blocks[1], world.seed), world.seed).astype(
+            np.int64
+        )
         kind = kind.reshape(height, width, _POINTS, _POINTS).swapaxes(1, 2).reshape(box.shape)
         return codes(kind, np.ones(box.shape, bool))
 

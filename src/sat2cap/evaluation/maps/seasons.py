@@ -15,7 +15,7 @@ from sat2cap.evaluation.maps.agreement import spearman
 from sat2cap.evaluation.maps.location_baseline import CALENDAR
 from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.geo import cell_lonlat
-from sat2cap.miniworld import survey
+from sat2cap.miniworld import prepare_ground_truth
 from sat2cap.model import Checkpoint
 from sat2cap.query import mean_scores
 
@@ -54,7 +54,9 @@ class TrackedRegion:
         if world is None or not concept:
             return None
         embedded = self.atlas.status.ravel() == CellStatus.OK
-        series = survey(world, self.atlas.grid).series(concept, CALENDAR)[:, embedded].mean(1)
+        series = (
+            prepare_ground_truth(world, self.atlas.grid).truth_series(concept, CALENDAR)[:, embedded].mean(1)
+        )
         return np.asarray(series, np.float64) if series.max() >= _RARE else None
 
 

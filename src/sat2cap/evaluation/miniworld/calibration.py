@@ -115,7 +115,11 @@ def _questions(
         if can_judge(country, prompt):
             own = country.when(prompt)
             for when in moments if moments and own else (own,):
-                yield prompt.text, when, np.asarray(country.survey.truth(prompt.concept, when).values).ravel()
+                yield (
+                    prompt.text,
+                    when,
+                    np.asarray(country.ground_truth.truth_map(prompt.concept, when).values).ravel(),
+                )
     for text in NONSENSE:
         yield text, None, np.zeros(country.atlas.grid.shape, np.float32).ravel()
 

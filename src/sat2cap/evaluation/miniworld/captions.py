@@ -14,7 +14,16 @@ from sat2cap.evaluation.bootstrap import Bootstrap
 from sat2cap.evaluation.metric import Metric
 from sat2cap.evaluation.retrieval.gallery import Gallery
 from sat2cap.geo import When
-from sat2cap.miniworld import NAMES, MiniPhotos, Places, World, chances, moments, places, stated
+from sat2cap.miniworld import (
+    CONCEPT_NAMES,
+    MiniPhotos,
+    Surroundings,
+    World,
+    concept_probabilities,
+    local_times,
+    sample_surroundings,
+    stated_concepts,
+)
 from sat2cap.model import Captioner, Checkpoint
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress, silent
@@ -61,7 +70,7 @@ class CaptionedPairs:
     taken: tuple[When, ...]
     written: list[Sequence[str]]
     """People's captions of each, or nothing at all."""
-    planet: Places | None
+    planet: Surroundings | None
     """None where the truth is not known."""
 
     @classmethod
@@ -86,7 +95,7 @@ class CaptionedPairs:
         planet = None
         world = find_world(sources.pop()) if len(sources) == 1 else None
         if world is not None:
-            planet = places(gallery.lon, gallery.lat, world.seed)
+            planet = sample_surroundings(gallery.lon, gallery.lat, world.seed)
             texts = texts or _made_up(world, keys)
         return cls(keys, gallery.lat, gallery.taken, texts, planet)
 
@@ -94,7 +103,7 @@ class CaptionedPairs:
         """Share of photos at each place and moment that show each concept, `[N, concepts]`; of a planet."""
         assert self.planet is not None
         clock = (np.array([getattr(when, name) for when in taken]) for name in ("month", "day", "hour"))
-        return chances(self.planet, moments(self.lat, *clock))
+        return concept_probabilities(self.planet, local_times(self.lat, *clock))
 
 
 def _made_up(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
@@ -103,7 +112,7 @@ def _made_up(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
     source = MiniPhotos(world, max(numbers) + 1)
     wanted = set(keys)
     records = {photo.key: photo for photo in source.photos() if photo.key in wanted}
-    return list(source.captions([records[key] for key in keys], each=_EACH))
+    return list(source.captions([records[key] for key in keys], per_photo=_EACH))
 
 
 def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterator[tuple[str, WeightedMean]]:
@@ -122,7 +131,9 @@ def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterat
 
 def _columns(texts: Sequence[str]) -> NDArray[np.bool_]:
     """Which concepts each caption states, `[N, concepts]`."""
-    return np.array([[name in found for name in NAMES] for found in map(stated, texts)], bool)
+    return np.array(
+        [[name in found for name in CONCEPT_NAMES] for found in map(stated_concepts, texts)], bool
+    )
 
 
 def _share(said: NDArray[np.bool_], chance: NDArray[np.float32]) -> WeightedMean:
@@ -158,7 +169,9 @@ def month_metrics(
     differ = np.array([one != other for one, other in zip(january, july, strict=True)])
     measures = {"months.changed": WeightedMean.mean(differ * 1.0)} | _winters(texts, place.lat)
     if place.planet is not None:
-        differ = np.array([stated(one) != stated(other) for one, other in zip(january, july, strict=True)])
+        differ = np.array(
+            [stated_concepts(one) != stated_concepts(other) for one, other in zip(january, july, strict=True)]
+        )
         measures |= {
             "months.restated": WeightedMean.mean(differ * 1.0),
             "months.truth_lead": _lead(texts, place),

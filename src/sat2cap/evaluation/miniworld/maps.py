@@ -11,7 +11,7 @@ from sat2cap.atlas import Atlas, CellStatus
 from sat2cap.evaluation.maps.agreement import auroc, spearman
 from sat2cap.evaluation.maps.location_baseline import CALENDAR, location_cosines
 from sat2cap.geo import When, parse_when
-from sat2cap.miniworld import Prompt, Survey, southern
+from sat2cap.miniworld import GroundTruth, Prompt, half_year_later
 from sat2cap.model import Checkpoint
 from sat2cap.query import MeanScale, mean_scores, score_atlas
 
@@ -27,7 +27,7 @@ class Country:
 
     name: str
     atlas: Atlas
-    survey: Survey
+    ground_truth: GroundTruth
     south: bool = False
     """South of the equator: prompts with a season are asked half a year later."""
     _known: dict[tuple[str, When | None], Floats] = field(default_factory=dict, repr=False, compare=False)
@@ -37,19 +37,19 @@ class Country:
         """When `prompt` is asked here."""
         if prompt.when is None:
             return None
-        return parse_when(southern(prompt.when) if self.south else prompt.when)
+        return parse_when(half_year_later(prompt.when) if self.south else prompt.when)
 
     def truth(self, prompt: Prompt) -> Floats:
         """Probability of what the prompt means, ``[cells]``."""
         key = prompt.concept, self.when(prompt)
         if key not in self._known:
-            self._known[key] = np.asarray(self.survey.truth(*key).values).ravel()
+            self._known[key] = np.asarray(self.ground_truth.truth_map(*key).values).ravel()
         return self._known[key]
 
     def mean_truth(self, prompt: Prompt, calendar: Sequence[When]) -> Floats:
         """Mean probability over the embedded cells at each time, ``[times]``, for any date of the prompt."""
         embedded = self.atlas.status.ravel() == CellStatus.OK
-        return np.asarray(self.survey.series(prompt.concept, calendar)[:, embedded].mean(1))
+        return np.asarray(self.ground_truth.truth_series(prompt.concept, calendar)[:, embedded].mean(1))
 
 
 Scores = Callable[[Country, Checkpoint, Sequence[str], When | None], Floats]

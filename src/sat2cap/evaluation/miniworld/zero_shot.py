@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from sat2cap.evaluation.maps.agreement import auroc
-from sat2cap.miniworld import PROMPTS, SEASONAL, MiniPhotos, World
+from sat2cap.miniworld import PROMPTS, SEASONAL_PROMPTS, MiniPhotos, World
 from sat2cap.model import Checkpoint
 
 PLANET = 9100
@@ -26,7 +26,7 @@ def evaluate_zero_shot(
     records = list(source.photos())
     shown = [scene.shown for scene in source.scenes(records)]
     embedded = checkpoint.embed_ground([Image.open(io.BytesIO(data)) for data in source.images(records)])
-    prompts = PROMPTS + SEASONAL
+    prompts = PROMPTS + SEASONAL_PROMPTS
     cosines = checkpoint.embed_text([prompt.text for prompt in prompts]) @ embedded.T
     truth = np.array([[prompt.concept in names for names in shown] for prompt in prompts])
     judged = truth.any(axis=1) & ~truth.all(axis=1)

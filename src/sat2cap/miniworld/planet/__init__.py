@@ -1,1 +1,1 @@
-"""The planet itself: noise, land and what covers the ground."""
+"""The planet itself: noise, terrain and land cover."""

@@ -1,7 +1,7 @@
 """The shape of the planet: continuous fields on a fixed lattice of nodes, bilinear between them.
 
-The lattice is the definition, not an approximation: whoever asks for a place, at any resolution, interpolates
-the same nodes, so neighbouring images join and photos, overhead images and truth agree about what is where.
+The lattice is the definition, not an approximation: every query, at any resolution, interpolates the same
+nodes, so neighbouring images join, and photos, overhead images and truth agree about what is where.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,24 @@ from sat2cap.miniworld.planet.noise import (
     CIRCUMFERENCE_M,
     Floats,
     Positions,
-    fractal,
-    hash01,
-    lattice,
-    noise,
-    ramp,
+    fractal_noise,
+    hash_to_unit,
+    lattice_coordinates,
+    linear_ramp,
+    value_noise,
 )
 
 NODE_M = CIRCUMFERENCE_M / 333_958
-"""Almost 120 m; a whole and even number of nodes goes round the planet, so they meet at the antimeridian."""
-EARTH_RADIUS_M = CIRCUMFERENCE_M / (2 * np.pi)
+"""Distance between lattice nodes, almost 120 m.
+
+A whole, even number of nodes goes round the planet, so that they meet at the antimeridian.
+"""
+
+SPHERE_RADIUS_M = CIRCUMFERENCE_M / (2 * np.pi)
+"""Radius of the sphere of Web Mercator."""
+
 CITY_CELL_M, VILLAGE_CELL_M = 22_000.0, 3_600.0
+"""Sides of the squares that have at most one city, and at most one village, each."""
 
 FIELDS = (
     "elevation",  # fraction of the tallest ordinary land; below 0 is sea
@@ -45,10 +52,11 @@ FIELDS = (
     "sand",  # colour of sand, 0 white to 1 black
     "water",  # colour of water, 0 turquoise to 1 brown
 )
+"""Names of the fields of the terrain."""
 
 
 @dataclass(frozen=True)
-class Ground:
+class Terrain:
     """The fields at positions: each array float32, of the positions' shape ``[B, ...]``."""
 
     x: Positions
@@ -56,28 +64,29 @@ class Ground:
     y: Positions
     """Web Mercator metres north."""
     values: dict[str, Floats]
-    """By name from `FIELDS`."""
+    """Field values by name from `FIELDS`."""
 
     def __getitem__(self, name: str) -> Floats:
         return self.values[name]
 
 
-def mercator(lon: Positions, lat: Positions) -> tuple[Positions, Positions]:
-    """Web Mercator metres of degrees; latitudes beyond 85 are held there."""
+def to_web_mercator(lon: Positions, lat: Positions) -> tuple[Positions, Positions]:
+    """Return Web Mercator metres ``(x, y)`` of degrees; latitudes are clipped to 85 degrees."""
     phi = np.radians(np.clip(lat, -85.0, 85.0))
-    return np.radians(lon) * EARTH_RADIUS_M, np.arcsinh(np.tan(phi)) * EARTH_RADIUS_M
+    return np.radians(lon) * SPHERE_RADIUS_M, np.arcsinh(np.tan(phi)) * SPHERE_RADIUS_M
 
 
-def latitude(y: Positions) -> Positions:
-    """Degrees north of Web Mercator `y`."""
-    return np.degrees(np.arctan(np.sinh(y / EARTH_RADIUS_M)))
+def to_latitude(y: Positions) -> Positions:
+    """Return degrees north of Web Mercator metres `y`."""
+    return np.degrees(np.arctan(np.sinh(y / SPHERE_RADIUS_M)))
 
 
-def ground(x: Positions, y: Positions, seed: int, names: tuple[str, ...] = FIELDS) -> Ground:
-    """The fields at blocks of positions ``[B, ...]``; each block spans at most a few kilometres.
+def sample_terrain(x: Positions, y: Positions, seed: int, names: tuple[str, ...] = FIELDS) -> Terrain:
+    """Return the fields at blocks of positions ``[B, ...]`` in Web Mercator metres.
 
-    `x` and `y` broadcast against each other. Every block is covered by its own few lattice nodes, so the cost
-    grows with area, not with pixels.
+    `x` and `y` broadcast against each other. Each block should span at most a few kilometres: it is covered
+    by its own small grid of lattice nodes, so the cost grows with the area of the blocks, not with their
+    pixels.
     """
     x, y = np.broadcast_arrays(x, y)
     flat_x, flat_y = x.reshape(len(x), -1), y.reshape(len(y), -1)
@@ -86,8 +95,12 @@ def ground(x: Positions, y: Positions, seed: int, names: tuple[str, ...] = FIELD
     side = span + 3  # one node beyond the last corner, for slopes
     node_x = (first_x[:, None, None] + np.arange(side)[None, None, :]) * NODE_M + np.zeros((1, side, 1))
     node_y = (first_y[:, None, None] + np.arange(side)[None, :, None]) * NODE_M + np.zeros((1, 1, side))
-    nodes = _nodes(node_x, node_y, seed)
+    nodes = _fields_at_nodes(node_x, node_y, seed)
 
+    # Bilinear: the value at a position is the weighted sum of the nodes of its lattice cell, which lie at
+    # these offsets from the cell's first corner in the flattened grid of `side` x `side` nodes:  0 ------- 1
+    # weights, s and t from 0 to 1 across the cell: |  (s,t)  |         (1-s)(1-t)   s(1-t) side -- side+1
+    # (1-s)t       s t
     u, v = flat_x / NODE_M - first_x[:, None], flat_y / NODE_M - first_y[:, None]
     column, row = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
     s, t = (u - column).astype(np.float32), (v - row).astype(np.float32)
@@ -100,57 +113,65 @@ def ground(x: Positions, y: Positions, seed: int, names: tuple[str, ...] = FIELD
         )
         for name in names
     }
-    # Parcels and grain hash positions: name a place beyond the antimeridian as its own side does.
-    return Ground((x / CIRCUMFERENCE_M + 0.5) % 1.0 * CIRCUMFERENCE_M - CIRCUMFERENCE_M / 2, y, values)
+    # Parcels and grain are hashed from positions: a place beyond the antimeridian must have the same x from
+    # both sides.
+    return Terrain((x / CIRCUMFERENCE_M + 0.5) % 1.0 * CIRCUMFERENCE_M - CIRCUMFERENCE_M / 2, y, values)
 
 
-def _nodes(x: Positions, y: Positions, seed: int) -> dict[str, Floats]:
-    """All fields at lattice nodes ``[B, n, n]``."""
-    lat = latitude(y)
+def _fields_at_nodes(x: Positions, y: Positions, seed: int) -> dict[str, Floats]:
+    """Return all fields at lattice nodes ``[B, n, n]``."""
+    lat = to_latitude(y)
     elevation = _elevation(x, y, seed)
-    range_mask = ramp(noise(x, y, 36_000, seed + 11), 0.58, 0.8) * ramp(elevation, 0.0, 0.05)
-    ridges = 1 - np.abs(2 * fractal(x, y, 9_000, 3, seed + 12) - 1)
-    relief = np.clip(range_mask * (0.35 + 0.9 * ramp(ridges, 0.35, 1.0)), 0, 1)
-    height = np.maximum(elevation, 0) * 350 + relief * 2200 * ramp(ridges, 0.2, 1.0)
+    range_mask = linear_ramp(value_noise(x, y, 36_000, seed + 11), 0.58, 0.8) * linear_ramp(
+        elevation, 0.0, 0.05
+    )
+    ridges = 1 - np.abs(2 * fractal_noise(x, y, 9_000, 3, seed + 12) - 1)
+    relief = np.clip(range_mask * (0.35 + 0.9 * linear_ramp(ridges, 0.35, 1.0)), 0, 1)
+    height = np.maximum(elevation, 0) * 350 + relief * 2200 * linear_ramp(ridges, 0.2, 1.0)
     sine = np.sin(np.radians(lat)).astype(np.float32)
-    temperature = 28 - 36 * sine**2 - 0.0055 * height + 8 * (noise(x, y, 90_000, seed + 13) - 0.5)
+    temperature = 28 - 36 * sine**2 - 0.0055 * height + 8 * (value_noise(x, y, 90_000, seed + 13) - 0.5)
     arid = np.exp(-(((np.abs(lat) - 24) / 9) ** 2)).astype(np.float32)
-    moisture = np.clip(1.6 * fractal(x, y, 24_000, 2, seed + 14) - 0.25 - 0.35 * arid, 0, 1)
-    urban, industry = _settled(x, y, seed, relief)
-    wild = 1 - ramp(urban, 0.08, 0.2)
-    farm = ramp(fractal(x, y, 9_000, 2, seed + 16) + 0.25 * ramp(urban, 0.0, 0.15), 0.36, 0.5)
-    farm = farm * ramp(relief, 0.25, 0.1) * ramp(temperature, 1, 4) * ramp(moisture, 0.12, 0.25) * wild
-    forest = ramp(fractal(x, y, 5_000, 3, seed + 15) + 0.7 * (moisture - 0.5), 0.42, 0.58)
-    forest = forest * ramp(height, 1900, 1500) * ramp(temperature, -6, -2) * wild
+    moisture = np.clip(1.6 * fractal_noise(x, y, 24_000, 2, seed + 14) - 0.25 - 0.35 * arid, 0, 1)
+    urban, industry = _settlements(x, y, seed, relief)
+    wild = 1 - linear_ramp(urban, 0.08, 0.2)
+    farm = fractal_noise(x, y, 9_000, 2, seed + 16) + 0.25 * linear_ramp(urban, 0.0, 0.15)
+    farm = linear_ramp(farm, 0.36, 0.5)
+    farm = farm * linear_ramp(relief, 0.25, 0.1) * linear_ramp(temperature, 1, 4)
+    farm = farm * linear_ramp(moisture, 0.12, 0.25) * wild
+    forest = linear_ramp(fractal_noise(x, y, 5_000, 3, seed + 15) + 0.7 * (moisture - 0.5), 0.42, 0.58)
+    forest = forest * linear_ramp(height, 1900, 1500) * linear_ramp(temperature, -6, -2) * wild
     return {
         "elevation": elevation,
         "height": height.astype(np.float32),
         "relief": relief.astype(np.float32),
         "temperature": temperature.astype(np.float32),
-        "swing": (15 * np.abs(sine) * (0.8 + 0.4 * noise(x, y, 120_000, seed + 17))).astype(np.float32),
+        "swing": (15 * np.abs(sine) * (0.8 + 0.4 * value_noise(x, y, 120_000, seed + 17))).astype(np.float32),
         "moisture": moisture.astype(np.float32),
         "forest": forest.astype(np.float32),
         "farm": farm.astype(np.float32),
-        "river": fractal(x, y, 14_000, 2, seed + 18) - np.float32(0.5),
-        "highway": fractal(x, y, 18_000, 2, seed + 19) - np.float32(0.5),
-        "lane": fractal(x, y, 3_500, 2, seed + 20) - np.float32(0.5),
-        "warp_x": 900 * noise(x, y, 3_200, seed + 21),
-        "warp_y": 900 * noise(x, y, 3_200, seed + 22),
+        "river": fractal_noise(x, y, 14_000, 2, seed + 18) - np.float32(0.5),
+        "highway": fractal_noise(x, y, 18_000, 2, seed + 19) - np.float32(0.5),
+        "lane": fractal_noise(x, y, 3_500, 2, seed + 20) - np.float32(0.5),
+        "warp_x": 900 * value_noise(x, y, 3_200, seed + 21),
+        "warp_y": 900 * value_noise(x, y, 3_200, seed + 22),
         "urban": urban,
         "industry": industry,
-        "shade": _shade(height),
-        "roof": np.clip(1.7 * fractal(x, y, 30_000, 2, seed + 23) - 0.35, 0, 1),
-        "sand": np.clip(1.7 * noise(x, y, 25_000, seed + 24) - 0.35, 0, 1),
-        "water": np.clip(1.7 * noise(x, y, 35_000, seed + 25) - 0.35, 0, 1),
+        "shade": _hill_shade(height),
+        "roof": np.clip(1.7 * fractal_noise(x, y, 30_000, 2, seed + 23) - 0.35, 0, 1),
+        "sand": np.clip(1.7 * value_noise(x, y, 25_000, seed + 24) - 0.35, 0, 1),
+        "water": np.clip(1.7 * value_noise(x, y, 35_000, seed + 25) - 0.35, 0, 1),
     }
 
 
 def _elevation(x: Positions, y: Positions, seed: int) -> Floats:
-    return fractal(x, y, 30_000, 5, seed + 10) - np.float32(0.3)
+    return fractal_noise(x, y, 30_000, 5, seed + 10) - np.float32(0.3)
 
 
-def _shade(height: Floats) -> Floats:
-    """Light from the north-west; the last row and column are flat, for want of a neighbour; never used."""
+def _hill_shade(height: Floats) -> Floats:
+    """Return the brightness of slopes lit from the north-west.
+
+    The last row and column have no neighbour to slope towards and come out flat; no position uses them.
+    """
     slope = np.diff(height, axis=-1, append=height[..., -1:]) - np.diff(
         height, axis=-2, append=height[..., -1:, :]
     )
@@ -158,10 +179,10 @@ def _shade(height: Floats) -> Floats:
     return light
 
 
-def _settled(x: Positions, y: Positions, seed: int, relief: Floats) -> tuple[Floats, Floats]:
-    """How built-up each node is, and how industrial, from cities, towns, villages and hamlets."""
-    drift = noise(x, y, 4_500, seed + 38) - 0.5, noise(x, y, 4_500, seed + 39) - 0.5
-    city = _influence(
+def _settlements(x: Positions, y: Positions, seed: int, relief: Floats) -> tuple[Floats, Floats]:
+    """Return the fields ``urban`` and ``industry`` at nodes, from cities, towns, villages and hamlets."""
+    drift = value_noise(x, y, 4_500, seed + 38) - 0.5, value_noise(x, y, 4_500, seed + 39) - 0.5
+    city = _settlement_influence(
         x + 5_000 * drift[0],
         y + 5_000 * drift[1],
         seed,
@@ -169,10 +190,10 @@ def _settled(x: Positions, y: Positions, seed: int, relief: Floats) -> tuple[Flo
         CITY_CELL_M,
         radius_m=(2_600, 6_500),
         peak=(0.8, 1.3),
-        chance=0.8,
+        probability=0.8,
     )
-    bend = noise(x, y, 1_300, seed + 28) - 0.5, noise(x, y, 1_300, seed + 29) - 0.5
-    village = _influence(
+    bend = value_noise(x, y, 1_300, seed + 28) - 0.5, value_noise(x, y, 1_300, seed + 29) - 0.5
+    village = _settlement_influence(
         x + 700 * bend[0],
         y + 700 * bend[1],
         seed,
@@ -180,17 +201,18 @@ def _settled(x: Positions, y: Positions, seed: int, relief: Floats) -> tuple[Flo
         VILLAGE_CELL_M,
         radius_m=(420, 1_050),
         peak=(0.28, 0.62),
-        chance=0.5,
+        probability=0.5,
     )
-    rough = 0.22 * (fractal(x, y, 900, 2, seed + 26) - 0.5)
+    rough = 0.22 * (fractal_noise(x, y, 900, 2, seed + 26) - 0.5)
     urban = np.maximum(city, village)
-    urban = np.where(urban > 0.02, urban + rough * ramp(urban, 0.02, 0.3), urban) * ramp(relief, 0.75, 0.4)
-    sites = ramp(noise(x, y, 2_600, seed + 27), 0.6, 0.68)
-    industry = sites * ramp(city, 0.12, 0.2) * ramp(city, 0.75, 0.6)
+    urban = np.where(urban > 0.02, urban + rough * linear_ramp(urban, 0.02, 0.3), urban)
+    urban = urban * linear_ramp(relief, 0.75, 0.4)
+    sites = linear_ramp(value_noise(x, y, 2_600, seed + 27), 0.6, 0.68)
+    industry = sites * linear_ramp(city, 0.12, 0.2) * linear_ramp(city, 0.75, 0.6)
     return np.clip(urban, 0, 1.2).astype(np.float32), industry.astype(np.float32)
 
 
-def _influence(
+def _settlement_influence(
     x: Positions,
     y: Positions,
     seed: int,
@@ -199,29 +221,44 @@ def _influence(
     *,
     radius_m: tuple[float, float],
     peak: tuple[float, float],
-    chance: float,
+    probability: float,
 ) -> Floats:
-    """The strongest settlement's pull on each node ``[B, n, n]``: a cone with noise, one candidate a cell.
+    """Return how built-up each node ``[B, n, n]`` is by the nearest settlements of one kind.
 
-    A settlement reaches less than half a cell beyond its own, so the 3 x 3 cells round a block suffice.
+    The planet is divided into squares of `cell_m`; each has a settlement with `probability`, if its centre is
+    on land. A settlement is a cone: `peak` high at its centre (smallest and largest settlement), 0 at
+    `radius_m`. Radii are less than half a square, so only the 3 x 3 squares round a block can reach it:
+
+    ::
+
+        +---+---+---+
+        | 0 | 1 | 2 |
+        +---+---+---+
+        | 3 | B | 5 |     B: the square in which the block's middle lies
+        +---+---+---+
+        | 6 | 7 | 8 |
+        +---+---+---+
     """
-    u, count = lattice(x.mean((1, 2)), cell_m)
-    v, _ = lattice(y.mean((1, 2)), cell_m)
-    near = np.array([(i, j) for j in (-1, 0, 1) for i in (-1, 0, 1)])
-    column = np.floor(u).astype(np.int64)[:, None] + near[:, 0]  # [B, 9]
-    row = np.floor(v).astype(np.int64)[:, None] + near[:, 1]
-    key = column % count
-    size = hash01(key, row, seed + salt + 3) ** 2  # many small, few large
-    centre_x = ((column + 0.3 + 0.4 * hash01(key, row, seed + salt + 1)) / count - 0.5) * CIRCUMFERENCE_M
-    centre_y = ((row + 0.3 + 0.4 * hash01(key, row, seed + salt + 2)) / count - 0.5) * CIRCUMFERENCE_M
-    real = hash01(key, row, seed + salt + 4) < chance
+    u, cell_count = lattice_coordinates(x.mean((1, 2)), cell_m)
+    v, _ = lattice_coordinates(y.mean((1, 2)), cell_m)
+    neighbours = np.array([(i, j) for j in (-1, 0, 1) for i in (-1, 0, 1)])
+    column = np.floor(u).astype(np.int64)[:, None] + neighbours[:, 0]  # [B, 9]
+    row = np.floor(v).astype(np.int64)[:, None] + neighbours[:, 1]
+    key = column % cell_count
+    size = hash_to_unit(key, row, seed + salt + 3) ** 2  # many small, few large
+    jitter_x, jitter_y = (0.4 * hash_to_unit(key, row, seed + salt + n) for n in (1, 2))
+    centre_x = ((column + 0.3 + jitter_x) / cell_count - 0.5) * CIRCUMFERENCE_M
+    centre_y = ((row + 0.3 + jitter_y) / cell_count - 0.5) * CIRCUMFERENCE_M
+    exists = hash_to_unit(key, row, seed + salt + 4) < probability
     # Wrapped, so that a settlement beyond the antimeridian stands on the same land seen from either side.
-    wrapped = (centre_x / CIRCUMFERENCE_M + 0.5) % 1.0 * CIRCUMFERENCE_M - CIRCUMFERENCE_M / 2
-    real &= _elevation(wrapped, centre_y, seed) > 0.004
-    reach = radius_m[0] + size * (radius_m[1] - radius_m[0])
-    top = np.where(real, peak[0] + size * (peak[1] - peak[0]), 0)
-    pull = np.zeros(x.shape, np.float32)
+    wrapped_x = (centre_x / CIRCUMFERENCE_M + 0.5) % 1.0 * CIRCUMFERENCE_M - CIRCUMFERENCE_M / 2
+    exists &= _elevation(wrapped_x, centre_y, seed) > 0.004
+    radius = radius_m[0] + size * (radius_m[1] - radius_m[0])
+    height = np.where(exists, peak[0] + size * (peak[1] - peak[0]), 0)
+    influence = np.zeros(x.shape, np.float32)
     for k in range(9):
         distance = np.hypot(x - centre_x[:, k, None, None], y - centre_y[:, k, None, None])
-        pull = np.maximum(pull, top[:, k, None, None] * (1 - distance / reach[:, k, None, None]))
-    return pull
+        influence = np.maximum(
+            influence, height[:, k, None, None] * (1 - distance / radius[:, k, None, None])
+        )
+    return influence

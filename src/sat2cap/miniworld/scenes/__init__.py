@@ -1,1 +1,1 @@
-"""What a ground photo shows, how it is drawn and what people write under it."""
+"""What photos show, drawn as pictures, and what people write under them."""

@@ -1,8 +1,8 @@
 # ruff: noqa: E501 (a table, one row a line)
-"""What people write under their photos: a varied grammar over what a scene shows.
+"""Captions that people write under their photos: a varied grammar over what a scene shows.
 
-Captions train the miniature CLIP and the captioner. They mention a few of the things in the picture, rarely all, in any
-order.
+Captions train the miniature CLIP and the captioner. A caption mentions one to four of the concepts in the picture, in
+any order.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from sat2cap.miniworld.scenes.scene import Scene
 
 Random = np.random.Generator
 
-PHRASES: dict[str, tuple[str, ...]] = {
+CONCEPT_PHRASES: dict[str, tuple[str, ...]] = {
     "sea": ("the {water} sea", "the ocean", "{water} ocean water", "open water", "waves on the sea", "a sea view", "the coast and the water"),
     "beach": ("a {sand} beach", "a sandy beach", "{sand} sand by the sea", "the seaside", "a beach with {sand} sand", "the shore"),
     "cliffs": ("steep cliffs", "a cliff by the sea", "rocky cliffs", "a rocky coast", "high sea cliffs"),
@@ -73,51 +73,52 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "starry sky": ("a starry sky", "stars at night", "the night sky full of stars", "the moon and stars", "a starry night", "stargazing"),
     "blue sky": ("a blue sky", "sunshine", "a sunny day", "sunny weather", "clear blue skies", "bright sun"),
 }  # fmt: skip
-"""How people name each concept."""
+"""Phrases that name each concept; ``{water}`` and ``{sand}`` stand for the colours of the region."""
 
-FRAMES = (
+SENTENCE_FRAMES = (
     "{all}", "{all}", "a photo of {all}", "a picture of {all}", "{all} here", "look at {all}", "we saw {all}",
     "my trip: {all}", "a view of {all}", "this is {all}", "i love {all}", "there is {all}", "enjoying {all}",
     "a place with {all}", "where you find {all}", "a good place for {all}", "near {all}", "holiday with {all}",
     "people like {all}", "what a day, {all}",
 )  # fmt: skip
+"""Sentences around the joined phrases, ``{all}``."""
 
-JOINS = (" and ", ", ", " with ", " near ", " next to ", " by ", " in front of ", ", also ")
+CONJUNCTIONS = (" and ", ", ", " with ", " near ", " next to ", " by ", " in front of ", ", also ")
 
-SEASONS = {"spring": ("in spring", "in april", "on a spring day"), "summer": ("in summer", "in the summer", "on a summer day"),
+SEASON_PHRASES = {"spring": ("in spring", "in april", "on a spring day"), "summer": ("in summer", "in the summer", "on a summer day"),
            "autumn": ("in autumn", "in the fall", "on an autumn day"), "winter": ("in winter", "on a cold winter day", "in the winter")}  # fmt: skip
-NIGHT = ("at night", "in the dark", "by night", "after dark", "late at night")
-DAY = ("during the day", "in daylight", "by day", "at noon")
+NIGHT_PHRASES = ("at night", "in the dark", "by night", "after dark", "late at night")
+DAY_PHRASES = ("during the day", "in daylight", "by day", "at noon")
 
 
-def caption(scene: Scene, r: Random) -> str:
-    """One caption, lower case; an empty scene gets a caption about nothing in particular."""
-    shown = sorted(scene.shown)
-    r.shuffle(shown)
-    names = shown[: int(r.integers(1, 5))]
-    parts = [_phrase(name, scene, r) for name in names] or [
+def write_caption(scene: Scene, r: Random) -> str:
+    """Return one caption in lower case; for a scene that shows no concept, one about nothing in particular."""
+    names = sorted(scene.shown)
+    r.shuffle(names)
+    names = names[: int(r.integers(1, 5))]
+    phrases = [_concept_phrase(name, scene, r) for name in names] or [
         str(r.choice(("an empty place", "nothing special", "a plain landscape")))
     ]
     if r.random() < 0.3:
-        parts = parts[:1]
-    text = parts[0]
-    for part in parts[1:]:
-        text += str(r.choice(JOINS)) + part
-    text = str(r.choice(FRAMES)).format(all=text)
-    return f"{text} {_time(scene, r)}".strip()
+        phrases = phrases[:1]
+    text = phrases[0]
+    for phrase in phrases[1:]:
+        text += str(r.choice(CONJUNCTIONS)) + phrase
+    text = str(r.choice(SENTENCE_FRAMES)).format(all=text)
+    return f"{text} {_time_phrase(scene, r)}".strip()
 
 
-def _phrase(name: str, scene: Scene, r: Random) -> str:
-    return str(r.choice(PHRASES[name])).format(water=scene.water_name, sand=scene.sand_name)
+def _concept_phrase(name: str, scene: Scene, r: Random) -> str:
+    return str(r.choice(CONCEPT_PHRASES[name])).format(water=scene.water_name, sand=scene.sand_name)
 
 
-def _time(scene: Scene, r: Random) -> str:
-    """Sometimes the season or the time of day, when the picture can tell."""
-    chance = r.random()
-    if scene.day < 0.5 and chance < 0.35:
-        return str(r.choice(NIGHT))
-    if scene.day > 0.9 and chance < 0.1:
-        return str(r.choice(DAY))
-    if scene.season and chance > 0.88:
-        return str(r.choice(SEASONS[scene.season]))
+def _time_phrase(scene: Scene, r: Random) -> str:
+    """Return, now and then, the time of day or the season, if the picture shows it; otherwise an empty string."""
+    luck = r.random()
+    if scene.day < 0.5 and luck < 0.35:
+        return str(r.choice(NIGHT_PHRASES))
+    if scene.day > 0.9 and luck < 0.1:
+        return str(r.choice(DAY_PHRASES))
+    if scene.season and luck > 0.88:
+        return str(r.choice(SEASON_PHRASES[scene.season]))
     return ""

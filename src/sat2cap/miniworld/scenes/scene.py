@@ -1,18 +1,20 @@
-"""What one photo shows, drawn from the chances of its place and time."""
+"""Scenes: what one photo shows, sampled from the probabilities of its place and time."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.miniworld.concepts import NAMES, chances
-from sat2cap.miniworld.planet.cover import SAND_NAMES, WATER_NAMES, variant
-from sat2cap.miniworld.surroundings import Moments, Places
+from sat2cap.miniworld.concepts import CONCEPT_NAMES, concept_probabilities
+from sat2cap.miniworld.planet.cover import SAND_NAMES, WATER_NAMES, variant_index
+from sat2cap.miniworld.surroundings import LocalTimes, Surroundings
+
+SEASONS = ("spring", "summer", "autumn", "winter")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything the camera and the caption writer need to know of one photo."""
+    """Everything about one photo that its picture and its captions depend on."""
 
     shown: frozenset[str]
     """Names of the concepts in the picture."""
@@ -23,52 +25,56 @@ class Scene:
     water: int
     """Index into `WATER_NAMES`."""
     dryness: float
-    """0 lush to 1 parched grass."""
+    """Colour of the grass, 0 lush to 1 parched."""
     bare: bool
-    """Broadleaf trees have no leaves."""
+    """Whether broadleaf trees have lost their leaves."""
     day: float
-    """1 daylight to 0 night."""
+    """1 in daylight to 0 at night."""
     dusk: float
+    """1 while the sun is on the horizon, falling to 0 above and below."""
     season: str
-    """``spring``, ``summer``, ``autumn``, ``winter``, or empty in the tropics."""
+    """One of `SEASONS`, or empty in the tropics and between seasons."""
     paved: bool
-    """Streets rather than soil underfoot."""
+    """Whether there are streets underfoot rather than soil."""
 
     @property
     def snowy(self) -> bool:
-        """Snow lies."""
+        """Whether snow lies."""
         return "snow" in self.shown
 
     @property
     def sand_name(self) -> str:
-        """What people call this sand."""
+        """Colour of the sand in captions."""
         return SAND_NAMES[self.sand]
 
     @property
     def water_name(self) -> str:
-        """What people call this water."""
+        """Colour of the water in captions."""
         return WATER_NAMES[self.water]
 
 
-def scenes(p: Places, m: Moments, draws: NDArray[np.float32]) -> list[Scene]:
-    """One scene a place and time; `draws` are uniform numbers ``[N, concepts]`` that decide what is shown."""
-    shown = draws < chances(p, m)
-    roof, sand, water = variant(p.roof, 4), variant(p.sand, 3), variant(p.water, 3)
-    seasons = np.stack([m.spring, m.summer, m.autumn, m.winter], 1)
+def sample_scenes(surroundings: Surroundings, times: LocalTimes, uniform: NDArray[np.float32]) -> list[Scene]:
+    """Return one scene for each of N places and times.
+
+    A scene shows a concept if its number in `uniform`, ``[N, concepts]`` in [0, 1), is below the concept's
+    probability.
+    """
+    shown = uniform < concept_probabilities(surroundings, times)
+    roof = variant_index(surroundings.roof, 4)
+    sand, water = variant_index(surroundings.sand, 3), variant_index(surroundings.water, 3)
+    seasons = np.stack([times.spring, times.summer, times.autumn, times.winter], 1)
     return [
         Scene(
-            shown=frozenset(NAMES[k] for k in np.flatnonzero(shown[i])),
+            shown=frozenset(CONCEPT_NAMES[k] for k in np.flatnonzero(shown[i])),
             roof=int(roof[i]),
             sand=int(sand[i]),
             water=int(water[i]),
-            dryness=float(np.clip((0.45 - p.moisture[i]) / 0.3, 0, 1)),
-            bare=bool(m.winter[i] > 0.3),
-            day=float(m.day[i]),
-            dusk=float(m.dusk[i]),
-            season=("spring", "summer", "autumn", "winter")[int(seasons[i].argmax())]
-            if seasons[i].max() > 0.3
-            else "",
-            paved=bool(p.urban[i] > 0.35),
+            dryness=float(np.clip((0.45 - surroundings.moisture[i]) / 0.3, 0, 1)),
+            bare=bool(times.winter[i] > 0.3),
+            day=float(times.day[i]),
+            dusk=float(times.dusk[i]),
+            season=SEASONS[int(seasons[i].argmax())] if seasons[i].max() > 0.3 else "",
+            paved=bool(surroundings.urban[i] > 0.35),
         )
         for i in range(len(shown))
     ]

@@ -133,7 +133,7 @@ def _photos(run: ClipRun, progress: Progress) -> tuple[NDArray[np.uint8], list[l
         for first in range(0, len(records), 500):
             part = records[first : first + 500]
             pixels += [np.asarray(_decoded(data, run.size.image_size)) for data in source.images(part)]
-            captions += source.captions(part, each=6)
+            captions += source.captions(part, per_photo=6)
             progress("photographing made-up planets", len(pixels), total)
     return np.stack(pixels), captions
 

@@ -3,25 +3,26 @@
 import numpy as np
 
 from sat2cap.miniworld.photos import MiniPhotos
-from sat2cap.miniworld.scenes.captions import PHRASES, caption
-from sat2cap.miniworld.scenes.statements import stated
+from sat2cap.miniworld.scenes.captions import CONCEPT_PHRASES, write_caption
+from sat2cap.miniworld.scenes.statements import stated_concepts
 from sat2cap.miniworld.world import World
 
 
 def test_every_phrase_states_its_concept_alone() -> None:
     seen = 0
-    for name, phrases in PHRASES.items():
+    for name, phrases in CONCEPT_PHRASES.items():
         for phrase in phrases:
-            assert stated(phrase.format(water="blue", sand="black").upper() + "!") == {name}
+            assert stated_concepts(phrase.format(water="blue", sand="black").upper() + "!") == {name}
             seen += 1
     assert seen > 300
 
 
 def test_words_of_another_kind_state_nothing() -> None:
-    assert stated("what a day, at night in winter") == frozenset()
-    assert stated("a rocky coast and a red tractor by the sea") == {"cliffs", "harvest"} | stated(
-        "by the sea"
-    )
+    assert stated_concepts("what a day, at night in winter") == frozenset()
+    assert stated_concepts("a rocky coast and a red tractor by the sea") == {
+        "cliffs",
+        "harvest",
+    } | stated_concepts("by the sea")
 
 
 def test_what_people_write_is_in_their_photos() -> None:
@@ -30,8 +31,8 @@ def test_what_people_write_is_in_their_photos() -> None:
     records = list(source.photos())
     wrong = said = 0
     for index, scene in enumerate(source.scenes(records)):
-        text = caption(scene, np.random.default_rng(index))
-        said += len(stated(text))
-        wrong += len(stated(text) - scene.shown)
+        text = write_caption(scene, np.random.default_rng(index))
+        said += len(stated_concepts(text))
+        wrong += len(stated_concepts(text) - scene.shown)
     assert said > 300
     assert wrong <= 0.01 * said, "but for phrases that run into each other"
