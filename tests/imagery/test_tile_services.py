@@ -15,7 +15,7 @@ from sat2cap import http
 from sat2cap.errors import ImageryError, JobError
 from sat2cap.geo.grid import cell_grid, patch_around, patch_box
 from sat2cap.geo.region import parse_region
-from sat2cap.http import Manners, _retry_after_s
+from sat2cap.http import FetchPolicy
 from sat2cap.imagery.protocol import PartlyReadError
 from sat2cap.imagery.tiles.reader import decode
 from sat2cap.imagery.tiles.service import Recent, open_tiles
@@ -24,7 +24,7 @@ from sat2cap.miniworld.world import MiniImagery, World
 
 GROUND = MiniImagery(World(2))
 HERE = patch_around(70.1, 46.1, 480, 224)
-HASTY = Manners(attempts=3, wait_s=0.01, timeout_s=2)
+HASTY = FetchPolicy(max_attempts=3, first_backoff_s=0.01, timeout_s=2)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_what_fails_at_first_is_tried_again_until_it_comes(server):
     for fault in (500, 503, 429, TRUNCATED, GARBLED, after(0), late(0.1)):
         server.faults = lambda tile, nth, fault=fault: fault if nth < 2 else None
         server.asked.clear()
-        found = open_tiles(server.url, manners=HASTY).read(HERE).values
+        found = open_tiles(server.url, policy=HASTY).read(HERE).values
         np.testing.assert_array_equal(found, whole, err_msg=str(fault))
         assert set(server.asked.values()) == {1 if fault == late(0.1) else 3}, fault
 
@@ -96,7 +96,7 @@ def test_a_tile_that_never_comes_costs_its_own_pixels_only(server):
     broken = sorted(server.asked)[0]
     server.faults = lambda tile, nth: 500 if tile == broken else None
     with pytest.raises(PartlyReadError, match=r"1 of \d+ tiles failed.*500") as caught:
-        open_tiles(server.url, manners=HASTY).read(HERE)
+        open_tiles(server.url, policy=HASTY).read(HERE)
     pixels, failed = caught.value.pixels.values, caught.value.failed
     assert 0 < failed.sum() < failed.size
     assert not pixels[failed].any()
@@ -107,15 +107,15 @@ def test_a_tile_that_never_comes_costs_its_own_pixels_only(server):
     assert failed.mean() == pytest.approx(share, abs=0.02)
     server.faults = lambda tile, nth: 500
     with pytest.raises(PartlyReadError, match=r"^tile .* failed 3 times") as caught:
-        open_tiles(server.url, manners=HASTY).read(HERE)
+        open_tiles(server.url, policy=HASTY).read(HERE)
     assert caught.value.failed.all()
 
 
 def test_a_slow_server_is_given_up_on(server):
     server.faults = lambda tile, nth: late(1.0)
-    hasty = Manners(attempts=2, wait_s=0.01, timeout_s=0.1)
+    hasty = FetchPolicy(max_attempts=2, first_backoff_s=0.01, timeout_s=0.1)
     with pytest.raises(ImageryError, match=r"failed 2 times \(timed out\)"):
-        open_tiles(server.url, manners=hasty).read(HERE)
+        open_tiles(server.url, policy=hasty).read(HERE)
 
 
 def test_all_wait_when_one_is_told_to(server):
@@ -130,7 +130,7 @@ def test_all_wait_when_one_is_told_to(server):
         return None
 
     server.faults = strict
-    open_tiles(server.url, manners=Manners(at_once=2, wait_s=0.01)).read(HERE)
+    open_tiles(server.url, policy=FetchPolicy(max_concurrent=2, first_backoff_s=0.01)).read(HERE)
     early = [t for t in times if told[0] + 0.1 < t < told[0] + 0.59]
     assert early == []
     assert len(times) == len(server.asked) + 1
@@ -138,8 +138,8 @@ def test_all_wait_when_one_is_told_to(server):
 
 def test_a_server_that_lets_few_in_at_a_time_costs_no_tile_and_is_asked_more_slowly(server, monkeypatch):
     """It answers only so many requests in each tenth of a second, as services with a rate limit do."""
-    monkeypatch.setattr(http, "_FIRST_PACE_S", 0.01)
-    monkeypatch.setattr(http, "_SLOWEST_PACE_S", 0.1)
+    monkeypatch.setattr(http, "_FIRST_INTERVAL_S", 0.01)
+    monkeypatch.setattr(http, "_LONGEST_INTERVAL_S", 0.1)
     slots, refused = Counter(), []
 
     def limited(tile, nth):
@@ -152,17 +152,19 @@ def test_a_server_that_lets_few_in_at_a_time_costs_no_tile_and_is_asked_more_slo
 
     server.faults = limited
     tiles = [(14, 9000 + number, 5000) for number in range(40)]
-    got = dict(open_tiles(server.url, manners=Manners(attempts=2, wait_s=0.01)).store.fetch(tiles))
+    got = dict(
+        open_tiles(server.url, policy=FetchPolicy(max_attempts=2, first_backoff_s=0.01)).store.fetch(tiles)
+    )
     assert not [found for found in got.values() if isinstance(found, ImageryError)]
     assert refused, "the limit was felt"
     assert len(refused) < len(tiles), "spaced, most requests are answered"
 
 
 def test_a_server_that_never_lets_anyone_in_is_given_up_on_once_for_all(server, monkeypatch):
-    monkeypatch.setattr(http, "_LONGEST_PAUSE_S", 0.25)
-    monkeypatch.setattr(http, "_SLOWEST_PACE_S", 0.01)
+    monkeypatch.setattr(http, "MAX_PAUSE_S", 0.25)
+    monkeypatch.setattr(http, "_LONGEST_INTERVAL_S", 0.01)
     server.faults = lambda tile, nth: after(0.1)
-    store = open_tiles(server.url, manners=Manners(at_once=1)).store
+    store = open_tiles(server.url, policy=FetchPolicy(max_concurrent=1)).store
     tiles = [(14, 9000 + number, 5000) for number in range(4)]
     reasons = [str(found) for _, found in store.fetch(tiles)]
     assert all("had to wait too often (429 Too Many Requests)" in reason for reason in reasons)
@@ -174,7 +176,7 @@ def test_a_server_that_never_lets_anyone_in_is_given_up_on_once_for_all(server, 
 def test_an_answer_that_is_no_image_says_what_it_is(server):
     server.faults = lambda tile, nth: GARBLED
     with pytest.raises(ImageryError, match=r"failed 3 times \(the answer, of no stated type, is broken: "):
-        open_tiles(server.url, manners=HASTY).read(HERE)
+        open_tiles(server.url, policy=HASTY).read(HERE)
     with pytest.raises(ValueError, match=r"^it is no image$"):
         decode(b"<html>quota exceeded</html>")
 
@@ -182,23 +184,13 @@ def test_an_answer_that_is_no_image_says_what_it_is(server):
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(server):
     server.faults = lambda tile, nth: after(3600)
     with pytest.raises(ImageryError, match="try again in 3600 s"):
-        open_tiles(server.url, manners=HASTY).read(HERE)
+        open_tiles(server.url, policy=HASTY).read(HERE)
     assert set(server.asked.values()) == {1}
-
-
-def test_retry_after_is_seconds_or_a_date():
-    from datetime import UTC, datetime, timedelta
-    from email.utils import format_datetime
-
-    assert _retry_after_s("7") == 7
-    assert 50 < _retry_after_s(format_datetime(datetime.now(UTC) + timedelta(seconds=60))) <= 60
-    assert _retry_after_s(format_datetime(datetime.now(UTC) - timedelta(seconds=60))) == 0
-    assert _retry_after_s("soon") == _retry_after_s(None) == 0
 
 
 def test_no_more_at_once_than_agreed(server):
     server.faults = lambda tile, nth: late(0.02)
-    open_tiles(server.url, manners=Manners(at_once=3)).read(patch_around(70.3, 46.3, 1500, 700))
+    open_tiles(server.url, policy=FetchPolicy(max_concurrent=3)).read(patch_around(70.3, 46.3, 1500, 700))
     assert server.most_at_once == 3
     assert {head["User-Agent"].split("/")[0] for head in server.headers} == {"sat2cap"}
 
@@ -224,13 +216,13 @@ def test_secrets_are_sent_but_never_kept(server, monkeypatch):
     with pytest.raises(ImageryError, match="export TILE_TOKEN="):
         open_tiles(url, headers=headers)
     monkeypatch.setenv("TILE_TOKEN", "t0ken")
-    imagery = open_tiles(url, headers=headers, manners=HASTY)
+    imagery = open_tiles(url, headers=headers, policy=HASTY)
     imagery.read(HERE)
     assert set(server.queries) == {"key=k3y"}
     assert {head["Authorization"] for head in server.headers} == {"Bearer t0ken"}
     server.faults = lambda tile, nth: 500
     with pytest.raises(ImageryError) as caught:
-        open_tiles(url, headers=headers, manners=HASTY).read(HERE)
+        open_tiles(url, headers=headers, policy=HASTY).read(HERE)
     kept = f"{imagery.info} {caught.value} {pickle.dumps(imagery)!r} {imagery!r}"
     assert "k3y" not in kept
     assert "t0ken" not in kept

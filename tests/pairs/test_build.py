@@ -12,30 +12,18 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
-from made_up import Album, FastLand, Land, paint, picture
+from made_up import PATCH, Album, FastLand, Land, build_small, hash_files, paint, picture
 from PIL import Image
 
 from sat2cap.errors import JobError, PairsError
-from sat2cap.files import digest_file
-from sat2cap.pairs import PatchSpec, SplitPlan, build_pairs, open_pairs
+from sat2cap.pairs import PatchSpec, open_pairs
 from sat2cap.pairs import build as build_module
-
-PATCH = PatchSpec(size_m=480, pixels=8)
-SPLIT = SplitPlan(fractions=(0.6, 0.2, 0.2), block_km=4)
-
-
-def build(out, photos=Album(), imagery=Land(), **settings):  # noqa: B008 (frozen)
-    return build_pairs(photos, imagery, out, **{"patch": PATCH, "split": SPLIT, "per_shard": 7, **settings})
-
-
-def files(folder):
-    return {str(p.relative_to(folder)): digest_file(p) for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """An undisturbed build."""
-    return build(tmp_path_factory.mktemp("whole") / "pairs")
+    return build_small(tmp_path_factory.mktemp("whole") / "pairs")
 
 
 def test_every_pair_is_the_photo_and_the_patch_of_its_own_place_and_moment(whole):
@@ -101,19 +89,19 @@ def test_the_manifest_counts_what_is_there(whole):
         "index.parquet",
         "pairs.json",
         "journal.jsonl",
-    } == set(files(whole.path))
+    } == set(hash_files(whole.path))
 
 
 @pytest.mark.parametrize("imagery", [Land(), FastLand()])
 def test_bytes_do_not_depend_on_workers_or_on_reading_in_batches(whole, tmp_path, imagery):
-    again = build(tmp_path / "again", imagery=imagery, workers=2)
-    assert files(again.path) == files(whole.path)
+    again = build_small(tmp_path / "again", imagery=imagery, workers=2)
+    assert hash_files(again.path) == hash_files(whole.path)
     assert again.fingerprint == whole.fingerprint
 
 
 def test_the_batch_protocol_is_used_when_there_is_one(tmp_path):
     calls = tmp_path / "calls"
-    made = build(tmp_path / "pairs", imagery=FastLand(calls=str(calls)), per_shard=1000)
+    made = build_small(tmp_path / "pairs", imagery=FastLand(calls=str(calls)), per_shard=1000)
     sizes = [int(line) for line in calls.read_text().splitlines()]
     assert sum(sizes) == len(made.index)
     assert len(sizes) == 3
@@ -131,7 +119,7 @@ def test_an_interrupted_build_goes_on_to_the_same_bytes(whole, tmp_path, monkeyp
             raise StopHereError
 
     with pytest.raises(StopHereError):
-        build(out, progress=stop)
+        build_small(out, progress=stop)
     with pytest.raises(PairsError, match="not finished"):
         open_pairs(out)
     finished = sorted((out / "shards").iterdir())
@@ -145,14 +133,14 @@ def test_an_interrupted_build_goes_on_to_the_same_bytes(whole, tmp_path, monkeyp
     monkeypatch.setattr(
         build_module, "write_shard", lambda shard, *rest: made.append(shard.name) or real(shard, *rest)
     )
-    build(out)
+    build_small(out)
     kept = {path.name for path in finished[1:]}
     assert set(made) == set(whole.manifest["shards"]) - kept
-    assert files(out) == files(whole.path)
+    assert hash_files(out) == hash_files(whole.path)
 
 
 def killed_build(out, flag):
-    build(Path(out), Album(kill_at="7", flag=flag))
+    build_small(Path(out), Album(kill_at="7", flag=flag))
 
 
 def test_a_killed_process_loses_only_the_shard_in_hand(whole, tmp_path):
@@ -165,8 +153,8 @@ def test_a_killed_process_loses_only_the_shard_in_hand(whole, tmp_path):
     process.join()
     assert process.exitcode == -9
     assert not (tmp_path / "pairs" / "pairs.json").exists()
-    build(tmp_path / "pairs")
-    assert files(tmp_path / "pairs") == files(whole.path)
+    build_small(tmp_path / "pairs")
+    assert hash_files(tmp_path / "pairs") == hash_files(whole.path)
 
 
 def test_a_killed_worker_is_one_clean_error_and_building_again_goes_on(whole, tmp_path):
@@ -174,9 +162,9 @@ def test_a_killed_worker_is_one_clean_error_and_building_again_goes_on(whole, tm
     flag.touch()
     photos = Album(kill_at="7", flag=str(flag))
     with pytest.raises(JobError, match="build again to go on"):
-        build(tmp_path / "pairs", photos, workers=2)
-    build(tmp_path / "pairs", photos, workers=2)
-    assert files(tmp_path / "pairs") == files(whole.path)
+        build_small(tmp_path / "pairs", photos, workers=2)
+    build_small(tmp_path / "pairs", photos, workers=2)
+    assert hash_files(tmp_path / "pairs") == hash_files(whole.path)
 
 
 UNGUARDED = """
@@ -194,7 +182,7 @@ build_pairs(photos, Land(), Path("pairs"), patch=PatchSpec(480, 8), split=split,
 def test_a_script_without_a_main_guard_is_told_so(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run(
         [sys.executable, script],
         cwd=tmp_path,
@@ -208,7 +196,7 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path):
 
 
 def test_a_broken_shard_is_found_named_and_alone_redone(whole, tmp_path, monkeypatch):
-    made = build(tmp_path / "pairs")
+    made = build_small(tmp_path / "pairs")
     name = sorted(made.manifest["shards"])[0]
     path = made.path / "shards" / name
     data = path.read_bytes()
@@ -227,13 +215,13 @@ def test_a_broken_shard_is_found_named_and_alone_redone(whole, tmp_path, monkeyp
     monkeypatch.setattr(
         build_module, "write_shard", lambda shard, *rest: redone.append(shard.name) or real(shard, *rest)
     )
-    assert build(made.path).problems() == []
+    assert build_small(made.path).problems() == []
     assert redone == [name]
-    assert files(made.path) == files(whole.path)
+    assert hash_files(made.path) == hash_files(whole.path)
 
 
 def test_a_cut_between_two_pairs_is_found(whole, tmp_path):
-    made = build(tmp_path / "pairs")
+    made = build_small(tmp_path / "pairs")
     name = next(name for name, shard in made.manifest["shards"].items() if shard["pairs"] > 1)
     path = made.path / "shards" / name
     with tarfile.open(path) as tar:
@@ -245,7 +233,7 @@ def test_a_cut_between_two_pairs_is_found(whole, tmp_path):
 
 def test_pairs_that_cannot_be_made_are_left_out_by_reason(tmp_path, whole):
     broken = whole.index[~whole.index.key.str.contains("[12]$")].lon.min()
-    made = build(tmp_path / "pairs", Album(torn="1", gone="2", png="3"), Land(edge=5.5, broken=broken))
+    made = build_small(tmp_path / "pairs", Album(torn="1", gone="2", png="3"), Land(edge=5.5, broken=broken))
     dropped = made.manifest["funnel"]["dropped"]
     planned = list(whole.index.key)
     assert dropped["photo cannot be decoded"] == sum(key.endswith("1") for key in planned)
@@ -264,7 +252,7 @@ def test_pairs_that_cannot_be_made_are_left_out_by_reason(tmp_path, whole):
 
 
 def test_photos_outside_the_imagery_never_reach_a_shard(tmp_path):
-    made = build(tmp_path / "pairs", imagery=Land(outline=(5.0, 52.0, 5.5, 53.0)))
+    made = build_small(tmp_path / "pairs", imagery=Land(outline=(5.0, 52.0, 5.5, 53.0)))
     photos = list(Album().photos())
     inside = [5 <= photo.lon <= 5.5 and 52 <= photo.lat <= 53 for photo in photos]
     assert made.manifest["funnel"]["dropped"]["outside the imagery"] == 60 - sum(inside) > 0
@@ -272,7 +260,7 @@ def test_photos_outside_the_imagery_never_reach_a_shard(tmp_path):
 
 
 def test_another_build_is_refused_and_nothing_is_touched(whole, tmp_path):
-    before = files(whole.path)
+    before = hash_files(whole.path)
     for other in (
         {"imagery": Land(edge=9.0)},
         {"seed": 1},
@@ -280,9 +268,9 @@ def test_another_build_is_refused_and_nothing_is_touched(whole, tmp_path):
         {"patch": replace(PATCH, pixels=9)},
     ):
         with pytest.raises(PairsError, match="choose another folder"):
-            build(whole.path, **other)
-    assert files(whole.path) == before
-    assert build(whole.path).fingerprint == whole.fingerprint
+            build_small(whole.path, **other)
+    assert hash_files(whole.path) == before
+    assert build_small(whole.path).fingerprint == whole.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -298,7 +286,7 @@ def test_another_build_is_refused_and_nothing_is_touched(whole, tmp_path):
 )
 def test_what_cannot_be_built_is_one_line(tmp_path, settings, word):
     with pytest.raises(PairsError, match=word) as error:
-        build(tmp_path / "pairs", **settings)
+        build_small(tmp_path / "pairs", **settings)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "pairs" / "pairs.json").exists()
 

@@ -5,10 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from made_up import Album, Land
+from made_up import Album, Land, build_small
 from PIL import Image
 from real_data import COUNTRIES, DATA, mosaic, needs_data, photo_site
-from test_build import build
 
 from sat2cap.cli import main
 from sat2cap.pairs import PatchSpec, open_pairs
@@ -19,7 +18,7 @@ from sat2cap.pairs.overview.storage_loss import stored_loss
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("made") / "pairs", Album(torn="1", gone="2"))
+    return build_small(tmp_path_factory.mktemp("made") / "pairs", Album(torn="1", gone="2"))
 
 
 def run(capsys, *arguments):
@@ -67,9 +66,9 @@ def test_the_funnel_picture_shows_more_the_more_was_dropped(tmp_path):
 
 
 def test_the_loss_of_storing_less_is_measured(tmp_path):
-    full = build(tmp_path / "full", Album(6), patch=PatchSpec(480, 800))
-    small = build(tmp_path / "small", Album(6), patch=PatchSpec(480, 224))
-    tiny = build(tmp_path / "tiny", Album(6), patch=PatchSpec(480, 16))
+    full = build_small(tmp_path / "full", Album(6), patch=PatchSpec(480, 800))
+    small = build_small(tmp_path / "small", Album(6), patch=PatchSpec(480, 224))
+    tiny = build_small(tmp_path / "tiny", Album(6), patch=PatchSpec(480, 16))
     measured = [stored_loss(pairs, Land(), sample=2) for pairs in (full, small, tiny)]
     assert measured[0]["whole_db"] > measured[1]["whole_db"] > measured[2]["whole_db"]
     assert measured[0]["crop_db"] > measured[1]["crop_db"] > measured[2]["crop_db"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import hash_files
 from real_data import YFCC, mosaic, needs_data, photo_answer, photo_site, placeholder
-from test_build import files
 
 from sat2cap.imagery.raster import open_raster
 from sat2cap.pairs import PatchSpec, Rules, SplitPlan, build_pairs, open_pairs
@@ -71,7 +71,7 @@ def silent(stage: str, done: int, total: int) -> None:
     pass
 
 
-def build(world: Path, out: Path, url: str, progress=silent, workers: int = 1, **options):
+def build_small(world: Path, out: Path, url: str, progress=silent, workers: int = 1, **options):
     files = Downloads(out / "photos", mirror=f"{url}/{{path}}", per_second=300)
     return build_pairs(
         ListedPhotos(YfccRecords(world / "rows.tsv"), files),
@@ -91,7 +91,7 @@ def build(world: Path, out: Path, url: str, progress=silent, workers: int = 1, *
 def whole(world, tmp_path_factory):
     """An undisturbed build."""
     with photo_site(answer) as site:
-        return build(world, tmp_path_factory.mktemp("whole"), site.url)
+        return build_small(world, tmp_path_factory.mktemp("whole"), site.url)
 
 
 def test_the_set_is_the_rows_inside_less_what_failed(whole, world):
@@ -117,7 +117,7 @@ def test_the_set_is_the_rows_inside_less_what_failed(whole, world):
 
 
 def killed(world: Path, out: Path, url: str, progress: KillAt) -> None:
-    build(world, out, url, progress)
+    build_small(world, out, url, progress)
 
 
 @pytest.mark.parametrize(("stage", "share", "workers"), [("downloading photos", 0.2, 1), (STAGE, 0.4, 2)])
@@ -135,27 +135,27 @@ def test_killed_and_resumed_it_is_the_identical_set(whole, world, tmp_path, stag
         assert not (tmp_path / "pairs" / "pairs.json").exists()
         before = len(site.asked)
         assert before > 0
-        again = build(world, tmp_path, site.url, workers=workers)
+        again = build_small(world, tmp_path, site.url, workers=workers)
         photos = (
             again.manifest["funnel"]["kept"] + again.manifest["funnel"]["dropped"]["not fetched: HTTP 404"]
         )
         assert len(site.asked) < 1.7 * photos, "what was fetched is not fetched again"
-    assert files(again.path) == files(whole.path)
+    assert hash_files(again.path) == hash_files(whole.path)
 
 
 def test_what_failed_is_fetched_on_request_and_only_its_shards_are_made_again(whole, world, tmp_path):
     with photo_site(answer) as site:
-        first = build(world, tmp_path, site.url)
-    assert files(first.path) == files(whole.path)
+        first = build_small(world, tmp_path, site.url)
+    assert hash_files(first.path) == hash_files(whole.path)
     inodes = {path.name: path.stat().st_ino for path in (first.path / "shards").iterdir()}
     with photo_site() as site:
-        same = build(world, tmp_path, site.url)
+        same = build_small(world, tmp_path, site.url)
         assert (site.asked, same.fingerprint) == ([], first.fingerprint)
-        whole_again = build(world, tmp_path, site.url, retry=True)
+        whole_again = build_small(world, tmp_path, site.url, retry=True)
         assert all(fails(path) for path in site.asked)
-        fresh = build(world, tmp_path / "fresh", site.url)
+        fresh = build_small(world, tmp_path / "fresh", site.url)
     assert "not fetched: HTTP 404" not in whole_again.manifest["funnel"]["dropped"]
-    assert files(whole_again.path) == files(fresh.path)
+    assert hash_files(whole_again.path) == hash_files(fresh.path)
     now = {path.name: path.stat().st_ino for path in (first.path / "shards").iterdir()}
     with_failures = {
         name for name, shard in first.manifest["shards"].items() if shard != fresh.manifest["shards"][name]

@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-from test_build import build
+from made_up import build_small
 
 PAGE = Path(__file__).parents[2] / "docs" / "pairs.md"
 
 
 def test_the_three_line_reader_of_the_page_reads_a_set(tmp_path):
     pytest.importorskip("webdataset")
-    made = build(tmp_path / "PAIRS")
+    made = build_small(tmp_path / "PAIRS")
     reader = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert reader is not None
     assert len(reader[1].strip().splitlines()) == 3
@@ -24,7 +24,7 @@ def test_the_three_line_reader_of_the_page_reads_a_set(tmp_path):
 
 
 def test_the_page_names_every_field_and_column(tmp_path):
-    made = build(tmp_path / "pairs")
+    made = build_small(tmp_path / "pairs")
     page = PAGE.read_text()
     for name in [*made.manifest, *made.manifest["provenance"], *made.index.columns]:
         assert f"`{name}`" in page

@@ -4,9 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from made_up import Album
+from made_up import PATCH, Album, build_small, hash_files
 from pyproj import Geod
-from test_build import PATCH, build, files
 
 from sat2cap.errors import PairsError
 from sat2cap.pairs import SplitPlan, resplit
@@ -21,12 +20,12 @@ BY_USER = SplitPlan("user", (0.4, 0.2, 0.4))
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory):
     """Photos so close to each other that chance puts neighbours into different splits."""
-    return build(tmp_path_factory.mktemp("crowded") / "pairs", Album(200, span_deg=0.3), split=RANDOM)
+    return build_small(tmp_path_factory.mktemp("crowded") / "pairs", Album(200, span_deg=0.3), split=RANDOM)
 
 
 def test_another_split_makes_the_shards_that_a_build_with_it_makes(crowded, tmp_path):
     for number, plan in enumerate((SPATIAL, BY_USER)):
-        built = build(tmp_path / f"built{number}", Album(200, span_deg=0.3), split=plan, seed=3)
+        built = build_small(tmp_path / f"built{number}", Album(200, span_deg=0.3), split=plan, seed=3)
         copied = resplit(crowded, tmp_path / f"copied{number}", plan, seed=3, per_shard=7)
         assert copied.fingerprint == built.fingerprint
         assert copied.index.equals(built.index)
@@ -47,14 +46,14 @@ def test_a_stopped_copy_goes_on_and_another_is_refused(crowded, tmp_path):
         resplit(crowded, tmp_path / "a", SPATIAL, per_shard=7, progress=stop)
     again = resplit(crowded, tmp_path / "a", SPATIAL, per_shard=7)
     whole = resplit(crowded, tmp_path / "b", SPATIAL, per_shard=7)
-    assert files(again.path) == files(whole.path)
+    assert hash_files(again.path) == hash_files(whole.path)
     with pytest.raises(PairsError, match="choose another folder"):
         resplit(crowded, tmp_path / "a", BY_USER, per_shard=7)
     assert resplit(crowded, tmp_path / "a", SPATIAL, per_shard=7).fingerprint == whole.fingerprint
 
 
 def test_a_broken_set_is_not_copied(tmp_path):
-    made = build(tmp_path / "pairs")
+    made = build_small(tmp_path / "pairs")
     path = made.path / "shards" / next(iter(made.manifest["shards"]))
     path.write_bytes(path.read_bytes()[:-900])
     with pytest.raises(PairsError, match="other bytes"):
@@ -85,7 +84,7 @@ def test_the_split_by_user_needs_users(tmp_path):
             )
 
     with pytest.raises(PairsError, match="needs the user"):
-        build(tmp_path / "pairs", Nameless(), split=BY_USER)
+        build_small(tmp_path / "pairs", Nameless(), split=BY_USER)
 
 
 def overlapping(index, lesser: str, greater: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError
-from sat2cap.http import Manners
+from sat2cap.http import FetchPolicy
 from sat2cap.imagery.bands import AS_THEY_ARE, Shown
 from sat2cap.imagery.mosaic import open_folder
 from sat2cap.imagery.named import Source, catalogue, find_source
@@ -51,7 +51,7 @@ def _open_record(source: Source, shown: Shown, region: Geometry | None, cache: P
     return open_tiles(
         source.url,
         headers=source.headers,
-        manners=Manners(at_once=source.at_once),
+        policy=FetchPolicy(max_concurrent=source.at_once),
         zooms=source.zooms,
         tile_pixels=source.tile_pixels,
         bounds=source.bounds,

@@ -53,7 +53,7 @@ class Archive:
 
     def fetch(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Found]]:
         """Each of `tiles`, several at once."""
-        with ThreadPoolExecutor(self.fetcher.manners.at_once, thread_name_prefix="tiles") as pool:
+        with ThreadPoolExecutor(self.fetcher.policy.max_concurrent, thread_name_prefix="tiles") as pool:
             yield from pool.map(lambda tile: (tile, self._one(tile)), tiles)
 
     def metadata(self) -> dict[str, Any]:

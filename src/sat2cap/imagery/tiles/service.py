@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
 from sat2cap.geo import Tile
-from sat2cap.http import Fetcher, Manners
+from sat2cap.http import Fetcher, FetchPolicy
 from sat2cap.imagery.protocol import ImageryInfo
 from sat2cap.imagery.tiles.reader import Found, TileImagery, decode, finest_m
 from sat2cap.imagery.tiles.template import TileTemplate
@@ -65,7 +65,7 @@ class ServiceTiles:
 
     def fetch(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Found]]:
         """Each of `tiles`, several at once."""
-        with ThreadPoolExecutor(self.fetcher.manners.at_once, thread_name_prefix="tiles") as pool:
+        with ThreadPoolExecutor(self.fetcher.policy.max_concurrent, thread_name_prefix="tiles") as pool:
             yield from pool.map(lambda tile: (tile, self._one(tile)), tiles)
 
     def _one(self, tile: Tile) -> Found:
@@ -104,7 +104,7 @@ def open_tiles(
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
-    manners: Manners | None = None,
+    policy: FetchPolicy | None = None,
     zooms: tuple[int, int] = (0, FINEST),
     tile_pixels: int = 256,
     bounds: tuple[float, float, float, float] | None = None,
@@ -120,7 +120,7 @@ def open_tiles(
     Its identity is the template's: a service that changes its pixels does not say so. Raises `ImageryError`.
     """
     template = TileTemplate(url)
-    store = ServiceTiles(template, Fetcher(url, headers or {}, manners or Manners()), cache)
+    store = ServiceTiles(template, Fetcher(url, headers or {}, policy or FetchPolicy()), cache)
     identity = digest("tiles", url, repr((zooms, tile_pixels, bounds)))
     info = ImageryInfo(url, identity, finest_m(zooms[1], tile_pixels, bounds), attribution, licence)
     return TileImagery(store, info, zooms, tile_pixels, bounds)

@@ -15,7 +15,7 @@ import pytest
 import rasterio
 from PIL import Image
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[2] / "shared" / "data"
 YFCC = DATA / "yfcc" / "yfcc100m_1k.tsv"
 COUNTRIES = DATA / "regions" / "ne_110m_admin_0_countries.shp"
 MOSAICS = [DATA / "overhead" / f"mosaic_cog{number}.tif" for number in (1, 2)]

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import geopandas as gpd
 import pandas as pd
 import pytest
-from made_up import picture
-from test_build import build
+from made_up import build_small, picture
 
 from sat2cap.errors import InputError, JobError
 from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, open_files, photos_of
@@ -148,7 +147,7 @@ def test_a_listed_set_is_built_from_its_folder_and_credits_it(tmp_path):
         author=["Ann"] * 9,
         url=[f"{n}.jpg" for n in range(9)],
     )
-    made = build(tmp_path / "pairs", ListedPhotos(TableRecords(path), FolderFiles(tmp_path)))
+    made = build_small(tmp_path / "pairs", ListedPhotos(TableRecords(path), FolderFiles(tmp_path)))
     assert made.manifest["funnel"]["dropped"]["photo cannot be had"] == 1
     assert set(made.index.author) == {"Ann"}
     assert "title" not in made.index
@@ -158,8 +157,8 @@ def test_a_listed_set_is_built_from_its_folder_and_credits_it(tmp_path):
 
 
 def test_the_papers_shards_are_a_source(tmp_path):
-    first = build(tmp_path / "first")
-    again = build(tmp_path / "again", open_shards(str(first.path)))
+    first = build_small(tmp_path / "first")
+    again = build_small(tmp_path / "again", open_shards(str(first.path)))
     assert again.manifest["funnel"]["records"] == len(first.index)
     for pair, other in zip(first.some(99), again.some(99), strict=True):
         assert (pair.key, pair.ground, pair.overhead, pair.taken) == (

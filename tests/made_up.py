@@ -1,4 +1,4 @@
-"""A made-up source of photos and imagery: picklable, and every pixel says where it is."""
+"""Made-up photos and imagery (picklable; every pixel says where it is), and small builds of them."""
 
 import io
 import os
@@ -15,9 +15,11 @@ from odc.geo.geom import Geometry, box
 from PIL import Image
 
 from sat2cap.errors import ImageryError, JobError
+from sat2cap.files import digest_file
 from sat2cap.geo.frame import on_grid
 from sat2cap.geo.grid import cell_lonlat, patch_around
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
+from sat2cap.pairs import PatchSpec, SplitPlan, build_pairs
 from sat2cap.photos.protocol import Photo
 
 
@@ -117,3 +119,17 @@ class Album:
         if photo.key.endswith(self.png):
             return picture(number, "PNG")
         return picture(number)[:200] if photo.key.endswith(self.torn) else picture(number)
+
+
+PATCH = PatchSpec(size_m=480, pixels=8)
+SPLIT = SplitPlan(fractions=(0.6, 0.2, 0.2), block_km=4)
+
+
+def build_small(out, photos=Album(), imagery=Land(), **settings):
+    """Build a pair set of small patches, seven pairs to a shard."""
+    return build_pairs(photos, imagery, out, **{"patch": PATCH, "split": SPLIT, "per_shard": 7, **settings})
+
+
+def hash_files(folder):
+    """Return the hash of every file below a folder, by its relative path."""
+    return {str(p.relative_to(folder)): digest_file(p) for p in folder.rglob("*") if p.is_file()}

@@ -8,7 +8,7 @@ import pytest
 from real_data import photo_answer, photo_site, placeholder
 
 from sat2cap.errors import JobError
-from sat2cap.photos.download import Downloads, _site
+from sat2cap.photos.download import Downloads, _site_name
 from sat2cap.photos.protocol import Photo
 
 TAKEN = datetime(2012, 3, 4, 5, 6, 7)
@@ -125,7 +125,7 @@ def test_a_mirror_is_asked_instead(tmp_path):
 def test_without_a_network_it_stops_instead_of_marking_everything_as_failed(tmp_path):
     with photo_site() as site:
         photos = listed(site, 80)
-    downloads = Downloads(tmp_path, per_site=80, per_second=10_000, tries=1)
+    downloads = Downloads(tmp_path, per_site=80, per_second=10_000, max_attempts=1)
     with pytest.raises(JobError, match="the same command goes on"):
         fetch(downloads, photos)
     with sqlite3.connect(tmp_path / "downloads.sqlite") as db:
@@ -145,6 +145,6 @@ def test_another_list_with_the_same_keys_does_not_get_these_photos(tmp_path):
 
 
 def test_hosts_of_one_domain_are_one_site():
-    found = {_site(f"http://{host}/x") for host in ("farm1.flickr.test", "farm9.flickr.test:80")}
-    assert found == {"flickr.test"}
-    assert _site("http://127.0.0.1:81/x") != _site("http://127.0.0.1:82/x")
+    sites = {_site_name(f"http://{host}/x") for host in ("farm1.flickr.test", "farm9.flickr.test:80")}
+    assert sites == {"flickr.test"}
+    assert _site_name("http://127.0.0.1:81/x") != _site_name("http://127.0.0.1:82/x")
