@@ -40,6 +40,28 @@ def test_embedding_again_goes_on_and_is_the_same_atlas(atlas):
     assert again.atlas.fingerprint == atlas.atlas.fingerprint
 
 
+def test_a_plan_says_what_would_be_done_and_writes_nothing(tmp_path):
+    plan = sat2cap.plan_embedding(REGION, "miniworld:2", "miniclip", tmp_path / "plan.zarr")
+    assert plan.spec.dim == 128
+    assert len(plan.pending()) >= 1
+    assert not (tmp_path / "plan.zarr").exists()
+
+
+def test_a_damaged_chunk_is_repaired_to_the_same_bytes(tmp_path):
+    out = tmp_path / "damaged.zarr"
+    sat2cap.embed(REGION, "miniworld:2", "miniclip", out)
+    chunk = next(
+        path
+        for path in sorted((out / "embeddings").rglob("*"))
+        if path.is_file() and path.name != "zarr.json"
+    )
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    result = sat2cap.repair(out)
+    assert (result.damaged_chunks, result.failed_cells) == (1, 0)
+    assert chunk.read_bytes() == whole
+
+
 def test_an_atlas_says_what_it_is(atlas):
     assert "\n" not in repr(atlas)
     assert "cells of 480 m" in repr(atlas)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from sat2cap.cli.manage.imagery import opened
 from sat2cap.cli.options import Bands, ImagerySource, Recipe, Stretch, TileCache
 
 Blocks = Annotated[float, typer.Option("--block-km", metavar="KM", help="Side of a block of the split.")]
@@ -125,9 +124,10 @@ def build(
 
     The same command goes on where a stopped run was.
     """
+    from sat2cap import api
     from sat2cap.catalogue import open_photos, photo_files
     from sat2cap.cli import console
-    from sat2cap.pairs import PatchSpec, Rules, SplitPlan, build_pairs, read_area
+    from sat2cap.pairs import PatchSpec, Rules, SplitPlan, read_area
 
     rules = Rules(
         earliest=since or Rules.earliest,
@@ -149,9 +149,9 @@ def build(
         licence=licence_of,
     )
     with console.progress() as progress:
-        built = build_pairs(
+        built = api.build_pairs(
             source,
-            opened(imagery, bands, scale, recipe, cache),
+            api.open_imagery(imagery, bands=bands, stretch=scale, recipe=recipe, cache=cache),
             out,
             patch=PatchSpec(size_m=patch, pixels=pixels),
             rules=rules,

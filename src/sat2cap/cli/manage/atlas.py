@@ -1,14 +1,8 @@
 """``sat2cap atlas``: describe, prepare, verify and repair an atlas."""
 
-from typing import TYPE_CHECKING
-
 import typer
 
-from sat2cap.cli.manage.imagery import opened_again
 from sat2cap.cli.options import AtlasImagery, AtlasModel, AtlasPath, Bands, Recipe, Stretch, TileCache
-
-if TYPE_CHECKING:
-    from sat2cap.atlas import Atlas
 
 app = typer.Typer(help="Look at, check and mend an atlas.", no_args_is_help=True)
 
@@ -103,50 +97,29 @@ def repair(
     Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all else
     keeps its bytes. Imagery and model must be those it was made from; they are known by what embed was given.
     """
-    from sat2cap.atlas import open_atlas, repair_atlas, writer_lock
+    from sat2cap import api
     from sat2cap.cli import console
 
-    opened = open_atlas(atlas)
-    with writer_lock(opened.path):
-        damaged = repair_atlas(opened)
-    failed = count_failed(opened)
-    if opened.complete and not failed:
-        print(f"{atlas}: nothing has to be computed again")
-        _drop_damaged_file(opened)
-        return
-    from sat2cap import api
-    from sat2cap.embedding import fill_atlas
-    from sat2cap.geo import Region, outline
-    from sat2cap.imagery import WatchedImagery
-    from sat2cap.model import choose_compute
-
-    place = Region(outline(opened.grid), str(atlas))
-    source = WatchedImagery(opened_again(opened.imagery, place, imagery, bands, scale, recipe, cache))
-    compute = choose_compute(opened.model["precision"])
-    checkpoint = api.open(atlas, model).checkpoint.to(compute.device)
     with console.progress() as progress:
-        fill_atlas(opened, source, checkpoint, progress=progress)
-    left = count_failed(opened)
-    _drop_damaged_file(opened)
-    print(f"{atlas}: {len(damaged)} damaged chunks computed again; {failed - left} failed cells filled")
-    if left:
-        if source.failure is not None:
-            print(f"  the first to fail: {source.failure}")
-        print(f"  {left} cells failed again; try later with: sat2cap atlas repair {atlas}")
-
-
-def _drop_damaged_file(atlas: "Atlas") -> None:
-    """Remove a prepared file that does not match the chunks; maps can be made without it."""
-    from sat2cap.query import PREPARED_FOLDER, find_prepared_problem
-
-    if find_prepared_problem(atlas):
-        (atlas.path / PREPARED_FOLDER).unlink()
-        again = f"make it again with: sat2cap atlas prepare {atlas.path}"
-        print(f"{atlas.path}: damaged {PREPARED_FOLDER} removed; {again}")
-
-
-def count_failed(atlas: "Atlas") -> int:
-    """Return the number of cells without an embedding because their imagery could not be read."""
-    from sat2cap.atlas import CellStatus
-
-    return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())
+        result = api.repair(
+            atlas,
+            imagery=imagery,
+            model=model,
+            bands=bands,
+            stretch=scale,
+            recipe=recipe,
+            cache=cache,
+            progress=progress,
+        )
+    if result.stale_prepared is not None:
+        again = f"make it again with: sat2cap atlas prepare {atlas}"
+        print(f"{atlas}: damaged {result.stale_prepared} removed; {again}")
+    if not (result.damaged_chunks or result.filled_cells or result.failed_cells):
+        print(f"{atlas}: nothing has to be computed again")
+        return
+    done = f"{result.damaged_chunks} damaged chunks computed again; {result.filled_cells} failed cells filled"
+    print(f"{atlas}: {done}")
+    if result.failed_cells:
+        if result.failure is not None:
+            print(f"  the first to fail: {result.failure}")
+        print(f"  {result.failed_cells} cells failed again; try later with: sat2cap atlas repair {atlas}")

@@ -1,90 +1,20 @@
 """``sat2cap imagery``, and how every command opens imagery."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sat2cap.cli.options import Bands, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from odc.geo.geobox import GeoBox
 
-    from sat2cap.geo import Region
     from sat2cap.imagery import Imagery, RasterImagery
 
 app = typer.Typer(help="Look at imagery.", no_args_is_help=True)
 
 _PATCH_M, _PATCH_PIXELS = 480.0, 224
-
-
-def as_given(
-    imagery: str,
-    bands: str | None,
-    scale: str | None,
-    recipe: str | None,
-    region: str | None,
-    layer: str | None,
-    where: list[str] | None,
-) -> dict[str, Any]:
-    """What was written to name imagery, and the region that a search looked in; for opening it again."""
-    words = {"imagery": imagery, "bands": bands, "scale": scale, "recipe": recipe}
-    words |= {"region": region, "layer": layer}
-    return {name: word for name, word in words.items() if word is not None} | {"where": where or []}
-
-
-def opened_again(
-    record: "Mapping[str, Any]",
-    region: "Region",
-    imagery: str | None,
-    bands: str | None,
-    scale: str | None,
-    recipe: str | None,
-    cache: Path | None,
-) -> "Imagery":
-    """The imagery of an atlas, by its record there; what is named now wins. Raises `ImageryError`.
-
-    `region` is that of the atlas, for a search whose own is not in the record.
-    """
-    from sat2cap.atlas import USER_SPEC_KEY
-    from sat2cap.geo import parse_region
-
-    given = (
-        {"imagery": record["uri"], **record.get(USER_SPEC_KEY, {})}
-        if imagery is None
-        else {"imagery": imagery}
-    )
-    if record.get("items") and "region" in given:
-        region = parse_region(given["region"], layer=given.get("layer"), where=given["where"])
-    return opened(
-        given["imagery"],
-        bands or given.get("bands"),
-        scale or given.get("scale"),
-        recipe or given.get("recipe"),
-        cache,
-        region,
-    )
-
-
-def opened(
-    spec: str,
-    bands: str | None = None,
-    scale: str | None = None,
-    recipe: str | None = None,
-    cache: Path | None = None,
-    region: "Region | None" = None,
-) -> "Imagery":
-    """Imagery as the options say, with a warning where its terms want one. Raises `ImageryError`."""
-    from sat2cap.catalogue import open_imagery
-    from sat2cap.cli import console
-    from sat2cap.imagery import caveats, shown
-
-    for caveat in caveats(spec):
-        console.warn(caveat)
-    where = None if region is None else region.geometry
-    return open_imagery(spec, shown(bands, scale, recipe), region=where, cache=cache)
 
 
 @app.command("list")
@@ -128,12 +58,13 @@ def check(
 
     Says what it is, what may be done with it, and what came.
     """
+    from sat2cap import api
     from sat2cap.cli import console
     from sat2cap.geo import parse_place, parse_region, patch_around
 
     place = None if at is None else parse_place(at)
     near = None if place is None else parse_region(f"{place[0]},{place[1]},{_PATCH_M}")
-    source = opened(imagery, bands, scale, recipe, cache, near)
+    source = api.open_imagery(imagery, bands=bands, stretch=scale, recipe=recipe, cache=cache, region=near)
     console.facts(_facts(source))
     lon, lat = place or _middle(source)
     _try_patch(source, patch_around(lon, lat, _PATCH_M, _PATCH_PIXELS), f"{lon:.5f},{lat:.5f}", out)

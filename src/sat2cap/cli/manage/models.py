@@ -60,16 +60,14 @@ def info(
 
     What it consists of, what it expects, and where it comes from.
     """
-    from sat2cap.catalogue import resolve_model
+    from sat2cap import api
     from sat2cap.cli import console
     from sat2cap.files import write_json
-    from sat2cap.model import ASSUMED_PREPROCESS, describe_model
+    from sat2cap.model import describe_model
 
-    checkpoint = resolve_model(model, text, like)
+    checkpoint = api.load_model(model, text, like)
     record = describe_model(checkpoint)
     console.facts(_record_facts(record))
-    if ASSUMED_PREPROCESS in checkpoint.card:
-        console.warn(assumed_preprocess_warning(model, checkpoint.card[ASSUMED_PREPROCESS]))
     metrics = checkpoint.card.get("metrics")
     if isinstance(metrics, dict):
         console.facts((f"metrics.{name}", value) for name, value in metrics.items())
@@ -86,10 +84,10 @@ def export(
 
     Overhead tower, processor and a card with the run's figures; it stays a model that every command reads.
     """
-    from sat2cap.catalogue import resolve_model
-    from sat2cap.model import export_hugging_face
 
-    print(export_hugging_face(resolve_model(model), out))
+    from sat2cap import api
+
+    print(api.export_model(model, out))
 
 
 @app.command()
@@ -122,10 +120,10 @@ def convert(
     It holds all that is needed, preprocessing and text tower included, and can be carried to a machine
     without a network; docs/checkpoint.md is its format.
     """
-    from sat2cap.catalogue import resolve_model
-    from sat2cap.model import save_checkpoint
 
-    print(save_checkpoint(resolve_model(model, text, like), out))
+    from sat2cap import api
+
+    print(api.convert_model(model, out, text, like))
 
 
 @app.command()
@@ -142,26 +140,11 @@ def calibrate(
     Photos of places that it was not trained on tell what its scores are worth; up to 2,000 are kept in the
     folder. Models trained here with validation pairs have theirs. An atlas of MODEL serves the new one too.
     """
-    from sat2cap.catalogue import resolve_model
+    from sat2cap import api
     from sat2cap.cli import console
-    from sat2cap.model import save_checkpoint
-    from sat2cap.pairs import open_pairs
-    from sat2cap.training import calibrate
 
-    checkpoint, pair_set = resolve_model(model, text, like), open_pairs(pairs)
     with console.progress(resumes=False) as progress:
-        calibrated = calibrate(checkpoint, pair_set, split, cache=out.parent / "cache", progress=progress)
-    print(save_checkpoint(calibrated, out))
-
-
-def assumed_preprocess_warning(model: str, whose: str) -> str:
-    """Return a warning for a model without preprocessing settings, where those of `whose` model are used."""
-    fix = (
-        f"if it is a copy of MVRL/Sat2Cap, say so: sat2cap models convert {model} --as MVRL/Sat2Cap -o FOLDER"
-        if whose == "CLIP"
-        else "put its preprocessor_config.json there"
-    )
-    return f"{model} does not say how images are prepared, so {whose}'s way is taken; {fix}"
+        print(api.calibrate_model(api.load_model(model, text, like), pairs, out, split, progress=progress))
 
 
 def _record_facts(record: "ModelRecord") -> list[tuple[str, object]]:

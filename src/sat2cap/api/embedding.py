@@ -1,0 +1,289 @@
+"""Embedding a region: planned and checked first, then run; and filling what an atlas lacks.
+
+`plan_embedding` settles everything that decides the atlas, so that its cost can be stated before any work:
+``sat2cap.embed`` is a plan that is run at once, and ``sat2cap embed --dry-run`` one that is not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sat2cap.api.atlas import OpenAtlas
+from sat2cap.api.atlas import open as open_for_prompts
+from sat2cap.api.imagery import imagery_options, open_imagery, reopen_imagery
+from sat2cap.api.inputs import ProgressLike, RegionLike, listening, to_region
+from sat2cap.api.models import load_model
+from sat2cap.atlas import (
+    USER_SPEC_KEY,
+    Atlas,
+    AtlasSpec,
+    CellStatus,
+    Chunk,
+    is_atlas,
+    open_atlas,
+    pending_chunks,
+    repair_atlas,
+    writer_lock,
+)
+from sat2cap.errors import RegionError
+from sat2cap.geo import PATCH_M, Region, cell_grid, cell_mask, outline, parse_region
+from sat2cap.imagery import Imagery, WatchedImagery
+
+if TYPE_CHECKING:
+    from sat2cap.model import Checkpoint, Compute
+
+Dtype = Literal["int8", "float16"]
+PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
+
+
+@dataclass(frozen=True)
+class EmbeddingPlan:
+    """Everything that decides an atlas, checked, with what it is made from."""
+
+    region: Region
+    """The area whose cells are wanted."""
+    source: WatchedImagery
+    """The imagery, which remembers why reading it first failed."""
+    checkpoint: "Checkpoint"
+    """The model, on the device that computes."""
+    compute: "Compute"
+    """Device and precision."""
+    spec: AtlasSpec
+    """The atlas as it will be."""
+    out: Path
+    """Where it is written."""
+
+    def pending(self) -> list[Chunk]:
+        """Return the chunks that are still to be computed. Raises `AtlasError` for another atlas at `out`."""
+        return pending_chunks(self.out, self.spec)
+
+    def run(self, progress: ProgressLike = None) -> Atlas:
+        """Embed what is pending, and return the atlas. Raises `AtlasError`, `JobError`."""
+        from sat2cap.embedding import embed_atlas
+
+        with listening(progress) as report:
+            return embed_atlas(self.spec, self.source, self.checkpoint, self.out, progress=report)
+
+
+def plan_embedding(
+    region: RegionLike,
+    imagery: "str | Imagery",
+    model: "str | Path | Checkpoint",
+    out: str | Path,
+    *,
+    layer: str | None = None,
+    where: Sequence[str] = (),
+    bands: str | None = None,
+    stretch: str | None = None,
+    recipe: str | None = None,
+    cache: str | Path | None = None,
+    cell_m: float | None = None,
+    patch_m: float | None = None,
+    crs: str | None = None,
+    dtype: Dtype = "int8",
+    max_missing: float = 0.5,
+    precision: PrecisionName = "auto",
+) -> EmbeddingPlan:
+    """Return what `embed` with the same arguments would do, without doing it.
+
+    `layer` and `where` (``FIELD=VALUE``) choose from a region's file; `bands`, `stretch`, `recipe` and
+    `cache` are those of `open_imagery`. Raises as `embed` does.
+    """
+    text = str(region) if isinstance(region, str | Path) else None
+    place = _read_region(region, layer, where)
+    # after the region is read: importing the networks takes seconds, and a wrong region should not
+    from sat2cap.embedding import plan_atlas
+    from sat2cap.model import choose_compute
+
+    if isinstance(imagery, str):
+        opened = open_imagery(imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache, region=place)
+    else:
+        opened = imagery
+    source = WatchedImagery(opened)
+    covered = place or extent_of(source)
+    grid = cell_grid(covered, next(side for side in (cell_m, patch_m, PATCH_M) if side is not None), crs)
+    begun = _precision_of_begun_atlas(Path(out))
+    compute = choose_compute(begun if precision == "auto" else precision)
+    checkpoint = _resolve(model).to(compute.device)
+    spec = plan_atlas(
+        grid,
+        cell_mask(grid, covered),
+        source,
+        checkpoint,
+        patch_m=patch_m,
+        dtype=dtype,
+        max_missing=max_missing,
+        precision=compute.precision,
+    )
+    options = imagery_options(
+        imagery if isinstance(imagery, str) else imagery.info.uri,
+        bands=bands,
+        stretch=stretch,
+        recipe=recipe,
+        region=text,
+        layer=layer,
+        where=where,
+    )
+    spec = replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: options})
+    return EmbeddingPlan(covered, source, checkpoint, compute, spec, Path(out))
+
+
+def embed(
+    region: RegionLike,
+    imagery: "str | Imagery",
+    model: "str | Path | Checkpoint",
+    out: str | Path,
+    *,
+    cell_m: float | None = None,
+    patch_m: float | None = None,
+    crs: str | None = None,
+    bands: str | None = None,
+    stretch: str | None = None,
+    recipe: str | None = None,
+    cache: str | Path | None = None,
+    dtype: Dtype = "int8",
+    max_missing: float = 0.5,
+    precision: PrecisionName = "auto",
+    progress: ProgressLike = None,
+) -> OpenAtlas:
+    """Embed a region's imagery into the atlas `out`, and return it opened.
+
+    ``sat2cap.embed("4.85,52.35,4.95,52.40", "pdok-ortho-25cm", "MVRL/Sat2Cap", "centre.zarr")``
+
+    `region` is None for all of the imagery. `imagery` is named as in `open_imagery`, with the same `bands`,
+    `stretch`, `recipe` and `cache`. `cell_m` and `patch_m` are the sides, in metres, of a cell and of the
+    ground that the network sees for it; both are 480 if left out, and one follows the other. `crs` is the
+    grid's, the region's UTM zone if left out. `max_missing` is the largest share of a patch, 0 to 1, that may
+    have no imagery. `precision` ``auto`` takes the fastest of this machine, or that of an atlas that is being
+    continued. Cells that could not be embedded have a status with the reason, never zeros. The same call
+    continues a stopped one. Raises `RegionError`, `ImageryError`, `ModelError`, `AtlasError` (the atlas there
+    was made from something else), `JobError`.
+    """
+    plan = plan_embedding(
+        region,
+        imagery,
+        model,
+        out,
+        bands=bands,
+        stretch=stretch,
+        recipe=recipe,
+        cache=cache,
+        cell_m=cell_m,
+        patch_m=patch_m,
+        crs=crs,
+        dtype=dtype,
+        max_missing=max_missing,
+        precision=precision,
+    )
+    plan.run(progress)
+    return open_for_prompts(out, None if isinstance(model, str | Path) else model)
+
+
+@dataclass(frozen=True)
+class RepairResult:
+    """What `repair` did."""
+
+    damaged_chunks: int
+    """Chunks that were not what the journal says, computed again."""
+    filled_cells: int
+    """Cells whose imagery had failed and could be read now."""
+    failed_cells: int
+    """Cells whose imagery failed again."""
+    failure: str | None
+    """Why the first of them failed."""
+    stale_prepared: str | None
+    """Name of the prepared file that was removed, since the chunks make another one; None if it was sound."""
+
+
+def repair(
+    atlas: str | Path,
+    *,
+    imagery: str | None = None,
+    model: str | Path | None = None,
+    bands: str | None = None,
+    stretch: str | None = None,
+    recipe: str | None = None,
+    cache: str | Path | None = None,
+    progress: ProgressLike = None,
+) -> RepairResult:
+    """Compute damaged chunks again, try the cells whose imagery failed once more, and keep all other bytes.
+
+    Imagery and model must be those the atlas was made from; they are known by what `embed` was given. Raises
+    `AtlasError`, `ImageryError`, `ModelError`, `JobError`.
+    """
+    opened = open_atlas(atlas)
+    with writer_lock(opened.path):
+        damaged = repair_atlas(opened)
+    failed = count_failed_cells(opened)
+    if opened.complete and not failed:
+        return RepairResult(len(damaged), 0, 0, None, _remove_stale_prepared(opened))
+    from sat2cap.embedding import fill_atlas
+    from sat2cap.model import choose_compute
+
+    source = WatchedImagery(
+        reopen_imagery(
+            opened.imagery,
+            Region(outline(opened.grid), str(atlas)),
+            imagery=imagery,
+            bands=bands,
+            stretch=stretch,
+            recipe=recipe,
+            cache=cache,
+        )
+    )
+    compute = choose_compute(opened.model["precision"])
+    checkpoint = open_for_prompts(atlas, model).checkpoint.to(compute.device)
+    with listening(progress) as report:
+        fill_atlas(opened, source, checkpoint, progress=report)
+    left = count_failed_cells(opened)
+    return RepairResult(len(damaged), failed - left, left, source.failure, _remove_stale_prepared(opened))
+
+
+def extent_of(imagery: Imagery) -> Region:
+    """Return all that the imagery covers. Raises `RegionError` for imagery without an extent of its own."""
+    if imagery.footprint is None:
+        raise RegionError(
+            f"imagery {imagery.info.uri} has no extent of its own; give a REGION, "
+            "on the command line before --imagery"
+        )
+    side = imagery.footprint.area**0.5  # not its width, which is all around the Earth at the antimeridian
+    # Straight edges of one CRS bend in another; a hair inside, or rounding adds a row of cells in vain.
+    inside = imagery.footprint.buffer(-side * 1e-5)
+    return Region(inside.to_crs("EPSG:4326", resolution=side / 256, wrapdateline=True), imagery.info.uri)
+
+
+def count_failed_cells(atlas: Atlas) -> int:
+    """Return how many cells have no embedding because reading their imagery failed."""
+    return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())
+
+
+def _read_region(region: RegionLike, layer: str | None, where: Sequence[str]) -> Region | None:
+    if isinstance(region, str | Path):
+        return parse_region(str(region), layer=layer, where=where)
+    if layer is not None or where:
+        raise RegionError("--layer and --where choose from the file of a region; give that file as REGION")
+    return to_region(region)
+
+
+def _precision_of_begun_atlas(out: Path) -> str | None:
+    """Return the precision of the atlas that is there already, so that it goes on as it began."""
+    return open_atlas(out).model.get("precision") if is_atlas(out) else None
+
+
+def _resolve(model: "str | Path | Checkpoint") -> "Checkpoint":
+    """Return the model, remembering what it was called so that the atlas can find it again."""
+    if not isinstance(model, str | Path):
+        return model
+    checkpoint = load_model(model)
+    return replace(checkpoint, card={**checkpoint.card, USER_SPEC_KEY: str(model)})
+
+
+def _remove_stale_prepared(atlas: Atlas) -> str | None:
+    """Remove a prepared file that does not match the chunks, since maps can be made without it; its name."""
+    from sat2cap.query import PREPARED_FOLDER, find_prepared_problem
+
+    if not find_prepared_problem(atlas):
+        return None
+    (atlas.path / PREPARED_FOLDER).unlink()
+    return PREPARED_FOLDER

@@ -1,0 +1,93 @@
+"""Imagery by what people write, with what is kept in an atlas so that the same imagery can be opened
+again."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sat2cap.api.inputs import RegionLike, to_region
+from sat2cap.atlas import USER_SPEC_KEY
+from sat2cap.catalogue import open_imagery as open_by_name
+from sat2cap.geo import Region, parse_region
+from sat2cap.imagery import Imagery, caveats, shown
+
+
+def open_imagery(
+    imagery: str,
+    *,
+    bands: str | None = None,
+    stretch: str | None = None,
+    recipe: str | None = None,
+    cache: str | Path | None = None,
+    region: RegionLike = None,
+) -> Imagery:
+    """Return imagery that reads RGBA pixels on any grid.
+
+    `imagery` is a raster by path or URL, a folder of them, a ``.pmtiles`` or ``.mbtiles`` archive, a tile URL
+    with ``{z}``, ``{x}`` and ``{y}``, ``stac:URL``, a name that `sat2cap imagery list` prints, or
+    ``miniworld:SEED``. `bands` such as ``"4,3,2"`` choose red, green and blue; `stretch` such as ``"0,3000"``
+    gives the values shown as black and white; `recipe` names both. `cache` is a folder to keep tiles in,
+    `region` where a search looks. Terms that want attention are warned of. Raises `ImageryError`.
+    """
+    for caveat in caveats(imagery):
+        warnings.warn(caveat, stacklevel=2)
+    place = to_region(region)
+    return open_by_name(
+        imagery,
+        shown(bands, stretch, recipe),
+        region=None if place is None else place.geometry,
+        cache=None if cache is None else Path(cache),
+    )
+
+
+def imagery_options(
+    imagery: str,
+    *,
+    bands: str | None = None,
+    stretch: str | None = None,
+    recipe: str | None = None,
+    region: str | None = None,
+    layer: str | None = None,
+    where: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what named the imagery and the region that a search looked in, as an atlas keeps it.
+
+    The key of `stretch` is ``scale``, as in atlases written before the option was renamed.
+    """
+    options = {"imagery": imagery, "bands": bands, "scale": stretch, "recipe": recipe}
+    options |= {"region": region, "layer": layer}
+    return {name: text for name, text in options.items() if text is not None} | {"where": list(where)}
+
+
+def reopen_imagery(
+    record: Mapping[str, Any],
+    atlas_region: Region,
+    *,
+    imagery: str | None = None,
+    bands: str | None = None,
+    stretch: str | None = None,
+    recipe: str | None = None,
+    cache: str | Path | None = None,
+) -> Imagery:
+    """Return the imagery that an atlas was made from, by its `record` there; arguments given now win.
+
+    `atlas_region` is where a search looks whose own region is not in the record. Raises `ImageryError`,
+    `RegionError`.
+    """
+    kept = (
+        {"imagery": record["uri"], **record.get(USER_SPEC_KEY, {})}
+        if imagery is None
+        else {"imagery": imagery}
+    )
+    region = atlas_region
+    if record.get("items") and "region" in kept:
+        region = parse_region(kept["region"], layer=kept.get("layer"), where=kept["where"])
+    return open_imagery(
+        kept["imagery"],
+        bands=bands or kept.get("bands"),
+        stretch=stretch or kept.get("scale"),
+        recipe=recipe or kept.get("recipe"),
+        cache=cache,
+        region=region,
+    )

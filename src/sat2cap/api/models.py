@@ -1,0 +1,106 @@
+"""Models by name: loading, listing, converting, exporting and calibrating them."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.catalogue import resolve_model
+from sat2cap.pairs import PairSet, open_pairs
+
+if TYPE_CHECKING:
+    from sat2cap.model import Checkpoint
+
+
+def load_model(model: str | Path, text: str | Path | None = None, like: str | None = None) -> "Checkpoint":
+    """Return a model by name.
+
+    `model` is a folder, a ``.ckpt``, ``owner/name[@revision]`` on the Hugging Face hub, or ``miniclip``;
+    `text` the CLIP model whose text tower to add, for a model that has none; `like` the published model that
+    a folder is a copy of. A folder that does not say how images are prepared is warned of. Raises
+    `ModelError`.
+
+    >>> load_model("miniclip").dim
+    128
+    """
+    from sat2cap.model import ASSUMED_PREPROCESS
+
+    checkpoint = resolve_model(model, None if text is None else str(text), like)
+    if ASSUMED_PREPROCESS in checkpoint.card:
+        warnings.warn(_preprocess_warning(str(model), checkpoint.card[ASSUMED_PREPROCESS]), stacklevel=2)
+    return checkpoint
+
+
+def list_models() -> pd.DataFrame:
+    """Return the models known by name: one row each, indexed by the name that `load_model` takes.
+
+    Columns: ``dim`` (numbers in an embedding), ``pixels`` (side of the image it reads), ``licence``,
+    ``cached`` (whether it is on this machine) and ``about``.
+    """
+    from sat2cap.model import PUBLISHED_MODELS, find_in_hub_cache
+
+    rows = [
+        (m.name, m.dim, m.pixels, m.licence, find_in_hub_cache(m.name) is not None, m.about)
+        for m in PUBLISHED_MODELS
+    ]
+    return pd.DataFrame(rows, columns=["name", "dim", "pixels", "licence", "cached", "about"]).set_index(
+        "name"
+    )
+
+
+def convert_model(
+    model: str | Path, out: str | Path, text: str | Path | None = None, like: str | None = None
+) -> Path:
+    """Write any model as one folder that needs no network (docs/checkpoint.md), and return it.
+
+    Raises `ModelError`.
+    """
+    from sat2cap.model import save_checkpoint
+
+    return save_checkpoint(resolve_model(model, None if text is None else str(text), like), Path(out))
+
+
+def export_model(model: "str | Path | Checkpoint", out: str | Path) -> Path:
+    """Write a trained model in Hugging Face's layout with a card of its metrics, and return the folder.
+
+    Raises `ModelError`.
+    """
+    from sat2cap.model import export_hugging_face
+
+    checkpoint = resolve_model(model) if isinstance(model, str | Path) else model
+    return export_hugging_face(checkpoint, Path(out))
+
+
+def calibrate_model(
+    model: "str | Path | Checkpoint",
+    pairs: str | Path | PairSet,
+    out: str | Path,
+    split: str = "val",
+    progress: ProgressLike = None,
+) -> Path:
+    """Add held-out photos to a model, so that its contrast is a chance; write it to `out` and return that
+    folder.
+
+    `pairs` are pairs that the model was not trained on; up to 2,000 of `split` are kept. Raises `ModelError`,
+    `PairsError`.
+    """
+    from sat2cap.model import save_checkpoint
+    from sat2cap.training import calibrate
+
+    checkpoint = resolve_model(model) if isinstance(model, str | Path) else model
+    opened = pairs if isinstance(pairs, PairSet) else open_pairs(pairs)
+    with listening(progress) as report:
+        calibrated = calibrate(checkpoint, opened, split, cache=Path(out).parent / "cache", progress=report)
+    return save_checkpoint(calibrated, Path(out))
+
+
+def _preprocess_warning(model: str, whose: str) -> str:
+    """Return a warning for a model without preprocessing settings, where those of `whose` model are used."""
+    fix = (
+        f"if it is a copy of MVRL/Sat2Cap, say so: sat2cap models convert {model} --as MVRL/Sat2Cap -o FOLDER"
+        if whose == "CLIP"
+        else "put its preprocessor_config.json there"
+    )
+    return f"{model} does not say how images are prepared, so {whose}'s way is taken; {fix}"
