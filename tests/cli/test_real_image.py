@@ -10,7 +10,7 @@ from command import run
 from rasterio.warp import transform_bounds
 from rio_cogeo import cog_validate
 
-from sat2cap.cli.build.embed import _extent
+from sat2cap.cli.build.embed import _imagery_extent
 from sat2cap.geo.grid import cell_grid
 from sat2cap.imagery.raster import open_raster
 
@@ -88,7 +88,7 @@ def test_all_of_an_image_across_the_antimeridian(tmp_path: Path) -> None:
     profile = {"driver": "GTiff", "width": 900, "height": 500, "count": 3, "dtype": "uint8"}
     with rasterio.open(path, "w", crs="EPSG:32660", transform=transform, **profile) as file:
         file.write(np.full((3, 500, 900), 99, np.uint8))
-    region = _extent(open_raster(str(path)))
+    region = _imagery_extent(open_raster(str(path)))
     grid = cell_grid(region, 1000, "EPSG:32660")
     height, width = grid.shape
     assert (50, 90) <= (height, width) <= (54, 94)
