@@ -8,7 +8,7 @@ from sat2cap.errors import PromptError
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.query import score_atlas
-from sat2cap.query.chances import ACROSS, ALONG, Chances, fit_chances, fitted
+from sat2cap.query.chances import PRIOR_SD_ACROSS, PRIOR_SD_ALONG, Chances, fit_chances, fit_logistic
 from sat2cap.query.prompts import embed_prompts
 
 MAY = When(2024, 5, 20, 8.0)
@@ -29,7 +29,7 @@ def test_a_known_curve_is_found_again():
     places, prompt = spread_out(100_000, 8)
     true = 12 * prompt
     happened = np.random.default_rng(1).random(100_000) < logistic(places @ true - 5)
-    weights, intercept = fitted(places, happened.astype(float), prompt, 20.0)
+    weights, intercept = fit_logistic(places, happened.astype(float), prompt, 20.0)
     np.testing.assert_allclose(weights, true, atol=0.4)
     assert intercept == pytest.approx(-5, rel=0.03)
 
@@ -45,17 +45,21 @@ def test_the_curve_is_the_likeliest_there_is():
         logits, away = places.astype(float) @ at[:-1] + at[-1], at[:-1] - scale * prompt
         along = away @ prompt
         across = away - along * prompt
-        prior = (along / (ALONG * scale)) ** 2 + (across / ACROSS) @ (across / ACROSS) + 1e-6 * at[-1] ** 2
+        prior = (
+            (along / (PRIOR_SD_ALONG * scale)) ** 2
+            + (across / PRIOR_SD_ACROSS) @ (across / PRIOR_SD_ACROSS)
+            + 1e-6 * at[-1] ** 2
+        )
         return np.sum(np.logaddexp(0, logits) - fits * logits) + prior / 2
 
     expected = optimize.minimize(loss, np.zeros(7), method="BFGS", options={"gtol": 1e-6}).x
-    weights, intercept = fitted(places, fits, prompt, scale)
+    weights, intercept = fit_logistic(places, fits, prompt, scale)
     np.testing.assert_allclose([*weights, intercept], expected, atol=2e-4)
 
 
 def test_where_no_photo_fits_the_prompt_stays_as_it_is_and_no_place_has_a_chance():
     places, prompt = spread_out(500, 8)
-    weights, intercept = fitted(places, np.full(500, 1e-6), prompt, 15.0)
+    weights, intercept = fit_logistic(places, np.full(500, 1e-6), prompt, 15.0)
     np.testing.assert_allclose(weights, 15 * prompt, atol=0.1)
     assert logistic(places @ weights + intercept).max() < 1e-3
 
@@ -65,7 +69,7 @@ def test_places_that_only_resemble_the_prompt_have_less():
     places, prompt = spread_out(4000, 16)
     other = np.eye(16)[5]
     fits = np.where(places @ other > 0, 1e-3, logistic(10 * (places @ prompt) - 3))
-    weights, intercept = fitted(places, fits, prompt, 10.0)
+    weights, intercept = fit_logistic(places, fits, prompt, 10.0)
     got = logistic(places @ weights + intercept)
     turned, near = weights / np.linalg.norm(weights), places @ prompt > 0.4
     assert turned @ prompt > 0.6
@@ -80,16 +84,16 @@ def test_chances_by_hand():
     assert got.dtype == np.float32
 
 
-def said(chances, places):
+def predict(chances, places):
     """Chances `[P, N]` of unit places."""
     return chances(chances.directions @ places.T)
 
 
-def rival_share(checkpoint, prompt, others):
+def rival_share(checkpoint, prompt, rivals):
     """Of the prompt and the rival that fits the photo best, the prompt's share: written out."""
     photos, scale = checkpoint.calibration.ground, checkpoint.text_scale
-    mine, theirs = photos @ prompt, (photos @ others.T).max(1)
-    return logistic(scale * (mine - theirs).astype(float))
+    own_cosines, rival_cosines = photos @ prompt, (photos @ rivals.T).max(1)
+    return logistic(scale * (own_cosines - rival_cosines).astype(float))
 
 
 def test_curves_follow_what_photos_say_and_negatives_are_rivals_always():
@@ -97,9 +101,9 @@ def test_curves_follow_what_photos_say_and_negatives_are_rivals_always():
     prompt, negative, *bank = embed_prompts(checkpoint, ["snow", "a car", "the sea", "a town", "sand"])
     bank, none = np.stack(bank), np.zeros((0, 64), np.float32)
     places = unit(checkpoint.calibration.overhead)
-    for negatives, others in ((none, bank), (negative[None], np.stack([*bank, negative]))):
-        fits = rival_share(checkpoint, prompt, others)
-        (got,) = said(fit_chances(checkpoint, prompt[None], negatives, bank, told=False), places)
+    for negatives, rivals in ((none, bank), (negative[None], np.stack([*bank, negative]))):
+        fits = rival_share(checkpoint, prompt, rivals)
+        (got,) = predict(fit_chances(checkpoint, prompt[None], negatives, bank, conditioned=False), places)
         assert got.mean() == pytest.approx(fits.mean(), rel=0.02), "as many as there are"
         assert np.corrcoef(got, fits)[0, 1] > 0.6
 
@@ -111,12 +115,12 @@ def test_a_prompt_is_no_rival_of_itself_nor_of_what_says_the_same():
     nearly = unit(prompt + 0.02 * town)
     places = unit(checkpoint.calibration.overhead)
     alone, with_itself = (
-        said(fit_chances(checkpoint, prompt[None], none, np.stack(bank), told=False), places)
+        predict(fit_chances(checkpoint, prompt[None], none, np.stack(bank), conditioned=False), places)
         for bank in ([town, sand], [town, prompt, sand, nearly])
     )
     np.testing.assert_allclose(alone, with_itself, rtol=1e-5)
     with pytest.raises(PromptError, match="every prompt of the bank says what"):
-        fit_chances(checkpoint, prompt[None], none, np.stack([prompt, nearly]), told=False)
+        fit_chances(checkpoint, prompt[None], none, np.stack([prompt, nearly]), conditioned=False)
 
 
 def test_a_date_is_judged_by_places_at_their_dates():
@@ -127,29 +131,29 @@ def test_a_date_is_judged_by_places_at_their_dates():
     sample = checkpoint.calibration
     written_out = replace(checkpoint, calibration=replace(sample, overhead=sample.overhead + offset))
     places = unit(sample.overhead + offset)
-    told, same, static = (
-        said(fit_chances(model, prompts, none, bank, told=when), places)
+    conditioned, same, static = (
+        predict(fit_chances(model, prompts, none, bank, conditioned=when), places)
         for model, when in ((checkpoint, True), (written_out, False), (checkpoint, False))
     )
-    np.testing.assert_allclose(told, same, rtol=1e-4)
-    assert np.abs(told - static).max() > 0.01
+    np.testing.assert_allclose(conditioned, same, rtol=1e-4)
+    assert np.abs(conditioned - static).max() > 0.01
 
 
 @pytest.mark.parametrize("when", [None, MAY], ids=str)
 def test_contrast_of_a_calibrated_model_is_the_chance_of_every_place(tmp_path, when):
     checkpoint = calibrated()
     made = atlas(tmp_path / "a.zarr", embeddings(9, 7, 64), checkpoint, np.zeros((9, 7), bool))
-    asked = ["snow", "the sea + sand"]
+    prompts = ["snow", "the sea + sand"]
     bank = ["a town", "a river", "sand"]
-    got = score_atlas(made, checkpoint, asked, when=when, scale="contrast", bank=bank, negatives=["a car"])
-    vectors = [embed_prompts(checkpoint, texts) for texts in (asked, ["a car"], bank)]
-    chances = fit_chances(checkpoint, *vectors, told=when is not None)
+    got = score_atlas(made, checkpoint, prompts, when=when, scale="contrast", bank=bank, negatives=["a car"])
+    vectors = [embed_prompts(checkpoint, texts) for texts in (prompts, ["a car"], bank)]
+    chances = fit_chances(checkpoint, *vectors, conditioned=when is not None)
     places = made.read(slice(None), slice(None)).reshape(-1, 64)
     if when is not None:
         lon, lat = (side.ravel() for side in cell_lonlat(made.grid))
         places = places + checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
-    np.testing.assert_allclose(got.values.reshape(2, -1), said(chances, unit(places)), atol=1e-4)
+    np.testing.assert_allclose(got.values.reshape(2, -1), predict(chances, unit(places)), atol=1e-4)
     assert got.attrs["calibration"] == "3,000 photos held out of training"
-    plain = score_atlas(made, replace(checkpoint, calibration=None), asked, when=when, scale="contrast")
+    plain = score_atlas(made, replace(checkpoint, calibration=None), prompts, when=when, scale="contrast")
     assert "calibration" not in plain.attrs
-    assert "calibration" not in score_atlas(made, checkpoint, asked, when=when).attrs
+    assert "calibration" not in score_atlas(made, checkpoint, prompts, when=when).attrs

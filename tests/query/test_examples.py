@@ -6,6 +6,8 @@ from PIL import Image
 from sat2cap.errors import PromptError, WhenError
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
+from sat2cap.maps.conditioning import Conditioning, date_warning
+from sat2cap.maps.layers import provenance
 from sat2cap.query import Scan, score_atlas, score_with_spread
 from sat2cap.query.prompts import TEMPLATES
 
@@ -149,12 +151,22 @@ def test_there_is_no_spread_over_time_without_time(asked, over):
 
 
 @pytest.mark.parametrize(
-    ("year", "says"), [(2017, "outside the years"), (2018, "dynamic"), (2022, "outside")]
+    ("year", "conditioning"),
+    [
+        (2017, Conditioning.YEAR_OUT_OF_RANGE),
+        (2018, Conditioning.CONDITIONED),
+        (2022, Conditioning.YEAR_OUT_OF_RANGE),
+    ],
 )
-def test_a_year_that_was_not_trained_on_is_said(asked, year, says):
+def test_a_year_outside_the_training_photos_is_reported(asked, year, conditioning):
     opened, checkpoint = asked
     checkpoint.card["training"] = {"years": [2018, 2021]}
     found = score_atlas(opened, checkpoint, ["p"], when=When(year, 5, 20, 8.0))
-    assert found.attrs["dynamic"].startswith(says)
+    assert found.attrs["dynamic"] == conditioning
+    is_outside = conditioning is Conditioning.YEAR_OUT_OF_RANGE
+    assert found.attrs.get("training_years") == ([2018, 2021] if is_outside else None)
+    warning = "outside the years of the training photos, 2018 to 2021: the model guesses"
+    assert date_warning(found.attrs) == (warning if is_outside else "")
+    assert provenance(found)["dynamic"] == (warning if is_outside else "dynamic")
     assert found.attrs["when"] == f"{year}-05-20T08:00"
     assert np.isfinite(found.values).sum() == 399

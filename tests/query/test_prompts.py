@@ -6,7 +6,7 @@ import pytest
 from made_model import model
 
 from sat2cap.errors import PromptError
-from sat2cap.query.prompts import GENERIC, embed_prompts, parts
+from sat2cap.query.prompts import GENERIC, embed_prompts, split_prompt
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model lives there
 
@@ -22,8 +22,8 @@ sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model lives th
         ("1+1", ["1+1"]),
     ],
 )
-def test_parts(prompt, texts):
-    assert parts(prompt) == texts
+def test_split_prompt(prompt, texts):
+    assert split_prompt(prompt) == texts
 
 
 def test_parts_and_templates_are_averaged_as_unit_vectors():
@@ -53,7 +53,7 @@ def test_a_text_asked_for_twice_is_embedded_once():
 
 def test_the_bank_has_no_doubles_and_reads_as_prompts():
     assert len(set(GENERIC)) == len(GENERIC) >= 20
-    assert all(parts(prompt) == [prompt] for prompt in GENERIC)
+    assert all(split_prompt(prompt) == [prompt] for prompt in GENERIC)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_the_bank_has_no_doubles_and_reads_as_prompts():
 )
 def test_a_prompt_that_says_nothing_is_refused(prompt, words):
     with pytest.raises(PromptError, match=words) as error:
-        parts(prompt)
+        split_prompt(prompt)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("prompt", ["the sea", "海", "no. 5", "🏖"])
 def test_a_prompt_that_says_something_is_not(prompt):
-    assert parts(prompt) == [prompt]
+    assert split_prompt(prompt) == [prompt]
 
 
 def test_a_prompt_longer_than_the_model_reads_says_what_would_be_cut(tmp_path):

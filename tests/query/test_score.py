@@ -9,6 +9,8 @@ from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
+from sat2cap.maps.conditioning import Conditioning
+from sat2cap.maps.layers import provenance
 from sat2cap.query import score_atlas, select_prompt
 from sat2cap.query.engine import scan
 from sat2cap.query.prompts import embed_prompts
@@ -111,7 +113,8 @@ def test_a_moment_without_dynamic_encoder_gives_static_scores_and_says_so(tmp_pa
     static, asked = score_atlas(made, plain, PROMPTS), score_atlas(made, plain, PROMPTS, when=WHENS[1])
     np.testing.assert_array_equal(static.values, asked.values)
     assert (static.attrs["dynamic"], static.attrs["when"]) == ("static", "")
-    assert asked.attrs["dynamic"].startswith("ignored")
+    assert asked.attrs["dynamic"] == Conditioning.NO_DYNAMIC_ENCODER
+    assert provenance(asked)["dynamic"] == "ignored: the model has no Dynamic Encoder"
     assert asked.attrs["when"] == ""
 
 

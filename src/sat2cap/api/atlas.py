@@ -74,8 +74,10 @@ class OpenAtlas:
             checkpoint = self._named()
         else:
             checkpoint = resolve_model(self.model) if isinstance(self.model, str | Path) else self.model
-        check_atlas_model(self.atlas, checkpoint)
-        return checkpoint if self.text is None else checkpoint.with_text_of(resolve_model(self.text))
+        if self.text is not None:
+            checkpoint = checkpoint.with_text_of(resolve_model(self.text))
+        check_atlas_model(self.atlas, checkpoint)  # hashes the weights once; maps compare the hash again
+        return checkpoint
 
     @cached_property
     def scan(self) -> "Scan":

@@ -3,6 +3,10 @@ from .colours import COLOURS as COLOURS
 from .colours import overlay_opacity as overlay_opacity
 from .compare import classify as classify
 from .compare import difference as difference
+from .conditioning import CONDITIONING_KEY as CONDITIONING_KEY
+from .conditioning import TRAINING_YEARS_KEY as TRAINING_YEARS_KEY
+from .conditioning import Conditioning as Conditioning
+from .conditioning import date_warning as date_warning
 from .formats import save as save
 from .layers import LabelledPoint as LabelledPoint
 from .layers import stack_times as stack_times

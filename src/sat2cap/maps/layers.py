@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
 from sat2cap.geo import When, grid_of, on_grid
+from sat2cap.maps.conditioning import Conditioning, conditioning_of, with_conditioning_words
 
 LabelledPoint = tuple[str, float, float]
 """``(name, lon, lat)`` of a point to label on a map, degrees."""
@@ -116,18 +117,23 @@ def names_of(score: xr.DataArray) -> list[str]:
 
 
 def stack_times(scores: Sequence[xr.DataArray], moments: Sequence[When]) -> xr.DataArray:
-    """Scores ``(prompt, y, x)`` of several moments as one, ``(prompt, time, y, x)``."""
+    """Stack the scores ``(prompt, y, x)`` of several moments into one, ``(prompt, time, y, x)``.
+
+    The attributes are those of the first score, or of the first whose year is outside the training photos'.
+    """
     first = scores[0]
     times = np.array([moment.isoformat() for moment in moments], "datetime64[s]")
-    uses = [str(score.attrs.get("dynamic", "")) for score in scores]
-    warned = next((use for use in uses if use.startswith("outside")), uses[0])
+    out_of_range = [
+        score for score in scores if conditioning_of(score.attrs) is Conditioning.YEAR_OUT_OF_RANGE
+    ]
+    attrs = {**(out_of_range or scores)[0].attrs, "when": ""}
     coords = {
         "prompt": first.coords["prompt"].values,
         "time": ("time", times, {"long_name": "local date and hour"}),
     }
     values = np.stack([score.values for score in scores], axis=1)
     dims = ("prompt", "time", "y", "x")
-    return on_grid(values, grid_of(first), dims, coords, {**first.attrs, "when": "", "dynamic": warned})
+    return on_grid(values, grid_of(first), dims, coords, attrs)
 
 
 def values_of(layer: xr.DataArray) -> NDArray[np.float32]:
@@ -137,7 +143,8 @@ def values_of(layer: xr.DataArray) -> NDArray[np.float32]:
 
 def provenance(score: xr.DataArray) -> dict[str, str]:
     """Return the attributes named in `PROVENANCE` as text, without those that are empty."""
-    known = {name: _text(score.attrs.get(name)) for name in PROVENANCE}
+    attrs = with_conditioning_words(score.attrs)
+    known = {name: _text(attrs.get(name)) for name in PROVENANCE}
     layers = layers_of(score)
     for key in ("prompt", "when"):  # of the maps it has now, which may be some of those it was made with
         own = dict.fromkeys(_text(layer.attrs.get(key)) for layer in layers)

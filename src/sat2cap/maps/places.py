@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -16,6 +17,7 @@ from rasterio import features
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.geo import EARTH_RADIUS_M, LONLAT, WGS84, grid_of, transformer, unit_vectors, within_180
+from sat2cap.maps.conditioning import CONDITIONING_KEY, TRAINING_YEARS_KEY, with_conditioning_words
 from sat2cap.maps.layers import LabelledPoint, one_layer, provenance, values_of
 
 _BLOCK = 4096
@@ -42,7 +44,7 @@ def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.
         "lat": lat,
     }
     frame = gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(lon, lat), crs="EPSG:4326")
-    frame.attrs = provenance(score)
+    frame.attrs = _attributes_of(score)
     return frame
 
 
@@ -56,7 +58,7 @@ def areas_above(score: xr.DataArray, threshold: float) -> gpd.GeoDataFrame:
     frame = _outline_codes((values >= threshold).astype(np.uint8), values, grid)
     frame = frame.drop(columns="code")
     frame = frame.sort_values(["mean", "cells"], ascending=False, kind="stable", ignore_index=True)
-    frame.attrs = {**provenance(score), "threshold": f"{threshold:.6g}"}
+    frame.attrs = {**_attributes_of(score), "threshold": f"{threshold:.6g}"}
     return frame
 
 
@@ -86,8 +88,14 @@ def areas_of_categories(category: xr.DataArray, confidence: xr.DataArray) -> gpd
     names = np.array(["", *map(str, category.attrs["categories"])], dtype=object)
     frame.insert(0, "category", names[frame.pop("code").to_numpy(int)])
     frame = frame.sort_values(["cells", "mean"], ascending=False, kind="stable", ignore_index=True)
-    frame.attrs = provenance(category)
+    frame.attrs = _attributes_of(category)
     return frame
+
+
+def _attributes_of(score: xr.DataArray) -> dict[str, Any]:
+    """Return the provenance of a score for a table's attributes: as text, but the conditioning as data."""
+    data = {key: score.attrs[key] for key in (CONDITIONING_KEY, TRAINING_YEARS_KEY) if key in score.attrs}
+    return {**provenance(score), **data}
 
 
 def write_places(places: gpd.GeoDataFrame, path: Path | str) -> None:
@@ -101,9 +109,11 @@ def write_places(places: gpd.GeoDataFrame, path: Path | str) -> None:
 def write_geoparquet(places: gpd.GeoDataFrame, path: Path | str) -> None:
     """Publish places as GeoParquet; ``.attrs`` becomes the key ``sat2cap`` of its metadata, as JSON."""
     buffer, marked = io.BytesIO(), io.BytesIO()
-    places.to_parquet(buffer, index=False)
+    in_words = places.copy(deep=False)  # to_parquet writes its attributes, too
+    in_words.attrs = with_conditioning_words(places.attrs)
+    in_words.to_parquet(buffer, index=False)
     table = pq.read_table(buffer)
-    about = json.dumps(dict(places.attrs), ensure_ascii=False)
+    about = json.dumps(in_words.attrs, ensure_ascii=False)
     pq.write_table(table.replace_schema_metadata({**table.schema.metadata, "sat2cap": about}), marked)
     write_bytes(path, marked.getvalue())
 
@@ -115,7 +125,7 @@ def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
     collection = shapes.to_geo_dict(drop_id=True, show_bbox=False)
     document = {
         "type": "FeatureCollection",
-        "sat2cap": dict(places.attrs),
+        "sat2cap": with_conditioning_words(places.attrs),
         "features": collection["features"],
     }
     write_bytes(path, (json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n").encode())

@@ -1,9 +1,10 @@
-"""What a score is worth: the chance that a photo taken there fits the prompt, learnt from held-out photos.
+"""Chances: the probability that a photo taken in a cell fits the prompt, fitted to held-out photos.
 
-CLIP itself says which of a model's held-out photos fit a prompt; the model says what it makes of their
-places. A logistic regression from the latter to the former is fitted when the prompt is asked, held near the
-prompt by a prior, so that a chance means the same from prompt to prompt, a prompt that fits no photo has none
-anywhere, and places that only resemble it have less. Nothing is labelled.
+A calibrated model carries photos that it was not trained on, and its embeddings of their places. When a
+prompt is asked, CLIP says how well each photo fits it, and a logistic regression from the places to these
+fits is fitted (docs/query.md#scales). A prior holds it near the prompt. So a chance means the same from
+prompt to prompt, a prompt that fits no photo has no chance anywhere, and places that only resemble the prompt
+have a smaller one. No labels are needed.
 """
 
 from dataclasses import dataclass
@@ -18,119 +19,145 @@ from sat2cap.model import Calibration, Checkpoint
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-ALIKE = 0.9
-"""Correlation over photos from which two texts are taken to say the same, and are no rivals."""
+SYNONYM_CORRELATION = 0.9
+"""Correlation over photos above which two texts count as saying the same, and are no rivals."""
 
-ALONG = 1 / 2
-"""Standard deviation of the weights' prior along the prompt, as a share of the training's scale."""
+PRIOR_SD_ALONG = 1 / 2
+"""Standard deviation of the weights' prior along the prompt, as a share of the training's logit scale."""
 
-ACROSS = 2.0
-"""The same across the prompt, in logits: five-fold cross-validation over 64 prompts likes 1 to 4 best."""
+PRIOR_SD_ACROSS = 2.0
+"""Standard deviation of the prior across the prompt, logits; 1 to 4 was best in cross-validation (5 folds,
+64 prompts)."""
 
-_STEPS, _ENOUGH = 50, 1e-4
-_LITTLE = 1e-9
+_INTERCEPT_PRECISION = 1e-6
+_MAX_STEPS = 50
+_STEP_TOLERANCE = 1e-4
+"""Newton's method ends when no weight changes by more than this share of the logit scale."""
+_TINY = 1e-9
 
 
 @dataclass(frozen=True)
 class Chances:
-    """A logistic curve for each of P prompts: what cells are compared with, and what the cosine is worth."""
+    """A logistic curve for each of P prompts, from the cosine with a direction to a chance."""
 
     directions: Floats
-    """`[P, D]`, unit: the prompts, turned to where the places are whose photos fit."""
+    """Unit vectors `[P, D]`: the prompts, turned towards the places whose photos fit."""
     slope: Doubles
-    """`[P]`."""
+    """Slopes of the curves, `[P]`."""
     intercept: Doubles
-    """`[P]`."""
+    """Logits at cosine 0, `[P]`."""
 
     def __call__(self, cosines: Floats) -> Floats:
-        """Chances 0 to 1, float32 `[P, N]`, of cosines with `directions`, `[P, N]`."""
-        slope, intercept = (each.astype(np.float32)[:, None] for each in (self.slope, self.intercept))
+        """Return chances in 0 to 1, float32 `[P, N]`, for cosines `[P, N]` of `directions`."""
+        slope, intercept = (values.astype(np.float32)[:, None] for values in (self.slope, self.intercept))
         return np.asarray(_logistic(slope * cosines + intercept), np.float32)
 
 
 def fit_chances(
-    checkpoint: Checkpoint, prompts: Floats, negatives: Floats, bank: Floats, *, told: bool
+    checkpoint: Checkpoint, prompts: Floats, negatives: Floats, bank: Floats, *, conditioned: bool
 ) -> Chances:
-    """The chance of each prompt as a function of a place's embedding.
+    """Fit a logistic curve for each of P prompts to the checkpoint's held-out photos.
 
-    `prompts` `[P, D]`, `negatives` `[M, D]` and `bank` `[B, D]` are unit vectors; `told` is whether places
-    are scored at a date and hour. Raises `PromptError` if the bank says nothing else than a prompt.
+    `prompts` `[P, D]`, `negatives` `[M, D]` and `bank` `[B, D]` are unit vectors. `conditioned` tells whether
+    cells are scored at a date and hour; then the photos' places are embedded at their dates, too. Raises
+    `PromptError` if every prompt of the bank says the same as a prompt, `ValueError` if the checkpoint is not
+    calibrated.
     """
-    sample, scale = checkpoint.calibration, checkpoint.text_scale
+    sample, text_scale = checkpoint.calibration, checkpoint.text_scale
     if sample is None:
         raise ValueError("the checkpoint carries no photos to calibrate with")
-    places = _places(checkpoint, sample, told=told)
-    generic, against = sample.ground @ bank.T, sample.ground @ negatives.T
-    found = [
-        fitted(places, _fits(sample.ground @ prompt, generic, against, scale), prompt, checkpoint.logit_scale)
-        for prompt in prompts
-    ]
-    weights = np.array([weight for weight, _ in found]).reshape(prompts.shape)
-    slope = np.maximum(np.linalg.norm(weights, axis=1), _LITTLE)
+    places = _embed_places(checkpoint, sample, conditioned=conditioned)
+    bank_cosines, negative_cosines = sample.ground @ bank.T, sample.ground @ negatives.T
+    weights, intercepts = np.empty(prompts.shape), np.empty(len(prompts))
+    for number, prompt in enumerate(prompts):
+        fits = _photo_fits(sample.ground @ prompt, bank_cosines, negative_cosines, text_scale)
+        weights[number], intercepts[number] = fit_logistic(places, fits, prompt, checkpoint.logit_scale)
+    slope = np.maximum(np.linalg.norm(weights, axis=1), _TINY)
     directions = (weights / slope[:, None]).astype(np.float32)
-    return Chances(directions, slope, np.array([intercept for _, intercept in found]))
+    return Chances(directions, slope, intercepts)
 
 
-def _fits(photos: Floats, generic: Floats, against: Floats, scale: float) -> Doubles:
-    """How well photos fit a prompt, `[N]` in 0 to 1: its share beside the rival that fits each best.
+def _photo_fits(
+    prompt_cosines: Floats, bank_cosines: Floats, negative_cosines: Floats, text_scale: float
+) -> Doubles:
+    """Return how well each of N photos fits a prompt, `[N]` in 0 to 1.
 
-    From cosines with the prompt `[N]`, with the bank `[N, B]` and with negatives `[N, M]`.
+    That is the prompt's share in a softmax, at CLIP's own scale, with the one rival that fits the photo best.
+    Rivals are the negatives, and the prompts of the bank that do not say the same as the prompt. The cosines
+    of the photos are `[N]` with the prompt, `[N, B]` with the bank and `[N, M]` with the negatives.
     """
-    rivals = np.concatenate([generic[:, ~_alike(photos, generic)], against], axis=1)
+    differs = ~_are_synonyms(prompt_cosines, bank_cosines)
+    rivals = np.concatenate([bank_cosines[:, differs], negative_cosines], axis=1)
     if rivals.shape[1] == 0:
         raise PromptError("every prompt of the bank says what the prompt says; give others to set it against")
-    return np.asarray(_logistic(scale * (photos - rivals.max(1)).astype(np.float64)))
+    return np.asarray(_logistic(text_scale * (prompt_cosines - rivals.max(1)).astype(np.float64)))
 
 
-def fitted(places: Floats, fits: Doubles, prompt: Floats, scale: float) -> tuple[Doubles, float]:
-    """Weights `[D]` and intercept of the likeliest ``logistic(places @ weights + intercept)``.
+def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) -> tuple[Doubles, float]:
+    """Fit ``logistic(places @ weights + intercept)`` to `fits`; return the weights `[D]` and the intercept.
 
-    `places` `[N, D]` are unit vectors, `fits` `[N]` lie in 0 to 1. The prior of the weights is normal about
-    ``scale * prompt``, which is what training made of a cosine, and narrow across the prompt: many photos are
-    needed to turn it, and a prompt that hardly one fits stays as it is. Newton's method.
+    `places` `[N, D]` are unit vectors and `fits` `[N]` lie in 0 to 1. It is the maximum a posteriori estimate
+    under a normal prior of the weights around ``scale * prompt``, which is what contrastive training made of
+    a cosine. The prior is narrow across the prompt: many photos are needed to turn the weights, and a prompt
+    that hardly any photo fits keeps its own direction.
+
+    With x the places and a column of ones, w the weights and the intercept, p = logistic(x w), P the
+    precision and m the mean of the prior, the loss and its derivatives are::
+
+        loss      =  Σ log(1 + exp(x w)) - fits · x w  +  (w - m)ᵀ P (w - m) / 2
+        gradient  =  xᵀ (p - fits) + P (w - m)
+        Hessian   =  xᵀ diag(p (1 - p)) x + P
+
+    Newton's method solves for the step, and halves it until the loss falls: a full step overshoots where the
+    curve is flat.
     """
     x = np.concatenate([places, np.ones((len(places), 1), np.float32)], axis=1)
     along = np.append(prompt, 0).astype(np.float64)
-    across = np.append(np.full(len(prompt), ACROSS**-2), 1e-6)
-    precision = np.diag(across) + ((ALONG * scale) ** -2 - ACROSS**-2) * np.outer(along, along)
+    across = np.append(np.full(len(prompt), PRIOR_SD_ACROSS**-2), _INTERCEPT_PRECISION)
+    along_precision = (PRIOR_SD_ALONG * scale) ** -2 - PRIOR_SD_ACROSS**-2
+    precision = np.diag(across) + along_precision * np.outer(along, along)
     prior = scale * along
 
-    def unlikely(at: Doubles, logits: Doubles) -> float:
-        away = at - prior
-        return float((np.logaddexp(0, logits) - fits * logits).sum() + away @ precision @ away / 2)
+    def loss(weights: Doubles, logits: Doubles) -> float:
+        deviation = weights - prior
+        return float((np.logaddexp(0, logits) - fits * logits).sum() + deviation @ precision @ deviation / 2)
 
     mean = np.clip(fits.mean(), 1e-6, 1 - 1e-6)
-    best = np.append(np.zeros(len(prompt)), np.log(mean / (1 - mean)))  # every place the same
+    best = np.append(np.zeros(len(prompt)), np.log(mean / (1 - mean)))  # the same chance for every place
     logits = np.full(len(fits), best[-1])
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         p = _logistic(logits)
         gradient = (p - fits) @ x + precision @ (best - prior)
-        spread = x * np.sqrt(p * (1 - p)).astype(np.float32)[:, None]
-        step = np.linalg.solve(spread.T @ spread + precision, gradient)
-        change, before = x @ step, unlikely(best, logits)
-        while unlikely(best - step, logits - change) > before and np.abs(step).max() > _LITTLE:
-            step, change = step / 2, change / 2  # Newton's steps overshoot where the curve is flat
+        weighted = x * np.sqrt(p * (1 - p)).astype(np.float32)[:, None]
+        step = np.linalg.solve(weighted.T @ weighted + precision, gradient)
+        change, current = x @ step, loss(best, logits)
+        while loss(best - step, logits - change) > current and np.abs(step).max() > _TINY:
+            step, change = step / 2, change / 2
         best, logits = best - step, logits - change
-        if np.abs(step).max() <= _ENOUGH * scale:
+        if np.abs(step).max() <= _STEP_TOLERANCE * scale:
             break
     return best[:-1], float(best[-1])
 
 
-def _places(checkpoint: Checkpoint, sample: Calibration, *, told: bool) -> Floats:
-    """What the model makes of the photos' places, unit `[N, D]`."""
+def _embed_places(checkpoint: Checkpoint, sample: Calibration, *, conditioned: bool) -> Floats:
+    """Return the unit embeddings of the held-out photos' places, `[N, D]`, at their dates if asked."""
     embeddings = sample.overhead
-    if told and checkpoint.dynamic is not None:
+    if conditioned and checkpoint.dynamic is not None:
         embeddings = embeddings + checkpoint.dynamic_from_features(sample.features)
     return np.asarray(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), np.float32)
 
 
-def _alike(photos: Floats, others: Floats) -> NDArray[np.bool_]:
-    """Which columns of `[N, B]` rank photos as `[N]` does: bool `[B]`."""
-    mine, theirs = photos - photos.mean(), others - others.mean(0)
-    lengths = np.linalg.norm(mine) * np.linalg.norm(theirs, axis=0)
-    return np.asarray(mine @ theirs >= ALIKE * np.maximum(lengths, _LITTLE))
+def _are_synonyms(prompt_cosines: Floats, bank_cosines: Floats) -> NDArray[np.bool_]:
+    """Return which of B texts score photos as a prompt does, bool `[B]`.
+
+    A text does if its cosines, a column of `[N, B]`, correlate with the prompt's `[N]` at
+    `SYNONYM_CORRELATION` or more over the N photos.
+    """
+    first, second = prompt_cosines - prompt_cosines.mean(), bank_cosines - bank_cosines.mean(0)
+    lengths = np.linalg.norm(first) * np.linalg.norm(second, axis=0)
+    return np.asarray(first @ second >= SYNONYM_CORRELATION * np.maximum(lengths, _TINY))
 
 
 def _logistic(values: NDArray[Any]) -> NDArray[Any]:
-    """In the precision of its argument."""
+    """Return 1 / (1 + e^-x) in the precision of x."""
     return np.asarray(1 / (1 + np.exp(-np.clip(values, -80, 80))))

@@ -1,7 +1,7 @@
-"""Prompts by example: a place of the atlas, or a photo, instead of words.
+"""Prompts by example: a place of the atlas, or a photo, in place of a text.
 
-``place:4.9,52.37`` is the cell there, ``photo:market.jpg`` what the photo shows; they stand where a text may,
-so they can be combined (``"photo:market.jpg + by the water"``) and be what a map should not show.
+``place:4.9,52.37`` stands for the embedding of the cell there, ``photo:market.jpg`` for that of the photo.
+Examples may stand wherever a text may: combined (``"photo:market.jpg + by the water"``), or as a negative.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sat2cap.geo import cell_at, cell_lonlat
 from sat2cap.model import Checkpoint
 from sat2cap.query.engine.blocks import place_features
 from sat2cap.query.engine.cosine import Offset
-from sat2cap.query.prompts import parts
+from sat2cap.query.prompts import split_prompt
 
 Floats = NDArray[np.float32]
 
@@ -25,29 +25,33 @@ PLACE, PHOTO = "place:", "photo:"
 
 
 def has_example(prompt: str) -> bool:
-    """Whether any part of a prompt is an example."""
-    return any(part.startswith((PLACE, PHOTO)) for part in parts(prompt))
+    """Return whether any part of a prompt is an example. Raises `PromptError` for a prompt without text."""
+    return any(part.startswith((PLACE, PHOTO)) for part in split_prompt(prompt))
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What turns examples into vectors, for one atlas and one moment."""
+    """Embeds the examples among the parts of a prompt, for one atlas and one moment."""
 
     atlas: Atlas
     checkpoint: Checkpoint
     offset: Offset | None
-    """Of the moment asked for, at which places are compared with each other."""
+    """The Dynamic Encoder at the moment asked for, added to the embeddings of places; None for no date."""
 
     def __call__(self, part: str) -> Floats | None:
-        """A unit vector `[D]`; None for a part that is a text. Raises `PromptError`, `ModelError`."""
+        """Return the unit vector `[D]` of an example; None for a part that is a text.
+
+        Raises `PromptError` if there is no such place or photo, `ModelError` if the model cannot embed
+        photos.
+        """
         if part.startswith(PLACE):
-            return self._place(part)
+            return self._embed_place(part)
         if part.startswith(PHOTO):
-            return self._photo(part)
+            return self._embed_photo(part)
         return None
 
-    def _place(self, part: str) -> Floats:
-        row, col = self._cell(part)
+    def _embed_place(self, part: str) -> Floats:
+        row, col = self._locate_cell(part)
         cell = slice(row, row + 1), slice(col, col + 1)
         vector = self.atlas.read(*cell)[0, 0]
         if not np.isfinite(vector).all():
@@ -58,8 +62,8 @@ class Examples:
             vector = vector + self.offset.vectors(place_features(lon, lat, self.checkpoint.encoding))[0]
         return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
-    def _cell(self, part: str) -> tuple[int, int]:
-        """Row and column of a place in the atlas."""
+    def _locate_cell(self, part: str) -> tuple[int, int]:
+        """Return row and column of a place in the atlas."""
         try:
             lon, lat = (float(number) for number in part.removeprefix(PLACE).split(","))
         except ValueError:
@@ -69,12 +73,12 @@ class Examples:
             raise PromptError(f"example {part!r} lies outside the atlas; take a place of {self.atlas.path}")
         return int(row), int(col)
 
-    def _photo(self, part: str) -> Floats:
+    def _embed_photo(self, part: str) -> Floats:
         path = Path(part.removeprefix(PHOTO))
         try:
             with Image.open(path) as image:
-                photo = ImageOps.exif_transpose(image).convert("RGB")  # as it was held
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways of saying broken
+                photo = ImageOps.exif_transpose(image).convert("RGB")  # turned as the camera was held
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a broken file
             reason = " ".join(str(error).split())
             raise PromptError(f"example {part!r} is no photo that can be read ({reason})") from None
         vector: Floats = self.checkpoint.embed_ground([photo])[0]

@@ -1,4 +1,4 @@
-"""What an atlas knows of single places, at a date or at none."""
+"""Embeddings of an atlas at single places, with or without a date."""
 
 from collections.abc import Sequence
 
@@ -16,17 +16,18 @@ Floats = NDArray[np.float32]
 def embeddings_at(
     atlas: Atlas, checkpoint: Checkpoint, places: Sequence[Place], when: When | None = None
 ) -> Floats:
-    """O of the cells around N places (degrees east, north), or O + h told the moment `when`: `[N, D]`.
+    """Return the embeddings of the cells at N places ``(lon, lat)`` in degrees: float32 `[N, D]`.
 
-    Not normalised. NaN for a place outside the atlas or without an embedding. A model without Dynamic Encoder
-    has no h. Raises `AtlasError` unless `checkpoint` embedded the atlas.
+    They are not normalised. With `when`, a local date and hour, the offset of the Dynamic Encoder at the
+    place is added; a model without Dynamic Encoder has none. Rows are NaN for a place outside the atlas or
+    without an embedding. Raises `AtlasError` unless `checkpoint` embedded the atlas.
     """
     check_atlas_model(atlas, checkpoint)
-    rows = np.full((len(places), checkpoint.dim), np.nan, np.float32)
+    embeddings = np.full((len(places), checkpoint.dim), np.nan, np.float32)
     lon, lat = np.reshape(np.asarray(places, np.float64), (-1, 2)).T
     for number, (row, col) in enumerate(zip(*cell_at(atlas.grid, lon, lat), strict=True)):
         if row >= 0:
-            rows[number] = atlas.read(slice(row, row + 1), slice(col, col + 1))[0, 0]
+            embeddings[number] = atlas.read(slice(row, row + 1), slice(col, col + 1))[0, 0]
     if when is not None and checkpoint.dynamic is not None and len(places):
-        rows += checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
-    return rows
+        embeddings += checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
+    return embeddings

@@ -1,4 +1,4 @@
-"""Prompts as people write them, as unit vectors."""
+"""Prompts as people write them, split into parts and embedded as unit vectors."""
 
 import re
 import unicodedata
@@ -45,10 +45,10 @@ GENERIC = (
     "a cloudy day",
     "the night",
 )
-"""What a photo of somewhere may show: the bank that `contrast` sets a prompt against."""
+"""Things that a photo of any place may show: the default bank that `contrast` sets a prompt against."""
 
 PLAIN = ("{}",)
-"""The one template that leaves a prompt as it is."""
+"""The template that leaves a prompt as it is."""
 
 TEMPLATES = (
     "{}",
@@ -58,20 +58,27 @@ TEMPLATES = (
     "an outdoor photo of {}",
     "a place with {}",
 )
-"""Ways of saying the same, to average over or to see how much the wording matters."""
+"""Different wordings of one prompt, to average over or to measure how much the wording matters."""
 
 PART_SEPARATOR = " + "
+"""What joins the parts of a prompt; a plus without spaces around it is part of a word."""
 
 _STOP_WORDS = (
     "a an the of in on at to for from by with without and or but not no nor is are was were be been am it",
     "its this that these those there here some any as into than then so if i you he she we they my your",
 )
 STOP_WORDS = frozenset(word for line in _STOP_WORDS for word in line.split())
-"""Words that say nothing of what a photo shows, so that a prompt of nothing else is refused."""
+"""Words that say nothing about what a photo shows; a prompt that consists of them alone is refused."""
 
 
-def parts(prompt: str) -> list[str]:
-    """The texts of ``"a + b"``; a plus without spaces around it is part of a word. Raises `PromptError`."""
+def split_prompt(prompt: str) -> list[str]:
+    """Split a prompt at each `PART_SEPARATOR` and return its parts, without the spaces around them.
+
+    Raises `PromptError` if a part is empty, or if the prompt consists of punctuation or stop words alone.
+
+    >>> split_prompt("snow + C++ code")
+    ['snow', 'C++ code']
+    """
     texts = [text.strip() for text in f" {prompt} ".split(PART_SEPARATOR)]
     if not any(texts):
         raise PromptError(f"prompt {prompt!r} is empty; write what a photo there would show")
@@ -85,7 +92,8 @@ def parts(prompt: str) -> list[str]:
     return texts
 
 
-def _fill(template: str, text: str) -> str:
+def _fill_template(template: str, text: str) -> str:
+    """Put `text` where the template has {}. Raises `PromptError` unless it has that exactly once."""
     if template.count("{}") != 1:
         raise PromptError(f"template {template!r} must hold {{}} once; use 'a photo of {{}}'")
     return template.replace("{}", text)
@@ -95,22 +103,30 @@ def embed_prompts(
     checkpoint: Checkpoint,
     prompts: Sequence[str],
     templates: Sequence[str] = PLAIN,
-    example: Callable[[str], Floats | None] = lambda part: None,
+    embed_example: Callable[[str], Floats | None] = lambda part: None,
 ) -> Floats:
-    """Unit vectors `[P, D]`: the mean over the parts of a prompt and over the templates, made unit again.
+    """Return the unit vectors of P prompts, float32 `[P, D]`.
 
-    `example` gives the unit vector `[D]` of a part that is no text; templates leave it as it is. Raises
-    `PromptError` for a prompt without text or longer than the model reads, `ModelError` if the model has no
-    text tower.
+    A prompt's vector is the mean over its parts and over the templates, normalised. `embed_example` returns
+    the unit vector `[D]` of a part that is an example and None for a text; templates do not apply to
+    examples. For "snow + place:4.9,52.37" and two templates it is the mean of four vectors: two of texts, and
+    twice the place's. Raises `PromptError` for a prompt without text or longer than the model reads,
+    `ModelError` if the model has no text tower.
     """
     if isinstance(prompts, str):
-        raise PromptError(f"prompts {prompts!r} is one text; give a list of them")
+        raise PromptError(f"prompts {prompts!r} is a single text; give a list of texts")
     if not templates:
         raise PromptError("no template is given; use '{}'")
-    split = [parts(prompt) for prompt in prompts]
-    vectors = {part: vector for part in dict.fromkeys(chain(*split)) if (vector := example(part)) is not None}
+    split = [split_prompt(prompt) for prompt in prompts]
+    vectors = {
+        part: vector for part in dict.fromkeys(chain(*split)) if (vector := embed_example(part)) is not None
+    }
     groups = [
-        [part if part in vectors else _fill(template, part) for part in group for template in templates]
+        [
+            part if part in vectors else _fill_template(template, part)
+            for part in group
+            for template in templates
+        ]
         for group in split
     ]
     texts = [text for text in dict.fromkeys(chain(*groups)) if text not in vectors]
@@ -124,12 +140,12 @@ def embed_prompts(
 
 
 def _check_length(checkpoint: Checkpoint, texts: Sequence[str]) -> None:
-    """Raise `PromptError` for a text of which the model would not read the end."""
+    """Raise `PromptError` if a text is longer than the model reads, naming the words cut off."""
     for text in texts:
-        lost = "" if checkpoint.text is None else checkpoint.text.find_cut_off_text(text)
-        if lost:
+        cut_off = "" if checkpoint.text is None else checkpoint.text.find_cut_off_text(text)
+        if cut_off:
             start = text if len(text) <= 40 else f"{text[:40]}…"
             raise PromptError(
-                f"prompt {start!r} is longer than the model reads; {lost!r} would be cut off: shorten it, "
+                f"prompt {start!r} is longer than the model reads; {cut_off!r} would be cut off: shorten it, "
                 "or join shorter ones with ' + '"
             )

@@ -1,34 +1,43 @@
-"""Scores that can be compared with a threshold."""
+"""Scales that make scores of different prompts comparable."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+_MAX_EXPONENT = 80
+"""Exponents are clipped to ± this, well before exp overflows float32; the share is 0 or 1 by then."""
+
 
 def percentile(values: Floats) -> Floats:
-    """The rank of each value among all that are not NaN, 0 for the least and 100 for the greatest.
+    """Return the rank of each value among all that are not NaN: 0 for the smallest, 100 for the largest.
 
-    Equal values share the mean of their ranks; a value that is alone gets 50. NaN stays NaN.
+    Equal values share the mean of their ranks; a single value gets 50. NaN stays NaN.
+
+    >>> percentile(np.float32([1, 2, 2, 3]))
+    array([  0.,  50.,  50., 100.], dtype=float32)
     """
-    result = np.full(values.shape, np.nan, np.float32)
-    known = ~np.isnan(values)
-    mine = values[known]
-    if mine.size:
-        order = np.sort(mine)
-        rank = (np.searchsorted(order, mine, "left") + np.searchsorted(order, mine, "right") - 1) / 2
-        result[known] = 100 * rank / (mine.size - 1) if mine.size > 1 else 50
-    return result
+    percentiles = np.full(values.shape, np.nan, np.float32)
+    is_finite = ~np.isnan(values)
+    finite = values[is_finite]
+    if finite.size:
+        ordered = np.sort(finite)
+        # among equal values the first has the rank `left` and the last the rank `right` - 1
+        left, right = np.searchsorted(ordered, finite, "left"), np.searchsorted(ordered, finite, "right")
+        ranks = (left + right - 1) / 2
+        percentiles[is_finite] = 100 * ranks / (finite.size - 1) if finite.size > 1 else 50
+    return percentiles
 
 
 def contrast(cosines: Floats, bank: Floats, in_bank: NDArray[np.bool_], logit_scale: float) -> Floats:
-    """The share of a prompt in a softmax over itself and the bank, at the model's logit scale: 0 to 1.
+    """Return each prompt's share in a softmax over itself and the bank, float32 `[K, N]` in 0 to 1.
 
-    Each of the prompts `[K, N]` is set against the bank `[B, N]` alone, not against the others; a prompt that
-    is in the bank itself (`in_bank`, `[K]`) is counted once.
+    `cosines` `[K, N]` are those of K prompts with N cells, `bank` `[B, N]` those of the generic prompts; the
+    softmax is at the model's `logit_scale`. A prompt is set against the bank alone, not against the other
+    prompts; one that is in the bank itself (`in_bank` `[K]`) is counted once.
     """
-    top = bank.max(0)
-    whole = logit_scale * top + np.log(np.exp(logit_scale * (bank - top)).sum(0))
-    # e^p / (e^p + sum e^b) = 1 / (1 + sum e^b / e^p); clipped where float32 would overflow and it is 0 or 1
-    ratio = np.exp(np.clip(whole - logit_scale * cosines, -80, 80))
+    largest = bank.max(0)
+    log_sum = logit_scale * largest + np.log(np.exp(logit_scale * (bank - largest)).sum(0))
+    # e^p / (e^p + sum e^b) = 1 / (1 + sum e^b / e^p)
+    ratio = np.exp(np.clip(log_sum - logit_scale * cosines, -_MAX_EXPONENT, _MAX_EXPONENT))
     return np.asarray(1 / np.where(in_bank[:, None], ratio, 1 + ratio), np.float32)

@@ -1,4 +1,4 @@
-"""A prompt, and if asked a date and hour, to a score for every cell of an atlas."""
+"""Scores of prompts, with or without a date and hour, for every cell of an atlas."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas
 from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo import Region, When, on_grid
+from sat2cap.maps import CONDITIONING_KEY, TRAINING_YEARS_KEY, Conditioning
 from sat2cap.model import Checkpoint
 from sat2cap.query.chances import fit_chances
 from sat2cap.query.engine.blocks import Cells
@@ -26,27 +27,22 @@ ScoreScale = Literal["cosine", "percentile", "contrast"]
 SCALES: tuple[str, ...] = get_args(ScoreScale)
 Floats = NDArray[np.float32]
 
-STATIC = "static"
-DYNAMIC = "dynamic"
-IGNORED = "ignored: the model has no Dynamic Encoder"
-OUTSIDE = "outside the years of the training photos, {} to {}: the model guesses"
-"""Values of the attribute `dynamic`: no moment was asked for, it was used, or it comes with a warning."""
-
 CALIBRATED = "{:,} photos held out of training"
-"""Value of the attribute `calibration`, which scores of the scale `contrast` have if they are chances."""
+"""Text of the attribute `calibration`, which scores of the scale `contrast` have if they are chances."""
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A query as vectors."""
+class _EmbeddedQuery:
+    """A query as vectors, and the way from cosines to scores."""
 
     texts: Floats
-    """`[T, D]`, unit: all that cells are compared with; the prompts come first."""
-    prompts: int
-    """P: how many of them."""
+    """Unit vectors `[T, D]` that cells are compared with: those of the P prompts first."""
+    prompt_count: int
+    """P."""
     offset: Offset | None
-    score: Callable[[Floats], Floats]
-    """`[P, N]` of the cosines of `texts`, `[T, N]`."""
+    """The Dynamic Encoder at the date asked for; None for static scores."""
+    to_scores: Callable[[Floats], Floats]
+    """Turns the cosines of `texts` with N cells, `[T, N]`, into scores `[P, N]`."""
 
 
 def score_atlas(
@@ -61,20 +57,28 @@ def score_atlas(
     templates: Sequence[str] = PLAIN,
     region: Region | None = None,
 ) -> xr.DataArray:
-    """Scores float32 with dims ``(prompt, y, x)`` on the atlas's grid; NaN where there is no embedding.
+    """Return the scores of prompts, float32 with dims ``(prompt, y, x)``; NaN where there is no embedding.
 
-    A prompt, or a part of one joined by " + ", is a text, ``place:LON,LAT`` or ``photo:FILE``. `cosine` is
-    the cosine itself; `percentile` its rank within the atlas, 0 to 100; `contrast` the chance, 0 to 1, that a
-    photo taken there fits the prompt better than anything in `bank`, as the model's held-out photos tell
-    (attribute `calibration`), or without such photos the share of the prompt in a softmax with the bank at
-    the model's logit scale. With `negatives` the greatest of their cosines is taken off first, or, for
-    `contrast`, they join the bank. With a `region` only its cells
-    are read, ranked and returned, on the block of the grid that holds them.
+    They lie on the atlas's grid, or with a `region` on the block of it that holds the region's cells; then
+    only these cells are read and ranked.
 
-    `when` is local to each cell. If the model has no Dynamic Encoder the scores are those without it; the
-    attribute `dynamic` says so, and also when the year is not among those trained on. To ask more than once
-    give a `Scan`, which remembers dates. Raises `PromptError`, `RegionError` (no cell in it), `ModelError`
-    (no text tower), `AtlasError` (made by another model).
+    - `prompts`: each one, or each part of one joined by " + ", is a text, ``place:LON,LAT`` or
+      ``photo:FILE``.
+    - `when`: a date and hour on each cell's local clock. A model without Dynamic Encoder gives static scores;
+      the attribute `dynamic`, a value of `maps.Conditioning`, says so, and also whether the year lies outside
+      those of the training photos.
+    - `scale`: `cosine` is the cosine itself. `percentile` is its rank within the atlas or region, 0 to 100.
+      `contrast` is the chance, 0 to 1, that a photo taken there fits the prompt better than anything in
+      `bank`, fitted to the model's held-out photos (attribute `calibration`); for a model without such photos
+      it is the share of the prompt in a softmax with the bank at the model's logit scale.
+    - `negatives`: the largest of their cosines is subtracted; for `contrast` they join the bank.
+    - `templates`: a prompt's vector is the mean over them.
+
+    To score an atlas more than once give a `Scan`, which keeps what a date costs. Raises `PromptError`,
+    `RegionError` if the region holds no cell, `ModelError` if the model has no text tower, and `AtlasError`
+    if another model made the atlas.
+
+    >>> score_atlas(atlas, checkpoint, ["snow"], when=When(2024, 1, 15, 12.0), scale="percentile")
     """
     if scale not in SCALES:
         raise PromptError(f"scale {scale!r} is unknown; use one of {', '.join(SCALES)}")
@@ -84,41 +88,45 @@ def score_atlas(
     check_atlas_model(scan.atlas, checkpoint)
     window = whole(scan.atlas) if region is None else within(scan.atlas, region)
     offset = None if when is None else dynamic_offset_at(checkpoint, when)
-    asked = _as_vectors(scan.atlas, checkpoint, prompts, negatives, scale, bank, templates, offset)
-    values = _layers(scan, asked, window, everything=region is None)
+    query = _embed_query(scan.atlas, checkpoint, prompts, negatives, scale, bank, templates, offset)
+    layers = _score_window(scan, query, window, is_whole=region is None)
     if scale == "percentile":
-        values = np.stack([percentile(layer) for layer in values])
-    attrs = _attributes(scan.atlas, prompts, negatives, scale, when, _use(checkpoint, when))
-    if scale == "contrast" and checkpoint.calibration is not None:
-        attrs["calibration"] = CALIBRATED.format(len(checkpoint.calibration.ground))
-    return on_grid(values, window.grid, ("prompt", "y", "x"), {"prompt": list(prompts)}, attrs)
+        layers = np.stack([percentile(layer) for layer in layers])
+    attrs = _attributes(scan.atlas, checkpoint, prompts, negatives, scale, when)
+    return on_grid(layers, window.grid, ("prompt", "y", "x"), {"prompt": list(prompts)}, attrs)
 
 
 def select_prompt(scores: xr.DataArray, index: int = 0) -> xr.DataArray:
-    """One layer ``(y, x)`` of what `score_atlas` gave, its attributes naming that prompt alone."""
+    """Return the layer ``(y, x)`` of one prompt from the scores of `score_atlas`.
+
+    Its attribute `prompt` names that prompt alone.
+    """
     layer = scores.isel(prompt=index)
     return layer.assign_attrs(prompt=str(layer.coords["prompt"].item()))
 
 
 def check_atlas_model(atlas: Atlas, checkpoint: Checkpoint) -> None:
-    """Raise `AtlasError` unless `checkpoint` embedded the atlas; its text tower may be another's."""
+    """Raise `AtlasError` unless `checkpoint` embedded the atlas.
+
+    What embeds places is compared, by its hash; the text tower may come from another model.
+    """
     made_by = str(atlas.model.get("place_identity"))
     if made_by != checkpoint.place_identity:
         name = atlas.model.get("card", {}).get("name", "another model")
-        given = checkpoint.card.get("name", "this model")
+        other = checkpoint.card.get("name", "this model")
         raise AtlasError(
-            f"{given} ({checkpoint.place_identity[:12]}) is not the model of this atlas, "
+            f"{other} ({checkpoint.place_identity[:12]}) is not the model of this atlas, "
             f"{name} ({made_by[:12]}); give that model, or embed again"
         )
 
 
 def training_years(checkpoint: Checkpoint) -> tuple[int, int] | None:
-    """First and last year of the photos that a model was trained on; None if its card does not say."""
+    """Return the first and last year of a model's training photos; None if its card does not say."""
     years = checkpoint.card.get("training", {}).get("years")
     return None if years is None else (int(years[0]), int(years[1]))
 
 
-def _as_vectors(
+def _embed_query(
     atlas: Atlas,
     checkpoint: Checkpoint,
     prompts: Sequence[str],
@@ -127,90 +135,129 @@ def _as_vectors(
     bank: Sequence[str],
     templates: Sequence[str],
     offset: Offset | None,
-) -> _Asked:
-    against = list(dict.fromkeys([*negatives, *bank])) if scale == "contrast" else []
-    if scale == "contrast" and len(against) < 2:
-        raise PromptError(f"bank {list(bank)} is too small to set a prompt against; give 2 prompts or more")
-    shown = [prompt for prompt in [*prompts, *against] if against and has_example(prompt)]
-    if shown:
-        rule = "images are nearer to each other than to any text, so its share among texts means nothing"
-        raise PromptError(f"example {shown[0]!r} with contrast: {rule}; use cosine or percentile")
-    examples = Examples(atlas, checkpoint, offset)
+) -> _EmbeddedQuery:
+    """Embed all that cells are compared with, and choose how the cosines become scores.
 
-    def vectors(texts: Sequence[str]) -> Floats:
-        return embed_prompts(checkpoint, texts, templates, examples)
+    ==========================  =======================================  ==============================
+    scale                       texts                                    scores from cosines
+    ==========================  =======================================  ==============================
+    cosine, percentile          prompts, negatives                       `_subtract_negatives`
+    contrast, calibrated        directions fitted to held-out photos     `Chances`
+    contrast, not calibrated    prompts, negatives with the bank         `_share_against_bank`
+    ==========================  =======================================  ==============================
+    """
+    rivals = list(dict.fromkeys([*negatives, *bank])) if scale == "contrast" else []
+    if scale == "contrast":
+        _check_contrast([*prompts, *rivals], rivals, bank)
+    embed_example = Examples(atlas, checkpoint, offset)
 
-    mine, others = vectors(prompts), vectors(negatives)
-    if not against:
-        return _Asked(np.concatenate([mine, others]), len(mine), offset, partial(_less, len(mine)))
+    def embed(texts: Sequence[str]) -> Floats:
+        return embed_prompts(checkpoint, texts, templates, embed_example)
+
+    prompt_vectors, negative_vectors = embed(prompts), embed(negatives)
+    count = len(prompt_vectors)
+    if scale != "contrast":
+        texts = np.concatenate([prompt_vectors, negative_vectors])
+        return _EmbeddedQuery(texts, count, offset, partial(_subtract_negatives, count))
     if checkpoint.calibration is not None:
-        generic = vectors([text for text in against if text not in negatives])
-        chances = fit_chances(checkpoint, mine, others, generic, told=offset is not None)
-        return _Asked(chances.directions, len(mine), offset, chances)
-    in_bank = np.array([prompt in against for prompt in prompts])
-    share = partial(_share, len(mine), in_bank, checkpoint.logit_scale)
-    return _Asked(np.concatenate([mine, vectors(against)]), len(mine), offset, share)
+        bank_vectors = embed([text for text in rivals if text not in negatives])
+        chances = fit_chances(
+            checkpoint, prompt_vectors, negative_vectors, bank_vectors, conditioned=offset is not None
+        )
+        return _EmbeddedQuery(chances.directions, count, offset, chances)
+    in_bank = np.array([prompt in rivals for prompt in prompts])
+    to_share = partial(_share_against_bank, count, in_bank, checkpoint.logit_scale)
+    return _EmbeddedQuery(np.concatenate([prompt_vectors, embed(rivals)]), count, offset, to_share)
 
 
-def _less(prompts: int, cosines: Floats) -> Floats:
-    """Less the greatest cosine of the negatives, which come after the prompts."""
-    mine, others = cosines[:prompts], cosines[prompts:]
-    return mine - others.max(0) if len(others) else mine
+def _check_contrast(texts: Sequence[str], rivals: Sequence[str], bank: Sequence[str]) -> None:
+    """Raise `PromptError` if there are too few rivals, or if any of the texts is an example."""
+    if len(rivals) < 2:
+        raise PromptError(f"bank {list(bank)} is too small to set a prompt against; give 2 prompts or more")
+    example = next((text for text in texts if has_example(text)), None)
+    if example is not None:
+        rule = "images are nearer to each other than to any text, so its share among texts means nothing"
+        raise PromptError(f"example {example!r} with contrast: {rule}; use cosine or percentile")
 
 
-def _share(prompts: int, in_bank: NDArray[np.bool_], logit_scale: float, cosines: Floats) -> Floats:
-    """In a softmax with the bank, which comes after the prompts."""
-    return contrast(cosines[:prompts], cosines[prompts:], in_bank, logit_scale)
+def _subtract_negatives(prompt_count: int, cosines: Floats) -> Floats:
+    """Subtract from each prompt's cosine the largest cosine of any negative prompt.
+
+    The rows of `cosines` `[T, N]` are the P prompts, then the negatives; the result is `[P, N]`.
+    """
+    prompt_cosines, negative_cosines = cosines[:prompt_count], cosines[prompt_count:]
+    return prompt_cosines - negative_cosines.max(0) if len(negative_cosines) else prompt_cosines
 
 
-def _layers(scan: Scan, asked: _Asked, window: Window, everything: bool) -> Floats:
-    """`[P, y, x]`: every run of blocks is scored and put in its place by the thread that read it."""
-    values = np.full((asked.prompts, *window.grid.shape), np.nan, np.float32)
-    cosines = Cosines(asked.texts, asked.offset)
-    moment = None if asked.offset is None else scan.moment(asked.offset.when)
+def _share_against_bank(
+    prompt_count: int, in_bank: NDArray[np.bool_], logit_scale: float, cosines: Floats
+) -> Floats:
+    """Return each prompt's share in a softmax with the bank, `[P, N]`.
+
+    The rows of `cosines` `[T, N]` are the P prompts, then the bank.
+    """
+    return contrast(cosines[:prompt_count], cosines[prompt_count:], in_bank, logit_scale)
+
+
+def _score_window(scan: Scan, query: _EmbeddedQuery, window: Window, *, is_whole: bool) -> Floats:
+    """Score every cell of a window, `[P, y, x]`; NaN for no data.
+
+    Each run of blocks is scored, and written to its place in the layers, by the thread that read it.
+    """
+    layers = np.full((query.prompt_count, *window.grid.shape), np.nan, np.float32)
+    cosines_of = Cosines(query.texts, query.offset)
+    moment = None if query.offset is None else scan.moment(query.offset.when)
     side = scan.atlas.spec.chunk
 
-    def work(cells: Cells) -> None:
-        found = cosines(cells, moment)
-        scores = asked.score(found.reshape(len(found), -1))
-        window.put(scores.reshape(len(scores), *found.shape[1:]), cells.chunks, side, values)
+    def score_blocks(cells: Cells) -> None:
+        cosines = cosines_of(cells, moment)
+        scores = query.to_scores(cosines.reshape(len(cosines), -1))
+        blocks = scores.reshape(len(scores), *cosines.shape[1:])
+        window.put(blocks, cells.chunks, side, layers)
 
-    for _ in scan.each(work, None if everything else window):
+    for _ in scan.each(score_blocks, None if is_whole else window):
         pass
-    return values
+    return layers
 
 
-def _use(checkpoint: Checkpoint, when: When | None) -> str:
-    """The attribute `dynamic`."""
+def _conditioning(checkpoint: Checkpoint, when: When | None) -> Conditioning:
+    """Return how a date enters the scores of a model."""
     if when is None:
-        return STATIC
+        return Conditioning.STATIC
     if checkpoint.dynamic is None:
-        return IGNORED
+        return Conditioning.NO_DYNAMIC_ENCODER
     years = training_years(checkpoint)
     if years is not None and not years[0] <= when.year <= years[1]:
-        return OUTSIDE.format(*years)
-    return DYNAMIC
+        return Conditioning.YEAR_OUT_OF_RANGE
+    return Conditioning.CONDITIONED
 
 
 def _attributes(
     atlas: Atlas,
+    checkpoint: Checkpoint,
     prompts: Sequence[str],
     negatives: Sequence[str],
     scale: str,
     when: When | None,
-    use: str,
 ) -> dict[str, Any]:
-    """Where the scores come from, as text and lists of text, so that any file format can hold them."""
-    imagery = atlas.imagery
+    """Return the provenance of scores: text, numbers and lists of them, which any file format can hold."""
+    conditioning, imagery = _conditioning(checkpoint, when), atlas.imagery
+    is_ignored = conditioning is Conditioning.NO_DYNAMIC_ENCODER
     attrs: dict[str, Any] = {
         "prompt": prompts[0] if len(prompts) == 1 else list(prompts),
         "scale": scale,
-        "when": when.isoformat() if when and use != IGNORED else "",
-        "dynamic": use,
+        "when": when.isoformat() if when and not is_ignored else "",
+        CONDITIONING_KEY: conditioning.value,
         "model": str(atlas.model.get("card", {}).get("name", "unknown")),
         "identity": atlas.identity,
         "imagery": str(imagery.get("uri", "")),
         "attribution": str(imagery.get("attribution", "")),
         "licence": str(imagery.get("licence", "unknown")),
     }
-    return attrs | ({"negatives": list(negatives)} if negatives else {})
+    if conditioning is Conditioning.YEAR_OUT_OF_RANGE:
+        attrs[TRAINING_YEARS_KEY] = list(training_years(checkpoint) or ())
+    if negatives:
+        attrs["negatives"] = list(negatives)
+    if scale == "contrast" and checkpoint.calibration is not None:
+        attrs["calibration"] = CALIBRATED.format(len(checkpoint.calibration.ground))
+    return attrs

@@ -1,4 +1,4 @@
-"""Prompts over many moments: what a map does through the year and the day."""
+"""Mean scores of prompts over an atlas at many moments: through the year, through the day."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,9 +22,10 @@ MeanScale = Literal["cosine", "contrast"]
 
 
 def default_mean_scale(checkpoint: Checkpoint) -> MeanScale:
-    """What is best averaged: chances, if the model is calibrated, as their mean is a share of photos.
+    """Return the scale that is best averaged: `contrast` for a calibrated model, else `cosine`.
 
-    A mean of cosines follows the many cells where a thing never is.
+    A mean of chances is a share of photos, while a mean of cosines is dominated by the many cells where the
+    prompt never fits.
     """
     return "cosine" if checkpoint.calibration is None else "contrast"
 
@@ -36,12 +37,15 @@ def mean_scores(
     times: Sequence[When],
     scale: MeanScale | None = None,
 ) -> NDArray[np.float64]:
-    """The mean score over the atlas's embedded cells, float64 ``[prompts, times]``.
+    """Return the mean score of each prompt at each time over all cells, float64 ``[prompts, times]``.
 
-    The same as the means of what `score` gives for each time, but prompts are embedded and the atlas is read
-    only once. `contrast` needs a calibrated model: its mean is the share of photos, if as many are taken in
-    every cell, that fit the prompt. No `scale`: `default_mean_scale`. Without a Dynamic Encoder all times
-    are alike. NaN if no cell is embedded. Raises `PromptError`, `WhenError`, `ModelError`, `AtlasError`.
+    It equals the mean of `score_atlas` at each time, but the prompts are embedded and the atlas is read only
+    once. NaN if no cell is embedded. `scale` None stands for `default_mean_scale`. The mean of `contrast` is
+    the share of photos that fit the prompt, if every cell has equally many. For a model without Dynamic
+    Encoder all times are equal.
+
+    Raises `PromptError` or `WhenError` if there are no prompts or times, `ModelError` for `contrast` of a
+    model that is not calibrated, and `AtlasError` if another model made the atlas.
     """
     if not prompts:
         raise PromptError("no prompt is given; write what a photo there would show")
@@ -49,31 +53,33 @@ def mean_scores(
         raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
     check_atlas_model(atlas, checkpoint)
     texts = embed_prompts(checkpoint, prompts)
-    worth = (
-        _chances(checkpoint, texts) if (scale or default_mean_scale(checkpoint)) == "contrast" else _cosines
-    )
-    directions = worth.directions if isinstance(worth, Chances) else texts
-    at = [Cosines(directions, dynamic_offset_at(checkpoint, when)) for when in times]
+    uses_chances = (scale or default_mean_scale(checkpoint)) == "contrast"
+    chances = _fit_generic_chances(checkpoint, texts) if uses_chances else None
+    directions = texts if chances is None else chances.directions
+    cosines_at = [Cosines(directions, dynamic_offset_at(checkpoint, when)) for when in times]
 
-    def work(cells: Cells) -> tuple[NDArray[np.float64], int]:
-        found = (worth(cosines(cells).reshape(len(texts), -1)) for cosines in at)
-        sums = np.stack([np.nansum(values, axis=1, dtype=np.float64) for values in found], axis=1)
+    def sum_scores(cells: Cells) -> tuple[NDArray[np.float64], int]:
+        """Return the sums `[prompts, times]` over some blocks, and their number of embedded cells."""
+        sums = np.empty((len(prompts), len(times)))
+        for column, cosines_of in enumerate(cosines_at):
+            cosines = cosines_of(cells).reshape(len(texts), -1)
+            scores = cosines if chances is None else chances(cosines)
+            sums[:, column] = np.nansum(scores, axis=1, dtype=np.float64)
         return sums, int(np.isfinite(cells.inverse).sum())
 
-    sums, count = np.zeros((len(prompts), len(times))), 0
-    for more, embedded in Scan(atlas, checkpoint.encoding).each(work):
-        sums, count = sums + more, count + embedded
-    return sums / count if count else np.full_like(sums, np.nan)
+    total, count = np.zeros((len(prompts), len(times))), 0
+    for sums, embedded in Scan(atlas, checkpoint.encoding).each(sum_scores):
+        total, count = total + sums, count + embedded
+    return total / count if count else np.full_like(total, np.nan)
 
 
-def _cosines(cosines: Floats) -> Floats:
-    return cosines
+def _fit_generic_chances(checkpoint: Checkpoint, texts: Floats) -> Chances:
+    """Fit the chances of prompts `[P, D]` against the generic bank, at a date and hour.
 
-
-def _chances(checkpoint: Checkpoint, texts: Floats) -> Chances:
-    """From cosines `[P, N]` to chances, for prompts at some date and hour."""
+    Raises `ModelError` if the model is not calibrated.
+    """
     if checkpoint.calibration is None:
         name = checkpoint.card.get("name", "this model")
         raise ModelError(f"{name} is not calibrated, see sat2cap models calibrate; or take the cosine")
-    none = np.zeros((0, checkpoint.dim), np.float32)
-    return fit_chances(checkpoint, texts, none, embed_prompts(checkpoint, GENERIC), told=True)
+    no_negatives = np.zeros((0, checkpoint.dim), np.float32)
+    return fit_chances(checkpoint, texts, no_negatives, embed_prompts(checkpoint, GENERIC), conditioned=True)

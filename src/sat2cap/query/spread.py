@@ -1,7 +1,7 @@
-"""How much a score depends on what the prompt leaves open: a second layer beside it.
+"""The spread of a score over what a query leaves open, as a second layer beside it.
 
 It is the standard deviation of the score over other wordings of the prompt, over the hours of the day or over
-the years. It says how firmly the model holds to its answer, not how likely the answer is to be right.
+the years. It measures how stable the model's answer is, not how likely it is to be right.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,9 @@ SpreadOver = Literal["templates", "hours", "years"]
 SPREAD_OVERS: tuple[str, ...] = get_args(SpreadOver)
 
 _HOURS = tuple(float(hour) for hour in range(0, 24, 3))
+"""Hours of the day, local, over which the spread is taken."""
 _YEARS_AROUND = 2
+"""Years before and after the one asked for, if the training years are unknown."""
 
 
 def score_with_spread(
@@ -37,28 +39,33 @@ def score_with_spread(
     templates: Sequence[str] = PLAIN,
     region: Region | None = None,
 ) -> xr.DataArray:
-    """What `score_atlas` gives, and after it a layer for each prompt with the spread of its score.
+    """Return the scores of P prompts, then P layers with their spreads, dims ``(prompt, y, x)``.
 
-    Over ``templates``: the wordings of `TEMPLATES`, or the given ones if there are several. Over ``hours``:
-    every third hour of the day asked for. Over ``years``: the same date and hour in every year trained on, or
-    two years before and after if the model's card does not say.
-    Raises as `score_atlas` does, `PromptError` for an
-    unknown `over`, `WhenError` if hours or years are asked for without a date or of a model without time.
+    A spread is the standard deviation over the scores of several queries:
+
+    - ``templates``: each wording of `TEMPLATES` on its own, or of `templates` if there are several;
+    - ``hours``: every third hour of the day of `when`;
+    - ``years``: the date and hour of `when` in every training year, or from two years before to two years
+      after if the model's card does not name them. 29 February becomes 28 February.
+
+    Raises as `score_atlas` does; `PromptError` for an unknown `over`; `WhenError` for hours or years without
+    a date, or with a model without Dynamic Encoder.
     """
     if over not in SPREAD_OVERS:
         raise PromptError(f"spread over {over!r} is unknown; use one of {', '.join(SPREAD_OVERS)}")
 
-    def ask(**changed: Any) -> xr.DataArray:
-        asked = {"when": when, "negatives": negatives, "scale": scale, "templates": templates}
-        return score_atlas(scan, checkpoint, prompts, region=region, **asked | changed)
+    def score(**changes: Any) -> xr.DataArray:
+        options = {"when": when, "negatives": negatives, "scale": scale, "templates": templates}
+        return score_atlas(scan, checkpoint, prompts, region=region, **options | changes)
 
-    base = ask()
+    base = score()
+    # Welford's algorithm: mean and sum of squared deviations, with one set of scores in memory at a time
     mean, squares, count = np.zeros(base.shape), np.zeros(base.shape), 0
-    for change in _changes(checkpoint, over, when, templates):
-        values, count = ask(**change).values.astype(np.float64), count + 1
-        step = values - mean
-        mean += step / count
-        squares += step * (values - mean)
+    for changes in _query_changes(checkpoint, over, when, templates):
+        values, count = score(**changes).values.astype(np.float64), count + 1
+        deviation = values - mean
+        mean += deviation / count
+        squares += deviation * (values - mean)
     names = [f"{prompt} (spread over {over})" for prompt in prompts]
     spread = base.copy(data=np.sqrt(squares / count).astype(np.float32)).assign_coords(prompt=names)
     both = xr.concat([base, spread], "prompt", combine_attrs="override")
@@ -66,12 +73,12 @@ def score_with_spread(
     return both.assign_attrs(prompt=[*prompts, *names])
 
 
-def _changes(
+def _query_changes(
     checkpoint: Checkpoint, over: SpreadOver, when: When | None, templates: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """What is asked otherwise, each time."""
+    """Yield the arguments of `score_atlas` to change for each query that the spread is taken over."""
     if over == "templates":
-        yield from ({"templates": (t,)} for t in (templates if len(templates) > 1 else TEMPLATES))
+        yield from ({"templates": (wording,)} for wording in (templates if len(templates) > 1 else TEMPLATES))
         return
     if when is None or checkpoint.dynamic is None:
         reason = "no date is given" if when is None else "the model has no Dynamic Encoder"

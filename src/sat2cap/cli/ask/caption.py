@@ -118,12 +118,13 @@ def _place_rows(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> 
 
     from sat2cap.cli import console
     from sat2cap.geo import parse_place, parse_when
+    from sat2cap.maps import CONDITIONING_KEY, Conditioning, date_warning
     from sat2cap.query import embeddings_at
 
     places = [parse_place(text) for text in at]
     moments: list[When | None] = [*map(parse_when, when)] or [None]
     if when and opened.checkpoint.dynamic is None:
-        console.warn("the date is ignored: the model has no Dynamic Encoder")
+        console.warn(f"the date is {date_warning({CONDITIONING_KEY: Conditioning.NO_DYNAMIC_ENCODER})}")
     rows = {moment: embeddings_at(opened.atlas, opened.checkpoint, places, moment) for moment in moments}
     for (number, (lon, lat)), moment in product(enumerate(places), moments):
         row = rows[moment][number]

@@ -78,8 +78,11 @@ def parse_moments(
 
 def warn_about_date(attrs: "Mapping[Any, Any]") -> None:
     """Warn in one line if the date is ignored, or lies outside the years that the model was trained on."""
-    if str(attrs.get("dynamic", "")).startswith(("ignored", "outside")):
-        console.warn(f"the date is {attrs['dynamic']}")
+    from sat2cap.maps import date_warning
+
+    warning = date_warning(attrs)
+    if warning:
+        console.warn(f"the date is {warning}")
 
 
 def save_map(score: "xr.DataArray | xr.Dataset", out: Path, options: "MapOptions") -> None:

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from sat2cap.geo import grid_of, ground_metres
+from sat2cap.maps.conditioning import date_warning
 from sat2cap.maps.decoration.elements import length_label
 from sat2cap.maps.layers import layers_of, provenance
 
@@ -31,8 +32,9 @@ def subtitle_of(score: xr.DataArray) -> str:
     known = provenance(score)
     when = "" if "time" in score.dims else readable(known.get("when", ""))
     parts = [f"{when} local time" if when else ""]
-    if known.get("dynamic", "").startswith(("ignored", "outside")):
-        parts.append(f"date {known['dynamic']}")
+    warning = date_warning(score.attrs)
+    if warning:
+        parts.append(f"date {warning}")
     if "negatives" in known:
         parts.append(f"not: {known['negatives']}")
     return "   ·   ".join(part for part in parts if part)
