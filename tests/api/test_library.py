@@ -153,3 +153,22 @@ def test_evaluations_are_tables(atlas, tmp_path):
     assert list(table.columns) == ["value", "low", "high"]
     assert table.value["auroc.1"] == 1.0
     assert np.isnan(table.high["auroc.1"]), "one block of land has no interval"
+
+
+def test_a_model_and_a_pair_set_say_what_they_are(tmp_path):
+    from sat2cap.pairs import PatchSpec
+
+    model = sat2cap.load_model("miniclip")
+    assert "128 numbers" in repr(model)
+    assert "overhead, ground, text" in model._repr_html_()
+    pairs = sat2cap.build_pairs(
+        "miniworld:3", "miniworld:3", tmp_path / "p", count=20, patch=PatchSpec(480, 32)
+    )
+    assert "\n" not in repr(pairs)
+    assert str(tmp_path) in repr(pairs)
+    assert "data:image/png;base64," in pairs._repr_html_()
+
+
+def test_the_models_known_by_name_are_a_table():
+    table = sat2cap.list_models()
+    assert table.dim["openai/clip-vit-base-patch32"] == 512

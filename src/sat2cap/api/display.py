@@ -1,13 +1,12 @@
 """What an atlas shows of itself in a terminal and in a notebook."""
 
-import base64
-import html
 import io
 
 import numpy as np
 from PIL import Image
 
 from sat2cap.atlas import Atlas, CellStatus
+from sat2cap.display import facts_html
 from sat2cap.geo import lonlat_bounds, outline
 
 _THUMBNAIL_PIXELS = 160
@@ -39,17 +38,8 @@ def atlas_text(atlas: Atlas) -> str:
 
 
 def atlas_html(atlas: Atlas) -> str:
-    """Return a thumbnail of which cells are embedded beside a table of facts, as HTML that holds its
-    picture."""
-    rows = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
-        for name, text in describe_atlas(atlas).items()
-    )
-    picture = base64.b64encode(_thumbnail(atlas)).decode()
-    return (
-        f"<div style='display:flex;gap:1em'><img alt='cells embedded' src='data:image/png;base64,{picture}'>"
-        f"<table><caption>{html.escape(str(atlas.path))}</caption>{rows}</table></div>"
-    )
+    """Return a thumbnail of the embedded cells beside a table of facts, as HTML."""
+    return facts_html(str(atlas.path), describe_atlas(atlas), _thumbnail(atlas))
 
 
 def _thumbnail(atlas: Atlas) -> bytes:

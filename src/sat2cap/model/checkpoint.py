@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from sat2cap.display import facts_html
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest
 from sat2cap.model.calibration import Calibration
@@ -25,7 +26,7 @@ BATCH = 64
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
     """A trained or initial model that embeds images, texts, places and times in one space.
 
@@ -56,6 +57,28 @@ class Checkpoint:
     def dim(self) -> int:
         """Length of an embedding."""
         return int(self.overhead.config.projection_dim)
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        return f"<sat2cap model {facts['name']!r}: {facts['embeddings']}, {facts['towers']}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table of facts, for notebooks."""
+        return facts_html(f"model {self.card.get('name', 'unnamed')}", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        towers_there = {"overhead": self.overhead, "ground": self.ground, "text": self.text}
+        present = [name for name, tower in towers_there.items() if tower is not None]
+        return {
+            "name": str(self.card.get("name", "unnamed")),
+            "embeddings": f"{self.dim} numbers",
+            "towers": ", ".join(present),
+            "patches": f"{self.patch_pixels} px",
+            "place and time": "none" if self.dynamic is None else f"Dynamic Encoder, {self.encoding}",
+            "calibration": "none" if self.calibration is None else "held-out photos",
+            "source": str(self.card.get("source", "")),
+            "licence": str(self.card.get("licence", "unknown")),
+        }
 
     @property
     def patch_pixels(self) -> int:

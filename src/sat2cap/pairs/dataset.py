@@ -1,9 +1,10 @@
 """Reading a pair set."""
 
+import io
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+from PIL import Image
 
+from sat2cap.display import facts_html
 from sat2cap.errors import PairsError
 from sat2cap.files import digest_file
 from sat2cap.pairs.splits.split import SPLITS
@@ -38,13 +41,32 @@ class Pair:
     """Local clock time without zone."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairSet:
     """A complete pair set on disk."""
 
     path: Path
-    manifest: dict[str, Any] = field(repr=False)
+    manifest: dict[str, Any]
     """What `pairs.json` says: provenance, funnel, counts, shards; see docs/pairs.md."""
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {split}" for split, count in self.manifest["counts"].items())
+        return f"<sat2cap pairs {str(self.path)!r}: {counts}>"
+
+    def _repr_html_(self) -> str:
+        """Return the overhead patch of one pair beside a table of facts, for notebooks."""
+        index = self.index
+        facts = {f"{split} pairs": f"{count:,}" for split, count in self.manifest["counts"].items()}
+        facts |= {
+            "taken": f"{index.taken.min():%Y-%m-%d} to {index.taken.max():%Y-%m-%d}",
+            "photographers": f"{index.user.nunique():,}",
+            "licences": ", ".join(sorted(index.licence.unique())),
+            "imagery": ", ".join(sorted(index.imagery.unique())),
+        }
+        with Image.open(io.BytesIO(self.some(1)[0].overhead)) as patch:
+            buffer = io.BytesIO()
+            patch.resize((160, 160)).save(buffer, "PNG")
+        return facts_html(str(self.path), facts, buffer.getvalue())
 
     @property
     def fingerprint(self) -> str:
