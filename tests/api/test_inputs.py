@@ -99,11 +99,13 @@ def test_what_is_no_date_is_refused(when):
 def test_a_path_is_an_example_and_text_is_text(tmp_path):
     image = tmp_path / "market.jpg"
     image.write_bytes(b"")
-    assert to_prompts("a beach") == ["a beach"]
-    assert to_prompts(["a beach", image]) == ["a beach", f"photo:{image}"]
+    assert to_prompts("a beach").names == ["a beach"]
+    assert to_prompts(["a beach", image]).names == ["a beach", f"photo:{image}"]
 
 
-@pytest.mark.parametrize("prompt", [np.zeros(512), 7, ["a beach", 0.0], {"a": 1}])
+@pytest.mark.parametrize(
+    "prompt", [np.zeros(512), np.ones((2, 2)), np.array([1, 2]), 7, ["a beach", 0.0], {"a": 1}]
+)
 def test_what_is_no_prompt_names_the_argument(prompt):
     with pytest.raises(PromptError, match="negatives"):
         to_prompts(prompt, "negatives")

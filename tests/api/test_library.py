@@ -1,11 +1,13 @@
 """The package as a library, from embedding a region to a classifier on its vectors."""
 
 import inspect
+import io
 
 import numpy as np
 import pandas as pd
 import pytest
 import rioxarray  # noqa: F401  (adds .rio)
+from PIL import Image
 
 import sat2cap
 from sat2cap.errors import InputError, PromptError, RegionError
@@ -129,8 +131,10 @@ def test_several_prompts_in_one_search(atlas):
 
 
 def test_wrong_arguments_are_named(atlas):
-    with pytest.raises(PromptError, match="prompt is a ndarray"):
-        atlas.map(np.zeros(512))
+    with pytest.raises(PromptError, match="vector 1 has 512 numbers, and this model's embeddings 128"):
+        atlas.map(np.ones(512, np.float32))
+    with pytest.raises(PromptError, match="no direction"):
+        atlas.map(np.zeros(128))
     with pytest.raises(PromptError, match=r"negatives\[0\] is a float"):
         atlas.map("a beach", negatives=[0.5])
     with pytest.raises(InputError, match="run is a int"):
@@ -172,3 +176,22 @@ def test_a_model_and_a_pair_set_say_what_they_are(tmp_path):
 def test_the_models_known_by_name_are_a_table():
     table = sat2cap.list_models()
     assert table.dim["openai/clip-vit-base-patch32"] == 512
+
+
+def test_an_image_and_a_vector_are_prompts_like_others(atlas, tmp_path):
+    from sat2cap.miniworld import MiniPhotos, World
+
+    image = next(iter(MiniPhotos(World(2), 1).photos()))
+    picture = Image.open(io.BytesIO(MiniPhotos(World(2), 1).image(image)))
+    path = tmp_path / "photo.png"
+    picture.save(path)
+    vector = sat2cap.load_model("miniclip").embed_ground([picture])[0]
+    maps = atlas.map([path, picture, 3 * vector])
+    assert list(maps.prompt.values) == [f"photo:{path}", "image 2", "vector 3"]
+    np.testing.assert_allclose(maps.values[1], maps.values[0], atol=1e-5)
+    np.testing.assert_allclose(maps.values[2], maps.values[1], atol=1e-5)
+    text = sat2cap.load_model("miniclip").embed_text(["a beach"])[0]
+    np.testing.assert_allclose(atlas.map(text).values, atlas.map("a beach").values, atol=1e-5)
+    with pytest.raises(PromptError, match="with contrast"):
+        atlas.map(picture, scale="contrast")
+    assert list(atlas.search([picture, "a beach"], top=1).prompt) == ["image 1", "a beach"]

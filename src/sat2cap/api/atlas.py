@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from sat2cap.api.display import atlas_html, atlas_text
 from sat2cap.api.inputs import (
     Moment,
     ProgressLike,
     Prompt,
+    PromptSet,
     RegionLike,
     listening,
     to_moment,
@@ -31,6 +34,7 @@ from sat2cap.api.inputs import (
     to_places,
     to_prompts,
     to_region,
+    to_texts,
 )
 from sat2cap.atlas import USER_SPEC_KEY, Atlas, open_atlas
 from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, WhenError
@@ -113,7 +117,7 @@ class OpenAtlas:
         ``(prompt, y, x)``. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.
         """
         prompts, subtracted = to_prompts(prompt), to_prompts(negatives, "negatives")
-        wordings = to_prompts(templates, "templates")
+        wordings = to_texts(templates, "templates")
         place = to_region(region)
         from sat2cap.query import score_atlas, score_with_spread, select_prompt
 
@@ -121,10 +125,12 @@ class OpenAtlas:
             score_atlas if spread is None else partial(score_with_spread, over=spread)
         )
 
+        vectors = self._embed_examples(prompts) | self._embed_examples(subtracted)
+
         def at(moment: When | None) -> xr.DataArray:
             return ask(
-                self.scan, self.checkpoint, prompts, when=moment, negatives=subtracted, scale=scale,
-                templates=wordings, region=place,
+                self.scan, self.checkpoint, prompts.names, when=moment, negatives=subtracted.names,
+                scale=scale, templates=wordings, region=place, vectors=vectors,
             )  # fmt: skip
 
         moments = to_moments(when)
@@ -133,7 +139,7 @@ class OpenAtlas:
             found = stack_times([at(moment) for moment in moments], moments)
         else:
             found = at(moments)
-        single = isinstance(prompt, str | Path) and spread is None
+        single = not isinstance(prompt, list | tuple) and spread is None
         return with_standard_attributes(select_prompt(found) if single else found)
 
     def difference(
@@ -195,14 +201,15 @@ class OpenAtlas:
         Columns rank, score, lon, lat, geometry (EPSG:4326). Several prompts are searched for each on its own;
         the column prompt then comes first, and ranks begin anew with each. Raises as `map` does.
         """
-        prompts = to_prompts(prompt)
         if apart_m is None:
             apart_m = _APART_CELLS * abs(self.atlas.grid.affine.a) * ground_metres(self.atlas.grid)
-        if isinstance(prompt, str | Path):
-            return top_places(self.map(prompts[0], when, region=region), top, apart_m)
-        layers = self.map(prompts, when, region=region)
-        tables = [top_places(layers.isel(prompt=number), top, apart_m) for number in range(len(prompts))]
-        named = [table.assign(prompt=text) for text, table in zip(prompts, tables, strict=True)]
+        if not isinstance(prompt, list | tuple):
+            return top_places(self.map(prompt, when, region=region), top, apart_m)
+        layers = self.map(prompt, when, region=region)
+        named = [
+            top_places(layers.sel(prompt=name), top, apart_m).assign(prompt=name)
+            for name in layers.coords["prompt"].values.tolist()
+        ]
         table = pd.concat(named, ignore_index=True)
         return table[["prompt", *table.columns.drop("prompt")]]
 
@@ -245,8 +252,11 @@ class OpenAtlas:
         from sat2cap.api.vectors import sample_points
 
         moment = None if when is None else self._several([to_moment(when)])[0]
-        places, texts = to_places(points), to_prompts(prompts, "prompts")
-        return sample_points(self.atlas, self.checkpoint, places, texts, moment, vectors=vectors)
+        places, asked = to_places(points), to_prompts(prompts, "prompts")
+        examples = self._embed_examples(asked)
+        return sample_points(
+            self.atlas, self.checkpoint, places, asked.names, moment, examples=examples, vectors=vectors
+        )
 
     def __repr__(self) -> str:
         return atlas_text(self.atlas)
@@ -254,6 +264,18 @@ class OpenAtlas:
     def _repr_html_(self) -> str:
         """Return a thumbnail and the facts, for notebooks."""
         return atlas_html(self.atlas)
+
+    def _embed_examples(self, prompts: PromptSet) -> dict[str, NDArray[np.float32]]:
+        """Return unit vectors ``(D,)`` of images and vectors by name. Raises `PromptError`, `ModelError`."""
+        vectors = dict(prompts.vectors)
+        if prompts.images:
+            embedded = self.checkpoint.embed_ground(list(prompts.images.values()))
+            vectors |= dict(zip(prompts.images, embedded, strict=True))
+        for name, vector in vectors.items():
+            if vector.shape != (self.checkpoint.dim,):
+                rule = f"has {vector.size} numbers, and this model's embeddings {self.checkpoint.dim}"
+                raise PromptError(f"{name} {rule}; give one made by this model")
+        return {name: vector / np.linalg.norm(vector) for name, vector in vectors.items()}
 
     def _several(self, moments: list[When]) -> list[When]:
         """The moments, for a model to which they are not all alike. Raises `WhenError`, `ModelError`."""

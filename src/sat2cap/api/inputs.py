@@ -6,6 +6,7 @@ acted on without reading a traceback.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from numbers import Real
 from pathlib import Path
@@ -15,8 +16,10 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
+from PIL import Image
 
 from sat2cap.errors import InputError, PromptError, RegionError, WhenError
 from sat2cap.geo import Region, When, outline, parse_region, parse_when, within_180
@@ -28,8 +31,8 @@ shapely geometry in degrees, a GeoSeries or GeoDataFrame in any CRS, a `GeoBox`,
 Moment = str | When | datetime | date | np.datetime64
 """A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05"``, or any date type. A day without
 an hour is its noon, a month its 15th at noon."""
-Prompt = str | Path
-"""Text, or the path of an image to search by example."""
+Prompt = str | Path | Image.Image | NDArray[np.floating[Any]]
+"""Text, the path of an image, a PIL image, or a vector ``(D,)`` of the model's length."""
 ProgressLike = Progress | bool | None
 """None or False for silence, True for a progress bar in a terminal or notebook, or a callable ``(stage, done,
 total)``."""
@@ -127,27 +130,66 @@ def to_moments(when: Any) -> When | list[When] | None:
     return [to_moment(moment) for moment in when]
 
 
-def to_prompts(prompts: Prompt | Sequence[Prompt], argument: str = "prompt") -> list[str]:
-    """Return prompts as text; the path of an image becomes an example, ``photo:PATH``. Raises `PromptError`.
+@dataclass(frozen=True)
+class PromptSet:
+    """Prompts by the name that they have in results: texts are their own names."""
 
-    `argument` is the name of the parameter, for messages.
+    names: list[str]
+    """Texts, ``photo:PATH`` for the path of an image, and names for images and vectors."""
+    images: dict[str, Image.Image]
+    """Images to embed, by name."""
+    vectors: dict[str, NDArray[np.float32]]
+    """Vectors ``(D,)`` as they were given, by name."""
+
+
+def to_prompts(prompts: "Prompt | Sequence[Prompt]", argument: str = "prompt") -> PromptSet:
+    """Return prompts with their names. Raises `PromptError`, which calls the parameter `argument`.
+
+    A list or tuple is several prompts, anything else one; a vector is an array of one dimension.
     """
-    if isinstance(prompts, str | Path):
-        return [_to_prompt(prompts, argument)]
-    if isinstance(prompts, list | tuple):
-        return [_to_prompt(prompt, f"{argument}[{number}]") for number, prompt in enumerate(prompts)]
-    raise PromptError(
-        f"{argument} is a {_type_name(prompts)}; give text, the path of an image, or a list of them"
-    )
+    several = list(prompts) if isinstance(prompts, list | tuple) else [prompts]
+    names: list[str] = []
+    images: dict[str, Image.Image] = {}
+    vectors: dict[str, NDArray[np.float32]] = {}
+    prefix = "" if argument.startswith("prompt") else f"{argument} "
+    for number, prompt in enumerate(several):
+        where = f"{argument}[{number}]" if isinstance(prompts, list | tuple) else argument
+        if isinstance(prompt, Image.Image):
+            name = f"{prefix}image {number + 1}"
+            images[name] = prompt
+        elif isinstance(prompt, np.ndarray) and prompt.ndim == 1 and prompt.dtype.kind == "f":
+            name = f"{prefix}vector {number + 1}"
+            vectors[name] = _check_vector(prompt, where)
+        else:
+            name = _prompt_text(prompt, where)
+        names.append(name)
+    return PromptSet(names, images, vectors)
 
 
-def _to_prompt(prompt: Prompt, argument: str) -> str:
+def to_texts(texts: "str | Sequence[str]", argument: str) -> list[str]:
+    """Return one or several texts as a list. Raises `PromptError`."""
+    several = [texts] if isinstance(texts, str) else texts
+    if isinstance(several, list | tuple) and all(isinstance(text, str) for text in several):
+        return list(several)
+    raise PromptError(f"{argument} is a {_type_name(texts)}; give text, or a list of texts")
+
+
+def _check_vector(vector: NDArray[Any], argument: str) -> NDArray[np.float32]:
+    if not (np.isfinite(vector).all() and np.any(vector)):
+        raise PromptError(
+            f"{argument} is a vector with no direction: zeros, NaN or infinity; give an embedding"
+        )
+    return np.asarray(vector, np.float32)
+
+
+def _prompt_text(prompt: object, argument: str) -> str:
     if isinstance(prompt, Path):
         if not prompt.is_file():
             raise PromptError(f"{argument} {str(prompt)!r} is no file; give the path of an image, or text")
         return f"photo:{prompt}"
     if not isinstance(prompt, str):
-        raise PromptError(f"{argument} is a {_type_name(prompt)}; give text or the path of an image")
+        forms = "give text, the path of an image, a PIL image, a vector of floats, or a list of these"
+        raise PromptError(f"{argument} is a {_type_name(prompt)}; {forms}")
     return prompt
 
 

@@ -5,7 +5,7 @@ storage (`xarray.backends.BackendArray`), so it needs no dask; ``.chunk()`` make
 is installed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,7 @@ def sample_points(
     prompts: Sequence[str],
     when: When | None,
     *,
+    examples: Mapping[str, NDArray[np.float32]],
     vectors: bool,
 ) -> gpd.GeoDataFrame:
     """Return one row for each of N points: lon, lat, the cosine of each prompt, and with `vectors` ``e0``,
@@ -137,7 +138,7 @@ def sample_points(
         "lat": np.array([lat for _, lat in places]),
     }
     if prompts:
-        cosines = unit @ embed_prompts(checkpoint, prompts).T
+        cosines = unit @ embed_prompts(checkpoint, prompts, embed_example=examples.get).T
         columns |= {prompt: cosines[:, number] for number, prompt in enumerate(prompts)}
     table = pd.DataFrame(columns)
     if vectors:

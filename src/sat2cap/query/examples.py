@@ -4,7 +4,8 @@
 Examples may stand wherever a text may: combined (``"photo:market.jpg + by the water"``), or as a negative.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ class Examples:
     checkpoint: Checkpoint
     offset: Offset | None
     """The Dynamic Encoder at the moment asked for, added to the embeddings of places; None for no date."""
+    vectors: Mapping[str, Floats] = field(default_factory=dict)
+    """Unit vectors `[D]` of prompts that are no text, by name."""
 
     def __call__(self, part: str) -> Floats | None:
         """Return the unit vector `[D]` of an example; None for a part that is a text.
@@ -44,6 +47,8 @@ class Examples:
         Raises `PromptError` if there is no such place or photo, `ModelError` if the model cannot embed
         photos.
         """
+        if part in self.vectors:
+            return self.vectors[part]
         if part.startswith(PLACE):
             return self._embed_place(part)
         if part.startswith(PHOTO):

@@ -1,8 +1,9 @@
 """Scores of prompts, with or without a date and hour, for every cell of an atlas."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -56,6 +57,7 @@ def score_atlas(
     bank: Sequence[str] = GENERIC,
     templates: Sequence[str] = PLAIN,
     region: Region | None = None,
+    vectors: Mapping[str, Floats] = MappingProxyType({}),
 ) -> xr.DataArray:
     """Return the scores of prompts, float32 with dims ``(prompt, y, x)``; NaN where there is no embedding.
 
@@ -73,6 +75,8 @@ def score_atlas(
       it is the share of the prompt in a softmax with the bank at the model's logit scale.
     - `negatives`: the largest of their cosines is subtracted; for `contrast` they join the bank.
     - `templates`: a prompt's vector is the mean over them.
+    - `vectors`: unit vectors `[D]` of prompts that are no text, by the name they have in `prompts` or
+      `negatives`.
 
     To score an atlas more than once give a `Scan`, which keeps what a date costs. Raises `PromptError`,
     `RegionError` if the region holds no cell, `ModelError` if the model has no text tower, and `AtlasError`
@@ -88,7 +92,8 @@ def score_atlas(
     check_atlas_model(scan.atlas, checkpoint)
     window = whole(scan.atlas) if region is None else within(scan.atlas, region)
     offset = None if when is None else dynamic_offset_at(checkpoint, when)
-    query = _embed_query(scan.atlas, checkpoint, prompts, negatives, scale, bank, templates, offset)
+    examples = Examples(scan.atlas, checkpoint, offset, vectors)
+    query = _embed_query(checkpoint, prompts, negatives, scale, bank, templates, examples)
     layers = _score_window(scan, query, window, is_whole=region is None)
     if scale == "percentile":
         layers = np.stack([percentile(layer) for layer in layers])
@@ -127,14 +132,13 @@ def training_years(checkpoint: Checkpoint) -> tuple[int, int] | None:
 
 
 def _embed_query(
-    atlas: Atlas,
     checkpoint: Checkpoint,
     prompts: Sequence[str],
     negatives: Sequence[str],
     scale: ScoreScale,
     bank: Sequence[str],
     templates: Sequence[str],
-    offset: Offset | None,
+    examples: Examples,
 ) -> _EmbeddedQuery:
     """Embed all that cells are compared with, and choose how the cosines become scores.
 
@@ -148,11 +152,11 @@ def _embed_query(
     """
     rivals = list(dict.fromkeys([*negatives, *bank])) if scale == "contrast" else []
     if scale == "contrast":
-        _check_contrast([*prompts, *rivals], rivals, bank)
-    embed_example = Examples(atlas, checkpoint, offset)
+        _check_contrast([*prompts, *rivals], rivals, bank, examples)
+    offset = examples.offset
 
     def embed(texts: Sequence[str]) -> Floats:
-        return embed_prompts(checkpoint, texts, templates, embed_example)
+        return embed_prompts(checkpoint, texts, templates, examples)
 
     prompt_vectors, negative_vectors = embed(prompts), embed(negatives)
     count = len(prompt_vectors)
@@ -170,11 +174,13 @@ def _embed_query(
     return _EmbeddedQuery(np.concatenate([prompt_vectors, embed(rivals)]), count, offset, to_share)
 
 
-def _check_contrast(texts: Sequence[str], rivals: Sequence[str], bank: Sequence[str]) -> None:
+def _check_contrast(
+    texts: Sequence[str], rivals: Sequence[str], bank: Sequence[str], examples: Examples
+) -> None:
     """Raise `PromptError` if there are too few rivals, or if any of the texts is an example."""
     if len(rivals) < 2:
         raise PromptError(f"bank {list(bank)} is too small to set a prompt against; give 2 prompts or more")
-    example = next((text for text in texts if has_example(text)), None)
+    example = next((text for text in texts if text in examples.vectors or has_example(text)), None)
     if example is not None:
         rule = "images are nearer to each other than to any text, so its share among texts means nothing"
         raise PromptError(f"example {example!r} with contrast: {rule}; use cosine or percentile")

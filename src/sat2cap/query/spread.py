@@ -4,12 +4,14 @@ It is the standard deviation of the score over other wordings of the prompt, ove
 the years. It measures how stable the model's answer is, not how likely it is to be right.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError, WhenError
 from sat2cap.geo import Region, When
@@ -38,6 +40,7 @@ def score_with_spread(
     scale: ScoreScale = "cosine",
     templates: Sequence[str] = PLAIN,
     region: Region | None = None,
+    vectors: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
 ) -> xr.DataArray:
     """Return the scores of P prompts, then P layers with their spreads, dims ``(prompt, y, x)``.
 
@@ -56,7 +59,7 @@ def score_with_spread(
 
     def score(**changes: Any) -> xr.DataArray:
         options = {"when": when, "negatives": negatives, "scale": scale, "templates": templates}
-        return score_atlas(scan, checkpoint, prompts, region=region, **options | changes)
+        return score_atlas(scan, checkpoint, prompts, region=region, vectors=vectors, **options | changes)
 
     base = score()
     # Welford's algorithm: mean and sum of squared deviations, with one set of scores in memory at a time
