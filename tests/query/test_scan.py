@@ -21,7 +21,7 @@ from sat2cap.geo.grid import cell_lonlat, cell_mask
 from sat2cap.geo.region import parse_region
 from sat2cap.geo.when import When
 from sat2cap.query import Scan, score_atlas
-from sat2cap.query.engine.blocks import AtlasCells, place_features
+from sat2cap.query.engine.blocks import AtlasBlocks, place_features
 from sat2cap.query.engine.cosine import Cosines, dynamic_offset_at
 from sat2cap.query.engine.prepared import (
     PREPARED_FOLDER,
@@ -182,7 +182,7 @@ def test_a_window_is_the_part_of_the_whole(tmp_path, monkeypatch, prepared, when
     mask = cell_mask(opened.grid, region) & opened.wanted
     everything = score_atlas(opened, checkpoint, PROMPTS, when=when)
     read = []
-    for source in (AtlasCells, PreparedCells):
+    for source in (AtlasBlocks, PreparedCells):
         real = source.read
         monkeypatch.setattr(
             source, "read", lambda self, a, b, real=real: read.append((a, b)) or real(self, a, b)
@@ -219,25 +219,25 @@ def test_a_scan_remembers_a_date_and_is_not_mistaken_by_it(tmp_path):
     lon, lat = cell_lonlat(opened.grid)
     corner = parse_region(f"{lon[5, 5]:.6f},{lat[5, 5]:.6f},1km")
     score_atlas(scan, checkpoint, ["q"], when=MAY, region=corner)  # knows of part of the atlas only
-    assert 0 < scan.moment(MAY).known.sum() < len(list(opened.chunks()))
+    assert 0 < scan.date_lengths(MAY).is_computed.sum() < len(list(opened.chunks()))
     for when in (MAY, NIGHT, MAY):
         for prompts in (["p"], PROMPTS):
             expected = score_atlas(opened, checkpoint, prompts, when=when).values
             np.testing.assert_array_equal(score_atlas(scan, checkpoint, prompts, when=when).values, expected)
-    assert scan.moment(MAY).known.all()
+    assert scan.date_lengths(MAY).is_computed.all()
 
 
 def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypatch):
     opened, checkpoint = made(tmp_path)
     blocks = len(list(opened.chunks()))
-    monkeypatch.setattr("sat2cap.query.engine.scan.MOMENT_BYTES", 2 * 4 * blocks * 1024)
+    monkeypatch.setattr("sat2cap.query.engine.scan.DATE_LENGTHS_BYTES", 2 * 4 * blocks * 1024)
     scan = Scan(opened, "cyclic")
     for when in (MAY, NIGHT, MAY, When(2020, 1, 1, 0.0)):
         score_atlas(scan, checkpoint, ["p"], when=when)
-    assert scan.moment(MAY).known.all()
-    assert not scan.moment(NIGHT).known.any()
-    monkeypatch.setattr("sat2cap.query.engine.scan.MOMENT_BYTES", 100)
-    assert Scan(opened, "cyclic").moment(MAY) is None
+    assert scan.date_lengths(MAY).is_computed.all()
+    assert not scan.date_lengths(NIGHT).is_computed.any()
+    monkeypatch.setattr("sat2cap.query.engine.scan.DATE_LENGTHS_BYTES", 100)
+    assert Scan(opened, "cyclic").date_lengths(MAY) is None
 
 
 def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
@@ -246,7 +246,7 @@ def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
     cells, scan = open_prepared(opened, "cyclic"), Scan(opened, "cyclic")
     for start, stop in ((2, 4), (0, 3), (0, len(cells.chunks))):
         part = cells.read(start, stop)
-        for found, place in zip(part.ranges(), (part.place.min(2), part.place.max(2)), strict=True):
+        for found, place in zip(part.place_ranges(), (part.place.min(2), part.place.max(2)), strict=True):
             np.testing.assert_array_equal(found, place)
     lon, lat = (axis[:20, :20] for axis in cell_lonlat(opened.grid))
     corner = parse_region(f"{lon.min()},{lat.min()},{lon.max()},{lat.max()}")
@@ -264,8 +264,8 @@ def test_hidden_numbers_that_change_sign_within_a_block_are_exact_too(tmp_path, 
     large = GeoBox((64, 64), Affine(60_000, 0, -1_500_000, 0, -60_000, 7_000_000), "EPSG:32631")
     wide = replace(opened, spec=replace(opened.spec, grid=large))
     offset = dynamic_offset_at(checkpoint, MAY)
-    cells = AtlasCells(wide, encoding).read(0, 3)
-    mixed = (offset.signs(*cells.ranges()) == 2).sum(axis=1)
+    cells = AtlasBlocks(wide, encoding).read(0, 3)
+    mixed = (offset.hidden_states(*cells.place_ranges()) == 2).sum(axis=1)
     assert mixed.min() >= 1
     texts = checkpoint.embed_text(["p", "q", "r"])
     found = Cosines(texts, offset)(cells)

@@ -17,7 +17,7 @@ from sat2cap.errors import PromptError
 from sat2cap.geo import cell_at, cell_lonlat
 from sat2cap.model import Checkpoint
 from sat2cap.query.engine.blocks import place_features
-from sat2cap.query.engine.cosine import Offset
+from sat2cap.query.engine.cosine import DynamicOffset
 from sat2cap.query.prompts import split_prompt
 
 Floats = NDArray[np.float32]
@@ -36,7 +36,7 @@ class Examples:
 
     atlas: Atlas
     checkpoint: Checkpoint
-    offset: Offset | None
+    offset: DynamicOffset | None
     """The Dynamic Encoder at the moment asked for, added to the embeddings of places; None for no date."""
     vectors: Mapping[str, Floats] = field(default_factory=dict)
     """Unit vectors `[D]` of prompts that are no text, by name."""

@@ -17,9 +17,9 @@ from sat2cap.maps import CONDITIONING_KEY, TRAINING_YEARS_KEY, Conditioning
 from sat2cap.model import Checkpoint
 from sat2cap.query.chances import fit_chances
 from sat2cap.query.engine.blocks import Cells
-from sat2cap.query.engine.cosine import Cosines, Offset, dynamic_offset_at
+from sat2cap.query.engine.cosine import Cosines, DynamicOffset, dynamic_offset_at
 from sat2cap.query.engine.scan import Scan
-from sat2cap.query.engine.window import Window, whole, within
+from sat2cap.query.engine.window import Window, region_window, whole_window
 from sat2cap.query.examples import Examples, has_example
 from sat2cap.query.prompts import GENERIC, PLAIN, embed_prompts
 from sat2cap.query.scales import contrast, percentile
@@ -40,7 +40,7 @@ class _EmbeddedQuery:
     """Unit vectors `[T, D]` that cells are compared with: those of the P prompts first."""
     prompt_count: int
     """P."""
-    offset: Offset | None
+    offset: DynamicOffset | None
     """The Dynamic Encoder at the date asked for; None for static scores."""
     to_scores: Callable[[Floats], Floats]
     """Turns the cosines of `texts` with N cells, `[T, N]`, into scores `[P, N]`."""
@@ -90,7 +90,7 @@ def score_atlas(
         raise PromptError("no prompt is given; write what a photo there would show")
     scan = atlas if isinstance(atlas, Scan) else Scan(atlas, checkpoint.encoding)
     check_atlas_model(scan.atlas, checkpoint)
-    window = whole(scan.atlas) if region is None else within(scan.atlas, region)
+    window = whole_window(scan.atlas) if region is None else region_window(scan.atlas, region)
     offset = None if when is None else dynamic_offset_at(checkpoint, when)
     examples = Examples(scan.atlas, checkpoint, offset, vectors)
     query = _embed_query(checkpoint, prompts, negatives, scale, bank, templates, examples)
@@ -212,16 +212,16 @@ def _score_window(scan: Scan, query: _EmbeddedQuery, window: Window, *, is_whole
     """
     layers = np.full((query.prompt_count, *window.grid.shape), np.nan, np.float32)
     cosines_of = Cosines(query.texts, query.offset)
-    moment = None if query.offset is None else scan.moment(query.offset.when)
+    lengths = None if query.offset is None else scan.date_lengths(query.offset.when)
     side = scan.atlas.spec.chunk
 
     def score_blocks(cells: Cells) -> None:
-        cosines = cosines_of(cells, moment)
+        cosines = cosines_of(cells, lengths)
         scores = query.to_scores(cosines.reshape(len(cosines), -1))
         blocks = scores.reshape(len(scores), *cosines.shape[1:])
-        window.put(blocks, cells.chunks, side, layers)
+        window.write_blocks(blocks, cells.chunks, side, layers)
 
-    for _ in scan.each(score_blocks, None if is_whole else window):
+    for _ in scan.map_blocks(score_blocks, None if is_whole else window):
         pass
     return layers
 

@@ -68,7 +68,7 @@ def mean_scores(
         return sums, int(np.isfinite(cells.inverse).sum())
 
     total, count = np.zeros((len(prompts), len(times))), 0
-    for sums, embedded in Scan(atlas, checkpoint.encoding).each(sum_scores):
+    for sums, embedded in Scan(atlas, checkpoint.encoding).map_blocks(sum_scores):
         total, count = total + sums, count + embedded
     return total / count if count else np.full_like(total, np.nan)
 

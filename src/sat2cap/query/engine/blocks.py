@@ -18,90 +18,96 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Cells:
-    """n blocks of B cells; a block is a chunk of the atlas, its cells row by row, full size at the edges.
+    """n neighbouring blocks of B cells each.
 
-    The embeddings O are ``stored * scale``. Cells without one have NaN in `inverse`. All are read-only.
+    A block is one chunk of the atlas, its cells row by row; chunks at the edge of the grid have full size
+    too. The embeddings O are ``stored * scale``. Cells without an embedding have NaN in `inverse`. All arrays
+    are read-only.
     """
 
     start: int
-    """Where the first block stands among all of the atlas."""
+    """Index of the first block among all blocks of the atlas."""
     chunks: Sequence[Chunk]
-    """What the blocks are, n of them."""
+    """The n chunks of the atlas that the blocks hold."""
     stored: NDArray[Any]
-    """`[n, D, B]`, int8, or uint16 with the bits of float16."""
+    """Embeddings as they are on disk, `[n, D, B]`: int8, or uint16 with the bits of float16."""
     scale: Floats
-    """`[n, B]`."""
+    """Factor of each cell's stored numbers, `[n, B]`; 1 for float16."""
     inverse: Floats
-    """1 / ‖stored‖, `[n, B]`."""
-    find_place: Callable[[], Floats]
-    """Gives `place`, which a query without a date does not need."""
-    known_ranges: "Ranges | None" = None
-    """Of all the atlas's blocks, if what was found out once is kept."""
+    """1 / ‖stored‖ of each cell, `[n, B]`."""
+    load_place: Callable[[], Floats]
+    """Computes or reads `place`, which a query without a date does not need."""
+    shared_ranges: "BlockRanges | None" = None
+    """Ranges of all blocks of the atlas, if the source keeps them from one query to the next."""
 
     @cached_property
     def place(self) -> Floats:
-        """P numbers of each cell's place (`place_feature_count`), for the Dynamic Encoder, `[n, P, B]`."""
-        return read_only(self.find_place())
+        """The P place features of each cell for the Dynamic Encoder, `[n, P, B]` (`place_features`)."""
+        return read_only(self.load_place())
 
-    def ranges(self) -> tuple[Floats, Floats]:
-        """The least and the greatest of each number of `place` in each block, `[n, P]` both."""
-        if self.known_ranges is None:
+    def place_ranges(self) -> tuple[Floats, Floats]:
+        """Return the smallest and the largest value of each place feature in each block, `[n, P]` both."""
+        if self.shared_ranges is None:
             return self.place.min(axis=2), self.place.max(axis=2)
-        return self.known_ranges.of(self.start, self.place)
+        return self.shared_ranges.at(self.start, self.place)
 
 
 @dataclass(frozen=True, eq=False)
-class Ranges:
-    """`Cells.ranges` of N blocks, found when they are first asked for: every date needs the same."""
+class BlockRanges:
+    """Ranges of place features of N blocks, computed when first needed and kept: they suit every date."""
 
     low: Floats
-    """`[N, P]`, as is `high`."""
+    """Smallest value of each of P features in each block, `[N, P]`."""
     high: Floats
-    known: NDArray[np.bool_]
-    """`[N]`: of which blocks they have been found."""
+    """Largest value of each of P features in each block, `[N, P]`."""
+    is_computed: NDArray[np.bool_]
+    """Whether a block's ranges have been computed, `[N]`."""
 
     @classmethod
-    def unknown(cls, blocks: int, numbers: int) -> "Ranges":
-        """Of N blocks and P numbers of a place, nothing known yet."""
-        low, high = (np.empty((blocks, numbers), np.float32) for _ in range(2))
+    def empty(cls, blocks: int, features: int) -> "BlockRanges":
+        """Return room for the ranges of N blocks with P features, none computed yet."""
+        low, high = (np.empty((blocks, features), np.float32) for _ in range(2))
         return cls(low, high, np.zeros(blocks, bool))
 
-    def of(self, start: int, place: Floats) -> tuple[Floats, Floats]:
-        """Those of the n blocks from `start`, whose places are `[n, P, B]`; threads may ask at once."""
-        part = slice(start, start + len(place))
-        if not self.known[part].all():
-            self.low[part], self.high[part] = place.min(axis=2), place.max(axis=2)
-            self.known[part] = True
-        return self.low[part], self.high[part]
+    def at(self, start: int, place: Floats) -> tuple[Floats, Floats]:
+        """Return the ranges of the n blocks from `start`, whose place features are `[n, P, B]`.
+
+        Threads may call this at once: each would write the same numbers.
+        """
+        rows = slice(start, start + len(place))
+        if not self.is_computed[rows].all():
+            self.low[rows], self.high[rows] = place.min(axis=2), place.max(axis=2)
+            self.is_computed[rows] = True
+        return self.low[rows], self.high[rows]
 
 
-class Source(Protocol):
-    """Where cells come from."""
+class BlockSource(Protocol):
+    """Where the scan reads blocks from: the atlas's chunks, or its prepared folder."""
 
     @property
     def chunks(self) -> Sequence[Chunk]:
-        """Every block, in the order of `read`."""
+        """The chunk of every block, in the order of `read`."""
         ...
 
     def read(self, start: int, stop: int) -> Cells:
-        """The blocks from `start` to before `stop`. Raises `AtlasError`."""
+        """Read the blocks from `start` to before `stop`. Raises `AtlasError`."""
         ...
 
 
 @dataclass(frozen=True)
-class AtlasCells:
-    """The cells of an atlas from its chunk files."""
+class AtlasBlocks:
+    """The blocks of an atlas, read from its chunk files."""
 
     atlas: Atlas
     encoding: Encoding
 
     @cached_property
     def chunks(self) -> list[Chunk]:
-        """Those that hold a cell of the region."""
+        """The chunks that hold at least one wanted cell."""
         return list(self.atlas.chunks())
 
     def read(self, start: int, stop: int) -> Cells:
-        """Raises `AtlasError` when a file is cut short."""
+        """Read the blocks from `start` to before `stop`. Raises `AtlasError` if a file is cut short."""
         chunks, atlas = self.chunks[start:stop], self.atlas
         side = atlas.spec.chunk
         stored: NDArray[Any] = np.empty((len(chunks), atlas.dim, side**2), atlas.spec.dtype)
@@ -115,29 +121,39 @@ class AtlasCells:
         kernel.inverse_lengths(read_only(stored), inverse)
         inverse[np.isnan(scale)] = np.nan
 
-        def find_place() -> Floats:
-            return np.stack([self._place(chunk) for chunk in chunks])
+        def load_place() -> Floats:
+            return np.stack([self._place_features(chunk) for chunk in chunks])
 
-        return Cells(start, chunks, stored, read_only(scale), read_only(inverse), find_place)
+        return Cells(start, chunks, stored, read_only(scale), read_only(inverse), load_place)
 
-    def _place(self, chunk: Chunk) -> Floats:
-        """`[P, B]`; beyond the grid's edges the places of the cells at the edge, which keeps blocks small."""
+    def _place_features(self, chunk: Chunk) -> Floats:
+        """Return the place features of a chunk's cells, `[P, B]`.
+
+        Cells beyond the grid's edges repeat the features of the cells at the edge, which keeps the ranges of
+        the block, and so the number of hidden units that may change sign in it, small.
+        """
         lon, lat = cell_lonlat(self.atlas.grid[chunk.rows, chunk.cols])
         on_earth = np.isfinite(lon) & np.isfinite(lat)
         lon, lat = np.where(on_earth, lon, 0), np.where(on_earth, lat, 0)
-        beyond = [(0, self.atlas.spec.chunk - size) for size in chunk.shape]
+        missing = [(0, self.atlas.spec.chunk - size) for size in chunk.shape]
         features = place_features(lon.ravel(), lat.ravel(), self.encoding).reshape(*chunk.shape, -1)
-        padded = np.pad(features, [*beyond, (0, 0)], mode="edge")
+        padded = np.pad(features, [*missing, (0, 0)], mode="edge")
         return np.ascontiguousarray(padded.reshape(-1, features.shape[-1]).T)
 
 
 def place_features(lon: NDArray[np.float64], lat: NDArray[np.float64], encoding: Encoding) -> Floats:
-    """The P numbers of N places that the Dynamic Encoder reads, float32 `[N, P]`; degrees."""
-    # the moment's numbers are left out, so any moment will do
+    """Return the features of N places that the Dynamic Encoder reads, float32 `[N, P]`.
+
+    `lon` and `lat` are in degrees; P is `place_feature_count(encoding)`, most often 4.
+    """
+    # the features of the moment are dropped, so any moment will do
     return encode_metadata(lat, lon, 2015, 1, 1, 0, encoding)[:, : place_feature_count(encoding)]
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """The same array, locked: as a mapped file's are, so that the loops are compiled once for both."""
+    """Make an array read-only, in place, and return it.
+
+    Mapped files are read-only too, so numba compiles each loop for one type of array instead of two.
+    """
     array.flags.writeable = False
     return array

@@ -1,10 +1,32 @@
-"""The loops over stored embeddings, compiled by numba: what the speed of a query rests on.
+"""The loops over stored embeddings, compiled by numba; the speed of a query rests on them.
 
-A block is one chunk of an atlas as it lies on disk: `[D, B]` for D numbers of B cells. Going down it four
-numbers at a time, in strips of cells, each element is converted once, multiplied while it is in a register
-and added to a row of sums that stays in the first-level cache, while what comes next is fetched from memory,
-so that a scan runs at the speed of memory. Half precision is passed as its bits, uint16. All run without
-Python's lock; who calls decides the threads. docs/LOG.md has what else was tried.
+A block is one chunk of an atlas as it lies on disk: `[D, B]`, the first number of all B cells, then the
+second number of all B cells, and so on. Cosines need, for each text T and cell j, the sum over d of
+T[d] · block[d, j]. The loops walk down d and add to one row of accumulators for each text, in this order
+(`_dot_one_text`)::
+
+                     strip 0             strip 1            B cells in strips of W = 128
+                 j = 0 … 127         j = 128 … 255
+    d = 0   |  1 →→→→→→→→→→→→→ |  2 →→→→→→→→→→→→→ |  …
+    d = 1   |  1 →→→→→→→→→→→→→ |  2 →→→→→→→→→→→→→ |  …      four rows at once: each number is read once,
+    d = 2   |  1 →→→→→→→→→→→→→ |  2 →→→→→→→→→→→→→ |  …      and an accumulator is loaded and stored once
+    d = 3   |  1 →→→→→→→→→→→→→ |  2 →→→→→→→→→→→→→ |  …      for four numbers
+            |------------------|------------------|
+    d = 4   |  9 →→→→→→→→→→→→→ | 10 →→→→→→→→→→→→→ |  …      then the next four rows (B = 1024: 8 strips)
+
+1. Four rows of one strip are 4 · 128 numbers. Each is converted to float32 once, in a register.
+2. It is multiplied by the text's number for that row and added to accumulator[strip, j], which stays in the
+   first-level cache because the accumulators of one text are only 4 KB. With four texts
+   (`_dot_four_texts`) the converted number is used four times before the next is read.
+3. At each step the memory 16 KB further on is requested (`_prefetch_ahead`), as it takes longer to arrive
+   than a step takes. So a scan runs at the speed of memory.
+
+Example: D = 4, B = 2, one text T = (1, 2, 0, 1) and the block ((5, 1), (0, 3), (9, 9), (2, 2)). The
+accumulators begin as (0, 0); after the four rows they are (1·5 + 2·0 + 0·9 + 1·2, 1·1 + 2·3 + 0·9 + 1·2) =
+(7, 9). Multiplied by 1 / ‖O‖ of each cell they are the cosines.
+
+Half precision is passed as its bits, uint16. All functions run without Python's global lock; the caller
+decides on the number of threads. docs/LOG.md has what else was tried.
 """
 
 from typing import Any
@@ -20,18 +42,19 @@ Floats = NDArray[np.float32]
 
 _TINY = np.float32(1e-12)
 _STRIP = 128
-"""Cells taken at once: their sums, for four texts, lie in the first-level cache beside what is being read."""
-_LINE = 64
-_AHEAD = 16 * 1024
-"""Bytes: of what memory gives at once, and how far ahead it is asked."""
+"""Cells in a strip (W): accumulators of four texts fit in the first-level cache beside what is being read."""
+_CACHE_LINE = 64
+"""Bytes that memory delivers at once."""
+_PREFETCH_DISTANCE = 16 * 1024
+"""Bytes between what is being read and what is requested from memory."""
 
-# Only the liberties that leave NaN alone: no data is NaN, and must stay so. Division is as in numpy.
+# Only the optimisations that preserve NaN: it stands for no data. Division by zero is as in numpy.
 _compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
 
 
 @intrinsic
-def _real(_context: Any, x: Any) -> Any:
-    """One stored number as float32: int8, or the bits of a float16."""
+def _to_float32(_context: Any, x: Any) -> Any:
+    """Convert one stored number, int8 or the bits of a float16, to float32."""
 
     def build(_: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if signature.args[0] == types.int8:
@@ -42,8 +65,8 @@ def _real(_context: Any, x: Any) -> Any:
 
 
 @intrinsic
-def _fetch(_context: Any, array: Any, offset: Any) -> Any:
-    """Ask for the memory `offset` bytes into an array, or beyond its end, where that does nothing."""
+def _prefetch(_context: Any, array: Any, offset: Any) -> Any:
+    """Request the memory `offset` bytes into an array; beyond its end this does nothing."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         made = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -59,37 +82,44 @@ def _fetch(_context: Any, array: Any, offset: Any) -> Any:
 
 
 @_compiled
-def _fetch_ahead(block: Any, d: int, s: int) -> None:
-    """Ask for as much as four numbers of a strip take, so that a block is asked for from end to end."""
+def _prefetch_ahead(block: Any, d: int, s: int) -> None:
+    """Request as many bytes as four rows of a strip take, so that all of the block is requested."""
     _, strips, width = block.shape
-    start = (d * strips + 4 * s) * width * block.itemsize + _AHEAD
-    for offset in range(start, start + 4 * width * block.itemsize, _LINE):
-        _fetch(block, offset)
+    start = (d * strips + 4 * s) * width * block.itemsize + _PREFETCH_DISTANCE
+    for offset in range(start, start + 4 * width * block.itemsize, _CACHE_LINE):
+        _prefetch(block, offset)
 
 
 @_compiled
-def _dot(block: Any, row: Floats, sums: Floats) -> None:
-    """Add ``row · block`` to `sums` `[S + 1, W]`, of a block `[D, S, W]`."""
+def _dot_one_text(block: Any, row: Floats, accumulators: Floats) -> None:
+    """Add ``row · block`` to `accumulators` `[S + 1, W]`; `block` is `[D, S, W]`, S strips of W cells.
+
+    The module's docstring draws the order. Rows left over when D is no multiple of 4 follow one by one.
+    """
     depth, strips, width = block.shape
     whole = depth // 4 * 4
     for d in range(0, whole, 4):
         a, b, c, e = row[d], row[d + 1], row[d + 2], row[d + 3]
         for s in range(strips):
-            _fetch_ahead(block, d, s)
+            _prefetch_ahead(block, d, s)
             for j in range(width):
-                total = sums[s, j] + a * _real(block[d, s, j]) + b * _real(block[d + 1, s, j])
-                sums[s, j] = total + c * _real(block[d + 2, s, j]) + e * _real(block[d + 3, s, j])
+                x0, x1 = _to_float32(block[d, s, j]), _to_float32(block[d + 1, s, j])
+                x2, x3 = _to_float32(block[d + 2, s, j]), _to_float32(block[d + 3, s, j])
+                accumulators[s, j] = accumulators[s, j] + a * x0 + b * x1 + c * x2 + e * x3
     for d in range(whole, depth):
         for s in range(strips):
             for j in range(width):
-                sums[s, j] += row[d] * _real(block[d, s, j])
+                accumulators[s, j] += row[d] * _to_float32(block[d, s, j])
 
 
 @_compiled
-def _four_dots(block: Any, rows: Floats, sums: Floats) -> None:
-    """Add ``rows · block`` to `sums` `[4, S + 1, W]`: a number is converted once for four texts."""
+def _dot_four_texts(block: Any, rows: Floats, accumulators: Floats) -> None:
+    """Add ``rows · block`` to `accumulators` `[4, S + 1, W]`: `_dot_one_text` for four texts `[4, D]`.
+
+    A stored number is read and converted once and used four times, once in each line of the inner loop.
+    """
     depth, strips, width = block.shape
-    s0, s1, s2, s3 = sums[0], sums[1], sums[2], sums[3]
+    s0, s1, s2, s3 = accumulators[0], accumulators[1], accumulators[2], accumulators[3]
     whole = depth // 4 * 4
     for d in range(0, whole, 4):
         a0, a1, a2, a3 = rows[0, d], rows[0, d + 1], rows[0, d + 2], rows[0, d + 3]
@@ -97,10 +127,10 @@ def _four_dots(block: Any, rows: Floats, sums: Floats) -> None:
         c0, c1, c2, c3 = rows[2, d], rows[2, d + 1], rows[2, d + 2], rows[2, d + 3]
         e0, e1, e2, e3 = rows[3, d], rows[3, d + 1], rows[3, d + 2], rows[3, d + 3]
         for s in range(strips):
-            _fetch_ahead(block, d, s)
+            _prefetch_ahead(block, d, s)
             for j in range(width):
-                x0, x1 = _real(block[d, s, j]), _real(block[d + 1, s, j])
-                x2, x3 = _real(block[d + 2, s, j]), _real(block[d + 3, s, j])
+                x0, x1 = _to_float32(block[d, s, j]), _to_float32(block[d + 1, s, j])
+                x2, x3 = _to_float32(block[d + 2, s, j]), _to_float32(block[d + 3, s, j])
                 s0[s, j] = s0[s, j] + a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
                 s1[s, j] = s1[s, j] + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
                 s2[s, j] = s2[s, j] + c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
@@ -109,51 +139,55 @@ def _four_dots(block: Any, rows: Floats, sums: Floats) -> None:
         for k in range(4):
             for s in range(strips):
                 for j in range(width):
-                    sums[k, s, j] += rows[k, d] * _real(block[d, s, j])
+                    accumulators[k, s, j] += rows[k, d] * _to_float32(block[d, s, j])
 
 
 @_compiled
-def _room(rows: Floats, block: Any) -> Floats:
-    """For `_dots`: `[K, B + W]`, a strip more than is used.
+def _allocate_accumulators(rows: Floats, block: Any) -> Floats:
+    """Allocate the accumulators of K texts for `_dot_all_texts`: `[K, B + W]`, one strip more than is used.
 
-    Without it the sums of all texts for a cell would lie a multiple of 4096 bytes apart, and a processor that
-    stores one waits to see that it is not another that it is about to load.
+    Without the extra strip the accumulators of two texts for the same cell would lie a multiple of 4096 bytes
+    apart. A processor compares only the low 12 bits of addresses to see whether a load depends on an earlier
+    store, so it would wait for stores that have nothing to do with the load.
     """
     cells = block.shape[1]
-    return np.empty((len(rows), cells + _strip(cells)), np.float32)
+    return np.empty((len(rows), cells + _strip_width(cells)), np.float32)
 
 
 @_compiled
-def _strip(cells: int) -> int:
-    """W, of which B is a multiple."""
+def _strip_width(cells: int) -> int:
+    """Return W, the width of a strip: 128, or all cells if their number is no multiple of 128."""
     return _STRIP if cells % _STRIP == 0 else cells
 
 
 @_compiled
-def _dots(block: Any, rows: Floats, sums: Floats) -> None:
-    """``rows · block`` into the first B of `sums` (`_room`)."""
+def _dot_all_texts(block: Any, rows: Floats, accumulators: Floats) -> None:
+    """Write ``rows · block`` `[K, B]` into the first B columns of `accumulators` (`_allocate_accumulators`).
+
+    Texts are taken four at a time, those left over one at a time.
+    """
     depth, cells = block.shape
-    width = _strip(cells)
+    width = _strip_width(cells)
     strips = cells // width
     parts = block.reshape(depth, strips, width)
-    found = sums.reshape(len(rows), strips + 1, width)
-    sums[:] = 0
+    by_strip = accumulators.reshape(len(rows), strips + 1, width)
+    accumulators[:] = 0
     fours = len(rows) // 4 * 4
     for k in range(0, fours, 4):
-        _four_dots(parts, rows[k : k + 4], found[k : k + 4])
+        _dot_four_texts(parts, rows[k : k + 4], by_strip[k : k + 4])
     for k in range(fours, len(rows)):
-        _dot(parts, rows[k], found[k])
+        _dot_one_text(parts, rows[k], by_strip[k])
 
 
 @_compiled
 def inverse_lengths(stored: Any, inverse: Floats) -> None:
-    """1 / ‖stored‖ of `[n, D, B]` into `[n, B]`; NaN where a number is."""
+    """Write 1 / ‖stored‖ of every cell of `stored` `[n, D, B]` into `inverse` `[n, B]`; NaN stays NaN."""
     for i in range(len(stored)):
         squares = inverse[i]
         squares[:] = 0
         for d in range(stored.shape[1]):
             for j in range(stored.shape[2]):
-                x = _real(stored[i, d, j])
+                x = _to_float32(stored[i, d, j])
                 squares[j] += x * x
         for j in range(len(squares)):
             squares[j] = 1 / np.sqrt(_TINY if squares[j] < _TINY else squares[j])
@@ -161,74 +195,90 @@ def inverse_lengths(stored: Any, inverse: Floats) -> None:
 
 @_compiled
 def static_cosines(stored: Any, inverse: Floats, texts: Floats, cosines: Floats) -> None:
-    """`[K, n, B]` of unit texts `[K, D]` with `stored` `[n, D, B]`, whose `inverse_lengths` are `[n, B]`."""
-    sums = _room(texts, stored[0])
+    """Write the cosines of unit `texts` `[K, D]` with `stored` `[n, D, B]` into `cosines` `[K, n, B]`.
+
+    `inverse` `[n, B]` is what `inverse_lengths` gives. A cell's scale cancels and is not needed.
+    """
+    accumulators = _allocate_accumulators(texts, stored[0])
     for i in range(len(stored)):
-        _dots(stored[i], texts, sums)
+        _dot_all_texts(stored[i], texts, accumulators)
         for k in range(len(texts)):
             for j in range(stored.shape[2]):
-                cosines[k, i, j] = sums[k, j] * inverse[i, j]
+                cosines[k, i, j] = accumulators[k, j] * inverse[i, j]
 
 
 @_compiled
-def _features(place: Floats, relu: Floats, z: Floats) -> None:
-    """What a piece of the offset is linear in, `[P + 1 + M, B]`: place, one, and M hidden numbers."""
+def _fill_z(place: Floats, mixed_weights: Floats, z: Floats) -> None:
+    """Write z of one block, `[P + 1 + M, B]`: the place features, 1, and the M mixed hidden units.
+
+    `place` is `[P, B]`, `mixed_weights` `[M, P + 1]` the weights of the hidden units and their constant.
+    """
     count = len(place)
     z[:count] = place
     z[count] = 1
-    for m in range(len(relu)):
+    for m in range(len(mixed_weights)):
         for j in range(z.shape[1]):
-            total = relu[m, count]
+            total = mixed_weights[m, count]
             for c in range(count):
-                total += relu[m, c] * place[c, j]
+                total += mixed_weights[m, c] * place[c, j]
             z[count + 1 + m, j] = max(total, np.float32(0))
 
 
 @_compiled
-def _inverse_sum(block: Any, scale: Floats, stored_inverse: Floats, z: Floats, rows: Floats, gram: Floats,
-                 inverse: Floats) -> None:  # fmt: skip
-    """1 / ‖O + E‖ of one block into `inverse` `[B]`: ‖O‖² + z·(2 rowsᵀO + gram z)."""
+def _inverse_sum_lengths(block: Any, scale: Floats, stored_inverse: Floats, z: Floats, rows: Floats,
+                         gram: Floats, inverse: Floats) -> None:  # fmt: skip
+    """Write 1 / ‖O + E‖ of one block into `inverse` `[B]`.
+
+    ‖O + E‖² = ‖O‖² + z·(2 R O + gram z), where `rows` `[C, D]` is R, `gram` `[C, C]` is R Rᵀ and
+    O = scale · block. The products R O are taken like those with texts.
+    """
     width = len(scale)
-    sums = _room(rows, block)
-    _dots(block, rows, sums)
+    accumulators = _allocate_accumulators(rows, block)
+    _dot_all_texts(block, rows, accumulators)
     for j in range(width):
         length = scale[j] / stored_inverse[j]
         inverse[j] = length * length
     for c in range(len(rows)):
         for j in range(width):
-            sums[c, j] *= 2 * scale[j]
+            accumulators[c, j] *= 2 * scale[j]
         for b in range(len(rows)):
             for j in range(width):
-                sums[c, j] += gram[c, b] * z[b, j]
+                accumulators[c, j] += gram[c, b] * z[b, j]
         for j in range(width):
-            inverse[j] += z[c, j] * sums[c, j]
+            inverse[j] += z[c, j] * accumulators[c, j]
     for j in range(width):
         inverse[j] = 1 / np.sqrt(_TINY if inverse[j] < _TINY else inverse[j])
 
 
 @_compiled
-def dynamic_cosines(which: Any, stored: Any, scale: Floats, stored_inverse: Floats, place: Floats,
-                    texts: Floats, rows: Floats, gram: Floats, text_rows: Floats, relu: Floats,
-                    known: Any, inverse: Floats, cosines: Floats) -> None:  # fmt: skip
-    """Cosines of unit texts with O + E for the blocks `which`, whose offsets are all of one piece.
+def dynamic_cosines(block_indices: Any, stored: Any, scale: Floats, stored_inverse: Floats, place: Floats,
+                    texts: Floats, rows: Floats, gram: Floats, text_products: Floats, mixed_weights: Floats,
+                    is_computed: Any, inverse: Floats, cosines: Floats) -> None:  # fmt: skip
+    """Write the cosines of unit texts with O + E for the blocks `block_indices` of one affine piece.
 
-    On these blocks E = rowsᵀ z with C numbers z (see `query.engine.cosine`): `rows` `[C, D]`, `gram` their
-    products `[C, C]`, `text_rows` their products with the texts `[K, C]`, `relu` `[M, P + 1]`. `inverse`
-    `[n, B]` is 1 / ‖O + E‖, read where `known` `[n]` and written where not; `cosines` is `[K, n, B]`.
+    On these blocks E = Rᵀ z with C numbers z, see `query.engine.cosine`: `rows` `[C, D]` is R, `gram`
+    `[C, C]` is R Rᵀ, `text_products` `[K, C]` the products of the texts with R, `mixed_weights` `[M, P + 1]`
+    the weights of the mixed hidden units. `inverse` `[n, B]`, 1 / ‖O + E‖, is read where `is_computed` `[n]`
+    and written where not. `cosines` is `[K, n, B]`. For each block:
+
+    1. z from the place features; the lengths if they have not been computed;
+    2. accumulators[k, j] = T_k · stored_j, times scale_j, which is T_k · O_j;
+    3. plus text_products[k] · z_j, which is T_k · E_j;
+    4. times 1 / ‖O_j + E_j‖.
     """
     width = stored.shape[2]
-    z = np.empty((text_rows.shape[1], width), np.float32)
-    sums = _room(texts, stored[0])
-    for i in which:
-        _features(place[i], relu, z)
-        if not known[i]:
-            _inverse_sum(stored[i], scale[i], stored_inverse[i], z, rows, gram, inverse[i])
-        _dots(stored[i], texts, sums)
+    z = np.empty((text_products.shape[1], width), np.float32)
+    accumulators = _allocate_accumulators(texts, stored[0])
+    for i in block_indices:
+        _fill_z(place[i], mixed_weights, z)
+        if not is_computed[i]:
+            _inverse_sum_lengths(stored[i], scale[i], stored_inverse[i], z, rows, gram, inverse[i])
+        _dot_all_texts(stored[i], texts, accumulators)
         for k in range(len(texts)):
             for j in range(width):
-                sums[k, j] *= scale[i, j]
+                accumulators[k, j] *= scale[i, j]
             for c in range(len(z)):
                 for j in range(width):
-                    sums[k, j] += text_rows[k, c] * z[c, j]
+                    accumulators[k, j] += text_products[k, c] * z[c, j]
             for j in range(width):
-                cosines[k, i, j] = sums[k, j] * inverse[i, j]
+                cosines[k, i, j] = accumulators[k, j] * inverse[i, j]

@@ -20,7 +20,7 @@ from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file, publish
 from sat2cap.model import ENCODINGS, Encoding, place_feature_count
 from sat2cap.progress import Progress, silent
-from sat2cap.query.engine.blocks import AtlasCells, Cells, Floats, Ranges
+from sat2cap.query.engine.blocks import AtlasBlocks, BlockRanges, Cells, Floats
 
 PREPARED_FOLDER = "_sat2cap/scan.safetensors"
 VERSION = "1"
@@ -57,15 +57,15 @@ class PreparedCells:
         """A view; the pages come when they are used."""
         parts = {name: array[start:stop] for name, array in self.arrays.items()}
 
-        def find_place() -> Floats:
+        def load_place() -> Floats:
             return parts["place"]
 
         stored, scale, inverse = (parts[name] for name in ("embeddings", "scale", "inverse"))
-        return Cells(start, self.chunks[start:stop], stored, scale, inverse, find_place, self._ranges)
+        return Cells(start, self.chunks[start:stop], stored, scale, inverse, load_place, self._ranges)
 
     @cached_property
-    def _ranges(self) -> Ranges:
-        return Ranges.unknown(*self.arrays["place"].shape[:2])
+    def _ranges(self) -> BlockRanges:
+        return BlockRanges.empty(*self.arrays["place"].shape[:2])
 
 
 def prepare_atlas(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Path:
@@ -81,7 +81,7 @@ def prepare_atlas(atlas: Atlas, encoding: Encoding, progress: Progress = silent)
     problems = verify_atlas(atlas)  # the file would keep a damage that is mended in the chunks
     if problems:
         raise AtlasError(f"atlas is damaged ({problems[0]}); run: sat2cap atlas repair {atlas.path}")
-    source = AtlasCells(atlas, encoding)
+    source = AtlasBlocks(atlas, encoding)
     layout = _layout(atlas, len(source.chunks), encoding)
     with publish(path) as temporary, temporary.open("wb") as file:
         file.write(_header(layout, _identity(atlas, encoding)))
@@ -115,7 +115,7 @@ def find_prepared_problem(atlas: Atlas) -> str | None:
     if prepared_state(atlas) != "yes":
         return None
     encoding: Encoding = _read_header(atlas.path / PREPARED_FOLDER)["__metadata__"]["encoding"]
-    mapped, source = open_prepared(atlas, encoding), AtlasCells(atlas, encoding)
+    mapped, source = open_prepared(atlas, encoding), AtlasBlocks(atlas, encoding)
     for start in range(0, len(source.chunks), _BLOCKS):
         stop = min(start + _BLOCKS, len(source.chunks))
         if mapped is None or not _alike(mapped.read(start, stop), source.read(start, stop)):

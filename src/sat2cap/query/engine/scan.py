@@ -1,4 +1,4 @@
-"""Going over the cells of an atlas on every core; memory holds a few blocks a thread, whatever its size."""
+"""The scan over all blocks of an atlas, on every core; a thread holds a few blocks in memory at a time."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -8,71 +8,77 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas
 from sat2cap.geo import When
 from sat2cap.model import Encoding
-from sat2cap.query.engine.blocks import AtlasCells, Cells, Source
-from sat2cap.query.engine.cosine import Moment
+from sat2cap.query.engine.blocks import AtlasBlocks, BlockSource, Cells
+from sat2cap.query.engine.cosine import DateLengths
 from sat2cap.query.engine.prepared import open_prepared
 from sat2cap.query.engine.window import Window
 
-Floats = NDArray[np.float32]
 T = TypeVar("T")
 
 RUN_BYTES = 8 * 2**20
-"""Of embeddings that a thread takes at once: enough to be worth a call, few enough to share out evenly."""
-MOMENT_BYTES = 256 * 2**20
-"""Of what is remembered of dates that were asked for, 4 bytes a cell and date."""
+"""Embeddings that a thread takes at once: enough to be worth a call, few enough to share out evenly."""
+DATE_LENGTHS_BYTES = 256 * 2**20
+"""Memory for the lengths of dates that were asked for, 4 bytes a cell and date."""
 
 
 class Scan:
-    """An atlas opened for scoring. Keep it to ask more: what a date costs is paid once. Threads may share it.
+    """An atlas opened for scoring; keep it to ask more, since what a date costs is paid once.
 
-    The prepared file is used if there is one and it is of this very atlas; else the atlas's chunks are read.
+    Reads the prepared copy of the atlas if there is one and it is up to date, else the atlas's chunks.
+    Threads may share a scan.
     """
 
     def __init__(self, atlas: Atlas, encoding: Encoding) -> None:
-        """`encoding` is that of the model which made the atlas."""
+        """`encoding` is the metadata encoding of the model that made the atlas."""
         self.atlas = atlas
-        self._source: Source = open_prepared(atlas, encoding) or AtlasCells(atlas, encoding)
-        self._moments: OrderedDict[When, Moment] = OrderedDict()
+        self._source: BlockSource = open_prepared(atlas, encoding) or AtlasBlocks(atlas, encoding)
+        self._date_lengths: OrderedDict[When, DateLengths] = OrderedDict()
         self._lock = Lock()
 
-    def each(self, work: Callable[[Cells], T], window: Window | None = None) -> Iterator[T]:
-        """What `work` gives for every embedded cell of the atlas, or of a window, a run of blocks at a time.
+    def map_blocks(self, work: Callable[[Cells], T], window: Window | None = None) -> Iterator[T]:
+        """Yield what `work` returns for each run of neighbouring blocks, in their order.
 
-        In the order of the blocks; `work` is called by as many threads as PyTorch uses. Raises `AtlasError`.
+        With a window, only for the blocks that it touches. `work` is called by as many threads as PyTorch
+        uses. Raises `AtlasError` if a chunk is missing or cut short.
         """
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            yield from pool.map(lambda run: work(self._source.read(*run)), list(self._runs(window)))
+            yield from pool.map(lambda run: work(self._source.read(*run)), list(self._find_runs(window)))
 
-    def moment(self, when: When) -> Moment | None:
-        """What is remembered of a date; None where that would take too much memory."""
+    def date_lengths(self, when: When) -> DateLengths | None:
+        """Return the lengths at a date, which queries fill in and share; None if there is no memory for them.
+
+        The dates asked for longest ago are forgotten when `DATE_LENGTHS_BYTES` are full.
+        """
         blocks, cells = len(self._source.chunks), self.atlas.spec.chunk**2
-        most = MOMENT_BYTES // (4 * blocks * cells)
-        if most == 0:
+        max_dates = DATE_LENGTHS_BYTES // (4 * blocks * cells)
+        if max_dates == 0:
             return None
         with self._lock:
-            moment = self._moments.setdefault(when, Moment.unknown((blocks, cells)))
-            self._moments.move_to_end(when)
-            while len(self._moments) > most:
-                self._moments.popitem(last=False)
-        return moment
+            lengths = self._date_lengths.setdefault(when, DateLengths.empty((blocks, cells)))
+            self._date_lengths.move_to_end(when)
+            while len(self._date_lengths) > max_dates:
+                self._date_lengths.popitem(last=False)
+        return lengths
 
-    def _runs(self, window: Window | None) -> Iterator[tuple[int, int]]:
-        """Neighbouring blocks that the window touches, from and to."""
+    def _find_runs(self, window: Window | None) -> Iterator[tuple[int, int]]:
+        """Yield ``(start, stop)`` of neighbouring blocks that the window touches, at most `RUN_BYTES` each.
+
+        With at most 3 blocks a run and the touched blocks ``. x x x x . x`` it yields (1, 4), (4, 5), (6, 7).
+        """
         spec = self.atlas.spec
         longest = max(1, RUN_BYTES // (spec.dim * spec.chunk**2 * np.dtype(spec.dtype).itemsize))
         chunks = self._source.chunks
         start = None
         for number, chunk in enumerate(chunks):
-            touched = window is None or window.touches(chunk)
-            if start is not None and (not touched or number - start == longest):
+            is_touched = window is None or window.touches(chunk)
+            if start is not None and (not is_touched or number - start == longest):
                 yield start, number
                 start = None
-            if touched and start is None:
+            if is_touched and start is None:
                 start = number
         if start is not None:
             yield start, len(chunks)

@@ -1,4 +1,4 @@
-"""Part of an atlas: a block of its grid, and of that the cells of a region."""
+"""The part of an atlas that is scored: a block of its grid, and within that the cells of a region."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,46 +16,59 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Where scores are wanted."""
+    """The cells for which scores are wanted."""
 
     grid: GeoBox
-    """Of the block."""
+    """Grid of the window, h × w cells."""
     rows: slice
-    """The block within the atlas's grid, as are `cols`."""
+    """Rows of the window in the atlas's grid."""
     cols: slice
+    """Columns of the window in the atlas's grid."""
     mask: NDArray[np.bool_] | None = None
-    """Which cells of the block, `[y, x]`; None for all."""
+    """Which cells of the window are wanted, bool `[h, w]`; None for all."""
 
     def touches(self, chunk: Chunk) -> bool:
-        """Whether it wants a cell of a chunk."""
-        rows, cols = _overlap(self.rows, chunk.rows), _overlap(self.cols, chunk.cols)
+        """Return whether any cell of a chunk is wanted."""
+        rows, cols = _intersect(self.rows, chunk.rows), _intersect(self.cols, chunk.cols)
         if rows.start >= rows.stop or cols.start >= cols.stop:
             return False
-        return self.mask is None or bool(self.mask[_shift(rows, self.rows), _shift(cols, self.cols)].any())
+        return self.mask is None or bool(
+            self.mask[_relative_to(rows, self.rows), _relative_to(cols, self.cols)].any()
+        )
 
-    def put(self, blocks: Floats, chunks: Sequence[Chunk], side: int, layers: Floats) -> None:
-        """Write `blocks` `[P, n, B]`, values of chunks of `side` cells a side, into `layers` `[P, y, x]`."""
-        for start, stop in _strips(chunks):
+    def write_blocks(self, blocks: Floats, chunks: Sequence[Chunk], side: int, layers: Floats) -> None:
+        """Copy the scores of chunks into the layers of the window, `[P, h, w]`; NaN for cells outside `mask`.
+
+        `blocks` is `[P, n, side²]`: n chunks of side × side cells, row by row. Neighbouring chunks are joined
+        into strips first, so that a strip is one copy. Two chunks of 2 × 2 cells, side by side::
+
+            blocks  [[a b c d], [e f g h]]    ->    strip  [[a b e f],
+                                                            [c d g h]]
+        """
+        for start, stop in _find_strips(chunks):
             first, width = chunks[start], side * (stop - start)
-            rows = _overlap(self.rows, first.rows)
-            cols = _overlap(self.cols, slice(first.cols.start, first.cols.start + width))
-            apart = blocks[:, start:stop].reshape(len(blocks), -1, side, side)
-            strip = apart.swapaxes(1, 2).reshape(len(blocks), side, width)
-            part = strip[:, _shift(rows, first.rows), _shift(cols, first.cols)]
-            here = _shift(rows, self.rows), _shift(cols, self.cols)
+            rows = _intersect(self.rows, first.rows)
+            cols = _intersect(self.cols, slice(first.cols.start, first.cols.start + width))
+            by_chunk = blocks[:, start:stop].reshape(len(blocks), -1, side, side)
+            strip = by_chunk.swapaxes(1, 2).reshape(len(blocks), side, width)
+            scores = strip[:, _relative_to(rows, first.rows), _relative_to(cols, first.cols)]
+            target = _relative_to(rows, self.rows), _relative_to(cols, self.cols)
             if self.mask is not None:
-                part = np.where(self.mask[here], part, np.float32(np.nan))
-            layers[:, here[0], here[1]] = part
+                scores = np.where(self.mask[target], scores, np.float32(np.nan))
+            layers[:, target[0], target[1]] = scores
 
 
-def whole(atlas: Atlas) -> Window:
-    """All of an atlas."""
+def whole_window(atlas: Atlas) -> Window:
+    """Return the window of all cells of an atlas."""
     height, width = atlas.grid.shape
     return Window(atlas.grid, slice(0, height), slice(0, width))
 
 
-def within(atlas: Atlas, region: Region) -> Window:
-    """The cells of an atlas that any of `region` covers. Raises `RegionError` when there are none."""
+def region_window(atlas: Atlas, region: Region) -> Window:
+    """Return the window of the atlas's cells that a region covers, in part or in full.
+
+    Raises `RegionError` if there are none.
+    """
     mask = cell_mask(atlas.grid, region) & atlas.wanted
     rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if rows.size == 0:
@@ -67,16 +80,18 @@ def within(atlas: Atlas, region: Region) -> Window:
     return Window(atlas.grid[block], *block, mask[block])
 
 
-def _overlap(one: slice, other: slice) -> slice:
-    return slice(max(one.start, other.start), min(one.stop, other.stop))
+def _intersect(first: slice, second: slice) -> slice:
+    """Return the range that two ranges share; it is empty if its start is not below its stop."""
+    return slice(max(first.start, second.start), min(first.stop, second.stop))
 
 
-def _shift(part: slice, frame: slice) -> slice:
+def _relative_to(part: slice, frame: slice) -> slice:
+    """Return a range of the grid as a range within `frame`."""
     return slice(part.start - frame.start, part.stop - frame.start)
 
 
-def _strips(chunks: Sequence[Chunk]) -> Iterator[tuple[int, int]]:
-    """Chunks that lie side by side, from and to."""
+def _find_strips(chunks: Sequence[Chunk]) -> Iterator[tuple[int, int]]:
+    """Yield ``(start, stop)`` of chunks that lie side by side in one row of chunks."""
     start = 0
     for number in range(1, len(chunks) + 1):
         row, col = chunks[start].index
