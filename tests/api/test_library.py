@@ -195,3 +195,18 @@ def test_an_image_and_a_vector_are_prompts_like_others(atlas, tmp_path):
     with pytest.raises(PromptError, match="with contrast"):
         atlas.map(picture, scale="contrast")
     assert list(atlas.search([picture, "a beach"], top=1).prompt) == ["image 1", "a beach"]
+
+
+def test_places_in_words(atlas):
+    with pytest.warns(UserWarning, match="0,0 has no embedding"):
+        table = atlas.caption([(-69.98, 46.02), (0.0, 0.0)], beams=1)
+    assert list(table.columns) == ["lon", "lat", "when", "geometry", "caption"]
+    assert len(table.caption[0]) > 5
+    assert table.caption[1] is None
+    with pytest.warns(UserWarning, match="the date is ignored"):
+        near = atlas.phrases([(-69.98, 46.02)], ["2024-01", "2024-07"], bank=["a beach", "a forest"], top=1)
+    assert list(near.when) == ["2024-01-15T12:00", "2024-07-15T12:00"]
+    cosines = {text: atlas.sample([(-69.98, 46.02)], text)[text][0] for text in ("a beach", "a forest")}
+    (best,) = near.phrases[0]
+    assert best.phrase == max(cosines, key=cosines.get)
+    assert best.cosine == pytest.approx(cosines[best.phrase], abs=1e-5)

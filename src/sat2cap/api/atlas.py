@@ -258,6 +258,51 @@ class OpenAtlas:
             self.atlas, self.checkpoint, places, asked.names, moment, examples=examples, vectors=vectors
         )
 
+    def caption(
+        self,
+        points: object,
+        when: Moment | Sequence[Moment] | None = None,
+        *,
+        captioner: str | Path | None = None,
+        beams: int = 5,
+        tokenizer: str | Path = "gpt2",
+    ) -> gpd.GeoDataFrame:
+        """Return what a photo at each point would show, as a sentence: columns lon, lat, when, geometry,
+        caption.
+
+        `points` are those of `sample`; each is captioned at each date of `when`. `captioner` is a folder, a
+        file of CLIPCap's weights, or None for the one that ships, where the model is in its space;
+        `tokenizer` is GPT-2's, needed by weights of CLIPCap. A language model finds the words, so it may say
+        what is not there; `phrases` does not. Raises `InputError`, `WhenError`, `ModelError`.
+        """
+        from sat2cap.api.places import caption_places
+        from sat2cap.catalogue import resolve_captioner
+
+        loaded = resolve_captioner(captioner, self.checkpoint, tokenizer)
+        moments = _as_moments(when)
+        return caption_places(self.atlas, self.checkpoint, loaded, to_places(points), moments, beams)
+
+    def phrases(
+        self,
+        points: object,
+        when: Moment | Sequence[Moment] | None = None,
+        *,
+        bank: Sequence[str] | None = None,
+        top: int = 5,
+    ) -> gpd.GeoDataFrame:
+        """Return the `top` phrases of `bank` that fit each point best: columns lon, lat, when, geometry,
+        phrases.
+
+        The column phrases holds lists of (phrase, cosine), best first, empty without an embedding. `bank`
+        None is the list that ships. Raises as `caption` does, and `PromptError`.
+        """
+        from sat2cap.api.places import describe_places
+        from sat2cap.evaluation import DEFAULT_PHRASES
+
+        texts = list(DEFAULT_PHRASES) if bank is None else to_texts(bank, "bank")
+        moments = _as_moments(when)
+        return describe_places(self.atlas, self.checkpoint, to_places(points), moments, texts, top)
+
     def __repr__(self) -> str:
         return atlas_text(self.atlas)
 
@@ -367,3 +412,9 @@ def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
     if not found.sel(band="alpha").any():
         raise ImageryError(f"imagery {spec!r} has no pixels where the map is; give imagery of that place")
     return found
+
+
+def _as_moments(when: Moment | Sequence[Moment] | None) -> list[When | None]:
+    """Return dates as a list; no date at all is one moment, None."""
+    moments = to_moments(when)
+    return list(moments) if isinstance(moments, list) else [moments]

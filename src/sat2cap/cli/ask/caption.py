@@ -1,7 +1,6 @@
 """``sat2cap caption`` and ``sat2cap concepts``."""
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +9,7 @@ import typer
 from sat2cap.cli.options import AtlasModel, AtlasPath, Text
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from sat2cap.api import OpenAtlas
-    from sat2cap.geo import When
+    import geopandas as gpd
 
 At = Annotated[
     list[str], typer.Option("--at", metavar="LON,LAT", help="A place in degrees; may be repeated.")
@@ -60,14 +55,12 @@ def caption(
     sat2cap concepts does not.
     """
     from sat2cap import api
-    from sat2cap.catalogue import resolve_captioner
+    from sat2cap.geo import parse_place
 
+    places = [parse_place(text) for text in at]
     opened = api.open(atlas, model)
-    loaded = resolve_captioner(captioner, opened.checkpoint, tokenizer)
-    place_rows = list(_place_rows(opened, at, when or []))
-    written = iter(loaded.captions(_stack_embeddings(place_rows), beams))
-    answers = [next(written) if has_embedding else None for *_, has_embedding, _ in place_rows]
-    _print_rows(place_rows, [{"caption": text} for text in answers], json)
+    table = opened.caption(places, when or None, captioner=captioner, beams=beams, tokenizer=tokenizer)
+    _print_rows(table, [{"caption": text} for text in table.caption], json)
 
 
 def concepts(
@@ -87,76 +80,34 @@ def concepts(
     From a list, so nothing is made up; at each date, if the model knows time.
     """
     from sat2cap import api
-    from sat2cap.evaluation import DEFAULT_PHRASES, read_phrases
-    from sat2cap.query import nearest_phrases
+    from sat2cap.evaluation import read_phrases
+    from sat2cap.geo import parse_place
 
-    opened = api.open(atlas, model, text)
-    place_rows = list(_place_rows(opened, at, when or []))
-    bank = DEFAULT_PHRASES if phrases is None else read_phrases(phrases)
-    phrase_lists = iter(nearest_phrases(opened.checkpoint, _stack_embeddings(place_rows), bank, top))
-    phrase_matches = [next(phrase_lists) if has_embedding else [] for *_, has_embedding, _ in place_rows]
-    if json:
-        _print_rows(
-            place_rows,
-            [{"concepts": [match._asdict() for match in matches]} for matches in phrase_matches],
-            json,
-        )
-    else:
-        _print_rows(
-            place_rows,
-            [{"concepts": ", ".join(f"{p} {c:.3f}" for p, c in matches)} for matches in phrase_matches],
-            json,
-        )
+    places = [parse_place(line) for line in at]
+    bank = None if phrases is None else read_phrases(phrases)
+    table = api.open(atlas, model, text).phrases(places, when or None, bank=bank, top=top)
+    answers: list[dict[str, Any]] = [
+        {"concepts": [match._asdict() for match in matches]}
+        if json
+        else {"concepts": ", ".join(f"{match.phrase} {match.cosine:.3f}" for match in matches)}
+        for matches in table.phrases
+    ]
+    _print_rows(table, answers, json)
 
 
-PlaceRow = tuple[float, float, str, bool, "NDArray[np.float32]"]
-
-
-def _place_rows(opened: "OpenAtlas", at: Sequence[str], when: Sequence[str]) -> Iterator[PlaceRow]:
-    """Yield each place at each date: degrees, date, whether it has an embedding, and the embedding."""
-    import numpy as np
-
-    from sat2cap.cli import console
-    from sat2cap.geo import parse_place, parse_when
-    from sat2cap.maps import CONDITIONING_KEY, Conditioning, date_warning
-    from sat2cap.query import embeddings_at
-
-    places = [parse_place(text) for text in at]
-    moments: list[When | None] = [*map(parse_when, when)] or [None]
-    if when and opened.checkpoint.dynamic is None:
-        console.warn(f"the date is {date_warning({CONDITIONING_KEY: Conditioning.NO_DYNAMIC_ENCODER})}")
-    rows = {moment: embeddings_at(opened.atlas, opened.checkpoint, places, moment) for moment in moments}
-    for (number, (lon, lat)), moment in product(enumerate(places), moments):
-        row = rows[moment][number]
-        has_embedding = bool(np.isfinite(row).all())
-        if not has_embedding and moment == moments[0]:
-            console.warn(f"{lon:g},{lat:g} has no embedding: outside the atlas, or without imagery there")
-        yield lon, lat, "" if moment is None else moment.isoformat(), has_embedding, row
-
-
-def _stack_embeddings(place_rows: Sequence[PlaceRow]) -> "NDArray[np.float32]":
-    """Return the embeddings, shape (N, D), of the places that have one. Raises `InputError` if none has."""
-    import numpy as np
-
-    from sat2cap.errors import InputError
-
-    rows = [row for *_, has_embedding, row in place_rows if has_embedding]
-    if not rows:
-        raise InputError("none of the places has an embedding; sat2cap atlas info says where the atlas lies")
-    return np.stack(rows)
-
-
-def _print_rows(place_rows: Sequence[PlaceRow], answers: Sequence[dict[str, Any]], as_json: bool) -> None:
+def _print_rows(table: "gpd.GeoDataFrame", answers: Sequence[dict[str, Any]], as_json: bool) -> None:
+    """Print a row for each place and date with its answer, as a table or as JSON lines."""
     import json
 
     from sat2cap.cli import console
 
+    keys = list(zip(table.lon, table.lat, table.when, strict=True))
     if as_json:
-        for (lon, lat, when, _, _), words in zip(place_rows, answers, strict=True):
+        for (lon, lat, when), words in zip(keys, answers, strict=True):
             print(json.dumps({"lon": lon, "lat": lat, "when": when or None, **words}))
         return
     rows = [
         (f"{lon:.5f}", f"{lat:.5f}", when or "any", *(str(word or "") for word in words.values()))
-        for (lon, lat, when, _, _), words in zip(place_rows, answers, strict=True)
+        for (lon, lat, when), words in zip(keys, answers, strict=True)
     ]
     console.table(("lon", "lat", "when", *answers[0]), rows, left=True)
