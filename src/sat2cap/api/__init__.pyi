@@ -1,6 +1,5 @@
 from .atlas import OpenAtlas as OpenAtlas
 from .atlas import open as open
-from .atlas import save as save
 from .embedding import EmbeddingPlan as EmbeddingPlan
 from .embedding import RepairResult as RepairResult
 from .embedding import embed as embed
@@ -15,3 +14,4 @@ from .models import convert_model as convert_model
 from .models import export_model as export_model
 from .models import list_models as list_models
 from .models import load_model as load_model
+from .saving import save as save

@@ -16,17 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from sat2cap.api.display import atlas_html, atlas_text
 from sat2cap.api.inputs import (
     Moment,
     ProgressLike,
     Prompt,
-    PromptSet,
     RegionLike,
     listening,
     to_moment,
@@ -36,18 +33,15 @@ from sat2cap.api.inputs import (
     to_region,
     to_texts,
 )
-from sat2cap.atlas import USER_SPEC_KEY, Atlas, open_atlas
-from sat2cap.errors import ImageryError, InputError, ModelError, PromptError, WhenError
-from sat2cap.geo import When, grid_of, ground_metres, patch_box
+from sat2cap.api.models import embed_examples, find_atlas_model
+from sat2cap.atlas import Atlas, open_atlas
+from sat2cap.errors import ModelError, PromptError, WhenError
+from sat2cap.geo import When, ground_metres
 from sat2cap.maps import (
-    LabelledPoint,
-    read_outlines,
-    read_places,
     stack_times,
     top_places,
     with_standard_attributes,
 )
-from sat2cap.progress import Progress, silent
 
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
 if TYPE_CHECKING:
@@ -55,7 +49,6 @@ if TYPE_CHECKING:
     from sat2cap.query import Scan, ScoreScale, SpreadOver
 
 _APART_CELLS = 3
-_PICTURE_PIXELS = 1600
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,7 +68,7 @@ class OpenAtlas:
         from sat2cap.query import check_atlas_model
 
         if self.model is None:
-            checkpoint = self._named()
+            checkpoint = find_atlas_model(self.atlas)
         else:
             checkpoint = resolve_model(self.model) if isinstance(self.model, str | Path) else self.model
         if self.text is not None:
@@ -105,7 +98,9 @@ class OpenAtlas:
         region: RegionLike = None,
         spread: "SpreadOver | None" = None,
     ) -> xr.DataArray:
-        """The score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list; NaN for no data.
+        """Return the score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list.
+
+        Cells without data are NaN.
 
         `when` is a date and hour local to each place, such as ``"2024-05-20 08:00"``; None for no date. A
         list of them gives the dimension ``time`` before ``y``; see `geo.when.months_of` and `hours_of`.
@@ -125,7 +120,7 @@ class OpenAtlas:
             score_atlas if spread is None else partial(score_with_spread, over=spread)
         )
 
-        vectors = self._embed_examples(prompts) | self._embed_examples(subtracted)
+        vectors = embed_examples(self.checkpoint, prompts) | embed_examples(self.checkpoint, subtracted)
 
         def at(moment: When | None) -> xr.DataArray:
             return ask(
@@ -136,11 +131,11 @@ class OpenAtlas:
         moments = to_moments(when)
         if isinstance(moments, list):
             moments = self._several(moments)
-            found = stack_times([at(moment) for moment in moments], moments)
+            scores = stack_times([at(moment) for moment in moments], moments)
         else:
-            found = at(moments)
+            scores = at(moments)
         single = not isinstance(prompt, list | tuple) and spread is None
-        return with_standard_attributes(select_prompt(found) if single else found)
+        return with_standard_attributes(select_prompt(scores) if single else scores)
 
     def difference(
         self,
@@ -151,7 +146,7 @@ class OpenAtlas:
         scale: "ScoreScale" = "cosine",
         region: RegionLike = None,
     ) -> xr.DataArray:
-        """The map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
+        """Return the map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
 
         What is left out is the same on both sides. Raises as `map` does, and `PromptError` where both sides
         would be the same.
@@ -169,7 +164,7 @@ class OpenAtlas:
     def classify(
         self, prompts: Sequence[str], when: Moment | None = None, region: RegionLike = None
     ) -> xr.Dataset:
-        """Which of the prompts fits each cell best, and how surely: see `maps.compare.classify`.
+        """Return which of the prompts fits each cell best, and how surely; see `maps.classify`.
 
         `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the prompts.
         """
@@ -177,8 +172,8 @@ class OpenAtlas:
 
         if isinstance(prompts, str):
             raise PromptError(f"categories are a list of prompts, not {prompts!r} alone; give 2 or more")
-        found = classify(self.map(list(prompts), when, region=region), self.checkpoint.logit_scale)
-        return found.assign({str(name): with_standard_attributes(layer) for name, layer in found.items()})
+        classes = classify(self.map(list(prompts), when, region=region), self.checkpoint.logit_scale)
+        return classes.assign({str(name): with_standard_attributes(layer) for name, layer in classes.items()})
 
     def prepare(self, progress: ProgressLike = None) -> Path:
         """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
@@ -253,7 +248,7 @@ class OpenAtlas:
 
         moment = None if when is None else self._several([to_moment(when)])[0]
         places, asked = to_places(points), to_prompts(prompts, "prompts")
-        examples = self._embed_examples(asked)
+        examples = embed_examples(self.checkpoint, asked)
         return sample_points(
             self.atlas, self.checkpoint, places, asked.names, moment, examples=examples, vectors=vectors
         )
@@ -310,18 +305,6 @@ class OpenAtlas:
         """Return a thumbnail and the facts, for notebooks."""
         return atlas_html(self.atlas)
 
-    def _embed_examples(self, prompts: PromptSet) -> dict[str, NDArray[np.float32]]:
-        """Return unit vectors ``(D,)`` of images and vectors by name. Raises `PromptError`, `ModelError`."""
-        vectors = dict(prompts.vectors)
-        if prompts.images:
-            embedded = self.checkpoint.embed_ground(list(prompts.images.values()))
-            vectors |= dict(zip(prompts.images, embedded, strict=True))
-        for name, vector in vectors.items():
-            if vector.shape != (self.checkpoint.dim,):
-                rule = f"has {vector.size} numbers, and this model's embeddings {self.checkpoint.dim}"
-                raise PromptError(f"{name} {rule}; give one made by this model")
-        return {name: vector / np.linalg.norm(vector) for name, vector in vectors.items()}
-
     def _several(self, moments: list[When]) -> list[When]:
         """The moments, for a model to which they are not all alike. Raises `WhenError`, `ModelError`."""
         if not moments:
@@ -334,25 +317,6 @@ class OpenAtlas:
             )
         return moments
 
-    def _named(self) -> "Checkpoint":
-        """The model the atlas names: from here, or from the nearest folder above the atlas that has it."""
-        from sat2cap.catalogue import resolve_model
-
-        card = self.atlas.model.get("card", {})
-        spec = str(card.get(USER_SPEC_KEY) or self.atlas.model.get("source", ""))
-        folders = self.atlas.path.resolve().parents
-        beside = next((folder / spec for folder in folders if spec and (folder / spec).exists()), None)
-        try:
-            return resolve_model(spec)
-        except ModelError as error:
-            if beside is not None:
-                return resolve_model(str(beside))
-            name = card.get("name", "a model without a name")
-            raise ModelError(
-                f"atlas {str(self.atlas.path)!r} was made by {name}, which is not at {spec!r}; "
-                "say where it is with --model, or model= in Python"
-            ) from error
-
 
 def open(
     path: str | Path, model: "str | Path | Checkpoint | None" = None, text: str | Path | None = None
@@ -362,56 +326,6 @@ def open(
     `model` is needed when the model is no longer where it was when the atlas was made.
     """
     return OpenAtlas(open_atlas(path), model, text)
-
-
-def save(
-    score: xr.DataArray | xr.Dataset,
-    path: Path | str,
-    *,
-    title: str | None = None,
-    underlay: str | xr.DataArray | None = None,
-    outlines: Path | str | gpd.GeoSeries | None = None,
-    places: Path | str | Sequence[LabelledPoint] = (),
-    above: float | None = None,
-    best: int | None = None,
-    progress: Progress = silent,
-) -> None:
-    """Publish a map as the kind of file that `path` ends in.
-
-    ``.tif`` is a cloud-optimised GeoTIFF with a QGIS style beside it; ``.png`` a picture; ``.gif`` and
-    ``.mp4`` one that moves through the dates; ``.geojson`` and ``.parquet`` the areas that score `above`
-    something, or the `best` so many cells, or the best 5 %; ``.pmtiles`` web tiles; ``.html`` a page.
-
-    Pictures have a `title` instead of the prompt, imagery under the scores (`underlay`, a name or RGBA pixels
-    in the CRS of the score), `outlines` over them and `places` to label, both as files or as they are.
-    Raises `InputError`, `ImageryError`.
-    """
-    from sat2cap.maps import MapOptions
-    from sat2cap.maps import save as write_map
-
-    if not isinstance(score, xr.DataArray | xr.Dataset):
-        raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")
-    options = MapOptions(
-        title,
-        _imagery_under(score, underlay) if isinstance(underlay, str) else underlay,
-        read_outlines(outlines) if isinstance(outlines, str | Path) else outlines,
-        read_places(places) if isinstance(places, str | Path) else places,
-        above,
-        best,
-    )
-    write_map(score, path, options, progress)
-
-
-def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
-    """Imagery on the grid of the score, as fine as a picture can show."""
-    from sat2cap.catalogue import open_imagery
-
-    grid = grid_of(score)
-    pixels = max(1, _PICTURE_PIXELS // max(grid.shape))
-    found = open_imagery(spec).read(patch_box(grid, slice(None), slice(None), pixels))
-    if not found.sel(band="alpha").any():
-        raise ImageryError(f"imagery {spec!r} has no pixels where the map is; give imagery of that place")
-    return found
 
 
 def _as_moments(when: Moment | Sequence[Moment] | None) -> list[When | None]:

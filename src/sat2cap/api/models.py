@@ -4,10 +4,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.api.inputs import ProgressLike, PromptSet, listening
+from sat2cap.atlas import USER_SPEC_KEY, Atlas
 from sat2cap.catalogue import resolve_model
+from sat2cap.errors import ModelError, PromptError
 from sat2cap.pairs import PairSet, open_pairs
 
 if TYPE_CHECKING:
@@ -104,3 +108,37 @@ def _preprocess_warning(model: str, whose: str) -> str:
         else "put its preprocessor_config.json there"
     )
     return f"{model} does not say how images are prepared, so {whose}'s way is taken; {fix}"
+
+
+def find_atlas_model(atlas: Atlas) -> "Checkpoint":
+    """Return the model that made an atlas, by the name kept there.
+
+    A relative path is looked up from here, then from each folder above the atlas. Raises `ModelError`.
+    """
+    card = atlas.model.get("card", {})
+    spec = str(card.get(USER_SPEC_KEY) or atlas.model.get("source", ""))
+    folders = atlas.path.resolve().parents
+    beside = next((folder / spec for folder in folders if spec and (folder / spec).exists()), None)
+    try:
+        return resolve_model(spec)
+    except ModelError as error:
+        if beside is not None:
+            return resolve_model(str(beside))
+        name = card.get("name", "a model without a name")
+        raise ModelError(
+            f"atlas {str(atlas.path)!r} was made by {name}, which is not at {spec!r}; "
+            "say where it is with --model, or model= in Python"
+        ) from error
+
+
+def embed_examples(checkpoint: "Checkpoint", prompts: PromptSet) -> dict[str, NDArray[np.float32]]:
+    """Return unit vectors ``(D,)`` of images and vectors by name. Raises `PromptError`, `ModelError`."""
+    vectors = dict(prompts.vectors)
+    if prompts.images:
+        embedded = checkpoint.embed_ground(list(prompts.images.values()))
+        vectors |= dict(zip(prompts.images, embedded, strict=True))
+    for name, vector in vectors.items():
+        if vector.shape != (checkpoint.dim,):
+            rule = f"has {vector.size} numbers, and this model's embeddings {checkpoint.dim}"
+            raise PromptError(f"{name} {rule}; give one made by this model")
+    return {name: vector / np.linalg.norm(vector) for name, vector in vectors.items()}

@@ -30,9 +30,9 @@ def caption_places(
     Raises `InputError` if no place has an embedding, `ModelError` for a captioner of another model.
     """
     table, embeddings = _places_at_moments(atlas, checkpoint, places, moments)
-    embedded: list[bool] = np.isfinite(embeddings).all(axis=1).tolist()
-    captions = iter(captioner.captions(embeddings[embedded], beams))
-    texts = [next(captions) if has_embedding else None for has_embedding in embedded]
+    rows = np.flatnonzero(np.isfinite(embeddings).all(axis=1)).tolist()
+    captions = dict(zip(rows, captioner.captions(embeddings[rows], beams), strict=True))
+    texts = [captions.get(row) for row in range(len(table))]
     return table.assign(caption=pd.Series(texts, dtype=object))  # object, or None would become NaN
 
 

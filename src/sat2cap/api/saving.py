@@ -1,0 +1,66 @@
+"""A map as a file: what `sat2cap.save` does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import geopandas as gpd
+import xarray as xr
+
+from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.errors import ImageryError, InputError
+from sat2cap.geo import grid_of, patch_box
+from sat2cap.maps import LabelledPoint, read_outlines, read_places
+
+_PICTURE_PIXELS = 1600
+"""Pixels along the longer side of imagery under a picture."""
+
+
+def save(
+    score: xr.DataArray | xr.Dataset,
+    path: Path | str,
+    *,
+    title: str | None = None,
+    underlay: str | xr.DataArray | None = None,
+    outlines: Path | str | gpd.GeoSeries | None = None,
+    places: Path | str | Sequence[LabelledPoint] = (),
+    above: float | None = None,
+    best: int | None = None,
+    progress: ProgressLike = None,
+) -> None:
+    """Publish a map as the kind of file that `path` ends in.
+
+    ``.tif`` is a cloud-optimised GeoTIFF with a QGIS style beside it; ``.png`` a picture; ``.gif`` and
+    ``.mp4`` one that moves through the dates; ``.geojson`` and ``.parquet`` the areas that score `above`
+    something, or the `best` so many cells, or the best 5 %; ``.pmtiles`` web tiles; ``.html`` a page.
+
+    Pictures have a `title` instead of the prompt, imagery under the scores (`underlay`, a name or RGBA pixels
+    in the CRS of the score), `outlines` over them and `places` to label, both as files or as they are.
+    Raises `InputError`, `ImageryError`.
+    """
+    from sat2cap.maps import MapOptions
+    from sat2cap.maps import save as write_map
+
+    if not isinstance(score, xr.DataArray | xr.Dataset):
+        raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")
+    options = MapOptions(
+        title,
+        _imagery_under(score, underlay) if isinstance(underlay, str) else underlay,
+        read_outlines(outlines) if isinstance(outlines, str | Path) else outlines,
+        read_places(places) if isinstance(places, str | Path) else places,
+        above,
+        best,
+    )
+    with listening(progress) as report:
+        write_map(score, path, options, report)
+
+
+def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
+    """Return RGBA imagery on the grid of the score, as fine as a picture can show."""
+    from sat2cap.catalogue import open_imagery
+
+    grid = grid_of(score)
+    pixels = max(1, _PICTURE_PIXELS // max(grid.shape))
+    rgba = open_imagery(spec).read(patch_box(grid, slice(None), slice(None), pixels))
+    if not rgba.sel(band="alpha").any():
+        raise ImageryError(f"imagery {spec!r} has no pixels where the map is; give imagery of that place")
+    return rgba
