@@ -7,7 +7,7 @@ from pathlib import Path
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError, InputError, ModelError
-from sat2cap.imagery import AS_THEY_ARE, Imagery, Shown, open_source
+from sat2cap.imagery import DEFAULT_RENDERING, BandRendering, Imagery, open_source
 from sat2cap.miniworld import MiniImagery, MiniPhotos, World
 from sat2cap.model import (
     CAPTIONER_MANIFEST,
@@ -40,20 +40,20 @@ _TABLES = (".csv", ".parquet", ".geoparquet", ".pq")
 
 def open_imagery(
     spec: str,
-    shown: Shown = AS_THEY_ARE,
+    rendering: BandRendering = DEFAULT_RENDERING,
     *,
     region: Geometry | None = None,
     cache: Path | None = None,
 ) -> Imagery:
     """Imagery by name: ``miniworld:SEED``, or whatever `sat2cap.imagery.opening.open_source` takes.
 
-    `shown`: bands and values as colours. `region`: where a search looks. `cache`: a folder to keep tiles in.
-    Raises `ImageryError`.
+    `rendering`: how bands become colours. `region`: where a search looks. `cache`: a folder to keep
+    tiles in. Raises `ImageryError`.
     """
     world = find_world(spec)
     if world is not None:
         return MiniImagery(world)
-    return open_source(spec, shown, region=region, cache=cache)
+    return open_source(spec, rendering, region=region, cache=cache)
 
 
 def find_world(uri: str) -> World | None:

@@ -14,7 +14,7 @@ from rasterio.transform import from_origin
 from servers import stac_item, stac_server, tile_server
 
 from sat2cap.atlas import CellStatus, open_atlas
-from sat2cap.imagery.named import catalogue
+from sat2cap.imagery.named import named_sources
 from sat2cap.miniworld.world import MiniImagery, World
 from sat2cap.model import compute
 
@@ -38,7 +38,7 @@ def deep(tmp_path: Path) -> Path:
 def test_the_list_has_every_source_and_its_terms() -> None:
     done = run("imagery", "list")
     assert done.status == 0
-    for name, source in catalogue().items():
+    for name, source in named_sources().items():
         assert f"\n{name}\n" in f"\n{done.out}"
         assert source.licence in done.out
         assert source.terms in done.out

@@ -14,22 +14,22 @@ from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
 from scipy.ndimage import binary_erosion, map_coordinates
 
-from sat2cap.imagery.bands import Shown, shown
+from sat2cap.imagery.bands import BandRendering, parse_rendering
 from sat2cap.imagery.raster import open_raster
 
 OVERHEAD = Path(__file__).parents[3] / "shared" / "data" / "overhead"
 MODEL_M = 480 / 224
 SIDE = 120  # pixels of what is compared, at most
 OPTIONS = {
-    "cog_dateline.tif": ("--scale 21800,23900", shown(scale="21800,23900")),
-    "mosaic_cog1.tif": ("--scale 0,20000", shown(scale="0,20000")),
-    "mosaic_cog2.tif": ("--scale 0,20000", shown(scale="0,20000")),
+    "cog_dateline.tif": ("--scale 21800,23900", parse_rendering(stretch="21800,23900")),
+    "mosaic_cog1.tif": ("--scale 0,20000", parse_rendering(stretch="0,20000")),
+    "mosaic_cog2.tif": ("--scale 0,20000", parse_rendering(stretch="0,20000")),
     "sentinel2/patch_25630.tif": (  # snow
         "--recipe sentinel2 --scale 0,12000",
-        shown(recipe="sentinel2", scale="0,12000"),
+        parse_rendering(recipe="sentinel2", stretch="0,12000"),
     ),
 }
-SENTINEL = ("--recipe sentinel2", shown(recipe="sentinel2"))
+SENTINEL = ("--recipe sentinel2", parse_rendering(recipe="sentinel2"))
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class Case:
     """Metres a pixel to read at; None for the file's own."""
 
     @property
-    def option(self) -> tuple[str, Shown]:
-        return OPTIONS.get(self.name, SENTINEL if self.name.startswith("sentinel2/") else ("", Shown()))
+    def option(self) -> tuple[str, BandRendering]:
+        default = SENTINEL if self.name.startswith("sentinel2/") else ("", BandRendering())
+        return OPTIONS.get(self.name, default)
 
 
 @dataclass(frozen=True)

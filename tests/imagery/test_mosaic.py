@@ -11,7 +11,7 @@ from rasterio.transform import from_origin
 
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import patch_around
-from sat2cap.imagery.bands import Shown
+from sat2cap.imagery.bands import BandRendering
 from sat2cap.imagery.mosaic import open_folder
 from sat2cap.imagery.raster import open_raster
 from sat2cap.miniworld.world import MiniImagery, World
@@ -115,7 +115,7 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path):
 def test_two_real_mosaics_overlap_as_one(tmp_path):
     for name in ("mosaic_cog1.tif", "mosaic_cog2.tif"):
         (tmp_path / name).symlink_to(OVERHEAD / name)
-    both = open_folder(str(tmp_path), Shown(stretch=(0, 20000)))
+    both = open_folder(str(tmp_path), BandRendering(stretch=(0, 20000)))
     parts = [open_raster(str(OVERHEAD / f"mosaic_cog{n}.tif"), stretch=(0, 20000)) for n in (1, 2)]
     box = patch_around(-74.0, 46.0, 250_000, 250)
     alphas = [part.read(box).values[..., 3] > 0 for part in parts]

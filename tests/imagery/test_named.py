@@ -7,8 +7,8 @@ from servers import tile_server
 from sat2cap.catalogue import open_imagery
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import patch_around
-from sat2cap.imagery.bands import RECIPES, Shown, shown
-from sat2cap.imagery.named import catalogue, caveats, find_source
+from sat2cap.imagery.bands import RECIPES, BandRendering, parse_rendering
+from sat2cap.imagery.named import find_source, named_sources, usage_caveats
 from sat2cap.imagery.tiles.template import TileTemplate
 from sat2cap.miniworld.world import MiniImagery, World
 
@@ -19,7 +19,7 @@ GROUND = MiniImagery(World(2))
 def test_every_named_source_says_what_may_be_done(monkeypatch):
     for name in ("MAPBOX_TOKEN", "AZURE_MAPS_KEY", "ARCGIS_TOKEN"):
         monkeypatch.setenv(name, "x")
-    sources = catalogue()
+    sources = named_sources()
     assert len(sources) >= 10
     assert {"tiles", "stac"} <= {source.kind for source in sources.values()}
     for name, source in sources.items():
@@ -37,11 +37,11 @@ def test_every_named_source_says_what_may_be_done(monkeypatch):
 
 
 def test_what_terms_want_said_is_said():
-    assert caveats("pdok-ortho-25cm") == []
-    assert caveats("photo.tif") == []
-    assert "agreement with the provider" in caveats("mapbox-satellite")[0]
-    assert "unknown" in caveats("https://tiles.example/{z}/{x}/{y}.png")[0]
-    assert len(caveats("stac:https://stac.example?collection=a")) == 2
+    assert usage_caveats("pdok-ortho-25cm") == []
+    assert usage_caveats("photo.tif") == []
+    assert "agreement with the provider" in usage_caveats("mapbox-satellite")[0]
+    assert "unknown" in usage_caveats("https://tiles.example/{z}/{x}/{y}.png")[0]
+    assert len(usage_caveats("stac:https://stac.example?collection=a")) == 2
 
 
 def test_a_file_of_ones_own_is_a_source(tmp_path, monkeypatch):
@@ -61,7 +61,7 @@ def test_a_file_of_ones_own_is_a_source(tmp_path, monkeypatch):
         assert {zoom for zoom, _, _ in server.asked} == {15}
         assert server.headers[0]["Authorization"] == "Bearer t"
         assert (imagery.info.licence, imagery.info.attribution) == ("mine", "me")
-        assert caveats(str(mine)) == []
+        assert usage_caveats(str(mine)) == []
 
 
 def test_what_comes_after_the_question_mark_changes_the_source():
@@ -69,7 +69,7 @@ def test_what_comes_after_the_question_mark_changes_the_source():
     assert source.datetime == "2024-06-01/2024-08-31"
     assert source.max_cloud == 5
     assert source.assets == ("nir", "red", "green")
-    assert source.licence == catalogue()["sentinel-2-l2a"].licence
+    assert source.licence == named_sources()["sentinel-2-l2a"].licence
     written = find_source(
         "stac:https://stac.example/v1?collection=c&assets=visual&bounds=1,2,3,4&scale=0,3000"
     )
@@ -79,13 +79,14 @@ def test_what_comes_after_the_question_mark_changes_the_source():
     assert find_source("ortho.tif") is None
 
 
-def test_bands_scale_and_recipes():
-    assert shown() == Shown()
-    assert shown("4,3,2", "0,3000") == shown(recipe="sentinel2") == Shown((4, 3, 2), (0, 3000))
-    assert shown(scale="0,10000", recipe="sentinel2") == Shown((4, 3, 2), (0, 10000))
-    assert shown("1") == Shown((1,))
+def test_bands_stretch_and_recipes():
+    assert parse_rendering() == BandRendering()
+    sentinel2 = BandRendering((4, 3, 2), (0, 3000))
+    assert parse_rendering("4,3,2", "0,3000") == parse_rendering(recipe="sentinel2") == sentinel2
+    assert parse_rendering(stretch="0,10000", recipe="sentinel2") == BandRendering((4, 3, 2), (0, 10000))
+    assert parse_rendering("1") == BandRendering((1,))
     for recipe in RECIPES:
-        assert shown(recipe=recipe).bands
+        assert parse_rendering(recipe=recipe).bands
 
 
 @pytest.mark.parametrize(
@@ -94,15 +95,15 @@ def test_bands_scale_and_recipes():
         ({"bands": "4,3"}, "three numbers"),
         ({"bands": "0,1,2"}, "three numbers"),
         ({"bands": "red"}, "three numbers"),
-        ({"scale": "3000,0"}, "such as 0,3000"),
-        ({"scale": "0,nan"}, "such as 0,3000"),
-        ({"scale": "3000"}, "such as 0,3000"),
+        ({"stretch": "3000,0"}, "such as 0,3000"),
+        ({"stretch": "0,nan"}, "such as 0,3000"),
+        ({"stretch": "3000"}, "such as 0,3000"),
         ({"recipe": "nonsense"}, "bgrn, landsat, rgbn, sentinel2"),
     ],
 )
 def test_wrong_options_are_one_clear_line(options, rule):
     with pytest.raises(ImageryError, match=rule):
-        shown(**options)
+        parse_rendering(**options)
 
 
 @pytest.mark.parametrize(
@@ -126,15 +127,15 @@ def test_wrong_source_files_are_one_clear_line(tmp_path, text, rule):
 @pytest.mark.parametrize(
     ("spec", "options", "rule"),
     [
-        ("nonsense", Shown(), "no name that is known; the names are .*pdok"),
-        ("none.toml", Shown(), "cannot be read"),
-        ("ftp://a/{z}/{x}/{y}.png", Shown(), "give one with https://"),
-        ("sheets.zip", Shown(), "name a file in it: /vsizip/sheets.zip/FILE"),
-        ("https://a/{z}/{x}/{y}.png", Shown((3, 2, 1)), "pictures"),
-        ("pdok-ortho-25cm", Shown(stretch=(0, 9)), "pictures"),
-        ("sentinel-2-l2a?cloudy=1", Shown(), "cloudy"),
-        ("sentinel-2-l2a", Shown(), "say where"),
-        ("sentinel-2-l2a", Shown((4, 3, 2)), "assets, not bands"),
+        ("nonsense", BandRendering(), "neither a file nor a known name; the names are .*pdok"),
+        ("none.toml", BandRendering(), "cannot be read"),
+        ("ftp://a/{z}/{x}/{y}.png", BandRendering(), "give one with https://"),
+        ("sheets.zip", BandRendering(), "name a file in it: /vsizip/sheets.zip/FILE"),
+        ("https://a/{z}/{x}/{y}.png", BandRendering((3, 2, 1)), "pictures"),
+        ("pdok-ortho-25cm", BandRendering(stretch=(0, 9)), "pictures"),
+        ("sentinel-2-l2a?cloudy=1", BandRendering(), "cloudy"),
+        ("sentinel-2-l2a", BandRendering(), "say where"),
+        ("sentinel-2-l2a", BandRendering((4, 3, 2)), "assets, not bands"),
     ],
 )
 def test_wrong_specs_are_one_clear_line(spec, options, rule):

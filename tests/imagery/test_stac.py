@@ -17,7 +17,7 @@ from servers import after, file_server, stac_item, stac_server
 from sat2cap.catalogue import open_imagery
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import patch_around
-from sat2cap.imagery.bands import Shown
+from sat2cap.imagery.bands import BandRendering
 from sat2cap.imagery.raster import open_raster
 from sat2cap.imagery.stac import search
 from sat2cap.miniworld.world import MiniImagery, World
@@ -223,7 +223,7 @@ def test_real_scenes_of_one_asset_with_three_bands(tmp_path):
         for name, lon in (("mosaic_cog1", -75.0), ("mosaic_cog2", -72.3)):
             box = patch_around(lon, 46.0, 60_000, 200)
             imagery = open_imagery(
-                f"stac:{root}?collection=made", Shown(stretch=(0, 20000)), region=area(box)
+                f"stac:{root}?collection=made", BandRendering(stretch=(0, 20000)), region=area(box)
             )
             assert [item["id"] for item in imagery.info.items] == [name]
             pixels, truth = imagery.read(box).values.astype(int), truths[name].read(box).values.astype(int)

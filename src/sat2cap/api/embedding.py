@@ -28,7 +28,7 @@ from sat2cap.atlas import (
 )
 from sat2cap.errors import RegionError
 from sat2cap.geo import PATCH_M, Region, cell_grid, cell_mask, outline, parse_region
-from sat2cap.imagery import Imagery, WatchedImagery
+from sat2cap.imagery import FailureRecordingImagery, Imagery
 
 if TYPE_CHECKING:
     from sat2cap.model import Checkpoint, Compute
@@ -43,7 +43,7 @@ class EmbeddingPlan:
 
     region: Region
     """The area whose cells are wanted."""
-    source: WatchedImagery
+    source: FailureRecordingImagery
     """The imagery, which remembers why reading it first failed."""
     checkpoint: "Checkpoint"
     """The model, on the device that computes."""
@@ -100,7 +100,7 @@ def plan_embedding(
         opened = open_imagery(imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache, region=place)
     else:
         opened = imagery
-    source = WatchedImagery(opened)
+    source = FailureRecordingImagery(opened)
     covered = place or extent_of(source)
     grid = cell_grid(covered, next(side for side in (cell_m, patch_m, PATCH_M) if side is not None), crs)
     begun = _precision_of_begun_atlas(Path(out))
@@ -221,7 +221,7 @@ def repair(
     from sat2cap.embedding import fill_atlas
     from sat2cap.model import choose_compute
 
-    source = WatchedImagery(
+    source = FailureRecordingImagery(
         reopen_imagery(
             opened.imagery,
             Region(outline(opened.grid), str(atlas)),

@@ -10,7 +10,7 @@ from sat2cap.api.inputs import RegionLike, to_region
 from sat2cap.atlas import USER_SPEC_KEY
 from sat2cap.catalogue import open_imagery as open_by_name
 from sat2cap.geo import Region, parse_region
-from sat2cap.imagery import Imagery, caveats, shown
+from sat2cap.imagery import Imagery, parse_rendering, usage_caveats
 
 
 def open_imagery(
@@ -30,12 +30,12 @@ def open_imagery(
     gives the values shown as black and white; `recipe` names both. `cache` is a folder to keep tiles in,
     `region` where a search looks. Terms that want attention are warned of. Raises `ImageryError`.
     """
-    for caveat in caveats(imagery):
+    for caveat in usage_caveats(imagery):
         warnings.warn(caveat, stacklevel=2)
     place = to_region(region)
     return open_by_name(
         imagery,
-        shown(bands, stretch, recipe),
+        parse_rendering(bands, stretch, recipe),
         region=None if place is None else place.geometry,
         cache=None if cache is None else Path(cache),
     )

@@ -26,7 +26,7 @@ from shapely.errors import GEOSException
 from sat2cap.atlas import CellStatus
 from sat2cap.errors import ImageryError
 from sat2cap.geo import PatchGrid
-from sat2cap.imagery import Imagery, PartlyReadError, filled, missing_share
+from sat2cap.imagery import Imagery, PartlyReadError, fill_missing, missing_share
 
 BLOCK_BYTES = 64 * 2**20
 """Bytes of the RGBA pixels of one block's patches: bounds memory, whatever the chunk size of the atlas."""
@@ -112,7 +112,7 @@ def read_patches(
                 status[cell] = CellStatus.IMAGERY_FAILED
             elif gapless or missing_share(rgba) <= max_missing:
                 status[cell] = CellStatus.OK
-                rgb[patch_index[cell]] = rgba[..., :3] if gapless else filled(rgba[None])[0]
+                rgb[patch_index[cell]] = rgba[..., :3] if gapless else fill_missing(rgba[None])[0]
     ok_mask = status[block_mask] == CellStatus.OK
     return Patches(rgb if ok_mask.all() else rgb[ok_mask], status)
 

@@ -1,4 +1,4 @@
-"""Which bands of imagery are shown as red, green and blue, and which of their values as black and white."""
+"""Choosing which bands of imagery become red, green and blue, and which of their values black and white."""
 
 import math
 from dataclasses import dataclass
@@ -7,43 +7,63 @@ from sat2cap.errors import ImageryError
 
 
 @dataclass(frozen=True)
-class Shown:
-    """How bands become colours."""
+class BandRendering:
+    """How the bands of a raster become 8-bit colours."""
 
     bands: tuple[int, ...] | None = None
-    """Three band numbers from 1 for red, green and blue, or one for grey; None: as the file marks them."""
+    """Band numbers, from 1: three for red, green and blue, or one for grey. None: as the file marks them."""
     stretch: tuple[float, float] | None = None
-    """The values shown as 0 and 255; None for 8-bit bands, taken as they are."""
+    """The values that become 0 (black) and 255 (white). None: 8-bit values are taken unchanged."""
 
 
-AS_THEY_ARE = Shown()
+DEFAULT_RENDERING = BandRendering()
+"""The bands that the file marks as colours, their 8-bit values unchanged."""
 
 RECIPES = {
-    "sentinel2": (Shown((4, 3, 2), (0, 3000)), "12 or 13 bands in order, reflectance x 10000 (L1C, L2A)"),
-    "landsat": (Shown((4, 3, 2), (7273, 18182)), "Collection 2 Level 2 in order: reflectance 0 to 0.3"),
-    "rgbn": (Shown((1, 2, 3)), "8-bit red, green, blue and near infrared, as NAIP"),
-    "bgrn": (Shown((3, 2, 1), (0, 3000)), "blue, green, red and near infrared, reflectance x 10000"),
+    "sentinel2": (
+        BandRendering((4, 3, 2), (0, 3000)),
+        "12 or 13 bands in order, reflectance x 10000 (L1C, L2A)",
+    ),
+    "landsat": (
+        BandRendering((4, 3, 2), (7273, 18182)),
+        "Collection 2 Level 2 in order: reflectance 0 to 0.3",
+    ),
+    "rgbn": (
+        BandRendering((1, 2, 3)),
+        "8-bit red, green, blue and near infrared, as NAIP",
+    ),
+    "bgrn": (
+        BandRendering((3, 2, 1), (0, 3000)),
+        "blue, green, red and near infrared, reflectance x 10000",
+    ),
 }
-"""Name to how it is shown, and what for."""
+"""``{name: (rendering, description of the imagery it is for)}``."""
 
 
-def shown(bands: str | None = None, scale: str | None = None, recipe: str | None = None) -> Shown:
-    """What was written as ``4,3,2`` and ``0,3000``, or a recipe's name; what is given wins over the recipe.
+def parse_rendering(
+    bands: str | None = None, stretch: str | None = None, recipe: str | None = None
+) -> BandRendering:
+    """Return the rendering that command-line text asks for: ``"4,3,2"``, ``"0,3000"`` or a recipe's name.
 
-    Raises `ImageryError`.
+    `bands` and `stretch` take precedence over those of `recipe`. Raises `ImageryError` if one of them cannot
+    be read.
+
+    Example:
+        parse_rendering("4,3,2", "0,3000")                        # BandRendering((4, 3, 2), (0.0, 3000.0))
+        parse_rendering(recipe="sentinel2", stretch="0,10000")    # the recipe's bands, another stretch
     """
     if recipe is not None and recipe not in RECIPES:
-        raise ImageryError(f"recipe {recipe!r} is not known; take one of {', '.join(sorted(RECIPES))}")
-    base = AS_THEY_ARE if recipe is None else RECIPES[recipe][0]
-    return Shown(
-        base.bands if bands is None else _bands(bands),
-        base.stretch if scale is None else _stretch(scale),
+        raise ImageryError(f"recipe {recipe!r} does not exist; choose one of {', '.join(sorted(RECIPES))}")
+    base = DEFAULT_RENDERING if recipe is None else RECIPES[recipe][0]
+    return BandRendering(
+        base.bands if bands is None else _parse_bands(bands),
+        base.stretch if stretch is None else _parse_stretch(stretch),
     )
 
 
-def _bands(text: str) -> tuple[int, ...]:
+def _parse_bands(text: str) -> tuple[int, ...]:
     try:
-        numbers = tuple(int(part) for part in text.split(","))
+        numbers = tuple(int(number) for number in text.split(","))
     except ValueError:
         numbers = ()
     if len(numbers) not in (1, 3) or min(numbers) < 1:
@@ -51,11 +71,11 @@ def _bands(text: str) -> tuple[int, ...]:
     return numbers
 
 
-def _stretch(text: str) -> tuple[float, float]:
+def _parse_stretch(text: str) -> tuple[float, float]:
     try:
-        low, high = (float(part) for part in text.split(","))
+        low, high = (float(number) for number in text.split(","))
     except ValueError:
         low, high = math.nan, math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ImageryError(f"scale {text!r}: give the values of black and white, such as 0,3000")
+        raise ImageryError(f"stretch {text!r}: give the values of black and white, such as 0,3000")
     return low, high

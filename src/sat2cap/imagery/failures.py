@@ -1,4 +1,4 @@
-"""Imagery that remembers why reading it failed, for whoever has to say so at the end of a long job."""
+"""Imagery that records why reading failed, so that a long job can say so at its end."""
 
 from dataclasses import dataclass
 
@@ -11,25 +11,29 @@ from sat2cap.imagery.protocol import Imagery, ImageryInfo
 
 
 @dataclass
-class WatchedImagery:
-    """An `Imagery` that reads another, and keeps the first reason for a failure."""
+class FailureRecordingImagery:
+    """An `Imagery` that reads from another one and records the message of its first failure."""
 
     imagery: Imagery
+    """The wrapped imagery."""
     failure: str | None = None
-    """Of the first read that failed, in one line; None if none has."""
+    """Message of the first read that failed, one line; None while none has."""
 
     @property
     def info(self) -> ImageryInfo:
-        """The other's."""
+        """Metadata of the wrapped imagery."""
         return self.imagery.info
 
     @property
     def footprint(self) -> Geometry | None:
-        """The other's."""
+        """Footprint of the wrapped imagery."""
         return self.imagery.footprint
 
     def read(self, box: GeoBox) -> xr.DataArray:
-        """As the other reads, errors included."""
+        """Read from the wrapped imagery; record the message of an `ImageryError` before it is raised again.
+
+        Arguments, result and errors are those of `Imagery.read`.
+        """
         try:
             return self.imagery.read(box)
         except ImageryError as error:

@@ -15,7 +15,7 @@ from odc.geo.geom import Geometry
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
 from sat2cap.geo import LONLAT, outline
-from sat2cap.imagery.bands import AS_THEY_ARE, Shown
+from sat2cap.imagery.bands import DEFAULT_RENDERING, BandRendering
 from sat2cap.imagery.pixels import as_imagery
 from sat2cap.imagery.protocol import ImageryInfo
 from sat2cap.imagery.raster import RasterImagery, open_raster
@@ -52,9 +52,9 @@ class MosaicImagery:
             window = _part_over(box, file.grid)
             if window is None or (pixels[(*window, 3)] > 0).all():
                 continue
-            found, shown = file.read(box[window]).values, pixels[window]
-            new = shown[..., 3] == 0
-            shown[new] = found[new]
+            found, current = file.read(box[window]).values, pixels[window]
+            new = current[..., 3] == 0
+            current[new] = found[new]
         bands = np.moveaxis(pixels, -1, 0)
         return as_imagery(bands[:3], bands[3], None, box)
 
@@ -84,7 +84,10 @@ class MosaicImagery:
 
 
 def open_folder(
-    folder: str, shown: Shown = AS_THEY_ARE, attribution: str | None = None, licence: str = "unknown"
+    folder: str,
+    rendering: BandRendering = DEFAULT_RENDERING,
+    attribution: str | None = None,
+    licence: str = "unknown",
 ) -> MosaicImagery:
     """All imagery in a folder and those below as one mosaic. Raises `ImageryError`, naming the file at fault.
 
@@ -93,19 +96,21 @@ def open_folder(
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise ImageryError(f"imagery folder {folder!r} has no {', '.join(SUFFIXES)}; check the path")
-    files = [_open(folder, path, shown, attribution, licence) for path in paths]
+    files = [_open(folder, path, rendering, attribution, licence) for path in paths]
     files.sort(key=lambda file: (file.info.gsd_m, file.path))
     identity = digest("mosaic", *(file.info.identity for file in files))
     credits_ = "; ".join(sorted({file.info.attribution for file in files} - {""}))
     return MosaicImagery(tuple(files), ImageryInfo(folder, identity, files[0].info.gsd_m, credits_, licence))
 
 
-def _open(folder: str, path: Path, shown: Shown, attribution: str | None, licence: str) -> RasterImagery:
+def _open(
+    folder: str, path: Path, rendering: BandRendering, attribution: str | None, licence: str
+) -> RasterImagery:
     try:
         return open_raster(
             str(path),
-            shown.bands,
-            stretch=shown.stretch,
+            rendering.bands,
+            stretch=rendering.stretch,
             attribution=attribution,
             licence=licence,
             glance=True,

@@ -64,7 +64,7 @@ class Source(Section):
 
 
 @lru_cache
-def catalogue() -> dict[str, Source]:
+def named_sources() -> dict[str, Source]:
     """The named sources that ship, by name."""
     return read_sources(CATALOGUE)
 
@@ -91,8 +91,8 @@ def find_source(spec: str) -> Source | None:
         if len(found) != 1:
             raise ImageryError(f"source file {head!r} has {len(found)} sources; give a file with one")
         known = next(iter(found.values()))
-    elif head in catalogue():
-        known = catalogue()[head]
+    elif head in named_sources():
+        known = named_sources()[head]
     else:
         return None
     return _source(spec, {**known.model_dump(exclude_unset=True), "name": spec, **changes})
@@ -112,7 +112,7 @@ def _source(where: str, keys: dict[str, Any]) -> Source:
     return validate(keys, Source, ImageryError, f"imagery {where!r}")
 
 
-def caveats(spec: str) -> list[str]:
+def usage_caveats(spec: str) -> list[str]:
     """What whoever uses a source by this name should know of its terms. Raises `ImageryError`."""
     source = find_source(spec)
     if source is None:

@@ -1,4 +1,4 @@
-"""Imagery by what people write: a file, a folder, a tile service, an archive, a search, a name."""
+"""Opening imagery by what people write: a file, folder, tile service, archive, search or name."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError
 from sat2cap.http import FetchPolicy
-from sat2cap.imagery.bands import AS_THEY_ARE, Shown
+from sat2cap.imagery.bands import DEFAULT_RENDERING, BandRendering
 from sat2cap.imagery.mosaic import open_folder
-from sat2cap.imagery.named import Source, catalogue, find_source
+from sat2cap.imagery.named import Source, find_source, named_sources
 from sat2cap.imagery.protocol import Imagery
 from sat2cap.imagery.raster import open_raster
 from sat2cap.imagery.stac.reader import open_stac
@@ -19,35 +19,43 @@ from sat2cap.imagery.tiles.template import is_template
 
 def open_source(
     spec: str,
-    shown: Shown = AS_THEY_ARE,
+    rendering: BandRendering = DEFAULT_RENDERING,
     *,
     region: Geometry | None = None,
     cache: Path | None = None,
 ) -> Imagery:
-    """Imagery that is not made up.
+    """Return real imagery, as opposed to that of a miniature world, opened by what people write for it.
 
-    `spec` is a raster's path or URL, a folder, a ``.pmtiles`` archive, a tile template, ``stac:URL``, a name
-    of the catalogue or a source file (``.toml``). `region` is where a search looks; `cache` a folder to keep
-    tiles in. Raises `ImageryError`.
+    `spec` is one of: path or URL of a raster, a folder of rasters, a ``.pmtiles`` archive, a tile template,
+    ``stac:URL``, a name of `named_sources`, a source file (``.toml``). `region`, in any CRS, is where a
+    search looks; `cache` is a folder to keep fetched tiles in. Raises `ImageryError` if there is no such
+    imagery, it cannot be read, or `rendering` does not apply to it.
+
+    Example:
+        open_source("ortho.tif")
+        open_source("scene.tif", BandRendering((4, 3, 2), (0, 3000)))
+        open_source("https://example.org/{z}/{x}/{y}.png", cache=Path("tiles"))
     """
     source = find_source(spec)
     if source is not None:
-        return _open_record(source, shown, region, cache)
+        return _open_described(source, rendering, region, cache)
     if is_template(spec):
-        _as_pictures(spec, shown)
+        _require_default(spec, rendering)
         return open_tiles(spec, cache=cache)
-    return _open_file(spec, shown, None, "unknown")
+    return _open_path(spec, rendering, None, "unknown")
 
 
-def _open_record(source: Source, shown: Shown, region: Geometry | None, cache: Path | None) -> Imagery:
-    shown = Shown(shown.bands or source.bands, shown.stretch or source.scale)
+def _open_described(
+    source: Source, rendering: BandRendering, region: Geometry | None, cache: Path | None
+) -> Imagery:
+    rendering = BandRendering(rendering.bands or source.bands, rendering.stretch or source.scale)
     if source.kind == "stac":
-        if shown.bands is not None:
-            raise ImageryError(f"imagery {source.name!r} has assets, not bands: say ?assets=red,green,blue")
-        return open_stac(source.model_copy(update={"scale": shown.stretch}), region)
+        if rendering.bands is not None:
+            raise ImageryError(f"imagery {source.name!r} has assets, not bands; write ?assets=red,green,blue")
+        return open_stac(source.model_copy(update={"scale": rendering.stretch}), region)
     if source.kind == "raster":
-        return _open_file(source.url, shown, source.attribution, source.licence)
-    _as_pictures(source.name, shown)
+        return _open_path(source.url, rendering, source.attribution, source.licence)
+    _require_default(source.name, rendering)
     return open_tiles(
         source.url,
         headers=source.headers,
@@ -61,24 +69,26 @@ def _open_record(source: Source, shown: Shown, region: Geometry | None, cache: P
     )
 
 
-def _open_file(spec: str, shown: Shown, attribution: str | None, licence: str) -> Imagery:
+def _open_path(spec: str, rendering: BandRendering, attribution: str | None, licence: str) -> Imagery:
     path = spec.partition("?")[0].lower()
     if path.endswith(".pmtiles"):
-        _as_pictures(spec, shown)
+        _require_default(spec, rendering)
         return open_archive(spec, attribution, licence)
     if Path(spec).is_dir():
-        return open_folder(spec, shown, attribution, licence)
+        return open_folder(spec, rendering, attribution, licence)
     if path.endswith(".zip") and not path.startswith("/vsi"):
         raise ImageryError(f"imagery {spec!r} is an archive; name a file in it: /vsizip/{spec}/FILE")
     if "/" not in spec and "." not in spec and not Path(spec).exists():
-        known = ", ".join(catalogue())
-        raise ImageryError(f"imagery {spec!r} is no file and no name that is known; the names are {known}")
-    return open_raster(spec, shown.bands, stretch=shown.stretch, attribution=attribution, licence=licence)
+        names = ", ".join(named_sources())
+        raise ImageryError(f"imagery {spec!r} is neither a file nor a known name; the names are {names}")
+    return open_raster(
+        spec, rendering.bands, stretch=rendering.stretch, attribution=attribution, licence=licence
+    )
 
 
-def _as_pictures(spec: str, shown: Shown) -> None:
-    """Tiles have been made into colours by whoever made them."""
-    if shown != AS_THEY_ARE:
+def _require_default(spec: str, rendering: BandRendering) -> None:
+    """Raise `ImageryError` if a rendering is asked of tiles, which are pictures that others have rendered."""
+    if rendering != DEFAULT_RENDERING:
         raise ImageryError(
-            f"imagery {spec!r} is pictures: their bands and scale cannot be chosen; leave them out"
+            f"imagery {spec!r} consists of pictures, whose bands and stretch cannot be chosen; leave them out"
         )

@@ -16,7 +16,7 @@ from PIL import Image
 from sat2cap.errors import ImageryError, JobError
 from sat2cap.files import digest_file, publish
 from sat2cap.geo import patch_around
-from sat2cap.imagery import Imagery, filled, missing_share
+from sat2cap.imagery import Imagery, fill_missing, missing_share
 from sat2cap.pairs.plan import PatchSpec, Shard
 from sat2cap.photos import Photo, PhotoSource
 
@@ -128,7 +128,7 @@ def _overhead(rgba: Bytes, patch: PatchSpec) -> bytes | None:
     """The patch as JPEG, its holes filled; None if too much is missing."""
     if missing_share(rgba) > patch.max_missing:
         return None
-    return _jpeg(filled(rgba[None])[0], patch.quality)
+    return _jpeg(fill_missing(rgba[None])[0], patch.quality)
 
 
 def _pair(

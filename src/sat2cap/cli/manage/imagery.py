@@ -24,9 +24,9 @@ def list_sources() -> None:
     With its licence, and whether a program may read it in bulk.
     """
     from sat2cap.cli import console
-    from sat2cap.imagery import MACHINE_USE, catalogue
+    from sat2cap.imagery import MACHINE_USE, named_sources
 
-    for name, source in catalogue().items():
+    for name, source in named_sources().items():
         print(name)
         gsd = "" if source.gsd_m is None else f", {source.gsd_m:g} m a pixel"
         rows = [
@@ -119,13 +119,13 @@ def _try_patch(source: "Imagery", box: "GeoBox", where: str, out: Path | None) -
     import time
 
     from sat2cap.cli import console
-    from sat2cap.imagery import TileImagery, filled, missing_share
+    from sat2cap.imagery import TileImagery, fill_missing, missing_share
 
     began = time.monotonic()
     rgba = source.read(box).values
     seconds = time.monotonic() - began
     missing = float(missing_share(rgba))
-    rgb = filled(rgba[None])[0]
+    rgb = fill_missing(rgba[None])[0]
     zoom = f", zoom {source.zoom_for(box)}" if isinstance(source, TileImagery) else ""
     console.facts(
         [

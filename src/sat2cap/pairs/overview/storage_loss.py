@@ -9,7 +9,7 @@ from PIL import Image
 
 from sat2cap.errors import ImageryError
 from sat2cap.geo import patch_around
-from sat2cap.imagery import Imagery, filled
+from sat2cap.imagery import Imagery, fill_missing
 from sat2cap.pairs.dataset import PairSet
 
 PAPER_PIXELS, MODEL_PIXELS = 800, 224
@@ -33,7 +33,7 @@ def stored_loss(pairs: PairSet, imagery: Imagery, sample: int = 32, seed: int = 
             rgba = imagery.read(patch_around(pair.lon, pair.lat, size_m, PAPER_PIXELS))
         except ImageryError:
             continue
-        full = filled(np.asarray(rgba.transpose("y", "x", "band").values)[None])[0]
+        full = fill_missing(np.asarray(rgba.transpose("y", "x", "band").values)[None])[0]
         stored = np.asarray(Image.open(io.BytesIO(pair.overhead)).convert("RGB"))
         for name, share in (("whole", 1.0), ("crop", _CROP)):
             off = _read_by_model(full, share).astype(float) - _read_by_model(stored, share)
