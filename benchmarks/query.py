@@ -150,12 +150,13 @@ def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dty
 
 
 def make_hollow(path: Path, cells: int, checkpoint: Checkpoint, source: Path) -> Atlas:
-    """An atlas whose prepared file is a hole of zeros: what a scan costs does not depend on the numbers."""
+    """An atlas whose prepared arrays are holes of zeros: what a scan costs does not depend on the numbers."""
     atlas = end_atlas(begin_atlas(path, cells, checkpoint, source, "int8"), {})
-    layout = prepared._layout(atlas, len(list(atlas.chunks())), checkpoint.encoding)
-    with (path / prepared.FILE).open("wb") as file:
-        file.write(prepared._header(layout, prepared._identity(atlas, checkpoint.encoding)))
-        file.truncate(4096 + sum(prepared._size(shape, kind) for kind, shape in layout.values()))
+    folder = path / PREPARED_FOLDER
+    folder.mkdir()
+    for name, (dtype, shape) in prepared.array_layout(atlas, checkpoint.encoding).items():
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
+    write_json(folder / "manifest.json", prepared.expected_manifest(atlas, checkpoint.encoding))
     return atlas
 
 
@@ -171,8 +172,7 @@ def _chunk(rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
 
 def read_of(atlas: Atlas) -> Callable[[], Any]:
     """Reading the bytes of the embeddings from the mapped file, summed as 64-bit numbers by all threads."""
-    size = atlas.grid.shape[0] * atlas.grid.shape[1] * DIM * np.dtype(atlas.spec.dtype).itemsize
-    words = np.memmap(atlas.path / PREPARED_FOLDER, np.int64, "r", 4096, (size // 8,))
+    words = np.load(atlas.path / PREPARED_FOLDER / "embeddings.npy", mmap_mode="r").reshape(-1).view(np.int64)
     step = 2**20
 
     def read() -> None:

@@ -154,14 +154,14 @@ def test_atlas_info_verify_repair(atlas: Path, tmp_path: Path) -> None:
     assert run("atlas", "repair", broken) == Done(0, f"{broken}: nothing has to be computed again\n", "")
 
     assert run("atlas", "prepare", broken).status == 0
-    prepared = broken / "_sat2cap/scan.safetensors"
-    data = bytearray(prepared.read_bytes())
+    prepared = broken / "_sat2cap/scan"
+    data = bytearray((prepared / "embeddings.npy").read_bytes())
     data[5000] ^= 1
-    prepared.write_bytes(data)
+    (prepared / "embeddings.npy").write_bytes(data)
     found = run("atlas", "verify", broken)
     assert (found.status, found.out.count("\n")) == (1, 2)
-    assert "scan.safetensors: is not what the chunks make" in found.out
-    assert "damaged _sat2cap/scan.safetensors removed" in run("atlas", "repair", broken).out
+    assert "_sat2cap/scan: is not what the chunks make" in found.out
+    assert "damaged _sat2cap/scan removed" in run("atlas", "repair", broken).out
     assert not prepared.exists()
 
     (broken / "zarr.json").unlink()

@@ -66,7 +66,7 @@ def test_a_place_is_a_prompt(atlas: Path, inner: str, tmp_path: Path) -> None:
 def test_prepare_says_where_and_changes_no_score(atlas: Path, tmp_path: Path) -> None:
     before = sat2cap.open(atlas).map("snow", when="2024-05-20").values
     done = run("atlas", "prepare", atlas)
-    assert (done.status, done.out) == (0, f"{atlas}/_sat2cap/scan.safetensors\n")
+    assert (done.status, done.out) == (0, f"{atlas}/_sat2cap/scan\n")
     assert run("atlas", "verify", atlas).status == 0
     np.testing.assert_array_equal(sat2cap.open(atlas).map("snow", when="2024-05-20").values, before)
 

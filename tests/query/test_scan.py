@@ -1,4 +1,4 @@
-"""The prepared file, windows, and what a scan remembers: the same scores as reading the whole atlas."""
+"""The prepared folder, windows, and what a scan keeps: the same scores as reading the whole atlas."""
 
 import json
 import re
@@ -11,9 +11,8 @@ import pytest
 from affine import Affine
 from made_model import atlas, embeddings, model
 from odc.geo.geobox import GeoBox
-from safetensors import safe_open
 
-from sat2cap.atlas import open_atlas
+from sat2cap.atlas import create_or_resume, open_atlas
 from sat2cap.atlas.layout import JOURNAL, Chunk
 from sat2cap.errors import AtlasError, RegionError
 from sat2cap.geo.frame import grid_of
@@ -25,7 +24,7 @@ from sat2cap.query.engine.blocks import AtlasBlocks, place_features
 from sat2cap.query.engine.cosine import Cosines, dynamic_offset_at
 from sat2cap.query.engine.prepared import (
     PREPARED_FOLDER,
-    PreparedCells,
+    PreparedBlocks,
     find_prepared_problem,
     open_prepared,
     prepare_atlas,
@@ -52,64 +51,100 @@ def test_a_prepared_atlas_scores_as_before(tmp_path, dtype, when):
     before = score_atlas(opened, checkpoint, PROMPTS, when=when).values
     assert open_prepared(opened, "cyclic") is None
     prepare_atlas(opened, "cyclic")
-    assert isinstance(open_prepared(opened, "cyclic"), PreparedCells)
+    assert isinstance(open_prepared(opened, "cyclic"), PreparedBlocks)
     np.testing.assert_array_equal(score_atlas(opened, checkpoint, PROMPTS, when=when).values, before)
 
 
-def test_the_prepared_file_can_be_read_without_this_package(tmp_path):
+def test_the_prepared_folder_can_be_read_without_this_package(tmp_path):
     opened, _ = made(tmp_path)
-    with safe_open(prepare_atlas(opened, "cyclic"), "numpy") as file:
-        assert file.metadata()["identity"] == opened.identity
-        stored, scale, inverse, place = (
-            file.get_tensor(n) for n in ("embeddings", "scale", "inverse", "place")
-        )
+    folder = prepare_atlas(opened, "cyclic")
+    assert json.loads((folder / "manifest.json").read_text())["identity"] == opened.identity
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "embeddings.npy",
+        "inverse.npy",
+        "manifest.json",
+        "place.npy",
+        "scale.npy",
+    ]
+    stored, scale, inverse, place = (
+        np.load(folder / f"{name}.npy") for name in ("embeddings", "scale", "inverse", "place")
+    )
     chunks = list(opened.chunks())
     raw, scales = opened.read_raw(chunks[0].rows, chunks[0].cols)
     np.testing.assert_array_equal(stored[0], raw.reshape(64, -1))
     np.testing.assert_array_equal(scale[0], scales.ravel())
     lengths = np.linalg.norm(stored.astype(np.float64), axis=1)
-    known = np.isfinite(scale)
-    np.testing.assert_allclose(inverse[known] * lengths[known], 1, rtol=1e-6)
-    assert np.isnan(inverse[~known]).all()
+    is_embedded = np.isfinite(scale)
+    np.testing.assert_allclose(inverse[is_embedded] * lengths[is_embedded], 1, rtol=1e-6)
+    assert np.isnan(inverse[~is_embedded]).all()
     lon, lat = (axis.ravel() for axis in cell_lonlat(opened.grid[chunks[0].rows, chunks[0].cols]))
     np.testing.assert_array_equal(place[0].T, place_features(lon, lat, "cyclic"))
 
 
-def changed_header(path, **values):
-    """The file with other words about itself."""
-    data = path.read_bytes()
-    size = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:size])
-    header["__metadata__"] |= values
-    path.write_bytes(data[:8] + json.dumps(header).encode().ljust(size - 8) + data[size:])
+def overwrite_numbers(path, value=0):
+    """Set all numbers of a `.npy` file, whose header stays as it is."""
+    array = np.lib.format.open_memmap(path, mode="r+")
+    array[...] = value
+    array.flush()
 
 
-@pytest.mark.parametrize("what", ["journal", "version", "identity", "encoding", "cut", "rubbish"])
-def test_a_prepared_file_of_something_else_is_never_used(tmp_path, what):
+@pytest.mark.parametrize(
+    "what",
+    ["journal", "version", "identity", "encoding", "cut", "longer", "rubbish", "zip", "missing", "shape"],
+)
+def test_a_prepared_folder_of_something_else_is_never_used(tmp_path, what):
     opened, checkpoint = made(tmp_path)
     before = score_atlas(opened, checkpoint, PROMPTS, when=MAY).values
-    path = prepare_atlas(opened, "cyclic")
-    spoil = path.read_bytes()[:4096] + bytes(
-        path.stat().st_size - 4096
-    )  # would give other scores if it were used
-    path.write_bytes(spoil)
+    folder = prepare_atlas(opened, "cyclic")
+    embeddings_file, manifest = folder / "embeddings.npy", folder / "manifest.json"
+    overwrite_numbers(embeddings_file)  # gives other scores if it is used
     assert not np.array_equal(
         score_atlas(opened, checkpoint, PROMPTS, when=MAY).values, before, equal_nan=True
     )
+    zeros = embeddings_file.read_bytes()
     if what == "journal":  # a chunk was computed again
         with (opened.path / JOURNAL).open("a") as file:
             file.write(json.dumps({"chunk": [9, 9], "files": {}}) + "\n")
-    elif what == "cut":
-        path.write_bytes(spoil[:-1])
-    elif what == "rubbish":
-        path.write_bytes(b"no header" * 1000)
+    elif what == "missing":
+        embeddings_file.unlink()
+    elif what == "shape":
+        np.save(embeddings_file, np.load(embeddings_file).swapaxes(0, 1))
+    elif what in ("cut", "longer", "rubbish", "zip"):
+        damaged = {
+            "cut": zeros[:-1],
+            "longer": zeros + b"x",
+            "rubbish": b"no header" * 1000,
+            "zip": b"PK\x03\x04",
+        }
+        embeddings_file.write_bytes(damaged[what])
     else:
-        changed_header(path, **{what: "99"})
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {what: "99"}))
     assert prepared_state(opened, "cyclic") == "stale"
     np.testing.assert_array_equal(score_atlas(opened, checkpoint, PROMPTS, when=MAY).values, before)
     prepare_atlas(opened, "cyclic")
     assert prepared_state(opened, "cyclic") == "yes"
     np.testing.assert_array_equal(score_atlas(opened, checkpoint, PROMPTS, when=MAY).values, before)
+
+
+def test_the_file_of_format_version_1_is_warned_of_and_replaced(tmp_path):
+    opened, checkpoint = made(tmp_path)
+    before = score_atlas(opened, checkpoint, PROMPTS).values
+    assert prepared_state(opened) == "no"
+    old = opened.path / "_sat2cap/scan.safetensors"
+    old.write_bytes(bytes(5000))
+    assert prepared_state(opened) == "stale"
+    assert find_prepared_problem(opened) is None
+    with pytest.warns(
+        UserWarning, match=r"scan.safetensors is of an older version .*: sat2cap atlas prepare"
+    ):
+        np.testing.assert_array_equal(score_atlas(opened, checkpoint, PROMPTS).values, before)
+    prepare_atlas(opened, "cyclic")
+    assert not old.exists()
+    assert prepared_state(opened) == "yes"
+    old.write_bytes(bytes(5000))  # an older version of the package prepared it again
+    assert isinstance(open_prepared(opened, "cyclic"), PreparedBlocks)
+    prepare_atlas(opened, "cyclic")
+    assert not old.exists()
 
 
 def test_only_a_finished_atlas_is_prepared(tmp_path):
@@ -121,7 +156,7 @@ def test_only_a_finished_atlas_is_prepared(tmp_path):
 
 
 def test_a_damaged_atlas_is_not_prepared(tmp_path):
-    """Else its damage would stay in the file when the chunks are mended, which gives the same journal."""
+    """Else its damage would stay in the copy when the chunks are mended, which gives the same journal."""
     opened, _ = made(tmp_path)
     chunk = sorted(path for path in opened.path.glob("embeddings/c/**/*") if path.is_file())[0]
     data = bytearray(chunk.read_bytes())
@@ -133,14 +168,13 @@ def test_a_damaged_atlas_is_not_prepared(tmp_path):
 
 
 @pytest.mark.parametrize("array", ["embeddings", "scale", "inverse", "place"])
-def test_a_damage_of_the_prepared_file_is_found(tmp_path, array):
+def test_damage_in_the_prepared_folder_is_found(tmp_path, array):
     opened, _ = made(tmp_path)
     assert find_prepared_problem(opened) is None
-    path = prepare_atlas(opened, "cyclic")
+    path = prepare_atlas(opened, "cyclic") / f"{array}.npy"
     assert find_prepared_problem(opened) is None
     data = bytearray(path.read_bytes())
-    begin = json.loads(data[8:4096])[array]["data_offsets"][0]
-    data[4096 + begin + 3] ^= 64
+    data[np.load(path, mmap_mode="r").offset + 3] ^= 64
     path.write_bytes(data)
     assert prepared_state(opened, "cyclic") == "yes"
     assert "is not what the chunks make" in find_prepared_problem(opened)
@@ -156,19 +190,29 @@ def test_a_chunk_that_is_gone_is_not_taken_for_an_empty_one(tmp_path):
         score_atlas(open_atlas(opened.path), checkpoint, PROMPTS)
 
 
-def test_a_disk_that_fills_leaves_no_prepared_file(tmp_path):
+def test_a_full_disk_leaves_no_prepared_folder(tmp_path):
     """A limit on the size of files stands in for the disk's end: the same call fails."""
     opened, _ = made(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large") as error:
             prepare_atlas(opened, "cyclic")
+        assert error.value.filename == str(opened.path / PREPARED_FOLDER)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [
         file.name for file in (opened.path / PREPARED_FOLDER).parent.iterdir() if "scan" in file.name
     ] == []
+
+
+def test_what_a_killed_preparation_left_goes_when_the_atlas_is_written_again(tmp_path):
+    opened, _ = made(tmp_path)
+    leftover = opened.path / "_sat2cap/.scan.killed"
+    leftover.mkdir()
+    (leftover / "embeddings.npy").write_bytes(b"half")
+    create_or_resume(opened.path, opened.spec)
+    assert not leftover.exists()
 
 
 @pytest.mark.parametrize("prepared", [False, True])
@@ -182,7 +226,7 @@ def test_a_window_is_the_part_of_the_whole(tmp_path, monkeypatch, prepared, when
     mask = cell_mask(opened.grid, region) & opened.wanted
     everything = score_atlas(opened, checkpoint, PROMPTS, when=when)
     read = []
-    for source in (AtlasBlocks, PreparedCells):
+    for source in (AtlasBlocks, PreparedBlocks):
         real = source.read
         monkeypatch.setattr(
             source, "read", lambda self, a, b, real=real: read.append((a, b)) or real(self, a, b)
@@ -313,16 +357,16 @@ def test_a_cut_chunk_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
-def test_the_reader_on_the_page_reads_the_prepared_file(tmp_path, monkeypatch, dtype):
+def test_the_reader_on_the_page_reads_the_prepared_folder(tmp_path, monkeypatch, dtype):
     page = (Path(__file__).parents[2] / "docs/query.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     opened, checkpoint = made(tmp_path, dtype)
     prepare_atlas(opened, "cyclic")
     opened.path.rename(tmp_path / "town.zarr")
     monkeypatch.chdir(tmp_path)
-    known = {"text": checkpoint.embed_text(["p"])[0]}
-    exec(code, known)
+    namespace = {"text": checkpoint.embed_text(["p"])[0]}
+    exec(code, namespace)
     chunk = next(open_atlas("town.zarr").chunks())
     expected = score_atlas(open_atlas("town.zarr"), checkpoint, ["p"]).values[0][chunk.rows, chunk.cols]
-    np.testing.assert_allclose(known["cosines"][0], expected.ravel(), atol=1e-6)
+    np.testing.assert_allclose(namespace["cosines"][0], expected.ravel(), atol=1e-6)
     assert np.isfinite(expected).sum() > 500

@@ -176,7 +176,10 @@ class OpenAtlas:
         return classes.assign({str(name): with_standard_attributes(layer) for name, layer in classes.items()})
 
     def prepare(self, progress: ProgressLike = None) -> Path:
-        """Write the file that makes every later map faster, beside the atlas's chunks; see docs/query.md."""
+        """Write the folder that makes later maps faster, and return its path in the atlas (docs/query.md).
+
+        Does nothing if it is there and up to date. Raises `AtlasError` for an unfinished or damaged atlas.
+        """
         from sat2cap.query import prepare_atlas
 
         with listening(progress) as report:

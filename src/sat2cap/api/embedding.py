@@ -4,6 +4,7 @@
 ``sat2cap.embed`` is a plan that is run at once, and ``sat2cap embed --dry-run`` one that is not.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,7 +194,7 @@ class RepairResult:
     failure: str | None
     """Why the first of them failed."""
     stale_prepared: str | None
-    """Name of the prepared file that was removed, since the chunks make another one; None if it was sound."""
+    """Name of the prepared folder that was removed as it did not match the chunks; None if it was sound."""
 
 
 def repair(
@@ -280,10 +281,10 @@ def _resolve(model: "str | Path | Checkpoint") -> "Checkpoint":
 
 
 def _remove_stale_prepared(atlas: Atlas) -> str | None:
-    """Remove a prepared file that does not match the chunks, since maps can be made without it; its name."""
+    """Remove a prepared folder that does not match the chunks, and return its name; None if there is none."""
     from sat2cap.query import PREPARED_FOLDER, find_prepared_problem
 
     if not find_prepared_problem(atlas):
         return None
-    (atlas.path / PREPARED_FOLDER).unlink()
+    shutil.rmtree(atlas.path / PREPARED_FOLDER)
     return PREPARED_FOLDER

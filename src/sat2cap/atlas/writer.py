@@ -8,6 +8,7 @@ being written, and resumed work ends in the same bytes as uninterrupted work.
 import glob
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -216,11 +217,13 @@ def encode_cells(
 
 
 def _remove_temporary_files(path: Path) -> None:
-    """Remove temporary files that killed writers left, in the atlas and beside it for its STAC item."""
+    """Remove temporary files and folders of killed writers, in the atlas and beside it for its STAC item."""
     item = stac.item_path(path)
     for leftover in [*path.rglob(".*"), *path.parent.glob(f".{glob.escape(item.stem)}.*{item.suffix}")]:
-        if leftover.is_file():
-            leftover.unlink()
+        if leftover.is_dir():  # of a prepared copy that was not finished
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def _is_all_fill(values: NDArray[Any], fill: float) -> bool:

@@ -50,7 +50,7 @@ def info(atlas: AtlasPath) -> None:
 def prepare(atlas: AtlasPath, model: AtlasModel = None) -> None:
     """Make later maps of an atlas faster.
 
-    Writes one more file into it, about as large as the atlas, which may be removed at any time.
+    Writes one more folder into it, about as large as the atlas, which may be removed at any time.
     """
     from sat2cap import api
     from sat2cap.cli import console

@@ -1,66 +1,73 @@
-"""An atlas prepared for scoring: all its blocks in one file beside its chunks, mapped into memory.
+"""The prepared copy of an atlas: all its blocks in four memory-mapped `.npy` files, ready for scoring.
 
-The file is ``_sat2cap/scan.safetensors`` inside the atlas (docs/query.md). It holds nothing that the atlas
-does not, and may be removed at any time. It says what it was made of, and is not used once that has changed.
+The folder ``_sat2cap/scan`` inside the atlas (docs/query.md) holds ``embeddings.npy``, ``scale.npy``,
+``inverse.npy``, ``place.npy`` and ``manifest.json``. It contains nothing that cannot be computed from the
+atlas's chunks, and may be removed at any time. The manifest names the atlas and the state of its journal that
+the arrays were made from; once either has changed, the folder is out of date and is not used.
 """
 
 import json
-import math
+import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from tokenize import TokenError
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import JOURNAL, Atlas, Chunk, verify_atlas
 from sat2cap.errors import AtlasError
-from sat2cap.files import digest_file, publish
+from sat2cap.files import digest_file, publish_folder, write_json
 from sat2cap.model import ENCODINGS, Encoding, place_feature_count
 from sat2cap.progress import Progress, silent
 from sat2cap.query.engine.blocks import AtlasBlocks, BlockRanges, Cells, Floats
 
-PREPARED_FOLDER = "_sat2cap/scan.safetensors"
-VERSION = "1"
+PREPARED_FOLDER = "_sat2cap/scan"
+"""Path of the prepared folder inside an atlas."""
+
+FORMAT_VERSION = "2"
+"""Version of the prepared format; no other version is read."""
+
 STAGE = "preparing"
+"""Name of this work in progress reports."""
 
-_HEADER = 4096
-"""Bytes before the first number: a multiple of a page."""
-_BLOCKS = 64
-"""Blocks copied at once."""
-_TYPES: dict[str, np.dtype[Any]] = {
-    "I8": np.dtype("int8"),
-    "F16": np.dtype("uint16"),
-    "F32": np.dtype("float32"),
-}
-"""Of the file, as the compiled loops take them."""
+_VERSION_1_FILE = "_sat2cap/scan.safetensors"
+"""Path of the prepared file that format version 1 wrote."""
+_MANIFEST = "manifest.json"
+_BLOCKS_PER_WRITE = 64
 
-State = Literal["yes", "no", "stale"]
+PreparedState = Literal["yes", "no", "stale"]
+"""Whether a prepared folder can be used (`yes`), is missing (`no`), or is outdated or damaged (`stale`)."""
+
+ArrayLayout = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
+"""Type and shape of each array, by its name."""
 
 
 @dataclass(frozen=True)
-class PreparedCells:
-    """The cells of an atlas from its prepared file; nothing is read before it is touched."""
+class PreparedBlocks:
+    """The blocks of an atlas from its prepared folder; nothing is read from disk before it is used."""
 
     atlas: Atlas
     arrays: dict[str, NDArray[Any]]
-    """`embeddings` `[N, D, B]`, `scale`, `inverse` `[N, B]` and `place` `[N, 4, B]`, mapped."""
+    """Memory-mapped `embeddings` `[N, D, B]`, `scale` and `inverse` `[N, B]`, and `place` `[N, P, B]`."""
 
     @cached_property
     def chunks(self) -> Sequence[Chunk]:
-        """Those that hold a cell of the region."""
+        """The N chunks that hold at least one wanted cell, in the order of the arrays."""
         return list(self.atlas.chunks())
 
     def read(self, start: int, stop: int) -> Cells:
-        """A view; the pages come when they are used."""
-        parts = {name: array[start:stop] for name, array in self.arrays.items()}
+        """Return a view of the blocks from `start` to before `stop`; pages are read when they are used."""
+        views = {name: array[start:stop] for name, array in self.arrays.items()}
 
         def load_place() -> Floats:
-            return parts["place"]
+            return views["place"]
 
-        stored, scale, inverse = (parts[name] for name in ("embeddings", "scale", "inverse"))
+        stored, scale, inverse = (views[name] for name in ("embeddings", "scale", "inverse"))
         return Cells(start, self.chunks[start:stop], stored, scale, inverse, load_place, self._ranges)
 
     @cached_property
@@ -69,137 +76,166 @@ class PreparedCells:
 
 
 def prepare_atlas(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Path:
-    """Write the prepared file of an atlas whose model reads places in `encoding`; as large as the atlas.
+    """Write the prepared folder of an atlas, about as large as the atlas, and return its path.
 
-    Does nothing if it is there and good. Raises `AtlasError` for an atlas that is not finished or is damaged.
+    `encoding` is the metadata encoding of the model that made the atlas. Does nothing if the folder is there
+    and up to date. The file that an older version wrote is removed. Raises `AtlasError` if the atlas is not
+    finished or is damaged.
     """
-    path = atlas.path / PREPARED_FOLDER
+    folder = atlas.path / PREPARED_FOLDER
     if not atlas.complete:
         raise AtlasError(f"atlas {str(atlas.path)!r} is not finished; run its embed command again first")
-    if prepared_state(atlas, encoding) == "yes":
-        return path
-    problems = verify_atlas(atlas)  # the file would keep a damage that is mended in the chunks
-    if problems:
-        raise AtlasError(f"atlas is damaged ({problems[0]}); run: sat2cap atlas repair {atlas.path}")
-    source = AtlasBlocks(atlas, encoding)
-    layout = _layout(atlas, len(source.chunks), encoding)
-    with publish(path) as temporary, temporary.open("wb") as file:
-        file.write(_header(layout, _identity(atlas, encoding)))
-        file.truncate(_HEADER + sum(_size(shape, kind) for kind, shape in layout.values()))
-        progress(STAGE, 0, len(source.chunks))
-        for start in range(0, len(source.chunks), _BLOCKS):
-            stop = min(start + _BLOCKS, len(source.chunks))
-            _write(file, layout, source.read(start, stop))
-            progress(STAGE, stop, len(source.chunks))
-    return path
+    if prepared_state(atlas, encoding) != "yes":
+        problems = verify_atlas(atlas)  # the copy would keep damage after the chunks themselves are mended
+        if problems:
+            raise AtlasError(f"atlas is damaged ({problems[0]}); run: sat2cap atlas repair {atlas.path}")
+        try:
+            _write_folder(folder, atlas, encoding, progress)
+        except OSError as error:
+            is_elsewhere = error.filename and not Path(error.filename).is_relative_to(folder.parent)
+            if error.errno is None or is_elsewhere:
+                raise
+            # a full disk names no file, and the name of a temporary folder means nothing to the user
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+    (atlas.path / _VERSION_1_FILE).unlink(missing_ok=True)
+    return folder
 
 
-def prepared_state(atlas: Atlas, encoding: Encoding | None = None) -> State:
-    """Whether there is a prepared file, of this very atlas (and encoding, if given) and this version."""
-    path = atlas.path / PREPARED_FOLDER
-    if not path.is_file():
-        return "no"
-    found = _read_header(path).get("__metadata__", {})
-    encoding = encoding or found.get("encoding")
-    if encoding not in ENCODINGS:
-        return "stale"
-    wanted = _identity(atlas, encoding)
-    layout = _layout(atlas, sum(1 for _ in atlas.chunks()), encoding)
-    size = _HEADER + sum(_size(shape, kind) for kind, shape in layout.values())
-    same = all(found.get(name) == value for name, value in wanted.items()) and path.stat().st_size == size
-    return "yes" if same else "stale"
+def prepared_state(atlas: Atlas, encoding: Encoding | None = None) -> PreparedState:
+    """Return whether the prepared folder of an atlas can be used.
+
+    It can if it was made from this atlas with this journal, for `encoding` (None for the one that it names),
+    in this format version, and its arrays are complete.
+    """
+    if not (atlas.path / PREPARED_FOLDER).exists():
+        return "stale" if (atlas.path / _VERSION_1_FILE).exists() else "no"
+    return "stale" if _map_arrays(atlas, encoding) is None else "yes"
 
 
 def find_prepared_problem(atlas: Atlas) -> str | None:
-    """What is wrong with the prepared file of a sound atlas, by reading both; None if it is not used."""
-    if prepared_state(atlas) != "yes":
+    """Return what is wrong with the prepared folder of a sound atlas, after reading both in full.
+
+    None if nothing is wrong, or if the folder is missing or out of date and so is not used.
+    """
+    arrays = _map_arrays(atlas, None)
+    if arrays is None:
         return None
-    encoding: Encoding = _read_header(atlas.path / PREPARED_FOLDER)["__metadata__"]["encoding"]
-    mapped, source = open_prepared(atlas, encoding), AtlasBlocks(atlas, encoding)
-    for start in range(0, len(source.chunks), _BLOCKS):
-        stop = min(start + _BLOCKS, len(source.chunks))
-        if mapped is None or not _alike(mapped.read(start, stop), source.read(start, stop)):
+    encoding: Encoding = _read_manifest(atlas)["encoding"]
+    prepared, source = PreparedBlocks(atlas, arrays), AtlasBlocks(atlas, encoding)
+    for start in range(0, len(source.chunks), _BLOCKS_PER_WRITE):
+        stop = min(start + _BLOCKS_PER_WRITE, len(source.chunks))
+        if not _same_cells(prepared.read(start, stop), source.read(start, stop)):
             return f"{PREPARED_FOLDER}: is not what the chunks make"
     return None
 
 
-def _alike(one: Cells, other: Cells) -> bool:
-    """The same numbers; of those that were computed, but for rounding."""
-    stored = np.array_equal(one.stored, other.stored) and np.array_equal(one.scale, other.scale, True)
-    pairs = ((one.inverse, other.inverse), (one.place, other.place))
-    return stored and all(np.allclose(mine, theirs, 1e-5, 1e-6, equal_nan=True) for mine, theirs in pairs)
+def open_prepared(atlas: Atlas, encoding: Encoding) -> PreparedBlocks | None:
+    """Map the prepared folder of an atlas; None if it is missing, out of date or damaged.
+
+    Warns if all there is was written by an older version.
+    """
+    arrays = _map_arrays(atlas, encoding)
+    if arrays is not None:
+        return PreparedBlocks(atlas, arrays)
+    if (atlas.path / _VERSION_1_FILE).exists():
+        warnings.warn(
+            f"{_VERSION_1_FILE} is of an older version and is not used; "
+            f"make it again with: sat2cap atlas prepare {atlas.path}",
+            stacklevel=2,
+        )
+    return None
 
 
-def open_prepared(atlas: Atlas, encoding: Encoding) -> PreparedCells | None:
-    """The prepared file of an atlas, mapped; None if there is none, or it is of something else."""
-    if prepared_state(atlas, encoding) != "yes":
-        return None
-    path, arrays, offset = atlas.path / PREPARED_FOLDER, {}, _HEADER
-    for name, (kind, shape) in _layout(atlas, sum(1 for _ in atlas.chunks()), encoding).items():
-        mapped = np.memmap(path, _TYPES[kind], "r", offset, shape)
-        arrays[name] = mapped.view(np.ndarray)
-        offset += _size(shape, kind)
-    return PreparedCells(atlas, arrays)
-
-
-Layout = dict[str, tuple[str, tuple[int, ...]]]
-"""Type and shape of each array, in the order of the file."""
-
-
-def _layout(atlas: Atlas, blocks: int, encoding: Encoding) -> Layout:
-    cells = atlas.spec.chunk**2
+def array_layout(atlas: Atlas, encoding: Encoding) -> ArrayLayout:
+    """Return the type and shape of each array in the prepared folder of an atlas."""
+    blocks, cells = sum(1 for _ in atlas.chunks()), atlas.spec.chunk**2
+    float32 = np.dtype("<f4")
     return {
-        "embeddings": ("I8" if atlas.spec.dtype == "int8" else "F16", (blocks, atlas.dim, cells)),
-        "scale": ("F32", (blocks, cells)),
-        "inverse": ("F32", (blocks, cells)),
-        "place": ("F32", (blocks, place_feature_count(encoding), cells)),
+        "embeddings": (np.dtype("i1" if atlas.spec.dtype == "int8" else "<f2"), (blocks, atlas.dim, cells)),
+        "scale": (float32, (blocks, cells)),
+        "inverse": (float32, (blocks, cells)),
+        "place": (float32, (blocks, place_feature_count(encoding), cells)),
     }
 
 
-def _size(shape: Sequence[int], kind: str) -> int:
-    return math.prod(shape) * _TYPES[kind].itemsize
-
-
-def _identity(atlas: Atlas, encoding: Encoding) -> dict[str, str]:
-    """What the file must say of itself to be used: the plan, and the hashes of all chunks in the journal."""
-    journal = digest_file(atlas.path / JOURNAL) if atlas.complete else "unfinished"
+def expected_manifest(atlas: Atlas, encoding: Encoding) -> dict[str, str]:
+    """Return what the manifest must say: format, atlas, encoding, and the hash of the journal."""
     return {
         "format": "sat2cap-scan",
-        "version": VERSION,
+        "version": FORMAT_VERSION,
         "identity": atlas.identity,
-        "journal": journal,
+        "journal": digest_file(atlas.path / JOURNAL) if atlas.complete else "unfinished",
         "encoding": encoding,
     }
 
 
-def _header(layout: Layout, metadata: dict[str, str]) -> bytes:
-    """A safetensors header of `_HEADER` bytes."""
-    entries: dict[str, Any] = {"__metadata__": metadata}
-    begin = 0
-    for name, (kind, shape) in layout.items():
-        end = begin + _size(shape, kind)
-        entries[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [begin, end]}
-        begin = end
-    text = json.dumps(entries).encode().ljust(_HEADER - 8)
-    return (_HEADER - 8).to_bytes(8, "little") + text
+def _write_folder(folder: Path, atlas: Atlas, encoding: Encoding, progress: Progress) -> None:
+    """Write all arrays block by block, then the manifest, and publish the folder by rename.
+
+    The files are written rather than mapped: on a full disk a write fails, a mapped page ends the process.
+    """
+    source = AtlasBlocks(atlas, encoding)
+    with publish_folder(folder) as temporary:
+        with ExitStack() as stack:
+            files = {}
+            for name, (dtype, shape) in array_layout(atlas, encoding).items():
+                files[name] = stack.enter_context((temporary / f"{name}.npy").open("wb"))
+                descr = np.lib.format.dtype_to_descr(dtype)
+                header = {"descr": descr, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(files[name], header)
+            progress(STAGE, 0, len(source.chunks))
+            for start in range(0, len(source.chunks), _BLOCKS_PER_WRITE):
+                stop = min(start + _BLOCKS_PER_WRITE, len(source.chunks))
+                cells = source.read(start, stop)
+                files["embeddings"].write(cells.stored.data)
+                files["scale"].write(cells.scale.data)
+                files["inverse"].write(cells.inverse.data)
+                files["place"].write(cells.place.data)
+                progress(STAGE, stop, len(source.chunks))
+        write_json(temporary / _MANIFEST, expected_manifest(atlas, encoding))
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of itself; empty if it is none."""
-    with path.open("rb") as file:
-        start = file.read(_HEADER)
+def _read_manifest(atlas: Atlas) -> dict[str, Any]:
+    """Return the manifest of the prepared folder; empty if it is missing or is not JSON."""
     try:
-        header = json.loads(start[8:])
-    except ValueError:
+        manifest = json.loads((atlas.path / PREPARED_FOLDER / _MANIFEST).read_bytes())
+    except (OSError, ValueError):
         return {}
-    return header if isinstance(header, dict) else {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
-def _write(file: BinaryIO, layout: Layout, cells: Cells) -> None:
-    """Put some blocks where they belong."""
-    parts = {"embeddings": cells.stored, "scale": cells.scale, "inverse": cells.inverse, "place": cells.place}
-    begin = _HEADER
-    for name, (kind, shape) in layout.items():
-        file.seek(begin + cells.start * _size(shape[1:], kind))
-        file.write(parts[name].data)
-        begin += _size(shape, kind)
+def _map_arrays(atlas: Atlas, encoding: Encoding | None) -> dict[str, NDArray[Any]] | None:
+    """Map the arrays of an up-to-date prepared folder read-only; None if it is missing, stale or cut short.
+
+    Half precision is mapped as uint16, its bits, which is what the compiled loops take.
+    """
+    manifest = _read_manifest(atlas)
+    encoding = encoding or manifest.get("encoding")
+    if encoding not in ENCODINGS or manifest != expected_manifest(atlas, encoding):
+        return None
+    arrays = {}
+    for name, (dtype, shape) in array_layout(atlas, encoding).items():
+        path = atlas.path / PREPARED_FOLDER / f"{name}.npy"
+        try:
+            mapped = np.lib.format.open_memmap(path, mode="r")
+            is_complete = path.stat().st_size == mapped.offset + mapped.nbytes
+        except (OSError, ValueError, SyntaxError, TokenError):  # what numpy raises for what is no .npy file
+            return None
+        if not is_complete or mapped.dtype != dtype or mapped.shape != shape:
+            return None
+        arrays[name] = mapped.view(np.ndarray)
+    if arrays["embeddings"].dtype == np.float16:
+        arrays["embeddings"] = arrays["embeddings"].view(np.uint16)
+    return arrays
+
+
+def _same_cells(prepared: Cells, source: Cells) -> bool:
+    """Return whether stored numbers are equal, and computed numbers equal up to rounding."""
+    same_stored = np.array_equal(prepared.stored, source.stored)
+    same_scale = np.array_equal(prepared.scale, source.scale, equal_nan=True)
+    computed = ((prepared.inverse, source.inverse), (prepared.place, source.place))
+    return (
+        same_stored
+        and same_scale
+        and all(np.allclose(*pair, 1e-5, 1e-6, equal_nan=True) for pair in computed)
+    )
