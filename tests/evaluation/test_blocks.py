@@ -65,6 +65,6 @@ def test_a_figure_that_many_draws_leave_open_has_no_interval() -> None:
 
 def test_the_same_seed_draws_the_same_and_a_part_is_renumbered() -> None:
     draws = Bootstrap(np.array([0, 0, 3, 3, 5, 8, 9, 10, 11, 12, 13]), draws=5)
-    assert all((a == b).all() for a, b in zip(draws.weights(), draws.weights(), strict=True))
-    part = draws.of(np.arange(11) >= 2)
+    assert all((a == b).all() for a, b in zip(draws.draw_weights(), draws.draw_weights(), strict=True))
+    part = draws.restrict_to(np.arange(11) >= 2)
     assert part.block.tolist() == [0, 0, 1, 2, 3, 4, 5, 6, 7]

@@ -61,13 +61,13 @@ def test_a_failed_measurement_leaves_no_record(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         read_run(tmp_path / "none")
     record = keep(tmp_path, {"model": "a"}, [])
     path = record.folder / "record.json"
     for text, message in (
         ("{", "cannot be read"),
-        ('{"format": "x"}', "no evaluation"),
+        ('{"format": "x"}', "not an evaluation"),
         ("[]", "cannot"),
     ):
         path.write_text(text)

@@ -1,4 +1,4 @@
-"""What every evaluation yields: a name, a value, and where it can be had how sure it is."""
+"""Metrics, which every evaluation returns: a name, a value and, where it can be computed, an interval."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,24 +11,33 @@ class Metric(NamedTuple):
     """One measured number."""
 
     name: str
-    """Words joined by dots, from the general to the particular: ``clip.overhead2ground.r10``."""
+    """Words joined by dots, from the general to the specific, as in ``clip.overhead2ground.r10``."""
     value: float
     """NaN where it is not defined."""
     interval: Interval | None = None
-    """Least and greatest; the evaluation says of what: resamples of land, or seeds."""
+    """Lower and upper end: of 95 % of resamples of land, or the range over seeds."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured in one go."""
+    """The result of one evaluation."""
 
     metrics: tuple[Metric, ...]
     table_data: dict[str, Any] = field(default_factory=dict)
-    """What a table needs beside the figures, such as the labels of its rows: plain JSON values."""
+    """Plain JSON values that a report's table needs beside the metrics, such as the labels of its rows."""
     material: Any = None
-    """What pictures are drawn from; not kept."""
+    """Data that pictures are drawn from, such as a `Gallery`; not written to disk."""
 
 
-def metric_values(figures: Iterable[Metric]) -> dict[str, float]:
-    """Name to value, without the intervals."""
-    return {figure.name: figure.value for figure in figures}
+def metric_values(metrics: Iterable[Metric]) -> dict[str, float]:
+    """Return the values of metrics by name, without the intervals."""
+    return {metric.name: metric.value for metric in metrics}
+
+
+def metric_name(*parts: str) -> str:
+    """Join the parts of a metric's name by dots, leaving out empty ones.
+
+    metric_name("", "overhead2ground", "r10")  # "overhead2ground.r10"
+    metric_name("clip", "overhead2ground", "r10")  # "clip.overhead2ground.r10"
+    """
+    return ".".join(part for part in parts if part)

@@ -1,13 +1,13 @@
-"""Evaluations on disk: a folder of records, each found again by what it depends on.
+"""Evaluations on disk: a folder of records, each named after the hash of its inputs.
 
 ::
 
     RUN/
       retrieval-1f0c3a5b7d90/
-        record.json      what was asked, with what, the figures, and which pictures there are
+        record.json      the inputs, the command, the metrics, and a list of the pictures
         *.png, *.jpg
 
-A record whose inputs have the same hash is read, not made again.
+A record whose inputs have the same hash is read instead of being measured again.
 """
 
 import json
@@ -24,19 +24,19 @@ from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.files import canonical_json, digest, write_bytes, write_json
 
 FORMAT, VERSION = "sat2cap evaluation", 1
-"""The version is raised when the same inputs would give other figures, too."""
+"""The version is also raised when the same inputs would give other metrics."""
 MANIFEST = "record.json"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a record."""
+    """A picture that goes into a record's folder."""
 
     name: str
-    """Its file, such as ``top9.png``."""
+    """Name of its file, such as ``top9.png``."""
     caption: str
     data: bytes
-    """PNG or JPEG."""
+    """Bytes of a PNG or JPEG file."""
 
 
 DrawPictures = Callable[[Evaluation], Sequence[Picture]]
@@ -44,28 +44,28 @@ DrawPictures = Callable[[Evaluation], Sequence[Picture]]
 
 @dataclass(frozen=True)
 class Record:
-    """An evaluation as it is kept."""
+    """An evaluation as it is stored on disk."""
 
     kind: str
-    """Such as ``retrieval``."""
+    """Name of the evaluation, such as ``retrieval``."""
     inputs: Mapping[str, Any]
-    """What its figures depend on: hashes and options."""
+    """Everything that the metrics depend on, as hashes and options; their hash is the record's identity."""
     names: Mapping[str, str]
-    """What people call those inputs: paths, models, regions."""
+    """The inputs by the names that people know: paths, models, regions."""
     metrics: tuple[Metric, ...]
     table_data: Mapping[str, Any]
     pictures: tuple[tuple[str, str], ...]
-    """File and caption."""
+    """File name and caption of each picture."""
     command: str
     seconds: float
     sat2cap: str
-    """Version of the package."""
+    """Version of the package that measured it."""
     folder: Path
 
     @property
     def values(self) -> dict[str, float]:
-        """Name to value."""
-        return {figure.name: figure.value for figure in self.metrics}
+        """Values of the metrics by name."""
+        return {metric.name: metric.value for metric in self.metrics}
 
 
 def cached_evaluation(
@@ -78,18 +78,21 @@ def cached_evaluation(
     names: Mapping[str, str],
     command: str,
 ) -> Record:
-    """The record of an evaluation in the folder `run`: read if it is there, otherwise measured and drawn.
+    """Return the record of an evaluation in the folder `run`: read if it exists, else measured and drawn.
 
-    Raises what `measure` raises, and `InputError` for a record that cannot be read.
+    The folder of the record is named after `kind` and the hash of `inputs`, so equal inputs find the same
+    record. `measure` returns the evaluation; `draw` returns its pictures. `names` and `command` are stored
+    for readers and are not part of the identity. Raises what `measure` raises, and `InputError` for a record
+    that cannot be read.
     """
     identity = digest(canonical_json([kind, VERSION, dict(inputs)]))
     folder = run / f"{kind}-{identity[:12]}"
     if (folder / MANIFEST).exists():
-        return _read(folder)
+        return _read_record(folder)
     start = perf_counter()
-    found = measure()
+    evaluation = measure()
     seconds = perf_counter() - start
-    pictures = draw(found)
+    pictures = draw(evaluation)
     for picture in pictures:
         write_bytes(folder / picture.name, picture.data)
     manifest = {
@@ -99,34 +102,38 @@ def cached_evaluation(
         "identity": identity,
         "inputs": dict(inputs),
         "names": dict(names),
-        "figures": [_plain(figure) for figure in found.metrics],
-        "shown": found.table_data,
+        "figures": [_metric_to_json(metric) for metric in evaluation.metrics],
+        "shown": evaluation.table_data,
         "pictures": [{"file": p.name, "caption": p.caption} for p in pictures],
         "command": command,
         "seconds": round(seconds, 3),
         "sat2cap": version("sat2cap"),
     }
     write_json(folder / MANIFEST, manifest)
-    return _read(folder)
+    return _read_record(folder)
 
 
 def read_run(run: Path) -> list[Record]:
-    """Every record of a folder, by kind. Raises `InputError` where there is none, or one that is broken."""
+    """Read every record of a folder, sorted by kind.
+
+    Raises `InputError` if `run` is no folder or holds no record, or if a record cannot be read.
+    """
     if not run.is_dir():
-        raise InputError(f"{run} is no folder; give one that sat2cap evaluate -o wrote")
-    found = [_read(path.parent) for path in sorted(run.glob(f"*/{MANIFEST}"))]
-    if not found:
+        raise InputError(f"{run} is not a folder; give one that sat2cap evaluate -o wrote")
+    records = [_read_record(path.parent) for path in sorted(run.glob(f"*/{MANIFEST}"))]
+    if not records:
         raise InputError(f"{run} holds no evaluation; make one: sat2cap evaluate retrieval … -o {run}")
-    return found
+    return records
 
 
-def _plain(figure: Metric) -> dict[str, Any]:
-    """JSON has no NaN: what is not defined is null."""
-    value = figure.value if math.isfinite(figure.value) else None
-    return {"name": figure.name, "value": value, "interval": figure.interval}
+def _metric_to_json(metric: Metric) -> dict[str, Any]:
+    """Return a metric as plain JSON values, with null for NaN, which JSON does not have."""
+    value = metric.value if math.isfinite(metric.value) else None
+    return {"name": metric.name, "value": value, "interval": metric.interval}
 
 
-def _figure(entry: Mapping[str, Any]) -> Metric:
+def _metric_from_json(entry: Mapping[str, Any]) -> Metric:
+    """Return the metric that `_metric_to_json` wrote, with NaN for null."""
     value, ends = entry["value"], entry["interval"]
     return Metric(
         str(entry["name"]),
@@ -135,22 +142,25 @@ def _figure(entry: Mapping[str, Any]) -> Metric:
     )
 
 
-def _read(folder: Path) -> Record:
+def _read_record(folder: Path) -> Record:
+    """Read the record of one folder. Raises `InputError` if it is broken or of another version."""
     path = folder / MANIFEST
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept.get("format") != FORMAT or kept.get("version") != VERSION:
-            raise InputError(f"{path} is no evaluation of version {VERSION}; remove it and evaluate again")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
+            raise InputError(
+                f"{path} is not an evaluation of version {VERSION}; remove it and evaluate again"
+            )
         return Record(
-            kind=str(kept["kind"]),
-            inputs=kept["inputs"],
-            names=kept["names"],
-            metrics=tuple(_figure(entry) for entry in kept["figures"]),
-            table_data=kept["shown"],
-            pictures=tuple((str(p["file"]), str(p["caption"])) for p in kept["pictures"]),
-            command=str(kept["command"]),
-            seconds=float(kept["seconds"]),
-            sat2cap=str(kept["sat2cap"]),
+            kind=str(manifest["kind"]),
+            inputs=manifest["inputs"],
+            names=manifest["names"],
+            metrics=tuple(_metric_from_json(entry) for entry in manifest["figures"]),
+            table_data=manifest["shown"],
+            pictures=tuple((str(p["file"]), str(p["caption"])) for p in manifest["pictures"]),
+            command=str(manifest["command"]),
+            seconds=float(manifest["seconds"]),
+            sat2cap=str(manifest["sat2cap"]),
             folder=folder,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -10,6 +10,7 @@ from sat2cap.cli.evaluate.shared import BlockKm, Draws, Run, measured
 from sat2cap.cli.options import AtlasModel, AtlasPath, Json, Text
 
 if TYPE_CHECKING:
+    from sat2cap.api import OpenAtlas
     from sat2cap.evaluation import Evaluation, Picture, TrackedPrompt
 
 
@@ -37,25 +38,26 @@ def maps(
     from sat2cap.evaluation import Evaluation, cases_identity, evaluate_maps, evaluate_miniworld, load_cases
 
     opened = api.open(atlas, model, text)
-    held = None if cases is None else load_cases(cases)
+    loaded_cases = None if cases is None else load_cases(cases)
 
     def measure() -> "Evaluation":
-        one, checkpoint = opened.atlas, opened.checkpoint
-        if held is None:
-            return Evaluation(tuple(evaluate_miniworld(one, checkpoint)))
-        return Evaluation(tuple(evaluate_maps(one, checkpoint, held, block_km=block_km, draws=draws)))
+        checkpoint = opened.checkpoint
+        if loaded_cases is None:
+            return Evaluation(tuple(evaluate_miniworld(opened.atlas, checkpoint)))
+        metrics = evaluate_maps(opened.atlas, checkpoint, loaded_cases, block_km=block_km, draws=draws)
+        return Evaluation(tuple(metrics))
 
     measured(
         run,
         json,
         "maps",
         {
-            "atlas": [opened.atlas.fingerprint, opened.checkpoint.identity],
-            "cases": None if held is None else cases_identity(held),
+            "atlas": _atlas_identity(opened),
+            "cases": None if loaded_cases is None else cases_identity(loaded_cases),
             "options": [block_km, draws],
         },
         measure,
-        lambda found: [],
+        lambda evaluation: [],
         {"atlas": str(atlas), "cases": str(cases or "")},
     )
 
@@ -94,34 +96,34 @@ def landcover(
     from sat2cap.evaluation import Picture, evaluate_landcover, load_classes, reference_identity
     from sat2cap.report import CLASSES_SHOWN, landcover_picture
 
-    given = load_classes(classes, reference)
+    land_classes = load_classes(classes, reference)
     opened = api.open(atlas, model, text)
-    theirs = None if clip is None else api.open(clip)
-    baseline = None if theirs is None else (theirs.atlas, theirs.checkpoint)
+    clip_atlas = None if clip is None else api.open(clip)
+    baseline = None if clip_atlas is None else (clip_atlas.atlas, clip_atlas.checkpoint)
 
-    def draw(found: "Evaluation") -> "Sequence[Picture]":
-        shown = _first(CLASSES_SHOWN, len(found.material.classes), "classes")
+    def draw(evaluation: "Evaluation") -> "Sequence[Picture]":
+        shown = _count_phrase(CLASSES_SHOWN, len(evaluation.material.classes), "classes")
         caption = (
             "Above, the class that covers most of each cell, bare where none covers half, and that whose "
             f"prompt is nearest; below, {shown}: share, and the maps of the prompts, each in its own range."
         )
-        return [Picture("landcover.png", caption, landcover_picture(found.material))]
+        return [Picture("landcover.png", caption, landcover_picture(evaluation.material))]
 
     measured(
         run,
         json,
         "landcover",
         {
-            "atlas": [opened.atlas.fingerprint, opened.checkpoint.identity],
-            "clip": None if theirs is None else [theirs.atlas.fingerprint, theirs.checkpoint.identity],
-            "classes": reference_identity(given),
+            "atlas": _atlas_identity(opened),
+            "clip": None if clip_atlas is None else _atlas_identity(clip_atlas),
+            "classes": reference_identity(land_classes),
             "options": [block_km, draws],
         },
         lambda: evaluate_landcover(
-            opened.atlas, opened.checkpoint, given, baseline, block_km=block_km, draws=draws
+            opened.atlas, opened.checkpoint, land_classes, baseline, block_km=block_km, draws=draws
         ),
         draw,
-        {"atlas": str(atlas), "clip": str(clip or ""), "reference": given.reference},
+        {"atlas": str(atlas), "clip": str(clip or ""), "reference": land_classes.reference},
     )
 
 
@@ -153,39 +155,45 @@ def time(
 
     opened = [api.open(atlas, model, text) for atlas in atlases]
     regions = [TrackedRegion(path.stem, one.atlas) for path, one in zip(atlases, opened, strict=True)]
-    followed = _followed(prompts)
+    tracked = _tracked_prompts(prompts)
 
-    def draw(found: "Evaluation") -> "Sequence[Picture]":
-        shown = _first(PROMPTS_SHOWN, len(found.material), "prompts")
+    def draw(evaluation: "Evaluation") -> "Sequence[Picture]":
+        shown = _count_phrase(PROMPTS_SHOWN, len(evaluation.material), "prompts")
         caption = (
             f"The mean score of {shown} over each region by month, left to right, and hour, upwards, each "
             "panel from its own least to its own most; beside the truth where it is known."
         )
-        return [Picture("time.png", caption, calendar_picture(found.material))]
+        return [Picture("time.png", caption, calendar_picture(evaluation.material))]
 
     measured(
         run,
         json,
         "time",
         {
-            "atlases": [[one.atlas.fingerprint, one.checkpoint.identity] for one in opened],
+            "atlases": [_atlas_identity(one) for one in opened],
             "regions": [region.name for region in regions],
-            "prompts": [[prompt.text, prompt.concept] for prompt in followed],
+            "prompts": [[prompt.text, prompt.concept] for prompt in tracked],
             "scale": default_mean_scale(opened[0].checkpoint),
             "draws": draws,
         },
-        lambda: evaluate_time(regions, opened[0].checkpoint, followed, draws=draws),
+        lambda: evaluate_time(regions, opened[0].checkpoint, tracked, draws=draws),
         draw,
         {"atlas": ", ".join(map(str, atlases))},
     )
 
 
-def _first(shown: int, there: int, what: str) -> str:
-    """``all 4 prompts``, or ``the first 12 of 22 prompts``."""
-    return f"the first {shown} of {there} {what}" if there > shown else f"all {there} {what}"
+def _atlas_identity(opened: "OpenAtlas") -> list[str]:
+    """Return the hashes of an atlas and of its model, on which every metric of its maps depends."""
+    return [opened.atlas.fingerprint, opened.checkpoint.identity]
 
 
-def _followed(prompts: list[str] | None) -> "list[TrackedPrompt]":
+def _count_phrase(shown: int, total: int, what: str) -> str:
+    """Return how many of a list are shown: ``all 4 prompts``, or ``the first 12 of 22 prompts``."""
+    return f"the first {shown} of {total} {what}" if total > shown else f"all {total} {what}"
+
+
+def _tracked_prompts(prompts: list[str] | None) -> "list[TrackedPrompt]":
+    """Return the prompts to follow over the year: those given, else the shipped ones with their truth."""
     from sat2cap.evaluation import TrackedPrompt
     from sat2cap.miniworld import SEASONAL_PROMPTS
 

@@ -33,7 +33,7 @@ from sat2cap.model import Checkpoint
 from sat2cap.query import score_atlas
 
 MEASURES = ("auroc", "average_precision", "f1", "spearman")
-"""Of each case, in this order."""
+"""Names of the metrics of each case, in this order."""
 
 
 @dataclass(frozen=True)
@@ -95,28 +95,28 @@ def evaluate_maps(
     """
     lon, lat = (side.ravel() for side in cell_lonlat(atlas.grid))
     bootstrap = Bootstrap(number_blocks(lon, lat, block_km), draws)
-    found: dict[str, list[float]] = {name: [] for name in MEASURES}
+    values_by_measure: dict[str, list[float]] = {name: [] for name in MEASURES}
     for number, case in enumerate(cases, 1):
         values = score_atlas(atlas, checkpoint, [case.prompt], when=case.when).values[0].ravel()
         truth = read_truth(case, atlas.grid).ravel()
-        known = np.isfinite(values) & np.isfinite(truth)
-        if not known.any():
+        has_both = np.isfinite(values) & np.isfinite(truth)
+        if not has_both.any():
             raise InputError(f"none of {atlas.path}'s cells has both a score and a truth in {case.truth!r}")
-        agreement = Agreement.of(values[known], truth[known], truth[known] >= case.threshold)
-        intervals = bootstrap.of(known).intervals(agreement.figures)
+        agreement = Agreement.of(values[has_both], truth[has_both], truth[has_both] >= case.threshold)
+        intervals = bootstrap.restrict_to(has_both).intervals(agreement.figures)
         figures = agreement.figures()
         for name in MEASURES:
             value = figures[name]
             yield Metric(f"{name}.{number}", value, intervals.get(name))
             if not np.isnan(figures["auroc"]) and not np.isnan(value):
-                found[name].append(value)
-    for name, judged in found.items():
+                values_by_measure[name].append(value)
+    for name, judged in values_by_measure.items():
         yield Metric(f"{name}.mean", mean(judged) if judged else float("nan"))
-    yield Metric("prompts", float(len(found["auroc"])))
+    yield Metric("prompts", float(len(values_by_measure["auroc"])))
 
 
 def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]:
-    """The shipped prompts on a region of the miniature world: yield ``auroc.PROMPT``, then a summary.
+    """Yield ``auroc.PROMPT`` of the shipped prompts on a region of the miniature world, then a summary.
 
     Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
     """
@@ -128,24 +128,24 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]
         )
     south = bool(np.mean(cell_lonlat(atlas.grid)[1]) < 0)
     country = Country(uri, atlas, prepare_ground_truth(world, atlas.grid), south)
-    found = list(map_agreement([country], checkpoint, PROMPTS))
-    if not found:
+    aurocs = list(map_agreement([country], checkpoint, PROMPTS))
+    if not aurocs:
         raise InputError(
             f"no shipped prompt can be judged on {atlas.path}: too little varies; embed a larger one"
         )
-    yield from (Metric(f"auroc.{prompt.text}", value) for prompt, value in found)
-    yield from (Metric(name, value) for name, value in summary("auroc", found).items())
+    yield from (Metric(f"auroc.{prompt.text}", value) for prompt, value in aurocs)
+    yield from (Metric(name, value) for name, value in summary("auroc", aurocs).items())
 
 
 def cases_identity(cases: Sequence[Case]) -> list[list[str]]:
-    """What the figures of cases depend on beside the maps: the cases, and the bytes of their files."""
+    """Return what the metrics depend on beside the maps: each case, and the hash of its truth's file."""
     return [
         [repr(case), digest_file(case.truth) if Path(case.truth).is_file() else case.truth] for case in cases
     ]
 
 
 def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:
-    """The truth of every cell, float64 [y, x], NaN where it is not known. Raises `InputError`."""
+    """Return the truth of every cell, float64 [y, x], NaN where it is not known. Raises `InputError`."""
     planet, _, concept = case.truth.partition("/")
     world = find_world(planet)
     if world is None:
@@ -163,7 +163,7 @@ def _surveyed(world: World, grid: GeoBox) -> GroundTruth:
 
 
 def _raster_on(path: str, grid: GeoBox) -> NDArray[np.float64]:
-    """The first band, averaged over each cell."""
+    """Read the first band of a raster, averaged over each cell: float64 [y, x], NaN where it has no data."""
     options: dict[str, Any] = {
         "crs": str(grid.crs),
         "transform": grid.affine,

@@ -22,7 +22,7 @@ from sat2cap.miniworld import LandCover, World, classify_land_cover, sample_terr
 
 Float32 = NDArray[np.float32]
 Read = Callable[[GeoBox], NDArray[np.int64]]
-"""What reads class numbers `[h, w]` on a fine grid."""
+"""A function that reads class numbers `[h, w]` on a fine grid."""
 
 _VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet")
 _POINTS = 16
@@ -32,47 +32,49 @@ _KNOWN = 0.5
 _ROWS = 64
 
 
-def class_shares(given: Classes, grid: GeoBox) -> Float32:
-    """Share of each cell that each class with values covers, float32 [classes, y, x].
+def class_shares(classes: Classes, grid: GeoBox) -> Float32:
+    """Return the share of each cell that each class with values covers: float32 [classes, y, x], 0 to 1.
 
-    Of the part of the cell that the reference knows, sampled at 16 by 16 points; NaN in cells of which it
-    knows less than half. Raises `InputError`.
+    The reference is sampled at 16 by 16 points a cell, and the share is of the points where it has a value.
+    A cell where it has a value at fewer than half of the points is NaN. Classes without values, whose truth
+    is elsewhere, have no layer. Raises `InputError` if the reference cannot be read or has no CRS, or if its
+    values are not of the kind that the classes name.
     """
-    covered = [kind for kind in given.classes if kind.values]
+    covered = [kind for kind in classes.classes if kind.values]
     out = np.full((len(covered), *grid.shape), np.nan, np.float32)
-    read = _reader(given, covered, str(grid.crs))
+    read = _reader(classes, covered, str(grid.crs))
     for top in range(0, grid.shape[0], _ROWS):
         rows = slice(top, min(top + _ROWS, grid.shape[0]))
         codes = read(patch_box(grid, rows, slice(None), _POINTS))
         cells = codes.reshape(rows.stop - top, _POINTS, grid.shape[1], _POINTS)
-        known = (cells >= 0).sum((1, 3))
-        enough = known >= _KNOWN * _POINTS**2
+        known_points = (cells >= 0).sum((1, 3))
+        enough = known_points >= _KNOWN * _POINTS**2
         for index in range(len(covered)):
-            share = (cells == index).sum((1, 3)) / np.maximum(known, 1)
+            share = (cells == index).sum((1, 3)) / np.maximum(known_points, 1)
             out[index, rows][enough] = share[enough]
     return out
 
 
 class _Codes:
-    """Turns a reference's values into the number of their class; -1 unknown, len(classes) none of them."""
+    """Maps a reference's values to the number of their class; -1 unknown, len(classes) none of them."""
 
     def __init__(self, covered: list[LandClass]) -> None:
         self.other = len(covered)
         self.of = {value: index for index, kind in enumerate(covered) for value in kind.values}
 
-    def __call__(self, values: NDArray[np.int64], known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def __call__(self, values: NDArray[np.int64], has_value: NDArray[np.bool_]) -> NDArray[np.int64]:
         distinct, inverse = np.unique(values, return_inverse=True)
         table = np.array([self.of.get(int(value), self.other) for value in distinct], np.int64)
-        return np.where(known, table[inverse.reshape(values.shape)], -1)
+        return np.where(has_value, table[inverse.reshape(values.shape)], -1)
 
 
-def _reader(given: Classes, covered: list[LandClass], crs: str) -> Read:
-    world = find_world(given.reference)
+def _reader(classes: Classes, covered: list[LandClass], crs: str) -> Read:
+    world = find_world(classes.reference)
     if world is not None:
         return _miniworld_reader(world, covered)
-    if Path(given.reference).suffix.lower() in _VECTORS:
-        return _polygon_reader(given, covered, crs)
-    return _raster_reader(given.reference, covered)
+    if Path(classes.reference).suffix.lower() in _VECTORS:
+        return _polygon_reader(classes, covered, crs)
+    return _raster_reader(classes.reference, covered)
 
 
 def _raster_reader(path: str, covered: list[LandClass]) -> Read:
@@ -97,21 +99,21 @@ def _raster_reader(path: str, covered: list[LandClass]) -> Read:
                     inside = warped.dataset_mask() > 0
         except RasterioError as error:
             raise InputError(f"reference {path!r} cannot be read ({error}); give a raster file") from error
-        known = ~np.ma.getmaskarray(band) & inside
-        return codes(np.asarray(band.filled(0)).astype(np.int64), known)
+        has_value = ~np.ma.getmaskarray(band) & inside
+        return codes(np.asarray(band.filled(0)).astype(np.int64), has_value)
 
     return read
 
 
-def _polygon_reader(given: Classes, covered: list[LandClass], crs: str) -> Read:
+def _polygon_reader(classes: Classes, covered: list[LandClass], crs: str) -> Read:
     codes = _Codes(covered)
-    polygons = _polygons(given.reference, given.layer)
+    polygons = _polygons(classes.reference, classes.layer)
     if polygons.crs is None:
-        raise InputError(f"reference {given.reference!r} has no CRS; save it with one")
-    if given.column not in polygons.columns:
-        known = ", ".join(name for name in polygons.columns if name != "geometry")
-        raise InputError(f"column {given.column!r} is not in {given.reference}; use one of {known}")
-    values = polygons[given.column]
+        raise InputError(f"reference {classes.reference!r} has no CRS; save it with one")
+    if classes.column not in polygons.columns:
+        columns = ", ".join(name for name in polygons.columns if name != "geometry")
+        raise InputError(f"column {classes.column!r} is not in {classes.reference}; use one of {columns}")
+    values = polygons[classes.column]
     number = [
         codes.of.get("" if missing else _native(value), codes.other)
         for value, missing in zip(values, values.isna(), strict=True)
@@ -143,7 +145,7 @@ def _polygons(path: str, layer: str | None) -> gpd.GeoDataFrame:
 
 
 def _native(value: Any) -> Value:
-    """A cell of a column as it is written in a file of classes: whole numbers, and text for all else."""
+    """Return a value of a column as a file of classes writes it: a whole number, or text for all else."""
     return int(value) if isinstance(value, int | float | np.number) else str(value)
 
 

@@ -76,20 +76,20 @@ class _ClassFile(BaseModel):
 
     @model_validator(mode="after")
     def _apart(self) -> "_ClassFile":
-        """Figures are called after classes, and a value is of one class only."""
+        """Check that no name and no value is repeated, as metrics are named after classes."""
         for what, all_of_them in (
             ("name", [entry.name for entry in self.class_] + ["mean"]),
             ("value", [value for entry in self.class_ for value in entry.values]),
         ):
-            for known, times in Counter(all_of_them).items():
+            for text, times in Counter(all_of_them).items():
                 if times > 1:
-                    taken = " (it is what the means over all classes are called)" if known == "mean" else ""
-                    raise ValueError(f"{what} {known!r} may stand only once{taken}")
+                    taken = " (it is what the means over all classes are called)" if text == "mean" else ""
+                    raise ValueError(f"{what} {text!r} may stand only once{taken}")
         return self
 
 
 def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
-    """Classes by the name of a scheme or from a file; `reference` replaces the one that it names.
+    """Load classes by the name of a scheme or from a file; `reference` replaces the one that it names.
 
     Paths in a file are relative to it. Raises `InputError` with every problem, `WhenError` for a date.
     """
@@ -97,13 +97,13 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
     path = _FOLDER / f"{spec}.toml" if ships else Path(spec)
     form = f"write [[class]] tables, see docs/evaluate.md, or give one of {', '.join(SCHEMES)}"
     try:
-        found = _ClassFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        parsed = _ClassFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         raise InputError(f"classes {str(spec)!r}: {problems}; {form}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"classes {str(spec)!r} cannot be read ({error}); {form}") from error
-    where = reference if reference is not None else resolve_reference(path.parent, found.reference)
+    where = reference if reference is not None else resolve_reference(path.parent, parsed.reference)
     if not where:
         raise InputError(f"classes {str(spec)!r} name no reference; give its file with --reference")
     classes = tuple(
@@ -115,19 +115,19 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
             entry.threshold,
             resolve_reference(path.parent, entry.truth),
         )
-        for entry in found.class_
+        for entry in parsed.class_
     )
-    return Classes(where, found.column, found.layer, classes)
+    return Classes(where, parsed.column, parsed.layer, classes)
 
 
-def reference_identity(given: Classes) -> list[object]:
-    """What the shares depend on, as plain values: the classes, and the bytes of every file they name."""
-    named = [given.reference, *(kind.truth for kind in given.classes if kind.truth)]
-    return [*map(_content, named), given.column, given.layer, repr(given.classes)]
+def reference_identity(classes: Classes) -> list[object]:
+    """Return what the shares depend on, as plain values: the classes, and the hash of their files."""
+    named = [classes.reference, *(kind.truth for kind in classes.classes if kind.truth)]
+    return [*map(_content, named), classes.column, classes.layer, repr(classes.classes)]
 
 
 def _content(name: str) -> object:
-    """The hash of a file's bytes, of all parts of a shapefile; the name of what is no file here."""
+    """Return the hash of a file's bytes, of all parts of a shapefile; the name of what is no file here."""
     path = Path(name)
     if not path.is_file():
         return name

@@ -29,8 +29,6 @@ FEWEST = 12
 PURE = 0.5
 """Share of a cell that one class must cover for the cell to enter the confusion."""
 
-"""What the figures of each kind of map begin with."""
-
 
 @dataclass(frozen=True)
 class LandMaps:
@@ -49,7 +47,7 @@ class LandMaps:
 def evaluate_landcover(
     atlas: Atlas,
     checkpoint: Checkpoint,
-    given: Classes,
+    land_classes: Classes,
     clip: tuple[Atlas, Checkpoint] | None = None,
     *,
     block_km: float = 5.0,
@@ -64,39 +62,39 @@ def evaluate_landcover(
     shares, weighted by how near the words of prompt and class are). Raises `InputError` for grids that
     differ, or where no class can be judged.
     """
-    truth = _truths(given, atlas)
-    layers = dict(_layers(atlas, checkpoint, given, truth, clip))
+    truth = _truths(land_classes, atlas)
+    layers = dict(_layers(atlas, checkpoint, land_classes, truth, clip))
     known = np.isfinite(truth).all(0) & np.logical_and.reduce(
         [np.isfinite(v).all(0) for v in layers.values()]
     )
-    judged = [i for i, kind in enumerate(given.classes) if _enough(truth[i][known], kind.threshold)]
+    judged = [i for i, kind in enumerate(land_classes.classes) if _enough(truth[i][known], kind.threshold)]
     if not judged:
         raise InputError(
-            f"no class of {given.reference} has {FEWEST} cells that are and {FEWEST} that are not of it in "
-            f"{atlas.path}; take a larger region, or lower the thresholds"
+            f"no class of {land_classes.reference} has {FEWEST} cells that are and {FEWEST} that are not "
+            f"of it in {atlas.path}; take a larger region, or lower the thresholds"
         )
-    classes = tuple(given.classes[i] for i in judged)
+    classes = tuple(land_classes.classes[i] for i in judged)
     lon, lat = (side[known] for side in cell_lonlat(atlas.grid))
     bootstrap = Bootstrap(number_blocks(lon, lat, block_km), draws)
     figures = [Metric("cells", float(known.sum())), Metric("classes", float(len(judged)))]
     figures += _agreements(
         classes, truth[judged], {n: v[judged] for n, v in layers.items()}, known, bootstrap
     )
-    tellable = [i for i in judged if given.classes[i].values]
+    tellable = [i for i in judged if land_classes.classes[i].values]
     pure = known & (truth[tellable].max(0, initial=0.0) >= PURE) if tellable else np.zeros_like(known)
     confusions: dict[str, Any] = {}
     if len(tellable) >= 2 and pure.any():
         seen = {name: values[tellable] for name, values in layers.items()}
-        figures += _confusions(truth[tellable], seen, pure, bootstrap.of(pure[known]), confusions)
+        figures += _confusions(truth[tellable], seen, pure, bootstrap.restrict_to(pure[known]), confusions)
     shown = {
-        "reference": given.reference,
+        "reference": land_classes.reference,
         "classes": [{"name": kind.name, "prompts": list(kind.prompts)} for kind in classes],
-        "left_out": [kind.name for i, kind in enumerate(given.classes) if i not in judged],
-        "confusion_classes": [given.classes[i].name for i in tellable],
+        "left_out": [kind.name for i, kind in enumerate(land_classes.classes) if i not in judged],
+        "confusion_classes": [land_classes.classes[i].name for i in tellable],
         "confusion": confusions,
     }
-    kept = {name: values[judged] for name, values in layers.items()}
-    return Evaluation(tuple(figures), shown, LandMaps(classes, truth[judged], kept, pure))
+    judged_layers = {name: values[judged] for name, values in layers.items()}
+    return Evaluation(tuple(figures), shown, LandMaps(classes, truth[judged], judged_layers, pure))
 
 
 def _enough(truth: Float32, threshold: float) -> bool:
@@ -104,15 +102,15 @@ def _enough(truth: Float32, threshold: float) -> bool:
     return FEWEST <= positive <= truth.size - FEWEST
 
 
-def _truths(given: Classes, atlas: Atlas) -> Float32:
+def _truths(land_classes: Classes, atlas: Atlas) -> Float32:
     """Share, or probability, of every class, `[classes, y, x]`."""
-    shares = iter(class_shares(given, atlas.grid))
+    shares = iter(class_shares(land_classes, atlas.grid))
     return np.stack(
         [
             next(shares)
             if kind.values
             else read_truth(Case(kind.name, kind.truth, kind.when, kind.threshold), atlas.grid)
-            for kind in given.classes
+            for kind in land_classes.classes
         ]
     ).astype(np.float32)
 
@@ -120,31 +118,38 @@ def _truths(given: Classes, atlas: Atlas) -> Float32:
 def _layers(
     atlas: Atlas,
     checkpoint: Checkpoint,
-    given: Classes,
+    land_classes: Classes,
     truth: Float32,
     clip: tuple[Atlas, Checkpoint] | None,
 ) -> Iterator[tuple[str, Float32]]:
     """Every kind of map by the prefix of its figures, `[classes, y, x]`."""
-    yield OURS, _by_moment(given, lambda texts, when: score_atlas(atlas, checkpoint, texts, when=when).values)
+    yield (
+        OURS,
+        _by_moment(land_classes, lambda texts, when: score_atlas(atlas, checkpoint, texts, when=when).values),
+    )
     if clip is not None:
-        theirs, model = clip
-        if theirs.grid != atlas.grid:
+        clip_atlas, model = clip
+        if clip_atlas.grid != atlas.grid:
             raise InputError(
-                f"{theirs.path} has another grid than {atlas.path}; embed the same region with the same cells"
+                f"{clip_atlas.path} has another grid than {atlas.path}; "
+                "embed the same region with the same cells"
             )
-        yield CLIP, _by_moment(given, lambda texts, _: score_atlas(theirs, model, texts).values)
+        yield CLIP, _by_moment(land_classes, lambda texts, _: score_atlas(clip_atlas, model, texts).values)
     if checkpoint.dynamic is not None:
 
         def located(texts: Sequence[str], when: When | None) -> Float32:
             cosines = location_cosines(atlas.grid, checkpoint, texts, when)
             return cosines.reshape(len(texts), *atlas.grid.shape)
 
-        yield LOCATION, _by_moment(given, located)
-    covered = [i for i, kind in enumerate(given.classes) if kind.values]
+        yield LOCATION, _by_moment(land_classes, located)
+    covered = [i for i, kind in enumerate(land_classes.classes) if kind.values]
     if covered:
-        asked = embed_prompts(checkpoint, [_text(kind) for kind in given.classes])
-        named = embed_prompts(checkpoint, [given.classes[i].name for i in covered])
-        yield LOOKUP, np.einsum("ck,kyx->cyx", asked @ named.T, truth[covered]).astype(np.float32)
+        class_embeddings = embed_prompts(checkpoint, [_text(kind) for kind in land_classes.classes])
+        name_embeddings = embed_prompts(checkpoint, [land_classes.classes[i].name for i in covered])
+        yield (
+            LOOKUP,
+            np.einsum("ck,kyx->cyx", class_embeddings @ name_embeddings.T, truth[covered]).astype(np.float32),
+        )
 
 
 def _text(kind: LandClass) -> str:
@@ -152,13 +157,13 @@ def _text(kind: LandClass) -> str:
     return PART_SEPARATOR.join(kind.prompts)
 
 
-def _by_moment(given: Classes, ask: Callable[[Sequence[str], When | None], Float32]) -> Float32:
+def _by_moment(land_classes: Classes, ask: Callable[[Sequence[str], When | None], Float32]) -> Float32:
     """One layer a class, those of one moment asked together."""
-    found: dict[int, Float32] = {}
-    for when in dict.fromkeys(kind.when for kind in given.classes):
-        mine = [i for i, kind in enumerate(given.classes) if kind.when == when]
-        found |= zip(mine, ask([_text(given.classes[i]) for i in mine], when), strict=True)
-    return np.stack([found[i] for i in range(len(given.classes))])
+    layer_of: dict[int, Float32] = {}
+    for when in dict.fromkeys(kind.when for kind in land_classes.classes):
+        members = [i for i, kind in enumerate(land_classes.classes) if kind.when == when]
+        layer_of |= zip(members, ask([_text(land_classes.classes[i]) for i in members], when), strict=True)
+    return np.stack([layer_of[i] for i in range(len(land_classes.classes))])
 
 
 def _agreements(
@@ -170,23 +175,25 @@ def _agreements(
 ) -> Iterator[Metric]:
     """The figures of every class and kind of map, with intervals from the same draws."""
     sorted_once = {
-        (kind, mine.name): Agreement.of(values[i][known], truth[i][known], truth[i][known] >= mine.threshold)
+        (kind, land_class.name): Agreement.of(
+            values[i][known], truth[i][known], truth[i][known] >= land_class.threshold
+        )
         for kind, values in layers.items()
-        for i, mine in enumerate(classes)
+        for i, land_class in enumerate(classes)
     }
 
     def measure(weight: Weight | None) -> dict[str, float]:
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         totals: dict[str, list[float]] = {}
         for (kind, name), agreement in sorted_once.items():
             for metric, value in agreement.figures(weight).items():
-                found[_joined(kind, metric, name)] = value
+                metrics[_joined(kind, metric, name)] = value
                 totals.setdefault(_joined(kind, metric, "mean"), []).append(value)
         # a draw may miss a class altogether: the mean is over those that it holds
-        found |= {name: float(np.nanmean(v)) for name, v in totals.items() if np.isfinite(v).any()}
+        metrics |= {name: float(np.nanmean(v)) for name, v in totals.items() if np.isfinite(v).any()}
         if CLIP in layers:
-            found["above_clip.auroc.mean"] = found["auroc.mean"] - found["clip.auroc.mean"]
-        return found
+            metrics["above_clip.auroc.mean"] = metrics["auroc.mean"] - metrics["clip.auroc.mean"]
+        return metrics
 
     intervals = bootstrap.intervals(measure)
     for name, value in measure(None).items():
@@ -217,13 +224,13 @@ def _confusions(
         ).argmax(0)
 
     def measure(weight: Weight | None) -> dict[str, float]:
-        found = {}
+        metrics = {}
         for name, guess in guesses.items():
             matrix = _matrix(right, guess, count, weight)
             rows = matrix.sum(1)
-            found[f"{name}.accuracy"] = float(np.trace(matrix) / matrix.sum())
-            found[f"{name}.mean_recall"] = float((np.diag(matrix)[rows > 0] / rows[rows > 0]).mean())
-        return found
+            metrics[f"{name}.accuracy"] = float(np.trace(matrix) / matrix.sum())
+            metrics[f"{name}.mean_recall"] = float((np.diag(matrix)[rows > 0] / rows[rows > 0]).mean())
+        return metrics
 
     intervals = bootstrap.intervals(measure)
     matrices.update(

@@ -49,7 +49,10 @@ class TrackedRegion:
         return bool(np.mean(cell_lonlat(self.atlas.grid)[1]) < 0)
 
     def truth(self, concept: str) -> Floats | None:
-        """Mean probability at each time of `CALENDAR`; None where it is not known, or hardly ever happens."""
+        """Return the mean probability of a concept over the cells: float64, one value a time of `CALENDAR`.
+
+        None outside the miniature world, and for a concept that hardly ever happens here.
+        """
         world = find_world(str(self.atlas.imagery.get("uri", "")))
         if world is None or not concept:
             return None
@@ -88,11 +91,11 @@ def evaluate_time(
     curves: dict[str, dict[str, dict[str, Floats]]] = {text: {} for text in texts}
     for region in regions:
         for prompt, mean in zip(prompts, mean_scores(region.atlas, checkpoint, texts, CALENDAR), strict=True):
-            found = {"score": mean}
+            series = {"score": mean}
             truth = region.truth(prompt.concept)
             if truth is not None:
-                found["truth"] = truth
-            curves[prompt.text][region.name] = found
+                series["truth"] = truth
+            curves[prompt.text][region.name] = series
     south = {region.name: region.south for region in regions}
     figures = [*_each(curves), *_medians(curves, draws), *_apart(curves, south)]
     return Evaluation(tuple(figures), _shown(curves, south), curves)
@@ -112,56 +115,56 @@ def _hours(series: Floats) -> Floats:
 
 def _each(curves: Curves) -> Iterator[Metric]:
     for text, places in curves.items():
-        for place, found in places.items():
-            name, mine = f"{place}.{text}", found["score"]
-            yield Metric(f"swing.{name}", float(np.ptp(mine)))
-            yield Metric(f"peak_month.{name}", float(_months(mine).argmax() + 1))
-            yield Metric(f"peak_hour.{name}", float(CALENDAR_HOURS[int(_hours(mine).argmax())]))
-            if "truth" in found:
-                yield Metric(f"peak_month.truth.{name}", float(_months(found["truth"]).argmax() + 1))
+        for place, series in places.items():
+            name, score = f"{place}.{text}", series["score"]
+            yield Metric(f"swing.{name}", float(np.ptp(score)))
+            yield Metric(f"peak_month.{name}", float(_months(score).argmax() + 1))
+            yield Metric(f"peak_hour.{name}", float(CALENDAR_HOURS[int(_hours(score).argmax())]))
+            if "truth" in series:
+                yield Metric(f"peak_month.truth.{name}", float(_months(series["truth"]).argmax() + 1))
                 yield Metric(
-                    f"peak_hour.truth.{name}", float(CALENDAR_HOURS[int(_hours(found["truth"]).argmax())])
+                    f"peak_hour.truth.{name}", float(CALENDAR_HOURS[int(_hours(series["truth"]).argmax())])
                 )
-            for kind, value in _correlations(found).items():
+            for kind, value in _correlations(series).items():
                 yield Metric(f"{kind}.{name}", value)
 
 
-def _correlations(found: dict[str, Floats]) -> dict[str, float]:
+def _correlations(series: dict[str, Floats]) -> dict[str, float]:
     """Of score and truth over both, over months and over hours; nothing without a truth.
 
     A concept whose truth has no season, or no hour, has no correlation there: NaN.
     """
-    if "truth" not in found:
+    if "truth" not in series:
         return {}
-    mine, truth = found["score"], found["truth"]
+    score, truth = series["score"], series["truth"]
     return {
-        "rank_correlation": spearman(mine, truth),
-        "month": _varied(_months(mine), _months(truth)),
-        "hour": _varied(_hours(mine), _hours(truth)),
+        "rank_correlation": spearman(score, truth),
+        "month": _varied(_months(score), _months(truth)),
+        "hour": _varied(_hours(score), _hours(truth)),
     }
 
 
-def _varied(mine: Floats, truth: Floats) -> float:
+def _varied(score: Floats, truth: Floats) -> float:
     """Rank correlation, if the truth changes by more than a tenth of its mean."""
-    return spearman(mine, truth) if np.ptp(truth) > 0.1 * truth.mean() else float("nan")
+    return spearman(score, truth) if np.ptp(truth) > 0.1 * truth.mean() else float("nan")
 
 
 def _medians(curves: Curves, draws: int) -> Iterator[Metric]:
     """Over all prompts and regions; the prompts are resampled, as regions share them."""
-    by_prompt = [[_correlations(found) for found in places.values()] for places in curves.values()]
+    by_prompt = [[_correlations(series) for series in places.values()] for places in curves.values()]
     for kind in ("rank_correlation", "month", "hour"):
-        known = [[f[kind] for f in mine if kind in f and np.isfinite(f[kind])] for mine in by_prompt]
-        known = [mine for mine in known if mine]
-        if not known:
+        defined = [[f[kind] for f in prompt if kind in f and np.isfinite(f[kind])] for prompt in by_prompt]
+        defined = [values for values in defined if values]
+        if not defined:
             continue
         random = np.random.default_rng(0)
         drawn = [
-            np.median(np.concatenate([known[i] for i in random.integers(0, len(known), len(known))]))
+            np.median(np.concatenate([defined[i] for i in random.integers(0, len(defined), len(defined))]))
             for _ in range(draws)
         ]
         ends = (float(np.percentile(drawn, 2.5)), float(np.percentile(drawn, 97.5))) if drawn else None
-        yield Metric(f"{kind}.median", float(np.median(np.concatenate(known))), ends)
-        yield Metric(f"{kind}.prompts", float(len(known)))
+        yield Metric(f"{kind}.median", float(np.median(np.concatenate(defined))), ends)
+        yield Metric(f"{kind}.prompts", float(len(defined)))
 
 
 def _apart(curves: Curves, south: dict[str, bool]) -> Iterator[Metric]:
@@ -201,8 +204,8 @@ def months_apart(one: Floats, other: Floats) -> float:
 def _shown(curves: Curves, south: dict[str, bool]) -> dict[str, Any]:
     rounded = {
         text: {
-            place: {kind: [float(f"{v:.5g}") for v in series] for kind, series in found.items()}
-            for place, found in places.items()
+            place: {kind: [float(f"{v:.5g}") for v in values] for kind, values in series.items()}
+            for place, series in places.items()
         }
         for text, places in curves.items()
     }

@@ -61,9 +61,9 @@ def reliability(chance: Floats, truth: Floats, bins: int = 10) -> list[Calibrati
     """The reliability diagram of chances and true probabilities `[N]`, 0 to 1; without empty bins."""
     number = np.minimum((chance * bins).astype(int), bins - 1)
     return [
-        CalibrationBin(float(chance[mine].mean()), float(truth[mine].mean()), int(mine.sum()))
-        for mine in (number == index for index in range(bins))
-        if mine.any()
+        CalibrationBin(float(chance[in_bin].mean()), float(truth[in_bin].mean()), int(in_bin.sum()))
+        for in_bin in (number == index for index in range(bins))
+        if in_bin.any()
     ]
 
 
@@ -102,15 +102,15 @@ def score_prompts(
                 name: score_atlas(scan, models[name], [text], when=when, scale=scale).values.ravel()
                 for name, scale in SCALES.items()
             }
-            known = np.isfinite(by_scale["cosine"])
-            scores = {name: values[known].astype(np.float64) for name, values in by_scale.items()}
-            yield PromptTruth(scores, truth[known].astype(np.float64), text in NONSENSE)
+            embedded = np.isfinite(by_scale["cosine"])
+            scores = {name: values[embedded].astype(np.float64) for name, values in by_scale.items()}
+            yield PromptTruth(scores, truth[embedded].astype(np.float64), text in NONSENSE)
 
 
 def _questions(
     country: Country, prompts: Sequence[Prompt], moments: Sequence[When]
 ) -> Iterator[tuple[str, When | None, NDArray[np.float32]]]:
-    """What is asked of a country, when, and what is true there and then, of each cell."""
+    """Yield each prompt's text, its time, and its true probability in every cell, float32 ``[cells]``."""
     for prompt in prompts:
         if can_judge(country, prompt):
             own = country.when(prompt)
@@ -124,7 +124,7 @@ def _questions(
         yield text, None, np.zeros(country.atlas.grid.shape, np.float32).ravel()
 
 
-def evaluate_calibration(asked: Sequence[PromptTruth]) -> Iterator[tuple[str, float]]:
+def evaluate_calibration(prompt_truths: Sequence[PromptTruth]) -> Iterator[tuple[str, float]]:
     """Figures of each of `CHANCES` as a probability, and of each scale when one threshold serves all prompts.
 
     ``.ece`` is over all cells, most of which have next to no chance, ``.ece_above_tenth`` over the others;
@@ -134,7 +134,7 @@ def evaluate_calibration(asked: Sequence[PromptTruth]) -> Iterator[tuple[str, fl
     how much is
     lit and how much should be, and how much of nonsense is lit.
     """
-    real, nonsense = ([one for one in asked if one.nonsense is kind] for kind in (False, True))
+    real, nonsense = ([one for one in prompt_truths if one.nonsense is kind] for kind in (False, True))
     truth = np.concatenate([one.truth for one in real])
     yield "prompts", float(len(real))
     for name in CHANCES:

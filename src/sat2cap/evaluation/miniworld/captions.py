@@ -77,21 +77,21 @@ class CaptionedPairs:
     def of(
         cls, pairs: PairSet, split: str, gallery: Gallery, written: Mapping[str, Sequence[str]] | None
     ) -> "CaptionedPairs":
-        """Of a gallery's pairs; the made-up planet's own captions where nobody's are given.
+        """Return the pairs of a gallery, with the made-up planet's own captions where nobody's are given.
 
         Raises `InputError` if captions are given and a pair has none.
         """
         index = pairs.index[pairs.index["split"] == split].iloc[gallery.row]
         keys = [str(key) for key in index["key"]]
         sources = {str(source) for source in index["source"]}
-        known = written or {}
-        missing = [key for key in keys if key not in known]
+        captions_by_key = written or {}
+        missing = [key for key in keys if key not in captions_by_key]
         if written is not None and missing:
             raise InputError(
                 f"{len(missing):,} of {len(keys):,} pairs have no caption of people, {missing[0]!r} first: "
                 "give captions of all, or none"
             )
-        texts = [] if missing else [known[key] for key in keys]
+        texts = [] if missing else [captions_by_key[key] for key in keys]
         planet = None
         world = find_world(sources.pop()) if len(sources) == 1 else None
         if world is not None:
@@ -107,7 +107,7 @@ class CaptionedPairs:
 
 
 def _made_up(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
-    """What people of a made-up planet wrote under their photos."""
+    """Return the captions that a made-up planet has for its photos, by pair."""
     numbers = [int(key.rsplit("-", 1)[1]) for key in keys]
     source = MiniPhotos(world, max(numbers) + 1)
     wanted = set(keys)
@@ -132,7 +132,7 @@ def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterat
 def _columns(texts: Sequence[str]) -> NDArray[np.bool_]:
     """Which concepts each caption states, `[N, concepts]`."""
     return np.array(
-        [[name in found for name in CONCEPT_NAMES] for found in map(stated_concepts, texts)], bool
+        [[name in stated for name in CONCEPT_NAMES] for stated in map(stated_concepts, texts)], bool
     )
 
 
@@ -148,7 +148,10 @@ def generate_captions_at(
     beams: int = 1,
     progress: Progress = silent,
 ) -> list[str]:
-    """The captions of all places told one moment. Raises `ModelError` for a model that knows no time."""
+    """Generate one caption for each place of a gallery, conditioned on one moment.
+
+    Raises `ModelError` for a model without a Dynamic Encoder.
+    """
     clock = (when.year, when.month, when.day, when.hour)
     offsets = checkpoint.dynamic_offset(gallery.lat, gallery.lon, *clock)
     return captioner.captions(gallery.overhead + offsets, beams, progress=progress)
@@ -185,16 +188,16 @@ def month_metrics(
 
 def _winters(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, WeightedMean]:
     """Captions with a word of winter in each half of the Earth and month, and by how much winter leads."""
-    found = {}
+    measures = {}
     said = {
         when: np.array([float(bool(WINTER.search(t.lower()))) for t in some]) for when, some in texts.items()
     }
     for half, inside, cold, warm in (("north", lat > 0, JANUARY, JULY), ("south", lat < 0, JULY, JANUARY)):
         here = inside.astype(np.float64)
         for when, wintry in said.items():
-            found[f"winter.{half}.{when.month:02d}"] = WeightedMean(wintry * here, here)
-        found[f"winter.{half}.lead"] = WeightedMean((said[cold] - said[warm]) * here, here)
-    return found
+            measures[f"winter.{half}.{when.month:02d}"] = WeightedMean(wintry * here, here)
+        measures[f"winter.{half}.lead"] = WeightedMean((said[cold] - said[warm]) * here, here)
+    return measures
 
 
 def _lead(texts: Mapping[When, Sequence[str]], place: CaptionedPairs) -> WeightedMean:

@@ -30,7 +30,9 @@ class Country:
     ground_truth: GroundTruth
     south: bool = False
     """South of the equator: prompts with a season are asked half a year later."""
-    _known: dict[tuple[str, When | None], Floats] = field(default_factory=dict, repr=False, compare=False)
+    _truth_cache: dict[tuple[str, When | None], Floats] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     """Truths worked out before; a country with another atlas (`dataclasses.replace`) shares them."""
 
     def when(self, prompt: Prompt) -> When | None:
@@ -42,9 +44,9 @@ class Country:
     def truth(self, prompt: Prompt) -> Floats:
         """Probability of what the prompt means, ``[cells]``."""
         key = prompt.concept, self.when(prompt)
-        if key not in self._known:
-            self._known[key] = np.asarray(self.ground_truth.truth_map(*key).values).ravel()
-        return self._known[key]
+        if key not in self._truth_cache:
+            self._truth_cache[key] = np.asarray(self.ground_truth.truth_map(*key).values).ravel()
+        return self._truth_cache[key]
 
     def mean_truth(self, prompt: Prompt, calendar: Sequence[When]) -> Floats:
         """Mean probability over the embedded cells at each time, ``[times]``, for any date of the prompt."""
@@ -57,25 +59,25 @@ Scores = Callable[[Country, Checkpoint, Sequence[str], When | None], Floats]
 
 
 def map_scores(country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None) -> Floats:
-    """The maps themselves."""
-    found = score_atlas(country.atlas, checkpoint, texts, when=when).values
-    return np.asarray(found.reshape(len(texts), -1))
+    """Return the scores of the maps themselves, float32 ``[texts, cells]``."""
+    scores = score_atlas(country.atlas, checkpoint, texts, when=when).values
+    return np.asarray(scores.reshape(len(texts), -1))
 
 
 def location_scores(
     country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None
 ) -> Floats:
-    """What place and time alone say: `location_cosines` of the country's grid."""
+    """Return the scores of place and time without imagery: `location_cosines` of the country's grid."""
     return location_cosines(country.atlas.grid, checkpoint, texts, when)
 
 
 def positives(truth: Floats) -> NDArray[np.bool_]:
-    """Cells where the truth is at least half of the region's greatest probability."""
+    """Return a mask of the cells where the truth is at least half of the region's greatest probability."""
     return np.asarray(truth >= 0.5 * truth.max())
 
 
 def can_judge(country: Country, prompt: Prompt) -> bool:
-    """Whether a country can judge a prompt's map.
+    """Return whether a country has enough variety to judge a prompt's map.
 
     It needs `FEWEST` positive and negative cells, and a probability of 0.2 somewhere.
     """
@@ -91,20 +93,20 @@ def map_agreement(
     *,
     scores: Scores = map_scores,
 ) -> Iterator[tuple[Prompt, float]]:
-    """Each prompt's AUROC against the thresholded truth, the mean over the countries that can judge it.
+    """Yield each prompt's AUROC against the thresholded truth, the mean over the countries that can judge it.
 
     A prompt that no country `can_judge` is left out, whatever its scores: a baseline in `scores` is measured
     on the same prompts as the maps.
     """
-    found: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
+    values_by_prompt: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
     for country in countries:
-        mine = [prompt for prompt in prompts if can_judge(country, prompt)]
-        for when in dict.fromkeys(country.when(prompt) for prompt in mine):
-            group = [prompt for prompt in mine if country.when(prompt) == when]
+        judged = [prompt for prompt in prompts if can_judge(country, prompt)]
+        for when in dict.fromkeys(country.when(prompt) for prompt in judged):
+            group = [prompt for prompt in judged if country.when(prompt) == when]
             layers = scores(country, checkpoint, [prompt.text for prompt in group], when)
             for prompt, layer in zip(group, layers, strict=True):
-                found[prompt].append(auroc(layer, positives(country.truth(prompt))))
-    for prompt, values in found.items():
+                values_by_prompt[prompt].append(auroc(layer, positives(country.truth(prompt))))
+    for prompt, values in values_by_prompt.items():
         if values:
             yield prompt, float(np.mean(values))
 
@@ -117,27 +119,28 @@ def time_agreement(
     calendar: Sequence[When] = CALENDAR,
     scale: MeanScale | None = None,
 ) -> Iterator[tuple[Prompt, float]]:
-    """Rank correlation over a calendar between the map's mean and the truth's, the mean over the countries.
+    """Yield each prompt's rank correlation over a calendar between the means of its map and of the truth.
 
-    No `scale` is that of `default_mean_scale`: chances, of a calibrated model.
-    Left out: prompts whose concept never reaches a mean probability of 0.1 % in any of the countries.
+    It is the mean over the countries, -1 to 1. If `scale` is None it is `default_mean_scale`: probabilities,
+    for a calibrated model. A country is left out for a prompt whose concept never reaches a mean probability
+    of 0.1 % there, and a prompt that no country is left for is not yielded.
     """
-    found: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
+    values_by_prompt: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
     for country in countries:
         truths = {prompt: country.mean_truth(prompt, calendar) for prompt in prompts}
-        mine = [prompt for prompt in prompts if truths[prompt].max() >= 0.001]
-        texts = [prompt.text for prompt in mine]
-        means = mean_scores(country.atlas, checkpoint, texts, calendar, scale) if mine else ()
-        for prompt, mean in zip(mine, means, strict=True):
-            found[prompt].append(spearman(mean, truths[prompt]))
-    for prompt, values in found.items():
+        judged = [prompt for prompt in prompts if truths[prompt].max() >= 0.001]
+        texts = [prompt.text for prompt in judged]
+        means = mean_scores(country.atlas, checkpoint, texts, calendar, scale) if judged else ()
+        for prompt, mean in zip(judged, means, strict=True):
+            values_by_prompt[prompt].append(spearman(mean, truths[prompt]))
+    for prompt, values in values_by_prompt.items():
         if values:
             yield prompt, float(np.mean(values))
 
 
-def summary(name: str, found: Sequence[tuple[Prompt, float]]) -> dict[str, float]:
-    """``{name}.mean``, ``{name}.median`` and how many prompts they are over."""
-    values = [value for _, value in found]
+def summary(name: str, prompt_values: Sequence[tuple[Prompt, float]]) -> dict[str, float]:
+    """Return ``{name}.mean``, ``{name}.median`` and ``{name}.prompts``, how many prompts they are over."""
+    values = [value for _, value in prompt_values]
     return {
         f"{name}.mean": float(np.mean(values)),
         f"{name}.median": float(median(values)),

@@ -30,8 +30,8 @@ def evaluate_zero_shot(
     cosines = checkpoint.embed_text([prompt.text for prompt in prompts]) @ embedded.T
     truth = np.array([[prompt.concept in names for names in shown] for prompt in prompts])
     judged = truth.any(axis=1) & ~truth.all(axis=1)
-    found = [auroc(row, positive) for row, positive in zip(cosines[judged], truth[judged], strict=True)]
-    yield "zero_shot.auroc.mean", float(np.mean(found))
-    yield "zero_shot.auroc.median", float(np.median(found))
-    yield "zero_shot.prompts", float(len(found))
+    aurocs = [auroc(row, positive) for row, positive in zip(cosines[judged], truth[judged], strict=True)]
+    yield "zero_shot.auroc.mean", float(np.mean(aurocs))
+    yield "zero_shot.auroc.median", float(np.median(aurocs))
+    yield "zero_shot.prompts", float(len(aurocs))
     yield "zero_shot.photos", float(photos)

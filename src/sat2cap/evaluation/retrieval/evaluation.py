@@ -28,7 +28,7 @@ BASELINES = (CLIP, LOCATION, CHANCE, NO_METADATA)
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table."""
+    """One row of table 1."""
 
     name: str
     """Before the names of its figures; empty for the first model as it is meant to be used."""
@@ -50,14 +50,14 @@ def gallery_metrics(gallery: Gallery, checkpoint: Checkpoint, use_metadata: bool
     """
     overhead = gallery.conditioned_embeddings(checkpoint) if use_metadata else gallery.unit_overhead
     yield Metric("gallery", float(len(gallery.ground)))
-    found = both_ranks(overhead, gallery.ground, gallery.places())
-    for direction, mine in found.items():
-        for name, value in retrieval_metrics(mine).items():
+    ranks = both_ranks(overhead, gallery.ground, gallery.places())
+    for direction, direction_ranks in ranks.items():
+        for name, value in retrieval_metrics(direction_ranks).items():
             yield Metric(f"{direction}.{name}", value)
 
 
 def both_ranks(overhead: Float32, ground: Float32, place: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """Ranks in both directions, by the name of the direction."""
+    """Return the rank of each pair's right answer, int64 `[N]`, by the name of the direction."""
     return dict(
         zip(
             DIRECTIONS,
@@ -69,7 +69,7 @@ def both_ranks(overhead: Float32, ground: Float32, place: NDArray[np.int64]) -> 
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What decides the figures of the table beside the pairs and the models: plain values."""
+    """Settings that decide the metrics of table 1 beside the pairs and the models, as plain values."""
 
     split: str = "test"
     gallery: int = 2000
@@ -89,7 +89,7 @@ def evaluate_table(
     options: TableOptions | None = None,
     cache: Path | None = None,
 ) -> Evaluation:
-    """Table 1 for any number of models by name, the first being the one in question, and the baselines.
+    """Compute table 1 for models by name, the first being the one in question, and for the baselines.
 
     Figures of the first model have no prefix, without metadata ``no_metadata.``; those of the others begin
     with their names. Then ``clip.``, ``location.`` (the Dynamic Encoder of the first model alone), and
@@ -100,19 +100,19 @@ def evaluate_table(
     if not models:
         raise ModelError("no model is given to measure; give at least one")
     options = options or TableOptions()
-    rows, found, first = [], {}, None
+    rows, ranks, first = [], {}, None
     for row, overhead, gallery in _sides(pairs, models, clip, options, cache):
         first = first or gallery
         place = gallery.places(options.same_place_m)
         rows.append(row)
-        found[row.name] = both_ranks(overhead, gallery.ground, place)
+        ranks[row.name] = both_ranks(overhead, gallery.ground, place)
     assert first is not None  # every model has a row
     place = first.places(options.same_place_m)
     bootstrap = Bootstrap(number_blocks(first.lon, first.lat, options.block_km), options.draws)
     figures = [Metric("gallery", float(len(place))), Metric("places", float(place.max() + 1))]
-    figures += _row_figures(found, bootstrap)
-    told, model = options.metadata is not False, next(iter(models.values()))
-    if told and model.dynamic is not None:
+    figures += _row_figures(ranks, bootstrap)
+    use_metadata, model = options.metadata is not False, next(iter(models.values()))
+    if use_metadata and model.dynamic is not None:
         figures += moment_metrics(first, model, bootstrap)
     rows.append(Row(CHANCE, "chance", None, None, None))
     figures += [Metric(f"{CHANCE}.{name}", value) for name, value in chance_metrics(place).items()]
@@ -126,16 +126,16 @@ def _sides(
     options: TableOptions,
     cache: Path | None,
 ) -> Iterator[tuple[Row, Float32, Gallery]]:
-    """Each row with its overhead embeddings `[N, D]` and the gallery that they are asked of."""
+    """Yield each row with its overhead embeddings `[N, D]` and the gallery that they search."""
     grounds: dict[str, Float32] = {}
 
     def embed(checkpoint: Checkpoint) -> Gallery:
-        known = grounds.get(checkpoint.ground_identity)
-        found = embed_gallery(
-            pairs, checkpoint, options.split, options.gallery, options.seed, ground=known, cache=cache
+        ground = grounds.get(checkpoint.ground_identity)
+        embedded = embed_gallery(
+            pairs, checkpoint, options.split, options.gallery, options.seed, ground=ground, cache=cache
         )
-        grounds[checkpoint.ground_identity] = found.ground
-        return found
+        grounds[checkpoint.ground_identity] = embedded.ground
+        return embedded
 
     for number, (name, checkpoint) in enumerate(models.items()):
         gallery = embed(checkpoint)
@@ -153,7 +153,7 @@ def _sides(
 
 
 def _rows_of(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool | None) -> Iterator[Row]:
-    """How one model is asked: told place and time if it can be, and not told."""
+    """Yield the rows of one model: with place and time if it can use them, and without."""
     knows = checkpoint.dynamic is not None
     if metadata and not knows:
         raise ModelError(
@@ -162,28 +162,28 @@ def _rows_of(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool | No
     card = checkpoint.card.get("training", {}).get("run", {}).get("model", {})
     rate = card.get("dropout")
     dropout = None if not knows or rate is None else bool(rate > 0)
-    told = knows and metadata is not False
-    if told:
+    with_metadata = knows and metadata is not False
+    if with_metadata:
         yield Row(prefix, name, True, dropout, True)
-    if not told or metadata is None:
-        untold = ".".join(filter(None, (prefix, NO_METADATA))) if told else prefix
-        yield Row(untold, f"{name}, told nothing" if knows else name, knows, dropout, False)
+    if not with_metadata or metadata is None:
+        without_name = ".".join(filter(None, (prefix, NO_METADATA))) if with_metadata else prefix
+        yield Row(without_name, f"{name}, told nothing" if knows else name, knows, dropout, False)
 
 
 def _row_figures(
-    found: Mapping[str, Mapping[str, NDArray[np.int64]]], bootstrap: Bootstrap
+    ranks: Mapping[str, Mapping[str, NDArray[np.int64]]], bootstrap: Bootstrap
 ) -> Iterator[Metric]:
-    """The figures of every row, and of the first beside CLIP's, with intervals from the same draws."""
+    """Yield the metrics of every row, and ``above_clip.…``: the first row less CLIP's, from paired draws."""
 
     def measure(weight: Weight | None) -> dict[str, float]:
         figures = {
             ".".join(filter(None, (row, direction, name))): value
-            for row, sides in found.items()
-            for direction, mine in sides.items()
-            for name, value in retrieval_metrics(mine, weight).items()
+            for row, sides in ranks.items()
+            for direction, direction_ranks in sides.items()
+            for name, value in retrieval_metrics(direction_ranks, weight).items()
         }
-        if CLIP in found:
-            first = next(iter(found))
+        if CLIP in ranks:
+            first = next(iter(ranks))
             for way in DIRECTIONS:
                 ours = figures[".".join(filter(None, (first, way, "r10")))]
                 figures[f"above_clip.{way}.r10"] = ours - figures[f"{CLIP}.{way}.r10"]
@@ -197,7 +197,7 @@ def _row_figures(
 def retrieval_inputs(
     pairs: PairSet, models: Sequence[Checkpoint], clip: Checkpoint | None, options: TableOptions
 ) -> dict[str, Any]:
-    """What the table depends on: equal inputs give equal figures."""
+    """Return what the table depends on, as plain values: equal inputs give equal metrics."""
     return {
         "pairs": pairs.fingerprint,
         "models": [model.identity for model in models],

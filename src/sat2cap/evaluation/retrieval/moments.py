@@ -81,7 +81,7 @@ def moment_metrics(gallery: Gallery, checkpoint: Checkpoint, bootstrap: Bootstra
     rows = np.sort(np.random.default_rng(0).permutation(len(gallery.lon))[:_MOST_QUERIES])
     chosen = np.zeros(len(gallery.lon), bool)
     chosen[rows] = True
-    some = bootstrap.of(chosen)
+    some = bootstrap.restrict_to(chosen)
     untold = nearest_rows(gallery.unit_overhead[rows], gallery.ground)
     for moment in MOMENTS:
         near = _near(gallery, moment, rows)
