@@ -5,6 +5,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,14 @@ def test_every_word_of_the_glossary_is_in_the_code() -> None:
     for row in rows:
         module, _, name = re.findall(r"`([\w.]+)`$", row)[0].rpartition(".")
         assert hasattr(import_module(module), name), row
+
+
+def test_every_module_of_the_walks_is_there() -> None:
+    section = (ROOT / "ARCHITECTURE.md").read_text().split("## Three walks\n")[1].split("\n## ")[0]
+    modules = re.findall(r"`(sat2cap(?:\.\w+)+)`", section)
+    assert len(modules) >= 30, "the pattern missed modules"
+    gone = [name for name in modules if find_spec(name) is None]
+    assert gone == []
 
 
 def test_the_readmes_make_targets_exist() -> None:
