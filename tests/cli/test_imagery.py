@@ -49,7 +49,7 @@ def test_check_says_what_a_file_is_and_reads_a_patch(deep: Path, tmp_path: Path)
     done = run("imagery", "check", deep)
     assert done.status == 2
     assert "say which to use, such as bands 4,3,2" in done.err
-    done = run("imagery", "check", deep, "--bands", "4,3,2", "--scale", "0,3000", "-o", tmp_path / "p.png")
+    done = run("imagery", "check", deep, "--bands", "4,3,2", "--stretch", "0,3000", "-o", tmp_path / "p.png")
     assert done.status == 0, done.err
     assert "mean colour  204, 153, 102" in done.out
     assert "EPSG:32631" in done.out
@@ -131,12 +131,12 @@ def test_repair_knows_what_the_imagery_was_called(model: Path, tmp_path: Path) -
     assert "nothing has to be computed again" in other.out
 
 
-def test_repair_knows_the_bands_and_the_scale(model: Path, deep: Path, tmp_path: Path) -> None:
+def test_repair_knows_the_bands_and_the_stretch(model: Path, deep: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.zarr"
-    words = ("--imagery", deep, "--recipe", "sentinel2", "--scale", "0,9000")
+    words = ("--imagery", deep, "--recipe", "sentinel2", "--stretch", "0,9000")
     assert run("embed", *words, "--model", model, "-o", out).status == 0
     lose_a_chunk(out)
-    wrong = run("atlas", "repair", out, "--scale", "0,8000")
+    wrong = run("atlas", "repair", out, "--stretch", "0,8000")
     assert wrong.status == 2
     assert "differs in imagery); name what it was made from" in wrong.err
     done = run("atlas", "repair", out)
@@ -187,12 +187,12 @@ def test_check_says_places_and_extents_as_they_are_written(tmp_path: Path) -> No
         assert "missing      0%" in done.out
 
 
-def test_embed_takes_bands_and_scale(model: Path, deep: Path, tmp_path: Path) -> None:
+def test_embed_takes_bands_and_stretch(model: Path, deep: Path, tmp_path: Path) -> None:
     words = ("embed", "--imagery", deep, "--model", model, "-o")
     assert run(*words, tmp_path / "none.zarr").status == 2
-    assert run(*words, tmp_path / "a.zarr", "--bands", "4,3,2", "--scale", "0,3000").status == 0
+    assert run(*words, tmp_path / "a.zarr", "--bands", "4,3,2", "--stretch", "0,3000").status == 0
     assert run(*words, tmp_path / "b.zarr", "--recipe", "sentinel2").status == 0
-    assert run(*words, tmp_path / "c.zarr", "--recipe", "sentinel2", "--scale", "0,9000").status == 0
+    assert run(*words, tmp_path / "c.zarr", "--recipe", "sentinel2", "--stretch", "0,9000").status == 0
     one, same, other = (open_atlas(tmp_path / f"{name}.zarr").imagery["identity"] for name in "abc")
     assert one == same != other
     wrong = run(*words, tmp_path / "d.zarr", "--recipe", "nonsense")
@@ -225,3 +225,19 @@ def test_embed_records_the_items_of_a_search(model: Path, tmp_path: Path) -> Non
     assert [item["id"] for item in atlas.imagery["items"]] == ["scene"]
     assert atlas.imagery["items"][0]["cloud_cover"] == 2.0
     assert zarr.open_group(out).attrs["sat2cap:imagery"]["items"] == atlas.imagery["items"]
+
+
+def test_the_former_name_of_stretch_works_and_is_not_listed(deep: Path) -> None:
+    words = ("imagery", "check", deep, "--bands", "4,3,2")
+    former = run(*words, "--scale", "0,3000")
+    assert former.status == 0, former.err
+    assert "mean colour  204, 153, 102" in former.out
+    assert "mean colour  204, 153, 102" in run(*words, "--scale=0,3000").out
+    assert "stretch '9,1': give the values" in run(*words, "--scale", "9,1").err
+    for command in (("imagery", "check"), ("embed",), ("atlas", "repair"), ("pairs", "build")):
+        help_text = run(*command, "--help").out
+        assert "--stretch" in help_text
+        assert "--scale" not in help_text
+        listed = run(*command, "--scale")
+        assert listed.status == 2
+        assert "--stretch" in listed.err  # it needs a value: so it is known, and as what

@@ -21,11 +21,11 @@ OVERHEAD = Path(__file__).parents[3] / "shared" / "data" / "overhead"
 MODEL_M = 480 / 224
 SIDE = 120  # pixels of what is compared, at most
 OPTIONS = {
-    "cog_dateline.tif": ("--scale 21800,23900", parse_rendering(stretch="21800,23900")),
-    "mosaic_cog1.tif": ("--scale 0,20000", parse_rendering(stretch="0,20000")),
-    "mosaic_cog2.tif": ("--scale 0,20000", parse_rendering(stretch="0,20000")),
+    "cog_dateline.tif": ("--stretch 21800,23900", parse_rendering(stretch="21800,23900")),
+    "mosaic_cog1.tif": ("--stretch 0,20000", parse_rendering(stretch="0,20000")),
+    "mosaic_cog2.tif": ("--stretch 0,20000", parse_rendering(stretch="0,20000")),
     "sentinel2/patch_25630.tif": (  # snow
-        "--recipe sentinel2 --scale 0,12000",
+        "--recipe sentinel2 --stretch 0,12000",
         parse_rendering(recipe="sentinel2", stretch="0,12000"),
     ),
 }

@@ -16,6 +16,7 @@ from sat2cap.cli.evaluate import group as evaluate
 from sat2cap.cli.evaluate import report
 from sat2cap.cli.extras import explain_missing_module
 from sat2cap.cli.manage import atlas, imagery, models
+from sat2cap.cli.options import ACCEPT_OLD_STRETCH
 from sat2cap.errors import Sat2CapError
 
 _NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
@@ -52,7 +53,7 @@ def top_level(
 app.command("demo")(demo.demo)
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
-app.command("embed")(embed.embed)
+app.command("embed", context_settings=ACCEPT_OLD_STRETCH)(embed.embed)
 app.command("map")(map_commands.map_prompts)
 app.command("difference")(difference.difference)
 app.command("classify")(classify.classify)

@@ -52,13 +52,18 @@ Bands = Annotated[
 Stretch = Annotated[
     str | None,
     typer.Option(
-        "--scale", metavar="LOW,HIGH", help="The imagery's values shown as black and white, such as 0,3000."
+        "--stretch",
+        metavar="LOW,HIGH",
+        help="The imagery's values shown as black and white, such as 0,3000.",
     ),
 ]
+ACCEPT_OLD_STRETCH = {"token_normalize_func": lambda name: "stretch" if name == "scale" else name}
+"""Context settings for commands that take `Stretch`: its former name, ``--scale``, still works, unlisted."""
+
 Recipe = Annotated[
     str | None,
     typer.Option(
-        "--recipe", metavar="NAME", help="Bands and scale by name: sentinel2, landsat, rgbn or bgrn."
+        "--recipe", metavar="NAME", help="Bands and stretch by name: sentinel2, landsat, rgbn or bgrn."
     ),
 ]
 TileCache = Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sat2cap.cli.build.pairs_build import Blocks, PerShard, Seed, Split, SplitMethod, build, funnel_rows
+from sat2cap.cli.options import ACCEPT_OLD_STRETCH
 
 app = typer.Typer(help="Pairs of ground photos and overhead patches.", no_args_is_help=True)
 
@@ -15,7 +16,7 @@ Borders = Annotated[
     typer.Option("--borders", metavar="FILE", help="Outlines to draw, such as coasts."),
 ]
 
-app.command("build")(build)
+app.command("build", context_settings=ACCEPT_OLD_STRETCH)(build)
 
 
 @app.command()

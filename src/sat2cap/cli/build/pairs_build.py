@@ -116,7 +116,7 @@ def build(
     per_shard: PerShard = 1000,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes.", min=1)] = 1,
     bands: Bands = None,
-    scale: Stretch = None,
+    stretch: Stretch = None,
     recipe: Recipe = None,
     cache: TileCache = None,
 ) -> None:
@@ -151,7 +151,7 @@ def build(
     with console.progress() as progress:
         built = api.build_pairs(
             source,
-            api.open_imagery(imagery, bands=bands, stretch=scale, recipe=recipe, cache=cache),
+            api.open_imagery(imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache),
             out,
             patch=PatchSpec(size_m=patch, pixels=pixels),
             rules=rules,

@@ -2,7 +2,16 @@
 
 import typer
 
-from sat2cap.cli.options import AtlasImagery, AtlasModel, AtlasPath, Bands, Recipe, Stretch, TileCache
+from sat2cap.cli.options import (
+    ACCEPT_OLD_STRETCH,
+    AtlasImagery,
+    AtlasModel,
+    AtlasPath,
+    Bands,
+    Recipe,
+    Stretch,
+    TileCache,
+)
 
 app = typer.Typer(help="Look at, check and mend an atlas.", no_args_is_help=True)
 
@@ -82,13 +91,13 @@ def verify(atlas: AtlasPath) -> None:
     )
 
 
-@app.command()
+@app.command(context_settings=ACCEPT_OLD_STRETCH)
 def repair(
     atlas: AtlasPath,
     imagery: AtlasImagery = None,
     model: AtlasModel = None,
     bands: Bands = None,
-    scale: Stretch = None,
+    stretch: Stretch = None,
     recipe: Recipe = None,
     cache: TileCache = None,
 ) -> None:
@@ -106,7 +115,7 @@ def repair(
             imagery=imagery,
             model=model,
             bands=bands,
-            stretch=scale,
+            stretch=stretch,
             recipe=recipe,
             cache=cache,
             progress=progress,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.options import Bands, Recipe, Stretch, TileCache
+from sat2cap.cli.options import ACCEPT_OLD_STRETCH, Bands, Recipe, Stretch, TileCache
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -39,7 +39,7 @@ def list_sources() -> None:
         console.facts((key, value) for key, value in rows if value)
 
 
-@app.command()
+@app.command(context_settings=ACCEPT_OLD_STRETCH)
 def check(
     imagery: Annotated[str, typer.Argument(metavar="SRC", help="As for --imagery.")],
     at: Annotated[
@@ -50,7 +50,7 @@ def check(
         Path | None, typer.Option("-o", "--out", metavar="FILE.png", help="Also write the patch, to look at.")
     ] = None,
     bands: Bands = None,
-    scale: Stretch = None,
+    stretch: Stretch = None,
     recipe: Recipe = None,
     cache: TileCache = None,
 ) -> None:
@@ -64,7 +64,7 @@ def check(
 
     place = None if at is None else parse_place(at)
     near = None if place is None else parse_region(f"{place[0]},{place[1]},{_PATCH_M}")
-    source = api.open_imagery(imagery, bands=bands, stretch=scale, recipe=recipe, cache=cache, region=near)
+    source = api.open_imagery(imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache, region=near)
     console.facts(_facts(source))
     lon, lat = place or _middle(source)
     _try_patch(source, patch_around(lon, lat, _PATCH_M, _PATCH_PIXELS), f"{lon:.5f},{lat:.5f}", out)

@@ -122,7 +122,7 @@ class StacImagery:
         values[empty] = 0
         if self.source.scale is None and values.max(initial=0) > 255:
             rule = f"has values up to {values.max():g}, more than 8 bits hold"
-            raise ImageryError(f"imagery {self.info.uri!r} {rule}; give a scale, such as --scale 0,3000")
+            raise ImageryError(f"imagery {self.info.uri!r} {rule}; give a stretch, such as --stretch 0,3000")
         return values, np.where(empty.all(0), 0, 255).astype(np.uint8)
 
 
