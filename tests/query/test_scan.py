@@ -206,12 +206,13 @@ def test_a_full_disk_leaves_no_prepared_folder(tmp_path):
     ] == []
 
 
-def test_what_a_killed_preparation_left_goes_when_the_atlas_is_written_again(tmp_path):
+def test_finishing_an_atlas_removes_what_a_killed_preparation_left(tmp_path):
     opened, _ = made(tmp_path)
     leftover = opened.path / "_sat2cap/.scan.killed"
     leftover.mkdir()
     (leftover / "embeddings.npy").write_bytes(b"half")
-    create_or_resume(opened.path, opened.spec)
+    (opened.path / "zarr.json").unlink()  # a complete atlas has nothing to finish
+    create_or_resume(opened.path, opened.spec).finish()
     assert not leftover.exists()
 
 
