@@ -37,7 +37,8 @@ def retrieval(
 
     `gallery` pairs of `split` are chosen from. Rows without a prefix are the model's, ``no_metadata.`` the
     model's without place and time, ``clip.``, ``location.`` and ``chance.`` the baselines'. Photos no further
-    apart than `same_place_m` are each other's right answer. Raises `PairsError`, `ModelError`.
+    apart than `same_place_m` are each other's right answer. Raises `PairsError`, `ModelError`,
+    and `InputError` without the extra ``evaluate``.
     """
     from sat2cap.evaluation import TableOptions, evaluate_table
 

@@ -95,7 +95,7 @@ def evaluate_table(
     with their names. Then ``clip.``, ``location.`` (the Dynamic Encoder of the first model alone), and
     ``chance.``; ``times.`` as `moment_metrics` gives; ``above_clip.overhead2ground.r10`` is the first
     model's less CLIP's, its interval paired. `Evaluation.material` is the gallery of the first model.
-    Raises `PairsError`, `ModelError`.
+    Raises `PairsError`, `ModelError`, and `InputError` without scikit-learn.
     """
     if not models:
         raise ModelError("no model is given to measure; give at least one")

@@ -8,17 +8,17 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
-from sat2cap.errors import PairsError
+from sat2cap.errors import InputError, PairsError
 from sat2cap.files import canonical_json, digest, publish
-from sat2cap.geo import M_PER_DEGREE, When, unit_vectors
+from sat2cap.geo import M_PER_DEGREE, When
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import Pair, PairSet
 
 _BATCH = 64
+_EQUAL_M = 1e-6  # metres; DBSCAN wants a radius above 0
 
 Float32 = NDArray[np.float32]
 
@@ -67,37 +67,24 @@ def normalise_rows(rows: Float32) -> Float32:
 def same_places(
     lon: NDArray[np.float64], lat: NDArray[np.float64], apart_m: float = 1.0
 ) -> NDArray[np.int64]:
-    """Numbers places (degrees, `[N]`) so that any two at most `apart_m` metres apart get the same one.
+    """Number the places of N points, so that any two points at most `apart_m` metres apart share a number.
 
-    What is near is handed on: a row of photos, each near the next, is one place.
+    `lon` and `lat` are degrees, shape (N,); so is the result, whose numbers start at 0 in the order of first
+    appearance. Places grow along chains: a row of points, each within `apart_m` of the next, is one place.
+    With `apart_m` 0 only equal points share one.
+
+    This is DBSCAN (Ester et al., 1996) with groups of one point allowed, by great-circle distance. Raises
+    `InputError` without scikit-learn.
     """
-    one, other = _near(lon, lat, max(apart_m, 0.0))
-    label = np.arange(len(lon))
-    while True:
-        least = label.copy()
-        np.minimum.at(least, one, label[other])
-        if (least == label).all():
-            return np.asarray(np.unique(label, return_inverse=True)[1], np.int64)
-        label = least
-
-
-def _near(
-    lon: NDArray[np.float64], lat: NDArray[np.float64], apart_m: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Every two places at most `apart_m` metres apart on a sphere, each both ways round."""
-    high = apart_m / M_PER_DEGREE * (1 + 1e-9)  # degrees; a hair more, as rounding must lose no neighbour
-    wide = high / np.maximum(np.cos(np.radians(np.minimum(np.abs(lat) + high, 90))), 1e-9)
-    west = np.flatnonzero(lon - wide < -180)  # seen once more beyond the antimeridian
-    seen = np.concatenate([np.arange(len(lon)), west])
-    east = np.concatenate([lon, lon[west] + 360])
-    boxes = shapely.box(lon - wide, lat - high, lon + wide, lat + high)
-    one, other = shapely.STRtree(shapely.points(east, lat[seen])).query(boxes)
-    other = seen[other]
-    unit = unit_vectors(lon, lat)
-    chord = np.linalg.norm(unit[one] - unit[other], axis=1)
-    near = 2 * np.degrees(np.arcsin(np.minimum(chord / 2, 1))) * M_PER_DEGREE <= apart_m
-    one, other = one[near], other[near]
-    return np.concatenate([one, other]), np.concatenate([other, one])
+    try:
+        from sklearn.cluster import DBSCAN
+    except ImportError as error:
+        raise InputError(
+            "grouping pairs by place needs scikit-learn; run: pip install 'sat2cap[evaluate]'"
+        ) from error
+    radius_rad = np.radians(max(apart_m, _EQUAL_M) / M_PER_DEGREE)
+    clustering = DBSCAN(eps=radius_rad, min_samples=1, metric="haversine", algorithm="ball_tree")
+    return np.asarray(clustering.fit_predict(np.radians(np.column_stack([lat, lon]))), np.int64)
 
 
 def embed_gallery(
