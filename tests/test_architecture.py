@@ -27,11 +27,11 @@ maps | miniworld
 pairs | atlas | model
 imagery | photos
 geo | http | config
-errors | files | progress | lookahead | display
+errors | files | progress | lookahead | display | formatting
 """
 """Top to bottom. A name imports only from lines below its own; `sat2cap` is the package's __init__."""
 
-_FOUNDATION = {"errors", "files", "progress", "lookahead", "display", "http", "config"}
+_FOUNDATION = {"errors", "files", "progress", "lookahead", "display", "formatting", "http", "config"}
 FORBIDDEN = {
     "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},
     "transformers": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},

@@ -79,16 +79,3 @@ def test_a_job_that_cannot_resume_does_not_promise_it(capsys: pytest.CaptureFixt
 def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     console.table(("rank", "x"), [("1", "10.5"), ("200", "3")])
     assert capsys.readouterr().out == "rank     x\n   1  10.5\n 200     3\n"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.2, "1 s"), (77, "77 s"), (120, "2 min"), (3000, "50 min"), (8000, "2.2 h"), (5e5, "5.8 days")],
-)
-def test_durations_as_people_say_them(seconds: float, words: str) -> None:
-    assert console.duration(seconds) == words
-
-
-def test_sizes_are_decimal() -> None:
-    assert console.size(605_000) == "0.605 MB"
-    assert console.size(2_340_000_000) == "2.34 GB"

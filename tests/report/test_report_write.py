@@ -13,7 +13,6 @@ from sat2cap.evaluation.record import Picture, cached_evaluation
 from sat2cap.report.claims.claims import claims
 from sat2cap.report.paper import TABLE_1
 from sat2cap.report.sections import section
-from sat2cap.report.tables.text import number
 from sat2cap.report.write import write_report
 
 WAYS = ("overhead2ground", "ground2overhead")
@@ -159,24 +158,6 @@ def test_claims_of_figure_4(tmp_path: Path) -> None:
     assert verdicts(as_in_the_paper) == ["held", "held", "held"]
     the_other_way = clusters(tmp_path / "b", (0.4, 0.1), (0.2, 0.3))
     assert verdicts(the_other_way) == ["did not hold", "did not hold", "did not hold"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        *[
-            (math.nan, "–"),
-            (12.0, "12"),
-            (0.0, "0.000"),
-            (0.12345, "0.123"),
-            (1234.6, "1,235"),
-            (12.3456, "12.3"),
-        ],
-        *[(136.5, "136.5"), (1000.5, "1,000.5"), (0.5, "0.500")],
-    ],
-)
-def test_numbers_are_short(value: float, text: str) -> None:
-    assert number(value) == text
 
 
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:

@@ -42,19 +42,6 @@ def figures(values: dict[str, float], json_file: Path | None) -> None:
         write_json(json_file, {name: None if math.isnan(value) else value for name, value in values.items()})
 
 
-def duration(seconds: float) -> str:
-    """As people say it, to two figures or so."""
-    for unit, size in (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.2g} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 1):.0f} s"
-
-
-def size(count: float) -> str:
-    """Bytes, decimal."""
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
-
-
 def measured(found: "Sequence[Metric]", json_file: Path | None) -> None:
     """Figures with their intervals on standard output; in a file, if one is asked for, name to number."""
     from sat2cap.files import write_json

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from sat2cap.evaluation import (
     measure_caption_truth,
     month_metrics,
 )
+from sat2cap.formatting import format_month
 from sat2cap.geo import When, cell_lonlat, patch_around
 from sat2cap.imagery import Imagery
 from sat2cap.miniworld import Prompt, World, sample_surroundings
@@ -84,7 +84,9 @@ def _in_words(
     assert given.captioner is not None
     *texts, by_clip = given.captioner.captions(np.concatenate([ours, clip]))
     remarks = [
-        Remark(_short(when), text, _true(plan, lon, lat, text, [when]))
+        Remark(
+            f"{format_month(when.month)}, {int(when.hour):02d}:00", text, _true(plan, lon, lat, text, [when])
+        )
         for when, text in zip(ASKED, texts, strict=True)
     ]
     remarks.append(Remark("", by_clip, _true(plan, lon, lat, by_clip, ASKED)))
@@ -97,10 +99,6 @@ def _in_words(
         photo(patch, f"A place in the {country.name} from above, likely to show {prompt.concept}"),
         remarks,
     )
-
-
-def _short(when: When) -> str:
-    return f"{date(2000, when.month, 1):%B}, {int(when.hour):02d}:00"
 
 
 def _likeliest(country: Country, prompt: Prompt) -> tuple[float, float]:

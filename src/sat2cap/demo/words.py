@@ -1,9 +1,9 @@
 """Prompts and dates as file names, names of figures, and people write them."""
 
 import re
-from datetime import date
 
 from sat2cap.demo.story import Asked
+from sat2cap.formatting import format_moment
 from sat2cap.geo import When
 from sat2cap.miniworld import Prompt, find_concept
 
@@ -17,8 +17,7 @@ def spoken(when: When | None) -> str:
     """``15 January, 08:00``; empty for no date. The year is left out: the miniature world has none."""
     if when is None:
         return ""
-    minutes = round(when.hour * 60)
-    return f"{when.day} {date(2000, when.month, 1):%B}, {minutes // 60:02d}:{minutes % 60:02d}"
+    return format_moment(when.day, when.month, when.hour)
 
 
 def asked(prompt: Prompt, when: When | None = None) -> Asked:

@@ -15,7 +15,7 @@ from sat2cap.geo import grid_of
 from sat2cap.maps.colours import paint_of
 from sat2cap.maps.decoration.elements import INK
 from sat2cap.maps.decoration.fonts import fonts_for
-from sat2cap.maps.decoration.text import credits_of, readable, subtitle_of, title_of, wrap_text
+from sat2cap.maps.decoration.text import credits_of, format_dates, subtitle_of, title_of, wrap_text
 from sat2cap.maps.layers import CATEGORY, layers_of, provenance
 from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions, drawable
 from sat2cap.maps.panel import TITLE_SIZE, aspect, panel, view
@@ -131,7 +131,7 @@ def _titles(score: xr.DataArray) -> list[str | None]:
     titles: list[str | None] = []
     for layer in layers_of(score):
         own = [layer.attrs["prompt"]] if "prompt" in score.dims else []
-        own += [readable(layer.attrs["when"])] if "time" in score.dims else []
+        own += [format_dates(layer.attrs["when"])] if "time" in score.dims else []
         titles.append(", ".join(own))
     return titles
 

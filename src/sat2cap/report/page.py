@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from sat2cap.formatting import UNDEFINED, format_lonlat
 from sat2cap.report.pictures import Picture
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -28,7 +29,7 @@ def render_page(template: str, shown: Mapping[str, Any], figures: Mapping[str, f
         lstrip_blocks=True,
     )
     environment.filters |= {"cell": _cell, "beside": _beside}
-    tools = {"fig": _figure_writer(figures), "img": _image, "share": _share(figures)}
+    tools = {"fig": _figure_writer(figures), "img": _image, "share": _share(figures), "lonlat": format_lonlat}
     return environment.get_template(template).render({**shown, **tools}) + "\n"
 
 
@@ -46,7 +47,7 @@ def _beside(text: str) -> Markup:
 def _figure_writer(figures: Mapping[str, float]) -> Callable[[str, str], Markup]:
     def write(name: str, form: str = "{:.3f}") -> Markup:
         if name not in figures or math.isnan(figures[name]):
-            return Markup('<span class="none">–</span>')
+            return Markup(f'<span class="none">{UNDEFINED}</span>')
         value = figures[name]
         return Markup(
             f'<data value="{value!r}" data-figure="{escape(name)}" data-form="{escape(form)}">'

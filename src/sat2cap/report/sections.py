@@ -8,7 +8,7 @@ from sat2cap.evaluation import Record
 from sat2cap.report.tables.captions import caption_tables
 from sat2cap.report.tables.maps import landcover_tables, time_tables
 from sat2cap.report.tables.pairs import cluster_tables, retrieval_tables
-from sat2cap.report.tables.text import Made, Table, told
+from sat2cap.report.tables.text import Made, Table, format_metric
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def section(record: Record) -> Section:
 
 
 def _other(record: Record) -> Made:
-    rows = tuple((figure.name, told(figure)) for figure in record.metrics)
+    rows = tuple((figure.name, format_metric(figure)) for figure in record.metrics)
     return record.kind.capitalize(), "", [Table("Figures", ("figure", "value"), rows)]
 
 

@@ -132,8 +132,8 @@ def embed(
 
 def _plan_facts(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
     """Return labelled facts: what will be embedded, from what, and how much time and space it will take."""
-    from sat2cap.cli import console
     from sat2cap.embedding import count_remaining_work, measure_throughput
+    from sat2cap.formatting import format_bytes, format_duration
 
     spec, source, checkpoint, pending = plan.spec, plan.source, plan.checkpoint, plan.pending()
     (height, width), cell_m = spec.grid.shape, spec.grid.affine.a
@@ -144,7 +144,7 @@ def _plan_facts(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
     if pending:
         speed = measure_throughput(spec, pending, source, checkpoint)
         rates = f"network {speed.embed_cells_per_s:.3g} cells/s, imagery {speed.read_cells_per_s:.3g} cells/s"
-        time = f"about {console.duration(speed.seconds(work.cells))} ({rates}, measured)"
+        time = f"about {format_duration(speed.seconds(work.cells))} ({rates}, measured)"
     return [
         ("region", plan.region.label),
         ("grid", f"{height} x {width} cells of {cell_m:g} m in {spec.grid.crs}"),
@@ -155,7 +155,7 @@ def _plan_facts(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
         ("model", f"{checkpoint.card.get('name', 'unnamed')}, {checkpoint.dim} numbers a cell"),
         ("computing", plan.compute),
         ("time", time),
-        ("size on disk", console.size(work.disk_bytes)),
+        ("size on disk", format_bytes(work.disk_bytes)),
     ]
 
 

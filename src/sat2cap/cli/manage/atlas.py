@@ -26,6 +26,7 @@ def info(atlas: AtlasPath) -> None:
 
     from sat2cap.atlas import STATUS_MEANINGS, CellStatus, open_atlas
     from sat2cap.cli import console
+    from sat2cap.formatting import format_bytes
     from sat2cap.geo import lonlat_bounds, outline
 
     opened = open_atlas(atlas)
@@ -49,7 +50,7 @@ def info(atlas: AtlasPath) -> None:
             ("imagery", opened.imagery.get("uri", "")),
             ("attribution", opened.attribution),
             ("licence", opened.licence),
-            ("size", console.size(size)),
+            ("size", format_bytes(size)),
             ("identity", opened.identity),
         ]
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import xarray as xr
 from matplotlib.figure import Figure
 
+from sat2cap.formatting import format_moment
 from sat2cap.geo import grid_of, ground_metres
 from sat2cap.maps.conditioning import date_warning
 from sat2cap.maps.decoration.elements import length_label
@@ -30,7 +31,7 @@ def title_of(score: xr.DataArray) -> str:
 def subtitle_of(score: xr.DataArray) -> str:
     """Return the line under the heading: the date and the negative prompts."""
     known = provenance(score)
-    when = "" if "time" in score.dims else readable(known.get("when", ""))
+    when = "" if "time" in score.dims else format_dates(known.get("when", ""))
     parts = [f"{when} local time" if when else ""]
     warning = date_warning(score.attrs)
     if warning:
@@ -40,14 +41,13 @@ def subtitle_of(score: xr.DataArray) -> str:
     return "   ·   ".join(part for part in parts if part)
 
 
-def readable(when: str) -> str:
+def format_dates(when: str) -> str:
     """Format ISO dates for reading, e.g. ``20 May 2024, 08:00``; return any other text unchanged."""
     try:
-        return MINUS.join(
-            f"{datetime.fromisoformat(moment):%-d %B %Y, %H:%M}" for moment in when.split(MINUS)
-        )
+        moments = [datetime.fromisoformat(iso) for iso in when.split(MINUS)]
     except ValueError:
         return when
+    return MINUS.join(format_moment(m.day, m.month, m.hour + m.minute / 60, m.year) for m in moments)
 
 
 def credits_of(score: xr.DataArray) -> str:

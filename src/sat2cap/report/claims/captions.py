@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from sat2cap.evaluation import Metric, Record
-from sat2cap.report.claims.verdict import Claim, interval, percent, verdict
-from sat2cap.report.tables.text import number
+from sat2cap.formatting import format_value
+from sat2cap.report.claims.verdict import Claim, interval, verdict
+from sat2cap.report.tables.text import format_points
 
 _WHERE = "section 4.4, table 2"
 _DYNAMIC = "section 4.4, figure 6"
@@ -25,8 +26,8 @@ def _agree(known: Mapping[str, Metric]) -> Iterator[Claim]:
     if measures:
         leads = [known[leading + name] for name in measures]
         listed = "; ".join(
-            f"{name.removeprefix('ground.')} {number(known[name].value)}, "
-            f"CLIP {number(known[f'clip.{name}'].value)}"
+            f"{name.removeprefix('ground.')} {format_value(known[name].value)}, "
+            f"CLIP {format_value(known[f'clip.{name}'].value)}"
             for name in measures
         )
         ends = [interval(figure) for figure in leads]
@@ -45,7 +46,7 @@ def _truth(known: Mapping[str, Metric]) -> Iterator[Claim]:
             _WHERE,
             verdict(*interval(lead)),
             f"photos from there and then show {100 * known['truth.chance'].value:.1f} % of what is stated, "
-            f"{100 * known['clip.truth.chance'].value:.1f} % from CLIP: above by {percent(lead)}",
+            f"{100 * known['clip.truth.chance'].value:.1f} % from CLIP: above by {format_points(lead)}",
         )
 
 
@@ -57,8 +58,8 @@ def _metadata(known: Mapping[str, Metric]) -> Iterator[Claim]:
             "A model that is told no place and time agrees with the photo's caption best",
             _WHERE,
             verdict(other_low - high, other_high - low),
-            f"CLIP text cosine {number(told.value)} told, {number(untold.value)} told nothing; the "
-            "paper's is a model trained without, this one is only asked without",
+            f"CLIP text cosine {format_value(told.value)} told, {format_value(untold.value)} told nothing; "
+            "the paper's is a model trained without, this one is only asked without",
         )
 
 
@@ -70,7 +71,7 @@ def _months(known: Mapping[str, Metric]) -> Iterator[Claim]:
     if lead is not None and restated is not None:
         evidence += (
             f", {100 * restated.value:.1f} % state other things, "
-            f"which are likelier in their own month by {percent(lead)}"
+            f"which are likelier in their own month by {format_points(lead)}"
         )
     held = verdict(*interval(changed if lead is None else lead))
     yield Claim("Captions change with the month", _DYNAMIC, held, evidence)
@@ -82,5 +83,6 @@ def _months(known: Mapping[str, Metric]) -> Iterator[Claim]:
             "Captions have winter in January in the north and in July in the south",
             f"{_DYNAMIC} (d)",
             verdict(min(low for low, _ in ends), max(high for _, high in ends)),
-            f"words of winter, winter less summer: north {percent(halves[0])}, south {percent(halves[1])}",
+            f"words of winter, winter less summer: north {format_points(halves[0])}, "
+            f"south {format_points(halves[1])}",
         )

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sat2cap.evaluation import Metric, Record
+from sat2cap.formatting import format_value
 from sat2cap.report.claims.captions import caption_claims
-from sat2cap.report.claims.verdict import HELD, NOT_HELD, UNSURE, Claim, apart, interval, percent, verdict
-from sat2cap.report.tables.text import number, told
+from sat2cap.report.claims.verdict import HELD, NOT_HELD, UNSURE, Claim, apart, interval, verdict
+from sat2cap.report.tables.text import format_metric, format_points
 
 
 def claims(records: Sequence[Record]) -> list[Claim]:
@@ -31,7 +32,7 @@ def _retrieval(record: Record) -> Iterator[Claim]:
     lead = [known[name] for way in _WAYS if (name := f"above_clip.{way}.r10") in known]
     if lead:
         ends = [interval(figure) for figure in lead]
-        evidence = "R@10 above CLIP's by " + " and ".join(percent(figure) for figure in lead)
+        evidence = "R@10 above CLIP's by " + " and ".join(format_points(figure) for figure in lead)
         yield Claim(
             "Sat2Cap finds the photo of a place, and the place of a photo, far more often than CLIP",
             "table 1",
@@ -78,7 +79,8 @@ def _moments(known: Mapping[str, Metric]) -> Iterator[Claim]:
     ]
     if lead:
         evidence = "; ".join(
-            f"{figure.name.split('.')[1]} {figure.name.split('.')[2]}: {percent(figure)}" for figure in lead
+            f"{figure.name.split('.')[1]} {figure.name.split('.')[2]}: {format_points(figure)}"
+            for figure in lead
         )
         ends = [interval(figure) for figure in lead]
         yield Claim(
@@ -98,19 +100,20 @@ def _clusters(record: Record) -> Iterator[Claim]:
         "CLIP's clusters worsen as their number grows",
         "section 4.2, figure 4",
         apart(clip[0], clip[-1]),
-        f"silhouette {number(clip[0].value)} at k = {ks[0]:,}, {number(clip[-1].value)} at k = {ks[-1]:,}",
+        f"silhouette {format_value(clip[0].value)} at k = {ks[0]:,}, "
+        f"{format_value(clip[-1].value)} at k = {ks[-1]:,}",
     )
     yield Claim(
         "For few clusters Sat2Cap is behind CLIP",
         "section 4.2, figure 4",
         apart(clip[0], ours[0]),
-        f"at k = {ks[0]:,}: {number(ours[0].value)}, CLIP {number(clip[0].value)}",
+        f"at k = {ks[0]:,}: {format_value(ours[0].value)}, CLIP {format_value(clip[0].value)}",
     )
     yield Claim(
         "For many clusters Sat2Cap is ahead of CLIP",
         "section 4.2, figure 4",
         apart(ours[-1], clip[-1]),
-        f"at k = {ks[-1]:,}: {number(ours[-1].value)}, CLIP {number(clip[-1].value)}",
+        f"at k = {ks[-1]:,}: {format_value(ours[-1].value)}, CLIP {format_value(clip[-1].value)}",
     )
 
 
@@ -118,9 +121,8 @@ def _landcover(record: Record) -> Iterator[Claim]:
     known = {figure.name: figure for figure in record.metrics}
     lead = known.get("above_clip.auroc.mean")
     if lead is not None:
-        evidence = (
-            f"mean AUROC {number(known['auroc.mean'].value)}, CLIP {number(known['clip.auroc.mean'].value)}"
-        )
+        ours, clip = (format_value(known[name].value) for name in ("auroc.mean", "clip.auroc.mean"))
+        evidence = f"mean AUROC {ours}, CLIP {clip}"
         yield Claim(
             "Maps of prompts agree with the land cover better than CLIP's",
             "section 4.3, figures 1 and 5",
@@ -136,14 +138,14 @@ def _time(record: Record) -> Iterator[Claim]:
             "Scores follow the months and the hours",
             "section 3.3",
             verdict(*interval(median)),
-            f"median rank correlation with the truth {told(median)}",
+            f"median rank correlation with the truth {format_metric(median)}",
         )
     if (error := known.get("months_apart.mean_error")) is not None:
         yield Claim(
             "Seasons turn with the hemisphere",
             "section 4.4, figure 6 (d)",
             HELD if error.value <= 1.5 else NOT_HELD,
-            f"the years of north and south are off by {number(error.value)} months in the mean over "
+            f"the years of north and south are off by {format_value(error.value)} months in the mean over "
             f"{known['months_apart.prompts'].value:.0f} prompts with a season (held: at most 1.5; "
             "guessing: 3)",
         )

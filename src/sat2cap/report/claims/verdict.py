@@ -32,11 +32,3 @@ def apart(greater: Metric, less: Metric) -> str:
     """Whether the first is above the second, whatever the seed."""
     (low, high), (other_low, other_high) = (f.interval or (f.value, f.value) for f in (greater, less))
     return verdict(low - other_high, high - other_low)
-
-
-def percent(figure: Metric) -> str:
-    """In points, with its interval if it has one."""
-    if figure.interval is None:
-        return f"{100 * figure.value:.1f} points"
-    low, high = figure.interval
-    return f"{100 * figure.value:.1f} ({100 * low:.1f} to {100 * high:.1f}) points"

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 
 import numpy as np
@@ -19,9 +18,10 @@ from sat2cap.evaluation import (
     nearest_rows,
     read_pairs,
 )
+from sat2cap.formatting import format_lonlat, format_month
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import PairSet
-from sat2cap.report.figures.sheets import place_name, tile
+from sat2cap.report.figures.sheets import tile
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def caption_figure(
     gallery = said.gallery
     chosen = _chosen(gallery.lat, rows, seasons=bool(said.months))
     if said.months:
-        titles = [f"Sat2Cap, {date(2000, when.month, 1):%B}" for when in said.months]
+        titles = [f"Sat2Cap, {format_month(when.month)}" for when in said.months]
         texts, queries = (
             list(said.months.values()),
             [conditioned_embeddings_at(gallery, checkpoint, chosen, when) for when in said.months],
@@ -82,7 +82,7 @@ def caption_figure(
         clip = [Words("CLIP", said.made[CLIP][place])] if CLIP in said.made else []
         patch = decode_image(read[int(gallery.row[place])].overhead)
         lon, lat = float(gallery.lon[place]), float(gallery.lat[place])
-        return Row(place_name(gallery, place), patch, lon, lat, [*ours, *clip])
+        return Row(format_lonlat(lon, lat), patch, lon, lat, [*ours, *clip])
 
     drawn = [row(number, place) for number, place in enumerate(chosen.tolist())]
     where, told = "", "told no time"

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -17,6 +16,7 @@ from sat2cap.evaluation import (
     nearest_rows,
     read_pairs,
 )
+from sat2cap.formatting import format_lonlat, format_month
 from sat2cap.geo import When
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import Pair, PairSet
@@ -81,7 +81,7 @@ def retrieval_sheets(
     read = read_pairs(pairs, split, gallery.row[rows].tolist())
     known = {int(row): read[int(gallery.row[row])] for row in rows}
     top9 = [
-        _strip(place_name(gallery, query_row), query_row, nine, known)
+        _strip(format_lonlat(gallery.lon[query_row], gallery.lat[query_row]), query_row, nine, known)
         for query_row, nine in zip(chosen, found, strict=True)
     ]
     pictures = [
@@ -94,7 +94,12 @@ def retrieval_sheets(
     ]
     if asked:
         times = [
-            _strip(f"{place_name(gallery, query_row)}, asked for {label}", query_row, nine[number], known)
+            _strip(
+                f"{format_lonlat(gallery.lon[query_row], gallery.lat[query_row])}, asked for {label}",
+                query_row,
+                nine[number],
+                known,
+            )
             for number, query_row in enumerate(moments)
             for label, nine in asked.items()
         ]
@@ -119,13 +124,7 @@ def _strip(title: str, query: int, found: Sequence[int], known: Mapping[int, Pai
 
 def _taken(pair: Pair) -> str:
     when = When.from_datetime(pair.taken)
-    return f"{date(2000, when.month, 1):%b}, {int(when.hour):02d} h, {'N' if pair.lat >= 0 else 'S'}"
-
-
-def place_name(gallery: Gallery, row: int) -> str:
-    """Where a pair lies, as people write degrees."""
-    lon, lat = float(gallery.lon[row]), float(gallery.lat[row])
-    return f"{abs(lat):.2f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.2f}° {'E' if lon >= 0 else 'W'}"
+    return f"{format_month(when.month, short=True)}, {int(when.hour):02d} h, {'N' if pair.lat >= 0 else 'S'}"
 
 
 def tile(image: Image.Image, size: int = _TILE) -> Image.Image:

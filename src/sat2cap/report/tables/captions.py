@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from sat2cap.evaluation import Metric, Record
+from sat2cap.formatting import UNDEFINED, format_percent
 from sat2cap.report.paper import TABLE_2, TABLE_2_NOTES, TABLE_2_SOURCE
-from sat2cap.report.tables.text import NONE, Made, Table, share, told
+from sat2cap.report.tables.text import Made, Table, format_metric
 
 _MEASURES = {
     "bleu1": "BLEU-1",
@@ -17,7 +18,7 @@ _AGAINST = {
     "ground": "Agreement with the photo's caption",
     "written": "Agreement with what people wrote",
 }
-_MARKS = {True: "yes", False: "no", None: NONE}
+_MARKS = {True: "yes", False: "no", None: UNDEFINED}
 
 
 def caption_tables(record: Record) -> Made:
@@ -31,7 +32,7 @@ def caption_tables(record: Record) -> Made:
         found = [row for row in rows if f"{_dotted(row[0])}{against}.rouge_l" in known]
         if found:
             cells = tuple(
-                (label, *(told(known.get(f"{_dotted(name)}{against}.{one}")) for one in measures))
+                (label, *(format_metric(known.get(f"{_dotted(name)}{against}.{one}")) for one in measures))
                 for name, label in found
             )
             tables.append(Table(title, ("captions from", *measures.values()), cells))
@@ -52,7 +53,7 @@ def _dotted(row: str) -> str:
 
 
 def _truth_table(rows: list[tuple[str, str]], known: Mapping[str, Metric]) -> Table:
-    kinds = (("possible", share), ("chance", share), ("stated", None))
+    kinds = (("possible", format_percent), ("chance", format_percent), ("stated", None))
     return Table(
         "What captions state, against the truth there and then",
         ("captions from", "possible", "chance that a photo shows it", "concepts a caption"),
@@ -60,7 +61,7 @@ def _truth_table(rows: list[tuple[str, str]], known: Mapping[str, Metric]) -> Ta
             (
                 label,
                 *(
-                    told(known.get(f"{_dotted(name)}truth.{kind}"), *([form] if form else []))
+                    format_metric(known.get(f"{_dotted(name)}truth.{kind}"), *([form] if form else []))
                     for kind, form in kinds
                 ),
             )
@@ -74,15 +75,15 @@ def _month_table(known: Mapping[str, Metric]) -> Table:
     halves = tuple(
         (
             f"with a word of winter, {half}",
-            *(told(known.get(f"winter.{half}.{m}"), share) for m in ("01", "07")),
+            *(format_metric(known.get(f"winter.{half}.{m}"), format_percent) for m in ("01", "07")),
         )
         for half in ("north", "south")
     )
-    changed = told(known["months.changed"], share)
+    changed = format_metric(known["months.changed"], format_percent)
     notes = [f"Captions that differ between January and July: {changed}."]
     if "months.truth_lead" in known:
-        lead = told(known["months.truth_lead"], share)
-        restated = told(known.get("months.restated"), share)
+        lead = format_metric(known["months.truth_lead"], format_percent)
+        restated = format_metric(known.get("months.restated"), format_percent)
         notes.append(f"That state other concepts: {restated}; likelier in their own month by {lead}.")
     return Table("The same places in January and July", ("", "January", "July"), halves, tuple(notes))
 
@@ -93,7 +94,7 @@ def _example_tables(record: Record) -> list[Table]:
     if examples:
         labels = {row["name"]: row["label"] for row in record.table_data["rows"]}
         heads = tuple(examples[0])
-        rows = tuple(tuple(one.get(head, NONE) for head in heads) for one in examples)
+        rows = tuple(tuple(one.get(head, UNDEFINED) for head in heads) for one in examples)
         told_heads = tuple(labels.get(head, head) for head in heads)
         tables.append(Table("Some captions", told_heads, rows, words=len(heads)))
     if months.get("rows"):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sat2cap.evaluation import Metric, Record
-from sat2cap.report.tables.text import Made, Table, told
+from sat2cap.report.tables.text import Made, Table, format_metric
 
 Kinds = Sequence[tuple[str, str]]
 """Kinds of map: before the names of their figures, and what a column is headed with."""
@@ -40,7 +40,9 @@ def _means_table(count: int, kinds: Kinds, known: Mapping[str, Metric]) -> Table
     return Table(
         f"Means over {count} classes",
         ("", *(label for _, label in kinds)),
-        tuple((label, *(told(known.get(f"{p}{name}")) for p, _ in kinds)) for name, label in _MEASURES),
+        tuple(
+            (label, *(format_metric(known.get(f"{p}{name}")) for p, _ in kinds)) for name, label in _MEASURES
+        ),
         (
             "The range is the middle 95 % of resamples of blocks of land. The look-up sees the reference "
             "itself, and no imagery: each cell's classes, weighted by how near their names are to it.",
@@ -50,7 +52,7 @@ def _means_table(count: int, kinds: Kinds, known: Mapping[str, Metric]) -> Table
 
 def _class_table(shown: Mapping[str, Any], kinds: Kinds, known: Mapping[str, Metric]) -> Table:
     def cells(name: str) -> tuple[str, ...]:
-        return tuple(told(known.get(f"{prefix}auroc.{name}")) for prefix, _ in kinds)
+        return tuple(format_metric(known.get(f"{prefix}auroc.{name}")) for prefix, _ in kinds)
 
     return Table(
         "AUROC of each class's map",
@@ -86,9 +88,11 @@ def time_tables(record: Record) -> Made:
     apart = any(name.startswith("months_apart.") for name in known)
 
     def row(text: str) -> tuple[str, ...]:
-        cells = tuple(told(known.get(f"{kind}.{place}.{text}")) for place in places for kind in what)
+        cells = tuple(format_metric(known.get(f"{kind}.{place}.{text}")) for place in places for kind in what)
         months = (
-            tuple(told(known.get(f"months_apart.{kind}{text}")) for kind in ("", "truth.")) if apart else ()
+            tuple(format_metric(known.get(f"months_apart.{kind}{text}")) for kind in ("", "truth."))
+            if apart
+            else ()
         )
         return (text, *cells, *months)
 
@@ -106,7 +110,7 @@ def time_tables(record: Record) -> Made:
     ]
     summary = [(f"{kind}.median", f"median over prompts and regions, {words[kind]}") for kind in what]
     summary.append(("months_apart.mean_error", "hemispheres: mean error of the months apart"))
-    found = tuple((label, told(known[name])) for name, label in summary if name in known)
+    found = tuple((label, format_metric(known[name])) for name, label in summary if name in known)
     if found:
         tables.insert(0, Table("In short", ("", "figure"), found))
     about = (

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from sat2cap.evaluation import Metric, Record
+from sat2cap.formatting import UNDEFINED, format_percent
 from sat2cap.report.paper import TABLE_1, TABLE_1_NOTES, TABLE_1_SOURCE, Table1Row
-from sat2cap.report.tables.text import NONE, Made, Table, share, told
+from sat2cap.report.tables.text import Made, Table, format_metric
 
-_MARKS = {True: "yes", False: "no", None: NONE}
+_MARKS = {True: "yes", False: "no", None: UNDEFINED}
 _WAYS = ("overhead2ground", "ground2overhead")
 
 
@@ -16,8 +17,13 @@ def retrieval_tables(record: Record) -> Made:
 
     def cells(prefix: str, way: str) -> tuple[str, ...]:
         mine = ".".join(part for part in (prefix, "" if prefix == "chance" else way) if part)
-        shares = tuple(told(known.get(f"{mine}.{name}"), share) for name in ("r1", "r5", "r10"))
-        return (*shares, *(told(known.get(f"{mine}.{name}")) for name in ("median_rank", "mean_rank")))
+        shares = tuple(
+            format_metric(known.get(f"{mine}.{name}"), format_percent) for name in ("r1", "r5", "r10")
+        )
+        return (
+            *shares,
+            *(format_metric(known.get(f"{mine}.{name}")) for name in ("median_rank", "mean_rank")),
+        )
 
     heads = ("R@1", "R@5", "R@10", "median rank", "mean rank")
     marks = ("metadata in training", "dropout", "metadata at inference")
@@ -71,7 +77,7 @@ def _times_table(known: Mapping[str, Metric]) -> Table:
         "The same place at two times: photos called up that are from near the time asked for",
         ("asked for", "told the time", "told nothing", "of all photos"),
         tuple(
-            (label, *(told(known.get(f"times.{name}.{kind}"), share) for kind in kinds))
+            (label, *(format_metric(known.get(f"times.{name}.{kind}"), format_percent) for kind in kinds))
             for name, label in asked
         ),
         ("Near is within three hours, or a month and a half of the same season in either hemisphere.",),
@@ -86,7 +92,10 @@ def cluster_tables(record: Record) -> Made:
         "Mean silhouette (-1 to 1) by number of clusters",
         ("", *(f"k = {k:,}" for k in shown["ks"])),
         tuple(
-            (names.get(space, space), *(told(known.get(f"{space}.silhouette.k{k}")) for k in shown["ks"]))
+            (
+                names.get(space, space),
+                *(format_metric(known.get(f"{space}.silhouette.k{k}")) for k in shown["ks"]),
+            )
             for space in shown["curves"]
         ),
         (f"The range is from the least to the greatest of {shown['seeds']} seeds, the same for both.",),

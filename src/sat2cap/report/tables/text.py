@@ -1,13 +1,10 @@
-"""Tables of a report, as text, and how their numbers are written."""
+"""Tables of a report as text, and the format of metrics in them."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sat2cap.evaluation import Metric
-
-NONE = "–"
-"""What stands where nothing was measured."""
+from sat2cap.formatting import UNDEFINED, format_value
 
 
 @dataclass(frozen=True)
@@ -22,37 +19,26 @@ class Table:
     """How many columns at the left hold words."""
 
 
-def number(value: float) -> str:
-    """Three digits, and the half of a median; a dash for what is not defined."""
-    if not math.isfinite(value):
-        return NONE
-    if abs(value) >= 1 and value % 1 == 0.5:
-        return f"{value:,.1f}"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    if abs(value) < 1:
-        return f"{value:.3f}"
-    return f"{value:.0f}" if value == round(value) else f"{value:.3g}"
+def format_metric(metric: Metric | None, format_one: Callable[[float], str] = format_value) -> str:
+    """Return a metric with its interval, ``0.123 (0.100 to 0.150)``; `UNDEFINED` for None.
+
+    `format_one` writes each of the three numbers. Its unit is written once, after the value.
+    """
+    if metric is None:
+        return UNDEFINED
+    text = format_one(metric.value)
+    if metric.interval is not None:
+        low, high = (format_one(end).removesuffix(" %") for end in metric.interval)
+        text += f" ({low} to {high})"
+    return text
 
 
-def share(value: float) -> str:
-    """As a percentage."""
-    if not math.isfinite(value):
-        return NONE
-    return f"{100 * value:.{1 if abs(value) >= 0.01 or value == 0 else 2}f} %"
-
-
-def _bare(text: str) -> str:
-    """A number without its unit."""
-    return text.removesuffix(" %")
-
-
-def told(figure: Metric | None, form: Callable[[float], str] = number) -> str:
-    """A value and its interval."""
-    if figure is None:
-        return NONE
-    ends = figure.interval
-    return form(figure.value) + (f" ({_bare(form(ends[0]))} to {_bare(form(ends[1]))})" if ends else "")
+def format_points(metric: Metric) -> str:
+    """Return a difference of fractions in percentage points, with its interval if it has one."""
+    if metric.interval is None:
+        return f"{100 * metric.value:.1f} points"
+    low, high = metric.interval
+    return f"{100 * metric.value:.1f} ({100 * low:.1f} to {100 * high:.1f}) points"
 
 
 Made = tuple[str, str, Sequence[Table]]
