@@ -48,12 +48,12 @@ LINES = (
 """The last is the one whose cells are counted."""
 
 
-def draw(asked: dict[str, list[PromptTruth]], path: Path) -> None:
+def draw(prompts_by_time: dict[str, list[PromptTruth]], path: Path) -> None:
     """The reliability diagram, and how seldom real and nonsense prompts pass each threshold."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     for when, name, label, style in LINES:
-        real = [one for one in asked[when] if not one.nonsense]
+        real = [one for one in prompts_by_time[when] if not one.nonsense]
         truth = np.concatenate([one.truth for one in real])
         bins = reliability(np.concatenate([one.scores[name] for one in real]), truth)
         left.plot([one.chance for one in bins], [one.truth for one in bins], style, label=label)
@@ -62,7 +62,9 @@ def draw(asked: dict[str, list[PromptTruth]], path: Path) -> None:
     left.set(xlim=(0, 1), ylim=(0, 1), xlabel="contrast", title="Reliability (number of cells)")
     left.set(ylabel="share of photos that show it")
     left.legend(fontsize=8)
-    real, nonsense = ([o for o in asked["high time"] if o.nonsense is kind] for kind in (False, True))
+    real, nonsense = (
+        [o for o in prompts_by_time["high time"] if o.nonsense is kind] for kind in (False, True)
+    )
     for group, label, colour in ((real, "prompts", "tab:blue"), (nonsense, "nonsense", "tab:red")):
         chances = np.sort(np.concatenate([one.scores["contrast"] for one in group]))
         right.plot(chances, 1 - np.arange(len(chances)) / len(chances), label=label, color=colour)
@@ -97,19 +99,21 @@ def main(demo: Path, out: Path, picture: Path) -> None:
     for place in plan.countries:
         atlas = open_atlas(demo / "atlas" / f"{place.name}.zarr")
         countries.append(Country(place.name, atlas, prepare_ground_truth(world, atlas.grid), place.south))
-    asked = {
+    prompts_by_time = {
         "high time": list(score_prompts(countries, model, PROMPTS)),
         "any time": list(score_prompts(countries, model, PROMPTS, CALENDAR[::STEP])),
     }
     figures = {
-        f"{when}.{name}": value for when, one in asked.items() for name, value in evaluate_calibration(one)
+        f"{when}.{name}": value
+        for when, truths in prompts_by_time.items()
+        for name, value in evaluate_calibration(truths)
     }
     figures |= dict(agreement(countries, model))
     for name, value in figures.items():
         print(f"{name}: {value:.4f}")
     print(f"{len(NONSENSE)} nonsense prompts in {len(countries)} countries")
     write_json(out, figures)
-    draw(asked, picture)
+    draw(prompts_by_time, picture)
 
 
 if __name__ == "__main__":

@@ -257,40 +257,40 @@ def reference_seconds(values: np.ndarray, text: np.ndarray, folder: Path) -> Fig
 def times_of(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
     """Seconds of queries to one atlas."""
 
-    def ask(scan: Scan, **asked: Any) -> Callable[[], Any]:
-        texts = asked.pop("texts", PROMPTS[:1])
-        return lambda: score_atlas(scan, checkpoint, texts, **asked)
+    def ask(scan: Scan, **options: Any) -> Callable[[], Any]:
+        texts = options.pop("texts", PROMPTS[:1])
+        return lambda: score_atlas(scan, checkpoint, texts, **options)
 
     plain = Scan(atlas, checkpoint.encoding)
-    found = {"unprepared static": best(ask(plain), 3)}
-    found["unprepared new date"] = once(ask(plain, when=MOMENTS[0]))
-    found["prepare"] = once(lambda: prepare_atlas(atlas, checkpoint.encoding))
+    seconds = {"unprepared static": best(ask(plain), 3)}
+    seconds["unprepared new date"] = once(ask(plain, when=MOMENTS[0]))
+    seconds["prepare"] = once(lambda: prepare_atlas(atlas, checkpoint.encoding))
     began = time.perf_counter()
     scan = Scan(open_atlas(atlas.path), checkpoint.encoding)
-    found["open"] = time.perf_counter() - began
-    found["first after opening"] = once(ask(scan))
+    seconds["open"] = time.perf_counter() - began
+    seconds["first after opening"] = once(ask(scan))
     file = atlas.path.with_suffix(".tif")
-    found["map"] = best(lambda: write_cog(select_prompt(ask(scan)()), file), 3)
+    seconds["map"] = best(lambda: write_cog(select_prompt(ask(scan)()), file), 3)
     file.unlink()
     moments = iter(MOMENTS)
     turns = 15
     names = ("read", "static", "8 prompts", "new date", "known date", "8 prompts, known date", "contrast")
-    found |= dict.fromkeys((*names, "8 prompts, new date"), np.inf)
+    seconds |= dict.fromkeys((*names, "8 prompts, new date"), np.inf)
     read = read_of(atlas)
     for _ in range(turns):  # in turns, so that whatever else the machine does falls on all alike
-        one, other = next(moments), next(moments)
+        first, second = next(moments), next(moments)
         for name, work in (
             ("read", read),
             ("static", ask(scan)),
             ("8 prompts", ask(scan, texts=PROMPTS)),
-            ("new date", ask(scan, when=one)),
-            ("known date", ask(scan, when=one, texts=["another prompt"])),
-            ("8 prompts, new date", ask(scan, when=other, texts=PROMPTS)),
-            ("8 prompts, known date", ask(scan, when=one, texts=PROMPTS)),
+            ("new date", ask(scan, when=first)),
+            ("known date", ask(scan, when=first, texts=["another prompt"])),
+            ("8 prompts, new date", ask(scan, when=second, texts=PROMPTS)),
+            ("8 prompts, known date", ask(scan, when=first, texts=PROMPTS)),
             ("contrast", ask(scan, scale="contrast")),
         ):
-            found[name] = min(found[name], once(work))
-    return found
+            seconds[name] = min(seconds[name], once(work))
+    return seconds
 
 
 def agreement(atlas: Atlas, checkpoint: Checkpoint, when: When | None) -> Figures:
@@ -315,11 +315,11 @@ def growth(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
     """What may grow with the number of cells."""
     began = time.perf_counter()
     scan = Scan(open_atlas(atlas.path), checkpoint.encoding)
-    found = {"open": time.perf_counter() - began, "read": best(read_of(atlas), 3)}
-    found["static"] = best(lambda: score_atlas(scan, checkpoint, PROMPTS[:1]), 5)
+    figures = {"open": time.perf_counter() - began, "read": best(read_of(atlas), 3)}
+    figures["static"] = best(lambda: score_atlas(scan, checkpoint, PROMPTS[:1]), 5)
     moments = iter(MOMENTS)
-    found["new date"] = best(lambda: score_atlas(scan, checkpoint, PROMPTS[:1], when=next(moments)), 5)
-    return found | {"private memory, MB": memory()}
+    figures["new date"] = best(lambda: score_atlas(scan, checkpoint, PROMPTS[:1], when=next(moments)), 5)
+    return figures | {"private memory, MB": memory()}
 
 
 STAGES = """
@@ -339,8 +339,8 @@ from sat2cap.query import check_atlas_model
 check_atlas_model(opened.atlas, model); mark("hashing its weights")
 model.embed_text(["a busy street"]); mark("text tower, first use")
 scores = score_atlas(Scan(opened.atlas, model.encoding), model, ["a busy street"])
-found = select_prompt(scores); mark("text and scan")
-write_cog(found, {out!r}); mark("writing the GeoTIFF")
+score = select_prompt(scores); mark("text and scan")
+write_cog(score, {out!r}); mark("writing the GeoTIFF")
 import json; last = began; parts = dict()
 for name, at in marks: parts[name] = at - last; last = at
 print(json.dumps(parts))
@@ -365,20 +365,20 @@ def command_line(atlas: Atlas, model: Path, folder: Path) -> Figures:
 
 
 def ratios(times: Figures) -> Figures:
-    """What the aims are about."""
-    found = {
+    """Ratios of seconds that the aims are stated in."""
+    quotients = {
         "static / read": times["static"] / times["read"],
         "new date / static": times["new date"] / times["static"],
         "known date / static": times["known date"] / times["static"],
         "8 prompts / 1": times["8 prompts"] / times["static"],
     }
     if "faiss" in times:
-        found["faiss / static"] = times["faiss"] / times["static"]
-        found["reference / static"] = times["reference static"] / times["static"]
-        found["reference read once / static"] = times["reference read once"] / times["static"]
-        found["reference map / map"] = times["reference map"] / times["map"]
-        found["reference date / new date"] = times["reference date"] / times["new date"]
-    return found
+        quotients["faiss / static"] = times["faiss"] / times["static"]
+        quotients["reference / static"] = times["reference static"] / times["static"]
+        quotients["reference read once / static"] = times["reference read once"] / times["static"]
+        quotients["reference map / map"] = times["reference map"] / times["map"]
+        quotients["reference date / new date"] = times["reference date"] / times["new date"]
+    return quotients
 
 
 def show(title: str, figures: Figures) -> None:
@@ -432,5 +432,6 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--largest", type=int, default=10_000_000)
-    given = parser.parse_args()
-    main(given.folder, given.out, [int(size) for size in given.sizes.split(",") if size], given.largest)
+    arguments = parser.parse_args()
+    sizes = [int(size) for size in arguments.sizes.split(",") if size]
+    main(arguments.folder, arguments.out, sizes, arguments.largest)

@@ -21,17 +21,17 @@ def test_a_place_has_its_own_cells_embedding_and_moment(tmp_path: Path) -> None:
     holes[3, 2] = True
     opened = atlas(tmp_path / "x.zarr", values, checkpoint, holes, dtype="float16")
     lon, lat = cell_lonlat(grid(9, 7))
-    asked = [(0, 0), (8, 5), (3, 2), (4, 3)]
-    places = [(float(lon[cell]), float(lat[cell])) for cell in asked]
-    found = embeddings_at(opened, checkpoint, [*places, (100.0, -80.0), (0.0, 90.0)])
-    for row, cell in zip(found, asked, strict=False):
+    cells = [(0, 0), (8, 5), (3, 2), (4, 3)]
+    places = [(float(lon[cell]), float(lat[cell])) for cell in cells]
+    result = embeddings_at(opened, checkpoint, [*places, (100.0, -80.0), (0.0, 90.0)])
+    for row, cell in zip(result, cells, strict=False):
         expected = np.full(64, np.nan) if holes[cell] else values[cell]
         np.testing.assert_allclose(row, expected, rtol=2e-3, atol=1e-3)
-    assert np.isnan(found[4:]).all(), "outside"
+    assert np.isnan(result[4:]).all(), "outside"
     offset = checkpoint.dynamic_offset(places[1][1], places[1][0], 2021, 1, 15, 12.0)[0]
-    told = embeddings_at(opened, checkpoint, places, WHEN)
-    np.testing.assert_allclose(told[1] - found[1], offset, atol=1e-4)
-    assert np.isnan(told[2]).all()
+    conditioned = embeddings_at(opened, checkpoint, places, WHEN)
+    np.testing.assert_allclose(conditioned[1] - result[1], offset, atol=1e-4)
+    assert np.isnan(conditioned[2]).all()
     with pytest.raises(AtlasError, match="is not the model of this atlas"):
         embeddings_at(opened, model(seed=5), places)
 
@@ -56,14 +56,16 @@ def test_what_is_no_place_is_refused(text: str) -> None:
 def test_the_nearest_phrases_are_those_of_the_greatest_cosine() -> None:
     checkpoint, bank = model(), ["snow", "a beach", "a town", "snow", "the sea"]
     rows = checkpoint.embed_text(["the sea", "a beach"]) * np.array([[9.0], [0.1]], np.float32)
-    found = nearest_phrases(checkpoint, np.concatenate([rows, np.full((1, 64), np.nan, np.float32)]), bank, 3)
-    assert [some[0].phrase for some in found[:2]] == ["the sea", "a beach"]
-    assert found[0][0].cosine == pytest.approx(1, abs=1e-5)
+    result = nearest_phrases(
+        checkpoint, np.concatenate([rows, np.full((1, 64), np.nan, np.float32)]), bank, 3
+    )
+    assert [some[0].phrase for some in result[:2]] == ["the sea", "a beach"]
+    assert result[0][0].cosine == pytest.approx(1, abs=1e-5)
     cosines = (
         checkpoint.embed_text(["snow", "a beach", "a town", "the sea"])
         @ checkpoint.embed_text(["a beach"])[0]
     )
-    assert [near.cosine for near in found[1]] == pytest.approx(sorted(cosines, reverse=True)[:3], abs=1e-5)
-    assert found[2] == []
+    assert [near.cosine for near in result[1]] == pytest.approx(sorted(cosines, reverse=True)[:3], abs=1e-5)
+    assert result[2] == []
     with pytest.raises(PromptError, match="empty"):
         nearest_phrases(checkpoint, rows, [])

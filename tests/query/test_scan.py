@@ -247,8 +247,8 @@ def test_percentiles_are_those_within_the_region(tmp_path):
     opened, checkpoint = made(tmp_path)
     lon, lat = cell_lonlat(opened.grid)
     region = parse_region(f"{lon[40, 10]:.6f},{lat[40, 10]:.6f},3km")
-    found = score_atlas(opened, checkpoint, ["p"], scale="percentile", region=region).values
-    assert (np.nanmin(found), np.nanmax(found)) == (0, 100)
+    scores = score_atlas(opened, checkpoint, ["p"], scale="percentile", region=region).values
+    assert (np.nanmin(scores), np.nanmax(scores)) == (0, 100)
 
 
 def test_a_region_that_misses_is_refused(tmp_path):
@@ -291,8 +291,8 @@ def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
     cells, scan = open_prepared(opened, "cyclic"), Scan(opened, "cyclic")
     for start, stop in ((2, 4), (0, 3), (0, len(cells.chunks))):
         part = cells.read(start, stop)
-        for found, place in zip(part.place_ranges(), (part.place.min(2), part.place.max(2)), strict=True):
-            np.testing.assert_array_equal(found, place)
+        for ranges, place in zip(part.place_ranges(), (part.place.min(2), part.place.max(2)), strict=True):
+            np.testing.assert_array_equal(ranges, place)
     lon, lat = (axis[:20, :20] for axis in cell_lonlat(opened.grid))
     corner = parse_region(f"{lon.min()},{lat.min()},{lon.max()},{lat.max()}")
     score_atlas(scan, checkpoint, PROMPTS, when=NIGHT, region=corner)
@@ -313,13 +313,13 @@ def test_hidden_numbers_that_change_sign_within_a_block_are_exact_too(tmp_path, 
     mixed = (offset.hidden_states(*cells.place_ranges()) == 2).sum(axis=1)
     assert mixed.min() >= 1
     texts = checkpoint.embed_text(["p", "q", "r"])
-    found = Cosines(texts, offset)(cells)
+    cosines = Cosines(texts, offset)(cells)
     for number, chunk in enumerate(cells.chunks):
         values = opened.read(chunk.rows, chunk.cols).reshape(-1, 64).astype(np.float64)
         moved = values + offset.vectors(cells.place[number].T)
         expected = texts @ (moved / np.linalg.norm(moved, axis=1, keepdims=True)).T
-        np.testing.assert_allclose(found[:, number], expected, atol=3e-6)
-        assert (np.isnan(found[:, number]) == np.isnan(expected)).all()
+        np.testing.assert_allclose(cosines[:, number], expected, atol=3e-6)
+        assert (np.isnan(cosines[:, number]) == np.isnan(expected)).all()
 
 
 @pytest.mark.parametrize("when", [None, MAY])
@@ -330,7 +330,7 @@ def test_ranks_are_those_of_float64_brute_force(tmp_path, dtype, when):
     checkpoint = model(512)
     values = embeddings(40, 45, 512) + 4 * embeddings(1, 1, 512, seed=9)
     opened = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((40, 45), bool), dtype)
-    found = score_atlas(opened, checkpoint, ["p"], when=when).values[0][opened.wanted]
+    scores = score_atlas(opened, checkpoint, ["p"], when=when).values[0][opened.wanted]
     lon, lat = cell_lonlat(opened.grid)
 
     def brute(stored):
@@ -342,10 +342,10 @@ def test_ranks_are_those_of_float64_brute_force(tmp_path, dtype, when):
         return (exact @ checkpoint.embed_text(["p"])[0].astype(np.float64))[opened.wanted]
 
     expected = brute(opened.read(slice(0, 40), slice(0, 45)))
-    assert stats.spearmanr(found, expected).statistic >= 0.999999
-    assert np.abs(found - expected).max() < 1e-6
+    assert stats.spearmanr(scores, expected).statistic >= 0.999999
+    assert np.abs(scores - expected).max() < 1e-6
     before = brute(values)  # what storing costs: nothing to speak of in float16, a little in int8
-    assert stats.spearmanr(found, before).statistic >= (0.998 if dtype == "int8" else 0.9999)
+    assert stats.spearmanr(scores, before).statistic >= (0.998 if dtype == "int8" else 0.9999)
 
 
 def test_a_cut_chunk_is_named(tmp_path):

@@ -110,12 +110,12 @@ def test_the_result_knows_where_it_is_and_where_it_comes_from(tmp_path):
 def test_a_moment_without_dynamic_encoder_gives_static_scores_and_says_so(tmp_path):
     plain = model(dynamic=False)
     made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), plain, np.zeros((4, 5), bool))
-    static, asked = score_atlas(made, plain, PROMPTS), score_atlas(made, plain, PROMPTS, when=WHENS[1])
-    np.testing.assert_array_equal(static.values, asked.values)
+    static, dated = score_atlas(made, plain, PROMPTS), score_atlas(made, plain, PROMPTS, when=WHENS[1])
+    np.testing.assert_array_equal(static.values, dated.values)
     assert (static.attrs["dynamic"], static.attrs["when"]) == ("static", "")
-    assert asked.attrs["dynamic"] == Conditioning.NO_DYNAMIC_ENCODER
-    assert provenance(asked)["dynamic"] == "ignored: the model has no Dynamic Encoder"
-    assert asked.attrs["when"] == ""
+    assert dated.attrs["dynamic"] == Conditioning.NO_DYNAMIC_ENCODER
+    assert provenance(dated)["dynamic"] == "ignored: the model has no Dynamic Encoder"
+    assert dated.attrs["when"] == ""
 
 
 def test_negatives_take_off_their_greatest_cosine(tmp_path):

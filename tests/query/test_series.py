@@ -16,12 +16,12 @@ def test_means_are_those_of_the_maps(tmp_path, dynamic):
     checkpoint = model(dynamic=dynamic)
     holes = np.random.default_rng(1).random((37, 41)) < 0.3
     made = atlas(tmp_path / "a.zarr", embeddings(37, 41, 64), checkpoint, holes)
-    found = mean_scores(made, checkpoint, PROMPTS, TIMES)
-    assert found.shape == (2, 3)
+    scores = mean_scores(made, checkpoint, PROMPTS, TIMES)
+    assert scores.shape == (2, 3)
     for column, when in enumerate(TIMES):
         maps = score_atlas(made, checkpoint, PROMPTS, when=when).values.astype(np.float64)
-        np.testing.assert_allclose(found[:, column], np.nanmean(maps, axis=(1, 2)), atol=1e-7)
-    assert (np.ptp(found, axis=1) > 1e-3).all() == dynamic
+        np.testing.assert_allclose(scores[:, column], np.nanmean(maps, axis=(1, 2)), atol=1e-7)
+    assert (np.ptp(scores, axis=1) > 1e-3).all() == dynamic
 
 
 @pytest.mark.parametrize("dynamic", [True, False])
@@ -29,12 +29,12 @@ def test_mean_chances_are_those_of_the_maps_too(tmp_path, dynamic):
     checkpoint = calibrated(dynamic=dynamic)
     holes = np.random.default_rng(1).random((9, 41)) < 0.3
     made = atlas(tmp_path / "a.zarr", embeddings(9, 41, 64), checkpoint, holes)
-    found = mean_scores(made, checkpoint, PROMPTS, TIMES, "contrast")
+    scores = mean_scores(made, checkpoint, PROMPTS, TIMES, "contrast")
     for column, when in enumerate(TIMES):
         maps = score_atlas(made, checkpoint, PROMPTS, when=when, scale="contrast").values.astype(np.float64)
-        np.testing.assert_allclose(found[:, column], np.nanmean(maps, axis=(1, 2)), rtol=1e-5)
+        np.testing.assert_allclose(scores[:, column], np.nanmean(maps, axis=(1, 2)), rtol=1e-5)
     by_itself = mean_scores(made, checkpoint, PROMPTS, TIMES)
-    np.testing.assert_array_equal(by_itself, found, "chances are averaged, of a calibrated model")
+    np.testing.assert_array_equal(by_itself, scores, "chances are averaged, of a calibrated model")
     with pytest.raises(ModelError, match="is not calibrated, see sat2cap models calibrate"):
         mean_scores(made, model(dynamic=dynamic), PROMPTS, TIMES, "contrast")
 
