@@ -116,9 +116,9 @@ def test_two_real_mosaics_overlap_as_one(tmp_path):
     for name in ("mosaic_cog1.tif", "mosaic_cog2.tif"):
         (tmp_path / name).symlink_to(OVERHEAD / name)
     both = open_folder(str(tmp_path), BandRendering(stretch=(0, 20000)))
-    parts = [open_raster(str(OVERHEAD / f"mosaic_cog{n}.tif"), stretch=(0, 20000)) for n in (1, 2)]
+    split_parts = [open_raster(str(OVERHEAD / f"mosaic_cog{n}.tif"), stretch=(0, 20000)) for n in (1, 2)]
     box = patch_around(-74.0, 46.0, 250_000, 250)
-    alphas = [part.read(box).values[..., 3] > 0 for part in parts]
+    alphas = [part.read(box).values[..., 3] > 0 for part in split_parts]
     together = both.read(box).values
     np.testing.assert_array_equal(together[..., 3] > 0, alphas[0] | alphas[1])
     assert (alphas[0] & ~alphas[1]).any()

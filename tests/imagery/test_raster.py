@@ -19,7 +19,7 @@ from sat2cap.errors import ImageryError
 from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import LONLAT, cell_grid, patch_around, patch_box, transformer
 from sat2cap.geo.region import parse_region
-from sat2cap.imagery.overviews import fitting
+from sat2cap.imagery.overviews import choose_overview
 from sat2cap.imagery.raster import open_raster
 
 OVERHEAD = Path(__file__).parents[3] / "shared" / "data" / "overhead"
@@ -195,11 +195,11 @@ def test_a_truncated_file_fails_on_reading(tmp_path):
 def test_reads_are_never_finer_than_twice_what_is_needed():
     pyramid = (2, 4, 8, 16, 32)
     for ratio in np.geomspace(1, 60, 50):
-        factor, level = fitting(pyramid, ratio)
+        factor, level = choose_overview(pyramid, ratio)
         assert factor <= ratio * 1.01
         assert ratio / factor < 2.02
         assert level is None or pyramid[level] == factor
-    assert fitting((), 50) == fitting(pyramid, 1.5) == (1, None)
+    assert choose_overview((), 50) == choose_overview(pyramid, 1.5) == (1, None)
 
 
 def test_averaged_overviews_stay_where_they_are(tmp_path):
@@ -275,8 +275,8 @@ def test_longitudes_beyond_180_are_the_same_ground(tmp_path, left, places, withi
     transform = from_origin(left, 10.25, 0.005, 0.005)
     imagery = open_raster(write_tif(tmp_path / "a.tif", values, crs="EPSG:4326", transform=transform))
     west, east = (float(edge) for edge in within.split(","))
-    parts = [(west, east)] if west < east and east - west < 2 else [(west, 180), (-180, west + 1 - 360)]
-    expected = shapely.union_all([shapely.box(w, 9.75, e, 10.25) for w, e in parts])
+    split_parts = [(west, east)] if west < east and east - west < 2 else [(west, 180), (-180, west + 1 - 360)]
+    expected = shapely.union_all([shapely.box(w, 9.75, e, 10.25) for w, e in split_parts])
     assert imagery.footprint.geom.symmetric_difference(expected).area < 1e-6
     for lon in places:
         box = patch_around(lon, 10, 20_000, 32)

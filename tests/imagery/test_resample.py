@@ -10,9 +10,9 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.geo.grid import LONLAT
-from sat2cap.imagery.pixels import parts, source_pixels
+from sat2cap.imagery.pixels import source_pixels_per_pixel, split_parts
 from sat2cap.imagery.raster import RasterImagery, open_raster
-from sat2cap.imagery.resample import along
+from sat2cap.imagery.resample import align_grid
 
 UTM, RD = "EPSG:32631", "EPSG:28992"
 RASTER = GeoBox((300, 400), Affine(2, 0, 120_000, 0, -2, 487_000), RD)  # Amsterdam
@@ -36,7 +36,7 @@ def box_over(crs: str, step: float, side: int, *, turn: float = 0.0, off: float 
 
 
 def quickly(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
-    lattice = along(RASTER, box)
+    lattice = align_grid(RASTER, box)
     assert lattice is not None
     (top, bottom), (left, right) = lattice.window
     return lattice.resample(values[:, top:bottom, left:right])
@@ -46,7 +46,7 @@ def by_gdal(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
     """With the width of its weights given, since GDAL guesses it from what is under the whole box."""
     profile = {"driver": "GTiff", "dtype": values.dtype, "count": len(values)}
     height, width = RASTER.shape
-    wide = max(1.0, source_pixels(RASTER, box))
+    wide = max(1.0, source_pixels_per_pixel(RASTER, box))
     options = {
         "crs": str(box.crs),
         "transform": box.affine,
@@ -133,16 +133,16 @@ def test_the_edge_is_where_gdal_has_it(step: float) -> None:
 
 
 def test_what_does_not_run_along_is_left_to_gdal() -> None:
-    assert along(RASTER, box_over(RD, 2, 90, turn=30)) is None
-    assert along(RASTER, box_over(RD, 2, 90, turn=90)) is None
-    assert along(RASTER, box_over(RD, 2, 90, turn=3)) is not None
+    assert align_grid(RASTER, box_over(RD, 2, 90, turn=30)) is None
+    assert align_grid(RASTER, box_over(RD, 2, 90, turn=90)) is None
+    assert align_grid(RASTER, box_over(RD, 2, 90, turn=3)) is not None
     world = GeoBox((180, 360), Affine(1, 0, -180, 0, -1, 90), LONLAT)
     fine = world.zoom_out(1 / 120)
     for reach_m, bends in ((0, False), (3_000_000, True)):  # Mercator's rows, north of the equator
         north = GeoBox((64, 64), Affine(1000, 0, 0, 0, -1000, reach_m + 64_000), "EPSG:3832")
-        assert (along(fine, north) is None) == bends
+        assert (align_grid(fine, north) is None) == bends
     fiji = GeoBox((64, 64), Affine(1000, 0, 3_307_000, 0, -1000, 32_000), "EPSG:3832")
-    assert along(world, fiji) is None, "the raster is cut there"
+    assert align_grid(world, fiji) is None, "the raster is cut there"
 
 
 def write(path, values: np.ndarray, **profile) -> RasterImagery:
@@ -177,7 +177,7 @@ def test_a_read_in_parts_has_no_seams(tmp_path, monkeypatch) -> None:
     imagery, box = write(tmp_path / "a.tif", values, nodata=0), box_over(UTM, 2.14, 130)
     at_once = imagery.read(box).values.astype(int)
     monkeypatch.setattr("sat2cap.imagery.pixels._PART", 50)
-    assert len(list(parts(box))) == 9
+    assert len(list(split_parts(box))) == 9
     in_parts = imagery.read(box).values.astype(int)
     assert np.abs(in_parts - at_once).mean() < 0.2
     assert np.abs(in_parts - at_once).max() <= 3

@@ -152,7 +152,7 @@ def test_what_cannot_be_had_is_one_clear_line(found, running, monkeypatch):
         with pytest.raises(ImageryError, match=rule) as caught:
             open_imagery(wrong, region=area())
         assert "\n" not in str(caught.value)
-    with pytest.raises(ImageryError, match=r"values up to \d+, more than 8 bits hold; give a scale"):
+    with pytest.raises(ImageryError, match=r"values up to \d+, more than 8 bits hold; give a stretch"):
         open_imagery(spec.partition("&scale")[0], region=area()).read(HERE)
     with pytest.raises(ImageryError, match="say where"):
         open_imagery(spec)

@@ -306,12 +306,12 @@ def test_what_is_kept_in_memory_is_bounded():
 
 
 def test_a_large_read_is_put_together_of_parts(server):
-    from sat2cap.imagery.pixels import parts
+    from sat2cap.imagery.pixels import split_parts
 
     box = GeoBox((3000, 4100), HERE.affine, HERE.crs)
     covered = np.zeros(box.shape, int)
-    for rows, cols in parts(box):
+    for rows, cols in split_parts(box):
         covered[rows, cols] += 1
         assert (rows.stop - rows.start) * (cols.stop - cols.start) <= 2048**2
     assert (covered == 1).all()
-    assert all(a != b for a, b in pairwise(parts(box)))
+    assert all(a != b for a, b in pairwise(split_parts(box)))

@@ -1,4 +1,4 @@
-"""What changes when the pixels in a file do."""
+"""Identities of files: hashes that change when the pixels in a file change."""
 
 from pathlib import Path
 
@@ -9,12 +9,15 @@ _END = 2**20
 
 
 def file_identity(file: Path) -> str:
-    """A hash of a file's bytes, or, of a large one, of its size, time and two ends."""
+    """Return a hash of a file's bytes, or of a file above 256 MiB that of `file_glance`."""
     return digest_file(file) if file.stat().st_size <= _HASHED_WHOLE else file_glance(file)
 
 
 def file_glance(file: Path) -> str:
-    """A hash of a file's size, time and two ends: for many files, whose bytes would take minutes to read."""
+    """Return a hash of a file's size, modification time, and first and last MiB.
+
+    For folders of many files, whose bytes would take minutes to read.
+    """
     stat = file.stat()
     with file.open("rb") as handle:
         head = handle.read(_END)

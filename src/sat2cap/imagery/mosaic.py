@@ -1,4 +1,4 @@
-"""Imagery in a folder of files that lie beside or over each other."""
+"""Imagery in a folder of raster files that lie beside or over each other."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,20 +21,20 @@ from sat2cap.imagery.protocol import ImageryInfo
 from sat2cap.imagery.raster import RasterImagery, open_raster
 
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg")
-"""Of the files of a folder that are taken for imagery; a picture needs a world file beside it."""
+"""Suffixes of the files in a folder that are read as imagery; a picture needs a world file beside it."""
 
 _MARGIN = 2  # pixels around a file, for the interpolation at its edges
 
 
 @dataclass(frozen=True)
 class MosaicImagery:
-    """An `Imagery` over many rasters; where several have pixels, the first shows.
+    """An `Imagery` over many rasters; where several have pixels, the first of `files` is used.
 
-    Only the outlines are in memory; a read opens the files that it touches.
+    Only outlines are kept in memory; a read opens the files that it touches.
     """
 
     files: tuple[RasterImagery, ...]
-    """The finest first, then by name."""
+    """In order of precedence: the finest first, then by name."""
     info: ImageryInfo
 
     @cached_property
@@ -43,35 +43,35 @@ class MosaicImagery:
         return Geometry(shapely.union_all([outline(file.grid).geom for file in self.files]), LONLAT)
 
     def read(self, box: GeoBox) -> xr.DataArray:
-        """Pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
+        """Return pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
 
         Raises `ImageryError` when a file that is needed cannot be read.
         """
         pixels = np.zeros((*box.shape, 4), np.uint8)
-        for file in self._under(box):
-            window = _part_over(box, file.grid)
+        for file in self._files_under(box):
+            window = _covered_window(box, file.grid)
             if window is None or (pixels[(*window, 3)] > 0).all():
                 continue
-            found, current = file.read(box[window]).values, pixels[window]
-            new = current[..., 3] == 0
-            current[new] = found[new]
+            file_pixels, merged = file.read(box[window]).values, pixels[window]
+            uncovered = merged[..., 3] == 0
+            merged[uncovered] = file_pixels[uncovered]
         bands = np.moveaxis(pixels, -1, 0)
         return as_imagery(bands[:3], bands[3], None, box)
 
     @cached_property
-    def _bounds(self) -> dict[CRS, tuple[NDArray[np.intp], NDArray[np.float64]]]:
-        """Of each CRS, which files have it and their edges ``[N, (left, bottom, right, top)]``."""
-        found: dict[CRS, tuple[list[int], list[tuple[float, ...]]]] = {}
+    def _bounds_by_crs(self) -> dict[CRS, tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        """For each CRS, its files' indices ``[N]`` and edges ``[N, (left, bottom, right, top)]``."""
+        by_crs: dict[CRS, tuple[list[int], list[tuple[float, ...]]]] = {}
         for number, file in enumerate(self.files):
-            numbers, edges = found.setdefault(file.grid.crs, ([], []))
+            numbers, edges = by_crs.setdefault(file.grid.crs, ([], []))
             numbers.append(number)
             edges.append(file.grid.extent.boundingbox.bbox)
-        return {crs: (np.array(numbers), np.array(edges)) for crs, (numbers, edges) in found.items()}
+        return {crs: (np.array(numbers), np.array(edges)) for crs, (numbers, edges) in by_crs.items()}
 
-    def _under(self, box: GeoBox) -> list[RasterImagery]:
-        """The files that may touch `box`, in order."""
+    def _files_under(self, box: GeoBox) -> list[RasterImagery]:
+        """Return the files that may touch `box`, in order of precedence."""
         near: list[int] = []
-        for crs, (numbers, edges) in self._bounds.items():
+        for crs, (numbers, edges) in self._bounds_by_crs.items():
             extent = box.extent.to_crs(crs, resolution=box.extent.boundingbox.span_x / 16).boundingbox
             apart = (
                 (edges[:, 0] > extent.right)
@@ -89,21 +89,22 @@ def open_folder(
     attribution: str | None = None,
     licence: str = "unknown",
 ) -> MosaicImagery:
-    """All imagery in a folder and those below as one mosaic. Raises `ImageryError`, naming the file at fault.
+    """Return all imagery in a folder and its subfolders as one mosaic.
 
-    Every file is opened once, to learn where it is.
+    Every file is opened once, to learn where it lies. Raises `ImageryError` if the folder holds no imagery,
+    or a file, which it names, cannot be read.
     """
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise ImageryError(f"imagery folder {folder!r} has no {', '.join(SUFFIXES)}; check the path")
-    files = [_open(folder, path, rendering, attribution, licence) for path in paths]
+    files = [_open_file(folder, path, rendering, attribution, licence) for path in paths]
     files.sort(key=lambda file: (file.info.gsd_m, file.path))
     identity = digest("mosaic", *(file.info.identity for file in files))
     credits_ = "; ".join(sorted({file.info.attribution for file in files} - {""}))
     return MosaicImagery(tuple(files), ImageryInfo(folder, identity, files[0].info.gsd_m, credits_, licence))
 
 
-def _open(
+def _open_file(
     folder: str, path: Path, rendering: BandRendering, attribution: str | None, licence: str
 ) -> RasterImagery:
     try:
@@ -119,8 +120,8 @@ def _open(
         raise ImageryError(f"{error}, or take it out of folder {folder!r}") from None
 
 
-def _part_over(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:
-    """Rows and columns of `box` that `grid` may reach; None if none."""
+def _covered_window(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:
+    """Return ``(rows, columns)`` of `box` that `grid` may reach, or None if it reaches none."""
     edge = grid.extent.boundingbox
     bounds = grid.extent.to_crs(box.crs, resolution=max(edge.span_x, edge.span_y) / 32).boundingbox
     corners = [(x, y) for x in (bounds.left, bounds.right) for y in (bounds.bottom, bounds.top)]

@@ -1,4 +1,4 @@
-"""Overviews of a raster: which one a read needs, and where its pixels really lie."""
+"""Overviews of a raster: choosing the one a read needs, and locating its pixels."""
 
 import numpy as np
 import rasterio
@@ -6,52 +6,56 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-_SIDE = 64  # overview pixels that are compared with the ground they show
-_WHERE = (0.5, 0.25, 0.75)  # of the height and width
+_SIDE = 64  # overview pixels a side that are compared with the full resolution below
+_WHERE = (0.5, 0.25, 0.75)  # places to compare at, as fractions of height and width
 
 
-def fitting(overviews: tuple[int, ...], ratio: float) -> tuple[int, int | None]:
-    """``(factor, level)`` of the coarsest overview for `ratio` source pixels to one; level None for none.
+def choose_overview(overviews: tuple[int, ...], ratio: float) -> tuple[int, int | None]:
+    """Return ``(factor, level)`` of the coarsest overview fine enough for `ratio` source pixels to one.
 
-    One that is coarser by 1 % still fits.
+    `overviews` are the factors by level. An overview that is coarser by 1 % still counts as fine enough. The
+    full resolution is ``(1, None)``.
+
+    Example:
+        choose_overview((2, 4, 8), 5.0)    # (4, 1)
     """
     finer = [(factor, level) for level, factor in enumerate(overviews) if factor <= ratio * 1.01]
     return max(finer, default=(1, None))
 
 
 def are_decimated(full: rasterio.DatasetReader, overview: rasterio.DatasetReader, band: int) -> bool:
-    """Whether overviews hold the first pixel of each block, not its mean: gdaladdo's default.
+    """Return whether overviews hold the first pixel of each block instead of its mean, gdaladdo's default.
 
-    Then what they show lies up and left of where they say, by almost half of their pixel. Told by comparing
-    the finest overview with the pixels under it, in the first place tried that is not all one value.
+    What such an overview shows lies up and left of where its transform says, by almost half of its pixel. The
+    finest overview is compared with the pixels below it, at the first place tried that is not of one value.
     """
     factor = round(full.width / overview.width)
     if factor < 2:
         return False
     for down in _WHERE:
         for across in _WHERE:
-            coarse, fine = _same_ground(full, overview, band, factor, (down, across))
+            coarse, fine = _read_same_ground(full, overview, band, factor, (down, across))
             if coarse.size and np.ptp(fine) > 0:
                 means = fine.mean((1, 3))
                 return bool(np.abs(coarse - fine[:, 0, :, 0]).mean() < np.abs(coarse - means).mean())
     return False
 
 
-def true_transform(grid: GeoBox, overview: rasterio.DatasetReader) -> Affine:
-    """Where the pixels of a decimated overview of `grid` lie: each around the middle of the one it kept."""
+def decimated_transform(grid: GeoBox, overview: rasterio.DatasetReader) -> Affine:
+    """Return the transform of a decimated `overview` of `grid`: each pixel centred on the one it repeats."""
     across, down = grid.shape[1] / overview.width, grid.shape[0] / overview.height
-    kept: Affine = overview.transform * Affine.translation(0.5 / across - 0.5, 0.5 / down - 0.5)
-    return kept
+    shifted: Affine = overview.transform * Affine.translation(0.5 / across - 0.5, 0.5 / down - 0.5)
+    return shifted
 
 
-def _same_ground(
+def _read_same_ground(
     full: rasterio.DatasetReader,
     overview: rasterio.DatasetReader,
     band: int,
     factor: int,
     where: tuple[float, float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """An overview's pixels `[h, w]`, and those under them `[h, factor, w, factor]`."""
+    """Return overview pixels ``[h, w]`` and the full-resolution pixels below ``[h, factor, w, factor]``."""
     top, left = int(overview.height * where[0]), int(overview.width * where[1])
     height = min(_SIDE, full.height // factor - top)
     width = min(_SIDE, full.width // factor - left)

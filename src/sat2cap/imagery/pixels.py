@@ -1,4 +1,4 @@
-"""What every reader of pixels needs: how fine they are, and their form when they leave."""
+"""Helpers of every imagery reader: ground sample distance, seams, and conversion to RGBA."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,13 +12,13 @@ from sat2cap.geo import EQUATOR_M, LONLAT, WGS84, on_grid, transformer
 from sat2cap.imagery.protocol import RGBA
 
 PLACED_TO = 0.02
-"""Pixels that GDAL may place a pixel wrongly by; its own 0.125 would show where two reads meet."""
+"""Largest error of a pixel's position in a warp, in pixels; GDAL's own 0.125 shows where two reads meet."""
 
 _PART = 2048
 
 
 def gsd_m(grid: GeoBox) -> float:
-    """The side of a pixel on the ground in metres, at the middle of `grid`; the finer of its two sides."""
+    """Return the shorter side of a pixel on the ground, in metres, at the middle of `grid`."""
     row, col = grid.shape[0] / 2, grid.shape[1] / 2
     x, y = grid.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
@@ -26,8 +26,11 @@ def gsd_m(grid: GeoBox) -> float:
     return round(float(min(metres)), 6)
 
 
-def source_pixels(grid: GeoBox, box: GeoBox) -> float:
-    """How many pixels of `grid`, along a line, one pixel of `box` covers at its centre."""
+def source_pixels_per_pixel(grid: GeoBox, box: GeoBox) -> float:
+    """Return how many pixels of `grid` one pixel of `box` covers along a line, at the centre of `box`.
+
+    The smaller of the two directions; 1 where the centre has no place in the CRS of `grid`.
+    """
     row, col = box.shape[0] / 2, box.shape[1] / 2
     x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
     x, y = transformer(box.crs, grid.crs).transform(x, y)
@@ -37,7 +40,11 @@ def source_pixels(grid: GeoBox, box: GeoBox) -> float:
 
 
 def lonlat_mesh(box: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Degrees of a mesh of 17 x 17 points over `box`; longitudes go on past 180 around its middle."""
+    """Return ``(lon, lat)`` in degrees of 17 x 17 points spread over `box`, float64 ``[17, 17]`` each.
+
+    Longitudes are continuous around the middle of `box`, and so may exceed 180. Points that the projection
+    does not cover are not finite.
+    """
     height, width = box.shape
     col, row = np.meshgrid(np.linspace(0, width, 17), np.linspace(0, height, 17))
     lon, lat = transformer(box.crs, LONLAT).transform(*(box.affine * (col, row)))
@@ -48,9 +55,10 @@ def lonlat_mesh(box: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def seam_options(grid: GeoBox, box: GeoBox) -> dict[str, float]:
-    """For warping `grid` onto a `box` across the antimeridian, where `grid` is cut: how much finer it is.
+    """Return GDAL's ``XSCALE`` and ``YSCALE`` for warping `grid` onto a `box` across the antimeridian.
 
-    GDAL would work that out from the pixels it takes, which there are all around the Earth, and blur.
+    GDAL derives the scale from the extent of the source pixels, which at the cut of a grid reaches around the
+    Earth, and would blur. Empty where there is no cut.
     """
     lon, _ = lonlat_mesh(box)
     cut = grid.crs.geographic or grid.crs.epsg == 3857
@@ -66,8 +74,8 @@ def seam_options(grid: GeoBox, box: GeoBox) -> dict[str, float]:
     return {"XSCALE": min(1.0, 1 / across), "YSCALE": min(1.0, 1 / down)}
 
 
-def parts(box: GeoBox) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns that cut `box` into parts of at most 2048 x 2048 pixels, for bounded memory."""
+def split_parts(box: GeoBox) -> Iterator[tuple[slice, slice]]:
+    """Yield ``(rows, columns)`` of parts of `box` of at most 2048 x 2048 pixels, which bound memory."""
     height, width = box.shape
     for top in range(0, height, _PART):
         for left in range(0, width, _PART):
@@ -77,27 +85,31 @@ def parts(box: GeoBox) -> Iterator[tuple[slice, slice]]:
 def as_imagery(
     colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None, box: GeoBox
 ) -> xr.DataArray:
-    """Band-first values `[1 or 3, h, w]` and their alpha `[h, w]` to uint8 RGBA on `box`; NaN is no data."""
+    """Return values ``[1 or 3, h, w]`` and their alpha ``[h, w]`` as imagery on `box`, see `rgba_planes`."""
     return planes_on(rgba_planes(colours, alpha, stretch), box)
 
 
 def planes_on(planes: NDArray[np.uint8], box: GeoBox) -> xr.DataArray:
-    """RGBA `[4, h, w]` as imagery on `box`; in memory it stays band by band, as networks want it."""
+    """Return RGBA planes ``[4, h, w]`` as a DataArray ``(y, x, band)`` on `box`, without copying them."""
     return on_grid(np.moveaxis(planes, 0, -1), box, ("y", "x", "band"), {"band": list(RGBA)})
 
 
 def rgba_planes(
     colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None
 ) -> NDArray[np.uint8]:
-    """Values `[1 or 3, h, w]` and their alpha `[h, w]` to uint8 `[4, h, w]`, 0 where there is no data."""
+    """Return values ``[1 or 3, h, w]`` and their alpha ``[h, w]`` as RGBA planes, uint8 ``[4, h, w]``.
+
+    `stretch` gives the values that become 0 and 255; None takes them unchanged. NaN is no data. Where
+    there is no data all four planes are 0.
+    """
     planes = np.empty((len(RGBA), *alpha.shape), dtype=np.uint8)
     planes[3] = _alpha_8bit(alpha)
     if colours.dtype.kind == "f":
         planes[3, np.isnan(colours).any(0)] = 0
     if stretch is not None:
         low, high = stretch
-        shown = (colours.astype(np.float32) - low) * (255 / (high - low))
-        colours = np.clip(np.nan_to_num(np.rint(shown)), 0, 255)
+        stretched = (colours.astype(np.float32) - low) * (255 / (high - low))
+        colours = np.clip(np.nan_to_num(np.rint(stretched)), 0, 255)
     elif colours.dtype.kind == "f":
         colours = np.clip(np.nan_to_num(np.rint(colours)), 0, 255)
     planes[:3] = colours  # one grey band is spread over three
@@ -107,7 +119,10 @@ def rgba_planes(
 
 
 def _alpha_8bit(alpha: NDArray[Any]) -> NDArray[Any]:
-    """Warping gives alpha in the bands' own type, up to its maximum; of floats only zero or not is sure."""
+    """Return alpha as 0 to 255: a warp gives it in the bands' type, with the type's maximum for opaque.
+
+    Of floats only whether it is zero is reliable.
+    """
     if alpha.dtype == np.uint8:
         return alpha
     if alpha.dtype.kind == "f":

@@ -26,18 +26,18 @@ from sat2cap.errors import ImageryError
 from sat2cap.files import digest
 from sat2cap.geo import LONLAT, outline, transformer
 from sat2cap.imagery.identity import file_glance, file_identity
-from sat2cap.imagery.overviews import are_decimated, fitting, true_transform
+from sat2cap.imagery.overviews import are_decimated, choose_overview, decimated_transform
 from sat2cap.imagery.pixels import (
     PLACED_TO,
     gsd_m,
-    parts,
     planes_on,
     rgba_planes,
     seam_options,
-    source_pixels,
+    source_pixels_per_pixel,
+    split_parts,
 )
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
-from sat2cap.imagery.resample import Window, along
+from sat2cap.imagery.resample import Window, align_grid
 
 _AVERAGE_ABOVE = 2.0  # source pixels to one asked for; below it bilinear sees them all
 RETRIES = {
@@ -88,15 +88,15 @@ class RasterImagery:
         Reads the overview just finer than asked; bilinear, or the average of what falls in a pixel when the
         file is more than twice as fine. Raises `ImageryError` when the file cannot be read.
         """
-        ratio = source_pixels(self.grid, box)
-        factor, level = fitting(self.overviews, ratio)
+        ratio = source_pixels_per_pixel(self.grid, box)
+        factor, level = choose_overview(self.overviews, ratio)
         coarse = ratio / factor > _AVERAGE_ABOVE
         with _opened(self.path, level) as source:
             beyond = _beyond_180(self.grid)
             decimated = self.decimated and level is not None
-            placed = true_transform(self.grid, source) if decimated else source.transform
+            placed = decimated_transform(self.grid, source) if decimated else source.transform
             planes = np.empty((len(RGBA), *box.shape), np.uint8)
-            for part in parts(box):
+            for part in split_parts(box):
                 found = None if coarse or beyond else self._resampled(source, placed, box[part])
                 found = found or self._warped(source, placed, box[part], coarse, factor)
                 planes[:, *part] = rgba_planes(*found, self.stretch)
@@ -104,7 +104,7 @@ class RasterImagery:
 
     def _resampled(self, source: rasterio.DatasetReader, placed: Affine, box: GeoBox) -> Planes | None:
         """Without GDAL's cost; None where `box` is turned, or something under it is no data."""
-        lattice = along(GeoBox(source.shape, placed, self.grid.crs), box)
+        lattice = align_grid(GeoBox(source.shape, placed, self.grid.crs), box)
         kind = np.dtype(source.dtypes[self.bands[0] - 1])
         if lattice is None or kind.kind not in "iu":
             return None

@@ -1,10 +1,30 @@
-"""Pixels of a raster on another grid that runs along it: GDAL's bilinear warping, at a tenth of its time.
+"""Bilinear resampling of a raster onto a grid that runs nearly along it, at a fraction of GDAL's cost.
 
-Nearly all imagery lies along the grid it is read on, turned by a few degrees at most. Then a row of pixels
-is made in two steps: a line across the raster, each column the weighted mean of a few pixels above each
-other; and of the numbers on that line, the weighted mean of a few beside each other. The weights are GDAL's:
-a triangle as wide as a pixel of the grid, and at least as one of the raster. docs/LOG.md has what else was
-tried.
+Nearly all imagery lies along the grid it is read on, turned by a few degrees at most. One row of the grid is
+then a nearly horizontal line across the raster, and is computed in two passes::
+
+    raster columns    0    1    2    3         pass 1, down: the raster's values on the line, one for each
+    row 0             o    o    o    o         raster column, each the weighted mean of the pixels above and
+                      . . . . . . . . . <---   below the line
+    row 1             o    o    o    o         pass 2, across: each grid pixel on the line is the weighted
+                                               mean of the line's values left and right of it
+
+The weights are GDAL's: a triangle, 1 at the position and 0 at `reach` from it, where `reach` is one grid
+pixel, and at least one raster pixel. They are divided by their sum, so that at the raster's edge those of
+the pixels that exist add up to 1.
+
+Worked example. Pixel centres are at whole numbers; the raster is ::
+
+    10 20 30
+    50 60 70
+
+A grid with pixels of the same size (reach 1) has a pixel at row 0.5, column 0.25. Pass 1: rows 0 and 1 are
+0.5 away, so each weighs 0.5, and the line is 30, 40, 50. Pass 2: columns 0 and 1 weigh 0.75 and 0.25:
+0.75 x 30 + 0.25 x 40 = 32.5, stored as 33. Were grid pixels two raster columns wide (reach_x 2), a pixel at
+column 0.5 would weigh columns 0, 1 and 2 by 0.75, 0.75 and 0.25 (column -1 does not exist):
+(22.5 + 30 + 12.5) / 1.75 = 37.1, stored as 37.
+
+docs/LOG.md lists the alternatives that were measured.
 """
 
 from dataclasses import dataclass
@@ -18,32 +38,33 @@ from odc.geo.geobox import GeoBox
 from sat2cap.geo import transformer
 from sat2cap.imagery.pixels import PLACED_TO
 
-_STEP = 64  # pixels of the grid between two whose places are computed exactly
-_SLOPE = 0.1  # rows to a column of the raster that a row may climb by: beyond, the two means are not the one
+_NODE_STEP_PX = 64  # grid pixels between two nodes, whose positions are computed exactly
+_MAX_SLOPE = 0.1  # raster rows per raster column; beyond it, two passes differ from bilinear
 
 Window = tuple[tuple[int, int], tuple[int, int]]
-"""First and last but one row, and column, of a raster."""
+"""``((first row, end row), (first column, end column))`` of a raster, ends excluded."""
 
 _compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
 
 
 @dataclass(frozen=True)
-class Along:
-    """Where the pixels of a grid lie in a raster that it runs along."""
+class AlignedGrid:
+    """The positions of a grid's pixels in a raster that it runs along."""
 
     shape: tuple[int, int]
-    """Rows and columns of the grid."""
+    """``(rows, columns)`` of the grid."""
     cols: NDArray[np.float64]
-    """`[h, w]`: columns of the raster under every 64th pixel's corner, from the left edge of `window`."""
+    """Raster columns at nodes, every 64th pixel corner: float64 ``[h, w]``, from the left of `window`."""
     rows: NDArray[np.float64]
-    """The same of rows, from its upper edge."""
+    """Raster rows at the nodes, float64 ``[h, w]``, from the upper edge of `window`."""
     window: Window
-    """The part of the raster that is needed; empty if none is."""
+    """The part of the raster that the grid needs; empty where they do not meet."""
 
     def resample(self, planes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Integers `[B, h, w]` of `window` to those on the grid, and which of its pixels lie in the raster.
+        """Return ``(values, inside)`` on the grid: ``[B, *shape]`` in the dtype of `planes`, bool `shape`.
 
-        Pixels outside are 0. At the raster's edge the weights are those of what there is.
+        `planes` holds the integers ``[B, h, w]`` of `window`. `inside` tells which grid pixels have their
+        centre in the raster; the values of the others are 0.
         """
         kind = planes.dtype
         if kind != np.uint8:  # one form for all others, as compiling takes seconds
@@ -51,43 +72,56 @@ class Along:
         out = np.zeros((len(planes), *self.shape), planes.dtype)
         inside = np.zeros(self.shape, np.bool_)
         if planes.size:
-            reach = [max(1.0, _pitch(self.cols, 1)), max(1.0, _pitch(self.rows, 0))]
-            _resample(planes, self.cols, self.rows, *reach, out, inside)
+            reach = [
+                max(1.0, _raster_pixels_per_pixel(self.cols, 1)),
+                max(1.0, _raster_pixels_per_pixel(self.rows, 0)),
+            ]
+            _resample_rows(planes, self.cols, self.rows, *reach, out, inside)
         return out.astype(kind, copy=False), inside
 
 
-def along(raster: GeoBox, box: GeoBox) -> Along | None:
-    """How `box` runs along `raster`; None where it does not, or bends more than `PLACED_TO` allows."""
-    height, width = (-(-side // _STEP) for side in box.shape)
-    row, col = np.mgrid[: 2 * height + 1, : 2 * width + 1] * (_STEP / 2)
+def align_grid(raster: GeoBox, box: GeoBox) -> AlignedGrid | None:
+    """Return how `box` runs along `raster`, or None where a general warp is needed.
+
+    That is where it is turned by more than about 5 degrees, where a line between nodes is bent by more than
+    `PLACED_TO` raster pixels, or where its pixels have no place in the raster's CRS.
+    """
+    height, width = (-(-side // _NODE_STEP_PX) for side in box.shape)
+    row, col = np.mgrid[: 2 * height + 1, : 2 * width + 1] * (_NODE_STEP_PX / 2)
     x, y = transformer(box.crs, raster.crs).transform(*(box.affine * (col, row)))
     cols, rows = ~raster.affine * (np.asarray(x), np.asarray(y))
     if not (np.isfinite(cols).all() and np.isfinite(rows).all()):
         return None
-    if max(_bend(cols), _bend(rows)) > PLACED_TO:
+    if max(_deviation_from_linear(cols), _deviation_from_linear(rows)) > PLACED_TO:
         return None
     cols, rows = cols[::2, ::2], rows[::2, ::2]
     right = np.diff(cols, axis=1)
-    if not (np.abs(np.diff(rows, axis=1)) <= _SLOPE * np.abs(right)).all() or not right.all():
+    if not (np.abs(np.diff(rows, axis=1)) <= _MAX_SLOPE * np.abs(right)).all() or not right.all():
         return None
-    spans = [_span(rows, _pitch(rows, 0), raster.shape[0]), _span(cols, _pitch(cols, 1), raster.shape[1])]
-    return Along(box.shape, cols - spans[1][0], rows - spans[0][0], (spans[0], spans[1]))
+    spans = [
+        _needed_range(rows, _raster_pixels_per_pixel(rows, 0), raster.shape[0]),
+        _needed_range(cols, _raster_pixels_per_pixel(cols, 1), raster.shape[1]),
+    ]
+    return AlignedGrid(box.shape, cols - spans[1][0], rows - spans[0][0], (spans[0], spans[1]))
 
 
-def _bend(places: NDArray[np.float64]) -> float:
-    """How far those between nodes, every second one, lie from the mean of the nodes around them."""
+def _deviation_from_linear(places: NDArray[np.float64]) -> float:
+    """Return the largest distance, in raster pixels, of a midpoint from the mean of its two nodes.
+
+    Even indices of `places` are nodes, odd ones the midpoints between them.
+    """
     down = places[1::2, ::2] - (places[:-1:2, ::2] + places[2::2, ::2]) / 2
     across = places[::2, 1::2] - (places[::2, :-1:2] + places[::2, 2::2]) / 2
     return float(max(np.abs(down).max(), np.abs(across).max()))
 
 
-def _pitch(places: NDArray[np.float64], axis: int) -> float:
-    """Pixels of the raster to one of the grid, in the mean."""
-    return float(np.abs(np.diff(places, axis=axis)).mean()) / _STEP
+def _raster_pixels_per_pixel(places: NDArray[np.float64], axis: int) -> float:
+    """Return the mean number of raster pixels per grid pixel along `axis`."""
+    return float(np.abs(np.diff(places, axis=axis)).mean()) / _NODE_STEP_PX
 
 
-def _span(places: NDArray[np.float64], pitch: float, size: int) -> tuple[int, int]:
-    """The raster's pixels that take part."""
+def _needed_range(places: NDArray[np.float64], pitch: float, size: int) -> tuple[int, int]:
+    """Return ``(first, end)`` of the raster pixels that get a weight, `end` excluded."""
     reach = max(1.0, pitch) + 1
     first, last = int(np.floor(places.min() - reach)), int(np.ceil(places.max() + reach))
     first = min(max(first, 0), size)
@@ -95,55 +129,70 @@ def _span(places: NDArray[np.float64], pitch: float, size: int) -> tuple[int, in
 
 
 @_compiled
-def _resample(
+def _resample_rows(
     planes: Any, cols: Any, rows: Any, reach_x: float, reach_y: float, out: Any, inside: Any
 ) -> None:
-    """Fill `out` `[B, h, w]` and `inside` `[h, w]`, a row of the grid at a time, in pieces between nodes."""
+    """Fill `out` ``[B, h, w]`` and `inside` ``[h, w]``, row by row, each row in pieces of at most 64 pixels.
+
+    A piece runs between two nodes, where positions are linear: pixel ``c`` of it lies at column
+    ``x + c * across`` and row ``y + c * across * slope`` of the raster. For each piece:
+
+    1. interpolate the two ends of the piece between the nodes above and below;
+    2. take the raster columns `start` to `stop` that any pixel of the piece can reach;
+    3. pass 1: average each of these columns around the line (`_average_columns`);
+    4. pass 2: compute the weights of the piece's pixels once, and apply them to every band.
+    """
     bands, height, width = planes.shape
     taps = int(np.ceil(2 * reach_x))
     longest = int(np.abs(cols[:, 1:] - cols[:, :-1]).max()) + 4 * taps + 4
     line = np.zeros((bands, longest), np.float32)
     share = np.empty(longest, np.float32)
-    weight, means = np.empty((taps, _STEP), np.float32), np.empty(_STEP, np.float32)
-    first = np.empty(_STEP, np.int64)
+    weight, means = np.empty((taps, _NODE_STEP_PX), np.float32), np.empty(_NODE_STEP_PX, np.float32)
+    first = np.empty(_NODE_STEP_PX, np.int64)
     for row in range(out.shape[1]):
-        node = row // _STEP
-        down = (row + 0.5) / _STEP - node
+        node = row // _NODE_STEP_PX
+        down = (row + 0.5) / _NODE_STEP_PX - node
         for piece in range(cols.shape[1] - 1):
-            left = piece * _STEP
-            count = min(_STEP, out.shape[2] - left)
+            left = piece * _NODE_STEP_PX
+            count = min(_NODE_STEP_PX, out.shape[2] - left)
             # centres of pixels are at whole numbers from here on
-            x, x_end = _between(cols, node, down, piece), _between(cols, node, down, piece + 1)
-            y, y_end = _between(rows, node, down, piece), _between(rows, node, down, piece + 1)
-            across, slope = (x_end - x) / _STEP, (y_end - y) / (x_end - x)
+            x, x_end = (
+                _interpolate_nodes(cols, node, down, piece),
+                _interpolate_nodes(cols, node, down, piece + 1),
+            )
+            y, y_end = (
+                _interpolate_nodes(rows, node, down, piece),
+                _interpolate_nodes(rows, node, down, piece + 1),
+            )
+            across, slope = (x_end - x) / _NODE_STEP_PX, (y_end - y) / (x_end - x)
             start = max(0, int(np.floor(min(x, x_end) - reach_x)))
             stop = min(width, int(np.ceil(max(x, x_end) + reach_x)) + 1)
             if start >= stop:
                 continue
-            _line(planes, start, stop, y + (start - x) * slope, slope, reach_y, share, line, taps)
+            _average_columns(planes, start, stop, y + (start - x) * slope, slope, reach_y, share, line, taps)
             x += across / 2
             y += across * slope / 2
             for c in range(count):
                 inside[row, left + c] = (
                     -0.5 <= x + c * across <= width - 0.5 and -0.5 <= y + c * across * slope <= height - 0.5
                 )
-            _weights(x, across, count, reach_x, start, stop, first, weight)
+            _compute_weights(x, across, count, reach_x, start, stop, first, weight)
             for band in range(bands):
-                _means(line[band], first, weight, count, means)
+                _apply_weights(line[band], first, weight, count, means)
                 for c in range(count):
                     if inside[row, left + c]:
                         out[band, row, left + c] = np.int32(means[c] + np.float32(0.5))
 
 
 @_compiled
-def _between(places: Any, node: int, down: float, piece: int) -> float:
-    """A place between two nodes above each other, counted from the centre of the first pixel."""
-    found: float = places[node, piece] * (1 - down) + places[node + 1, piece] * down - 0.5
-    return found
+def _interpolate_nodes(places: Any, node: int, down: float, piece: int) -> float:
+    """Return a position between two nodes, one above the other, counted from the centre of pixel 0."""
+    position: float = places[node, piece] * (1 - down) + places[node + 1, piece] * down - 0.5
+    return position
 
 
 @_compiled
-def _line(
+def _average_columns(
     planes: Any,
     start: int,
     stop: int,
@@ -154,7 +203,11 @@ def _line(
     line: Any,
     lead: int,
 ) -> None:
-    """Means of columns `start` to `stop` around a line from row `y` on: `line` `[B, n]` from `lead` on."""
+    """Pass 1: write the mean of each column `start` to `stop` around a line to ``line[:, lead:]``.
+
+    The line is at row `y` in column `start` and goes down by `slope` a column. Rows are visited one after
+    another, as they lie in memory; `share` holds the weights of one row, `total` their sum so far.
+    """
     bands, height = planes.shape[0], planes.shape[1]
     count = stop - start
     y_end = y + (count - 1) * slope
@@ -183,10 +236,14 @@ def _line(
 
 
 @_compiled
-def _weights(
+def _compute_weights(
     x: float, across: float, count: int, reach: float, start: int, stop: int, first: Any, weight: Any
 ) -> None:
-    """Of `count` pixels from `x` on: the first number on the line that counts, and the weights from it on."""
+    """Compute for each of `count` pixels where its weights begin on the line, and the weights themselves.
+
+    Pixel ``c`` lies at raster column ``x + c * across``; its value is the sum over ``i`` of
+    ``weight[i, c] * line[first[c] + i]``.
+    """
     taps, narrow = weight.shape[0], np.float32(1 / reach)
     total = np.zeros(count, np.float32)
     for c in range(count):
@@ -200,13 +257,15 @@ def _weights(
     for i in range(taps):
         for c in range(count):
             weight[i, c] /= max(total[c], np.float32(1e-6))
-    for c in range(count):  # the line begins after as many numbers as there are weights
+    # From raster columns to indices of `line`, whose values begin at index `taps`. Pixels that lie beyond the
+    # line are moved beside it: their weights are 0, and so they read inside the array.
+    for c in range(count):
         first[c] = min(max(first[c] - start + taps, 0), stop - start + taps)
 
 
 @_compiled
-def _means(line: Any, first: Any, weight: Any, count: int, means: Any) -> None:
-    """The weighted means of numbers on a line."""
+def _apply_weights(line: Any, first: Any, weight: Any, count: int, means: Any) -> None:
+    """Pass 2: write the weighted means of the line's values for `count` pixels to `means`."""
     for c in range(count):
         at = np.uint64(first[c])
         means[c] = weight[0, c] * line[at] + weight[1, c] * line[at + np.uint64(1)]

@@ -20,7 +20,7 @@ from sat2cap.files import canonical_json, digest
 from sat2cap.geo import LONLAT, outline
 from sat2cap.http import Fetcher
 from sat2cap.imagery.named import Source
-from sat2cap.imagery.pixels import as_imagery, gsd_m, parts
+from sat2cap.imagery.pixels import as_imagery, gsd_m, split_parts
 from sat2cap.imagery.protocol import ImageryInfo
 from sat2cap.imagery.raster import RETRIES
 from sat2cap.imagery.stac.search import search, taken
@@ -81,7 +81,7 @@ class StacImagery:
         when an item that is needed cannot be read.
         """
         pixels = np.zeros((4, *box.shape), np.uint8)
-        for rows, cols in parts(box):
+        for rows, cols in split_parts(box):
             part = box[rows, cols]
             area = outline(part).geom
             pairs = zip(self.items, self._outlines, strict=True)

@@ -27,7 +27,7 @@ from sat2cap.geo import (
     tile_position,
     transformer,
 )
-from sat2cap.imagery.pixels import PLACED_TO, as_imagery, gsd_m, lonlat_mesh, parts
+from sat2cap.imagery.pixels import PLACED_TO, as_imagery, gsd_m, lonlat_mesh, split_parts
 from sat2cap.imagery.protocol import ImageryInfo, PartlyReadError
 
 _MERCATOR = CRS("EPSG:3857")
@@ -88,7 +88,7 @@ class TileImagery:
         failed = np.zeros(box.shape, bool)
         errors: list[ImageryError] = []
         asked = 0
-        for rows, cols in parts(box):
+        for rows, cols in split_parts(box):
             window = self._window(box[rows, cols], zoom)
             if window is not None:
                 self._check(window)
