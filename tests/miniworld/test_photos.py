@@ -16,7 +16,7 @@ from sat2cap.miniworld.scenes.captions import write_caption
 from sat2cap.miniworld.scenes.rendering import PHOTO_PIXELS, render_photo
 from sat2cap.miniworld.scenes.scene import Scene
 from sat2cap.miniworld.world import World
-from sat2cap.pairs.screening.screen import Rules, screen
+from sat2cap.pairs.screening.screen import Rules, screen_photos
 from sat2cap.photos.protocol import Photo
 
 COUNT = 6_000
@@ -62,7 +62,7 @@ def test_records_are_wrong_as_often_as_said_and_screening_finds_them(records: li
     }
     for reason, (share, count) in wrong.items():
         assert abs(count - share * COUNT) < 4 * np.sqrt(share * COUNT), reason
-    kept, funnel = screen(records, Rules(latest=datetime(2026, 1, 1)))
+    kept, funnel = screen_photos(records, Rules(latest=datetime(2026, 1, 1)))
     implausible = wrong["1905"][1] + wrong["2105"][1]
     assert funnel.dropped["implausible date"] == implausible
     assert {r: funnel.dropped[r] for r in ("no place", "null island", "no date")} == {
@@ -74,7 +74,7 @@ def test_records_are_wrong_as_often_as_said_and_screening_finds_them(records: li
 
 
 def places_of(records: list[Photo]) -> tuple[np.ndarray, np.ndarray]:
-    kept, _ = screen(records)
+    kept, _ = screen_photos(records)
     return np.array([p.lon for p in kept], float), np.array([p.lat for p in kept], float)
 
 

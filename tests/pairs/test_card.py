@@ -13,7 +13,7 @@ from sat2cap.cli import main
 from sat2cap.pairs import PatchSpec, open_pairs
 from sat2cap.pairs.overview.card import write_card
 from sat2cap.pairs.overview.pictures import contact_sheet, funnel_picture, read_borders
-from sat2cap.pairs.overview.storage_loss import stored_loss
+from sat2cap.pairs.overview.storage_loss import measure_storage_psnr
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_the_loss_of_storing_less_is_measured(tmp_path):
     full = build_small(tmp_path / "full", Album(6), patch=PatchSpec(480, 800))
     small = build_small(tmp_path / "small", Album(6), patch=PatchSpec(480, 224))
     tiny = build_small(tmp_path / "tiny", Album(6), patch=PatchSpec(480, 16))
-    measured = [stored_loss(pairs, Land(), sample=2) for pairs in (full, small, tiny)]
+    measured = [measure_storage_psnr(pairs, Land(), sample=2) for pairs in (full, small, tiny)]
     assert measured[0]["whole_db"] > measured[1]["whole_db"] > measured[2]["whole_db"]
     assert measured[0]["crop_db"] > measured[1]["crop_db"] > measured[2]["crop_db"]
     assert measured[1]["stored_bytes"] < measured[0]["stored_bytes"] == measured[0]["full_bytes"]

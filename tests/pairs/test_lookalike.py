@@ -10,7 +10,7 @@ from made_up import Album, build_small, hash_files
 from PIL import Image, ImageEnhance
 
 from sat2cap.pairs import Rules
-from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, look, near_equal
+from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, difference_hash, within_hamming_distance
 
 
 @cache
@@ -27,7 +27,7 @@ def jpeg(image: Image.Image, quality: int = 90, form: str = "JPEG") -> bytes:
 
 
 def apart(one: bytes, other: bytes) -> int:
-    first, second = look(one), look(other)
+    first, second = difference_hash(one), difference_hash(other)
     assert first is not None
     assert second is not None
     return (first ^ second).bit_count()
@@ -46,9 +46,9 @@ def test_copies_look_alike_and_other_photos_do_not(number):
 
 
 def test_what_shows_nothing_has_no_look():
-    assert look(jpeg(Image.new("RGB", (90, 80), (3, 4, 9)))) is None
-    assert look(b"no photo") is None
-    assert look(jpeg(scene(1))[:300]) is None
+    assert difference_hash(jpeg(Image.new("RGB", (90, 80), (3, 4, 9)))) is None
+    assert difference_hash(b"no photo") is None
+    assert difference_hash(jpeg(scene(1))[:300]) is None
 
 
 @pytest.mark.parametrize("bits", [0, 1, 2, 5, 8])
@@ -65,7 +65,7 @@ def test_near_equal_is_what_comparing_all_with_all_gives(bits):
     for late in range(700):
         near = (np.abs(place[:late] - place[late]) < 0.01).all(-1) | (user[:late] == user[late])
         expected[late] = (near & (np.bitwise_count(looks[:late] ^ looks[late]) <= bits)).any()
-    assert (near_equal(looks, user, place, bits) == expected).all()
+    assert (within_hamming_distance(looks, user, place, bits) == expected).all()
     assert 0 < expected.sum() < 700
 
 

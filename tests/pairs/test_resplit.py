@@ -9,7 +9,7 @@ from pyproj import Geod
 
 from sat2cap.errors import PairsError
 from sat2cap.pairs import SplitPlan, resplit
-from sat2cap.pairs.splits.leakage import broken_promises, leaks
+from sat2cap.pairs.splits.leakage import find_leakage_violations, measure_leakage
 from sat2cap.pairs.splits.split import user_split
 
 SPATIAL = SplitPlan(fractions=(0.5, 0.2, 0.3), block_km=4)
@@ -104,7 +104,7 @@ def test_the_check_sees_what_each_split_shares(crowded, tmp_path):
     found = {}
     for plan in (RANDOM, SPATIAL, BY_USER):
         made = resplit(crowded, tmp_path / plan.method, plan, per_shard=50)
-        found[plan.method] = leaks(made.index, PATCH.size_m)
+        found[plan.method] = measure_leakage(made.index, PATCH.size_m)
         for name, shared in found[plan.method].items():
             lesser, greater = name.split(", ")
             assert abs(shared["overlapping patches"] - overlapping(made.index, lesser, greater)) <= 1
@@ -114,7 +114,11 @@ def test_the_check_sees_what_each_split_shares(crowded, tmp_path):
     assert found["random"]["train, test"]["users in both"] == 5
     assert all(shared["overlapping patches"] == 0 for shared in found["spatial"].values())
     assert all(shared["users in both"] == 0 for shared in found["user"].values())
-    assert broken_promises("spatial", found["spatial"]) == broken_promises("user", found["user"]) == []
-    assert broken_promises("random", found["random"]) == []
-    assert "overlapping patches" in broken_promises("spatial", found["random"])[0]
-    assert "users in both" in broken_promises("user", found["random"])[0]
+    assert (
+        find_leakage_violations("spatial", found["spatial"])
+        == find_leakage_violations("user", found["user"])
+        == []
+    )
+    assert find_leakage_violations("random", found["random"]) == []
+    assert "overlapping patches" in find_leakage_violations("spatial", found["random"])[0]
+    assert "users in both" in find_leakage_violations("user", found["random"])[0]

@@ -10,8 +10,8 @@ import shapely
 from sat2cap.errors import PairsError
 from sat2cap.pairs.screening.areas import Area
 from sat2cap.pairs.screening.rules import Funnel, Rules
-from sat2cap.pairs.screening.screen import screen, screen_records
-from sat2cap.photos.columns import batches
+from sat2cap.pairs.screening.screen import screen_photos, screen_records
+from sat2cap.photos.columns import record_batches
 from sat2cap.photos.protocol import Photo
 
 GOOD = Photo("a", 5.0, 52.0, datetime(2012, 3, 4, 5, 6, 7), "ann", "CC0-1.0", "album")
@@ -44,7 +44,7 @@ RULES = Rules(latest=datetime(2024, 1, 1))
 )
 def test_each_fault_is_counted_by_its_reason(fault, change):
     other = replace(GOOD, **{"key": "b", **change})
-    kept, funnel = screen([GOOD, other], RULES)
+    kept, funnel = screen_photos([GOOD, other], RULES)
     assert kept == [GOOD]
     assert funnel == Funnel(2, {fault: 1})
     assert funnel.kept == 1
@@ -64,7 +64,7 @@ def test_each_fault_is_counted_by_its_reason(fault, change):
 )
 def test_what_only_looks_like_a_fault_is_kept(change):
     other = replace(GOOD, **{"key": "b-_9", **change})
-    kept, funnel = screen([GOOD, other], RULES)
+    kept, funnel = screen_photos([GOOD, other], RULES)
     assert kept == [GOOD, other]
     assert funnel.dropped == {}
 
@@ -84,7 +84,7 @@ def test_what_only_looks_like_a_fault_is_kept(change):
 )
 def test_each_rule_of_a_list_of_photos(fault, change, rules):
     other = replace(GOOD, **{"key": "b", **change})
-    kept, funnel = screen([GOOD, other], replace(RULES, **rules))
+    kept, funnel = screen_photos([GOOD, other], replace(RULES, **rules))
     assert funnel == Funnel(2, {fault: 1})
     assert len(kept) == 1
 
@@ -104,14 +104,14 @@ def test_each_rule_of_a_list_of_photos(fault, change, rules):
 )
 def test_what_those_rules_keep(change, rules):
     other = replace(GOOD, **{"key": "b", **change})
-    kept, funnel = screen([GOOD, other], replace(RULES, **rules))
+    kept, funnel = screen_photos([GOOD, other], replace(RULES, **rules))
     assert funnel.dropped == {}
     assert [(p.key, p.title, p.author) for p in kept] == [("a", "", ""), ("b", other.title, other.author)]
 
 
 def test_photos_of_unknown_users_are_not_capped_as_those_of_one():
     many = [replace(GOOD, key=f"k{n}", user="", lon=5.0 + n) for n in range(5)]
-    assert screen(many, replace(RULES, per_user=1))[1].dropped == {}
+    assert screen_photos(many, replace(RULES, per_user=1))[1].dropped == {}
 
 
 def test_caps_keep_the_same_photos_whatever_the_order():
@@ -122,8 +122,8 @@ def test_caps_keep_the_same_photos_whatever_the_order():
         for n in range(400)
     ]
     rules = replace(RULES, per_user=30, per_cell=12)
-    kept, funnel = screen(many, rules)
-    again, _ = screen(many[::-1], rules)
+    kept, funnel = screen_photos(many, rules)
+    again, _ = screen_photos(many[::-1], rules)
     assert {photo.key for photo in kept} == {photo.key for photo in again}
     assert [photo.key for photo in kept] == sorted((p.key for p in kept), key=lambda key: int(key[1:]))
     by_user, by_place = Counter(p.user for p in kept), Counter(p.lon for p in kept)
@@ -137,7 +137,7 @@ def test_caps_keep_the_same_photos_whatever_the_order():
 
 def test_batches_do_not_change_the_result():
     faulty = [replace(GOOD, key=f"k{n % 90}", lon=float(n % 200), video=n % 3 == 0) for n in range(300)]
-    whole, parts = pa.Table.from_batches(batches(faulty)), []
+    whole, parts = pa.Table.from_batches(record_batches(faulty)), []
     for size in (300, 7):
         kept, funnel = screen_records(whole.to_batches(max_chunksize=size), RULES)
         parts.append(([photo.key for photo in kept], funnel))
@@ -167,13 +167,13 @@ def test_later_rules_are_part_of_the_identity_only_when_set():
 
 def test_rules_can_be_loosened():
     midnight = replace(GOOD, taken=datetime(1999, 3, 4))
-    assert screen([midnight], replace(RULES, earliest=datetime(1999, 1, 1), require_hour=False))[0] == [
-        midnight
-    ]
+    assert screen_photos([midnight], replace(RULES, earliest=datetime(1999, 1, 1), require_hour=False))[
+        0
+    ] == [midnight]
 
 
 def test_a_photo_of_tomorrow_is_implausible_by_default():
-    assert screen([replace(GOOD, taken=datetime(9999, 1, 1, 1))])[1].dropped == {"implausible date": 1}
+    assert screen_photos([replace(GOOD, taken=datetime(9999, 1, 1, 1))])[1].dropped == {"implausible date": 1}
 
 
 def test_the_funnel_adds_up_in_the_order_of_the_rules():
@@ -183,6 +183,6 @@ def test_the_funnel_adds_up_in_the_order_of_the_rules():
         replace(GOOD, key="c", lon=None),
         replace(GOOD, key="d"),
     ]
-    funnel = screen(photos, RULES)[1].drop({"later": 0, "patch": 1})
+    funnel = screen_photos(photos, RULES)[1].drop({"later": 0, "patch": 1})
     assert list(funnel.dropped.items()) == [("no place", 1), ("no date", 1), ("duplicate", 1), ("patch", 1)]
     assert funnel.as_dict() == {"records": 4, "dropped": dict(funnel.dropped), "kept": 0}

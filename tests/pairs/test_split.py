@@ -101,11 +101,11 @@ def test_without_a_buffer_patches_leak_and_the_check_sees_it():
     split = assign(
         lon, lat, SplitPlan(fractions=(0.5, 0.1, 0.4), block_km=3, buffer_m=0), seed=0, patch_m=480
     )
-    leaks = leaking(lon, lat, split, 480)
-    assert 0 < leaks.sum() < (split == "test").sum()
-    assert (split[leaks] == "test").all()
+    leaking_pairs = leaking(lon, lat, split, 480)
+    assert 0 < leaking_pairs.sum() < (split == "test").sum()
+    assert (split[leaking_pairs] == "test").all()
     random = assign(lon, lat, SplitPlan("random", (0.5, 0.1, 0.4)), seed=0, patch_m=480)
-    assert leaking(lon, lat, random, 480).sum() > leaks.sum()
+    assert leaking(lon, lat, random, 480).sum() > leaking_pairs.sum()
 
 
 def test_leaks_by_hand():

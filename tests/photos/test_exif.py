@@ -8,7 +8,7 @@ from PIL.TiffImagePlugin import IFDRational
 from real_data import DATA, needs_data
 
 from sat2cap.errors import InputError
-from sat2cap.pairs.screening.screen import screen
+from sat2cap.pairs.screening.screen import screen_photos
 from sat2cap.photos.exif import BROKEN_GPS, CLOCKS, UNREADABLE, ExifFolder, read_photo
 
 TAKEN, DIGITIZED, CHANGED = 0x9003, 0x9004, 0x0132
@@ -43,7 +43,7 @@ def test_the_real_folder_gives_the_right_places_and_local_times():
         "DSCN0040.jpg": (43.466012, 11.879112, "2008-10-22 16:55:37"),
         "DSCN0042.jpg": (43.464455, 11.881478, "2008-10-22 17:00:07"),
     }
-    assert screen(photos)[1].dropped == {}
+    assert screen_photos(photos)[1].dropped == {}
 
 
 @needs_data
@@ -54,7 +54,7 @@ def test_the_street_photos_have_places_and_no_date():
         (13.4004, 52.5189),
         (13.4004, 52.519),
     ]
-    assert screen(photos)[1].dropped == {"no date": 3}
+    assert screen_photos(photos)[1].dropped == {"no date": 3}
     assert len(list(ExifFolder(DATA / "photos").photos())) == 12, "folders below it count too"
 
 
@@ -84,7 +84,7 @@ def test_the_southern_and_western_hemispheres(tmp_path):
 def test_half_a_position_or_one_that_is_none_is_a_fault(tmp_path, gps):
     photo = shoot(tmp_path / "a.jpg", gps, {TAKEN: "2012:03:04 05:06:07"})
     assert photo.fault == BROKEN_GPS
-    assert screen([photo])[1].dropped == {BROKEN_GPS: 1}
+    assert screen_photos([photo])[1].dropped == {BROKEN_GPS: 1}
 
 
 JULY = {29: "2012:07:04", 7: (22.0, 30.0, 0.0)}
@@ -143,7 +143,7 @@ def test_files_that_are_no_photos_are_counted_and_keys_are_unique(tmp_path):
     (tmp_path / "torn.JPG").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "notes.txt").write_text("no photo")
     photos = list(ExifFolder(tmp_path, licence="CC0-1.0").photos())
-    kept, funnel = screen(photos)
+    kept, funnel = screen_photos(photos)
     assert funnel.dropped == {UNREADABLE: 1, "place too coarse": 1}
     assert len({photo.key for photo in photos}) == 3
     assert [(photo.url, photo.licence) for photo in kept] == [("sub/a b.jpg", "CC0-1.0")]

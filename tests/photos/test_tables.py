@@ -10,7 +10,7 @@ import pytest
 from made_up import build_small, picture
 
 from sat2cap.errors import InputError, JobError
-from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, open_files, photos_of
+from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, iterate_photos, open_files
 from sat2cap.photos.protocol import Photo
 from sat2cap.photos.shards import UNREADABLE, open_shards
 from sat2cap.photos.table import TableRecords
@@ -35,7 +35,7 @@ def test_a_csv_with_guessed_names(tmp_path):
         filename=["1.jpg", "2.jpg", "3.jpg"],
         gps_accuracy=[5, "", 200],
     )
-    assert list(photos_of(TableRecords(path))) == [
+    assert list(iterate_photos(TableRecords(path))) == [
         Photo(
             "a", 5.5, 52.0, datetime(2012, 3, 4, 5, 6, 7), "", "CC0-1.0", "", "", "a, b", "1.jpg", None, 5.0
         ),
@@ -70,7 +70,7 @@ def test_moments_become_the_local_time_of_the_place(tmp_path, column, value, tak
     frame = pd.DataFrame({**ROME, column: [value]})
     path = tmp_path / f"x.{form}"
     frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
-    (photo,) = photos_of(TableRecords(path))
+    (photo,) = iterate_photos(TableRecords(path))
     if form == "csv" and column == "utc" and isinstance(value, int):
         taken = None  # seconds are told from text by the column's type, which a CSV has not
     assert photo.taken == taken
@@ -78,7 +78,7 @@ def test_moments_become_the_local_time_of_the_place(tmp_path, column, value, tak
 
 def test_an_instant_without_a_place_has_no_local_time(tmp_path):
     path = csv(tmp_path / "x.csv", key=["a", "b"], lon=["", 500], lat=[1, 2], utc=["2012-07-04 22:30:00"] * 2)
-    assert [photo.taken for photo in photos_of(TableRecords(path))] == [None, None]
+    assert [photo.taken for photo in iterate_photos(TableRecords(path))] == [None, None]
 
 
 def test_geoparquet_needs_no_columns_of_coordinates(tmp_path):
@@ -87,7 +87,7 @@ def test_geoparquet_needs_no_columns_of_coordinates(tmp_path):
         {"key": [7, 8], "when": pd.to_datetime(["2012-07-04 22:30"] * 2)}, geometry=points, crs=4326
     )
     frame.to_parquet(tmp_path / "x.parquet")
-    found = list(photos_of(TableRecords(tmp_path / "x.parquet", {"taken": "when"})))
+    found = list(iterate_photos(TableRecords(tmp_path / "x.parquet", {"taken": "when"})))
     assert [(p.key, p.lon, p.lat, p.taken) for p in found] == [
         ("7", 5.5, 52.0, datetime(2012, 7, 4, 22, 30)),
         ("8", 6.5, 53.0, datetime(2012, 7, 4, 22, 30)),

@@ -16,7 +16,7 @@ from sat2cap.errors import InputError
 from sat2cap.pairs import Rules, read_area
 from sat2cap.pairs.screening.rules import EXCLUDED
 from sat2cap.pairs.screening.screen import screen_records
-from sat2cap.photos.files import photos_of
+from sat2cap.photos.files import iterate_photos
 from sat2cap.photos.yfcc import _COLUMNS, TORN, YfccRecords
 
 pytestmark = needs_data
@@ -104,7 +104,7 @@ def test_a_margin_finds_the_photos_that_coarse_borders_lose() -> None:
     lost = {"7676077502", "5955415539", "2760079853"}
     still_lost = {"6985418911", "4983805904"}
     abroad = {"8828496684", "2726915113", "13137609893", "3464703920"}
-    photos = [photo for photo in photos_of(YfccRecords(YFCC)) if photo.lon is not None]
+    photos = [photo for photo in iterate_photos(YfccRecords(YFCC)) if photo.lon is not None]
     lon, lat = (np.array([getattr(photo, name) for photo in photos]) for name in ("lon", "lat"))
     plain, wide = (read_area(NOT_USA, margin).contains(lon, lat) for margin in (0.0, 20.0))
     assert {p.key for p, inside in zip(photos, plain, strict=True) if inside}.isdisjoint(
@@ -118,7 +118,7 @@ def test_a_margin_finds_the_photos_that_coarse_borders_lose() -> None:
 
 
 def test_a_row_says_what_it_says() -> None:
-    photos = {photo.key: photo for photo in photos_of(YfccRecords(YFCC))}
+    photos = {photo.key: photo for photo in iterate_photos(YfccRecords(YFCC))}
     assert list(photos) == [row["photoid"] for row in rows()]
     for row in rows():
         photo = photos[row["photoid"]]
@@ -168,8 +168,8 @@ def as_sqlite(path: Path) -> Path:
 
 @pytest.mark.parametrize("form", [as_bz2, as_gz, as_older, as_sqlite])
 def test_every_form_of_the_file_gives_the_same_records(form, tmp_path) -> None:
-    again = list(photos_of(YfccRecords(form(tmp_path / "yfcc"))))
-    assert again == list(photos_of(YfccRecords(YFCC)))
+    again = list(iterate_photos(YfccRecords(form(tmp_path / "yfcc"))))
+    assert again == list(iterate_photos(YfccRecords(YFCC)))
 
 
 def test_torn_rows_are_counted_and_the_rest_is_read(tmp_path) -> None:

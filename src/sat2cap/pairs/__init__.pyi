@@ -5,11 +5,11 @@ from .dataset import open_pairs as open_pairs
 from .overview.card import write_card as write_card
 from .overview.pictures import contact_sheet as contact_sheet
 from .overview.pictures import read_borders as read_borders
-from .overview.storage_loss import stored_loss as stored_loss
+from .overview.storage_loss import measure_storage_psnr as measure_storage_psnr
 from .plan import PatchSpec as PatchSpec
 from .screening.areas import read_area as read_area
 from .screening.rules import Rules as Rules
-from .splits.leakage import broken_promises as broken_promises
-from .splits.leakage import leaks as leaks
+from .splits.leakage import find_leakage_violations as find_leakage_violations
+from .splits.leakage import measure_leakage as measure_leakage
 from .splits.resplit import resplit as resplit
 from .splits.split import SplitPlan as SplitPlan

@@ -15,7 +15,7 @@ from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.finish import finish
 from sat2cap.pairs.plan import BuildPlan, PatchSpec, Shard, plan_pairs
-from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, look_alikes
+from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, find_near_duplicates
 from sat2cap.pairs.screening.rules import Rules
 from sat2cap.pairs.shard import ShardResult, write_shard
 from sat2cap.pairs.splits.split import SplitPlan
@@ -79,7 +79,9 @@ def _left_out(
         failed = photos.fetch(wanted, plan.pairs, retry=retry, progress=progress)
         left_out = {key: f"{NOT_FETCHED}: {reason}" for key, reason in failed.items()}
     if bits is not None:
-        left_out |= dict.fromkeys(look_alikes(photos, plan, left_out, out, bits, progress), LOOK_ALIKE)
+        left_out |= dict.fromkeys(
+            find_near_duplicates(photos, plan, left_out, out, bits, progress), LOOK_ALIKE
+        )
     return left_out
 
 

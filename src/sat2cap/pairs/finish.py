@@ -13,7 +13,7 @@ from sat2cap.files import canonical_json, digest, publish, write_json
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import INDEX, MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.plan import FORMAT, BuildPlan
-from sat2cap.pairs.screening.near_duplicates import forget
+from sat2cap.pairs.screening.near_duplicates import remove_hash_cache
 from sat2cap.pairs.shard import ShardResult
 from sat2cap.pairs.splits.split import leaking
 
@@ -39,7 +39,7 @@ def _manifest(plan: BuildPlan, results: Mapping[str, ShardResult], index: gpd.Ge
         shard.name: {"sha256": results[shard.name].sha256, "pairs": results[shard.name].pairs}
         for shard in plan.shards
     }
-    leaks = leaking(
+    leaking_pairs = leaking(
         index.lon.to_numpy(),
         index.lat.to_numpy(),
         index.split.to_numpy(str),
@@ -51,7 +51,7 @@ def _manifest(plan: BuildPlan, results: Mapping[str, ShardResult], index: gpd.Ge
         "identity": plan.identity,
         "fingerprint": digest(canonical_json(shards)),
         "counts": {name: int(count) for name, count in sorted(index.split.value_counts().items())},
-        "test_patches_overlapping_training": int(leaks.sum()),
+        "test_patches_overlapping_training": int(leaking_pairs.sum()),
         "funnel": plan.funnel.drop(dict(sorted(dropped.items()))).as_dict(),
         "provenance": dict(plan.provenance),
         "shards": shards,
@@ -70,6 +70,6 @@ def finish(plan: BuildPlan, results: Mapping[str, ShardResult], out: Path, image
     journal.tidy(out, plan.identity, [results[shard.name] for shard in plan.shards])
     for torn in (out / "shards").glob(".*.tar"):  # what killed runs left half written
         torn.unlink(missing_ok=True)
-    forget(out)
+    remove_hash_cache(out)
     write_json(out / MANIFEST, _manifest(plan, results, index))
     return open_pairs(out)

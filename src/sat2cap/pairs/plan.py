@@ -15,7 +15,7 @@ from sat2cap.imagery import Imagery
 from sat2cap.pairs.screening.rules import Funnel, Rules
 from sat2cap.pairs.screening.screen import screen_records
 from sat2cap.pairs.splits.split import BUFFER, SPLITS, SplitPlan, assign
-from sat2cap.photos import PhotoSource, PhotoTable, records
+from sat2cap.photos import PhotoSource, PhotoTable, read_record_batches
 from sat2cap.progress import Progress, silent
 
 FORMAT = 1
@@ -125,7 +125,7 @@ def plan_pairs(
     """Screen, keep what lies inside the imagery, split, sort, cut into shards. `PairsError` if none."""
     if per_shard < 1:
         raise PairsError(f"per_shard {per_shard} must be at least 1; use 1000")
-    kept, funnel = screen_records(records(photos), rules, progress)
+    kept, funnel = screen_records(read_record_batches(photos), rules, progress)
     inside = _inside(imagery, *kept.places())
     kept = kept.take(np.flatnonzero(inside))
     names = assign(*kept.places(), split, seed=seed, patch_m=patch.size_m, users=kept.texts("user"))

@@ -1,7 +1,7 @@
-from .columns import SCHEMA as SCHEMA
+from .columns import PHOTO_SCHEMA as PHOTO_SCHEMA
 from .columns import PhotoTable as PhotoTable
-from .columns import batches as batches
-from .columns import records as records
+from .columns import read_record_batches as read_record_batches
+from .columns import record_batches as record_batches
 from .download import Downloads as Downloads
 from .exif import ExifFolder as ExifFolder
 from .files import Fetcher as Fetcher

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sat2cap.photos.protocol import Photo, PhotoSource
 
 BATCH = 65_536
-"""Records in a batch."""
+"""Largest number of records in one Arrow batch."""
 
 _TEXT = pa.large_string()  # with offsets of 64 bits: the titles of ten million photos pass 2 GiB
-SCHEMA = pa.schema(
+PHOTO_SCHEMA = pa.schema(
     [
         ("key", _TEXT),
         ("lon", pa.float64()),
@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
 """One column for each field of `Photo`, under the same name."""
 
 ZONED = "date with a zone"
-"""The hour must be local, and a source that knows an instant only makes it so (`sources.clock`)."""
+"""Fault of a record whose date has a zone: hours are local, see `sat2cap.photos.local_time`."""
 
 
 @runtime_checkable
@@ -39,25 +39,31 @@ class RecordReader(Protocol):
     """A photo source that lists records faster as Arrow batches than one `Photo` at a time."""
 
     def records(self) -> Iterator[pa.RecordBatch]:
-        """Every record, always in the same order, in batches of `SCHEMA`."""
+        """Yield every record, always in the same order, in batches of `PHOTO_SCHEMA`."""
         ...
 
 
-def records(source: PhotoSource) -> Iterator[pa.RecordBatch]:
-    """Every record of any source as batches of `SCHEMA`."""
-    return source.records() if isinstance(source, RecordReader) else batches(source.photos())
+def read_record_batches(source: PhotoSource) -> Iterator[pa.RecordBatch]:
+    """Yield every record of a source, in its order, as Arrow batches of `PHOTO_SCHEMA`.
+
+    Sources that are a `RecordReader` give their batches directly; for others photos are converted.
+    """
+    return source.records() if isinstance(source, RecordReader) else record_batches(source.photos())
 
 
-def batches(photos: Iterable[Photo]) -> Iterator[pa.RecordBatch]:
-    """Records as batches of `SCHEMA`, of at most `BATCH`."""
-    left = iter(photos)
-    while part := list(islice(left, BATCH)):
-        columns = {name: [getattr(photo, name) for photo in part] for name in SCHEMA.names}
+def record_batches(photos: Iterable[Photo]) -> Iterator[pa.RecordBatch]:
+    """Convert photos to Arrow batches of `PHOTO_SCHEMA`, of at most `BATCH` records each.
+
+    A photo whose `taken` has a zone loses it and gets the fault `ZONED`, unless it has another fault already.
+    """
+    remaining = iter(photos)
+    while batch := list(islice(remaining, BATCH)):
+        columns = {name: [getattr(photo, name) for photo in batch] for name in PHOTO_SCHEMA.names}
         for row, taken in enumerate(columns["taken"]):
             if taken is not None and taken.tzinfo is not None:
                 columns["taken"][row] = None
                 columns["fault"][row] = columns["fault"][row] or ZONED
-        yield pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+        yield pa.RecordBatch.from_pydict(columns, schema=PHOTO_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class PhotoTable(Sequence[Photo]):
     """Photos as columns: about a fifth of the memory of as many `Photo` objects."""
 
     table: pa.Table
-    """Columns of `SCHEMA`, all of them or the leading ones."""
+    """Columns of `PHOTO_SCHEMA`, all of them or the leading ones."""
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -92,14 +98,17 @@ class PhotoTable(Sequence[Photo]):
                 yield Photo(**row)
 
     def take(self, rows: NDArray[Any]) -> "PhotoTable":
-        """The photos of these rows, copied: what is sent to another process is no larger than they are."""
+        """Return the photos of some rows as a table of their own.
+
+        The rows are copied, so that pickling the result for another process does not send the whole table.
+        """
         return PhotoTable(self.table.take(pa.array(rows, pa.int64())).combine_chunks())
 
     def texts(self, name: str) -> list[str]:
-        """A column of text."""
+        """Return a text column as a list of N strings."""
         return list(self.table[name].to_pylist())
 
     def places(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """``(lon, lat)``, degrees, float64 `[N]` each."""
+        """Return ``(lon, lat)`` in degrees, float64 of shape (N,) each."""
         lon, lat = (self.table[name].to_numpy() for name in ("lon", "lat"))
         return np.asarray(lon, np.float64), np.asarray(lat, np.float64)

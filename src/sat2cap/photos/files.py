@@ -21,7 +21,7 @@ class PhotoFiles(Protocol):
     """Something that holds the images of photos."""
 
     def image(self, photo: Photo) -> bytes:
-        """The encoded image. Raises `JobError` when it cannot be had."""
+        """Return the encoded image. Raises `JobError` when it cannot be had."""
         ...
 
 
@@ -32,7 +32,7 @@ class Fetcher(Protocol):
     def fetch(
         self, photos: Iterable[Photo], total: int, *, retry: bool, progress: Progress
     ) -> dict[str, str]:
-        """Fetch what is not there; keys that cannot be had, with the reason."""
+        """Fetch the images not yet stored. Returns the keys of unavailable photos, each with the reason."""
         ...
 
 
@@ -41,45 +41,45 @@ class Records(RecordReader, Protocol):
 
     @property
     def uri(self) -> str:
-        """What the user wrote to get it."""
+        """The specification that the user gave, such as ``yfcc:FILE``."""
         ...
 
 
 @dataclass(frozen=True)
 class ListedPhotos:
-    """A `PhotoSource` of a list of records, and of the place where the images are."""
+    """A `PhotoSource` that takes its records from a list and its images from files."""
 
     listed: Records
     files: PhotoFiles
 
     @property
     def uri(self) -> str:
-        """That of the list."""
+        """The specification of the list."""
         return self.listed.uri
 
     def records(self) -> Iterator[pa.RecordBatch]:
-        """Those of the list."""
+        """Yield the records of the list as Arrow batches."""
         return self.listed.records()
 
     def photos(self) -> Iterator[Photo]:
-        """The same as objects."""
-        return photos_of(self.listed)
+        """Yield the records of the list as `Photo` objects."""
+        return iterate_photos(self.listed)
 
     def image(self, photo: Photo) -> bytes:
-        """From the files."""
+        """Return the encoded image from the files. Raises `JobError` when it cannot be had."""
         return self.files.image(photo)
 
     def fetch(
         self, photos: Iterable[Photo], total: int, *, retry: bool, progress: Progress
     ) -> dict[str, str]:
-        """Into the files, if they are of the kind that fetches."""
+        """Fetch the images if the files are a `Fetcher`; otherwise do nothing and return no failures."""
         if not isinstance(self.files, Fetcher):
             return {}
         return self.files.fetch(photos, total, retry=retry, progress=progress)
 
 
-def photos_of(listed: RecordReader) -> Iterator[Photo]:
-    """Records as objects."""
+def iterate_photos(listed: RecordReader) -> Iterator[Photo]:
+    """Yield the records of a list as `Photo` objects."""
     for batch in listed.records():
         for row in batch.to_pylist():
             yield Photo(**row)

@@ -1,4 +1,4 @@
-"""What every photo source gives: records of where and when, and the image behind each."""
+"""The photo record and the protocol of photo sources."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Photo:
     """Accuracy of the place in metres; None when the source has none."""
     video: bool = False
     fault: str = ""
-    """What the source found wrong with the record, in a few words; empty for nothing."""
+    """Short description of what the source found wrong with the record; empty if nothing."""
 
 
 class PhotoSource(Protocol):
@@ -41,13 +41,13 @@ class PhotoSource(Protocol):
 
     @property
     def uri(self) -> str:
-        """What the user wrote to get it."""
+        """The specification that the user gave, such as ``yfcc:FILE``."""
         ...
 
     def photos(self) -> Iterator[Photo]:
-        """Every record, always in the same order."""
+        """Yield every record, always in the same order."""
         ...
 
     def image(self, photo: Photo) -> bytes:
-        """The photo as an encoded image (JPEG or PNG bytes). Raises `JobError` when it cannot be had."""
+        """Return the encoded image, JPEG or PNG. Raises `JobError` when it cannot be had."""
         ...

@@ -15,7 +15,7 @@ import pyarrow.parquet as papq
 import shapely
 
 from sat2cap.errors import InputError
-from sat2cap.photos.columns import BATCH, SCHEMA
+from sat2cap.photos.columns import BATCH, PHOTO_SCHEMA
 from sat2cap.photos.local_time import local_times
 
 NAMES = {
@@ -41,7 +41,6 @@ seconds since 1970, and serves where there is no `taken`."""
 
 _ZONE = r"(?:[zZ]|[+-][0-9]{2}:?[0-9]{2})$"
 _EMPTY = {"user": "''", "licence": "'unknown'", "source": "''", "author": "''", "title": "''", "url": "''"}
-_TYPED = {"level": ("integer", "null"), "error_m": ("double", "null"), "video": ("boolean", "false")}
 _WGS84 = re.compile(r"CRS84|EPSG[:\"/]*.*4326", re.IGNORECASE)
 
 
@@ -144,11 +143,11 @@ def _as_records(
             rows = pa.table(columns)
             db.register("rows", rows)
             table = _local(db.sql(_sql(rows.schema)).to_arrow_table())
-            yield from table.cast(SCHEMA).combine_chunks().to_batches()
+            yield from table.cast(PHOTO_SCHEMA).combine_chunks().to_batches()
 
 
 def _sql(schema: pa.Schema) -> str:
-    """The fields of `SCHEMA` out of the columns that there are; ``instant`` where a zone was given."""
+    """The fields of `PHOTO_SCHEMA` out of the columns that there are; ``instant`` where a zone was given."""
     taken = _moment("taken", schema.field("taken").type) if "taken" in schema.names else ("null", "null")
     utc = _moment("utc", schema.field("utc").type) if "utc" in schema.names else ("null", "null")
     parts = [
@@ -200,4 +199,4 @@ def _local(table: pa.Table) -> pa.Table:
     table = table.set_column(
         table.schema.get_field_index("taken"), "taken", pa.array(taken, pa.timestamp("us"))
     )
-    return table.drop_columns(["instant"]).select(SCHEMA.names)
+    return table.drop_columns(["instant"]).select(PHOTO_SCHEMA.names)

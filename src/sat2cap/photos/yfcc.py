@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sat2cap.errors import InputError
-from sat2cap.photos.columns import BATCH, SCHEMA
+from sat2cap.photos.columns import BATCH, PHOTO_SCHEMA
 
 _COLUMNS = [
     *("line", "photoid", "hash", "uid", "unickname", "datetaken", "dateuploaded", "capturedevice"),
@@ -79,7 +79,7 @@ class YfccRecords:
         with duckdb.connect() as db:
             for batch in texts:
                 db.register("texts", batch)
-                yield from db.sql(_RECORDS).to_arrow_table().cast(SCHEMA).combine_chunks().to_batches()
+                yield from db.sql(_RECORDS).to_arrow_table().cast(PHOTO_SCHEMA).combine_chunks().to_batches()
 
     def _text(self) -> Iterator[pa.Table]:
         torn: list[int] = []

@@ -90,7 +90,7 @@ def split_pairs(
     The pairs are copied byte for byte. Exit status 1 if splits share what their kind must not.
     """
     from sat2cap.cli import console
-    from sat2cap.pairs import SplitPlan, broken_promises, leaks, open_pairs, resplit
+    from sat2cap.pairs import SplitPlan, find_leakage_violations, measure_leakage, open_pairs, resplit
 
     found = open_pairs(folder)
     if out is not None:
@@ -98,13 +98,13 @@ def split_pairs(
         with console.progress() as progress:
             found = resplit(found, out, plan, seed=seed, per_shard=per_shard, progress=progress)
     provenance = found.manifest["provenance"]
-    shared = leaks(found.index, provenance["patch"]["size_m"])
+    shared = measure_leakage(found.index, provenance["patch"]["size_m"])
     console.facts([("split", provenance["split"]["method"]), *found.manifest["counts"].items()])
     if shared:
         heads = ("shared by", *next(iter(shared.values())))
         print()
         console.table(heads, [(name, *map(str, values.values())) for name, values in shared.items()])
-    broken = broken_promises(provenance["split"]["method"], shared)
+    broken = find_leakage_violations(provenance["split"]["method"], shared)
     for line in broken:
         console.warn(line)
     if broken:
@@ -128,8 +128,8 @@ def card(
     Counts, licences, whom to credit, a map, months and hours, and what was left out.
     """
     from sat2cap.catalogue import open_imagery
-    from sat2cap.pairs import open_pairs, read_borders, stored_loss, write_card
+    from sat2cap.pairs import measure_storage_psnr, open_pairs, read_borders, write_card
 
     found = open_pairs(folder)
-    loss = None if imagery is None else stored_loss(found, open_imagery(imagery))
+    loss = None if imagery is None else measure_storage_psnr(found, open_imagery(imagery))
     print(write_card(found, out or folder / "card", read_borders(borders), loss))

@@ -10,7 +10,7 @@ import geopandas as gpd
 from sat2cap.files import publish, write_bytes
 from sat2cap.pairs.dataset import PairSet
 from sat2cap.pairs.overview.pictures import density_picture, funnel_picture, times_picture
-from sat2cap.pairs.splits.leakage import leaks
+from sat2cap.pairs.splits.leakage import measure_leakage
 from sat2cap.pairs.splits.split import SPLITS
 
 CARD, ATTRIBUTION = "README.md", "attribution.csv"
@@ -25,7 +25,7 @@ def write_card(
 ) -> Path:
     """Write the card, its pictures and the list of attributions into `folder`; the path of the card.
 
-    `borders` are drawn on the map. `loss` is what `sat2cap.pairs.overview.storage_loss.stored_loss` measured.
+    `borders` are drawn on the map. `loss` is the result of `measure_storage_psnr`.
     """
     index = pairs.index
     funnel_picture(pairs.manifest["funnel"], folder / "funnel.png")
@@ -97,12 +97,12 @@ def _stored(patch: Mapping[str, Any], loss: Mapping[str, float] | None) -> Itera
 
 
 def _shared(pairs: PairSet) -> Iterable[str]:
-    found = leaks(pairs.index, pairs.manifest["provenance"]["patch"]["size_m"])
-    if not found:
+    leakage = measure_leakage(pairs.index, pairs.manifest["provenance"]["patch"]["size_m"])
+    if not leakage:
         yield "There is only one split.\n"
         return
-    heads = list(next(iter(found.values())))
-    yield from _table(("splits", *heads), [(name, *values.values()) for name, values in found.items()])
+    heads = list(next(iter(leakage.values())))
+    yield from _table(("splits", *heads), [(name, *values.values()) for name, values in leakage.items()])
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterable[str]:

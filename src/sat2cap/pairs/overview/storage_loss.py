@@ -1,4 +1,4 @@
-"""What is lost when patches are stored coarser than the paper's 800 pixels, measured to be stated."""
+"""The loss of storing patches at fewer pixels than the paper's 800, as PSNR."""
 
 import io
 import math
@@ -18,8 +18,10 @@ _CROP = 0.5  # side of the crop that augmentation may take, of the patch's side
 Pixels = NDArray[np.uint8]
 
 
-def stored_loss(pairs: PairSet, imagery: Imagery, sample: int = 32, seed: int = 0) -> dict[str, float]:
-    """Compare what a network reads from stored patches with what it would from patches of 800 pixels.
+def measure_storage_psnr(
+    pairs: PairSet, imagery: Imagery, sample: int = 32, seed: int = 0
+) -> dict[str, float]:
+    """Measure the PSNR, in dB, of stored patches against patches of 800 pixels, as a network reads both.
 
     ``whole`` and ``crop`` are PSNR in dB over the sample, of the whole patch and of its middle half, each
     resized to 224 pixels as in training; beside them bytes of both kinds. Raises `ImageryError` when none of
@@ -42,8 +44,8 @@ def stored_loss(pairs: PairSet, imagery: Imagery, sample: int = 32, seed: int = 
     if not sizes:
         raise ImageryError(f"imagery {imagery.info.uri!r}: none of the sampled patches can be read")
     stored_bytes, full_bytes = (float(mean) for mean in np.mean(sizes, axis=0))
-    found = {f"{name}_db": _psnr(float(np.mean(values))) for name, values in errors.items()}
-    return {**found, "stored_bytes": stored_bytes, "full_bytes": full_bytes, "patches": float(len(sizes))}
+    psnr = {f"{name}_db": _psnr(float(np.mean(values))) for name, values in errors.items()}
+    return {**psnr, "stored_bytes": stored_bytes, "full_bytes": full_bytes, "patches": float(len(sizes))}
 
 
 def _read_by_model(patch: Pixels, share: float) -> Pixels:

@@ -1,7 +1,7 @@
-"""Photos that show the same picture: a 64-bit look of each, and which looks are nearly equal.
+"""Near-duplicate photos, found by perceptual hash and Hamming distance.
 
-The look is the difference hash: the photo in grey at 9 x 8 pixels, and for each of 64 neighbours whether it
-gets brighter to the right. Copies, thumbnails and slight crops differ in few bits.
+The hash is the 64-bit difference hash (dHash): the photo in grey at 9 x 8 pixels, and for each of 64
+neighbours whether it gets brighter to the right. Copies, thumbnails and slight crops differ in few bits.
 """
 
 import io
@@ -26,14 +26,17 @@ LOOK_ALIKE = "looks like another"
 STAGE = "comparing photos"
 FOLDER = "looks"
 _CHUNK = 4096
-_FLAT = 4.0  # grey levels of deviation below which a photo has no look: the night sky is no copy of another
+_FLAT = 4.0  # grey levels of deviation below which a photo has no hash: the night sky is no copy of another
 _NEAR_DEG = 0.01  # photos of different users are only compared within about a kilometre
 
-Looks = NDArray[np.uint64]
+Hashes = NDArray[np.uint64]
 
 
-def look(data: bytes) -> int | None:
-    """The 64-bit look of an encoded photo; None for one that cannot be decoded or has no features."""
+def difference_hash(data: bytes) -> int | None:
+    """Return the 64-bit difference hash of an encoded photo.
+
+    None if it cannot be decoded, or is too uniform (grey levels deviate by less than `_FLAT`) to have one.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.draft("L", (72, 64))
@@ -45,7 +48,7 @@ def look(data: bytes) -> int | None:
     return int(np.packbits((grey[:, 1:] > grey[:, :-1]).ravel()).view(">u8")[0])
 
 
-def look_alikes(
+def find_near_duplicates(
     source: PhotoSource,
     plan: BuildPlan,
     left_out: Mapping[str, str],
@@ -53,51 +56,52 @@ def look_alikes(
     bits: int,
     progress: Progress,
 ) -> list[str]:
-    """Keys of photos whose look is within `bits` of one taken earlier by the same user or nearby.
+    """Return the keys of photos within Hamming distance `bits` of an earlier one by the same user or nearby.
 
-    Looks are kept in a folder in `out` until the set is finished, so that a stopped build goes on.
+    Hashes are stored in a folder in `out` until the set is finished, so that a stopped build goes on.
     """
-    looks, known, done = [], [], 0
+    hashes, hashed, done = [], [], 0
     for shard in plan.shards:
         for start in range(0, len(shard.photos), _CHUNK):
             photos = shard.photos[start : start + _CHUNK]
-            values, has = _looks(source, photos, left_out, out / FOLDER)
-            looks.append(values)
-            known.append(has)
+            chunk_hashes, has_hash = _cached_hashes(source, photos, left_out, out / FOLDER)
+            hashes.append(chunk_hashes)
+            hashed.append(has_hash)
             done += len(photos)
             progress(STAGE, done, plan.pairs)
     photos = PhotoTable(pa.concat_tables([shard.photos.table for shard in plan.shards]))
     keys, users = (np.array(photos.texts(name)) for name in ("key", "user"))
     order = np.lexsort((keys, photos.table["taken"].to_numpy()))
-    order = order[np.concatenate(known)[order]]
+    order = order[np.concatenate(hashed)[order]]
     _, user = np.unique(users, return_inverse=True)
     place = np.stack(photos.places(), -1)
-    alike = near_equal(np.concatenate(looks)[order], user[order], place[order], bits)
-    return [str(key) for key in keys[order[alike]]]
+    duplicate = within_hamming_distance(np.concatenate(hashes)[order], user[order], place[order], bits)
+    return [str(key) for key in keys[order[duplicate]]]
 
 
-def near_equal(
-    looks: Looks, user: NDArray[np.int64], place: NDArray[np.float64], bits: int
+def within_hamming_distance(
+    hashes: Hashes, user: NDArray[np.int64], place: NDArray[np.float64], bits: int
 ) -> NDArray[np.bool_]:
-    """Which looks `[N]` are within `bits` of one before them by the same user or nearby: bool `[N]`.
+    """Return which of N hashes are within Hamming distance `bits` of an earlier one, as a bool array (N,).
 
-    Exact: of ``bits + 1`` bands of a look, one at least is equal when at most `bits` bits differ, so only
-    looks with an equal band are compared. `place` is (lon, lat), `[N, 2]`.
+    Only hashes of the same user, or of places within `_NEAR_DEG`, are compared. Exact: when at most `bits`
+    bits differ, at least one of ``bits + 1`` bands of the hash is equal, so only hashes with an
+    equal band are compared. `place` is (lon, lat), `[N, 2]`.
     """
-    found = np.zeros(len(looks), bool)
+    near_duplicate = np.zeros(len(hashes), bool)
     width = 64 // (bits + 1)
     for band in range(bits + 1):
-        value = (looks >> np.uint64(band * width)) & np.uint64(2**width - 1)
+        value = (hashes >> np.uint64(band * width)) & np.uint64(2**width - 1)
         for early, late in _equal_pairs(value):
-            close = np.bitwise_count(looks[early] ^ looks[late]) <= bits
+            close = np.bitwise_count(hashes[early] ^ hashes[late]) <= bits
             early, late = early[close], late[close]
             near = (np.abs(place[early] - place[late]) < _NEAR_DEG).all(-1)
-            found[late[near | (user[early] == user[late])]] = True
-    return found
+            near_duplicate[late[near | (user[early] == user[late])]] = True
+    return near_duplicate
 
 
-def _equal_pairs(value: Looks) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """All pairs of rows with equal values, the earlier first, in parts no longer than `value`."""
+def _equal_pairs(value: Hashes) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield all pairs of rows with equal values, the earlier row first, in arrays no longer than `value`."""
     order = np.argsort(value, kind="stable")
     left = np.arange(len(order) - 1)
     apart = 1
@@ -107,29 +111,29 @@ def _equal_pairs(value: Looks) -> Iterator[tuple[NDArray[np.int64], NDArray[np.i
         apart += 1
 
 
-def _looks(
+def _cached_hashes(
     source: PhotoSource, photos: PhotoTable, left_out: Mapping[str, str], folder: Path
-) -> tuple[Looks, NDArray[np.bool_]]:
-    """Looks of some photos, uint64 `[N]`, and which have one; from `folder` if they were taken before."""
+) -> tuple[Hashes, NDArray[np.bool_]]:
+    """Return the hashes of N photos, uint64 (N,), and which photos have one; cached in `folder`."""
     wanted = [photo for photo in photos if photo.key not in left_out]
     path = folder / f"{digest(*(photo.key for photo in wanted))}.npy"
     if not path.exists():
         with ThreadPoolExecutor() as pool, publish(path) as temporary:
-            values = list(pool.map(partial(_look_of, source), wanted))
-            found = [(value is not None, value or 0) for value in values]
-            np.save(temporary, np.array(found, np.uint64).reshape(-1, 2))
-    taken = {photo.key: row for photo, row in zip(wanted, np.load(path), strict=True)}
-    rows = np.array([taken.get(key, (0, 0)) for key in photos.texts("key")], np.uint64).reshape(-1, 2)
-    return rows[:, 1], rows[:, 0].astype(bool)
+            values = list(pool.map(partial(_hash_photo, source), wanted))
+            rows = [(value is not None, value or 0) for value in values]
+            np.save(temporary, np.array(rows, np.uint64).reshape(-1, 2))
+    row_by_key = {photo.key: row for photo, row in zip(wanted, np.load(path), strict=True)}
+    stored = np.array([row_by_key.get(key, (0, 0)) for key in photos.texts("key")], np.uint64).reshape(-1, 2)
+    return stored[:, 1], stored[:, 0].astype(bool)
 
 
-def _look_of(source: PhotoSource, photo: Photo) -> int | None:
+def _hash_photo(source: PhotoSource, photo: Photo) -> int | None:
     try:
-        return look(source.image(photo))
+        return difference_hash(source.image(photo))
     except JobError:
         return None
 
 
-def forget(out: Path) -> None:
-    """Remove the looks of a finished build."""
+def remove_hash_cache(out: Path) -> None:
+    """Remove the cached hashes of a finished build from its folder `out`."""
     shutil.rmtree(out / FOLDER, ignore_errors=True)

@@ -47,8 +47,8 @@ class Rules:
     cell_km: float = 1.0
     """Side of a cell of `per_cell`."""
     look_alike_bits: int | None = None
-    """Leave out photos whose 64-bit look (`pairs.lookalike`) differs from an earlier one's by at most so
-    many bits; None to leave all in."""
+    """Largest Hamming distance, in bits, at which a photo counts as a near-duplicate of an earlier one and is
+    left out; see `sat2cap.pairs.screening.near_duplicates`. None to keep near-duplicates."""
 
     def __post_init__(self) -> None:
         for name in ("per_user", "per_cell"):
@@ -61,7 +61,10 @@ class Rules:
             raise PairsError(f"look_alike_bits {self.look_alike_bits} must be from 0 to 8; use 2")
 
     def as_dict(self) -> dict[str, object]:
-        """As plain JSON values, without the later rules that are as they are by default."""
+        """Return the rules as plain JSON values, as in the manifest and the fingerprint.
+
+        Rules added after the first version are left out while they have their default values.
+        """
         values: dict[str, object] = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -70,8 +73,8 @@ class Rules:
         return values
 
     def by_record(self, latest: datetime) -> dict[str, str]:
-        """The rules that one record meets or not: reason to the SQL condition of failing, in order."""
-        kept = " or ".join(f"licence glob {quoted(pattern)}" for pattern in self.licences)
+        """Return the rules that judge one record alone: the SQL condition of failing by reason, in order."""
+        licence_matches = " or ".join(f"licence glob {quoted(pattern)}" for pattern in self.licences)
         return {
             "bad key": "key is null or not regexp_full_match(key, '[A-Za-z0-9_-]{1,80}')",
             "video": "video",
@@ -83,12 +86,12 @@ class Rules:
             "no date": "taken is null",
             "implausible date": f"taken < timestamp '{self.earliest}' or taken > timestamp '{latest}'",
             "no hour": "taken = date_trunc('day', taken)" if self.require_hour else "false",
-            "licence": f"not ({kept})" if kept else "false",
+            "licence": f"not ({licence_matches})" if licence_matches else "false",
         }
 
 
 def quoted(text: str) -> str:
-    """An SQL literal."""
+    """Return text as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -102,7 +105,7 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True)
 class Funnel:
-    """How many records there were and what became of them."""
+    """Number of records listed, and of those left out by each rule."""
 
     records: int
     """Everything the source listed."""
@@ -115,7 +118,7 @@ class Funnel:
         return self.records - sum(self.dropped.values())
 
     def drop(self, reasons: Mapping[str, int]) -> "Funnel":
-        """The funnel after leaving out more records, by reason."""
+        """Return a new funnel with more records left out, counted by reason."""
         dropped = dict(self.dropped)
         for reason, count in reasons.items():
             if count:
@@ -123,7 +126,7 @@ class Funnel:
         return Funnel(self.records, dropped)
 
     def as_dict(self) -> dict[str, object]:
-        """As plain JSON values."""
+        """Return the funnel as plain JSON values, as in the manifest."""
         return {"records": self.records, "dropped": dict(self.dropped), "kept": self.kept}
 
 

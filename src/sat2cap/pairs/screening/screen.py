@@ -1,4 +1,4 @@
-"""Screening: which photos have a place and a moment that can be believed.
+"""Screening of photo records: keep those with a credible place and time.
 
 DuckDB does it a batch of records at a time, and compares what is left with each other on disk, so memory is
 bounded by `_MEMORY`, one batch, and the photos kept.
@@ -24,7 +24,7 @@ from sat2cap.pairs.screening.rules import (
     Rules,
     quoted,
 )
-from sat2cap.photos import SCHEMA, Photo, PhotoTable, batches
+from sat2cap.photos import PHOTO_SCHEMA, Photo, PhotoTable, record_batches
 from sat2cap.progress import Progress, silent
 
 STAGE = "screening records"
@@ -33,55 +33,58 @@ _COLUMNS = ["key", "lon", "lat", "taken", "user", "licence", "source", "author",
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 
 
-def screen(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Photo], Funnel]:
-    """The photos that satisfy `rules`, in their order, and the funnel that says why others went.
+def screen_photos(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Photo], Funnel]:
+    """Return the photos that satisfy `rules`, in their order, and the funnel of those left out by reason.
 
     Of duplicates (one user, place and minute) the first is kept.
     """
-    kept, funnel = screen_records(batches(photos), rules or Rules())
-    return list(kept), funnel
+    table, funnel = screen_records(record_batches(photos), rules or Rules())
+    return list(table), funnel
 
 
 def screen_records(
     records: Iterable[pa.RecordBatch], rules: Rules, progress: Progress = silent
 ) -> tuple[PhotoTable, Funnel]:
-    """As `screen`, of batches of `sat2cap.photos.columns.SCHEMA`; `progress` is told the records read."""
+    """Screen Arrow batches of `sat2cap.photos.PHOTO_SCHEMA`, as `screen_photos` does photos.
+
+    `progress` gets the number of records read. Photos and funnel are those of `screen_photos`.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="sat2cap-screen-") as folder,
         duckdb.connect(str(Path(folder) / "records.db")) as db,
     ):
         db.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = {quoted(folder)}")
         db.execute("set arrow_large_buffer_size = true")  # texts of many photos pass 2 GiB
-        funnel = _one_by_one(db, records, rules, progress)
-        for reason, partition, order, most in _comparisons(rules):
-            funnel = funnel.drop({reason: _cut(db, partition, order, most)})
+        funnel = _screen_each_record(db, records, rules, progress)
+        for reason, groups, order, limit in _group_limits(rules):
+            funnel = funnel.drop({reason: _keep_first_per_group(db, groups, order, limit)})
         table = db.sql(f"select {_NAMES} from kept order by n").to_arrow_table()
     return PhotoTable(table), funnel
 
 
-def _one_by_one(
+def _screen_each_record(
     db: duckdb.DuckDBPyConnection, records: Iterable[pa.RecordBatch], rules: Rules, progress: Progress
 ) -> Funnel:
-    """Put what meets every rule that a record meets alone into table `kept`; `n` is its place."""
+    """Insert the records that pass every rule for single records into table `kept`; `n` is their position."""
     tests = rules.by_record(rules.latest or datetime.now())
     case = " ".join(f"when {test} then {quoted(reason)}" for reason, test in tests.items())
     case = f"case when fault <> '' then fault {case} end"
-    empty = SCHEMA.empty_table().select(_COLUMNS)
+    empty = PHOTO_SCHEMA.empty_table().select(_COLUMNS)
     db.register("empty", empty)
     db.execute("create table kept as select 0::bigint n, * from empty")
     counts: dict[str, int] = {}
     read = 0
     for batch in records:
-        db.register("judgeable", _judgeable(batch, rules))
+        db.register("judgeable", _mark_excluded_area(batch, rules))
         reasons = db.sql(f"select {case} reason from judgeable").to_arrow_table()["reason"]
-        for found in pc.value_counts(reasons).to_pylist():
-            if found["values"] is not None:
-                counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
-        good = pc.is_null(reasons)
-        kept = pa.table([batch.column(name) for name in _COLUMNS], names=_COLUMNS).filter(good)
-        order = np.arange(read, read + len(batch))[good.to_numpy()]
-        db.register("good", kept.add_column(0, "n", pa.array(order)))
-        db.execute("insert into kept select * from good")
+        for row in pc.value_counts(reasons).to_pylist():
+            if row["values"] is not None:
+                counts[row["values"]] = counts.get(row["values"], 0) + row["counts"]
+        passed = pc.is_null(reasons)
+        passing_records = pa.table([batch.column(name) for name in _COLUMNS], names=_COLUMNS).filter(passed)
+        order = np.arange(read, read + len(batch))[passed.to_numpy()]
+        db.register("passing", passing_records.add_column(0, "n", pa.array(order)))
+        db.execute("insert into kept select * from passing")
         read += len(batch)
         progress(STAGE, read, read + 1)  # how many there will be is not known
     progress(STAGE, read, read)
@@ -89,8 +92,8 @@ def _one_by_one(
     return Funnel(read).drop({reason: counts.get(reason, 0) for reason in (*faults, *tests)})
 
 
-def _judgeable(batch: pa.RecordBatch, rules: Rules) -> pa.Table:
-    """The batch with what SQL cannot tell: whether a record lies in the excluded area."""
+def _mark_excluded_area(batch: pa.RecordBatch, rules: Rules) -> pa.Table:
+    """Add the column `excluded`: whether a record lies in the excluded area, which SQL cannot tell."""
     excluded = np.zeros(len(batch), bool)
     if rules.excluded is not None:
         lon, lat = (
@@ -100,8 +103,8 @@ def _judgeable(batch: pa.RecordBatch, rules: Rules) -> pa.Table:
     return pa.Table.from_batches([batch]).append_column("excluded", pa.array(excluded))
 
 
-def _comparisons(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
-    """The rules that compare records: reason, what makes them alike, which come first, how many stay."""
+def _group_limits(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
+    """Yield the rules that compare records: reason, SQL grouping, SQL order in a group, limit per group."""
     place = f"round(lon, {rules.place_decimals}), round(lat, {rules.place_decimals})"
     yield REPEATED, "key", "n", 1
     yield DUPLICATE, f"\"user\", {place}, date_trunc('minute', taken)", "n", 1
@@ -115,12 +118,17 @@ def _comparisons(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
         yield CELL_CAP, f"{row}, floor(lon / {wide})", "md5(key)", rules.per_cell
 
 
-def _cut(db: duckdb.DuckDBPyConnection, partition: str, order: str, most: int) -> int:
-    """Leave the first `most` of every group in `kept`; how many went."""
-    rank = f"row_number() over (partition by {partition} order by {order}, n)"
-    db.execute(f"create table gone as select n from (select n, {rank} rank from kept) where rank > {most}")
-    count = int(db.execute("select count(*) from gone").fetchall()[0][0])
+def _keep_first_per_group(db: duckdb.DuckDBPyConnection, groups: str, order: str, limit: int) -> int:
+    """Delete from table `kept` the photos beyond the first `limit` of each group.
+
+    `groups` and `order` are SQL expressions. Returns the number of photos deleted.
+    """
+    rank = f"row_number() over (partition by {groups} order by {order}, n)"
+    db.execute(
+        f"create table surplus as select n from (select n, {rank} rank from kept) where rank > {limit}"
+    )
+    count = int(db.execute("select count(*) from surplus").fetchall()[0][0])
     if count:
-        db.execute("delete from kept where n in (select n from gone)")
-    db.execute("drop table gone")
+        db.execute("delete from kept where n in (select n from surplus)")
+    db.execute("drop table surplus")
     return count

@@ -17,7 +17,7 @@ from sat2cap.pairs.plan import FORMAT, NEAR, BuildPlan, Shard, shards_of
 from sat2cap.pairs.screening.rules import Funnel
 from sat2cap.pairs.shard import ShardResult
 from sat2cap.pairs.splits.split import BUFFER, SplitPlan, assign
-from sat2cap.photos import SCHEMA, PhotoTable
+from sat2cap.photos import PHOTO_SCHEMA, PhotoTable
 from sat2cap.progress import Progress, silent
 
 STAGE = "copying pairs"
@@ -82,7 +82,7 @@ def _photos(pairs: PairSet) -> PhotoTable:
     index = pairs.index
     empty = pa.array([""] * len(index), pa.large_string())
     columns = [
-        pa.array(index[name], SCHEMA.field(name).type, from_pandas=True) if name in index else empty
+        pa.array(index[name], PHOTO_SCHEMA.field(name).type, from_pandas=True) if name in index else empty
         for name in _COLUMNS
     ]
     return PhotoTable(pa.table(columns, names=_COLUMNS))
