@@ -46,7 +46,7 @@ def ranks_part() -> Made:
     """Ranks and the figures of table 1 at 10,000 pairs, beside the whole matrix sorted."""
     from sat2cap.evaluation import Bootstrap
     from sat2cap.evaluation.retrieval.ranks import match_ranks
-    from sat2cap.evaluation.retrieval.recall import retrieval_metrics
+    from sat2cap.pairs import retrieval_metrics
 
     query, gallery = embeddings(10_000)
 

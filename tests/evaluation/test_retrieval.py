@@ -8,7 +8,7 @@ import pytest
 from sat2cap.errors import PairsError
 from sat2cap.evaluation.retrieval import ranks as ranks_module
 from sat2cap.evaluation.retrieval.ranks import match_ranks
-from sat2cap.evaluation.retrieval.recall import chance_metrics, retrieval_metrics
+from sat2cap.pairs import chance_metrics, retrieval_metrics
 
 
 def brute_force(query: np.ndarray, gallery: np.ndarray) -> list[int]:

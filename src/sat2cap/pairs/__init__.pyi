@@ -7,6 +7,8 @@ from .overview.pictures import contact_sheet as contact_sheet
 from .overview.pictures import read_borders as read_borders
 from .overview.storage_loss import measure_storage_psnr as measure_storage_psnr
 from .plan import PatchSpec as PatchSpec
+from .recall import chance_metrics as chance_metrics
+from .recall import retrieval_metrics as retrieval_metrics
 from .screening.areas import read_area as read_area
 from .screening.rules import Rules as Rules
 from .splits.leakage import find_leakage_violations as find_leakage_violations

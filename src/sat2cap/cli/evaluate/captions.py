@@ -83,6 +83,6 @@ def captions(
         "captions",
         caption_inputs(opened, checkpoint, baseline, loaded, options, people),
         measure,
-        lambda found: caption_figure(opened, split, found.material, checkpoint),
+        lambda evaluation: caption_figure(opened, split, evaluation.material, checkpoint),
         {"pairs": str(pairs), "model": model, "clip": clip or "", "captioner": captioner or MINICAPTIONER},
     )

@@ -69,7 +69,7 @@ def retrieval(
 
     opened = open_pairs(pairs)
     options = TableOptions(split, gallery, seed, metadata, same_place, block_km, draws)
-    models_by_name = _named([resolve_model(model) for model in models])
+    models_by_name = _name_models([resolve_model(model) for model in models])
     baseline = None if clip is None else resolve_model(clip)
     cache = None if run is None else run / "embeddings"
     first = next(iter(models_by_name.values()))
@@ -154,8 +154,12 @@ def clusters(
         if baseline is not None:
             spaces["clip"] = embed_gallery(opened, baseline, split, gallery, seed, cache=cache)
         with console.progress(resumes=False) as progress:
-            found = evaluate_clusters({n: g.overhead for n, g in spaces.items()}, options, progress)
-        return found if region is None else with_map(found, region.atlas, region.checkpoint, map_k, bank)
+            evaluation = evaluate_clusters({n: g.overhead for n, g in spaces.items()}, options, progress)
+        return (
+            evaluation
+            if region is None
+            else with_map(evaluation, region.atlas, region.checkpoint, map_k, bank)
+        )
 
     measured(
         run,
@@ -173,11 +177,11 @@ def clusters(
     )
 
 
-def _cluster_pictures(found: "Evaluation") -> "Sequence[Picture]":
+def _cluster_pictures(evaluation: "Evaluation") -> "Sequence[Picture]":
     from sat2cap.evaluation import Picture
     from sat2cap.report import cluster_picture, silhouette_plot
 
-    shown = found.table_data
+    shown = evaluation.table_data
     labels = {"sat2cap": "Sat2Cap", "clip": "CLIP"}
     plot = silhouette_plot(shown["ks"], shown["curves"], labels, shown["points"], shown["sample"])
     about = (
@@ -185,23 +189,23 @@ def _cluster_pictures(found: "Evaluation") -> "Sequence[Picture]":
         f"against all {shown['points']:,}; the bands are the least and greatest of {shown['seeds']} seeds."
     )
     pictures = [Picture("silhouette.png", about, plot)]
-    region: ClusterMap | None = found.material
+    region: ClusterMap | None = evaluation.material
     if region is not None:
         caption = "Clusters of a region's cells, each named after the phrases that tell it from the others."
         pictures.append(Picture("clusters.png", caption, cluster_picture(region)))
     return pictures
 
 
-def _named(models: "Sequence[Checkpoint]") -> "dict[str, Checkpoint]":
+def _name_models(models: "Sequence[Checkpoint]") -> "dict[str, Checkpoint]":
     """Models by what their cards call them; a name that is taken, by a baseline or a model, gets a number."""
     from sat2cap.evaluation import BASELINES
 
-    found: dict[str, Checkpoint] = {}
+    models_by_name: dict[str, Checkpoint] = {}
     for model in models:
         name = str(model.card.get("name", "model"))
         free = (f"{name} {number}" if number > 1 else name for number in count(1))
-        found[next(label for label in free if label not in (*found, *BASELINES))] = model
-    return found
+        models_by_name[next(label for label in free if label not in (*models_by_name, *BASELINES))] = model
+    return models_by_name
 
 
 def _print_paper() -> None:

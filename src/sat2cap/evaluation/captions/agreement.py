@@ -31,20 +31,20 @@ def normalise_words(text: str) -> str:
 
 def check_installed() -> None:
     """Raise `InputError` if what BLEU, ROUGE-L and CIDEr are computed with is not installed."""
-    _pycocoevalcap("bleu.bleu", "Bleu")
+    _import_scorer("bleu.bleu", "Bleu")
 
 
 def bleu(captions: Sequence[str], references: References) -> tuple[float, float, float, float]:
     """BLEU-1 to BLEU-4 of all captions together (Papineni et al. 2002), by pycocoevalcap."""
-    scorer = _pycocoevalcap("bleu.bleu", "Bleu")(4)
-    one, two, three, four = scorer.compute_score(*_numbered(captions, references), verbose=0)[0]
+    scorer = _import_scorer("bleu.bleu", "Bleu")(4)
+    one, two, three, four = scorer.compute_score(*_scorer_inputs(captions, references), verbose=0)[0]
     return float(one), float(two), float(three), float(four)
 
 
 def rouge_l(captions: Sequence[str], references: References) -> Floats:
     """ROUGE-L of each caption (Lin 2004), 0 to 1, by pycocoevalcap."""
-    scorer = _pycocoevalcap("rouge.rouge", "Rouge")()
-    return np.asarray(scorer.compute_score(*_numbered(captions, references))[1])
+    scorer = _import_scorer("rouge.rouge", "Rouge")()
+    return np.asarray(scorer.compute_score(*_scorer_inputs(captions, references))[1])
 
 
 def cider(captions: Sequence[str], references: References) -> Floats:
@@ -54,8 +54,8 @@ def cider(captions: Sequence[str], references: References) -> Floats:
     """
     if not any(normalise_words(text) for some in references for text in some):
         return np.zeros(len(captions))  # which the library cannot weigh
-    scorer = _pycocoevalcap("cider.cider", "Cider")()
-    return np.asarray(scorer.compute_score(*_numbered(captions, references))[1])
+    scorer = _import_scorer("cider.cider", "Cider")()
+    return np.asarray(scorer.compute_score(*_scorer_inputs(captions, references))[1])
 
 
 def nearest_cosine(captions: Sequence[str], references: References, embed: Embed) -> Floats:
@@ -79,23 +79,23 @@ def sentence_encoder(model: str) -> Embed:
     try:
         encoder = SentenceTransformer(model)
     except Exception as error:  # the hub's libraries raise whatever theirs raise
-        raise InputError(_unread("sentence encoder", model, error)) from error
+        raise InputError(_open_error("sentence encoder", model, error)) from error
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        found = encoder.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(found, np.float32)
+        vectors = encoder.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, np.float32)
 
     return embed
 
 
 def cache_embeddings(embed: Embed) -> Embed:
     """The same, but each distinct text is embedded once, however often it is asked for."""
-    known: dict[str, NDArray[np.float32]] = {}
+    vector_by_text: dict[str, NDArray[np.float32]] = {}
 
     def look_up(texts: Sequence[str]) -> NDArray[np.float32]:
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(new, embed(new) if new else (), strict=True))
-        return np.stack([known[text] for text in texts])
+        new = [text for text in dict.fromkeys(texts) if text not in vector_by_text]
+        vector_by_text.update(zip(new, embed(new) if new else (), strict=True))
+        return np.stack([vector_by_text[text] for text in texts])
 
     return look_up
 
@@ -116,7 +116,7 @@ def bert_scorer(model: str, layer: int | None = None) -> Measure:
     try:
         scorer: Any = BERTScorer(model_type=model, num_layers=layer)
     except Exception as error:  # the hub's libraries raise whatever theirs raise
-        raise InputError(_unread("BERTScore model", model, error)) from error
+        raise InputError(_open_error("BERTScore model", model, error)) from error
     # a tokenizer that knows no limit says 1e30, which its own library then cannot read
     limit = int(getattr(scorer._model.config, "max_position_embeddings", 512)) - 2
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, limit)
@@ -128,7 +128,7 @@ def bert_scorer(model: str, layer: int | None = None) -> Measure:
     return measure
 
 
-def _numbered(
+def _scorer_inputs(
     captions: Sequence[str], references: References
 ) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
     """References and captions as pycocoevalcap takes them."""
@@ -138,7 +138,7 @@ def _numbered(
     )
 
 
-def _pycocoevalcap(module: str, name: str) -> Any:
+def _import_scorer(module: str, name: str) -> Any:
     from importlib import import_module
 
     try:
@@ -147,6 +147,6 @@ def _pycocoevalcap(module: str, name: str) -> Any:
         raise InputError(f"BLEU, ROUGE and CIDEr need pycocoevalcap; {_ADVICE}") from error
 
 
-def _unread(what: str, model: str, error: Exception) -> str:
+def _open_error(what: str, model: str, error: Exception) -> str:
     reason = " ".join(str(error).split())[:160]
     return f"{what} {model!r} cannot be opened ({reason}): download it and give its folder"

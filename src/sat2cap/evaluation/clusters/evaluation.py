@@ -51,13 +51,13 @@ def fit_kmeans(rows: Float32, k: int, seed: int = 0) -> tuple[NDArray[np.int64],
         from sklearn.cluster import KMeans
     except ImportError as error:
         raise InputError("k-means needs scikit-learn; run: pip install 'sat2cap[evaluate]'") from error
-    if not 1 <= k <= (distinct := _distinct(rows)):
+    if not 1 <= k <= (distinct := _count_distinct(rows)):
         raise InputError(f"k {k} must lie between 1 and the number of different points, {distinct}")
-    found = KMeans(k, init="k-means++", n_init=1, max_iter=_ITERATIONS, random_state=seed).fit(rows)
-    return np.asarray(found.labels_, np.int64), np.asarray(found.cluster_centers_, np.float32)
+    fitted = KMeans(k, init="k-means++", n_init=1, max_iter=_ITERATIONS, random_state=seed).fit(rows)
+    return np.asarray(fitted.labels_, np.int64), np.asarray(fitted.cluster_centers_, np.float32)
 
 
-def _distinct(rows: Float32) -> int:
+def _count_distinct(rows: Float32) -> int:
     return len(np.unique(rows, axis=0))
 
 
@@ -90,7 +90,7 @@ def evaluate_clusters(
         raise InputError(f"the spaces hold {sorted(counts)} points; give the same places in each")
     total = counts.pop()
     units = {name: normalise_rows(rows) for name, rows in spaces.items()}
-    distinct = min(map(_distinct, units.values()))
+    distinct = min(map(_count_distinct, units.values()))
     ks = sorted({k for k in options.ks if 2 <= k <= min(total / MEMBERS, distinct)})
     if not ks:
         raise InputError(
@@ -111,10 +111,10 @@ def evaluate_clusters(
                 progress("clustering", done, len(spaces) * len(ks) * options.seeds)
             curves[name].append(tried)
     shown = {"ks": ks, "curves": curves, "points": total, "sample": len(sample), "seeds": options.seeds}
-    return Evaluation(tuple(_figures(ks, curves, total, len(sample))), shown)
+    return Evaluation(tuple(_silhouette_metrics(ks, curves, total, len(sample))), shown)
 
 
-def _figures(
+def _silhouette_metrics(
     ks: Sequence[int], curves: Mapping[str, Sequence[Sequence[float]]], total: int, sample: int
 ) -> Iterator[Metric]:
     yield Metric("points", float(total))
@@ -177,13 +177,17 @@ def name_clusters(
 
 
 def add_cluster_map(
-    found: Evaluation, atlas: Atlas, checkpoint: Checkpoint, k: int, phrases: Sequence[str] = DEFAULT_PHRASES
+    evaluation: Evaluation,
+    atlas: Atlas,
+    checkpoint: Checkpoint,
+    k: int,
+    phrases: Sequence[str] = DEFAULT_PHRASES,
 ) -> Evaluation:
-    """`found` with the map of a region's clusters: a table of them, and the map to be drawn."""
+    """Return `evaluation` with the map of a region's clusters: a table of them, and the map to be drawn."""
     region = cluster_map(atlas, checkpoint, k, phrases)
     cells = np.bincount(region.label[region.label >= 0], minlength=k)
     rows = [{"cells": int(n), "names": list(names)} for n, names in zip(cells, region.names, strict=True)]
-    return replace(found, table_data={**found.table_data, "map": rows}, material=region)
+    return replace(evaluation, table_data={**evaluation.table_data, "map": rows}, material=region)
 
 
 def read_phrases(path: Path) -> tuple[str, ...]:

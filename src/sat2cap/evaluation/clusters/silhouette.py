@@ -27,10 +27,10 @@ def point_silhouettes(
     out = np.empty(len(chosen))
     step = max(1, _BLOCK_BYTES // (8 * len(rows)))
     for start in range(0, len(chosen), step):
-        mine = position[start : start + step]
-        square = squares[mine, None] + squares - 2 * (ordered[mine] @ ordered.T)
-        square[np.arange(len(mine)), mine] = 0.0
-        out[start : start + step] = clusters.silhouettes(np.sqrt(np.maximum(square, 0)), mine)
+        block = position[start : start + step]
+        square = squares[block, None] + squares - 2 * (ordered[block] @ ordered.T)
+        square[np.arange(len(block)), block] = 0.0
+        out[start : start + step] = clusters.silhouettes(np.sqrt(np.maximum(square, 0)), block)
     return out
 
 
@@ -52,11 +52,11 @@ class ClusterOrder:
         """s of points at `position` in the order, given their distances `[b, N]` to all in that order."""
         sums = np.add.reduceat(distances, self.first, axis=1)
         each, own = np.arange(len(position)), self.group[position]
-        others = self.size[own] - 1
-        inside = sums[each, own] / np.maximum(others, 1)
+        other_members = self.size[own] - 1
+        inside = sums[each, own] / np.maximum(other_members, 1)
         means = sums / self.size
         means[each, own] = np.inf
         outside = means.min(axis=1)
         most = np.maximum(inside, outside)
         spread = np.divide(outside - inside, most, out=np.zeros_like(most), where=most > 0)
-        return np.where(others > 0, spread, 0.0)
+        return np.where(other_members > 0, spread, 0.0)

@@ -16,13 +16,13 @@ Floats = NDArray[np.float64]
 
 def auroc(score: ArrayLike, positive: ArrayLike) -> float:
     """Chance that a positive cell scores above a negative one, a tie counting one half."""
-    return _auroc(*_runs(score, positive))
+    return _auroc_of_runs(*_label_runs(score, positive))
 
 
 def spearman(score: ArrayLike, truth: ArrayLike) -> float:
     """Rank correlation, -1 to 1, tied values sharing their average rank."""
-    a, b = (_groups(side) for side in _cells(score, truth))
-    return _correlation(a, b, np.ones(len(a)))
+    a, b = (_value_groups(side) for side in _finite_cells(score, truth))
+    return _rank_correlation(a, b, np.ones(len(a)))
 
 
 @dataclass(frozen=True)
@@ -37,41 +37,45 @@ class Agreement:
     @classmethod
     def of(cls, score: ArrayLike, truth: ArrayLike, positive: NDArray[np.bool_]) -> "Agreement":
         """From cells that all have a score and a truth, ``[N]`` each."""
-        return cls(_groups(np.asarray(score, np.float64)), _groups(np.asarray(truth, np.float64)), positive)
+        return cls(
+            _value_groups(np.asarray(score, np.float64)),
+            _value_groups(np.asarray(truth, np.float64)),
+            positive,
+        )
 
     def figures(self, weight: Floats | None = None) -> dict[str, float]:
         """auroc, average_precision, f1 (the best) and spearman; each cell counts `weight` times."""
         weight = np.ones(len(self.by_score)) if weight is None else weight
         runs = _weighted_runs(self.by_score, self.positive, weight)
         return {
-            "auroc": _auroc(*runs),
+            "auroc": _auroc_of_runs(*runs),
             "average_precision": _average_precision(*runs),
             "f1": _best_f1(*runs),
-            "spearman": _correlation(self.by_score, self.by_truth, weight),
+            "spearman": _rank_correlation(self.by_score, self.by_truth, weight),
         }
 
 
-def _cells(score: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
+def _finite_cells(score: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
     """Both as flat float64, without the cells that have no data in either."""
     a, b = np.asarray(score, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if a.shape != b.shape:
         raise InputError(
             f"scores and truth have shapes {a.shape} and {b.shape}; bring them to one grid first"
         )
-    known = ~(np.isnan(a) | np.isnan(b))
-    if not known.any():
+    has_both = ~(np.isnan(a) | np.isnan(b))
+    if not has_both.any():
         raise InputError(f"none of {a.size} cells has both a score and a truth; check that they overlap")
-    return a[known], b[known]
+    return a[has_both], b[has_both]
 
 
-def _groups(values: Floats) -> NDArray[np.intp]:
+def _value_groups(values: Floats) -> NDArray[np.intp]:
     """Which of the distinct values, from the least, each one is."""
     return np.unique(values, return_inverse=True)[1].reshape(-1)
 
 
-def _runs(score: ArrayLike, positive: ArrayLike) -> tuple[Floats, Floats]:
-    values, labels = _cells(score, positive)
-    return _weighted_runs(_groups(values), labels.astype(bool), np.ones(len(values)))
+def _label_runs(score: ArrayLike, positive: ArrayLike) -> tuple[Floats, Floats]:
+    values, labels = _finite_cells(score, positive)
+    return _weighted_runs(_value_groups(values), labels.astype(bool), np.ones(len(values)))
 
 
 def _weighted_runs(
@@ -84,7 +88,7 @@ def _weighted_runs(
     return positives[::-1], (both - positives)[::-1]
 
 
-def _auroc(positives: Floats, negatives: Floats) -> float:
+def _auroc_of_runs(positives: Floats, negatives: Floats) -> float:
     beaten = negatives.sum() - np.cumsum(negatives) + negatives / 2
     pairs = positives.sum() * negatives.sum()
     return float((positives * beaten).sum() / pairs) if pairs > 0 else float("nan")
@@ -107,15 +111,15 @@ def _best_f1(positives: Floats, negatives: Floats) -> float:
     return float((2 * hits / (seen + positives.sum())).max())
 
 
-def _correlation(a: NDArray[np.intp], b: NDArray[np.intp], weight: Floats) -> float:
+def _rank_correlation(a: NDArray[np.intp], b: NDArray[np.intp], weight: Floats) -> float:
     """Of the ranks of two sets of groups."""
-    x, y = (_ranks(side, weight) for side in (a, b))
+    x, y = (_weighted_ranks(side, weight) for side in (a, b))
     x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
     spread = np.sqrt((weight * x * x).sum() * (weight * y * y).sum())
     return float((weight * x * y).sum() / spread) if spread > 0 else float("nan")
 
 
-def _ranks(group: NDArray[np.intp], weight: Floats) -> Floats:
+def _weighted_ranks(group: NDArray[np.intp], weight: Floats) -> Floats:
     """Rank of each cell from 1, those of a group sharing the mean of theirs."""
     count = np.bincount(group, weight)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[group])

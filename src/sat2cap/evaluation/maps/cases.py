@@ -1,6 +1,5 @@
-"""Maps against the truth: prompts from a file, each with what is true of every cell; see docs/evaluate.md."""
+"""Agreement of maps with the truth of every cell, for prompts from a file; see docs/evaluate.md."""
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,13 +12,14 @@ import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.atlas import Atlas
 from sat2cap.catalogue import find_world
+from sat2cap.config import Section, load
 from sat2cap.errors import InputError
 from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.maps.agreement import Agreement
@@ -48,29 +48,25 @@ class Case:
     """A cell is positive when its truth is at least this."""
 
 
-class _CaseEntry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _CaseEntry(Section):
     prompt: str = Field(min_length=1)
     truth: str = Field(min_length=1)
     when: str | None = None
     threshold: float = 0.5
 
 
-class _CaseFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _CaseFile(Section):
     case: list[_CaseEntry] = Field(min_length=1)
 
 
 def load_cases(path: Path | str) -> list[Case]:
-    """Read a file of ``[[case]]`` tables. Raises `InputError` with every problem, `WhenError` for a date."""
+    """Read a TOML file of ``[[case]]`` tables, as docs/evaluate.md describes them.
+
+    Paths of rasters are relative to the file. Raises `InputError` with every problem of the file, and
+    `WhenError` for a date that is none.
+    """
     form = "write [[case]] tables with prompt and truth, see docs/evaluate.md"
-    try:
-        entries = _CaseFile.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8"))).case
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
-        raise InputError(f"cases {str(path)!r}: {problems}; {form}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"cases {str(path)!r} cannot be read ({error}); {form}") from error
+    entries = load(path, _CaseFile, InputError, kind="cases", hint=form).case
     folder = Path(path).parent
     return [
         Case(
@@ -149,20 +145,20 @@ def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:
     planet, _, concept = case.truth.partition("/")
     world = find_world(planet)
     if world is None:
-        return _raster_on(case.truth, grid)
+        return _read_raster_on(case.truth, grid)
     if not concept:
         raise InputError(f"truth {case.truth!r} names no concept; write {planet}/CONCEPT")
-    truth: xr.DataArray = _surveyed(world, grid).truth_map(concept, case.when)
+    truth: xr.DataArray = _ground_truth_on(world, grid).truth_map(concept, case.when)
     return np.asarray(truth.values, dtype=np.float64)
 
 
 @lru_cache(maxsize=2)
-def _surveyed(world: World, grid: GeoBox) -> GroundTruth:
+def _ground_truth_on(world: World, grid: GeoBox) -> GroundTruth:
     """Return a planet's places on one grid, which are the same for every case."""
     return prepare_ground_truth(world, grid)
 
 
-def _raster_on(path: str, grid: GeoBox) -> NDArray[np.float64]:
+def _read_raster_on(path: str, grid: GeoBox) -> NDArray[np.float64]:
     """Read the first band of a raster, averaged over each cell: float64 [y, x], NaN where it has no data."""
     options: dict[str, Any] = {
         "crs": str(grid.crs),

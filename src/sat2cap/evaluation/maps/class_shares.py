@@ -27,7 +27,7 @@ Read = Callable[[GeoBox], NDArray[np.int64]]
 _VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet")
 _POINTS = 16
 """Points a side that a cell is sampled at."""
-_KNOWN = 0.5
+_LEAST_KNOWN_SHARE = 0.5
 """Share of a cell that the reference must know for the cell to be judged."""
 _ROWS = 64
 
@@ -42,13 +42,13 @@ def class_shares(classes: Classes, grid: GeoBox) -> Float32:
     """
     covered = [kind for kind in classes.classes if kind.values]
     out = np.full((len(covered), *grid.shape), np.nan, np.float32)
-    read = _reader(classes, covered, str(grid.crs))
+    read = _choose_reader(classes, covered, str(grid.crs))
     for top in range(0, grid.shape[0], _ROWS):
         rows = slice(top, min(top + _ROWS, grid.shape[0]))
         codes = read(patch_box(grid, rows, slice(None), _POINTS))
         cells = codes.reshape(rows.stop - top, _POINTS, grid.shape[1], _POINTS)
         known_points = (cells >= 0).sum((1, 3))
-        enough = known_points >= _KNOWN * _POINTS**2
+        enough = known_points >= _LEAST_KNOWN_SHARE * _POINTS**2
         for index in range(len(covered)):
             share = (cells == index).sum((1, 3)) / np.maximum(known_points, 1)
             out[index, rows][enough] = share[enough]
@@ -68,7 +68,7 @@ class _Codes:
         return np.where(has_value, table[inverse.reshape(values.shape)], -1)
 
 
-def _reader(classes: Classes, covered: list[LandClass], crs: str) -> Read:
+def _choose_reader(classes: Classes, covered: list[LandClass], crs: str) -> Read:
     world = find_world(classes.reference)
     if world is not None:
         return _miniworld_reader(world, covered)
@@ -107,7 +107,7 @@ def _raster_reader(path: str, covered: list[LandClass]) -> Read:
 
 def _polygon_reader(classes: Classes, covered: list[LandClass], crs: str) -> Read:
     codes = _Codes(covered)
-    polygons = _polygons(classes.reference, classes.layer)
+    polygons = _read_polygons(classes.reference, classes.layer)
     if polygons.crs is None:
         raise InputError(f"reference {classes.reference!r} has no CRS; save it with one")
     if classes.column not in polygons.columns:
@@ -115,7 +115,7 @@ def _polygon_reader(classes: Classes, covered: list[LandClass], crs: str) -> Rea
         raise InputError(f"column {classes.column!r} is not in {classes.reference}; use one of {columns}")
     values = polygons[classes.column]
     number = [
-        codes.of.get("" if missing else _native(value), codes.other)
+        codes.of.get("" if missing else _plain_value(value), codes.other)
         for value, missing in zip(values, values.isna(), strict=True)
     ]
 
@@ -133,7 +133,7 @@ def _polygon_reader(classes: Classes, covered: list[LandClass], crs: str) -> Rea
     return read
 
 
-def _polygons(path: str, layer: str | None) -> gpd.GeoDataFrame:
+def _read_polygons(path: str, layer: str | None) -> gpd.GeoDataFrame:
     try:
         if path.lower().endswith(".parquet"):
             return gpd.read_parquet(path)
@@ -144,7 +144,7 @@ def _polygons(path: str, layer: str | None) -> gpd.GeoDataFrame:
         ) from error
 
 
-def _native(value: Any) -> Value:
+def _plain_value(value: Any) -> Value:
     """Return a value of a column as a file of classes writes it: a whole number, or text for all else."""
     return int(value) if isinstance(value, int | float | np.number) else str(value)
 

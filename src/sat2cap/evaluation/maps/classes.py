@@ -1,18 +1,18 @@
-"""Classes of a land cover to hold maps against: which values of a reference are what, and in which words.
+"""Classes of a land cover that maps are compared with: the values of a reference, and prompts for each.
 
 A file of classes, or one that ships (`SCHEMES`); see docs/evaluate.md. `evaluate.maps.class_shares` reads the
 reference.
 """
 
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from sat2cap.catalogue import find_world
+from sat2cap.config import Section, load
 from sat2cap.errors import InputError
 from sat2cap.files import digest_file
 from sat2cap.geo import When, parse_when
@@ -30,9 +30,9 @@ class LandClass:
 
     name: str
     values: tuple[Value, ...]
-    """Of the reference; empty for a class with a truth of its own."""
+    """Values of the reference that are this class; empty for a class with a truth of its own."""
     prompts: tuple[str, ...]
-    """Asked together, as one."""
+    """Words for the class, scored together as one prompt."""
     when: When | None
     threshold: float
     """A cell is positive when at least this share of it is of the class."""
@@ -46,36 +46,34 @@ class Classes:
 
     reference: str
     column: str
-    """Of polygons: where their value stands."""
+    """Column of a file of polygons that holds their value."""
     layer: str | None
     classes: tuple[LandClass, ...]
 
 
-class _ClassEntry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _ClassEntry(Section):
     name: str = Field(min_length=1)
-    values: list[Value] = []
+    values: list[Value] = Field(default_factory=list)
     prompts: list[str] = Field(min_length=1)
     when: str | None = None
     threshold: float = 0.5
     truth: str = ""
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "_ClassEntry":
+    def _check_values_or_truth(self) -> "_ClassEntry":
         if bool(self.values) == bool(self.truth):
-            raise ValueError(f"{self.name!r} must have either values or a truth")
+            raise ValueError(f"({self.name!r}) must have either values or a truth")
         return self
 
 
-class _ClassFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _ClassFile(Section):
     reference: str = ""
     column: str = ""
     layer: str | None = None
     class_: list[_ClassEntry] = Field(min_length=2, alias="class")
 
     @model_validator(mode="after")
-    def _apart(self) -> "_ClassFile":
+    def _check_unique(self) -> "_ClassFile":
         """Check that no name and no value is repeated, as metrics are named after classes."""
         for what, all_of_them in (
             ("name", [entry.name for entry in self.class_] + ["mean"]),
@@ -96,13 +94,7 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
     ships = str(spec) in SCHEMES
     path = _FOLDER / f"{spec}.toml" if ships else Path(spec)
     form = f"write [[class]] tables, see docs/evaluate.md, or give one of {', '.join(SCHEMES)}"
-    try:
-        parsed = _ClassFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
-        raise InputError(f"classes {str(spec)!r}: {problems}; {form}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"classes {str(spec)!r} cannot be read ({error}); {form}") from error
+    parsed = load(path, _ClassFile, InputError, kind="classes", hint=form)
     where = reference if reference is not None else resolve_reference(path.parent, parsed.reference)
     if not where:
         raise InputError(f"classes {str(spec)!r} name no reference; give its file with --reference")
@@ -123,10 +115,10 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
 def reference_identity(classes: Classes) -> list[object]:
     """Return what the shares depend on, as plain values: the classes, and the hash of their files."""
     named = [classes.reference, *(kind.truth for kind in classes.classes if kind.truth)]
-    return [*map(_content, named), classes.column, classes.layer, repr(classes.classes)]
+    return [*map(_content_identity, named), classes.column, classes.layer, repr(classes.classes)]
 
 
-def _content(name: str) -> object:
+def _content_identity(name: str) -> object:
     """Return the hash of a file's bytes, of all parts of a shapefile; the name of what is no file here."""
     path = Path(name)
     if not path.is_file():

@@ -62,30 +62,36 @@ def evaluate_landcover(
     shares, weighted by how near the words of prompt and class are). Raises `InputError` for grids that
     differ, or where no class can be judged.
     """
-    truth = _truths(land_classes, atlas)
-    layers = dict(_layers(atlas, checkpoint, land_classes, truth, clip))
-    known = np.isfinite(truth).all(0) & np.logical_and.reduce(
+    truth = _class_truths(land_classes, atlas)
+    layers = dict(_score_layers(atlas, checkpoint, land_classes, truth, clip))
+    comparable = np.isfinite(truth).all(0) & np.logical_and.reduce(
         [np.isfinite(v).all(0) for v in layers.values()]
     )
-    judged = [i for i, kind in enumerate(land_classes.classes) if _enough(truth[i][known], kind.threshold)]
+    judged = [
+        i for i, kind in enumerate(land_classes.classes) if _can_judge(truth[i][comparable], kind.threshold)
+    ]
     if not judged:
         raise InputError(
             f"no class of {land_classes.reference} has {FEWEST} cells that are and {FEWEST} that are not "
             f"of it in {atlas.path}; take a larger region, or lower the thresholds"
         )
     classes = tuple(land_classes.classes[i] for i in judged)
-    lon, lat = (side[known] for side in cell_lonlat(atlas.grid))
+    lon, lat = (side[comparable] for side in cell_lonlat(atlas.grid))
     bootstrap = Bootstrap(number_blocks(lon, lat, block_km), draws)
-    figures = [Metric("cells", float(known.sum())), Metric("classes", float(len(judged)))]
-    figures += _agreements(
-        classes, truth[judged], {n: v[judged] for n, v in layers.items()}, known, bootstrap
+    figures = [Metric("cells", float(comparable.sum())), Metric("classes", float(len(judged)))]
+    figures += _agreement_metrics(
+        classes, truth[judged], {n: v[judged] for n, v in layers.items()}, comparable, bootstrap
     )
     tellable = [i for i in judged if land_classes.classes[i].values]
-    pure = known & (truth[tellable].max(0, initial=0.0) >= PURE) if tellable else np.zeros_like(known)
+    pure = (
+        comparable & (truth[tellable].max(0, initial=0.0) >= PURE) if tellable else np.zeros_like(comparable)
+    )
     confusions: dict[str, Any] = {}
     if len(tellable) >= 2 and pure.any():
         seen = {name: values[tellable] for name, values in layers.items()}
-        figures += _confusions(truth[tellable], seen, pure, bootstrap.restrict_to(pure[known]), confusions)
+        figures += _confusion_metrics(
+            truth[tellable], seen, pure, bootstrap.restrict_to(pure[comparable]), confusions
+        )
     shown = {
         "reference": land_classes.reference,
         "classes": [{"name": kind.name, "prompts": list(kind.prompts)} for kind in classes],
@@ -97,12 +103,12 @@ def evaluate_landcover(
     return Evaluation(tuple(figures), shown, LandMaps(classes, truth[judged], judged_layers, pure))
 
 
-def _enough(truth: Float32, threshold: float) -> bool:
+def _can_judge(truth: Float32, threshold: float) -> bool:
     positive = int((truth >= threshold).sum())
     return FEWEST <= positive <= truth.size - FEWEST
 
 
-def _truths(land_classes: Classes, atlas: Atlas) -> Float32:
+def _class_truths(land_classes: Classes, atlas: Atlas) -> Float32:
     """Share, or probability, of every class, `[classes, y, x]`."""
     shares = iter(class_shares(land_classes, atlas.grid))
     return np.stack(
@@ -115,7 +121,7 @@ def _truths(land_classes: Classes, atlas: Atlas) -> Float32:
     ).astype(np.float32)
 
 
-def _layers(
+def _score_layers(
     atlas: Atlas,
     checkpoint: Checkpoint,
     land_classes: Classes,
@@ -144,7 +150,7 @@ def _layers(
         yield LOCATION, _by_moment(land_classes, located)
     covered = [i for i, kind in enumerate(land_classes.classes) if kind.values]
     if covered:
-        class_embeddings = embed_prompts(checkpoint, [_text(kind) for kind in land_classes.classes])
+        class_embeddings = embed_prompts(checkpoint, [_joined_prompt(kind) for kind in land_classes.classes])
         name_embeddings = embed_prompts(checkpoint, [land_classes.classes[i].name for i in covered])
         yield (
             LOOKUP,
@@ -152,7 +158,7 @@ def _layers(
         )
 
 
-def _text(kind: LandClass) -> str:
+def _joined_prompt(kind: LandClass) -> str:
     """All prompts of a class as one."""
     return PART_SEPARATOR.join(kind.prompts)
 
@@ -162,21 +168,23 @@ def _by_moment(land_classes: Classes, ask: Callable[[Sequence[str], When | None]
     layer_of: dict[int, Float32] = {}
     for when in dict.fromkeys(kind.when for kind in land_classes.classes):
         members = [i for i, kind in enumerate(land_classes.classes) if kind.when == when]
-        layer_of |= zip(members, ask([_text(land_classes.classes[i]) for i in members], when), strict=True)
+        layer_of |= zip(
+            members, ask([_joined_prompt(land_classes.classes[i]) for i in members], when), strict=True
+        )
     return np.stack([layer_of[i] for i in range(len(land_classes.classes))])
 
 
-def _agreements(
+def _agreement_metrics(
     classes: Sequence[LandClass],
     truth: Float32,
     layers: Mapping[str, Float32],
-    known: NDArray[np.bool_],
+    comparable: NDArray[np.bool_],
     bootstrap: Bootstrap,
 ) -> Iterator[Metric]:
     """The figures of every class and kind of map, with intervals from the same draws."""
     sorted_once = {
         (kind, land_class.name): Agreement.of(
-            values[i][known], truth[i][known], truth[i][known] >= land_class.threshold
+            values[i][comparable], truth[i][comparable], truth[i][comparable] >= land_class.threshold
         )
         for kind, values in layers.items()
         for i, land_class in enumerate(classes)
@@ -187,8 +195,8 @@ def _agreements(
         totals: dict[str, list[float]] = {}
         for (kind, name), agreement in sorted_once.items():
             for metric, value in agreement.figures(weight).items():
-                metrics[_joined(kind, metric, name)] = value
-                totals.setdefault(_joined(kind, metric, "mean"), []).append(value)
+                metrics[_metric_name(kind, metric, name)] = value
+                totals.setdefault(_metric_name(kind, metric, "mean"), []).append(value)
         # a draw may miss a class altogether: the mean is over those that it holds
         metrics |= {name: float(np.nanmean(v)) for name, v in totals.items() if np.isfinite(v).any()}
         if CLIP in layers:
@@ -200,7 +208,7 @@ def _agreements(
         yield Metric(name, value, intervals.get(name))
 
 
-def _confusions(
+def _confusion_metrics(
     truth: Float32,
     layers: Mapping[str, Float32],
     pure: NDArray[np.bool_],
@@ -218,15 +226,15 @@ def _confusions(
     for kind, values in layers.items():
         cells = values[:, pure]
         spread = np.maximum(cells.std(1, keepdims=True), 1e-12)
-        guesses[_joined(kind, "confusion")] = cells.argmax(0)
-        guesses[_joined(kind, "confusion_standardised")] = (
+        guesses[_metric_name(kind, "confusion")] = cells.argmax(0)
+        guesses[_metric_name(kind, "confusion_standardised")] = (
             (cells - cells.mean(1, keepdims=True)) / spread
         ).argmax(0)
 
     def measure(weight: Weight | None) -> dict[str, float]:
         metrics = {}
         for name, guess in guesses.items():
-            matrix = _matrix(right, guess, count, weight)
+            matrix = _confusion_matrix(right, guess, count, weight)
             rows = matrix.sum(1)
             metrics[f"{name}.accuracy"] = float(np.trace(matrix) / matrix.sum())
             metrics[f"{name}.mean_recall"] = float((np.diag(matrix)[rows > 0] / rows[rows > 0]).mean())
@@ -234,18 +242,18 @@ def _confusions(
 
     intervals = bootstrap.intervals(measure)
     matrices.update(
-        {n: _matrix(right, guess, count, None).astype(int).tolist() for n, guess in guesses.items()}
+        {n: _confusion_matrix(right, guess, count, None).astype(int).tolist() for n, guess in guesses.items()}
     )
     for name, value in measure(None).items():
         yield Metric(name, value, intervals.get(name))
 
 
-def _matrix(
+def _confusion_matrix(
     right: NDArray[np.intp], guess: NDArray[np.intp], count: int, weight: Weight | None
 ) -> NDArray[np.float64]:
     """Cells by true class (rows) and guessed one (columns)."""
     return np.bincount(right * count + guess, weight, count * count).reshape(count, count).astype(np.float64)
 
 
-def _joined(*parts: str) -> str:
+def _metric_name(*parts: str) -> str:
     return ".".join(part for part in parts if part)

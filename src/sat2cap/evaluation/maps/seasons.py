@@ -97,39 +97,40 @@ def evaluate_time(
                 series["truth"] = truth
             curves[prompt.text][region.name] = series
     south = {region.name: region.south for region in regions}
-    figures = [*_each(curves), *_medians(curves, draws), *_apart(curves, south)]
-    return Evaluation(tuple(figures), _shown(curves, south), curves)
+    figures = [*_prompt_metrics(curves), *_median_metrics(curves, draws), *_hemisphere_metrics(curves, south)]
+    return Evaluation(tuple(figures), _table_data(curves, south), curves)
 
 
 Curves = dict[str, dict[str, dict[str, Floats]]]
 """Prompt, region, and ``score`` or ``truth``, to its mean at each time of the calendar."""
 
 
-def _months(series: Floats) -> Floats:
+def _mean_by_month(series: Floats) -> Floats:
     return np.asarray(series.reshape(_MONTHS, len(CALENDAR_HOURS)).mean(1))
 
 
-def _hours(series: Floats) -> Floats:
+def _mean_by_hour(series: Floats) -> Floats:
     return np.asarray(series.reshape(_MONTHS, len(CALENDAR_HOURS)).mean(0))
 
 
-def _each(curves: Curves) -> Iterator[Metric]:
+def _prompt_metrics(curves: Curves) -> Iterator[Metric]:
     for text, places in curves.items():
         for place, series in places.items():
             name, score = f"{place}.{text}", series["score"]
             yield Metric(f"swing.{name}", float(np.ptp(score)))
-            yield Metric(f"peak_month.{name}", float(_months(score).argmax() + 1))
-            yield Metric(f"peak_hour.{name}", float(CALENDAR_HOURS[int(_hours(score).argmax())]))
+            yield Metric(f"peak_month.{name}", float(_mean_by_month(score).argmax() + 1))
+            yield Metric(f"peak_hour.{name}", float(CALENDAR_HOURS[int(_mean_by_hour(score).argmax())]))
             if "truth" in series:
-                yield Metric(f"peak_month.truth.{name}", float(_months(series["truth"]).argmax() + 1))
+                yield Metric(f"peak_month.truth.{name}", float(_mean_by_month(series["truth"]).argmax() + 1))
                 yield Metric(
-                    f"peak_hour.truth.{name}", float(CALENDAR_HOURS[int(_hours(series["truth"]).argmax())])
+                    f"peak_hour.truth.{name}",
+                    float(CALENDAR_HOURS[int(_mean_by_hour(series["truth"]).argmax())]),
                 )
-            for kind, value in _correlations(series).items():
+            for kind, value in _truth_correlations(series).items():
                 yield Metric(f"{kind}.{name}", value)
 
 
-def _correlations(series: dict[str, Floats]) -> dict[str, float]:
+def _truth_correlations(series: dict[str, Floats]) -> dict[str, float]:
     """Of score and truth over both, over months and over hours; nothing without a truth.
 
     A concept whose truth has no season, or no hour, has no correlation there: NaN.
@@ -139,19 +140,19 @@ def _correlations(series: dict[str, Floats]) -> dict[str, float]:
     score, truth = series["score"], series["truth"]
     return {
         "rank_correlation": spearman(score, truth),
-        "month": _varied(_months(score), _months(truth)),
-        "hour": _varied(_hours(score), _hours(truth)),
+        "month": _spearman_if_varied(_mean_by_month(score), _mean_by_month(truth)),
+        "hour": _spearman_if_varied(_mean_by_hour(score), _mean_by_hour(truth)),
     }
 
 
-def _varied(score: Floats, truth: Floats) -> float:
+def _spearman_if_varied(score: Floats, truth: Floats) -> float:
     """Rank correlation, if the truth changes by more than a tenth of its mean."""
     return spearman(score, truth) if np.ptp(truth) > 0.1 * truth.mean() else float("nan")
 
 
-def _medians(curves: Curves, draws: int) -> Iterator[Metric]:
+def _median_metrics(curves: Curves, draws: int) -> Iterator[Metric]:
     """Over all prompts and regions; the prompts are resampled, as regions share them."""
-    by_prompt = [[_correlations(series) for series in places.values()] for places in curves.values()]
+    by_prompt = [[_truth_correlations(series) for series in places.values()] for places in curves.values()]
     for kind in ("rank_correlation", "month", "hour"):
         defined = [[f[kind] for f in prompt if kind in f and np.isfinite(f[kind])] for prompt in by_prompt]
         defined = [values for values in defined if values]
@@ -167,13 +168,13 @@ def _medians(curves: Curves, draws: int) -> Iterator[Metric]:
         yield Metric(f"{kind}.prompts", float(len(defined)))
 
 
-def _apart(curves: Curves, south: dict[str, bool]) -> Iterator[Metric]:
+def _hemisphere_metrics(curves: Curves, south: dict[str, bool]) -> Iterator[Metric]:
     """Months between the years of northern and southern regions, the mean over all such pairs."""
     pairs = [(a, b) for a, b in combinations(south, 2) if south[a] != south[b]]
     errors = []
     for text, places in curves.items() if pairs else ():
-        apart = {pair: _between(places, pair, "score") for pair in pairs}
-        right = {pair: _between(places, pair, "truth") for pair in pairs if _seasonal(places, pair)}
+        apart = {pair: _months_between(places, pair, "score") for pair in pairs}
+        right = {pair: _months_between(places, pair, "truth") for pair in pairs if _has_season(places, pair)}
         yield Metric(f"months_apart.{text}", float(np.mean(list(apart.values()))))
         if right:
             yield Metric(f"months_apart.truth.{text}", float(np.mean(list(right.values()))))
@@ -183,13 +184,13 @@ def _apart(curves: Curves, south: dict[str, bool]) -> Iterator[Metric]:
         yield Metric("months_apart.prompts", float(len(errors)))
 
 
-def _between(places: dict[str, dict[str, Floats]], pair: tuple[str, str], kind: str) -> float:
-    return months_apart(*(_months(places[place][kind]) for place in pair))
+def _months_between(places: dict[str, dict[str, Floats]], pair: tuple[str, str], kind: str) -> float:
+    return months_apart(*(_mean_by_month(places[place][kind]) for place in pair))
 
 
-def _seasonal(places: dict[str, dict[str, Floats]], pair: tuple[str, str]) -> bool:
+def _has_season(places: dict[str, dict[str, Floats]], pair: tuple[str, str]) -> bool:
     """Whether the truth is known in both regions, and has a season there."""
-    years = [_months(places[place]["truth"]) for place in pair if "truth" in places[place]]
+    years = [_mean_by_month(places[place]["truth"]) for place in pair if "truth" in places[place]]
     return len(years) == 2 and min(np.ptp(year) / max(year.mean(), 1e-12) for year in years) > 0.5
 
 
@@ -201,7 +202,7 @@ def months_apart(one: Floats, other: Floats) -> float:
     return float(min(best, _MONTHS - best))
 
 
-def _shown(curves: Curves, south: dict[str, bool]) -> dict[str, Any]:
+def _table_data(curves: Curves, south: dict[str, bool]) -> dict[str, Any]:
     rounded = {
         text: {
             place: {kind: [float(f"{v:.5g}") for v in values] for kind, values in series.items()}

@@ -97,7 +97,7 @@ def score_prompts(
     models = dict.fromkeys(SCALES, checkpoint) | {"share": replace(checkpoint, calibration=None)}
     for country in countries:
         scan = Scan(country.atlas, checkpoint.encoding)
-        for text, when, truth in _questions(country, prompts, moments):
+        for text, when, truth in _prompt_truth_maps(country, prompts, moments):
             by_scale: dict[str, Floats] = {
                 name: score_atlas(scan, models[name], [text], when=when, scale=scale).values.ravel()
                 for name, scale in SCALES.items()
@@ -107,7 +107,7 @@ def score_prompts(
             yield PromptTruth(scores, truth[embedded].astype(np.float64), text in NONSENSE)
 
 
-def _questions(
+def _prompt_truth_maps(
     country: Country, prompts: Sequence[Prompt], moments: Sequence[When]
 ) -> Iterator[tuple[str, When | None, NDArray[np.float32]]]:
     """Yield each prompt's text, its time, and its true probability in every cell, float32 ``[cells]``."""

@@ -37,7 +37,7 @@ JANUARY, JULY = When(2021, 1, 15, 12.0), When(2021, 7, 15, 12.0)
 WINTER = re.compile(r"\b(snow\w*|winter\w*|skis?|skier\w*|skiing|frosty?|ice(?! cream)|icy|frozen)\b")
 """Words that say it is winter; a skirt does not, nor an ice cream."""
 
-_EACH = 6
+_CAPTIONS_PER_PHOTO = 6
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class CaptionedPairs:
         world = find_world(sources.pop()) if len(sources) == 1 else None
         if world is not None:
             planet = sample_surroundings(gallery.lon, gallery.lat, world.seed)
-            texts = texts or _made_up(world, keys)
+            texts = texts or _planet_captions(world, keys)
         return cls(keys, gallery.lat, gallery.taken, texts, planet)
 
     def chances(self, taken: Sequence[When]) -> NDArray[np.float32]:
@@ -106,13 +106,13 @@ class CaptionedPairs:
         return concept_probabilities(self.planet, local_times(self.lat, *clock))
 
 
-def _made_up(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
+def _planet_captions(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
     """Return the captions that a made-up planet has for its photos, by pair."""
     numbers = [int(key.rsplit("-", 1)[1]) for key in keys]
     source = MiniPhotos(world, max(numbers) + 1)
     wanted = set(keys)
     records = {photo.key: photo for photo in source.photos() if photo.key in wanted}
-    return list(source.captions([records[key] for key in keys], per_photo=_EACH))
+    return list(source.captions([records[key] for key in keys], per_photo=_CAPTIONS_PER_PHOTO))
 
 
 def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterator[tuple[str, WeightedMean]]:
@@ -123,20 +123,20 @@ def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterat
     concepts a caption.
     """
     if place.planet is not None:
-        said, chance = _columns(texts), place.chances(place.taken)
+        said, chance = _stated_matrix(texts), place.chances(place.taken)
         yield "truth.possible", WeightedMean((said & (chance >= POSSIBLE)).sum(1) * 1.0, said.sum(1) * 1.0)
-        yield "truth.chance", _share(said, chance)
+        yield "truth.chance", _stated_chance(said, chance)
         yield "truth.stated", WeightedMean.mean(said.sum(1) * 1.0)
 
 
-def _columns(texts: Sequence[str]) -> NDArray[np.bool_]:
+def _stated_matrix(texts: Sequence[str]) -> NDArray[np.bool_]:
     """Which concepts each caption states, `[N, concepts]`."""
     return np.array(
         [[name in stated for name in CONCEPT_NAMES] for stated in map(stated_concepts, texts)], bool
     )
 
 
-def _share(said: NDArray[np.bool_], chance: NDArray[np.float32]) -> WeightedMean:
+def _stated_chance(said: NDArray[np.bool_], chance: NDArray[np.float32]) -> WeightedMean:
     return WeightedMean((said * chance).sum(1, dtype=np.float64), said.sum(1) * 1.0)
 
 
@@ -170,14 +170,14 @@ def month_metrics(
     """
     january, july = texts[JANUARY], texts[JULY]
     differ = np.array([one != other for one, other in zip(january, july, strict=True)])
-    measures = {"months.changed": WeightedMean.mean(differ * 1.0)} | _winters(texts, place.lat)
+    measures = {"months.changed": WeightedMean.mean(differ * 1.0)} | _winter_measures(texts, place.lat)
     if place.planet is not None:
         differ = np.array(
             [stated_concepts(one) != stated_concepts(other) for one, other in zip(january, july, strict=True)]
         )
         measures |= {
             "months.restated": WeightedMean.mean(differ * 1.0),
-            "months.truth_lead": _lead(texts, place),
+            "months.truth_lead": _truth_lead(texts, place),
         }
     intervals = bootstrap.intervals(lambda w: {name: one.value(w) for name, one in measures.items()})
     figures = [Metric(name, one.value(), intervals.get(name)) for name, one in measures.items()]
@@ -186,7 +186,7 @@ def month_metrics(
     return figures, {"heads": ["latitude", "January", "July"], "rows": rows}
 
 
-def _winters(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, WeightedMean]:
+def _winter_measures(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, WeightedMean]:
     """Captions with a word of winter in each half of the Earth and month, and by how much winter leads."""
     measures = {}
     said = {
@@ -200,12 +200,12 @@ def _winters(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, Weig
     return measures
 
 
-def _lead(texts: Mapping[When, Sequence[str]], place: CaptionedPairs) -> WeightedMean:
+def _truth_lead(texts: Mapping[When, Sequence[str]], place: CaptionedPairs) -> WeightedMean:
     """Chance of what is stated in the month that was asked for less that in the other."""
     part, whole = np.zeros(len(place.keys)), np.zeros(len(place.keys))
     chance = {when: place.chances([when] * len(place.keys)) for when in texts}
     for when, other in ((JANUARY, JULY), (JULY, JANUARY)):
-        said = _columns(texts[when])
+        said = _stated_matrix(texts[when])
         part += (said * (chance[when] - chance[other])).sum(1, dtype=np.float64)
         whole += said.sum(1)
     return WeightedMean(part, whole)

@@ -1,4 +1,4 @@
-"""How photos and patches find each other (table 1 of the paper), beside what does without the method."""
+"""Retrieval between photos and overhead patches (table 1 of the paper), beside baselines."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import ModelError
 from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
-from sat2cap.evaluation.metric import Evaluation, Metric
+from sat2cap.evaluation.metric import Evaluation, Metric, metric_name
 from sat2cap.evaluation.retrieval.gallery import Gallery, embed_gallery, normalise_rows
 from sat2cap.evaluation.retrieval.moments import moment_metrics
 from sat2cap.evaluation.retrieval.ranks import match_ranks
-from sat2cap.evaluation.retrieval.recall import Weight, chance_metrics, retrieval_metrics
 from sat2cap.evaluation.rows import CHANCE, CLIP, LOCATION, NO_METADATA
 from sat2cap.model import Checkpoint
-from sat2cap.pairs import PairSet
+from sat2cap.pairs import PairSet, chance_metrics, retrieval_metrics
 
 Float32 = NDArray[np.float32]
+Weight = NDArray[np.float64]
 
 DIRECTIONS = ("overhead2ground", "ground2overhead")
 BASELINES = (CLIP, LOCATION, CHANCE, NO_METADATA)
@@ -101,7 +101,7 @@ def evaluate_table(
         raise ModelError("no model is given to measure; give at least one")
     options = options or TableOptions()
     rows, ranks, first = [], {}, None
-    for row, overhead, gallery in _sides(pairs, models, clip, options, cache):
+    for row, overhead, gallery in _embedded_rows(pairs, models, clip, options, cache):
         first = first or gallery
         place = gallery.places(options.same_place_m)
         rows.append(row)
@@ -110,7 +110,7 @@ def evaluate_table(
     place = first.places(options.same_place_m)
     bootstrap = Bootstrap(number_blocks(first.lon, first.lat, options.block_km), options.draws)
     figures = [Metric("gallery", float(len(place))), Metric("places", float(place.max() + 1))]
-    figures += _row_figures(ranks, bootstrap)
+    figures += _row_metrics(ranks, bootstrap)
     use_metadata, model = options.metadata is not False, next(iter(models.values()))
     if use_metadata and model.dynamic is not None:
         figures += moment_metrics(first, model, bootstrap)
@@ -119,7 +119,7 @@ def evaluate_table(
     return Evaluation(tuple(figures), {"rows": [asdict(row) for row in rows]}, first)
 
 
-def _sides(
+def _embedded_rows(
     pairs: PairSet,
     models: Mapping[str, Checkpoint],
     clip: Checkpoint | None,
@@ -139,7 +139,7 @@ def _sides(
 
     for number, (name, checkpoint) in enumerate(models.items()):
         gallery = embed(checkpoint)
-        for row in _rows_of("" if number == 0 else name, name, checkpoint, options.metadata):
+        for row in _model_rows("" if number == 0 else name, name, checkpoint, options.metadata):
             overhead = (
                 gallery.conditioned_embeddings(checkpoint) if row.meta_inference else gallery.unit_overhead
             )
@@ -152,7 +152,7 @@ def _sides(
         yield Row(CLIP, "CLIP", None, None, None), gallery.unit_overhead, gallery
 
 
-def _rows_of(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool | None) -> Iterator[Row]:
+def _model_rows(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool | None) -> Iterator[Row]:
     """Yield the rows of one model: with place and time if it can use them, and without."""
     knows = checkpoint.dynamic is not None
     if metadata and not knows:
@@ -166,18 +166,18 @@ def _rows_of(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool | No
     if with_metadata:
         yield Row(prefix, name, True, dropout, True)
     if not with_metadata or metadata is None:
-        without_name = ".".join(filter(None, (prefix, NO_METADATA))) if with_metadata else prefix
+        without_name = metric_name(prefix, NO_METADATA) if with_metadata else prefix
         yield Row(without_name, f"{name}, told nothing" if knows else name, knows, dropout, False)
 
 
-def _row_figures(
+def _row_metrics(
     ranks: Mapping[str, Mapping[str, NDArray[np.int64]]], bootstrap: Bootstrap
 ) -> Iterator[Metric]:
     """Yield the metrics of every row, and ``above_clip.…``: the first row less CLIP's, from paired draws."""
 
     def measure(weight: Weight | None) -> dict[str, float]:
         figures = {
-            ".".join(filter(None, (row, direction, name))): value
+            metric_name(row, direction, name): value
             for row, sides in ranks.items()
             for direction, direction_ranks in sides.items()
             for name, value in retrieval_metrics(direction_ranks, weight).items()
@@ -185,7 +185,7 @@ def _row_figures(
         if CLIP in ranks:
             first = next(iter(ranks))
             for way in DIRECTIONS:
-                ours = figures[".".join(filter(None, (first, way, "r10")))]
+                ours = figures[metric_name(first, way, "r10")]
                 figures[f"above_clip.{way}.r10"] = ours - figures[f"{CLIP}.{way}.r10"]
         return figures
 

@@ -113,12 +113,12 @@ def embed_gallery(
         expected = (len(chosen), checkpoint.dim)
         raise PairsError(f"ground embeddings have shape {ground.shape}, not {expected}; leave them out")
     if cache is None:
-        return _embed(pairs, checkpoint, split, chosen, ground)
+        return _embed_rows(pairs, checkpoint, split, chosen, ground)
     what = [pairs.fingerprint, split, gallery, seed, checkpoint.place_identity, checkpoint.ground_identity]
     path = cache / f"gallery-{digest(canonical_json(what))[:24]}.npz"
     if not path.exists():
-        _save(path, _embed(pairs, checkpoint, split, chosen, ground))
-    return _load(path)
+        _save_gallery(path, _embed_rows(pairs, checkpoint, split, chosen, ground))
+    return _load_gallery(path)
 
 
 def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pair]:
@@ -127,14 +127,14 @@ def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pai
     return {row: pair for row, pair in enumerate(pairs.read(split)) if row in wanted}
 
 
-def _embed(
+def _embed_rows(
     pairs: PairSet, checkpoint: Checkpoint, split: str, chosen: NDArray[np.int64], ground: Float32 | None
 ) -> Gallery:
     wanted = set(chosen.tolist())
     stream = (pair for row, pair in enumerate(pairs.read(split)) if row in wanted)
     overheads, grounds = [], []
     lon, lat, taken = [], [], []
-    for batch in _batches(stream):
+    for batch in _batch_pairs(stream):
         overheads.append(
             checkpoint.embed_overhead(np.stack([np.asarray(decode_image(p.overhead)) for p in batch]))
         )
@@ -149,7 +149,7 @@ def _embed(
     )
 
 
-def _batches(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
+def _batch_pairs(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
     while batch := list(islice(stream, _BATCH)):
         yield batch
 
@@ -159,24 +159,26 @@ def decode_image(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
-def _save(path: Path, found: Gallery) -> None:
-    taken = np.array([(w.year, w.month, w.day, w.hour) for w in found.taken])
+def _save_gallery(path: Path, gallery: Gallery) -> None:
+    taken = np.array([(w.year, w.month, w.day, w.hour) for w in gallery.taken])
     with publish(path) as temporary:
         np.savez(
             temporary,
-            overhead=found.overhead,
-            ground=found.ground,
-            lon=found.lon,
-            lat=found.lat,
+            overhead=gallery.overhead,
+            ground=gallery.ground,
+            lon=gallery.lon,
+            lat=gallery.lat,
             taken=taken,
-            row=found.row,
+            row=gallery.row,
         )
 
 
-def _load(path: Path) -> Gallery:
+def _load_gallery(path: Path) -> Gallery:
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            taken = tuple(When(int(y), int(m), int(d), float(h)) for y, m, d, h in kept["taken"])
-            return Gallery(kept["overhead"], kept["ground"], kept["lon"], kept["lat"], taken, kept["row"])
+        with np.load(path, allow_pickle=False) as arrays:
+            taken = tuple(When(int(y), int(m), int(d), float(h)) for y, m, d, h in arrays["taken"])
+            return Gallery(
+                arrays["overhead"], arrays["ground"], arrays["lon"], arrays["lat"], taken, arrays["row"]
+            )
     except (OSError, ValueError, KeyError) as error:
         raise PairsError(f"{path} cannot be read ({error}); remove it, it is made again") from error

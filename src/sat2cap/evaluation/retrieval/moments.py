@@ -63,7 +63,10 @@ def nearest_rows(query: Float32, gallery: Float32, top: int = NEAREST_COUNT) -> 
 def conditioned_embeddings_at(
     gallery: Gallery, checkpoint: Checkpoint, rows: NDArray[np.int64], when: When
 ) -> Float32:
-    """Unit embeddings of the places of some rows, told another moment than that of their photo: [Q, D]."""
+    """Return unit embeddings of the places of some rows, conditioned on the moment `when`: float32 [Q, D].
+
+    It replaces the place's own time, that of its photo. Raises `ModelError` without a Dynamic Encoder.
+    """
     offset = checkpoint.dynamic_offset(
         gallery.lat[rows], gallery.lon[rows], when.year, when.month, when.day, when.hour
     )
@@ -73,8 +76,8 @@ def conditioned_embeddings_at(
 def moment_metrics(gallery: Gallery, checkpoint: Checkpoint, bootstrap: Bootstrap) -> Iterator[Metric]:
     """For each of `MOMENTS`, the share of the photos called up that are from near it.
 
-    ``times.hour.08.near`` is of the nine nearest photos of a place that is told the moment,
-    ``….told_nothing`` of a place that is told neither place nor time, ``….gallery`` of all photos. Near is
+    ``times.hour.08.near`` is of the nine nearest photos of a place conditioned on the moment,
+    ``….told_nothing`` of a place without its position and time, ``….gallery`` of all photos. Near is
     within three hours, or within a month and a half of the same season in either hemisphere. Over at most
     1,000 places, the first of the gallery in an order that a fixed seed decides. Raises `ModelError`.
     """
@@ -82,43 +85,47 @@ def moment_metrics(gallery: Gallery, checkpoint: Checkpoint, bootstrap: Bootstra
     chosen = np.zeros(len(gallery.lon), bool)
     chosen[rows] = True
     some = bootstrap.restrict_to(chosen)
-    untold = nearest_rows(gallery.unit_overhead[rows], gallery.ground)
+    unconditioned = nearest_rows(gallery.unit_overhead[rows], gallery.ground)
     for moment in MOMENTS:
-        near = _near(gallery, moment, rows)
-        told = nearest_rows(conditioned_embeddings_at(gallery, checkpoint, rows, moment.when), gallery.ground)
+        near = _near_moment(gallery, moment, rows)
+        conditioned = nearest_rows(
+            conditioned_embeddings_at(gallery, checkpoint, rows, moment.when), gallery.ground
+        )
         each = {
-            "near": _share(near, told),
-            "told_nothing": _share(near, untold),
+            "near": _share_near(near, conditioned),
+            "told_nothing": _share_near(near, unconditioned),
             "gallery": near.mean(1),
         }
         each["above_told_nothing"] = each["near"] - each["told_nothing"]
-        intervals = some.intervals(partial(_means, each))
+        intervals = some.intervals(partial(_weighted_means, each))
         for name, shares in each.items():
             yield Metric(f"times.{moment.name}.{name}", float(shares.mean()), intervals.get(name))
 
 
-def _means(each: Mapping[str, Floats], weight: Floats) -> dict[str, float]:
+def _weighted_means(each: Mapping[str, Floats], weight: Floats) -> dict[str, float]:
     return {name: float(np.average(shares, weights=weight)) for name, shares in each.items()}
 
 
-def _share(near: NDArray[np.bool_], found: NDArray[np.int64]) -> Floats:
-    return np.asarray(np.take_along_axis(near, found, 1).mean(1))
+def _share_near(near: NDArray[np.bool_], nearest: NDArray[np.int64]) -> Floats:
+    return np.asarray(np.take_along_axis(near, nearest, 1).mean(1))
 
 
-def _near(gallery: Gallery, moment: Moment, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _near_moment(gallery: Gallery, moment: Moment, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each photo of the gallery is from near a moment, for the places of some rows: [Q, N]."""
     if moment.kind == "hour":
         hours = np.array([when.hour for when in gallery.taken])
-        close = _apart(hours, moment.when.hour, 24.0) <= _NEAR_HOURS
+        close = _circular_distance(hours, moment.when.hour, 24.0) <= _NEAR_HOURS
         return np.broadcast_to(close, (len(rows), len(close)))
     south = gallery.lat < 0
     months = np.array([when.month - 1 + (when.day - 1) / 31 for when in gallery.taken])
     season = months + 6 * south  # of the year in the north
-    asked = moment.when.month - 1 + (moment.when.day - 1) / 31
-    seasons = np.stack([_apart(season, asked + 6 * here, 12.0) <= _NEAR_MONTHS for here in (0, 1)])
+    target = moment.when.month - 1 + (moment.when.day - 1) / 31
+    seasons = np.stack(
+        [_circular_distance(season, target + 6 * here, 12.0) <= _NEAR_MONTHS for here in (0, 1)]
+    )
     return np.asarray(seasons[south[rows].astype(int)])
 
 
-def _apart(values: Floats, one: float, turn: float) -> Floats:
+def _circular_distance(values: Floats, one: float, turn: float) -> Floats:
     """Distance on a circle."""
     return np.asarray(np.abs((values - one + turn / 2) % turn - turn / 2))

@@ -28,15 +28,15 @@ def match_ranks(query: Floats, gallery: Floats, place: Integers | None = None) -
     gallery rows always tie. Needs 100 MB beside the inputs and once more the size of the gallery. Raises
     `PairsError` for shapes that differ, and for values that are not finite.
     """
-    gallery = _checked(query, gallery)
+    gallery = _check_shapes(query, gallery)
     rows, owner, weight = np.unique(gallery, axis=0, return_inverse=True, return_counts=True)
-    answers = _Answers(rows, owner.reshape(-1), weight, _members(len(query), place))
+    answers = _Answers(rows, owner.reshape(-1), weight, _place_members(len(query), place))
     del gallery
     out = np.empty(len(query), dtype=np.int64)
     step = max(1, _BLOCK_BYTES // (4 * max(len(rows), 1)))
     for start in range(0, len(query), step):
         block = slice(start, min(start + step, len(query)))
-        out[block] = _block_ranks(_finite(query[block]), np.arange(block.start, block.stop), answers)
+        out[block] = _block_ranks(_finite_float32(query[block]), np.arange(block.start, block.stop), answers)
     return out
 
 
@@ -71,14 +71,14 @@ class _Answers:
             other = self.members.row[self.members.first[index[some]] + nth]
             own = other == index[some]
             other = np.where(own, self.members.row[self.members.first[index[some]]], other)
-            mine = self.owner[other]
-            lead = _lead(query[some], self.rows, mine, best[some])
+            candidate = self.owner[other]
+            lead = _score_lead(query[some], self.rows, candidate, best[some])
             tied[some] = np.where(lead > 0, 1, tied[some] + (lead == 0))
-            best[some] = np.where(lead > 0, mine, best[some])
+            best[some] = np.where(lead > 0, candidate, best[some])
         return best, tied
 
 
-def _members(count: int, place: Integers | None) -> _Members | None:
+def _place_members(count: int, place: Integers | None) -> _Members | None:
     if place is None:
         return None
     if len(place) != count:
@@ -86,7 +86,7 @@ def _members(count: int, place: Integers | None) -> _Members | None:
     return None if len(np.unique(place)) == count else _Members(np.asarray(place))
 
 
-def _lead(
+def _score_lead(
     query: Float32, rows: Float32, one: NDArray[np.intp], other: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """By how much `one` row outscores the `other` for each query, in float64; 0 for equal rows."""
@@ -94,16 +94,16 @@ def _lead(
     return np.asarray(np.einsum("nd,nd->n", query.astype(np.float64), difference))
 
 
-def _checked(query: Floats, gallery: Floats) -> Float32:
+def _check_shapes(query: Floats, gallery: Floats) -> Float32:
     if query.ndim != 2 or query.shape != gallery.shape:
         shapes = f"{query.shape} and {gallery.shape}"
         raise PairsError(
             f"query and gallery have shapes {shapes}; both must be [N, D], row i of one for row i"
         )
-    return _finite(gallery)
+    return _finite_float32(gallery)
 
 
-def _finite(rows: Floats) -> Float32:
+def _finite_float32(rows: Floats) -> Float32:
     if not np.isfinite(rows).all():
         raise PairsError("an embedding is not finite, so it has no rank; leave such pairs out")
     # Adding zero makes -0.0 and 0.0 the same bytes.
@@ -143,4 +143,4 @@ def _at_least_own(
     if len(row) > _RECHECKS_PER_ROW * len(query):
         exact = query.astype(np.float64) @ rows.T.astype(np.float64)
         return np.asarray(exact[row, col] >= exact[row, best[row]])
-    return np.asarray(_lead(query[row], rows, col, best[row]) >= 0)
+    return np.asarray(_score_lead(query[row], rows, col, best[row]) >= 0)

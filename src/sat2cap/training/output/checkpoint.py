@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sat2cap.files import canonical_json, digest
 from sat2cap.model import Calibration, Checkpoint, Preprocess, make_calibration
+from sat2cap.pairs import retrieval_metrics
 from sat2cap.progress import Progress
 from sat2cap.training.adaptation import plain
 from sat2cap.training.calibration import embedded_places
@@ -111,9 +112,8 @@ def retrieval(overhead: NDArray[np.float32], ground: NDArray[np.float32]) -> dic
         "overhead2ground": (cosines >= own[:, None]).sum(axis=1),
         "ground2overhead": (cosines >= own[None, :]).sum(axis=0),
     }
-    figures = {}
-    for direction, rank in ranks.items():
-        for k in (1, 5, 10):
-            figures[f"{direction}.r{k}"] = float((rank <= k).mean())
-        figures[f"{direction}.median_rank"] = float(np.median(rank))
+    figures: dict[str, float] = {}
+    for direction, direction_ranks in ranks.items():
+        metrics = retrieval_metrics(direction_ranks)
+        figures |= {f"{direction}.{name}": metrics[name] for name in ("r1", "r5", "r10", "median_rank")}
     return figures | {"gallery": float(len(own))}
