@@ -34,12 +34,12 @@ from sat2cap.files import write_json
 from sat2cap.model import Checkpoint, Preprocess
 from sat2cap.progress import silent
 from sat2cap.training import Run
-from sat2cap.training.data.loader import Material, load, loaded
+from sat2cap.training.data.loader import TrainingData, load_batch, load_batches
 from sat2cap.training.data.sampler import Batch
 from sat2cap.training.data.streaming import open_shards
 from sat2cap.training.gradients import large_batch_gradients
 from sat2cap.training.loop import new_learner, start_fabric
-from sat2cap.training.losses import contrastive, relations
+from sat2cap.training.losses import contrastive_loss, pair_masks
 from sat2cap.training.student import set_learning_rate
 
 BATCH, QUEUE, PAIRS, SOURCE, SIZE = 32, 2560, 256, 800, 224
@@ -138,12 +138,12 @@ def our_run(folder: Path, kind: str) -> Run:
     )
 
 
-def material(patches: Any, size: int, features: Any) -> Material:
+def material(patches: Any, size: int, features: Any) -> TrainingData:
     """What steps are made of, for made-up ground embeddings; rows repeat until they fill the queue."""
     ground = functional.normalize(torch.randn(size, 512), dim=1).numpy()
     rows = np.arange(size)
     keys, place = [str(row) for row in rows], torch.from_numpy(rows)
-    return Material(keys, patches, ground, features, place, rows, Preprocess(SIZE), (2020, 2020))
+    return TrainingData(keys, patches, ground, features, place, rows, Preprocess(SIZE), (2020, 2020))
 
 
 class Repeated:
@@ -159,7 +159,7 @@ class Repeated:
         return self.patches[rows % len(self.patches)]
 
 
-def our_steps(run: Run, data: Material) -> Iterator[None]:
+def our_steps(run: Run, data: TrainingData) -> Iterator[None]:
     """A step of ours at each turn, through the training loop's own parts."""
     preprocess = Preprocess(SIZE)
     network = tower()
@@ -167,11 +167,11 @@ def our_steps(run: Run, data: Material) -> Iterator[None]:
     fabric = start_fabric(run)
     learner = new_learner(run, start, data, fabric)
     model, optimizer = fabric.setup(learner.student, learner.optimizer)
-    for batch in loaded(run, data, fabric, 0):
+    for batch in load_batches(run, data, fabric, 0):
         set_learning_rate(run, learner.optimizer, batch.step, 1_000_000)
-        related = relations(batch.rows, learner.queue.owners)
+        related = pair_masks(batch.rows, learner.queue.owners)
         loss_of = partial(
-            contrastive,
+            contrastive_loss,
             ground=batch.ground,
             queue=learner.queue.embeddings,
             scale=learner.temperature.scale,
@@ -185,13 +185,13 @@ def our_steps(run: Run, data: Material) -> Iterator[None]:
         yield
 
 
-def loader_rate(run: Run, data: Material, seconds: float = 6.0) -> float:
+def loader_rate(run: Run, data: TrainingData, seconds: float = 6.0) -> float:
     """Samples a second that the loader alone makes ready, one batch after the other."""
     fabric, rows = start_fabric(run), np.arange(BATCH)
-    load(run, data, fabric, Batch(0, 0, rows))
+    load_batch(run, data, fabric, Batch(0, 0, rows))
     began, steps = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
-        load(run, data, fabric, Batch(steps, 0, rows + steps))
+        load_batch(run, data, fabric, Batch(steps, 0, rows + steps))
         steps += 1
     return steps * BATCH / (time.perf_counter() - began)
 

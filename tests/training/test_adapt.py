@@ -12,7 +12,7 @@ from sat2cap.errors import RunFileError
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.load import load_model
 from sat2cap.model.networks.siglip import SiglipImageTower
-from sat2cap.training.adaptation import adapted, plain
+from sat2cap.training.adaptation import adapt_tower, plain
 from sat2cap.training.run import Model
 
 
@@ -27,20 +27,20 @@ def learning(tower: torch.nn.Module) -> set[str]:
 
 def test_last_layers_and_all_behind_them(start: Checkpoint) -> None:
     every = learning(start.overhead)
-    one = learning(adapted(copy.deepcopy(start.overhead), Model(init="x", train_layers=1)))
-    none = learning(adapted(copy.deepcopy(start.overhead), Model(init="x", train_layers=0)))
+    one = learning(adapt_tower(copy.deepcopy(start.overhead), Model(init="x", train_layers=1)))
+    none = learning(adapt_tower(copy.deepcopy(start.overhead), Model(init="x", train_layers=0)))
     assert {name.split(".")[0] for name in none} == {"vision_model", "visual_projection"}
     assert all("post_layernorm" in name or "visual_projection" in name for name in none)
     assert {name for name in one - none if "layers.1." not in name} == set()
     assert one - none == {name for name in every if "layers.1." in name}
-    both = learning(adapted(copy.deepcopy(start.overhead), Model(init="x", train_layers=2)))
+    both = learning(adapt_tower(copy.deepcopy(start.overhead), Model(init="x", train_layers=2)))
     assert every - both == {name for name in every if "embeddings" in name or "pre_layrnorm" in name}
     with pytest.raises(RunFileError, match=r"train_layers 3 must be at most 2"):
-        adapted(copy.deepcopy(start.overhead), Model(init="x", train_layers=3))
+        adapt_tower(copy.deepcopy(start.overhead), Model(init="x", train_layers=3))
 
 
 def test_low_rank_changes_begin_at_nothing_and_merge_into_a_plain_tower(start: Checkpoint) -> None:
-    tower = adapted(copy.deepcopy(start.overhead), Model(init="x", lora_rank=2))
+    tower = adapt_tower(copy.deepcopy(start.overhead), Model(init="x", lora_rank=2))
     pixels = torch.randn(3, 3, 24, 24)
     before = start.overhead(pixel_values=pixels).image_embeds
     torch.testing.assert_close(tower(pixel_values=pixels).image_embeds, before)
@@ -65,13 +65,13 @@ def siglip() -> Any:
 
 
 def test_siglips_tower_is_adapted_by_the_same_names(siglip: Any) -> None:
-    some = learning(adapted(copy.deepcopy(siglip), Model(init="x", train_layers=1)))
+    some = learning(adapt_tower(copy.deepcopy(siglip), Model(init="x", train_layers=1)))
     frozen = learning(siglip) - some
     assert frozen
     assert all("embeddings." in name or "layers.0." in name for name in frozen), frozen
     assert any("head." in name for name in some)
     pixels = torch.randn(2, 3, 24, 24)
-    tower = adapted(copy.deepcopy(siglip), Model(init="x", lora_rank=2))
+    tower = adapt_tower(copy.deepcopy(siglip), Model(init="x", lora_rank=2))
     changed = {name.split(".lora_")[0].split(".")[-1] for name in learning(tower)}
     assert changed == {"q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"}
     assert all("head." not in name for name in learning(tower))

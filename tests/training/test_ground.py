@@ -11,7 +11,7 @@ from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.load import load_model
 from sat2cap.progress import silent
 from sat2cap.training.data import ground_embeddings as ground
-from sat2cap.training.data.patches import decode
+from sat2cap.training.data.patches import decode_image
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def files(pairs: FakePairs) -> dict[str, int]:
 
 
 def test_parts_are_the_embeddings_in_order(pairs: FakePairs, clip: Checkpoint) -> None:
-    photos = [decode(pair.ground, pair.key) for pair in pairs.read("train")]
+    photos = [decode_image(pair.ground, pair.key) for pair in pairs.read("train")]
     np.testing.assert_allclose(compute(pairs, clip), clip.embed_ground(photos), atol=1e-5)
     assert sorted(files(pairs)) == ["00000", "00001", "00002", "00003"]
 
@@ -73,12 +73,12 @@ def test_a_kill_costs_no_part_that_is_whole(
     monkeypatch.setattr(Checkpoint, "embed_ground", dies)
     with pytest.raises(KeyboardInterrupt):
         compute(pairs, clip)
-    kept = files(pairs)
-    assert sorted(kept) == ["00000", "00001"]
+    dynamic_keep_mask = files(pairs)
+    assert sorted(dynamic_keep_mask) == ["00000", "00001"]
     calls[:] = [0] * 10  # beyond where it dies
     np.testing.assert_array_equal(compute(pairs, clip), whole)
     assert sum(calls) == 29 - 16
-    assert {name: files(pairs)[name] for name in kept} == kept
+    assert {name: files(pairs)[name] for name in dynamic_keep_mask} == dynamic_keep_mask
 
 
 def test_processes_share_the_parts(pairs: FakePairs, clip: Checkpoint) -> None:

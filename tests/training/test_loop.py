@@ -20,8 +20,8 @@ from tiny_model import tiny_clip
 from sat2cap.errors import JobError, PairsError, RunFileError
 from sat2cap.model.load import load_model
 from sat2cap.model.networks.towers import digest_weights
-from sat2cap.training.data.patches import decode, pixel_stats
-from sat2cap.training.data.sampler import batches, first_queue, kept, total_steps
+from sat2cap.training.data.patches import decode_image, pixel_stats
+from sat2cap.training.data.sampler import batches, dynamic_keep_mask, initial_queue_rows, total_steps
 from sat2cap.training.loop import train
 from sat2cap.training.output.checkpoint import retrieval
 
@@ -82,8 +82,8 @@ def test_it_learns_and_the_checkpoint_carries_everything(root: Path, pairs: Fake
 
 def test_training_improves_retrieval_over_the_model_it_began_as(root: Path, pairs: FakePairs) -> None:
     seen = [pairs.pair("train", number) for number in range(50)]
-    overhead = np.stack([np.asarray(decode(pair.overhead, pair.key)) for pair in seen])
-    photos = [decode(pair.ground, pair.key) for pair in seen]
+    overhead = np.stack([np.asarray(decode_image(pair.overhead, pair.key)) for pair in seen])
+    photos = [decode_image(pair.ground, pair.key) for pair in seen]
 
     def median_rank(folder: Path) -> float:
         model = load_model(folder)
@@ -125,7 +125,7 @@ def test_every_choice_runs_and_matters(
 
 def test_measured_statistics_go_with_the_checkpoint(root: Path, pairs: FakePairs) -> None:
     folder = train(small_run(root / "out", model={"overhead_stats": "measure"}), pairs=pairs)
-    patches = np.stack([np.asarray(decode(pair.overhead, pair.key)) for pair in pairs.read("train")])
+    patches = np.stack([np.asarray(decode_image(pair.overhead, pair.key)) for pair in pairs.read("train")])
     trained = load_model(folder)
     np.testing.assert_allclose(trained.overhead_preprocess.mean, patches.mean((0, 1, 2)) / 255, atol=1e-4)
     np.testing.assert_allclose(trained.overhead_preprocess.std, patches.std((0, 1, 2)) / 255, atol=1e-4)
@@ -305,20 +305,20 @@ def test_each_pair_comes_once_an_epoch_and_the_order_needs_no_history() -> None:
         assert late.step == batch.step
         assert (late.rows == batch.rows).all()
     assert (all_batches[0].rows != all_batches[6].rows).any()
-    assert len(set(first_queue(run, 50).tolist())) == 16
+    assert len(set(initial_queue_rows(run, 50).tolist())) == 16
 
 
 def test_dropout_is_drawn_per_sample_or_per_batch() -> None:
     sizes = {"batch": 1000, "steps": 1}
     sample = small_run(Path("out"), model={"dropout": 0.3}, optim=sizes)
-    assert float(kept(sample, 0).mean()) == pytest.approx(0.7, abs=0.05)
-    assert not torch.equal(kept(sample, 0), kept(sample, 1))
+    assert float(dynamic_keep_mask(sample, 0).mean()) == pytest.approx(0.7, abs=0.05)
+    assert not torch.equal(dynamic_keep_mask(sample, 0), dynamic_keep_mask(sample, 1))
     batch = small_run(Path("out"), model={"dropout": 0.3, "dropout_unit": "batch"}, optim=sizes)
-    means = [float(kept(batch, step).mean()) for step in range(300)]
+    means = [float(dynamic_keep_mask(batch, step).mean()) for step in range(300)]
     assert set(means) == {0.0, 1.0}
     assert np.mean(means) == pytest.approx(0.7, abs=0.1)
     for dropout, mean in ((0.0, 1.0), (1.0, 0.0)):
-        assert float(kept(small_run(Path("out"), model={"dropout": dropout}), 3).mean()) == mean
+        assert float(dynamic_keep_mask(small_run(Path("out"), model={"dropout": dropout}), 3).mean()) == mean
 
 
 def test_ranks_by_hand() -> None:

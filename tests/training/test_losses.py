@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sat2cap.training.losses import contrastive, relations
+from sat2cap.training.losses import contrastive_loss, pair_masks
 from sat2cap.training.queue import RingQueue
 
 
@@ -37,7 +37,7 @@ def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
 @pytest.mark.parametrize("form", ["paper", "queue_only", "symmetric"])
 def test_each_form_is_its_definition(form: str) -> None:
     overhead, ground, queue = unit(5, 7), unit(5, 7, seed=1), unit(11, 7, seed=2)
-    found = contrastive(*tensors(overhead * 3.7, ground, queue.T), 12.0, form)  # type: ignore[arg-type]
+    found = contrastive_loss(*tensors(overhead * 3.7, ground, queue.T), 12.0, form)  # type: ignore[arg-type]
     assert float(found) == pytest.approx(by_hand(overhead, ground, queue, 12.0, form), rel=1e-5)
 
 
@@ -48,14 +48,14 @@ def test_the_sigmoid_form_is_its_definition() -> None:
         for j, row in enumerate([*ground, *queue]):
             logit = 10.0 * float(overhead[i] @ row) - 2.0
             total -= math.log(1 / (1 + math.exp(-logit if i == j else logit)))
-    found = contrastive(*tensors(overhead, ground, queue.T), 10.0, "siglip", bias=-2.0)
+    found = contrastive_loss(*tensors(overhead, ground, queue.T), 10.0, "siglip", bias=-2.0)
     assert float(found) == pytest.approx(total / 4, rel=1e-5)
 
 
 def test_with_an_empty_queue() -> None:
     overhead, ground = unit(5, 7), unit(5, 7, seed=1)
     expected = by_hand(overhead, ground, np.zeros((0, 7)), 9.0, "paper")
-    found = contrastive(*tensors(overhead, ground), torch.zeros(7, 0), 9.0)
+    found = contrastive_loss(*tensors(overhead, ground), torch.zeros(7, 0), 9.0)
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
@@ -72,7 +72,7 @@ def test_relations_by_hand() -> None:
         ("ignore", own, again | peers),
         ("positive", own | peers, again),
     ):
-        found = relations(rows, owners, place, same_place)  # type: ignore[arg-type]
+        found = pair_masks(rows, owners, place, same_place)  # type: ignore[arg-type]
         assert torch.equal(found[0], right), same_place
         assert torch.equal(found[1], dropped), same_place
 
@@ -88,7 +88,7 @@ def test_what_is_dropped_is_no_negative_and_what_is_right_shares() -> None:
     right, dropped = torch.eye(3, 7, dtype=torch.bool), torch.zeros(3, 7, dtype=torch.bool)
     dropped[1, 5] = True
     right[2, 0] = right[2, 6] = True
-    found = contrastive(*tensors(overhead, ground, queue.T), 5.0, related=(right, dropped))
+    found = contrastive_loss(*tensors(overhead, ground, queue.T), 5.0, related=(right, dropped))
     everyone = np.concatenate([ground, queue])
     rows = [
         by_hand_row(overhead[0], everyone, [0], 5.0),
@@ -103,10 +103,10 @@ def test_gradients_reach_overhead_and_scale_and_are_finite(form: str) -> None:
     overhead = torch.from_numpy(unit(4, 7)).requires_grad_()
     scale = torch.tensor(10.0, requires_grad=True)
     (ground,) = tensors(unit(4, 7, seed=1))
-    related = relations(torch.arange(4), torch.arange(4))  # every own photo is in the queue as well
+    related = pair_masks(torch.arange(4), torch.arange(4))  # every own photo is in the queue as well
     queue = torch.cat([ground.T, ground.T[:, :2] * -1], dim=1)
     related = tuple(torch.cat([part, torch.zeros(4, 2, dtype=torch.bool)], dim=1) for part in related)
-    contrastive(overhead, ground, queue, scale, form, related=related).backward()  # type: ignore[arg-type]
+    contrastive_loss(overhead, ground, queue, scale, form, related=related).backward()  # type: ignore[arg-type]
     assert overhead.grad is not None
     assert scale.grad is not None
     assert torch.isfinite(overhead.grad).all()

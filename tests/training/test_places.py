@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from fake_pairs import small_run
 
-from sat2cap.training.data.neighbours import along_curve, place_ids
+from sat2cap.training.data.neighbours import morton_order, place_ids
 from sat2cap.training.data.sampler import batches
 
 
@@ -35,8 +35,8 @@ def test_squares_are_as_wide_as_high_at_any_latitude() -> None:
 def test_neighbours_come_together_and_every_pair_once_an_epoch() -> None:
     random = np.random.default_rng(0)
     lat, lon = random.uniform(-60, 70, 400), random.uniform(-180, 180, 400)
-    along = along_curve(lat, lon)
-    assert sorted(along.tolist()) == list(range(400))
+    spatial_order = morton_order(lat, lon)
+    assert sorted(spatial_order.tolist()) == list(range(400))
     grouped = small_run(Path("out"), data={"hard_negatives": 4}, optim={"batch": 40, "steps": 20})
     plain = small_run(Path("out"), optim={"batch": 40, "steps": 20})
 
@@ -45,12 +45,12 @@ def test_neighbours_come_together_and_every_pair_once_an_epoch() -> None:
 
     epochs = {}
     for name, run in (("grouped", grouped), ("plain", plain)):
-        found = list(batches(run, 400, 0, along))
+        found = list(batches(run, 400, 0, spatial_order))
         for epoch in (0, 1):
             rows = np.concatenate([batch.rows for batch in found if batch.epoch == epoch])
             assert sorted(rows.tolist()) == list(range(400))
         epochs[name] = [np.concatenate([b.rows for b in found if b.epoch == e]) for e in (0, 1)]
-        late = list(batches(run, 400, 13, along))
+        late = list(batches(run, 400, 13, spatial_order))
         assert all((a.rows == b.rows).all() for a, b in zip(found[13:], late, strict=True))
     assert spread(epochs["grouped"][0].reshape(-1, 4)) < 0.4 * spread(epochs["plain"][0].reshape(-1, 4))
     firsts = [set(map(frozenset, rows.reshape(-1, 4).tolist())) for rows in epochs["grouped"]]

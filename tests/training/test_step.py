@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from sat2cap.training.gradients import large_batch_gradients
-from sat2cap.training.losses import Form, contrastive
+from sat2cap.training.losses import Form, contrastive_loss
 
 
 class Net(nn.Module):
@@ -29,7 +29,7 @@ def setting(form: Form) -> tuple[Net, tuple[Tensor, Tensor], nn.Parameter, Calla
     net, inputs = Net(), (torch.randn(10, 6), torch.randn(10, 7))
     ground, queue = (nn.functional.normalize(torch.randn(n, 7), dim=1) for n in (10, 5))
     scale = nn.Parameter(torch.tensor(8.0))
-    return net, inputs, scale, partial(contrastive, ground=ground, queue=queue.T, scale=scale, form=form)
+    return net, inputs, scale, partial(contrastive_loss, ground=ground, queue=queue.T, scale=scale, form=form)
 
 
 @pytest.mark.parametrize("form", ["paper", "queue_only", "symmetric", "siglip"])

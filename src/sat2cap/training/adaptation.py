@@ -14,8 +14,8 @@ _BEFORE = re.compile(r"(?:^|\.)(?:embeddings|pre_layrnorm|pre_layernorm)\.")
 _LORA_TARGETS = r".*layers\.\d+\..*(q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
 
 
-def adapted(tower: Any, settings: Model) -> Any:
-    """The tower with gradients where it is to learn; with LoRA, wrapped by peft.
+def adapt_tower(tower: Any, settings: Model) -> Any:
+    """Return the tower with gradients enabled where it trains; with LoRA, wrapped by peft.
 
     Low-rank changes begin at nothing, but their first factor is drawn from torch's global generator.
     """
@@ -33,13 +33,13 @@ def adapted(tower: Any, settings: Model) -> Any:
 
 def _freeze_before(tower: Any, count: int) -> None:
     """Freeze all that comes before the last `count` layers."""
-    layers = 1 + max(int(found[1]) for name, _ in tower.named_parameters() if (found := _LAYER.search(name)))
+    layers = 1 + max(int(match[1]) for name, _ in tower.named_parameters() if (match := _LAYER.search(name)))
     if count > layers:
         raise RunFileError(f"model.train_layers {count} must be at most {layers}, the layers of the tower")
     for name, value in tower.named_parameters():
         layer = _LAYER.search(name)
-        early = int(layer[1]) < layers - count if layer else bool(_BEFORE.search(name))
-        value.requires_grad_(not early)
+        is_frozen = int(layer[1]) < layers - count if layer else bool(_BEFORE.search(name))
+        value.requires_grad_(not is_frozen)
 
 
 def plain(tower: Any) -> Any:

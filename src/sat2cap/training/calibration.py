@@ -47,13 +47,18 @@ def calibrate(
         progress=progress,
         limit=MAX_CALIBRATION_PHOTOS,
     )
-    overhead, features = embedded_places(data, model, precision)
+    overhead, features = embed_places(data, model, precision)
     return replace(model, calibration=make_calibration(ground, overhead, features))
 
 
-def embedded_places(data: TrainingSet, model: Checkpoint, precision: Precision) -> tuple[Floats, Floats]:
-    """Places from above `[N, D]`, not normalised, and as the Dynamic Encoder reads them, `[N, F]`."""
-    every = np.arange(len(data))
-    overhead = model.embed_overhead(data.patches[every], precision=precision)
-    told = model.dynamic is not None
-    return overhead, data.features(model.encoding) if told else np.zeros((len(every), 0), np.float32)
+def embed_places(data: TrainingSet, model: Checkpoint, precision: Precision) -> tuple[Floats, Floats]:
+    """Return overhead embeddings (N, D), not normalised, and metadata features (N, F); float32 both.
+
+    F is 0 if the model has no Dynamic Encoder.
+    """
+    all_rows = np.arange(len(data))
+    overhead = model.embed_overhead(data.patches[all_rows], precision=precision)
+    is_conditioned = model.dynamic is not None
+    return overhead, data.features(model.encoding) if is_conditioned else np.zeros(
+        (len(all_rows), 0), np.float32
+    )

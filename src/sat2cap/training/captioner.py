@@ -27,7 +27,7 @@ from sat2cap.model import (
     save_captioner,
 )
 from sat2cap.progress import Progress, silent
-from sat2cap.training.data.patches import decode
+from sat2cap.training.data.patches import decode_image
 
 _CHUNK = 500
 _IGNORED = -100  # what cross-entropy leaves out
@@ -253,7 +253,7 @@ def _made_up(data: CaptionData) -> Iterator[tuple[list[Image.Image], list[list[s
     for number in data.worlds:
         source = MiniPhotos(World(number), data.photos_per_world, eagerness=data.eagerness)
         for records in _batched(source.photos(), _CHUNK):
-            images = [decode(photo, str(number)) for photo in source.images(records)]
+            images = [decode_image(photo, str(number)) for photo in source.images(records)]
             yield images, source.captions(records, per_photo=6)
 
 
@@ -262,7 +262,10 @@ def _written(path: Path) -> Iterator[tuple[list[Image.Image], list[list[str]]]]:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         photos = [(path.parent / line["image"], captions_from_json(line)) for line in lines]
         for some in _batched(photos, _CHUNK):
-            yield [decode(image.read_bytes(), str(image)) for image, _ in some], [texts for _, texts in some]
+            yield (
+                [decode_image(image.read_bytes(), str(image)) for image, _ in some],
+                [texts for _, texts in some],
+            )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f'captions {path} cannot be read ({error!r}); write {{"image": PATH, "caption": TEXT}} a line'

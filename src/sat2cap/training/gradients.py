@@ -34,17 +34,17 @@ def large_batch_gradients(
     share = len(inputs[0])
     parts = list(zip(*(torch.split(tensor, part or share) for tensor in inputs), strict=True))
     with torch.set_grad_enabled(len(parts) == 1):
-        embedded = [model(*values) for values in parts]
-    mine = torch.cat([embedding.detach() for embedding in embedded])
-    whole = fabric.all_gather(mine).reshape(-1, mine.shape[1]).requires_grad_()
-    loss = loss_of(whole)
+        part_embeddings = [model(*values) for values in parts]
+    own_embeddings = torch.cat([embedding.detach() for embedding in part_embeddings])
+    all_embeddings = fabric.all_gather(own_embeddings).reshape(-1, own_embeddings.shape[1]).requires_grad_()
+    loss = loss_of(all_embeddings)
     fabric.backward(loss)
-    assert whole.grad is not None
+    assert all_embeddings.grad is not None
     first = share * fabric.global_rank
     # DDP takes the mean over processes where the sum is wanted: each holds other rows of the one loss
-    wanted = torch.split(whole.grad[first : first + share] * fabric.world_size, part or share)
-    for number, (values, gradient) in enumerate(zip(parts, wanted, strict=True)):
+    own_gradients = torch.split(all_embeddings.grad[first : first + share] * fabric.world_size, part or share)
+    for number, (values, gradient) in enumerate(zip(parts, own_gradients, strict=True)):
         with fabric.no_backward_sync(model, enabled=number + 1 < len(parts)):
-            embedding = embedded[0] if len(parts) == 1 else model(*values)
+            embedding = part_embeddings[0] if len(parts) == 1 else model(*values)
             fabric.backward(embedding, gradient=gradient)
-    return loss.detach(), whole.detach()
+    return loss.detach(), all_embeddings.detach()

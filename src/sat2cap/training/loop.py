@@ -14,14 +14,14 @@ from torch import Tensor
 from sat2cap.errors import JobError, RunFileError
 from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, load_model
 from sat2cap.progress import Progress, silent
-from sat2cap.training.data.loader import Loaded, Material, loaded, read_material
+from sat2cap.training.data.loader import LoadedBatch, TrainingData, load_batches, read_training_data
 from sat2cap.training.data.patches import Pairs
-from sat2cap.training.data.sampler import first_queue, total_steps
+from sat2cap.training.data.sampler import initial_queue_rows, total_steps
 from sat2cap.training.gradients import large_batch_gradients
-from sat2cap.training.losses import contrastive, relations
+from sat2cap.training.losses import contrastive_loss, pair_masks
 from sat2cap.training.output.checkpoint import card, read_validation, run_identity, trained_checkpoint
 from sat2cap.training.output.loggers import open_loggers
-from sat2cap.training.output.recorder import Keeper
+from sat2cap.training.output.recorder import RunRecorder
 from sat2cap.training.output.resume_state import LOG_FILE, Log, claim_folder, load_state
 from sat2cap.training.queue import RingQueue
 from sat2cap.training.run import Run
@@ -45,32 +45,34 @@ def train(
     fabric = start_fabric(run)
     progress = progress if fabric.is_global_zero else silent
     start = resolve(run.model.init)
-    pairs = _opened(run.data.pairs) if pairs is None else pairs
-    _claim(run, pairs, start, fabric)
+    pairs = _open_pairs(run.data.pairs) if pairs is None else pairs
+    _claim_folder(run, pairs, start, fabric)
     if (finished / CHECKPOINT_MANIFEST).is_file():
         return finished
 
-    data = read_material(run, pairs, start, fabric, progress)
+    data = read_training_data(run, pairs, start, fabric, progress)
     learner = new_learner(run, start, data, fabric)
     network = torch.compile(learner.student) if run.optim.compile else learner.student
     model, optimizer = fabric.setup(network, learner.optimizer)
     state = load_state(Path(run.output.folder) / "state")
-    done = _restored(learner, state)
-    keeper = _keeper(run, pairs, start, learner, data, state, progress) if fabric.is_global_zero else None
+    done = _restore_learner(learner, state)
+    recorder = (
+        _new_recorder(run, pairs, start, learner, data, state, progress) if fabric.is_global_zero else None
+    )
     total = total_steps(run, len(data))
 
-    for batch in loaded(run, data, fabric, done):
+    for batch in load_batches(run, data, fabric, done):
         lr = set_learning_rate(run, learner.optimizer, batch.step, total)
         scale = learner.temperature.scale.item()
-        loss = _learn(run, fabric, model, optimizer, learner, batch, data)
+        loss = _take_step(run, fabric, model, optimizer, learner, batch, data)
         step = batch.step + 1
-        if keeper is not None:
+        if recorder is not None:
             record = {"epoch": batch.epoch, "loss": loss, "lr": lr, "scale": scale}
-            keeper.after(step, record, last=step == total)
+            recorder.after(step, record, last=step == total)
         progress(f"training, loss {loss:.3f}", step * run.optim.batch, total * run.optim.batch)
 
-    if keeper is not None:
-        keeper.finish(total)
+    if recorder is not None:
+        recorder.finish(total)
     fabric.barrier()
     return finished
 
@@ -93,26 +95,32 @@ def start_fabric(run: Run) -> Fabric:
     return fabric
 
 
-def new_learner(run: Run, start: Checkpoint, data: Material, fabric: Fabric) -> Learner:
-    """All that steps change, as it is before the first."""
+def new_learner(run: Run, start: Checkpoint, data: TrainingData, fabric: Fabric) -> Learner:
+    """Return the student, temperature, optimiser and queue as they are before the first step."""
     student = new_student(run, start, fabric.device)
     temperature = Temperature(run.loss.temperature, run.loss.bias).to(fabric.device)
-    rows = first_queue(run, len(data))
+    rows = initial_queue_rows(run, len(data))
     ground = torch.from_numpy(data.ground[rows]).to(fabric.device)
     queue = RingQueue(ground, torch.from_numpy(rows).to(fabric.device))
     return Learner(student, temperature, new_optimizer(run, student, temperature), queue)
 
 
-def _learn(
-    run: Run, fabric: Fabric, model: Any, optimizer: Any, learner: Learner, batch: Loaded, data: Material
+def _take_step(
+    run: Run,
+    fabric: Fabric,
+    model: Any,
+    optimizer: Any,
+    learner: Learner,
+    batch: LoadedBatch,
+    data: TrainingData,
 ) -> float:
-    """One step; its loss. `JobError`, naming pairs, when that is no number."""
+    """Take one optimiser step; return its loss. Raises `JobError`, naming pairs, if it is not finite."""
     inputs = (batch.pixels, batch.features, batch.keep)
     loss_of = partial(_loss, run, learner, batch, data.place)
     loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, part=run.optim.micro_batch)
     value = float(loss)
     if not math.isfinite(value):
-        raise JobError(_not_a_number(value, batch, embedding, data.keys))
+        raise JobError(_nonfinite_loss_message(value, batch, embedding, data.keys))
     if run.optim.clip_norm is not None:
         fabric.clip_gradients(model, optimizer, max_norm=run.optim.clip_norm)
     optimizer.step()
@@ -122,31 +130,31 @@ def _learn(
     return value
 
 
-def _loss(run: Run, learner: Learner, batch: Loaded, place: Tensor, embedding: Tensor) -> Tensor:
-    """Of the embeddings `[B, D]` of the whole batch."""
+def _loss(run: Run, learner: Learner, batch: LoadedBatch, place: Tensor, embedding: Tensor) -> Tensor:
+    """Return the loss of the embeddings `[B, D]` of the whole batch."""
     queue, temperature = learner.queue, learner.temperature
-    return contrastive(
+    return contrastive_loss(
         embedding,
         batch.ground,
         queue.embeddings,
         temperature.scale,
         run.loss.form,
         bias=temperature.bias,
-        related=relations(batch.rows, queue.owners, place, run.loss.same_place),
+        related=pair_masks(batch.rows, queue.owners, place, run.loss.same_place),
     )
 
 
-def _opened(path: str) -> Pairs:
-    """The pair set of a run file."""
+def _open_pairs(path: str) -> Pairs:
+    """Open the pair set that a run file names."""
     from sat2cap.pairs import open_pairs
 
     return open_pairs(path)
 
 
-def _claim(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric) -> None:
+def _claim_folder(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric) -> None:
     """Make the folder this run's; RunFileError when it is another's, or a split is too small for the run."""
-    count, least = pairs.count(run.data.split), max(run.optim.batch, run.loss.queue)
-    if count < least:
+    count, min_count = pairs.count(run.data.split), max(run.optim.batch, run.loss.queue)
+    if count < min_count:
         raise RunFileError(
             f"split {run.data.split} of {run.data.pairs} has {count} pairs, fewer than optim.batch "
             f"{run.optim.batch} or loss.queue {run.loss.queue}: lower them or build more pairs"
@@ -156,26 +164,26 @@ def _claim(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric) -> None:
     fabric.barrier()
 
 
-def _restored(learner: Learner, state: dict[str, Any] | None) -> int:
-    """The steps that are done, the learner being what it was after them."""
+def _restore_learner(learner: Learner, state: dict[str, Any] | None) -> int:
+    """Restore the learner from a resume state and return the number of steps done; 0 without a state."""
     if state is None:
         return 0
     learner.restore(state)
     return int(state["step"])
 
 
-def _keeper(
+def _new_recorder(
     run: Run,
     pairs: Pairs,
     start: Checkpoint,
     learner: Learner,
-    data: Material,
+    data: TrainingData,
     state: dict[str, Any] | None,
     progress: Progress,
-) -> Keeper:
-    """For the first process."""
+) -> RunRecorder:
+    """Return the recorder of a run, which only the process of rank 0 has."""
     done = 0 if state is None else int(state["step"])
-    return Keeper(
+    return RunRecorder(
         run,
         learner,
         partial(trained_checkpoint, run, start, learner, data.preprocess),
@@ -187,10 +195,10 @@ def _keeper(
     )
 
 
-def _not_a_number(value: float, batch: Loaded, embedding: Tensor, keys: list[str]) -> str:
-    """What to say of a loss that is no number: the pairs that made it so, where that can be told."""
-    spoilt = ~torch.isfinite(embedding).all(dim=1)
-    rows = batch.rows[spoilt] if bool(spoilt.any()) else batch.rows
+def _nonfinite_loss_message(value: float, batch: LoadedBatch, embedding: Tensor, keys: list[str]) -> str:
+    """Return the message for a loss that is not finite, with the pairs whose embeddings are not finite."""
+    nonfinite = ~torch.isfinite(embedding).all(dim=1)
+    rows = batch.rows[nonfinite] if bool(nonfinite.any()) else batch.rows
     named = [keys[row] for row in rows.tolist()]
     more = f" and {len(named) - 5} more" if len(named) > 5 else ""
     return (

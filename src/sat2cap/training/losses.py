@@ -14,26 +14,28 @@ MAX_LOG_SCALE = 4.6052
 """Logarithm of 100: the learnt scale stays within [1, 100]."""
 
 
-def relations(
+def pair_masks(
     rows: Tensor, owners: Tensor, place: Tensor | None = None, same_place: SamePlace = "negative"
 ) -> tuple[Tensor, Tensor]:
-    """Which ground embeddings are right for each patch of a batch, and which do not count; bool `[B, B + K]`.
+    """Return the masks of positives and of excluded columns for each patch: bool, shape (B, B + K) each.
 
     `rows` `[B]` and `owners` `[K]` say which pairs the batch and the queue hold; `place` `[N]` is the place
-    of every pair. Right is a patch's own photo. What does not count is that photo once more, still in the
-    queue from an epoch before. Other photos of the same place are whatever `same_place` says.
+    of every pair. The positive of a patch is its own photo. Excluded is a second copy of that photo, still in
+    the queue from an epoch before. Other photos of the same place are treated as `same_place` says.
     """
-    everyone = torch.cat([rows, owners])
-    right = torch.zeros(len(rows), len(everyone), dtype=torch.bool, device=rows.device)
-    right.fill_diagonal_(True)
-    dropped = (rows[:, None] == everyone) & ~right
+    column_pairs = torch.cat([rows, owners])
+    positives = torch.zeros(len(rows), len(column_pairs), dtype=torch.bool, device=rows.device)
+    positives.fill_diagonal_(True)
+    excluded = (rows[:, None] == column_pairs) & ~positives
     if place is not None and same_place != "negative":
-        peers = (place[rows][:, None] == place[everyone]) & ~right & ~dropped
-        right, dropped = (right | peers, dropped) if same_place == "positive" else (right, dropped | peers)
-    return right, dropped
+        peers = (place[rows][:, None] == place[column_pairs]) & ~positives & ~excluded
+        positives, excluded = (
+            (positives | peers, excluded) if same_place == "positive" else (positives, excluded | peers)
+        )
+    return positives, excluded
 
 
-def contrastive(
+def contrastive_loss(
     overhead: Tensor,
     ground: Tensor,
     queue: Tensor,
@@ -43,47 +45,48 @@ def contrastive(
     bias: Tensor | float = 0.0,
     related: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Mean loss of telling each overhead embedding's own ground embedding from the others.
+    """Return the mean contrastive loss of the overhead embeddings against batch and queue.
 
     `overhead` `[B, D]` of any length, normalised here; `ground` `[B, D]` and `queue` `[D, K]`, of length 1,
-    row i of `ground` being right for row i of `overhead`. `scale` multiplies cosines. `related` is what
-    `relations` gave; without it, only the own photo is right and everything counts.
+    row i of `ground` being the positive of row i of `overhead`. `scale` (the inverse temperature) multiplies
+    cosines. `related` is the result of `pair_masks`; without it, the own photo is the only positive and no
+    column is excluded.
 
     - ``paper``: negatives are the other ground embeddings of the batch, and the queue (eq. 3).
     - ``queue_only``: the queue alone, as in the authors' code.
     - ``symmetric``: ``paper``, averaged with picking each ground embedding's overhead within the batch.
     - ``siglip``: each pair judged for itself by a sigmoid of scaled cosine plus `bias` (Zhai et al. 2023).
 
-    Where several are right (photos of the same place), each is to have an equal share of the softmax.
+    With several positives (photos of the same place), the target of the softmax is uniform over them.
     """
     count = len(overhead)
     columns = torch.cat([ground.float().T, queue.float()], dim=1)
     logits = scale * (functional.normalize(overhead.float(), dim=-1) @ columns)
     if related is None:
-        everyone = torch.arange(columns.shape[1], device=logits.device)
-        related = relations(everyone[:count], everyone[count:])
-    right, dropped = related
+        column_pairs = torch.arange(columns.shape[1], device=logits.device)
+        related = pair_masks(column_pairs[:count], column_pairs[count:])
+    positives, excluded = related
     if form == "siglip":
-        return _sigmoid(logits + bias, right, dropped)
+        return _sigmoid(logits + bias, positives, excluded)
     if form == "queue_only":
-        dropped = dropped.clone()
-        dropped[:, :count] |= ~right[:, :count]
-    loss = _softmax(logits, right, dropped)
+        excluded = excluded.clone()
+        excluded[:, :count] |= ~positives[:, :count]
+    loss = _softmax(logits, positives, excluded)
     if form == "symmetric":
-        back = (part[:, :count].T for part in (logits, right, dropped))
-        loss = (loss + _softmax(*back)) / 2
+        transposed = (part[:, :count].T for part in (logits, positives, excluded))
+        loss = (loss + _softmax(*transposed)) / 2
     return loss
 
 
-def _softmax(logits: Tensor, right: Tensor, dropped: Tensor) -> Tensor:
-    """Cross-entropy with equal shares for all that is right."""
+def _softmax(logits: Tensor, positives: Tensor, excluded: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the rows, with a target that is uniform over each row's positives."""
     # masked once scaled: zero times infinity has no gradient
-    chances = functional.log_softmax(logits.masked_fill(dropped, -math.inf), dim=1)
-    shares = chances.masked_fill(~right, 0).sum(dim=1) / right.sum(dim=1)
-    return -shares.mean()
+    log_probabilities = functional.log_softmax(logits.masked_fill(excluded, -math.inf), dim=1)
+    positive_means = log_probabilities.masked_fill(~positives, 0).sum(dim=1) / positives.sum(dim=1)
+    return -positive_means.mean()
 
 
-def _sigmoid(logits: Tensor, right: Tensor, dropped: Tensor) -> Tensor:
-    """Sum over columns of the binary cross-entropies, mean over rows."""
-    signed = torch.where(right, -logits, logits)
-    return functional.softplus(signed).masked_fill(dropped, 0).sum(dim=1).mean()
+def _sigmoid(logits: Tensor, positives: Tensor, excluded: Tensor) -> Tensor:
+    """Return the binary cross-entropies summed over columns, averaged over rows (SigLIP)."""
+    signed_logits = torch.where(positives, -logits, logits)
+    return functional.softplus(signed_logits).masked_fill(excluded, 0).sum(dim=1).mean()

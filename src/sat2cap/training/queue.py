@@ -1,4 +1,4 @@
-"""The queue of past ground embeddings (paper 3.2, after MoCo)."""
+"""The MoCo queue of past ground embeddings (paper section 3.2; He et al. 2020)."""
 
 import torch
 from torch import Tensor
@@ -35,11 +35,11 @@ class RingQueue:
         self.position = (self.position + len(owners)) % size
 
     def state(self) -> dict[str, Tensor | int]:
-        """All of it, for a checkpoint."""
+        """Return the content and position of the queue, to be saved in a resume state."""
         return {"embeddings": self.embeddings, "owners": self.owners, "position": self.position}
 
     def restore(self, state: dict[str, Tensor | int]) -> None:
-        """Back to what `state` gave."""
+        """Restore the content and position that `state` returned."""
         self.embeddings.copy_(torch.as_tensor(state["embeddings"]))
         self.owners.copy_(torch.as_tensor(state["owners"]))
         self.position = int(state["position"])

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from sat2cap.errors import JobError
 from sat2cap.model import Checkpoint, DynamicEncoder, feature_count
-from sat2cap.training.adaptation import adapted
+from sat2cap.training.adaptation import adapt_tower
 from sat2cap.training.losses import MAX_LOG_SCALE
 from sat2cap.training.queue import RingQueue
 from sat2cap.training.run import Run
 
 
 class Student(nn.Module):
-    """S = O + h (paper eq. 4-5)."""
+    """The student S = O + h: overhead tower plus Dynamic Encoder (paper eq. 4-5)."""
 
     def __init__(self, tower: Any, dynamic: DynamicEncoder | None) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Temperature(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """1 / temperature."""
+        """Logit scale, 1 / temperature: a scalar tensor."""
         return self.log_scale.exp()
 
     def clamp(self) -> None:
@@ -61,7 +61,7 @@ class Temperature(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Learner:
-    """All that a step changes."""
+    """The state that a training step changes: student, temperature, optimiser and MoCo queue."""
 
     student: Student
     temperature: Temperature
@@ -69,19 +69,19 @@ class Learner:
     queue: RingQueue
 
     def state(self) -> dict[str, Any]:
-        """All of it, for a killed run to go on from."""
+        """Return the whole state, to be saved as a resume state."""
         return {
             name: getattr(self, name).state_dict() for name in ("student", "temperature", "optimizer")
         } | {"queue": self.queue.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Back to what `state` gave."""
+        """Restore what `state` returned."""
         for name in ("student", "temperature", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.queue.restore(state["queue"])
 
     def check_finite(self, step: int) -> None:
-        """JobError rather than a saved state that is spoilt."""
+        """Raise JobError if a weight is not finite, so that no broken state is saved."""
         for name, value in self.student.named_parameters():
             if not bool(torch.isfinite(value).all()):
                 raise JobError(
@@ -99,7 +99,7 @@ def new_student(run: Run, start: Checkpoint, device: torch.device) -> Student:
         torch.manual_seed(run.optim.seed)
         features = feature_count(run.model.encoding)
         dynamic = DynamicEncoder(start.dim, run.model.hidden, features) if run.model.dynamic else None
-        tower = adapted(tower, run.model)
+        tower = adapt_tower(tower, run.model)
     return Student(tower, dynamic).train()
 
 
@@ -112,7 +112,7 @@ def quickest_attention(tower: Any, device: torch.device) -> None:
 
 
 def new_optimizer(run: Run, student: Student, temperature: Temperature) -> torch.optim.Optimizer:
-    """AdamW with the paper's settings; each group remembers its own ``base_lr``."""
+    """Return AdamW with the paper's settings; each parameter group remembers its own ``base_lr``."""
     settings = run.optim
     groups = []
     for lr, module in ((settings.lr, student.tower), (settings.dynamic_lr or settings.lr, student.dynamic)):
@@ -128,7 +128,7 @@ def new_optimizer(run: Run, student: Student, temperature: Temperature) -> torch
 
 
 def set_learning_rate(run: Run, optimizer: torch.optim.Optimizer, step: int, total: int) -> float:
-    """Every group's rate at a step, counted from 0; the tower's."""
+    """Set the learning rate of every parameter group at a step, counted from 0; return the tower's."""
     factor = lr_factor(run, step, total)
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
@@ -136,7 +136,7 @@ def set_learning_rate(run: Run, optimizer: torch.optim.Optimizer, step: int, tot
 
 
 def lr_factor(run: Run, step: int, total: int) -> float:
-    """What the learning rates are multiplied with at a step, counted from 0."""
+    """Return the factor of the learning rates at a step, counted from 0."""
     settings = run.optim
     if settings.schedule == "warm_restarts":
         return (1 + math.cos(math.pi * (step % settings.restart_every) / settings.restart_every)) / 2

@@ -1,4 +1,4 @@
-"""Overhead patches as the tower sees them in training: varied, resized, normalised, on any device."""
+"""Augmentation of overhead patches: geometry, colour, resizing and normalisation, on any device."""
 
 import torch
 from torch import Tensor
@@ -19,21 +19,24 @@ def augment(
     first: int = 0,
     total: int | None = None,
 ) -> Tensor:
-    """uint8 `[b, P, P, 3]` to float32 `[b, 3, S, S]`, normalised; the same for the same `seed`.
+    """Augment uint8 patches of shape (b, P, P, 3); return normalised float32 images of shape (b, 3, S, S).
 
-    The patches are those from `first` on of a batch of `total`, and each varies as it would in the whole
-    batch (but for ``paper``, where kornia draws for what it is given). Draws come from the processor whatever
-    the device, so a run on other devices, or on more of them, sees the same variations.
+    Equal seeds give equal results. The patches are rows `first` to `first + b` of a batch of `total`;
+    each is augmented as in the whole batch (except with ``paper``, where kornia draws random numbers
+    for the patches at hand). Random numbers are drawn on the CPU, so that a run on other devices, or on more
+    of them, sees the same augmentations.
     """
-    mine = slice(first, first + len(pixels))
-    total = mine.stop if total is None else total
+    own_rows = slice(first, first + len(pixels))
+    total = own_rows.stop if total is None else total
     images = pixels.permute(0, 3, 1, 2).float() / 255
     if settings.kind == "light":
-        draws = torch.Generator().manual_seed(seed)
-        images = _turn_and_crop(images, _thetas(settings, total, draws)[mine], preprocess.size)
-        images = _recolour(images, _factors(settings.colour, total, draws)[:, mine])
+        generator = torch.Generator().manual_seed(seed)
+        images = _turn_and_crop(
+            images, _draw_affine_matrices(settings, total, generator)[own_rows], preprocess.size
+        )
+        images = _adjust_colours(images, _draw_colour_factors(settings.colour, total, generator)[:, own_rows])
     elif settings.kind == "paper":
-        images = _paper(images, preprocess.size, seed + first)
+        images = _augment_as_paper(images, preprocess.size, seed + first)
     elif images.shape[-1] != preprocess.size:
         size = (preprocess.size, preprocess.size)
         images = functional.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
@@ -42,13 +45,17 @@ def augment(
     return (images - mean) / std
 
 
-def _thetas(settings: Augment, count: int, draws: torch.Generator) -> Tensor:
-    """`[N, 2, 3]`: one of the eight symmetries of the square and a square crop, each sample its own."""
-    area = settings.min_area + (1 - settings.min_area) * torch.rand(count, generator=draws)
+def _draw_affine_matrices(settings: Augment, count: int, generator: torch.Generator) -> Tensor:
+    """Draw one affine matrix per sample: float32, shape (N, 2, 3), for `functional.affine_grid`.
+
+    Each combines one of the eight symmetries of the square with a square crop that covers between
+    `settings.min_area` and all of the patch.
+    """
+    area = settings.min_area + (1 - settings.min_area) * torch.rand(count, generator=generator)
     side = area.sqrt()
-    shift = (torch.rand(count, 2, generator=draws) * 2 - 1) * (1 - side)[:, None]
-    turn = torch.randint(0, 4, (count,), generator=draws)
-    flip = torch.randint(0, 2, (count,), generator=draws) * 2 - 1
+    shift = (torch.rand(count, 2, generator=generator) * 2 - 1) * (1 - side)[:, None]
+    turn = torch.randint(0, 4, (count,), generator=generator)
+    flip = torch.randint(0, 2, (count,), generator=generator) * 2 - 1
     if not settings.turns:
         turn, flip = torch.zeros_like(turn), torch.ones_like(flip)
     # Cosine and sine of the quarter turns, exact.
@@ -62,23 +69,23 @@ def _thetas(settings: Augment, count: int, draws: torch.Generator) -> Tensor:
     )
 
 
-def _turn_and_crop(images: Tensor, thetas: Tensor, size: int) -> Tensor:
-    """Turned, cropped and resized in one resampling."""
+def _turn_and_crop(images: Tensor, matrices: Tensor, size: int) -> Tensor:
+    """Turn, crop and resize the images to (N, 3, size, size) in one bilinear resampling."""
     shape = [len(images), 3, size, size]
-    grid = functional.affine_grid(thetas.to(images.device), shape, align_corners=False)
+    grid = functional.affine_grid(matrices.to(images.device), shape, align_corners=False)
     varied: Tensor = functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
     return varied
 
 
-def _factors(most: float, count: int, draws: torch.Generator) -> Tensor:
-    """`[3, N, 1, 1, 1]`: of brightness, contrast and saturation, within `most` of 1."""
-    return 1 + most * (2 * torch.rand(3, count, 1, 1, 1, generator=draws) - 1)
+def _draw_colour_factors(max_change: float, count: int, generator: torch.Generator) -> Tensor:
+    """Draw brightness, contrast and saturation factors, shape (3, N, 1, 1, 1), within `max_change` of 1."""
+    return 1 + max_change * (2 * torch.rand(3, count, 1, 1, 1, generator=generator) - 1)
 
 
-def _recolour(images: Tensor, factors: Tensor) -> Tensor:
-    """Brightness, contrast and saturation, each sample its own."""
+def _adjust_colours(images: Tensor, factors: Tensor) -> Tensor:
+    """Scale the brightness, contrast and saturation of each image by its own factors, within [0, 1]."""
     brightness, contrast, saturation = factors.to(images.device)
     luma = torch.tensor(_LUMA, device=images.device).view(3, 1, 1)
     grey = (images * luma).sum(dim=1, keepdim=True)
@@ -88,8 +95,8 @@ def _recolour(images: Tensor, factors: Tensor) -> Tensor:
     return recoloured.clamp(0, 1)
 
 
-def _paper(images: Tensor, size: int, seed: int) -> Tensor:
-    """RandomResizedCrop (bicubic) and three operations of RandAugment, as in the authors' code, by kornia.
+def _augment_as_paper(images: Tensor, size: int, seed: int) -> Tensor:
+    """Apply RandomResizedCrop (bicubic) and three RandAugment operations with kornia, as the authors do.
 
     kornia picks the same three operations for the whole batch, with strengths of each sample's own.
     """

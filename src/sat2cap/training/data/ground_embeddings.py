@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from sat2cap.files import digest, publish
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.progress import Progress
-from sat2cap.training.data.patches import Pairs, check_count, decode, decoded
+from sat2cap.training.data.patches import Pairs, check_count, decode_image, decode_in_chunks
 
 CHUNK = 256
 """Photos decoded ahead of the tower."""
@@ -36,7 +36,7 @@ def ground_embeddings(
     world_size: int = 1,
     barrier: Callable[[], object] = lambda: None,
 ) -> Floats:
-    """Ground embeddings float32 `[N, D]` of length 1, in the order of ``pairs.read(split)``.
+    """Return ground embeddings, float32, shape (N, D), unit length, in the order of ``pairs.read(split)``.
 
     Read from ``cache/`` in the pair set's folder (`fallback` where that cannot be written) if they were
     computed before, from the same pairs by the same tower; computed and kept there otherwise, shared out
@@ -47,16 +47,18 @@ def ground_embeddings(
     folder = cache_folder(pairs, fallback)
     shapes = [(min(PART, count - start), checkpoint.dim) for start in range(0, count, PART)]
     paths = [folder / f"ground-{split}-{key}-{part:05d}.safetensors" for part in range(len(shapes))]
-    mine = range(rank, len(shapes), world_size)
-    missing = {part: paths[part] for part in mine if _read(paths[part], shapes[part]) is None}
+    own_parts = range(rank, len(shapes), world_size)
+    missing = {
+        part: paths[part] for part in own_parts if _read_cached_part(paths[part], shapes[part]) is None
+    }
     if missing:
-        _compute(pairs, split, checkpoint, precision, count, missing, progress)
+        _embed_missing_parts(pairs, split, checkpoint, precision, count, missing, progress)
     barrier()
     parts = [load_file(path)["ground"] for path in paths]
     return np.concatenate([np.zeros((0, checkpoint.dim), np.float32), *parts])
 
 
-def _compute(
+def _embed_missing_parts(
     pairs: Pairs,
     split: str,
     checkpoint: Checkpoint,
@@ -68,9 +70,13 @@ def _compute(
     """Embed the photos of some parts, in one pass over the pairs, and publish each part when it is whole."""
     total = sum(min(PART, count - part * PART) for part in wanted)
     done, rows, part = 0, [], iter(sorted(wanted))
-    mine = (pair for row, pair in enumerate(islice(pairs.read(split), count)) if row // PART in wanted)
+    wanted_pairs = (
+        pair for row, pair in enumerate(islice(pairs.read(split), count)) if row // PART in wanted
+    )
     progress("embedding ground photos", 0, total)
-    for chunk, images in decoded(mine, CHUNK, lambda pair: decode(pair.ground, pair.key)):
+    for chunk, images in decode_in_chunks(
+        wanted_pairs, CHUNK, lambda pair: decode_image(pair.ground, pair.key)
+    ):
         rows.append(checkpoint.embed_ground(images, precision=precision))
         done += len(chunk)
         if done == total or sum(map(len, rows)) == PART:
@@ -82,14 +88,14 @@ def _compute(
 
 
 def cache_folder(pairs: Pairs, fallback: Path) -> Path:
-    """Where what is computed from a pair set is kept."""
+    """Return the folder that caches what is computed from a pair set; `fallback` if that is not writable."""
     if pairs.path.is_dir() and os.access(pairs.path, os.W_OK):
         return pairs.path / "cache"
     return fallback
 
 
-def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
-    """Cached embeddings; None when there are none, or the file is not what it should be."""
+def _read_cached_part(path: Path, shape: tuple[int, int]) -> Floats | None:
+    """Read one cached part; return None if it is missing, broken, or of another shape or dtype."""
     try:
         rows: Floats = load_file(path)["ground"]
     except (OSError, SafetensorError, KeyError):

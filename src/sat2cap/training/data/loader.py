@@ -1,4 +1,4 @@
-"""What each step is given, made ready while the step before is computed."""
+"""The training data and its loader, which prepares batches while the step before them is computed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,17 +17,17 @@ from sat2cap.model import Checkpoint, Preprocess
 from sat2cap.progress import Progress
 from sat2cap.training.data.augment import augment
 from sat2cap.training.data.ground_embeddings import cache_folder, ground_embeddings
-from sat2cap.training.data.neighbours import along_curve, place_ids
+from sat2cap.training.data.neighbours import morton_order, place_ids
 from sat2cap.training.data.patches import Pairs, Patches, TrainingSet, overhead_preprocess, read_training_set
-from sat2cap.training.data.sampler import Batch, augment_seed, batches, kept
+from sat2cap.training.data.sampler import Batch, augment_seed, batches, dynamic_keep_mask
 from sat2cap.training.data.streaming import open_shards
 from sat2cap.training.run import Run
 from sat2cap.training.student import quickest_attention
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """All that steps are made of, N pairs."""
+class TrainingData:
+    """The N pairs of a run, ready to be drawn as batches."""
 
     keys: list[str]
     patches: Patches
@@ -37,20 +37,20 @@ class Material:
     features: NDArray[np.float32]
     """`[N, F]`."""
     place: Tensor
-    """`[N]`, on the device: which place each pair is of."""
-    along: NDArray[np.int64]
-    """`[N]`: all rows, neighbours beside each other."""
+    """Place number of each pair: int64, shape (N,), on the device. Equal numbers are the same place."""
+    spatial_order: NDArray[np.int64]
+    """All rows in Morton order, which keeps neighbours together: int64, shape (N,)."""
     preprocess: Preprocess
     years: tuple[int, int]
-    """First and last of the photos."""
+    """First and last year in which a photo was taken."""
 
     def __len__(self) -> int:
         """N."""
         return len(self.keys)
 
 
-class Loaded(NamedTuple):
-    """One step's batch of B pairs on the device; of the patches, this process's share b."""
+class LoadedBatch(NamedTuple):
+    """One step's batch of B pairs on the device, with this process's share of b patches."""
 
     step: int
     epoch: int
@@ -66,8 +66,13 @@ class Loaded(NamedTuple):
     """`[B]`."""
 
 
-def read_material(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progress: Progress) -> Material:
-    """Find or decode all pairs, and embed their photos unless that was done before."""
+def read_training_data(
+    run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progress: Progress
+) -> TrainingData:
+    """Read or decode all pairs, and embed their photos unless the embeddings are cached.
+
+    Raises PairsError if a pair is broken or missing.
+    """
     start.to(fabric.device)
     if start.ground is not None:
         quickest_attention(start.ground, fabric.device)
@@ -84,13 +89,13 @@ def read_material(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, pro
         barrier=fabric.barrier,
     )
     lat, lon = data.moments[:, 0], data.moments[:, 1]
-    return Material(
+    return TrainingData(
         data.keys,
         data.patches,
         ground,
         data.features(run.model.encoding),
         torch.from_numpy(place_ids(lat, lon, run.data.place_m)).to(fabric.device),
-        along_curve(lat, lon),
+        morton_order(lat, lon),
         overhead_preprocess(run.model.overhead_stats, start.overhead_preprocess, data.patches),
         (int(data.moments[:, 2].min()), int(data.moments[:, 2].max())),
     )
@@ -99,41 +104,43 @@ def read_material(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, pro
 def _training_set(
     run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progress: Progress
 ) -> TrainingSet:
-    """The patches in memory, in a file, or where they are."""
+    """Open the split: patches in memory, in a memory-mapped file if they are large, or left in the shards."""
     cache = Path(run.output.folder) / "cache"
     pixels = run.augment.source_pixels or start.patch_pixels
     source = replace(start.overhead_preprocess, size=pixels, shortest_edge=None)
     if run.output.decode == "always":
-        with fabric.rank_zero_first():  # the others find its table
+        with fabric.rank_zero_first():  # the other ranks read the index that it writes
             return open_shards(pairs, run.data.split, source, cache_folder(pairs, cache), progress)
     large = pairs.count(run.data.split) * 3 * pixels**2 > run.output.cache_gb * 1e9
     spill = cache / f"overhead-{fabric.global_rank}.npy" if large else None
     return read_training_set(pairs, run.data.split, source, progress=progress, spill=spill)
 
 
-def loaded(run: Run, data: Material, fabric: Fabric, start: int) -> Iterator[Loaded]:
+def load_batches(run: Run, data: TrainingData, fabric: Fabric, start: int) -> Iterator[LoadedBatch]:
     """Yield every step's batch from step `start` on; a thread prepares the next two meanwhile."""
-    return map_ahead(partial(load, run, data, fabric), batches(run, len(data), start, data.along), ahead=2)
-
-
-def load(run: Run, data: Material, fabric: Fabric, batch: Batch) -> Loaded:
-    """One batch, made ready."""
-    share = len(batch.rows) // fabric.world_size
-    mine = slice(share * fabric.global_rank, share * (fabric.global_rank + 1))
-    patches = _onto(fabric.device, data.patches[batch.rows[mine]])
-    seed = augment_seed(run, batch.step)
-    return Loaded(
-        batch.step,
-        batch.epoch,
-        augment(patches, run.augment, data.preprocess, seed, first=mine.start, total=len(batch.rows)),
-        _onto(fabric.device, data.features[batch.rows[mine]]),
-        kept(run, batch.step)[mine].to(fabric.device),
-        _onto(fabric.device, data.ground[batch.rows]),
-        _onto(fabric.device, batch.rows),
+    return map_ahead(
+        partial(load_batch, run, data, fabric), batches(run, len(data), start, data.spatial_order), ahead=2
     )
 
 
-def _onto(device: torch.device, array: NDArray[Any]) -> Tensor:
-    """An array on the device, copied there while the device goes on computing."""
+def load_batch(run: Run, data: TrainingData, fabric: Fabric, batch: Batch) -> LoadedBatch:
+    """Return one batch on the device: patches augmented, features, dropout mask and ground embeddings."""
+    share = len(batch.rows) // fabric.world_size
+    own_rows = slice(share * fabric.global_rank, share * (fabric.global_rank + 1))
+    patches = _copy_to_device(fabric.device, data.patches[batch.rows[own_rows]])
+    seed = augment_seed(run, batch.step)
+    return LoadedBatch(
+        batch.step,
+        batch.epoch,
+        augment(patches, run.augment, data.preprocess, seed, first=own_rows.start, total=len(batch.rows)),
+        _copy_to_device(fabric.device, data.features[batch.rows[own_rows]]),
+        dynamic_keep_mask(run, batch.step)[own_rows].to(fabric.device),
+        _copy_to_device(fabric.device, data.ground[batch.rows]),
+        _copy_to_device(fabric.device, batch.rows),
+    )
+
+
+def _copy_to_device(device: torch.device, array: NDArray[Any]) -> Tensor:
+    """Copy an array to the device; on CUDA from pinned memory, so that the copy overlaps with computing."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

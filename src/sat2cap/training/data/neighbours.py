@@ -18,7 +18,7 @@ def place_ids(lat: Floats, lon: Floats, side_m: float) -> Rows:
     return square_blocks(lon, lat, side_m)
 
 
-def along_curve(lat: Floats, lon: Floats) -> Rows:
+def morton_order(lat: Floats, lon: Floats) -> Rows:
     """The N points in the order of a Z-order curve (Morton 1966): near in it is near on the map, mostly."""
     scaled = (np.stack([(lon + 180) / 360, (lat + 90) / 180]) * (2**_BITS - 1)).clip(0, 2**_BITS - 1)
     x, y = scaled.astype(np.int64)

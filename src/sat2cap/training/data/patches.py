@@ -1,4 +1,4 @@
-"""What the loop reads: the patches and metadata of a whole split, decoded once or whenever wanted."""
+"""The training set: patches and metadata of a whole split, decoded once or on each access."""
 
 import io
 import os
@@ -24,7 +24,7 @@ STATS_IMAGES = 10_000
 """Patches that are enough to measure means and deviations on."""
 
 T = TypeVar("T")
-Three = tuple[float, float, float]
+RgbValues = tuple[float, float, float]
 
 
 class Pair(Protocol):
@@ -115,8 +115,8 @@ class TrainingSet:
         return encode_metadata(lat, lon, year, month, day, hour, encoding)
 
 
-def decode(data: bytes, key: str) -> Image.Image:
-    """An encoded image as RGB; PairsError, naming the pair, when it is broken."""
+def decode_image(data: bytes, key: str) -> Image.Image:
+    """Decode an image as RGB. Raises PairsError, which names the pair `key`, if it is broken."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
@@ -126,7 +126,7 @@ def decode(data: bytes, key: str) -> Image.Image:
         ) from error
 
 
-def decoded(
+def decode_in_chunks(
     source: Iterator[Pair], chunk: int, prepare: Callable[[Pair], T]
 ) -> Iterator[tuple[list[Pair], list[T]]]:
     """Yield pairs with what `prepare` makes of each, in chunks; threads prepare a chunk ahead of its use."""
@@ -141,7 +141,7 @@ def decoded(
 
 
 def check_count(pairs: Pairs, split: str, seen: int, count: int) -> None:
-    """PairsError when a split has other than the pairs it says it has."""
+    """Raise PairsError if a split has another number of pairs than its manifest says."""
     if seen != count:
         raise PairsError(
             f"split {split} of {pairs.path} has {seen} pairs, not {count}: build the pairs again"
@@ -163,46 +163,52 @@ def read_training_set(
     """
     count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
     shape = (count, preprocess.size, preprocess.size, 3)
-    overhead = np.zeros(shape, np.uint8) if spill is None else _mapped(spill, shape)
+    overhead = np.zeros(shape, np.uint8) if spill is None else _create_memmap(spill, shape)
     keys: list[str] = []
     moments: list[tuple[float, ...]] = []
     progress("decoding overhead patches", 0, count)
 
     def fit(pair: Pair) -> NDArray[np.uint8]:
-        return fitted(pair.overhead, pair.key, preprocess)
+        return decode_patch(pair.overhead, pair.key, preprocess)
 
-    for chunk, images in decoded(islice(pairs.read(split), count), CHUNK, fit):
+    for chunk, images in decode_in_chunks(islice(pairs.read(split), count), CHUNK, fit):
         for pair, image in zip(chunk, images, strict=True):
             overhead[len(keys)] = image
             keys.append(pair.key)
-            moments.append((pair.lat, pair.lon, *when(pair.taken)))
+            moments.append((pair.lat, pair.lon, *calendar_fields(pair.taken)))
         progress("decoding overhead patches", len(keys), count)
     check_count(pairs, split, len(keys), count)
     return TrainingSet(keys, overhead, np.array(moments, np.float64).reshape(-1, 6))
 
 
-def fitted(data: bytes, key: str, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """An encoded patch as uint8 `[P, P, 3]`; PairsError, naming the pair, when it is broken."""
-    image: NDArray[np.uint8] = preprocess.pixels([decode(data, key)])[0]
+def decode_patch(data: bytes, key: str, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Decode a stored patch and resize it to uint8, shape (P, P, 3), with P = `preprocess.size`.
+
+    Raises PairsError, which names the pair `key`, if the image is broken.
+    """
+    image: NDArray[np.uint8] = preprocess.pixels([decode_image(data, key)])[0]
     return image
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """An array in a file of its own."""
+def _create_memmap(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Create a memory-mapped uint8 array in a new .npy file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     array: Any = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     mapped: NDArray[np.uint8] = array
     return mapped
 
 
-def when(taken: datetime) -> tuple[float, float, float, float]:
-    """Year, month, day and the hour with its fraction."""
+def calendar_fields(taken: datetime) -> tuple[float, float, float, float]:
+    """Return year, month, day and the fractional hour of a local time."""
     hour = taken.hour + taken.minute / 60 + taken.second / 3600
     return taken.year, taken.month, taken.day, hour
 
 
-def pixel_stats(patches: Patches) -> tuple[Three, Three]:
-    """Mean and standard deviation of each channel, in 0-1, of patches `[N, P, P, 3]` evenly picked."""
+def pixel_stats(patches: Patches) -> tuple[RgbValues, RgbValues]:
+    """Return mean and standard deviation of each channel, in [0, 1], over evenly spaced patches.
+
+    At most about `STATS_IMAGES` patches are read; values are rounded to four decimals.
+    """
     picked = np.arange(0, len(patches), max(1, len(patches) // STATS_IMAGES))
     counts = np.zeros((3, 256), np.int64)
     for start in range(0, len(picked), CHUNK):
@@ -220,7 +226,10 @@ def pixel_stats(patches: Patches) -> tuple[Three, Three]:
 def overhead_preprocess(
     stats: Literal["init", "measure", "paper"], start: Preprocess, patches: Patches
 ) -> Preprocess:
-    """The trained tower's preprocessing: the initial one's, with other means and deviations where asked."""
+    """Return the trained tower's preprocessing: the initial one with means and deviations as `stats` says.
+
+    ``init`` keeps them, ``paper`` uses those of the Sat2Cap authors, ``measure`` those of `patches`.
+    """
     if stats == "paper":
         return replace(start, mean=SAT2CAP_MEAN, std=SAT2CAP_STD)
     if stats == "measure":

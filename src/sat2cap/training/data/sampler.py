@@ -1,4 +1,4 @@
-"""What is drawn at each step: which pairs, whose metadata is left out, and the seed of the augmentation.
+"""The sampler: each step's pairs, its metadata dropout mask and its augmentation seed.
 
 Each draw depends on the run's seed, its stream and its step (or epoch) alone, so that a run which goes on
 from a state has no generator to restore.
@@ -30,54 +30,65 @@ class Batch(NamedTuple):
     """`[B]`, rows of the training set, each once an epoch."""
 
 
-def batches(run: Run, pairs: int, start: int, along: Rows | None = None) -> Iterator[Batch]:
-    """Every step's pairs from step `start` on; an epoch leaves out what does not fill a batch.
+def batches(run: Run, pairs: int, start: int, spatial_order: Rows | None = None) -> Iterator[Batch]:
+    """Yield the pairs of every step from step `start` on.
 
-    `along` `[N]` are all rows with neighbours beside each other, for ``data.hard_negatives``.
+    Each epoch is a new permutation; the pairs that do not fill a last batch are left out of that epoch.
+
+    `spatial_order` `[N]` holds all rows, neighbours together; it is read for ``data.hard_negatives``.
     """
-    an_epoch = pairs // run.optim.batch
-    order, ordered = np.empty(0, np.int64), -1
+    steps_per_epoch = pairs // run.optim.batch
+    order, ordered_epoch = np.empty(0, np.int64), -1
     for step in range(start, total_steps(run, pairs)):
-        epoch, part = divmod(step, an_epoch)
-        if epoch != ordered:
-            order, ordered = _order(run, epoch, pairs, along), epoch
-        yield Batch(step, epoch, order[part * run.optim.batch : (part + 1) * run.optim.batch])
+        epoch, step_in_epoch = divmod(step, steps_per_epoch)
+        if epoch != ordered_epoch:
+            order, ordered_epoch = _epoch_order(run, epoch, pairs, spatial_order), epoch
+        yield Batch(
+            step, epoch, order[step_in_epoch * run.optim.batch : (step_in_epoch + 1) * run.optim.batch]
+        )
 
 
-def _order(run: Run, epoch: int, pairs: int, along: Rows | None) -> Rows:
-    """All rows in the order of an epoch: shuffled, or groups of neighbours shuffled whole."""
-    draws = _generator(run, ORDER, epoch)
+def _epoch_order(run: Run, epoch: int, pairs: int, spatial_order: Rows | None) -> Rows:
+    """Return all rows in the order of an epoch.
+
+    Without hard negatives the rows are shuffled one by one; with them, groups of `hard_negatives` neighbours
+    are shuffled as wholes, so that a batch contains places that are close to each other."""
+    generator = _generator(run, ORDER, epoch)
     size = run.data.hard_negatives
-    if along is None or size < 2:
-        return draws.permutation(pairs)
-    ring = np.roll(along, int(draws.integers(pairs)))  # so that groups differ from epoch to epoch
+    if spatial_order is None or size < 2:
+        return generator.permutation(pairs)
+    ring = np.roll(spatial_order, int(generator.integers(pairs)))  # so that groups differ from epoch to epoch
     whole = pairs // size * size
-    groups = ring[:whole].reshape(-1, size)[draws.permutation(whole // size)]
+    groups = ring[:whole].reshape(-1, size)[generator.permutation(whole // size)]
     return np.concatenate([groups.reshape(-1), ring[whole:]])
 
 
 def total_steps(run: Run, pairs: int) -> int:
-    """Steps of the whole run."""
+    """Return the number of optimiser steps of the whole run: ``optim.steps``, or epochs of whole batches."""
     if run.optim.steps is not None:
         return run.optim.steps
     return (run.optim.epochs or 1) * (pairs // run.optim.batch)
 
 
-def first_queue(run: Run, pairs: int) -> Rows:
-    """Rows `[K]` whose ground embeddings the queue starts with."""
+def initial_queue_rows(run: Run, pairs: int) -> Rows:
+    """Return the K rows, int64, whose ground embeddings fill the MoCo queue before the first step."""
     return _generator(run, QUEUE, 0).permutation(pairs)[: run.loss.queue]
 
 
-def kept(run: Run, step: int) -> Tensor:
-    """1 where the Dynamic Encoder takes part, 0 where it is left out, float32 `[B, 1]`."""
-    draws = _generator(run, DROPOUT, step).random(run.optim.batch)
+def dynamic_keep_mask(run: Run, step: int) -> Tensor:
+    """Return the metadata dropout mask of a step: float32, shape (B, 1).
+
+    1 keeps the Dynamic Encoder's output for a sample and 0 drops it, with probability ``model.dropout``;
+    one draw holds for the whole batch where ``model.dropout_unit`` is ``batch``.
+    """
+    uniform = _generator(run, DROPOUT, step).random(run.optim.batch)
     if run.model.dropout_unit == "batch":
-        draws[:] = draws[0]
-    return torch.from_numpy(draws >= run.model.dropout).float()[:, None]
+        uniform[:] = uniform[0]
+    return torch.from_numpy(uniform >= run.model.dropout).float()[:, None]
 
 
 def augment_seed(run: Run, step: int) -> int:
-    """For `sat2cap.training.data.augment.augment`."""
+    """Return the seed that `sat2cap.training.data.augment.augment` uses at a step, in [0, 2**62)."""
     return int(_generator(run, AUGMENT, step).integers(2**62))
 
 

@@ -21,9 +21,9 @@ from sat2cap.errors import PairsError
 from sat2cap.files import digest, publish
 from sat2cap.model import Preprocess
 from sat2cap.progress import Progress
-from sat2cap.training.data.patches import Pairs, TrainingSet, check_count, fitted, when
+from sat2cap.training.data.patches import Pairs, TrainingSet, calendar_fields, check_count, decode_patch
 
-Found = tuple[str, int, int, tuple[float, ...]]
+PatchLocation = tuple[str, int, int, tuple[float, ...]]
 """A pair's key, where its patch begins, its bytes, and its place and time."""
 
 
@@ -56,7 +56,7 @@ class ShardPatches:
                 data = os.pread(file.fileno(), int(self.size[row]), int(self.offset[row]))
         except OSError as error:
             raise PairsError(f"{path} cannot be read ({error}): build the pairs again") from error
-        return fitted(data, self.keys[row], self.preprocess)
+        return decode_patch(data, self.keys[row], self.preprocess)
 
 
 def open_shards(
@@ -64,42 +64,42 @@ def open_shards(
 ) -> TrainingSet:
     """A split whose patches stay in their shards; PairsError when a shard is broken or a pair is missing."""
     paths = sorted((pairs.path / "shards").glob(f"{split}-*.tar"))
-    known = cache / f"shards-{split}-{digest(pairs.fingerprint, split)[:24]}.npz"
-    if known.exists():
-        with np.load(known) as file:
-            found: dict[str, Any] = dict(file)
+    index_path = cache / f"shards-{split}-{digest(pairs.fingerprint, split)[:24]}.npz"
+    if index_path.exists():
+        with np.load(index_path) as file:
+            index: dict[str, Any] = dict(file)
     else:
-        found = _scanned(paths, progress)
-        check_count(pairs, split, len(found["keys"]), pairs.count(split))
-        with publish(known) as temporary:
-            np.savez(temporary, allow_pickle=False, **found)
-    keys = [key.decode() for key in found["keys"].tolist()]
-    shard, offset, size = (found[name] for name in ("shard", "offset", "size"))
+        index = _scan_shards(paths, progress)
+        check_count(pairs, split, len(index["keys"]), pairs.count(split))
+        with publish(index_path) as temporary:
+            np.savez(temporary, allow_pickle=False, **index)
+    keys = [key.decode() for key in index["keys"].tolist()]
+    shard, offset, size = (index[name] for name in ("shard", "offset", "size"))
     pool = ThreadPoolExecutor(os.cpu_count())  # Pillow decodes outside Python's lock
     patches = ShardPatches(keys, paths, shard, offset, size, preprocess, pool)
-    return TrainingSet(keys, patches, found["moments"])
+    return TrainingSet(keys, patches, index["moments"])
 
 
-def _scanned(paths: list[Path], progress: Progress) -> dict[str, NDArray[Any]]:
+def _scan_shards(paths: list[Path], progress: Progress) -> dict[str, NDArray[Any]]:
     """Keys, places and times of all pairs, and where their patches are."""
-    rows: list[tuple[int, Found]] = []
+    rows: list[tuple[int, PatchLocation]] = []
     for number, path in enumerate(paths):
         try:
-            rows += [(number, found) for found in _members(path)]
+            rows += [(number, location) for location in _read_shard_members(path)]
         except (OSError, tarfile.TarError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise PairsError(f"{path} is broken ({reason}): build the pairs again") from error
         progress("finding patches in the shards", number + 1, len(paths))
     return {
-        "keys": np.array([found[0].encode() for _, found in rows], np.bytes_),
+        "keys": np.array([location[0].encode() for _, location in rows], np.bytes_),
         "shard": np.array([number for number, _ in rows], np.int64),
-        "offset": np.array([found[1] for _, found in rows], np.int64),
-        "size": np.array([found[2] for _, found in rows], np.int64),
-        "moments": np.array([found[3] for _, found in rows], np.float64).reshape(-1, 6),
+        "offset": np.array([location[1] for _, location in rows], np.int64),
+        "size": np.array([location[2] for _, location in rows], np.int64),
+        "moments": np.array([location[3] for _, location in rows], np.float64).reshape(-1, 6),
     }
 
 
-def _members(path: Path) -> Iterator[Found]:
+def _read_shard_members(path: Path) -> Iterator[PatchLocation]:
     """The pairs of a shard; what a pair's metadata says comes behind its images."""
     with tarfile.open(path, "r:") as tar:
         patch = (0, 0)
@@ -109,6 +109,10 @@ def _members(path: Path) -> Iterator[Found]:
                 patch = member.offset_data, member.size
             elif part == "metadata.json":
                 file = tar.extractfile(member)
-                said = json.loads(file.read() if file else b"")
-                taken = datetime.strptime(said["date_taken"], "%Y-%m-%d %H:%M:%S.%f")
-                yield key, *patch, (float(said["latitude"]), float(said["longitude"]), *when(taken))
+                metadata = json.loads(file.read() if file else b"")
+                taken = datetime.strptime(metadata["date_taken"], "%Y-%m-%d %H:%M:%S.%f")
+                yield (
+                    key,
+                    *patch,
+                    (float(metadata["latitude"]), float(metadata["longitude"]), *calendar_fields(taken)),
+                )

@@ -13,7 +13,7 @@ from sat2cap.model import Calibration, Checkpoint, Preprocess, make_calibration
 from sat2cap.pairs import retrieval_metrics
 from sat2cap.progress import Progress
 from sat2cap.training.adaptation import plain
-from sat2cap.training.calibration import embedded_places
+from sat2cap.training.calibration import embed_places
 from sat2cap.training.data.ground_embeddings import ground_embeddings
 from sat2cap.training.data.patches import Pairs, TrainingSet, read_training_set
 from sat2cap.training.run import Run
@@ -75,14 +75,16 @@ class Validation:
 
     def judge(self, run: Run, trained: Checkpoint) -> tuple[dict[str, float], Calibration]:
         """Retrieval among them, with metadata where the model has it; and what calibrates the model."""
-        overhead, features = embedded_places(self.data, trained, run.optim.precision)
-        told = overhead if trained.dynamic is None else overhead + trained.dynamic_from_features(features)
-        figures = {f"validation.{name}": v for name, v in retrieval(told, self.ground).items()}
+        overhead, features = embed_places(self.data, trained, run.optim.precision)
+        conditioned = (
+            overhead if trained.dynamic is None else overhead + trained.dynamic_from_features(features)
+        )
+        figures = {f"validation.{name}": v for name, v in retrieval(conditioned, self.ground).items()}
         return figures, make_calibration(self.ground, overhead, features)
 
 
 def read_validation(run: Run, pairs: Pairs, start: Checkpoint, progress: Progress) -> Validation | None:
-    """The pairs that a run is validated with; None if it asks for none."""
+    """Read the held-out pairs of a run; return None if it has none."""
     split = run.data.validation
     count = min(run.data.validation_pairs, pairs.count(split))
     if count == 0:

@@ -9,14 +9,14 @@ from sat2cap.training.run import Run
 
 
 class Logger(Protocol):
-    """Somewhere for one record a step."""
+    """A destination for one record per step."""
 
     def write(self, record: dict[str, Any]) -> None:
         """Take ``{"step": 12, "loss": 3.4, …}``."""
         ...
 
     def close(self) -> None:
-        """After the last one."""
+        """Flush and close; call once, after the last step."""
         ...
 
 
@@ -29,13 +29,13 @@ class TensorBoard:
         self._writer: Any = SummaryWriter(folder / "tensorboard", purge_step=done + 1)
 
     def write(self, record: dict[str, Any]) -> None:
-        """A scalar for each figure."""
+        """Write each metric of a step as a scalar."""
         for name, value in record.items():
             if name != "step":
                 self._writer.add_scalar(name.replace(".", "/", 1), value, record["step"])
 
     def close(self) -> None:
-        """Flush."""
+        """Flush and close the files."""
         self._writer.close()
 
 
@@ -58,16 +58,16 @@ class WandB:
         )
 
     def write(self, record: dict[str, Any]) -> None:
-        """All figures of a step."""
+        """Log all metrics of a step."""
         self._run.log({name: value for name, value in record.items() if name != "step"}, step=record["step"])
 
     def close(self) -> None:
-        """Flush."""
+        """Flush and close the files."""
         self._run.finish()
 
 
 def open_loggers(run: Run, identity: str, done: int) -> list[Logger]:
-    """Those that a run asks for; RunFileError when one is not installed."""
+    """Open the loggers that a run lists. Raises RunFileError if one is not installed."""
     folder = Path(run.output.folder)
     try:
         return [

@@ -1,4 +1,4 @@
-"""What one process of a run keeps while all train: log, figures on held-out pairs, states, models."""
+"""The recorder of a run: its log, held-out metrics, resume states and published models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ BEST = ("validation.overhead2ground.r10", "validation.ground2overhead.r10")
 
 
 @dataclass(eq=False)
-class Keeper:
-    """Called after each step, and once after the last."""
+class RunRecorder:
+    """Records a run: call `after` after each step and `finish` once at the end."""
 
     run: Run
     learner: Learner
     model: Callable[[], Checkpoint]
-    """What has been learnt so far."""
+    """Returns the model as trained so far."""
     card: Callable[[int, dict[str, float]], dict[str, Any]]
-    """Of a model after so many steps with these figures."""
+    """Returns the card of a model from its number of steps and its metrics."""
     validation: Validation | None
     log: Log
     loggers: list[Logger]
@@ -54,13 +54,13 @@ class Keeper:
             save_state(self._folder / "state", step, state, self.run.output.keep)
 
     def _validate(self, step: int) -> dict[str, float]:
-        """Figures of the model as it is; it is kept if there was none better."""
+        """Return the current model's held-out metrics; publish it as ``best`` if none was better."""
         assert self.validation is not None
         model = self.model()
         figures, calibration = self.validation.judge(self.run, model)
-        found = sum(figures[name] for name in BEST)
-        if found > self.best:
-            self.best = found
+        score = sum(figures[name] for name in BEST)
+        if score > self.best:
+            self.best = score
             self._publish(replace(model, calibration=calibration), "best", step, figures)
         return figures
 

@@ -1,4 +1,4 @@
-"""What a killed run goes on from: states of all that changes, and a log cut back to the same step."""
+"""Resume states, from which a killed run continues, and the log, cut back to the same step."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def claim_folder(folder: Path, identity: str, settings: dict[str, Any]) -> None:
     """Make `folder` this run's own; RunFileError when another run's results are in it."""
     path = folder / IDENTITY_FILE
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        recorded = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         write_json(path, {"identity": identity, **settings})
         return
@@ -28,23 +28,25 @@ def claim_folder(folder: Path, identity: str, settings: dict[str, Any]) -> None:
         raise RunFileError(
             f"{path} cannot be read ({error}): give another [output] folder or remove it"
         ) from error
-    if known.pop("identity", None) != identity:
-        names = _differences(known, settings) or ["other software or data of the same name"]
+    if recorded.pop("identity", None) != identity:
+        names = _setting_differences(recorded, settings) or ["other software or data of the same name"]
         raise RunFileError(
             f"{folder} holds another run ({'; '.join(names)}): give another [output] folder or remove it"
         )
 
 
-def _differences(known: Any, wanted: Any, name: str = "") -> list[str]:
-    """The settings that are not the same, as ``name then -> now``."""
-    if isinstance(known, dict) and isinstance(wanted, dict):
-        keys = sorted(known.keys() | wanted.keys())
+def _setting_differences(recorded: Any, current: Any, name: str = "") -> list[str]:
+    """Return the settings that differ, as ``name then -> now``."""
+    if isinstance(recorded, dict) and isinstance(current, dict):
+        keys = sorted(recorded.keys() | current.keys())
         return [
             line
             for key in keys
-            for line in _differences(known.get(key), wanted.get(key), f"{name}.{key}" if name else key)
+            for line in _setting_differences(
+                recorded.get(key), current.get(key), f"{name}.{key}" if name else key
+            )
         ]
-    return [] if known == wanted else [f"{name} {known} -> {wanted}"]
+    return [] if recorded == current else [f"{name} {recorded} -> {current}"]
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
@@ -56,7 +58,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Non
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The newest state; None when there is none yet."""
+    """Load the newest resume state; return None if there is none. Raises JobError if the file is broken."""
     for leftover in folder.glob(".step-*"):  # from a process that was killed while writing
         leftover.unlink()
     paths = sorted(folder.glob("step-*.pt"))
@@ -73,7 +75,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 
 def remove_states(folder: Path) -> None:
-    """Once the run is complete."""
+    """Remove all resume states; called once the run is complete."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -83,24 +85,24 @@ class Log:
     def __init__(self, path: Path, after: int) -> None:
         """Open to append behind the line of step `after`, dropping what is beyond."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = path.read_bytes().splitlines(keepends=True)[:after] if path.exists() else []
-        if len(kept) < after or not all(line.endswith(b"\n") for line in kept):
+        lines = path.read_bytes().splitlines(keepends=True)[:after] if path.exists() else []
+        if len(lines) < after or not all(line.endswith(b"\n") for line in lines):
             raise JobError(
                 f"{path} has fewer lines than the {after} steps done: remove the run's folder, start anew"
             )
         self._file = path.open("r+b" if path.exists() else "w+b")
-        self._file.truncate(sum(len(line) for line in kept))
+        self._file.truncate(sum(len(line) for line in lines))
         self._file.seek(0, os.SEEK_END)
         self._times = path.with_name("times.jsonl")
         self._since = (after, time.monotonic())
 
     def write(self, record: dict[str, Any]) -> None:
-        """One line, handed to the system at once."""
+        """Append one record as a JSON line and flush it to the system."""
         self._file.write(json.dumps(record).encode() + b"\n")
         self._file.flush()
 
     def sync(self, step: int, batch: int) -> None:
-        """Down to the disk; how fast goes to a file of its own, since no two runs are as fast."""
+        """Flush the log to disk; the speed goes to ``times.jsonl``, as it differs between equal runs."""
         os.fsync(self._file.fileno())
         now = time.monotonic()
         rate = (step - self._since[0]) * batch / max(now - self._since[1], 1e-9)
@@ -109,11 +111,11 @@ class Log:
         self._since = (step, now)
 
     def close(self) -> None:
-        """After the last line."""
+        """Close the log file."""
         self._file.close()
 
 
 def mean_loss(path: Path, count: int) -> float:
-    """Mean loss of the last `count` steps of a log."""
+    """Return the mean loss of the last `count` steps of a log."""
     lines = path.read_text(encoding="utf-8").splitlines()[-count:]
     return sum(float(json.loads(line)["loss"]) for line in lines) / len(lines)
