@@ -8,7 +8,7 @@ import pytest
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import Evaluation, Metric
-from sat2cap.evaluation.record import Picture, Record, cached_evaluation, read_run
+from sat2cap.evaluation.record import Record, RecordPicture, cached_evaluation, read_run
 
 FIGURES = (Metric("a.b", 0.25, (0.1, 0.5)), Metric("open", math.nan), Metric("plain", 3.0))
 
@@ -18,9 +18,9 @@ def keep(run: Path, inputs: dict, measured: list) -> Record:
         measured.append(inputs)
         return Evaluation(FIGURES, {"rows": [1]}, "material")
 
-    def draw(found: Evaluation) -> list[Picture]:
+    def draw(found: Evaluation) -> list[RecordPicture]:
         assert found.material == "material"
-        return [Picture("p.png", "a picture", b"data")]
+        return [RecordPicture("p.png", "a picture", b"data")]
 
     return cached_evaluation(
         run, "kind", inputs, measure, draw, names={"pairs": "p"}, command="sat2cap evaluate kind"

@@ -4,17 +4,15 @@ import pytest
 from jinja2 import UndefinedError
 
 from sat2cap.report import Picture, render_page
-from sat2cap.report import page as page_module
 
 
 @pytest.fixture
-def template(tmp_path, monkeypatch):
+def template(tmp_path):
     """Write a template and render it."""
-    monkeypatch.setattr(page_module, "_TEMPLATES", tmp_path)
 
-    def render(text: str, shown: dict, figures: dict[str, float]) -> str:
+    def render(text: str, values: dict, figures: dict[str, float]) -> str:
         (tmp_path / "t.html").write_text(text)
-        return render_page("t.html", shown, figures).strip()
+        return render_page("t.html", values, figures, folder=tmp_path).strip()
 
     return render
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import Evaluation, Metric
-from sat2cap.evaluation.record import Picture, cached_evaluation
+from sat2cap.evaluation.record import RecordPicture, cached_evaluation
 from sat2cap.report.claims.claims import claims
 from sat2cap.report.paper import TABLE_1
 from sat2cap.report.sections import section
@@ -32,7 +32,7 @@ def record(run: Path, kind: str, figures: list[Metric], shown: dict, **names: st
         kind,
         {"pairs": "f" * 64, "kind": kind, "figures": len(figures)},
         lambda: Evaluation(tuple(figures), shown),
-        lambda found: [Picture("p.png", f"a picture | of {kind}", png())],
+        lambda found: [RecordPicture("p.png", f"a picture | of {kind}", png())],
         names=names,
         command=f"sat2cap evaluate {kind} <here>",
     )

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from markupsafe import Markup
 
 from sat2cap.report import Picture, render_page
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,9 @@ class Story:
 
 
 def render_story(story: Story, figures: Mapping[str, float]) -> str:
-    """The page of the demo as HTML."""
-    shown = {field.name: getattr(story, field.name) for field in fields(story)}
-    shown["longest"] = max((figures.get(f"demo.seconds.{name}", 0.0) for name, _ in story.steps), default=0.0)
-    return render_page("demo.html", shown, figures)
+    """Return the page of the demo as HTML; `figures` are those of ``results.json``."""
+    values = {field.name: getattr(story, field.name) for field in fields(story)}
+    values["longest"] = max(
+        (figures.get(f"demo.seconds.{name}", 0.0) for name, _ in story.steps), default=0.0
+    )
+    return render_page("demo.html", values, figures, folder=_TEMPLATES)

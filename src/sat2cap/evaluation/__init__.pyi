@@ -39,8 +39,8 @@ from .miniworld.maps import map_agreement as map_agreement
 from .miniworld.maps import time_agreement as time_agreement
 from .miniworld.zero_shot import evaluate_zero_shot as evaluate_zero_shot
 from .record import DrawPictures as DrawPictures
-from .record import Picture as Picture
 from .record import Record as Record
+from .record import RecordPicture as RecordPicture
 from .record import cached_evaluation as cached_evaluation
 from .record import read_run as read_run
 from .retrieval.evaluation import BASELINES as BASELINES

@@ -29,7 +29,7 @@ MANIFEST = "record.json"
 
 
 @dataclass(frozen=True)
-class Picture:
+class RecordPicture:
     """A picture that goes into a record's folder."""
 
     name: str
@@ -39,7 +39,7 @@ class Picture:
     """Bytes of a PNG or JPEG file."""
 
 
-DrawPictures = Callable[[Evaluation], Sequence[Picture]]
+DrawPictures = Callable[[Evaluation], Sequence[RecordPicture]]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A template and what it shows, to one HTML file."""
+"""Filling a page's template with values, figures and pictures."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,15 +14,19 @@ from sat2cap.report.pictures import Picture
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_page(template: str, shown: Mapping[str, Any], figures: Mapping[str, float]) -> str:
-    """A template, such as ``demo.html`` or ``report.md``, filled; what goes into HTML is escaped.
+def render_page(
+    template: str, values: Mapping[str, Any], figures: Mapping[str, float], *, folder: Path = _TEMPLATES
+) -> str:
+    """Return a template such as ``report.md``, filled with `values`; text that goes into HTML is escaped.
+
+    The template lies in `folder`, and may use the shared ``base.html`` and ``style.css`` of this package.
 
     A template writes a figure as ``fig(name, form)``: the figure of that name in `form`, a format such as
     ``{:.3f}``, with its name and full value beside it for whoever checks; a dash if there is no such figure.
-    A template that uses anything not in `shown` is a fault and raises jinja2's `UndefinedError`.
+    Raises jinja2's `UndefinedError` if the template uses a name that is not in `values`.
     """
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([folder, _TEMPLATES]),
         autoescape=template.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -30,16 +34,16 @@ def render_page(template: str, shown: Mapping[str, Any], figures: Mapping[str, f
     )
     environment.filters |= {"cell": _cell, "beside": _beside}
     tools = {"fig": _figure_writer(figures), "img": _image, "share": _share(figures), "lonlat": format_lonlat}
-    return environment.get_template(template).render({**shown, **tools}) + "\n"
+    return environment.get_template(template).render({**values, **tools}) + "\n"
 
 
 def _cell(text: str) -> str:
-    """Text as a cell of a Markdown table."""
+    """Return text as a cell of a Markdown table: on one line, its bars escaped."""
     return " ".join(str(text).replace("|", "\\|").split())
 
 
 def _beside(text: str) -> Markup:
-    """A value with what stands in brackets behind it on a line of its own."""
+    """Return a value with the text in brackets after it, its interval, on a line of its own."""
     value, bracket, rest = text.partition(" (")
     return escape(value) + (Markup("<br><small>{}</small>").format(rest.removesuffix(")")) if bracket else "")
 
@@ -59,7 +63,7 @@ def _figure_writer(figures: Mapping[str, float]) -> Callable[[str, str], Markup]
 
 def _share(figures: Mapping[str, float]) -> Callable[[str, float, float], str]:
     def write(name: str, low: float = 0.0, high: float = 1.0) -> str:
-        """How far a figure is between two others, as a percentage for a bar's width."""
+        """Return the width of a bar, ``0.0%`` to ``100.0%``: where the figure lies from `low` to `high`."""
         value = figures.get(name, low)
         share = 0.0 if math.isnan(value) or high <= low else (value - low) / (high - low)
         return f"{100 * min(max(share, 0.0), 1.0):.1f}%"

@@ -11,7 +11,7 @@ from sat2cap.cli.options import AtlasModel, AtlasPath, Json, Text
 
 if TYPE_CHECKING:
     from sat2cap.api import OpenAtlas
-    from sat2cap.evaluation import Evaluation, Picture, TrackedPrompt
+    from sat2cap.evaluation import Evaluation, RecordPicture, TrackedPrompt
 
 
 def maps(
@@ -93,7 +93,7 @@ def landcover(
     cover itself.
     """
     from sat2cap import api
-    from sat2cap.evaluation import Picture, evaluate_landcover, load_classes, reference_identity
+    from sat2cap.evaluation import RecordPicture, evaluate_landcover, load_classes, reference_identity
     from sat2cap.report import CLASSES_SHOWN, landcover_picture
 
     land_classes = load_classes(classes, reference)
@@ -101,13 +101,13 @@ def landcover(
     clip_atlas = None if clip is None else api.open(clip)
     baseline = None if clip_atlas is None else (clip_atlas.atlas, clip_atlas.checkpoint)
 
-    def draw(evaluation: "Evaluation") -> "Sequence[Picture]":
+    def draw(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
         shown = _count_phrase(CLASSES_SHOWN, len(evaluation.material.classes), "classes")
         caption = (
             "Above, the class that covers most of each cell, bare where none covers half, and that whose "
             f"prompt is nearest; below, {shown}: share, and the maps of the prompts, each in its own range."
         )
-        return [Picture("landcover.png", caption, landcover_picture(evaluation.material))]
+        return [RecordPicture("landcover.png", caption, landcover_picture(evaluation.material))]
 
     measured(
         run,
@@ -149,7 +149,7 @@ def time(
     rank correlation with the truth.
     """
     from sat2cap import api
-    from sat2cap.evaluation import Picture, TrackedRegion, evaluate_time
+    from sat2cap.evaluation import RecordPicture, TrackedRegion, evaluate_time
     from sat2cap.query import default_mean_scale
     from sat2cap.report import PROMPTS_SHOWN, calendar_picture
 
@@ -157,13 +157,13 @@ def time(
     regions = [TrackedRegion(path.stem, one.atlas) for path, one in zip(atlases, opened, strict=True)]
     tracked = _tracked_prompts(prompts)
 
-    def draw(evaluation: "Evaluation") -> "Sequence[Picture]":
+    def draw(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
         shown = _count_phrase(PROMPTS_SHOWN, len(evaluation.material), "prompts")
         caption = (
             f"The mean score of {shown} over each region by month, left to right, and hour, upwards, each "
             "panel from its own least to its own most; beside the truth where it is known."
         )
-        return [Picture("time.png", caption, calendar_picture(evaluation.material))]
+        return [RecordPicture("time.png", caption, calendar_picture(evaluation.material))]
 
     measured(
         run,

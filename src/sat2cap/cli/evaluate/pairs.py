@@ -11,7 +11,7 @@ from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, measured
 from sat2cap.cli.options import Json, Model
 
 if TYPE_CHECKING:
-    from sat2cap.evaluation import ClusterMap, Evaluation, Picture
+    from sat2cap.evaluation import ClusterMap, Evaluation, RecordPicture
     from sat2cap.model import Checkpoint
 
 Pairs = Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder made by: sat2cap pairs build.")]
@@ -75,7 +75,7 @@ def retrieval(
     first = next(iter(models_by_name.values()))
     use_metadata = first.dynamic is not None and metadata is not False
 
-    def draw(result: "Evaluation") -> "Sequence[Picture]":
+    def draw(result: "Evaluation") -> "Sequence[RecordPicture]":
         return retrieval_sheets(opened, split, result.material, first, use_metadata)
 
     measured(
@@ -177,8 +177,8 @@ def clusters(
     )
 
 
-def _cluster_pictures(evaluation: "Evaluation") -> "Sequence[Picture]":
-    from sat2cap.evaluation import Picture
+def _cluster_pictures(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
+    from sat2cap.evaluation import RecordPicture
     from sat2cap.report import cluster_picture, silhouette_plot
 
     shown = evaluation.table_data
@@ -188,11 +188,11 @@ def _cluster_pictures(evaluation: "Evaluation") -> "Sequence[Picture]":
         f"Mean silhouette of k-means clusters of overhead embeddings, {shown['sample']:,} points judged "
         f"against all {shown['points']:,}; the bands are the least and greatest of {shown['seeds']} seeds."
     )
-    pictures = [Picture("silhouette.png", about, plot)]
+    pictures = [RecordPicture("silhouette.png", about, plot)]
     region: ClusterMap | None = evaluation.material
     if region is not None:
         caption = "Clusters of a region's cells, each named after the phrases that tell it from the others."
-        pictures.append(Picture("clusters.png", caption, cluster_picture(region)))
+        pictures.append(RecordPicture("clusters.png", caption, cluster_picture(region)))
     return pictures
 
 

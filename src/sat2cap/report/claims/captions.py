@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from sat2cap.evaluation import Metric, Record
 from sat2cap.formatting import format_value
-from sat2cap.report.claims.verdict import Claim, interval, verdict
+from sat2cap.report.claims.verdict import Claim, interval_of, judge_positive
 from sat2cap.report.tables.text import format_points
 
 _WHERE = "section 4.4, table 2"
@@ -30,11 +30,11 @@ def _agree(known: Mapping[str, Metric]) -> Iterator[Claim]:
             f"CLIP {format_value(known[f'clip.{name}'].value)}"
             for name in measures
         )
-        ends = [interval(figure) for figure in leads]
+        ends = [interval_of(figure) for figure in leads]
         yield Claim(
             "Captions from Sat2Cap agree with the photo's caption better than captions from CLIP",
             _WHERE,
-            verdict(min(low for low, _ in ends), max(high for _, high in ends)),
+            judge_positive(min(low for low, _ in ends), max(high for _, high in ends)),
             listed,
         )
 
@@ -44,7 +44,7 @@ def _truth(known: Mapping[str, Metric]) -> Iterator[Claim]:
         yield Claim(
             "Captions from Sat2Cap describe what is on the ground better than captions from CLIP",
             _WHERE,
-            verdict(*interval(lead)),
+            judge_positive(*interval_of(lead)),
             f"photos from there and then show {100 * known['truth.chance'].value:.1f} % of what is stated, "
             f"{100 * known['clip.truth.chance'].value:.1f} % from CLIP: above by {format_points(lead)}",
         )
@@ -53,11 +53,11 @@ def _truth(known: Mapping[str, Metric]) -> Iterator[Claim]:
 def _metadata(known: Mapping[str, Metric]) -> Iterator[Claim]:
     told, untold = known.get("ground.clip_text"), known.get("no_metadata.ground.clip_text")
     if told is not None and untold is not None:
-        (low, high), (other_low, other_high) = interval(told), interval(untold)
+        (low, high), (other_low, other_high) = interval_of(told), interval_of(untold)
         yield Claim(
             "A model that is told no place and time agrees with the photo's caption best",
             _WHERE,
-            verdict(other_low - high, other_high - low),
+            judge_positive(other_low - high, other_high - low),
             f"CLIP text cosine {format_value(told.value)} told, {format_value(untold.value)} told nothing; "
             "the paper's is a model trained without, this one is only asked without",
         )
@@ -73,16 +73,16 @@ def _months(known: Mapping[str, Metric]) -> Iterator[Claim]:
             f", {100 * restated.value:.1f} % state other things, "
             f"which are likelier in their own month by {format_points(lead)}"
         )
-    held = verdict(*interval(changed if lead is None else lead))
+    held = judge_positive(*interval_of(changed if lead is None else lead))
     yield Claim("Captions change with the month", _DYNAMIC, held, evidence)
     halves = [known[name] for half in ("north", "south") if (name := f"winter.{half}.lead") in known]
     halves = [half for half in halves if half.value == half.value]
     if len(halves) == 2:
-        ends = [interval(half) for half in halves]
+        ends = [interval_of(half) for half in halves]
         yield Claim(
             "Captions have winter in January in the north and in July in the south",
             f"{_DYNAMIC} (d)",
-            verdict(min(low for low, _ in ends), max(high for _, high in ends)),
+            judge_positive(min(low for low, _ in ends), max(high for _, high in ends)),
             f"words of winter, winter less summer: north {format_points(halves[0])}, "
             f"south {format_points(halves[1])}",
         )

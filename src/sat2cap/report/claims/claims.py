@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from sat2cap.evaluation import Metric, Record
 from sat2cap.formatting import format_value
 from sat2cap.report.claims.captions import caption_claims
-from sat2cap.report.claims.verdict import HELD, NOT_HELD, UNSURE, Claim, apart, interval, verdict
+from sat2cap.report.claims.verdict import Claim, Verdict, interval_of, judge_greater, judge_positive
 from sat2cap.report.tables.text import format_metric, format_points
 
 
@@ -31,12 +31,12 @@ def _retrieval(record: Record) -> Iterator[Claim]:
     known = {figure.name: figure for figure in record.metrics}
     lead = [known[name] for way in _WAYS if (name := f"above_clip.{way}.r10") in known]
     if lead:
-        ends = [interval(figure) for figure in lead]
+        ends = [interval_of(figure) for figure in lead]
         evidence = "R@10 above CLIP's by " + " and ".join(format_points(figure) for figure in lead)
         yield Claim(
             "Sat2Cap finds the photo of a place, and the place of a photo, far more often than CLIP",
             "table 1",
-            verdict(min(low for low, _ in ends), max(high for _, high in ends)),
+            judge_positive(min(low for low, _ in ends), max(high for _, high in ends)),
             evidence,
         )
     yield from _best_row(record, known)
@@ -63,7 +63,7 @@ def _best_row(record: Record, known: Mapping[str, Metric]) -> Iterator[Claim]:
     whole = [row for row in rows if row["meta_training"] and row["meta_inference"] and row["dropout"]]
     others = {(row["meta_training"], row["dropout"]) for row in rows}
     complete = whole and (True, False) in others and any(not trained for trained, _ in others)
-    verdict = (HELD if best in whole else NOT_HELD) if complete else UNSURE
+    verdict = (Verdict.HELD if best in whole else Verdict.NOT_HELD) if complete else Verdict.UNSURE
     listed = "; ".join(f"{label}: {100 * value:.1f} %" for label, value in scores.items())
     yield Claim(
         "Metadata in training, dropped at random, and metadata at inference together are best",
@@ -82,11 +82,11 @@ def _moments(known: Mapping[str, Metric]) -> Iterator[Claim]:
             f"{figure.name.split('.')[1]} {figure.name.split('.')[2]}: {format_points(figure)}"
             for figure in lead
         )
-        ends = [interval(figure) for figure in lead]
+        ends = [interval_of(figure) for figure in lead]
         yield Claim(
             "The photos that a place calls up change with the date and hour it is told",
             "section 4.1, supplement",
-            verdict(min(low for low, _ in ends), max(high for _, high in ends)),
+            judge_positive(min(low for low, _ in ends), max(high for _, high in ends)),
             f"more of the nine nearest photos are from near the time asked for, by {evidence}",
         )
 
@@ -99,20 +99,20 @@ def _clusters(record: Record) -> Iterator[Claim]:
     yield Claim(
         "CLIP's clusters worsen as their number grows",
         "section 4.2, figure 4",
-        apart(clip[0], clip[-1]),
+        judge_greater(clip[0], clip[-1]),
         f"silhouette {format_value(clip[0].value)} at k = {ks[0]:,}, "
         f"{format_value(clip[-1].value)} at k = {ks[-1]:,}",
     )
     yield Claim(
         "For few clusters Sat2Cap is behind CLIP",
         "section 4.2, figure 4",
-        apart(clip[0], ours[0]),
+        judge_greater(clip[0], ours[0]),
         f"at k = {ks[0]:,}: {format_value(ours[0].value)}, CLIP {format_value(clip[0].value)}",
     )
     yield Claim(
         "For many clusters Sat2Cap is ahead of CLIP",
         "section 4.2, figure 4",
-        apart(ours[-1], clip[-1]),
+        judge_greater(ours[-1], clip[-1]),
         f"at k = {ks[-1]:,}: {format_value(ours[-1].value)}, CLIP {format_value(clip[-1].value)}",
     )
 
@@ -126,7 +126,7 @@ def _landcover(record: Record) -> Iterator[Claim]:
         yield Claim(
             "Maps of prompts agree with the land cover better than CLIP's",
             "section 4.3, figures 1 and 5",
-            verdict(*interval(lead)),
+            judge_positive(*interval_of(lead)),
             f"{evidence}, against {record.table_data['reference']}",
         )
 
@@ -137,14 +137,14 @@ def _time(record: Record) -> Iterator[Claim]:
         yield Claim(
             "Scores follow the months and the hours",
             "section 3.3",
-            verdict(*interval(median)),
+            judge_positive(*interval_of(median)),
             f"median rank correlation with the truth {format_metric(median)}",
         )
     if (error := known.get("months_apart.mean_error")) is not None:
         yield Claim(
             "Seasons turn with the hemisphere",
             "section 4.4, figure 6 (d)",
-            HELD if error.value <= 1.5 else NOT_HELD,
+            Verdict.HELD if error.value <= 1.5 else Verdict.NOT_HELD,
             f"the years of north and south are off by {format_value(error.value)} months in the mean over "
             f"{known['months_apart.prompts'].value:.0f} prompts with a season (held: at most 1.5; "
             "guessing: 3)",

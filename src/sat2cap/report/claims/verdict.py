@@ -1,34 +1,41 @@
-"""A sentence of the paper against figures: what a verdict is made of."""
+"""Claims of the paper, and verdicts on them from metrics and their intervals."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sat2cap.evaluation import Metric
 
-HELD, NOT_HELD, UNSURE = "held", "did not hold", "cannot be told"
+
+class Verdict(StrEnum):
+    """Whether a claim of the paper held in what was measured, in the words of a report."""
+
+    HELD = "held"
+    NOT_HELD = "did not hold"
+    UNSURE = "cannot be told"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence of the paper against figures of one record."""
+    """A claim of the paper and the verdict on it from the metrics of one record."""
 
     statement: str
     where: str
-    """In the paper."""
-    verdict: str
+    """Section, table or figure of the paper."""
+    verdict: Verdict
     evidence: str
 
 
-def interval(figure: Metric) -> tuple[float, float]:
-    """Its interval, or, without one, nothing that could be told from zero."""
-    return figure.interval or (-abs(figure.value), abs(figure.value))
+def interval_of(metric: Metric) -> tuple[float, float]:
+    """Return the interval of a metric or, without one, one around zero, which settles nothing."""
+    return metric.interval or (-abs(metric.value), abs(metric.value))
 
 
-def verdict(low: float, high: float) -> str:
-    """Of a difference that should be above zero."""
-    return HELD if low > 0 else NOT_HELD if high < 0 else UNSURE
+def judge_positive(low: float, high: float) -> Verdict:
+    """Return the verdict on a difference that should be above zero, from the interval `low` to `high`."""
+    return Verdict.HELD if low > 0 else Verdict.NOT_HELD if high < 0 else Verdict.UNSURE
 
 
-def apart(greater: Metric, less: Metric) -> str:
-    """Whether the first is above the second, whatever the seed."""
+def judge_greater(greater: Metric, less: Metric) -> Verdict:
+    """Return the verdict on one metric being above another: held only if their intervals do not meet."""
     (low, high), (other_low, other_high) = (f.interval or (f.value, f.value) for f in (greater, less))
-    return verdict(low - other_high, high - other_low)
+    return judge_positive(low - other_high, high - other_low)

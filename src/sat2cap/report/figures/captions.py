@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sat2cap.evaluation import (
     CLIP,
     GalleryCaptions,
-    Picture,
+    RecordPicture,
     conditioned_embeddings_at,
     decode_image,
     nearest_rows,
@@ -55,7 +55,7 @@ class Row:
 
 def caption_figure(
     pairs: PairSet, split: str, said: GalleryCaptions, checkpoint: Checkpoint, *, rows: int = 6
-) -> list[Picture]:
+) -> list[RecordPicture]:
     """Figure 6 for places chosen at random, half of them south of the equator where there are so many.
 
     They lie outside the tropics if the model knows time, as far as there are such places.
@@ -92,7 +92,7 @@ def caption_figure(
         f"Places chosen at random{where}: each from above; the captions of its embedding, {told}, under the "
         f"photos nearest to that; of CLIP's embedding; and where it lies among all {len(gallery.lon):,}."
     )
-    return [Picture("captions.jpg", about, caption_sheet(drawn, gallery.lon, gallery.lat))]
+    return [RecordPicture("captions.jpg", about, caption_sheet(drawn, gallery.lon, gallery.lat))]
 
 
 def _chosen(lat: Floats, count: int, seasons: bool) -> NDArray[np.int64]:

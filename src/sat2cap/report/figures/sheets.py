@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sat2cap.evaluation import (
     MOMENTS,
     Gallery,
-    Picture,
+    RecordPicture,
     conditioned_embeddings_at,
     decode_image,
     nearest_rows,
@@ -65,7 +65,7 @@ def contact_sheet(strips: Sequence[Strip]) -> bytes:
 
 def retrieval_sheets(
     pairs: PairSet, split: str, gallery: Gallery, checkpoint: Checkpoint, told: bool, *, strips: int = 6
-) -> list[Picture]:
+) -> list[RecordPicture]:
     """Figure 3 for patches chosen at random; and, if the model is told place and time, two times for some."""
     chosen = np.sort(np.random.default_rng(1).permutation(len(gallery.lon))[:strips])
     query = (gallery.conditioned_embeddings(checkpoint) if told else gallery.unit_overhead)[chosen]
@@ -85,7 +85,7 @@ def retrieval_sheets(
         for query_row, nine in zip(chosen, found, strict=True)
     ]
     pictures = [
-        Picture(
+        RecordPicture(
             "top9.jpg",
             f"Each patch, chosen at random, and the nine photos of {len(gallery.lon):,} that are nearest "
             "to it; its own photo is framed where it is among them.",
@@ -104,7 +104,7 @@ def retrieval_sheets(
             for label, nine in asked.items()
         ]
         pictures.append(
-            Picture(
+            RecordPicture(
                 "times.jpg",
                 "The same patches told other times: the nearest photos at 08:00 and 23:00 on 15 May, and "
                 "at noon in January and July; below each photo, when it was taken.",
