@@ -74,6 +74,6 @@ def test_video_without_pyav_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
 
 def test_only_dates_move(tmp_path: Path) -> None:
     for score in (made_up(), three_prompts(), three_months().isel(time=[0])):
-        with pytest.raises(InputError, match="2 moments or more"):
+        with pytest.raises(InputError, match="2 or more dates"):
             write_gif(score, tmp_path / "m.gif")
     assert list(tmp_path.iterdir()) == []

@@ -67,18 +67,18 @@ def test_a_band_for_each_date(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file.read(), score.values)
 
 
-def test_unknown_kinds_name_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_suffix_lists_the_valid_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=", ".join(MAP_SUFFIXES).replace(".", r"\.")):
         save(made_up(), tmp_path / "m.jpg")
     with pytest.raises(InputError, match="unknown suffix"):
         save(three_classes(), tmp_path / "m.gif")
-    with pytest.raises(InputError, match="save the whole of it"):
+    with pytest.raises(InputError, match="save the whole Dataset"):
         save(three_classes()["category"], tmp_path / "m.tif")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"),
+    ("name", "arguments"),
     [
         ("m.tif", {"options": MapOptions(title="Snow")}),
         ("m.geojson", {"options": MapOptions(places=[("A", 4.0, 52.0)])}),
@@ -87,13 +87,20 @@ def test_unknown_kinds_name_the_known_ones(tmp_path: Path) -> None:
         ("m.parquet", {"options": MapOptions(above=float("nan"))}),
     ],
 )
-def test_what_means_nothing_to_a_kind_is_refused(tmp_path: Path, name: str, asked: dict) -> None:
+def test_options_without_use_for_a_suffix_are_refused(tmp_path: Path, name: str, arguments: dict) -> None:
     with pytest.raises(InputError, match=r"has no use for|above nan"):
-        save(made_up(), tmp_path / name, **asked)
+        save(made_up(), tmp_path / name, **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_area_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [MapOptions(above=0.5), MapOptions(best=3), MapOptions(above=0.0)])
+def test_areas_of_categories_are_not_chosen_by_score(tmp_path: Path, options: MapOptions) -> None:
+    with pytest.raises(InputError, match="areas of categories hold every cell"):
+        save(three_classes(), tmp_path / "m.parquet", options=options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_area_above_the_threshold_is_warned_of(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"no cell scores 9 or more, the greatest is 0\.3"):
         save(made_up(), tmp_path / "m.geojson", options=MapOptions(above=9))
 
@@ -115,21 +122,21 @@ def test_geoparquet_holds_what_geojson_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cells", [1, 7, 500, 10_000])
-def test_the_best_cells_are_so_many(tmp_path: Path, cells: int) -> None:
+def test_best_sets_the_number_of_cells(tmp_path: Path, cells: int) -> None:
     score = made_up()
     rng = np.random.default_rng(0)
     score.values[:] += rng.normal(0, 1e-4, score.shape)  # no two alike
-    known = int(np.isfinite(score.values).sum())
+    valid_count = int(np.isfinite(score.values).sum())
     save(score, tmp_path / "m.geojson", options=MapOptions(best=cells))
     document = json.loads((tmp_path / "m.geojson").read_text())
-    assert sum(f["properties"]["cells"] for f in document["features"]) == min(cells, known)
+    assert sum(f["properties"]["cells"] for f in document["features"]) == min(cells, valid_count)
     assert document["sat2cap"]["prompt"] == ABOUT["prompt"]
 
 
 def test_which_cells_become_areas(tmp_path: Path) -> None:
     score = made_up()
-    known = score.values[np.isfinite(score.values)]
-    assert threshold_of_best(score) == pytest.approx(np.percentile(known, 95))
+    valid_scores = score.values[np.isfinite(score.values)]
+    assert threshold_of_best(score) == pytest.approx(np.percentile(valid_scores, 95))
     assert np.isnan(threshold_of_best(score * np.nan))
     with pytest.raises(InputError, match="one of the two"):
         save(score, tmp_path / "m.geojson", options=MapOptions(above=0.1, best=3))

@@ -1,4 +1,4 @@
-"""A prompt through months or hours, as a moving picture."""
+"""Animations of one prompt through months or hours: GIF and MP4."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,8 @@ Frame = NDArray[np.uint8]
 """RGB, ``[h, w, 3]``."""
 
 _DPI = 100
-_SECONDS = 0.5  # that a frame stays
+_FRAME_S = 0.5
+"""How long each frame is shown."""
 
 
 def write_gif(
@@ -31,13 +32,14 @@ def write_gif(
 ) -> None:
     """Publish a GIF with a frame for each date of a score ``(time, y, x)``, all in the same colours.
 
-    Raises `InputError`.
+    Frames last half a second, in an endless loop; provenance is in the comment. Raises `InputError` unless
+    the score is one prompt at 2 dates or more.
     """
-    images = [Image.fromarray(frame) for frame in _frames(score, options, progress)]
-    every = Image.new("RGB", (images[0].width, images[0].height * min(len(images), 4)))
+    images = [Image.fromarray(frame) for frame in _draw_frames(score, options, progress)]
+    samples = Image.new("RGB", (images[0].width, images[0].height * min(len(images), 4)))
     for i in range(min(len(images), 4)):  # colours are chosen from all seasons, then kept: none may flicker
-        every.paste(images[i * len(images) // min(len(images), 4)], (0, i * images[0].height))
-    palette = every.quantize(256, dither=Image.Dither.NONE)
+        samples.paste(images[i * len(images) // min(len(images), 4)], (0, i * images[0].height))
+    palette = samples.quantize(256, dither=Image.Dither.NONE)
     frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     buffer = io.BytesIO()
     about = "\n".join(f"{name}: {text}" for name, text in provenance(score).items())
@@ -46,7 +48,7 @@ def write_gif(
         "GIF",
         save_all=True,
         append_images=frames[1:],
-        duration=round(_SECONDS * 1000),
+        duration=round(_FRAME_S * 1000),
         loop=0,
         comment=about.encode(),
         disposal=1,
@@ -57,18 +59,18 @@ def write_gif(
 def write_mp4(
     score: xr.DataArray, path: Path | str, options: MapOptions = DEFAULT_OPTIONS, progress: Progress = silent
 ) -> None:
-    """Publish the same as H.264 video, which is smaller and plays anywhere.
+    """Publish the frames of `write_gif` as H.264 video, which is smaller and plays in every browser.
 
-    Needs PyAV. Raises `InputError`.
+    Raises `InputError` if PyAV is missing, or unless the score is one prompt at 2 dates or more.
     """
-    av = _pyav(path)
-    frames = _even(list(_frames(score, options, progress)))
+    av = _import_pyav(path)
+    frames = _pad_to_even(list(_draw_frames(score, options, progress)))
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as file:
-        known = provenance(score)
-        file.metadata["title"] = known.get("prompt", "")
-        file.metadata["comment"] = "\n".join(f"{name}: {text}" for name, text in known.items())
-        stream = file.add_stream("libx264", rate=round(1 / _SECONDS), options={"crf": "18"})
+        texts = provenance(score)
+        file.metadata["title"] = texts.get("prompt", "")
+        file.metadata["comment"] = "\n".join(f"{name}: {text}" for name, text in texts.items())
+        stream = file.add_stream("libx264", rate=round(1 / _FRAME_S), options={"crf": "18"})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"  # the one that every browser and phone plays
         for frame in frames:
@@ -77,12 +79,12 @@ def write_mp4(
     write_bytes(path, buffer.getvalue())
 
 
-def _frames(score: xr.DataArray, options: MapOptions, progress: Progress) -> Iterator[Frame]:
-    """The page of each date, all of one size."""
+def _draw_frames(score: xr.DataArray, options: MapOptions, progress: Progress) -> Iterator[Frame]:
+    """Yield the page of each date, all of the size of the first. Raises `InputError`."""
     layers = layers_of(score)
     if score.dims != ("time", "y", "x") or len(layers) < 2:
         raise InputError(
-            f"an animation is of one prompt at 2 moments or more, not {len(layers)} maps of dims {score.dims}"
+            f"an animation shows one prompt at 2 or more dates, not {len(layers)} maps of dims {score.dims}"
             "; give --months, --hours or several --when"
         )
     norm = paint_of(score).norm
@@ -94,25 +96,26 @@ def _frames(score: xr.DataArray, options: MapOptions, progress: Progress) -> Ite
             figure.canvas.draw()
             pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
             size = size or (pixels.shape[0], pixels.shape[1])
-            yield _sized(pixels, size)
+            yield _fit_to_size(pixels, size)
             progress("drawing frames", done, len(layers))
 
 
-def _sized(pixels: Frame, size: tuple[int, int]) -> Frame:
-    """Cut or filled up with white, as where a date's letters need one line more."""
+def _fit_to_size(pixels: Frame, size: tuple[int, int]) -> Frame:
+    """Return a frame cut or padded with white to (height, width): a longer date may need one more line."""
     frame = np.full((*size, 3), 255, np.uint8)
     height, width = min(size[0], pixels.shape[0]), min(size[1], pixels.shape[1])
     frame[:height, :width] = pixels[:height, :width]
     return frame
 
 
-def _even(frames: Sequence[Frame]) -> list[Frame]:
-    """Sides of even length, as the video's colours need."""
+def _pad_to_even(frames: Sequence[Frame]) -> list[Frame]:
+    """Pad frames to an even height and width, as pixel format yuv420p requires."""
     height, width = frames[0].shape[:2]
-    return [_sized(frame, (height + height % 2, width + width % 2)) for frame in frames]
+    return [_fit_to_size(frame, (height + height % 2, width + width % 2)) for frame in frames]
 
 
-def _pyav(path: Path | str) -> Any:
+def _import_pyav(path: Path | str) -> Any:
+    """Return the module `av`. Raises `InputError` if it is not installed."""
     try:
         import av
     except ImportError:

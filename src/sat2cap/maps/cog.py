@@ -1,4 +1,4 @@
-"""A score as a cloud-optimised GeoTIFF.
+"""Scores and categories as cloud-optimised GeoTIFFs (COGs).
 
 No data is NaN, not a number such as -9999: it cannot be taken for a score by a reader that ignores the
 nodata tag, since whatever is computed from it is NaN too; GDAL, QGIS and rasterio all know it for float32.
@@ -32,17 +32,17 @@ def write_cog(score: xr.DataArray, path: Path | str) -> None:
     """Publish a score as a COG with a float32 band for each of its prompts and dates, NaN for no data.
 
     Band descriptions are the prompts or dates; provenance is in the tags; overviews are averages. Raises
-    `InputError`.
+    `InputError` if the score has no prompts.
     """
     layers = layers_of(score)
     if not layers:
         raise InputError("a score of no prompts makes no GeoTIFF; give some")
     profile = {"dtype": "float32", "count": len(layers), "nodata": np.nan}
     with MemoryFile() as memory, rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
-        with memory.open(**profile, **_place(score)) as plain:
-            _tag(plain, score)
+        with memory.open(**profile, **_grid_profile(score)) as plain:
+            _write_tags(plain, score)
             for band, (layer, name) in enumerate(zip(layers, names_of(score), strict=True), 1):
-                _fill(plain, band, name, str(score.attrs.get("scale", "")), values_of(layer))
+                _write_band(plain, band, name, str(score.attrs.get("scale", "")), values_of(layer))
         write_bytes(path, _as_cog(memory, predictor="FLOATING_POINT", overview_resampling="AVERAGE"))
 
 
@@ -50,7 +50,7 @@ def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
     """Publish a map of categories as a COG of one uint8 band with a colour table, 0 for no data.
 
     The tag `category_1` names what 1 stands for, and so on; overviews are the commonest category. Raises
-    `InputError`.
+    `InputError` if it holds several maps.
     """
     layer = one_layer(category, "a file with a colour table holds")
     names = [str(name) for name in category.attrs["categories"]]
@@ -60,8 +60,8 @@ def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
         table[code] = (red, green, blue, 255)
     codes = np.nan_to_num(values_of(layer)).astype(np.uint8)
     with MemoryFile() as memory:
-        with memory.open(dtype="uint8", count=1, nodata=0, **_place(category)) as plain:
-            _tag(plain, category)
+        with memory.open(dtype="uint8", count=1, nodata=0, **_grid_profile(category)) as plain:
+            _write_tags(plain, category)
             plain.update_tags(**{f"category_{code}": name for code, name in enumerate(names, 1)})
             plain.write(codes, 1)
             plain.write_colormap(1, table)
@@ -69,7 +69,8 @@ def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
         write_bytes(path, _as_cog(memory, overview_resampling="MODE"))
 
 
-def _place(score: xr.DataArray) -> dict[str, Any]:
+def _grid_profile(score: xr.DataArray) -> dict[str, Any]:
+    """Return driver, size, CRS and transform for rasterio."""
     grid = grid_of(score)
     return {
         "driver": "GTiff",
@@ -80,17 +81,18 @@ def _place(score: xr.DataArray) -> dict[str, Any]:
     }
 
 
-def _tag(plain: rasterio.io.DatasetWriter, score: xr.DataArray) -> None:
-    known = provenance(score)
-    plain.update_tags(**known, TIFFTAG_SOFTWARE=f"sat2cap {version('sat2cap')}")
-    if "attribution" in known:
-        plain.update_tags(TIFFTAG_COPYRIGHT=known["attribution"])
+def _write_tags(plain: rasterio.io.DatasetWriter, score: xr.DataArray) -> None:
+    """Write provenance, software and copyright to the tags."""
+    texts = provenance(score)
+    plain.update_tags(**texts, TIFFTAG_SOFTWARE=f"sat2cap {version('sat2cap')}")
+    if "attribution" in texts:
+        plain.update_tags(TIFFTAG_COPYRIGHT=texts["attribution"])
 
 
-def _fill(
+def _write_band(
     plain: rasterio.io.DatasetWriter, band: int, name: str, unit: str, values: NDArray[np.float32]
 ) -> None:
-    """One band, its name and its statistics."""
+    """Write one band with its description, unit and statistics."""
     plain.write(values, band)
     plain.set_band_description(band, name)
     plain.set_band_unit(band, unit)
@@ -105,6 +107,7 @@ def _fill(
 
 
 def _as_cog(memory: MemoryFile, **options: str) -> bytes:
+    """Return the bytes of an in-memory GeoTIFF, rewritten as a COG."""
     with MemoryFile(ext=".tif") as made:
         copy(memory.name, made.name, driver="COG", compress="DEFLATE", blocksize=_BLOCK, **options)
         return bytes(made.read())

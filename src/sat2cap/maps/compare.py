@@ -1,4 +1,4 @@
-"""Maps made of maps: what differs between two, and which of several prompts fits best."""
+"""Maps computed from other maps: the difference of two, and the best prompt of each cell."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,11 @@ from sat2cap.maps.layers import CATEGORY, DIFFERENCE, one_layer, values_of
 
 
 def difference(score: xr.DataArray, less: xr.DataArray) -> xr.DataArray:
-    """`score` minus `less`, float32 ``(y, x)``: two prompts, two dates or both, on one grid and scale.
+    """Return `score` minus `less`, float32 ``(y, x)``, in the unit of their scale.
 
-    NaN where either is. Prompt and date say both sides where they differ. Raises `InputError`.
+    The two may differ in prompt, date or both. The result is NaN where either is; its attributes `prompt`
+    and `when` name both sides, joined by " minus ", where they differ. Raises `InputError` if either holds
+    several maps, or if their grids or scales differ.
     """
     first, second = one_layer(score, "a difference takes"), one_layer(less, "a difference takes")
     if grid_of(first) != grid_of(second):
@@ -32,19 +34,20 @@ def difference(score: xr.DataArray, less: xr.DataArray) -> xr.DataArray:
 
 
 def classify(scores: xr.DataArray, logit_scale: float) -> xr.Dataset:
-    """Which prompt fits each cell best, of cosines ``(prompt, y, x)``: a Dataset on their grid.
+    """Return the prompt that fits each cell best, from cosines ``(prompt, y, x)``: a Dataset on their grid.
 
     `category`, float32 ``(y, x)``, is 1 for the first prompt and so on, NaN for no data; ties go to the
     earlier prompt. `confidence`, float32, is its share in a softmax over the prompts at `logit_scale`: 1/K
-    for a mere guess among K, 1 for certain among them. Raises `PromptError`, `InputError`.
+    for a mere guess among K, 1 for certain among them. Raises `PromptError` if two prompts are the same,
+    `InputError` if the dims are different.
     """
     if scores.dims != ("prompt", "y", "x"):
         raise InputError(f"categories are made of dims (prompt, y, x), not {scores.dims}; select a date")
     prompts = [str(prompt) for prompt in scores.coords["prompt"].values]
     if len(set(prompts)) != len(prompts):
-        raise PromptError(f"prompts {_quoted(prompts)}: each category must differ; write each once")
+        raise PromptError(f"prompts {_quote_prompts(prompts)}: each category must differ; write each once")
     colours_of(prompts)
-    category, confidence = _best(np.asarray(scores.values, np.float32), logit_scale)
+    category, confidence = _best_categories(np.asarray(scores.values, np.float32), logit_scale)
     attrs = {key: value for key, value in scores.attrs.items() if key not in ("long_name", "units")}
     attrs["prompt"] = ", ".join(prompts)
     layers = {
@@ -56,16 +59,19 @@ def classify(scores: xr.DataArray, logit_scale: float) -> xr.Dataset:
     return xr.Dataset(layers, attrs=attrs)
 
 
-def _best(
+def _best_categories(
     cosines: NDArray[np.float32], logit_scale: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Number of the greatest of `cosines` [K, y, x], from 1, and its share in the softmax."""
-    known = np.isfinite(cosines).all(axis=0)
+    """Return the category with the greatest of `cosines` [K, y, x], and its share in the softmax.
+
+    Categories are numbered from 1 to K; both are float32 [y, x], NaN where any cosine is.
+    """
+    has_data = np.isfinite(cosines).all(axis=0)
     top = cosines.max(axis=0)
-    category = np.where(known, np.argmax(cosines, axis=0) + 1, np.nan)
+    category = np.where(has_data, np.argmax(cosines, axis=0) + 1, np.nan)
     share = 1 / np.exp(logit_scale * (cosines - top)).sum(axis=0)
-    return category.astype(np.float32), np.where(known, share, np.nan).astype(np.float32)
+    return category.astype(np.float32), np.where(has_data, share, np.nan).astype(np.float32)
 
 
-def _quoted(prompts: Sequence[str]) -> str:
+def _quote_prompts(prompts: Sequence[str]) -> str:
     return ", ".join(repr(prompt) for prompt in prompts)

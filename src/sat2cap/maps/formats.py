@@ -32,7 +32,8 @@ def save(
 
     The suffix is one of `MAP_SUFFIXES`, for a Dataset one of `STILL_SUFFIXES`. A GeoTIFF gets a QGIS style
     beside it and, for categories, a second file ``NAME-confidence.tif``. Raises `InputError` if the suffix
-    and the options do not fit, or if `score` is one layer of a Dataset of categories.
+    and the options do not fit, if `above` or `best` is set for a Dataset, or if `score` is one layer of such
+    a Dataset.
     """
     target = Path(path)
     if isinstance(score, xr.Dataset):
@@ -40,7 +41,7 @@ def save(
         return
     suffix = check_output(target, options, MAP_SUFFIXES)
     if score.attrs.get("scale") == CATEGORY:
-        raise InputError("this is one layer of what classify gave; save the whole of it, confidence included")
+        raise InputError("this is one layer of a classified map; save the whole Dataset, confidence included")
     if suffix in TIFF_SUFFIXES:
         from sat2cap.maps.cog import write_cog
         from sat2cap.maps.style import write_style
@@ -59,6 +60,17 @@ def save(
         (write_gif if suffix == ".gif" else write_mp4)(score, target, options, progress)
     else:
         _save_tiles(score, target, options)
+
+
+def _refuse_score_limits(options: MapOptions) -> None:
+    """Raise `InputError` if `above` or `best` is set: areas of categories hold every cell that has data."""
+    for name in ("above", "best"):
+        value = getattr(options, name)
+        if value is not None:
+            raise InputError(
+                f"{name} {value:g} chooses areas by score, but areas of categories hold every cell; leave it "
+                "out, and filter the written areas by their mean confidence"
+            )
 
 
 def _save_areas(score: xr.DataArray, path: Path, options: MapOptions) -> None:
@@ -86,6 +98,7 @@ def _save_tiles(score: xr.DataArray, path: Path, options: MapOptions) -> None:
 def _save_categories(classes: xr.Dataset, path: Path, options: MapOptions) -> None:
     category, confidence = classes["category"], classes["confidence"]
     suffix = check_output(path, options, STILL_SUFFIXES)
+    _refuse_score_limits(options)
     if suffix in TIFF_SUFFIXES:
         from sat2cap.maps.cog import write_category_cog, write_cog
         from sat2cap.maps.style import write_style

@@ -93,7 +93,7 @@ def layers_of(score: xr.DataArray) -> list[xr.DataArray]:
             f"a score has dims (y, x), or prompt or time before them, not ({dims}); transpose or select first"
         )
     indices = product(*(range(score.sizes[dim]) for dim in leading))
-    return [_single(score.isel(dict(zip(leading, index, strict=True)))) for index in indices]
+    return [_single_map(score.isel(dict(zip(leading, index, strict=True)))) for index in indices]
 
 
 def one_layer(score: xr.DataArray, what: str) -> xr.DataArray:
@@ -144,12 +144,12 @@ def values_of(layer: xr.DataArray) -> NDArray[np.float32]:
 def provenance(score: xr.DataArray) -> dict[str, str]:
     """Return the attributes named in `PROVENANCE` as text, without those that are empty."""
     attrs = with_conditioning_words(score.attrs)
-    known = {name: _text(attrs.get(name)) for name in PROVENANCE}
+    texts = {name: _text(attrs.get(name)) for name in PROVENANCE}
     layers = layers_of(score)
-    for key in ("prompt", "when"):  # of the maps it has now, which may be some of those it was made with
-        own = dict.fromkeys(_text(layer.attrs.get(key)) for layer in layers)
-        known[key] = " | ".join(own)
-    return {name: text for name, text in known.items() if text}
+    for key in ("prompt", "when"):  # of the maps left after selecting, which may be fewer than at first
+        values = dict.fromkeys(_text(layer.attrs.get(key)) for layer in layers)
+        texts[key] = " | ".join(values)
+    return {name: text for name, text in texts.items() if text}
 
 
 def with_standard_attributes(score: xr.DataArray) -> xr.DataArray:
@@ -170,7 +170,7 @@ def with_standard_attributes(score: xr.DataArray) -> xr.DataArray:
     return named
 
 
-def _single(layer: xr.DataArray) -> xr.DataArray:
+def _single_map(layer: xr.DataArray) -> xr.DataArray:
     own = {}
     if "prompt" in layer.coords:
         own["prompt"] = str(layer.coords["prompt"].item())

@@ -19,11 +19,11 @@ from sat2cap.maps.decoration.text import wrap_text
 from sat2cap.maps.layers import one_layer, values_of
 from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions, drawable
 
-_MOST_CELLS = 2400  # a side; a picture cannot show more, so they are averaged first
-_NARROWEST = 2.6  # how many times longer than wide a map is at most
-_FAINT = 0.4  # how opaque imagery is where there is no data, for the hatching under it to be seen
+_MAX_SIDE_CELLS = 2400  # a picture cannot show more cells along a side, so blocks of them are averaged first
+_MAX_ASPECT = 2.6  # greatest ratio of the long to the short side of a map; narrower strips get a margin
+_NO_DATA_OPACITY = 0.4  # of imagery where there is no data, so that the hatching under it can be seen
 TITLE_SIZE = 10.0
-"""Points, of the title of one map among others."""
+"""Font size of the title of one map among several, points."""
 
 
 def panel(
@@ -37,24 +37,25 @@ def panel(
     legend: bool = True,
     furniture: bool = True,
 ) -> ScalarMappable:
-    """Draw one map, dims ``(y, x)``, on matplotlib axes; returns what a shared colour bar needs.
+    """Draw one map, dims ``(y, x)``, on matplotlib axes; return the mappable of a shared colour bar.
 
     `limits` are the scores of the first and last colour, for maps to be compared; `confidence` pales the
     cells of a map of categories; `furniture` is the scale bar and the north arrow. The legend takes room to
-    the right of the axes, the title above. Raises `InputError`.
+    the right of the axes, the title above. Raises `InputError` if `score` holds several maps, if `options`
+    still holds names or paths, or if the underlay is in another CRS.
     """
     underlay, outlines, places = drawable(options)
     grid, paint = grid_of(score), colours.paint_of(score, limits)
     cells = values_of(one_layer(score, "a panel shows"))
-    values = _thinned(cells, nearest=bool(paint.categories))
-    shown = paint.rgba(values)
+    values = _reduce_cells(cells, nearest=bool(paint.categories))
+    rgba = paint.rgba(values)
     if confidence is not None:
-        shown = colours.paled(shown, _thinned(values_of(confidence), nearest=True), len(paint.categories))
+        rgba = colours.paled(rgba, _reduce_cells(values_of(confidence), nearest=True), len(paint.categories))
     axes.patch.set(**colours.NO_DATA)
     if underlay is not None:
         _draw_underlay(axes, underlay, grid, np.isfinite(cells))
-        shown[..., 3] = np.where(np.isfinite(values), paint.opacity(values) * 255, 0).astype(np.uint8)
-    _draw_pixels(axes, shown, grid, "nearest", 2)
+        rgba[..., 3] = np.where(np.isfinite(values), paint.opacity(values) * 255, 0).astype(np.uint8)
+    _draw_pixels(axes, rgba, grid, "nearest", 2)
     _frame_axes(axes, grid)
     if title:
         _draw_title(axes, title)
@@ -89,17 +90,18 @@ def view(grid: GeoBox) -> tuple[float, float, float, float]:
     """Return left, right, bottom and top of the view: the grid, with a margin if it is a narrow strip."""
     left, right, bottom, top = extent(grid)
     width, height = right - left, (top - bottom) * aspect(grid)
-    wider = max(height / _NARROWEST - width, 0) / 2
-    higher = max(width / _NARROWEST - height, 0) / 2 / aspect(grid)
+    wider = max(height / _MAX_ASPECT - width, 0) / 2
+    higher = max(width / _MAX_ASPECT - height, 0) / 2 / aspect(grid)
     return left - wider, right + wider, bottom - higher, top + higher
 
 
-def _thinned(values: NDArray[np.float32], *, nearest: bool = False) -> NDArray[np.float32]:
-    """Blocks of cells averaged where there are more than a picture can show; no data only where all is.
+def _reduce_cells(values: NDArray[np.float32], *, nearest: bool = False) -> NDArray[np.float32]:
+    """Return values averaged over square blocks, if there are more cells than a picture can show.
 
-    With `nearest` one cell stands for its block: there is no mean of categories.
+    A block is NaN only if all its cells are. With `nearest`, one cell represents its block: categories have
+    no mean.
     """
-    step = math.ceil(max(values.shape) / _MOST_CELLS)
+    step = math.ceil(max(values.shape) / _MAX_SIDE_CELLS)
     if step == 1:
         return values
     if nearest:
@@ -115,21 +117,25 @@ def _thinned(values: NDArray[np.float32], *, nearest: bool = False) -> NDArray[n
 
 def _draw_underlay(axes: Any, underlay: xr.DataArray, grid: GeoBox, has_data: NDArray[np.bool_]) -> None:
     """Draw imagery in grey, faint where cells of `grid` have no data (`has_data`, [y, x])."""
-    own = grid_of(underlay)
-    if own.crs != grid.crs:
+    imagery_grid = grid_of(underlay)
+    if imagery_grid.crs != grid.crs:
         raise InputError(
-            f"the underlay is in {own.crs}, the score in {grid.crs}; read imagery on the grid of the score"
+            f"the underlay is in {imagery_grid.crs}, the score in {grid.crs}; read imagery on the grid of "
+            "the score"
         )
     pixels = colours.grey(np.asarray(underlay.transpose("y", "x", "band").values))
-    row, col = _cells_of(own, grid)
+    row, col = _cells_of(imagery_grid, grid)
     inside = ((row >= 0) & (row < grid.shape[0]))[:, None] & ((col >= 0) & (col < grid.shape[1]))
-    shown = inside & has_data[row.clip(0, grid.shape[0] - 1)][:, col.clip(0, grid.shape[1] - 1)]
-    pixels[..., 3] = np.where(shown, pixels[..., 3], pixels[..., 3] * _FAINT).astype(np.uint8)
-    _draw_pixels(axes, pixels, own, "antialiased", 1)
+    over_data = inside & has_data[row.clip(0, grid.shape[0] - 1)][:, col.clip(0, grid.shape[1] - 1)]
+    pixels[..., 3] = np.where(over_data, pixels[..., 3], pixels[..., 3] * _NO_DATA_OPACITY).astype(np.uint8)
+    _draw_pixels(axes, pixels, imagery_grid, "antialiased", 1)
 
 
 def _cells_of(pixels: GeoBox, grid: GeoBox) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """In which row of `grid` each row of `pixels` lies, and each column in which column."""
+    """Return the row of `grid` under each row of `pixels`, and the column under each column.
+
+    Indices may lie outside the grid.
+    """
     a, b = pixels.affine, grid.affine
     row = (a.f + a.e * (np.arange(pixels.shape[0]) + 0.5) - b.f) / b.e
     col = (a.c + a.a * (np.arange(pixels.shape[1]) + 0.5) - b.c) / b.a
@@ -147,7 +153,7 @@ def _draw_pixels(axes: Any, pixels: NDArray[np.uint8], grid: GeoBox, interpolati
 
 
 def _frame_axes(axes: Any, grid: GeoBox) -> None:
-    """The map's edge, without the numbers of a CRS that few can read."""
+    """Set limits, aspect and edge of the map, without ticks: few readers know the numbers of a CRS."""
     left, right, bottom, top = view(grid)
     axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
     axes.set_aspect(aspect(grid))
@@ -157,7 +163,7 @@ def _frame_axes(axes: Any, grid: GeoBox) -> None:
 
 
 def _draw_title(axes: Any, title: str) -> None:
-    """Above the map, in two lines at most."""
+    """Write the title above the map, in at most two lines."""
     width = axes.get_position().width * axes.figure.get_size_inches()[0]
     lines = wrap_text(axes.figure, title, width, TITLE_SIZE, "bold", max_lines=2)
     style = {"fontsize": TITLE_SIZE, "weight": "bold", "color": INK, "parse_math": False}

@@ -1,4 +1,4 @@
-"""A score as a picture for a report: its colours and their scale, what it shows, where it comes from."""
+"""PNG pictures of a score for reports: maps with legend, heading and credits on one page."""
 
 import io
 import math
@@ -27,33 +27,34 @@ _BAR, _CATEGORIES, _GAP = 1.15, 2.25, 0.25
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things go on the page, inches."""
+    """Sizes and positions on the page, inches."""
 
     columns: int
     rows: int
     map_width: float
     map_height: float
     group: int
-    """Maps that begin a row of their own: one prompt's dates, or all there are."""
+    """Number of maps after which a new row begins: the dates of one prompt, or all maps."""
     left: float = 0.3
     between: float = _BAR
-    """From one map to the next, for its legend."""
+    """Space between two maps in a row, for a legend."""
     right: float = _BAR
-    """Beside the last map of a row."""
+    """Space to the right of the last map of a row."""
     head: float = 0.0
-    """Above the first row, for the title of the page."""
+    """Space above the first row, for the heading of the page."""
     above: float = 0.0
-    """Above each map, for its own title."""
+    """Space above each map, for its title."""
     foot: float = 0.6
+    """Space below the last row, for the credits."""
 
     @property
     def size(self) -> tuple[float, float]:
-        """Width and height of the page."""
+        """Width and height of the page, inches."""
         width = self.left + self.columns * (self.map_width + self.between) - self.between + self.right
         return width, self.head + self.rows * (self.above + self.map_height) + self.foot
 
     def place(self, index: int) -> tuple[float, float, float, float]:
-        """Left, bottom, width, height of a map as shares of the page."""
+        """Return left, bottom, width and height of a map as shares of the page, 0 to 1."""
         group, within = divmod(index, self.group)
         row, column = divmod(within, self.columns)
         row += group * math.ceil(self.group / self.columns)
@@ -86,7 +87,7 @@ def write_png(
 
 
 def words_of(score: xr.DataArray, options: MapOptions) -> list[str]:
-    """All that a page may have to write."""
+    """Return every text that a page may contain, for choosing fonts."""
     names = [name for name, _, _ in drawable(options)[2]]
     return [options.title or "", *provenance(score).values(), *score.attrs.get("categories", ()), *names]
 
@@ -99,14 +100,18 @@ def page(
     limits: tuple[float, float] | None = None,
     dpi: int = DPI,
 ) -> Figure:
-    """The picture as a matplotlib figure; `limits` are the scores of the first and the last colour."""
+    """Return the picture as a matplotlib figure.
+
+    `limits` are the scores of the first and the last colour; without it the colours span the scores of each
+    prompt. Raises `InputError`.
+    """
     score = score.transpose(..., "time", "y", "x") if "time" in score.dims else score
     layers = layers_of(score)
     shared = "time" in score.dims and limits is None
     figure = Figure(dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)
-    layout = _layout(score, shared)
-    titles = _titles(score) if len(layers) > 1 else [None]
+    layout = _choose_layout(score, shared)
+    titles = _panel_titles(score) if len(layers) > 1 else [None]
     layout = _write_texts(figure, layout, score, options, titles)
     for i, layer in enumerate(layers):
         group, within = divmod(i, layout.group)
@@ -126,8 +131,8 @@ def page(
     return figure
 
 
-def _titles(score: xr.DataArray) -> list[str | None]:
-    """What each map among several is called."""
+def _panel_titles(score: xr.DataArray) -> list[str | None]:
+    """Return the title of each map among several: its prompt, its date, or both."""
     titles: list[str | None] = []
     for layer in layers_of(score):
         own = [layer.attrs["prompt"]] if "prompt" in score.dims else []
@@ -136,8 +141,8 @@ def _titles(score: xr.DataArray) -> list[str | None]:
     return titles
 
 
-def _layout(score: xr.DataArray, shared: bool) -> Layout:
-    """As large as the page allows, in the proportions of the ground."""
+def _choose_layout(score: xr.DataArray, shared: bool) -> Layout:
+    """Return the layout with maps as large as the page allows, in the proportions of the ground."""
     grid, count = grid_of(score), len(layers_of(score))
     group = score.sizes["time"] if shared else count
     columns = min(group, 2 if count <= 4 else 3 if count <= 9 else 4)

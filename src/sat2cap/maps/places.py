@@ -1,4 +1,4 @@
-"""The places a score points at, as vectors: the best cells, areas above a threshold, areas of a category."""
+"""Vector files of a score: its best cells, its areas above a threshold, the areas of categories."""
 
 import io
 import json
@@ -21,6 +21,7 @@ from sat2cap.maps.conditioning import CONDITIONING_KEY, TRAINING_YEARS_KEY, with
 from sat2cap.maps.layers import LabelledPoint, one_layer, provenance, values_of
 
 _BLOCK = 4096
+"""Number of candidate cells that `_choose_apart` converts to points on the sphere at once."""
 
 
 def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.GeoDataFrame:
@@ -36,7 +37,7 @@ def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.
     cells = np.flatnonzero(np.isfinite(values))
     order = cells[np.argsort(-values.ravel()[cells], kind="stable")]
     chosen = _choose_apart(order, grid, n, min_distance_m)
-    lon, lat = _lonlat(chosen, grid)
+    lon, lat = _centres_lonlat(chosen, grid)
     columns = {
         "rank": np.arange(1, len(chosen) + 1),
         "score": values.ravel()[chosen].astype(np.float64),
@@ -69,12 +70,14 @@ def threshold_of_best(score: xr.DataArray, cells: int | None = None) -> float:
     is below 1.
     """
     values = values_of(one_layer(score, "areas are of"))
-    known = np.sort(values[np.isfinite(values)])
+    valid_scores = np.sort(values[np.isfinite(values)])
     if cells is not None and cells < 1:
         raise InputError(f"the best {cells} cells: give at least 1")
-    if known.size == 0:
+    if valid_scores.size == 0:
         return float("nan")
-    return float(np.percentile(known, 95) if cells is None else known[-min(cells, known.size)])
+    if cells is None:
+        return float(np.percentile(valid_scores, 95))
+    return float(valid_scores[-min(cells, valid_scores.size)])
 
 
 def areas_of_categories(category: xr.DataArray, confidence: xr.DataArray) -> gpd.GeoDataFrame:
@@ -137,7 +140,7 @@ def read_places(path: Path | str) -> list[LabelledPoint]:
     Raises `InputError` if the file cannot be read or its points have no column ``name`` or no CRS.
     """
     form = "give a GeoJSON or GeoPackage file of points with a column name"
-    points = _read(path, "places", form)
+    points = _read_vectors(path, "places", form)
     if "name" not in points or points.crs is None or not (points.geom_type == "Point").all():
         raise InputError(f"places {str(path)!r} are not named points with a CRS; {form}")
     points = points.to_crs("EPSG:4326")
@@ -147,14 +150,15 @@ def read_places(path: Path | str) -> list[LabelledPoint]:
 def read_outlines(path: Path | str) -> gpd.GeoSeries:
     """Return the lines and polygons of a file. Raises `InputError` if it has none or no CRS."""
     form = "give a GeoJSON or GeoPackage file of lines or polygons"
-    features_read = _read(path, "outlines", form)
+    features_read = _read_vectors(path, "outlines", form)
     shapes = features_read.geometry[shapely.get_dimensions(features_read.geometry.to_numpy()) > 0]
     if shapes.crs is None or shapes.empty:
         raise InputError(f"outlines {str(path)!r} are not lines or polygons with a CRS; {form}")
     return shapes
 
 
-def _read(path: Path | str, what: str, form: str) -> gpd.GeoDataFrame:
+def _read_vectors(path: Path | str, what: str, form: str) -> gpd.GeoDataFrame:
+    """Read a file of vectors. Raises `InputError` naming `what` it was for and the `form` it should have."""
     try:
         return gpd.read_file(path)
     except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
@@ -162,8 +166,8 @@ def _read(path: Path | str, what: str, form: str) -> gpd.GeoDataFrame:
         raise InputError(f"{what} {str(path)!r} cannot be read ({reason}); {form}") from error
 
 
-def _lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Degrees of the centres of cells given by their flat index."""
+def _centres_lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return longitude and latitude, degrees, of the centres of cells given by their flat index."""
     row, col = np.divmod(cells, grid.shape[1])
     x, y = grid.affine * (col + 0.5, row + 0.5)
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
@@ -171,17 +175,22 @@ def _lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64],
 
 
 def _choose_apart(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m: float) -> NDArray[np.intp]:
-    """The first `n` cells of `order` that keep their distance from those before them, block by block."""
+    """Return the first `n` cells of `order` that are at least `min_distance_m` apart, greedily.
+
+    `order` holds flat cell indices, best first. The best cell is chosen, all cells too near to it are
+    dropped, the best of the rest is chosen, and so on. Cells come in blocks, so that a map of millions of
+    cells is converted to points on the sphere only as far as needed; each new block is first cleared of
+    cells near the places chosen from earlier blocks. Distances are compared as chords, straight through
+    the Earth: on a sphere of radius 1 an arc of d metres has the chord 2 sin(d / 2R).
+    """
     if min_distance_m == 0:
         return order[:n]
-    chord = 2 * np.sin(
-        min(min_distance_m / (2 * EARTH_RADIUS_M), np.pi / 2)
-    )  # the distance straight through the Earth
+    chord = 2 * np.sin(min(min_distance_m / (2 * EARTH_RADIUS_M), np.pi / 2))
     chosen: list[np.intp] = []
     points: list[NDArray[np.float64]] = []
     for start in range(0, len(order), _BLOCK):
         block = order[start : start + _BLOCK]
-        on_sphere = unit_vectors(*_lonlat(block, grid))
+        on_sphere = unit_vectors(*_centres_lonlat(block, grid))
         for point in points:
             block, on_sphere = _keep_farther(block, on_sphere, point, chord)
         while len(block) and len(chosen) < n:
@@ -196,16 +205,19 @@ def _choose_apart(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m:
 def _keep_farther(
     cells: NDArray[np.intp], points: NDArray[np.float64], centre: NDArray[np.float64], chord: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Those at least a chord away from `centre`; never `centre` itself."""
+    """Return the cells and unit vectors at least `chord` away from `centre`, and never `centre` itself."""
     distance = np.linalg.norm(points - centre, axis=1)
     keep = (distance >= chord) & (distance > 0)
     return cells[keep], points[keep]
 
 
 def _outline_codes(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: GeoBox) -> gpd.GeoDataFrame:
-    """Outlines of the connected cells of equal code, 0 left out; cells that share a side are connected."""
-    found = features.shapes(codes, mask=codes > 0, connectivity=4, transform=grid.affine)
-    outlines = [(shapely.geometry.shape(outline), code) for outline, code in found]
+    """Return outlines of the connected cells of equal code, without code 0.
+
+    Cells that share a side are connected. Columns code, mean, max, cells, km2, geometry (EPSG:4326).
+    """
+    regions = features.shapes(codes, mask=codes > 0, connectivity=4, transform=grid.affine)
+    outlines = [(shapely.geometry.shape(outline), code) for outline, code in regions]
     shapes = [shape for shape, _ in outlines]
     columns = {"code": np.array([code for _, code in outlines]), **_area_columns(shapes, values, grid)}
     frame = gpd.GeoDataFrame(columns, geometry=shapes, crs=grid.crs.to_wkt()).to_crs("EPSG:4326")
@@ -216,7 +228,7 @@ def _outline_codes(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: 
 
 
 def _split_at_antimeridian(shape: shapely.Polygon) -> shapely.Geometry:
-    """A shape in degrees in two parts where it crosses the antimeridian (RFC 7946, 3.1.9)."""
+    """Return a shape in degrees, cut in two where it crosses the antimeridian (RFC 7946, section 3.1.9)."""
     west, _, east, _ = shape.bounds
     if east - west <= 180:
         return shape
@@ -226,7 +238,7 @@ def _split_at_antimeridian(shape: shapely.Polygon) -> shapely.Geometry:
 def _area_columns(
     shapes: list[shapely.Polygon], values: NDArray[np.float32], grid: GeoBox
 ) -> dict[str, NDArray[np.float64]]:
-    """Mean and greatest score and the number of cells of each outline."""
+    """Return the mean score, highest score and number of cells of each outline, in its order."""
     if not shapes:
         return {name: np.empty(0) for name in ("mean", "max", "cells")}
     numbered = ((shape, i) for i, shape in enumerate(shapes, 1))

@@ -84,8 +84,8 @@ def _points(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     )
     x, y = grid.affine * tuple(np.meshgrid(cols, rows))
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
-    known = np.isfinite(lon) & np.isfinite(lat)
-    return np.asarray(lon)[known], np.asarray(lat)[known]
+    finite = np.isfinite(lon) & np.isfinite(lat)
+    return np.asarray(lon)[finite], np.asarray(lat)[finite]
 
 
 def _bounds(grid: GeoBox) -> tuple[float, float, float, float]:
@@ -105,11 +105,11 @@ def _tiles(grid: GeoBox, first: int, deepest: int) -> set[Tile]:
     column %= side
     inside = (row >= 0) & (row < side)
     level = set(zip(column[inside].astype(int).tolist(), row[inside].astype(int).tolist(), strict=True))
-    found: set[Tile] = set()
+    tiles: set[Tile] = set()
     for zoom in range(deepest, first - 1, -1):
-        found |= {(zoom, column, row) for column, row in level}
+        tiles |= {(zoom, column, row) for column, row in level}
         level = {(column // 2, row // 2) for column, row in level}
-    return found
+    return tiles
 
 
 def _warped(
@@ -135,13 +135,13 @@ def _warped(
 
 def _png(values: NDArray[np.float32], paint: Paint) -> bytes:
     """With a palette of 255 colours, a quarter of the bytes of RGBA; the last index is no data."""
-    known = np.isfinite(values)
+    has_data = np.isfinite(values)
     if paint.categories:
-        index = np.where(known, np.nan_to_num(values), 255).astype(np.uint8)
+        index = np.where(has_data, np.nan_to_num(values), 255).astype(np.uint8)
         rows = np.arange(255).clip(1, len(paint.categories)).astype(np.float32)
     else:
         share = np.clip(np.ma.filled(paint.norm(np.ma.masked_invalid(values)), 0), 0, 1)
-        index = np.where(known, np.round(share * 254), 255).astype(np.uint8)
+        index = np.where(has_data, np.round(share * 254), 255).astype(np.uint8)
         rows = np.asarray(paint.norm.inverse(np.arange(255) / 254), np.float32)
     image = Image.fromarray(index)
     palette = paint.rgba(rows[None])[0, :, :3]
@@ -168,13 +168,13 @@ def _header(bounds: tuple[float, float, float, float], first: int, deepest: int)
 
 
 def _metadata(layer: xr.DataArray, paint: Paint) -> dict[str, Any]:
-    known = provenance(layer)
+    texts = provenance(layer)
     return {
-        "name": known.get("prompt", "sat2cap"),
-        "description": ", ".join(known[key] for key in ("prompt", "when", "model") if key in known),
-        "attribution": known.get("attribution", ""),
+        "name": texts.get("prompt", "sat2cap"),
+        "description": ", ".join(texts[key] for key in ("prompt", "when", "model") if key in texts),
+        "attribution": texts.get("attribution", ""),
         "type": "overlay",
-        "sat2cap": known,
+        "sat2cap": texts,
         "legend": {
             "label": paint.scale.label,
             "categories": bool(paint.categories),

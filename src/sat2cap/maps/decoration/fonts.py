@@ -10,8 +10,10 @@ import matplotlib as mpl
 from matplotlib.font_manager import fontManager
 from matplotlib.ft2font import FT2Font
 
-_OWN = "DejaVu Sans"  # ships with matplotlib: Latin, Greek, Cyrillic, Arabic, and many signs
-_OTHERS = "STIXGeneral"  # ships with it too; what else does holds signs of formulas and a box for everything
+_DEFAULT_FONT = "DejaVu Sans"  # ships with matplotlib: Latin, Greek, Cyrillic, Arabic, and many signs
+_SIGNS_FONT = (
+    "STIXGeneral"  # ships with it too; what else does holds signs of formulas and a box for everything
+)
 
 
 @contextmanager
@@ -45,13 +47,13 @@ def _families(letters: str) -> tuple[list[str], str]:
     Matplotlib's own family comes first.
     """
     left = {letter for letter in letters if letter.isprintable() and not letter.isspace()}
-    families = [_OWN]
+    families = [_DEFAULT_FONT]
     candidates = [
         font
         for font in fontManager.ttflist
-        if font.name in (_OWN, _OTHERS) or not font.fname.startswith(mpl.get_data_path())
+        if font.name in (_DEFAULT_FONT, _SIGNS_FONT) or not font.fname.startswith(mpl.get_data_path())
     ]
-    for font in sorted(candidates, key=lambda font: (font.name != _OWN, font.style != "normal")):
+    for font in sorted(candidates, key=lambda font: (font.name != _DEFAULT_FONT, font.style != "normal")):
         if not left:
             break
         covered = left & _letters_of_font(font.fname)

@@ -30,14 +30,14 @@ def title_of(score: xr.DataArray) -> str:
 
 def subtitle_of(score: xr.DataArray) -> str:
     """Return the line under the heading: the date and the negative prompts."""
-    known = provenance(score)
-    when = "" if "time" in score.dims else format_dates(known.get("when", ""))
+    texts = provenance(score)
+    when = "" if "time" in score.dims else format_dates(texts.get("when", ""))
     parts = [f"{when} local time" if when else ""]
     warning = date_warning(score.attrs)
     if warning:
         parts.append(f"date {warning}")
-    if "negatives" in known:
-        parts.append(f"not: {known['negatives']}")
+    if "negatives" in texts:
+        parts.append(f"not: {texts['negatives']}")
     return "   ·   ".join(part for part in parts if part)
 
 
@@ -52,12 +52,12 @@ def format_dates(when: str) -> str:
 
 def credits_of(score: xr.DataArray) -> str:
     """Return the line at the foot of a page: date, model, imagery, credits, licence and cell size."""
-    known = provenance(score)
+    texts = provenance(score)
     if "time" in score.dims:  # the maps' own titles say it
-        del known["when"]
-    if Path(known.get("imagery", "")).is_absolute():  # folders of one machine are nothing to publish
-        known["imagery"] = Path(known["imagery"]).name
-    parts = [f"{word} {known[name]}" for name, word in _CREDITS.items() if name in known]
+        del texts["when"]
+    if Path(texts.get("imagery", "")).is_absolute():  # folders of one machine are nothing to publish
+        texts["imagery"] = Path(texts["imagery"]).name
+    parts = [f"{word} {texts[name]}" for name, word in _CREDITS.items() if name in texts]
     cell = abs(grid_of(score).affine.a) * ground_metres(grid_of(score))
     return "   ·   ".join(
         [
