@@ -137,27 +137,30 @@ def test_all_wait_when_one_is_told_to(server):
 
 
 def test_a_server_that_lets_few_in_at_a_time_costs_no_tile_and_is_asked_more_slowly(server, monkeypatch):
-    """It answers only so many requests in each tenth of a second, as services with a rate limit do."""
+    """It answers two requests in each tenth of a second, as services with a rate limit do.
+
+    It also refuses the first request for each of three tiles, so that the limit is met on a machine that
+    is too busy to ask quickly.
+    """
     monkeypatch.setattr(http, "_FIRST_INTERVAL_S", 0.01)
     monkeypatch.setattr(http, "_LONGEST_INTERVAL_S", 0.1)
+    tiles = [(14, 9000 + number, 5000) for number in range(40)]
     slots, refused = Counter(), []
 
     def limited(tile, nth):
         slot = int(time.monotonic() * 10)
         slots[slot] += 1
-        if slots[slot] > 2:
+        if slots[slot] > 2 or (tile in tiles[:3] and nth == 1):
             refused.append(tile)
             return after(0.1)
         return None
 
     server.faults = limited
-    tiles = [(14, 9000 + number, 5000) for number in range(40)]
     got = dict(
         open_tiles(server.url, policy=FetchPolicy(max_attempts=2, first_backoff_s=0.01)).store.fetch(tiles)
     )
     assert not [found for found in got.values() if isinstance(found, ImageryError)]
-    assert refused, "the limit was felt"
-    assert len(refused) < len(tiles), "spaced, most requests are answered"
+    assert 3 <= len(refused) < len(tiles), "spaced, most requests are answered"
 
 
 def test_a_server_that_never_lets_anyone_in_is_given_up_on_once_for_all(server, monkeypatch):
