@@ -3,8 +3,10 @@
 import json
 import re
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -19,9 +21,9 @@ from sat2cap.geo.frame import grid_of
 from sat2cap.geo.grid import cell_lonlat, cell_mask
 from sat2cap.geo.region import parse_region
 from sat2cap.geo.when import When
-from sat2cap.query import Scan, score_atlas
+from sat2cap.query import Scan, embed_prompts, score_atlas
 from sat2cap.query.engine.blocks import AtlasBlocks, place_features
-from sat2cap.query.engine.cosine import Cosines, dynamic_offset_at
+from sat2cap.query.engine.cosine import Cosines, DateLengths, dynamic_offset_at
 from sat2cap.query.engine.prepared import (
     PREPARED_FOLDER,
     PreparedBlocks,
@@ -270,6 +272,25 @@ def test_a_scan_remembers_a_date_and_is_not_mistaken_by_it(tmp_path):
             expected = score_atlas(opened, checkpoint, prompts, when=when).values
             np.testing.assert_array_equal(score_atlas(scan, checkpoint, prompts, when=when).values, expected)
     assert scan.date_lengths(MAY).is_computed.all()
+
+
+def test_threads_that_ask_for_one_new_date_at_once_do_not_spoil_its_lengths(tmp_path):
+    opened, checkpoint = made(tmp_path)
+    offset = dynamic_offset_at(checkpoint, MAY)
+    cosines = Cosines(embed_prompts(checkpoint, ["p"]), offset)
+    blocks = AtlasBlocks(opened, "cyclic")
+    cells = blocks.read(0, len(blocks.chunks))
+    expected = cosines(cells)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(400):
+            lengths, start = DateLengths.empty(cells.scale.shape), Barrier(4)
+
+            def ask(lengths=lengths, start=start):
+                start.wait()
+                return cosines(cells, lengths)
+
+            for answer in [pool.submit(ask) for _ in range(4)]:
+                np.testing.assert_array_equal(answer.result(), expected)
 
 
 def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypatch):

@@ -147,7 +147,9 @@ class Cosines:
     def __call__(self, cells: Cells, lengths: DateLengths | None = None) -> Floats:
         """Return the cosines of all texts with n blocks of cells, float32 `[K, n, B]`; NaN for no embedding.
 
-        `lengths` of the whole atlas are read where they have been computed, and filled in where not.
+        `lengths` of the whole atlas are read where they have been computed, and filled in where not. Threads
+        may share them: a thread reads only what was marked as computed when it began, and marks only what it
+        has written.
         """
         cosines = np.empty((len(self.texts), *cells.scale.shape), np.float32)
         if self.offset is None:
@@ -155,12 +157,13 @@ class Cosines:
             return cosines
         shape = cells.scale.shape
         lengths = DateLengths.empty(shape) if lengths is None else lengths.view(cells.start, shape[0])
+        is_computed = lengths.is_computed.copy()
         for states, blocks in _group_equal_rows(self.offset.hidden_states(*cells.place_ranges())):
             piece = self._piece_of(states)
             kernel.dynamic_cosines(
                 blocks, cells.stored, cells.scale, cells.inverse, cells.place,
                 self.texts, piece.rows, piece.gram, piece.text_products, piece.mixed_weights,
-                lengths.is_computed, lengths.inverse, cosines,
+                is_computed, lengths.inverse, cosines,
             )  # fmt: skip
         lengths.is_computed[:] = True
         return cosines

@@ -261,7 +261,9 @@ def dynamic_cosines(block_indices: Any, stored: Any, scale: Floats, stored_inver
     the weights of the mixed hidden units. `inverse` `[n, B]`, 1 / ‖O + E‖, is read where `is_computed` `[n]`
     and written where not. `cosines` is `[K, n, B]`. For each block:
 
-    1. z from the place features; the lengths if they have not been computed;
+    1. z from the place features; 1 / ‖O + E‖ if it has not been computed, in memory of this call's own, since
+       another thread may be reading or writing `inverse`: what is copied there is the final value, the same
+       from every thread;
     2. accumulators[k, j] = T_k · stored_j, times scale_j, which is T_k · O_j;
     3. plus text_products[k] · z_j, which is T_k · E_j;
     4. times 1 / ‖O_j + E_j‖.
@@ -269,10 +271,16 @@ def dynamic_cosines(block_indices: Any, stored: Any, scale: Floats, stored_inver
     width = stored.shape[2]
     z = np.empty((text_products.shape[1], width), np.float32)
     accumulators = _allocate_accumulators(texts, stored[0])
+    inverse_lengths_of_block = np.empty(width, np.float32)
     for i in block_indices:
         _fill_z(place[i], mixed_weights, z)
-        if not is_computed[i]:
-            _inverse_sum_lengths(stored[i], scale[i], stored_inverse[i], z, rows, gram, inverse[i])
+        if is_computed[i]:
+            inverse_lengths_of_block[:] = inverse[i]
+        else:
+            _inverse_sum_lengths(
+                stored[i], scale[i], stored_inverse[i], z, rows, gram, inverse_lengths_of_block
+            )
+            inverse[i] = inverse_lengths_of_block
         _dot_all_texts(stored[i], texts, accumulators)
         for k in range(len(texts)):
             for j in range(width):
@@ -281,4 +289,4 @@ def dynamic_cosines(block_indices: Any, stored: Any, scale: Floats, stored_inver
                 for j in range(width):
                     accumulators[k, j] += text_products[k, c] * z[c, j]
             for j in range(width):
-                cosines[k, i, j] = accumulators[k, j] * inverse[i, j]
+                cosines[k, i, j] = accumulators[k, j] * inverse_lengths_of_block[j]
