@@ -16,12 +16,11 @@ from PIL import Image
 from sat2cap.errors import InputError
 from sat2cap.geo.earth import ground_metres, north_degrees
 from sat2cap.geo.frame import grid_of, on_grid
-from sat2cap.maps import picture
 from sat2cap.maps.colours import COLOURS
 from sat2cap.maps.decoration.elements import draw_places, length_label, round_length
 from sat2cap.maps.decoration.text import credits_of
 from sat2cap.maps.options import MapOptions
-from sat2cap.maps.panel import panel
+from sat2cap.maps.panel import _reduce_cells, panel
 from sat2cap.maps.picture import page, write_png
 
 PLACES = [("Old Harbour", 4.9, 52.3), ("Millbrook", 4.6, 52.25), ("Nowhere", 99.0, 9.0)]
@@ -279,7 +278,7 @@ def test_large_maps_are_averaged_not_sampled() -> None:
     values = np.zeros((5000, 3), np.float32)
     values[::2] = 1
     values[:100] = np.nan
-    thin = picture.panel.__globals__["_thinned"](values)
+    thin = _reduce_cells(values)
     assert thin.shape == (1667, 1)
     assert np.isnan(thin[:33]).all()
     assert np.nanmean(thin) == pytest.approx(0.5, abs=0.01)
