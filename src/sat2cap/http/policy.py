@@ -1,28 +1,19 @@
-"""The one policy for requests to other people's servers, and the client that reads imagery with it.
+"""The one policy for requests to other people's servers: what is tried again, how often, and when.
 
-Two engines follow the policy: `Fetcher` below (threads; tiles, archives, catalogues) and
+Two engines follow it: `sat2cap.http.client.Fetcher` (threads; tiles, archives, catalogues) and
 `sat2cap.photos.download` (asyncio; millions of photos). Both take from here what is tried again
 (`is_transient`, `TRANSIENT_ERRORS`), how often and after what wait (`FetchPolicy`, `RetryState`), and when a
 request may start (`ServerPacer`).
 """
 
 import math
-import os
-import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
 
 import httpx
-
-from sat2cap.errors import ImageryError, JobError
-
-Value = TypeVar("Value")
 
 MAX_PAUSE_S = 120.0
 """Longest pause that is waited for, at once or added up over one request's tries."""
@@ -30,14 +21,11 @@ MAX_PAUSE_S = 120.0
 TRANSIENT_ERRORS = (httpx.TransportError, httpx.DecodingError, httpx.TooManyRedirects)
 """Failures of a request without a usable answer that are tried again."""
 
-_SECRET = re.compile(r"\$\{(\w+)\}")
-_ABSENT_STATUSES = {204, 404, 410}
 _TRANSIENT_4XX = {408, 425, 429}  # request timeout, too early, too many requests
 _PERMANENT_5XX = {501, 505}  # not implemented, HTTP version not supported: no later try can succeed
 _FIRST_INTERVAL_S = 0.05  # between requests, once a server has asked for a pause; doubled when it asks again
 _LONGEST_INTERVAL_S = 2.0
 _INTERVAL_DECAY = 0.97  # of that interval with each answer; after some hundred answers it is gone
-_TRY_LATER = "try again later; what is finished is kept"
 
 
 @dataclass(frozen=True)
@@ -181,125 +169,3 @@ class RetryState:
             self._pacer.record_pause(pause_s)
             if self.out_of_patience:
                 self._pacer.give_up_waiting()
-
-
-@dataclass
-class Fetcher:
-    """A client that sends GET requests under a `FetchPolicy`, for use by several threads.
-
-    Its connection pool is made at the first request and is not pickled.
-    """
-
-    name: str
-    """The source as the user wrote it, for messages: URLs may hold secrets."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of every request; ``${NAME}`` is read from the environment."""
-    policy: FetchPolicy = field(default_factory=FetchPolicy)
-
-    def __post_init__(self) -> None:
-        """Check that every secret is there. Raises `ImageryError` if one is not."""
-        headers_with_secrets(self.headers, self.name)
-        self._client: httpx.Client | None = None
-        self._lock = threading.Lock()
-        self._pacer = ServerPacer(self.policy)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without connections and locks."""
-        return Fetcher, (self.name, dict(self.headers), self.policy)
-
-    def get(
-        self,
-        url: str,
-        what: str,
-        read: Callable[[bytes], Value],
-        headers: Mapping[str, str] | None = None,
-    ) -> Value | None:
-        """Return `read` of the answer's body, or None when the server has nothing there (204, 404, 410).
-
-        Tried again are timeouts, broken connections, transient statuses (`is_transient`) and bodies of which
-        `read` raises `OSError` or `ValueError`, such as a truncated image. `what` names the resource in
-        messages. Raises `ImageryError` when it cannot be fetched, `JobError` when the server demands a key
-        (401), so that no other request would succeed either.
-        """
-        retry = RetryState(self.policy, self._pacer)
-        reason = "the server asks for pauses"
-        while not retry.exhausted:
-            self._wait_for_start(retry)
-            try:
-                answer = self._open_client().get(url, headers=headers)
-            except TRANSIENT_ERRORS as error:
-                reason = str(error) or type(error).__name__
-                retry.record_failure()
-                continue
-            if answer.status_code in _ABSENT_STATUSES or answer.is_success:
-                self._pacer.record_answer()
-                try:
-                    return None if answer.status_code in _ABSENT_STATUSES else read(answer.content)
-                except (OSError, ValueError, SyntaxError) as error:  # the last is Pillow's, of a broken PNG
-                    kind = answer.headers.get("Content-Type", "").partition(";")[0] or "of no stated type"
-                    reason = f"the answer, {kind}, is broken: {error}"
-                    retry.record_failure()
-                    continue
-            reason = f"{answer.status_code} {answer.reason_phrase}".strip()
-            retry.record_status(self._read_pause(answer, what, reason))
-        outcome = "had to wait too often" if retry.out_of_patience else f"failed {retry.failures} times"
-        raise ImageryError(f"{what} of {self.name!r} {outcome} ({reason}); {_TRY_LATER}")
-
-    def _read_pause(self, answer: httpx.Response, what: str, reason: str) -> float:
-        """Return the pause in seconds that a transient answer asks for; raise for any other answer."""
-        if answer.status_code == 401:
-            fix = "check the key or token, and that it is in the environment"
-            raise JobError(f"{self.name!r} does not let us in ({reason}); {fix}")
-        if not is_transient(answer.status_code):
-            fix = "check the address, the key if it needs one, and the terms"
-            raise ImageryError(f"{what} of {self.name!r} is refused ({reason}); {fix}")
-        pause_s = retry_after_s(answer.headers.get("Retry-After"))
-        if pause_s > MAX_PAUSE_S:
-            request = f"{reason}, to try again in {pause_s:.0f} s"
-            raise ImageryError(f"{what} of {self.name!r}: {request}; {_TRY_LATER}")
-        return pause_s
-
-    def _wait_for_start(self, retry: RetryState) -> None:
-        time.sleep(retry.backoff_s)
-        while (delay_s := self._pacer.claim_start()) > 0:
-            time.sleep(delay_s)
-
-    def _open_client(self) -> httpx.Client:
-        with self._lock:
-            if self._client is None:
-                self._client = httpx.Client(
-                    headers={"User-Agent": user_agent(), **headers_with_secrets(self.headers, self.name)},
-                    timeout=self.policy.timeout_s,
-                    limits=httpx.Limits(max_connections=self.policy.max_concurrent),
-                    follow_redirects=True,
-                )
-            return self._client
-
-
-def user_agent() -> str:
-    """Return the User-Agent header of every request, such as ``sat2cap/0.1.0``."""
-    try:
-        return f"sat2cap/{version('sat2cap')}"
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "sat2cap"
-
-
-def with_secrets(text: str, source: str) -> str:
-    """Return `text` with every ``${NAME}`` replaced by that environment variable.
-
-    Raises `ImageryError`, which quotes `source` rather than `text`, if a variable is empty or not set.
-    """
-
-    def read_secret(match: re.Match[str]) -> str:
-        secret = os.environ.get(match[1])
-        if not secret:
-            fix = f"set it first: export {match[1]}=…"
-            raise ImageryError(f"imagery {source!r} needs {match[1]} from the environment; {fix}")
-        return secret
-
-    return _SECRET.sub(read_secret, text)
-
-
-def headers_with_secrets(headers: Mapping[str, str], source: str) -> dict[str, str]:
-    """Return headers with their secrets filled in by `with_secrets`. Raises `ImageryError`."""
-    return {name: with_secrets(value, source) for name, value in headers.items()}

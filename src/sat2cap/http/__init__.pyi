@@ -1,0 +1,10 @@
+from .client import Fetcher as Fetcher
+from .client import user_agent as user_agent
+from .policy import MAX_PAUSE_S as MAX_PAUSE_S
+from .policy import TRANSIENT_ERRORS as TRANSIENT_ERRORS
+from .policy import FetchPolicy as FetchPolicy
+from .policy import RetryState as RetryState
+from .policy import ServerPacer as ServerPacer
+from .policy import is_transient as is_transient
+from .policy import retry_after_s as retry_after_s
+from .secrets import with_secrets as with_secrets
