@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from sat2cap.cli.app import _shielded, app
+from sat2cap.cli.app import _protect_negative_numbers, app
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "sat2cap"
@@ -64,7 +64,7 @@ def command_lines(text: str) -> Iterator[str]:
 def wrong_command(line: str) -> str | None:
     """What the parser says of a command line, or None; a command's bare name, as in prose, is fine."""
     command: Any = typer.main.get_command(app)
-    words = [_shielded(word) for word in shlex.split(line, comments=True)[1:]]
+    words = [_protect_negative_numbers(word) for word in shlex.split(line, comments=True)[1:]]
     if words in (["--help"], ["--version"]):
         return None
     while words and hasattr(command, "commands"):

@@ -62,7 +62,7 @@ def test_part_of_a_file_in_cells_smaller_than_patches(model: Path, tmp_path: Pat
     assert (opened.status == opened.wanted).all()
     assert "120 m" in run("atlas", "info", out).out
     again = run("embed", towns, *words)
-    assert "none, all is done" in again.err
+    assert "none, all cells are embedded" in again.err
 
 
 def test_map_tif_is_what_the_python_api_gives(atlas: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_models_calibrate_gives_a_model_that_serves_the_same_atlas(
     assert run("models", "calibrate", model, pairs[0], "-o", tmp_path / "m").out == f"{tmp_path / 'm'}\n"
     told = run("models", "info", tmp_path / "m").out
     assert " photos held out" in told
-    assert "shares of contrast are no probabilities" in run("models", "info", model).out
+    assert "contrast is a share, not a probability" in run("models", "info", model).out
     made = run(
         "map", atlas, "snow", "--model", tmp_path / "m", "--scale", "contrast", "-o", tmp_path / "c.tif"
     )

@@ -14,7 +14,7 @@ import rasterio
 from command import run
 from conftest import PLANET, REGION
 
-from sat2cap.cli.app import _shielded
+from sat2cap.cli.app import _protect_negative_numbers
 
 TO = ["--model", "{model}", "-o", "{tmp}/x"]
 
@@ -155,7 +155,7 @@ def test_an_interruption_is_status_130_and_says_how_to_go_on(
     monkeypatch.setattr(embedding, "embed_atlas", interrupted)
     done = run("embed", REGION, "--imagery", PLANET, "--model", model, "-o", tmp_path / "x.zarr")
     assert done.status == 130
-    assert done.err.endswith("\nstopped; the same command goes on where it was\n")
+    assert done.err.endswith("\nstopped; the same command continues where it stopped\n")
 
 
 def test_a_moved_model_is_asked_for(model: Path, tmp_path: Path) -> None:
@@ -197,13 +197,13 @@ def test_a_date_for_a_model_that_knows_none_is_warned_of(model: Path, tmp_path: 
 
 @pytest.mark.parametrize("text", ["-71.2,42.3,-71.0,42.4", "-.5,1,2,3", "-71.2,42.3,5km"])
 def test_numbers_with_a_leading_minus_are_no_options(text: str) -> None:
-    assert _shielded(text).strip() == text
-    assert not _shielded(text).startswith("-")
+    assert _protect_negative_numbers(text).strip() == text
+    assert not _protect_negative_numbers(text).startswith("-")
 
 
 @pytest.mark.parametrize("text", ["-o", "--when", "-5", "--", "-", "-x,1", "a,-1"])
 def test_everything_else_is_left_as_it_is(text: str) -> None:
-    assert _shielded(text) == text
+    assert _protect_negative_numbers(text) == text
 
 
 def test_the_installed_command_is_this_one(tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_help_is_instant() -> None:
 
 
 def test_nan_is_null_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from sat2cap.cli.console import figures
+    from sat2cap.cli.console import print_values
 
-    figures({"a": 0.5, "b": float("nan")}, tmp_path / "f.json")
+    print_values({"a": 0.5, "b": float("nan")}, tmp_path / "f.json")
     assert json.loads((tmp_path / "f.json").read_text()) == {"a": 0.5, "b": None}
     assert capsys.readouterr().out == "a  0.5\nb  nan\n"

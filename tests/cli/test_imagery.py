@@ -116,12 +116,12 @@ def test_repair_knows_what_the_imagery_was_called(model: Path, tmp_path: Path) -
         server.faults = lambda tile, nth: 500 if sum(tile) % 2 == 0 else None
         done = run("embed", "70.1,46.1,8km", "--imagery", mine, "--model", model, "-o", out)
         assert done.status == 0, done.err
-        assert "the first to fail: " in done.out
+        assert "the first failure: " in done.out
         assert f"tried again by: sat2cap atlas repair {out}" in done.out
         again = run("atlas", "repair", out)
         assert again.status == 0, again.err
         assert "0 failed cells filled" in again.out
-        assert "the first to fail: " in again.out
+        assert "the first failure: " in again.out
         server.rest()
         mended = run("atlas", "repair", out)
         other = run("atlas", "repair", out, "--imagery", server.url)

@@ -11,7 +11,7 @@ from conftest import Ran
 
 from sat2cap.atlas import open_atlas
 from sat2cap.catalogue import resolve_model
-from sat2cap.demo import headline, run_demo
+from sat2cap.demo import headline_metrics, run_demo
 from sat2cap.demo.words import slug
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import metric_values
@@ -169,7 +169,7 @@ def test_the_results_of_another_plan_are_refused(ran: Ran) -> None:
 
 
 def test_the_headline_is_short_and_holds_the_main_figures(ran: Ran) -> None:
-    short = headline(ran.figures)
+    short = headline_metrics(ran.figures)
     assert set(short.items()) <= set(ran.figures.items())
     assert {"map.auroc.mean", "retrieval.overhead2ground.r10", "demo.seconds.total"} <= set(short)
     assert len(short) <= 36

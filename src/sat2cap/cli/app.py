@@ -1,4 +1,4 @@
-"""Which commands there are, and what becomes of what they raise."""
+"""The tree of commands, and the conversion of errors to one line and an exit status."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ from sat2cap.cli.manage import atlas, imagery, models
 from sat2cap.cli.options import ACCEPT_OLD_STRETCH
 from sat2cap.errors import Sat2CapError
 
-_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
+_NEGATIVE_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
 
 app = typer.Typer(
     name="sat2cap",
@@ -68,13 +68,17 @@ app.add_typer(imagery.app, name="imagery")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command line and exit: 0 done, 1 it failed, 2 something given is wrong, 130 interrupted."""
-    arguments = [_shielded(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+    """Run a command line and exit with its status.
+
+    0: it is done. 1: it failed. 2: an argument or an input is wrong. 130: it was interrupted by ctrl-C.
+    `argv` is the command line without the program's name, that of the process if left out.
+    """
+    arguments = [_protect_negative_numbers(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _warn
+            warnings.showwarning = _show_warning
             for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
-                warnings.simplefilter("ignore", category)  # for who writes code
+                warnings.simplefilter("ignore", category)  # these address programmers
             app(args=arguments, prog_name="sat2cap")
     except Sat2CapError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -92,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def _warn(
+def _show_warning(
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -100,10 +104,14 @@ def _warn(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """What libraries warn of in one line, as our own warnings, without the line of code that they name."""
-    console.warn(" ".join(str(message).split()))
+    """Print a warning of a library on one line, as our own are printed, without the line of code it names."""
+    console.print_warning(" ".join(str(message).split()))
 
 
-def _shielded(argument: str) -> str:
-    """A list of numbers that starts with a minus is no option: ``-71.2,42.3,-71.0,42.4`` is a region."""
-    return f" {argument}" if _NUMBERS.fullmatch(argument) else argument
+def _protect_negative_numbers(argument: str) -> str:
+    """Return the argument, with a space before a list of numbers that starts with a minus.
+
+    ``-71.2,42.3,-71.0,42.4`` is a region, which would be read as an option; numbers with a space are parsed
+    as well as without.
+    """
+    return f" {argument}" if _NEGATIVE_NUMBERS.fullmatch(argument) else argument

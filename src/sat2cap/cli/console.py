@@ -13,19 +13,20 @@ from sat2cap.progress import Progress
 if TYPE_CHECKING:
     from sat2cap.evaluation import Metric
 
-_EVERY_S = 30.0  # between lines of progress where there is no terminal to draw on
+_LINE_INTERVAL_S = 30.0
+"""Seconds between lines of progress where there is no terminal to draw bars on."""
 
 
-def facts(rows: Iterable[tuple[str, object]], file: TextIO | None = None) -> None:
-    """Names and values in two columns, on standard output unless a file is given."""
-    known = [(name, str(value)) for name, value in rows]
-    width = max((len(name) for name, _ in known), default=0)
-    for name, value in known:
+def print_facts(rows: Iterable[tuple[str, object]], file: TextIO | None = None) -> None:
+    """Print names and values in two columns, to standard output unless a `file` is given."""
+    lines = [(name, str(value)) for name, value in rows]
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, value in lines:
         print(f"{name:<{width}}  {value}".rstrip(), file=file)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: bool = False) -> None:
-    """Columns under their heads, aligned to the right, or to the left for words."""
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: bool = False) -> None:
+    """Print columns under their heads, aligned to the right for numbers, or to the `left` for words."""
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
     side = "<" if left else ">"
     for row in (heads, *rows):
@@ -33,76 +34,88 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: bool = Fals
         print("  ".join(cells).rstrip())
 
 
-def figures(values: dict[str, float], json_file: Path | None) -> None:
-    """Figures on standard output, and in a file if one is asked for; what is not defined is null there."""
+def print_values(values: dict[str, float], json_file: Path | None) -> None:
+    """Print numbers by name, and write them to `json_file` if it is given.
+
+    A number that is not defined (NaN) is null in the file.
+    """
+    print_facts((name, f"{value:.6g}") for name, value in values.items())
+    _write_values(values.items(), json_file)
+
+
+def print_metrics(metrics: "Sequence[Metric]", json_file: Path | None) -> None:
+    """Print metrics with their intervals, and write name to number to `json_file` if it is given.
+
+    A metric that is not defined (NaN) is null in the file.
+    """
+    print_facts((metric.name, _format_metric(metric)) for metric in metrics)
+    _write_values(((metric.name, metric.value) for metric in metrics), json_file)
+
+
+def _write_values(values: Iterable[tuple[str, float]], json_file: Path | None) -> None:
+    """Write name to number as JSON, NaN as null; do nothing without a file."""
+    if json_file is None:
+        return
     from sat2cap.files import write_json
 
-    facts((name, f"{value:.6g}") for name, value in values.items())
-    if json_file is not None:
-        write_json(json_file, {name: None if math.isnan(value) else value for name, value in values.items()})
+    write_json(json_file, {name: None if math.isnan(value) else value for name, value in values})
 
 
-def measured(found: "Sequence[Metric]", json_file: Path | None) -> None:
-    """Figures with their intervals on standard output; in a file, if one is asked for, name to number."""
-    from sat2cap.files import write_json
-
-    facts((figure.name, _with_interval(figure)) for figure in found)
-    if json_file is not None:
-        write_json(json_file, {f.name: None if math.isnan(f.value) else f.value for f in found})
+def _format_metric(metric: "Metric") -> str:
+    """Return a metric's value and, if it has one, its interval: ``0.42  [0.4, 0.44]``."""
+    ends = metric.interval
+    return f"{metric.value:.6g}" + (f"  [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else "")
 
 
-def _with_interval(figure: "Metric") -> str:
-    ends = figure.interval
-    return f"{figure.value:.6g}" + (f"  [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else "")
-
-
-def warn(message: str) -> None:
-    """One line on standard error."""
+def print_warning(message: str) -> None:
+    """Print one line to standard error."""
     print(f"warning: {message}", file=sys.stderr)
 
 
-class Meter:
-    """Rates of stages, counted from where each began, which for a resumed job is not zero."""
+class RateMeter:
+    """Rates of a job's stages, each counted from where it began, which is not zero for a resumed job."""
 
     def __init__(self) -> None:
-        self._began: dict[str, tuple[float, int]] = {}
+        self._starts: dict[str, tuple[float, int]] = {}
+        """By stage, the clock's seconds and the units that were done when it was first reported."""
 
-    def rate(self, stage: str, done: int) -> float:
-        """Units a second so far; 0 before that can be known."""
-        began, first = self._began.setdefault(stage, (time.monotonic(), done))
-        seconds = time.monotonic() - began
-        return (done - first) / seconds if seconds > 0 else 0.0
+    def units_per_s(self, stage: str, done: int) -> float:
+        """Return units a second since the stage began, or 0 at its first report."""
+        start_s, done_at_start = self._starts.setdefault(stage, (time.monotonic(), done))
+        elapsed_s = time.monotonic() - start_s
+        return (done - done_at_start) / elapsed_s if elapsed_s > 0 else 0.0
 
-    def seconds(self, stage: str) -> float:
-        """Since the stage began."""
-        return time.monotonic() - self._began[stage][0]
+    def elapsed_s(self, stage: str) -> float:
+        """Return the seconds since the stage was first reported."""
+        return time.monotonic() - self._starts[stage][0]
 
 
 @contextmanager
-def progress(resumes: bool = True) -> Iterator[Progress]:
-    """A listener that draws bars on a terminal, and otherwise writes a line now and then.
+def show_progress(resumes: bool = True) -> Iterator[Progress]:
+    """Yield a listener that draws bars on a terminal, and elsewhere prints a line now and then.
 
-    With `resumes`, a job stopped by ctrl-C is said to go on by the same command.
+    With `resumes`, a job that is stopped by ctrl-C says that the same command continues it.
     """
     try:
         if sys.stderr.isatty():
-            with _bars() as listener:
+            with _draw_bars() as listener:
                 yield listener
         else:
-            yield _lines()
+            yield _line_printer()
     except KeyboardInterrupt:
-        again = "; the same command goes on where it was" if resumes else ""
-        print(f"stopped{again}", file=sys.stderr)
+        advice = "; the same command continues where it stopped" if resumes else ""
+        print(f"stopped{advice}", file=sys.stderr)
         raise
 
 
-def _stage(text: str) -> str:
-    """A stage may tell more after a comma, such as a loss; it is still the same stage."""
+def _stage_name(text: str) -> str:
+    """Return what identifies a stage: the text before a comma, after which a loss may follow."""
     return text.split(",")[0]
 
 
 @contextmanager
-def _bars() -> Iterator[Progress]:
+def _draw_bars() -> Iterator[Progress]:
+    """Yield a listener that draws one bar for each stage."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -122,35 +135,36 @@ def _bars() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    meter = Meter()
+    meter = RateMeter()
     with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks = {}
 
-        def listen(text: str, done: int, total: int) -> None:
-            stage = _stage(text)
+        def update_bar(text: str, done: int, total: int) -> None:
+            stage = _stage_name(text)
             if stage not in tasks:
                 tasks[stage] = bars.add_task(text, total=total, completed=done, rate="")
-            rate = meter.rate(stage, done)
-            shown = f"{rate:,.{0 if rate >= 10 else 1}f}/s" if rate else ""
-            bars.update(tasks[stage], description=text, completed=done, total=total, rate=shown)
+            rate = meter.units_per_s(stage, done)
+            rate_text = f"{rate:,.{0 if rate >= 10 else 1}f}/s" if rate else ""
+            bars.update(tasks[stage], description=text, completed=done, total=total, rate=rate_text)
 
-        yield listen
+        yield update_bar
 
 
-def _lines() -> Progress:
-    meter = Meter()
-    written: dict[str, float] = {}
+def _line_printer() -> Progress:
+    """Return a listener that prints a line when a stage ends, and every `_LINE_INTERVAL_S` before that."""
+    meter = RateMeter()
+    printed_at_s: dict[str, float] = {}  # by stage; infinity once its end was printed
 
-    def listen(text: str, done: int, total: int) -> None:
-        stage, now = _stage(text), time.monotonic()
-        rate = meter.rate(stage, done)
-        last = written.setdefault(stage, now)
-        if done >= total and last != math.inf:
-            print(f"{text}: {total} done in {meter.seconds(stage):.1f} s", file=sys.stderr)
-            written[stage] = math.inf
-        elif now - last >= _EVERY_S:
+    def print_line(text: str, done: int, total: int) -> None:
+        stage, now_s = _stage_name(text), time.monotonic()
+        rate = meter.units_per_s(stage, done)
+        last_s = printed_at_s.setdefault(stage, now_s)
+        if done >= total and last_s != math.inf:
+            print(f"{text}: {total} done in {meter.elapsed_s(stage):.1f} s", file=sys.stderr)
+            printed_at_s[stage] = math.inf
+        elif now_s - last_s >= _LINE_INTERVAL_S:
             left = f", {(total - done) / rate:.0f} s left" if rate else ""
             print(f"{text}: {done} of {total}, {rate:,.1f}/s{left}", file=sys.stderr)
-            written[stage] = now
+            printed_at_s[stage] = now_s
 
-    return listen
+    return print_line

@@ -5,19 +5,23 @@ from typing import Annotated
 
 import typer
 
-AtlasPath = Annotated[Path, typer.Argument(metavar="X.zarr", help="An atlas made by: sat2cap embed.")]
+AtlasPath = Annotated[Path, typer.Argument(metavar="X.zarr", help="An atlas, made by: sat2cap embed.")]
 Model = Annotated[
     str,
     typer.Option("--model", metavar="MODEL", help="A checkpoint folder, a Hugging Face name, or miniclip."),
 ]
 AtlasModel = Annotated[
     str | None,
-    typer.Option("--model", metavar="MODEL", help="The atlas's model, if it is no longer where it was."),
+    typer.Option(
+        "--model", metavar="MODEL", help="The model that made the atlas, if it is no longer where it was."
+    ),
 ]
 Text = Annotated[
     str | None,
     typer.Option(
-        "--text", metavar="MODEL", help="The CLIP model to read prompts, if the atlas's model cannot."
+        "--text",
+        metavar="MODEL",
+        help="The CLIP model whose text tower reads prompts, if the atlas's model has none.",
     ),
 ]
 When = Annotated[
@@ -29,7 +33,9 @@ When = Annotated[
 Within = Annotated[
     str | None,
     typer.Option(
-        "--within", metavar="REGION", help="Only there: west,south,east,north, lon,lat,radius or a file."
+        "--within",
+        metavar="REGION",
+        help="Only cells in this region: west,south,east,north, lon,lat,radius or a file.",
     ),
 ]
 ImagerySource = Annotated[
@@ -43,7 +49,11 @@ ImagerySource = Annotated[
 ]
 AtlasImagery = Annotated[
     str | None,
-    typer.Option("--imagery", metavar="SRC", help="The atlas's imagery, if it is no longer where it was."),
+    typer.Option(
+        "--imagery",
+        metavar="SRC",
+        help="The imagery that the atlas was made from, if it is no longer where it was.",
+    ),
 ]
 Bands = Annotated[
     str | None,
@@ -54,7 +64,7 @@ Stretch = Annotated[
     typer.Option(
         "--stretch",
         metavar="LOW,HIGH",
-        help="The imagery's values shown as black and white, such as 0,3000.",
+        help="The values of the imagery that are shown as black and as white, such as 0,3000.",
     ),
 ]
 ACCEPT_OLD_STRETCH = {"token_normalize_func": lambda name: "stretch" if name == "scale" else name}
@@ -67,9 +77,10 @@ Recipe = Annotated[
     ),
 ]
 TileCache = Annotated[
-    Path | None, typer.Option("--cache", metavar="DIR", help="Keep fetched tiles there, for other runs.")
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Folder in which fetched tiles are kept for other runs."),
 ]
 Json = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Also write the figures as JSON, name to number."),
+    typer.Option("--json", metavar="FILE", help="Also write the metrics as JSON, name to number."),
 ]

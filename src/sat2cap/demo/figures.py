@@ -80,7 +80,7 @@ def timing(clock: Clock) -> dict[str, float]:
     }
 
 
-def headline(figures: Mapping[str, float]) -> dict[str, float]:
+def headline_metrics(figures: Mapping[str, float]) -> dict[str, float]:
     """The few figures that tell how it went, for a terminal."""
     costs = [name for name in figures if name.startswith("demo.")]
     return {name: figures[name] for name in (*_HEADLINES, *costs) if name in figures}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 At = Annotated[
     list[str], typer.Option("--at", metavar="LON,LAT", help="A place in degrees; may be repeated.")
 ]
-Whens = Annotated[
+Dates = Annotated[
     list[str] | None,
     typer.Option(
         "--when", metavar="DATE", help="Local date and hour, such as 2024-05-20T08:00; may be repeated."
@@ -25,34 +25,38 @@ CaptionerName = Annotated[
     typer.Option(
         "--captioner",
         metavar="C",
-        help="A captioner's folder (sat2cap train), or CLIPCap's conceptual_weights.pt; minicaptioner, which "
-        "ships, where the model is in the miniature CLIP's space.",
+        help="A captioner's folder (made by sat2cap train) or CLIPCap's conceptual_weights.pt; by default "
+        "minicaptioner, which ships, where the model shares the space of the miniature CLIP.",
     ),
 ]
 Tokenizer = Annotated[
     str,
     typer.Option(
-        metavar="GPT2", help="For weights of CLIPCap: GPT-2's tokenizer, a folder or Hugging Face name."
+        metavar="GPT2",
+        help="GPT-2's tokenizer, which weights of CLIPCap need: a folder or a Hugging Face name.",
     ),
 ]
-Beams = Annotated[int, typer.Option(metavar="N", help="Beams of the search for words; 1 is greedy.", min=1)]
+Beams = Annotated[
+    int,
+    typer.Option(metavar="N", help="Number of beams in the search for words; 1 is a greedy search.", min=1),
+]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
 
 
 def caption(
     atlas: AtlasPath,
     at: At,
-    when: Whens = None,
+    when: Dates = None,
     captioner: CaptionerName = None,
     beams: Beams = 5,
     tokenizer: Tokenizer = "gpt2",
     json: JsonLines = False,
     model: AtlasModel = None,
 ) -> None:
-    """Say in a sentence what a photo at a place would show.
+    """Describe in a sentence what a photo at a place would show.
 
-    At each date, if the model knows time. A language model finds the words, so it may say what is not there;
-    sat2cap concepts does not.
+    With dates, one sentence for each, if the model knows time. A language model writes the words, so it may
+    state what is not there; sat2cap concepts chooses from a list instead.
     """
     from sat2cap import api
     from sat2cap.geo import parse_place
@@ -66,9 +70,12 @@ def caption(
 def concepts(
     atlas: AtlasPath,
     at: At,
-    when: Whens = None,
+    when: Dates = None,
     phrases: Annotated[
-        Path | None, typer.Option(metavar="FILE.txt", help="Phrases, one a line; 71 that ship if left out.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.txt", help="A file of phrases, one on each line; by default 71 that ship."
+        ),
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", help="Number of phrases.", min=1)] = 5,
     json: JsonLines = False,
@@ -77,13 +84,13 @@ def concepts(
 ) -> None:
     """Find the phrases that fit a place best.
 
-    From a list, so nothing is made up; at each date, if the model knows time.
+    They are chosen from a list, so none is invented. With dates, once for each, if the model knows time.
     """
     from sat2cap import api
     from sat2cap.evaluation import read_phrases
     from sat2cap.geo import parse_place
 
-    places = [parse_place(line) for line in at]
+    places = [parse_place(place_text) for place_text in at]
     bank = None if phrases is None else read_phrases(phrases)
     table = api.open(atlas, model, text).phrases(places, when or None, bank=bank, top=top)
     answers: list[dict[str, Any]] = [
@@ -110,4 +117,4 @@ def _print_rows(table: "gpd.GeoDataFrame", answers: Sequence[dict[str, Any]], as
         (f"{lon:.5f}", f"{lat:.5f}", when or "any", *(str(word or "") for word in words.values()))
         for (lon, lat, when), words in zip(keys, answers, strict=True)
     ]
-    console.table(("lon", "lat", "when", *answers[0]), rows, left=True)
+    console.print_table(("lon", "lat", "when", *answers[0]), rows, left=True)

@@ -12,7 +12,8 @@ from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
 def classify(
     atlas: AtlasPath,
     prompts: Annotated[
-        list[str], typer.Argument(metavar="PROMPT", help="The categories, 2 to 12: what a photo would show.")
+        list[str],
+        typer.Argument(metavar="PROMPT", help="The categories, 2 to 12: what a photo of each would show."),
     ],
     out: output.Still,
     when: When = None,
@@ -24,10 +25,10 @@ def classify(
     model: AtlasModel = None,
     text: Text = None,
 ) -> None:
-    """Map which of several prompts fits each cell best, and how surely.
+    """Map which of several prompts fits each cell best, and with which confidence.
 
-    A .tif has a colour table, and the confidence in a second file beside it, NAME-confidence.tif; in a
-    picture less sure cells are paler; areas have the mean confidence.
+    A .tif has a colour table, and the confidence is in a second file beside it, NAME-confidence.tif. In a
+    picture, cells of low confidence are paler. Areas have the mean confidence of their cells.
     """
     from sat2cap import api
     from sat2cap.maps import STILL_SUFFIXES, MapOptions, check_output

@@ -16,15 +16,18 @@ def difference(
     out: output.Still,
     less: Annotated[
         str | None,
-        typer.Argument(metavar="LESS", help="The prompt to take off; if left out, the same at another date."),
+        typer.Argument(
+            metavar="LESS", help="The prompt to subtract; by default the same prompt, at another date."
+        ),
     ] = None,
     when: When = None,
     less_when: Annotated[
         str | None,
-        typer.Option(metavar="DATE", help="The date of what is taken off; if left out, that of --when."),
+        typer.Option(metavar="DATE", help="The date of the subtracted map; by default that of --when."),
     ] = None,
     scale: Annotated[
-        Scale, typer.Option(metavar="cosine|percentile|contrast", help="Of both maps; see: sat2cap map.")
+        Scale,
+        typer.Option(metavar="cosine|percentile|contrast", help="Scale of both maps; see: sat2cap map."),
     ] = Scale.cosine,
     within: Within = None,
     above: Above = None,
@@ -38,7 +41,7 @@ def difference(
 ) -> None:
     """Map what changes between two dates, or differs between two prompts.
 
-    The first map minus the second; 0 has the middle colour.
+    The values are those of the first map minus those of the second; 0 has the middle colour.
     """
     from sat2cap import api
     from sat2cap.maps import STILL_SUFFIXES, MapOptions, check_output

@@ -15,21 +15,21 @@ Prompts = Annotated[
     typer.Argument(
         metavar="PROMPT",
         help='What a photo there would show; "one thing + another" for both; place:LON,LAT or photo:FILE for '
-        "what is like it.",
+        "places like that one.",
     ),
 ]
 
 
 class Scale(StrEnum):
-    """Units of the values of a map."""
+    """Scale of the values of a map; `sat2cap.query.ScoreScale` defines each."""
 
     cosine = "cosine"
     percentile = "percentile"
     contrast = "contrast"
 
 
-class Over(StrEnum):
-    """Variations that a spread is measured over."""
+class SpreadOver(StrEnum):
+    """Variations over which the spread of a score is measured."""
 
     templates = "templates"
     hours = "hours"
@@ -51,20 +51,24 @@ def map_prompts(
         Scale,
         typer.Option(
             metavar="cosine|percentile|contrast",
-            help="The cosine; percentile in the region, 0 to 100; contrast: the chance, 0 to 1, that a photo "
-            "taken there fits the prompt.",
+            help="cosine: the similarity itself; percentile: its rank in the region, 0 to 100; contrast: the "
+            "chance, 0 to 1, that a photo taken there fits the prompt.",
         ),
     ] = Scale.cosine,
     templates: Annotated[
         list[str] | None,
-        typer.Option("--template", metavar="TEXT", help="Such as 'a photo of {}'; several are averaged."),
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help="A wording such as 'a photo of {}'; may be repeated, and the embeddings are averaged.",
+        ),
     ] = None,
     within: Within = None,
     spread: Annotated[
-        Over | None,
+        SpreadOver | None,
         typer.Option(
             metavar="templates|hours|years",
-            help="For .tif: more bands, of how the score differs over other wordings, hours or years.",
+            help="For .tif: also bands that say how much the score varies over wordings, hours or years.",
         ),
     ] = None,
     above: Above = None,
@@ -78,9 +82,9 @@ def map_prompts(
 ) -> None:
     """Map one or more prompts.
 
-    At a date and hour, or at several, if the model knows time. The file's suffix says what is made: .tif (a
-    band for each prompt and date), .png, .gif or .mp4 (through several dates), .geojson or .parquet (areas),
-    .pmtiles (web tiles) or .html (a page to zoom in).
+    With dates, the map is that of a date and hour, or of several, if the model knows time. The file's suffix
+    decides what is written: .tif (a band for each prompt and date), .png, .gif or .mp4 (a film through the
+    dates), .geojson or .parquet (areas), .pmtiles (web tiles) or .html (a page that zooms).
     """
     from sat2cap import api
     from sat2cap.errors import InputError
@@ -111,17 +115,23 @@ def search(
     within: Within = None,
     apart: Annotated[
         float | None,
-        typer.Option(metavar="METRES", help="Least distance between places; three cells if left out."),
+        typer.Option(metavar="METRES", help="Smallest distance between places; by default three cells."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE.geojson", help="Also write them as GeoJSON.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE.geojson",
+            help="Also write the places as GeoJSON, or as GeoParquet for .parquet.",
+        ),
     ] = None,
     model: AtlasModel = None,
     text: Text = None,
 ) -> None:
     """Find the places that fit a prompt best.
 
-    Prints them as a table; with --out, also writes them to a file.
+    The places are printed as a table, best first.
     """
     from sat2cap import api
     from sat2cap.cli import console
@@ -132,7 +142,10 @@ def search(
     opened = api.open(atlas, model, text)
     best_places = opened.search(prompt, top, when, apart, within)
     output.warn_about_date(best_places.attrs)
-    rows = [(f"{r.rank}", f"{r.score:.4f}", f"{r.lon:.5f}", f"{r.lat:.5f}") for r in best_places.itertuples()]
-    console.table(("rank", "score", "lon", "lat"), rows)
+    rows = [
+        (f"{place.rank}", f"{place.score:.4f}", f"{place.lon:.5f}", f"{place.lat:.5f}")
+        for place in best_places.itertuples()
+    ]
+    console.print_table(("rank", "score", "lon", "lat"), rows)
     if out is not None:
         write_places(best_places, out)

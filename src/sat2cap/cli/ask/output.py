@@ -40,7 +40,10 @@ Hours = Annotated[
 ]
 Above = Annotated[
     float | None,
-    typer.Option(metavar="SCORE", help="For areas: the lowest score; by default the best 5 % of cells."),
+    typer.Option(
+        metavar="SCORE",
+        help="For areas: the lowest score of a cell; by default that of the best 5 % of cells.",
+    ),
 ]
 Best = Annotated[
     int | None, typer.Option(metavar="N", help="For areas: the best N cells, merged where they touch.", min=1)
@@ -60,7 +63,7 @@ Places = Annotated[
 def parse_moments(
     when: Sequence[str] | None, months: int | None, hours: str | None
 ) -> "str | list[str] | list[When] | None":
-    """Return the dates of --when, --months or --hours, as `OpenAtlas.map` takes them.
+    """Return the dates of --when, --months or --hours as `OpenAtlas.map` takes them; None if none is given.
 
     Raises `InputError` if more than one of the three is given.
     """
@@ -68,7 +71,7 @@ def parse_moments(
     from sat2cap.geo import hours_of, months_of, parse_when
 
     if sum(option is not None for option in (when or None, months, hours)) > 1:
-        raise InputError("--when, --months and --hours each say when; give one of them")
+        raise InputError("--when, --months and --hours each choose the dates; give only one of them")
     if months is not None:
         return months_of(months)
     if hours is not None:
@@ -82,14 +85,14 @@ def warn_about_date(attrs: "Mapping[Any, Any]") -> None:
 
     warning = date_warning(attrs)
     if warning:
-        console.warn(f"the date is {warning}")
+        console.print_warning(f"the date is {warning}")
 
 
 def save_map(score: "xr.DataArray | xr.Dataset", out: Path, options: "MapOptions") -> None:
     """Write the map to `out` and print its path."""
     from sat2cap import api
 
-    with console.progress(resumes=False) as progress:
+    with console.show_progress(resumes=False) as progress:
         api.save(
             score,
             out,

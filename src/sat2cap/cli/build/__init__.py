@@ -1,1 +1,1 @@
-"""The long jobs: pairs, train, embed, demo."""
+"""Commands for the long jobs: pairs, train, embed, demo."""

@@ -7,18 +7,18 @@ import typer
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where everything is written.")] = Path(
-        "demo"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The folder to write everything into.")
+    ] = Path("demo"),
 ) -> None:
-    """The whole story on the miniature world.
+    """Run everything on the miniature world, and show it on one page.
 
     Builds pairs, trains, embeds, maps and evaluates; then open DIR/index.html.
     """
     from sat2cap.cli import console
-    from sat2cap.demo import headline, run_demo
+    from sat2cap.demo import headline_metrics, run_demo
 
-    with console.progress() as progress:
-        figures = run_demo(out, progress=progress)
-    console.figures(headline(figures), None)
-    print(f"\nall figures: {out / 'results.json'}\nopen {out / 'index.html'}")
+    with console.show_progress() as progress:
+        metrics = run_demo(out, progress=progress)
+    console.print_values(headline_metrics(metrics), None)
+    print(f"\nall metrics: {out / 'results.json'}\nopen {out / 'index.html'}")

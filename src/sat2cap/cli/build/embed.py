@@ -49,7 +49,7 @@ def embed(
         list[str] | None,
         typer.Option(
             metavar="FIELD=VALUE",
-            help="Use only features of the region's file with this value; may be repeated.",
+            help="Use only the features of the region's file that have this value; may be repeated.",
         ),
     ] = None,
     cell: Annotated[
@@ -93,9 +93,11 @@ def embed(
     stretch: Stretch = None,
     recipe: Recipe = None,
     cache: TileCache = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done and how long it would take, and stop.")
+    ] = False,
 ) -> None:
-    """Embed the imagery of a region, once; the atlas then answers any prompt.
+    """Embed the imagery of a region into an atlas, which then answers any prompt.
 
     The same command continues a run that was stopped.
     """
@@ -120,17 +122,17 @@ def embed(
         max_missing=max_missing,
         precision=precision.value,
     )
-    console.facts(_plan_facts(plan), None if dry_run else sys.stderr)
+    console.print_facts(_describe_plan(plan), None if dry_run else sys.stderr)
     if plan.source.failure is not None:
-        console.warn(f"the imagery of some cells that were tried could not be read: {plan.source.failure}")
+        console.print_warning(f"the imagery of some cells could not be read: {plan.source.failure}")
     if dry_run:
         return
-    with console.progress() as progress:
+    with console.show_progress() as progress:
         atlas = plan.run(progress)
     _print_result(atlas, plan.source.failure)
 
 
-def _plan_facts(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
+def _describe_plan(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
     """Return labelled facts: what will be embedded, from what, and how much time and space it will take."""
     from sat2cap.embedding import count_remaining_work, measure_throughput
     from sat2cap.formatting import format_bytes, format_duration
@@ -139,22 +141,23 @@ def _plan_facts(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
     (height, width), cell_m = spec.grid.shape, spec.grid.affine.a
     pixel_m = spec.patch_m / spec.patch_pixels
     work, info = count_remaining_work(spec, pending), source.info
-    coarse = ", coarser than the network sees" if info.gsd_m > 2 * pixel_m else ""
-    time = "none, all is done"
+    coarse_note = ", coarser than the network sees" if info.gsd_m > 2 * pixel_m else ""
+    time_text = "none, all cells are embedded"
     if pending:
-        speed = measure_throughput(spec, pending, source, checkpoint)
-        rates = f"network {speed.embed_cells_per_s:.3g} cells/s, imagery {speed.read_cells_per_s:.3g} cells/s"
-        time = f"about {format_duration(speed.seconds(work.cells))} ({rates}, measured)"
+        throughput = measure_throughput(spec, pending, source, checkpoint)
+        network, imagery = throughput.embed_cells_per_s, throughput.read_cells_per_s
+        rates = f"network {network:.3g} cells/s, imagery {imagery:.3g} cells/s"
+        time_text = f"about {format_duration(throughput.seconds(work.cells))} ({rates}, measured)"
     return [
         ("region", plan.region.label),
         ("grid", f"{height} x {width} cells of {cell_m:g} m in {spec.grid.crs}"),
         ("patches", f"{spec.patch_m:g} m, {spec.patch_pixels} px: {pixel_m:.3g} m a pixel"),
         ("cells to embed", f"{work.cells} of {int(spec.wanted.sum())}"),
-        ("imagery", f"{info.uri}, {info.gsd_m:.3g} m a pixel{coarse}; licence {info.licence}"),
+        ("imagery", f"{info.uri}, {info.gsd_m:.3g} m a pixel{coarse_note}; licence {info.licence}"),
         ("to read", f"{work.pixels / 1e6:.3g} million pixels of {pixel_m:.3g} m"),
         ("model", f"{checkpoint.card.get('name', 'unnamed')}, {checkpoint.dim} numbers a cell"),
         ("computing", plan.compute),
-        ("time", time),
+        ("time", time_text),
         ("size on disk", format_bytes(work.disk_bytes)),
     ]
 
@@ -175,7 +178,7 @@ def _print_result(atlas: "Atlas", failure: str | None) -> None:
         print(f"  {int((status == code).sum())} cells: {STATUS_MEANINGS[CellStatus(code)]}")
     if (status == CellStatus.IMAGERY_FAILED).any():
         if failure is not None:
-            print(f"  the first to fail: {failure}")
-        print(f"  those that failed are tried again by: sat2cap atlas repair {atlas.path}")
+            print(f"  the first failure: {failure}")
+        print(f"  try the failed cells again with: sat2cap atlas repair {atlas.path}")
     if embedded == 0:
         raise typer.Exit(1)

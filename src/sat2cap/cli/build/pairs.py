@@ -1,11 +1,19 @@
-"""``sat2cap pairs``: photos and imagery to a pair set, and what is in one."""
+"""``sat2cap pairs``: build, describe and split pair sets."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sat2cap.cli.build.pairs_build import Blocks, PerShard, Seed, Split, SplitMethod, build, funnel_rows
+from sat2cap.cli.build.pairs_build import (
+    BlockKm,
+    PerShard,
+    Seed,
+    Split,
+    SplitMethod,
+    build,
+    describe_screening,
+)
 from sat2cap.cli.options import ACCEPT_OLD_STRETCH
 
 app = typer.Typer(help="Pairs of ground photos and overhead patches.", no_args_is_help=True)
@@ -13,7 +21,7 @@ app = typer.Typer(help="Pairs of ground photos and overhead patches.", no_args_i
 Folder = Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder made by: sat2cap pairs build.")]
 Borders = Annotated[
     Path | None,
-    typer.Option("--borders", metavar="FILE", help="Outlines to draw, such as coasts."),
+    typer.Option("--borders", metavar="FILE", help="A file of outlines to draw, such as coasts."),
 ]
 
 app.command("build", context_settings=ACCEPT_OLD_STRETCH)(build)
@@ -26,38 +34,38 @@ def inspect(
         bool, typer.Option("--check", help="Also read every shard and compare its hash.")
     ] = False,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Also draw some pairs, with map and time.")
+        Path | None, typer.Option(metavar="FILE.png", help="Also draw some pairs, with their place and time.")
     ] = None,
     count: Annotated[int, typer.Option(metavar="N", help="Pairs on the sheet.", min=1, max=60)] = 12,
     split: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only pairs of train, val or test.")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the choice of pairs.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the choice of pairs.")] = 0,
     borders: Borders = None,
 ) -> None:
-    """Say what a pair set holds.
+    """Describe a pair set.
 
-    Where it comes from, and what was left out and why.
+    Prints what it holds, where it comes from, and which photos were left out and why.
     """
     from sat2cap.cli import console
     from sat2cap.pairs import open_pairs
 
-    found = open_pairs(folder)
-    index = found.index
-    console.facts(
+    pair_set = open_pairs(folder)
+    index = pair_set.index
+    console.print_facts(
         [
-            *((f"{name} pairs", count) for name, count in found.manifest["counts"].items()),
-            ("shards", len(found.manifest["shards"])),
+            *((f"{name} pairs", count) for name, count in pair_set.manifest["counts"].items()),
+            ("shards", len(pair_set.manifest["shards"])),
             ("taken", f"{index.taken.min():%Y-%m-%d} to {index.taken.max():%Y-%m-%d}"),
             ("photographers", index.user.nunique()),
             ("licences", ", ".join(sorted(index.licence.unique()))),
             ("imagery", ", ".join(sorted(index.imagery.unique()))),
             ("extent", ",".join(f"{edge:.4f}" for edge in index.total_bounds)),
-            ("fingerprint", found.fingerprint),
-            *funnel_rows(found.manifest["funnel"]),
+            ("fingerprint", pair_set.fingerprint),
+            *describe_screening(pair_set.manifest["funnel"]),
         ]
     )
-    problems = found.problems() if check else []
+    problems = pair_set.problems() if check else []
     for problem in problems:
         print(problem)
     if problems:
@@ -65,10 +73,10 @@ def inspect(
     if sheet is not None:
         from sat2cap.pairs import contact_sheet, read_borders
 
-        chosen = found.some(count, split, seed)
+        sheet_pairs = pair_set.some(count, split, seed)
         splits = index.set_index("key").split
-        contact_sheet(chosen, [splits[pair.key] for pair in chosen], sheet, read_borders(borders))
-        print(f"\n{sheet}: {len(chosen)} pairs")
+        contact_sheet(sheet_pairs, [splits[pair.key] for pair in sheet_pairs], sheet, read_borders(borders))
+        print(f"\n{sheet}: {len(sheet_pairs)} pairs")
 
 
 @app.command("split")
@@ -81,33 +89,33 @@ def split_pairs(
         ),
     ] = None,
     split: SplitMethod = Split.spatial,
-    block_km: Blocks = 10.0,
+    block_km: BlockKm = 10.0,
     seed: Seed = 0,
     per_shard: PerShard = 1000,
 ) -> None:
-    """Split a pair set anew, and check what splits share.
+    """Divide a pair set into splits anew, and check what the splits share.
 
-    The pairs are copied byte for byte. Exit status 1 if splits share what their kind must not.
+    The pairs are copied byte for byte. The exit status is 1 if splits share what their kind must not.
     """
     from sat2cap.cli import console
     from sat2cap.pairs import SplitPlan, find_leakage_violations, measure_leakage, open_pairs, resplit
 
-    found = open_pairs(folder)
+    pair_set = open_pairs(folder)
     if out is not None:
         plan = SplitPlan(split.value, block_km=block_km)
-        with console.progress() as progress:
-            found = resplit(found, out, plan, seed=seed, per_shard=per_shard, progress=progress)
-    provenance = found.manifest["provenance"]
-    shared = measure_leakage(found.index, provenance["patch"]["size_m"])
-    console.facts([("split", provenance["split"]["method"]), *found.manifest["counts"].items()])
-    if shared:
-        heads = ("shared by", *next(iter(shared.values())))
+        with console.show_progress() as progress:
+            pair_set = resplit(pair_set, out, plan, seed=seed, per_shard=per_shard, progress=progress)
+    provenance = pair_set.manifest["provenance"]
+    leakage = measure_leakage(pair_set.index, provenance["patch"]["size_m"])
+    console.print_facts([("split", provenance["split"]["method"]), *pair_set.manifest["counts"].items()])
+    if leakage:
+        heads = ("shared by", *next(iter(leakage.values())))
         print()
-        console.table(heads, [(name, *map(str, values.values())) for name, values in shared.items()])
-    broken = find_leakage_violations(provenance["split"]["method"], shared)
-    for line in broken:
-        console.warn(line)
-    if broken:
+        console.print_table(heads, [(name, *map(str, values.values())) for name, values in leakage.items()])
+    violations = find_leakage_violations(provenance["split"]["method"], leakage)
+    for violation in violations:
+        console.print_warning(violation)
+    if violations:
         raise typer.Exit(1)
 
 
@@ -115,21 +123,24 @@ def split_pairs(
 def card(
     folder: Folder,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FOLDER", help="Where to; PAIRS/card if left out.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write; by default PAIRS/card."),
     ] = None,
     borders: Borders = None,
     imagery: Annotated[
         str | None,
-        typer.Option(metavar="SRC", help="The imagery, to also measure what storing fewer pixels lost."),
+        typer.Option(
+            metavar="SRC", help="The imagery of the pairs, to also measure what storing fewer pixels lost."
+        ),
     ] = None,
 ) -> None:
     """Write the data card of a pair set.
 
-    Counts, licences, whom to credit, a map, months and hours, and what was left out.
+    It has counts, licences, whom to credit, a map, months and hours, and which photos were left out.
     """
     from sat2cap.catalogue import open_imagery
     from sat2cap.pairs import measure_storage_psnr, open_pairs, read_borders, write_card
 
-    found = open_pairs(folder)
-    loss = None if imagery is None else measure_storage_psnr(found, open_imagery(imagery))
-    print(write_card(found, out or folder / "card", read_borders(borders), loss))
+    pair_set = open_pairs(folder)
+    storage_psnr = None if imagery is None else measure_storage_psnr(pair_set, open_imagery(imagery))
+    print(write_card(pair_set, out or folder / "card", read_borders(borders), storage_psnr))

@@ -3,19 +3,25 @@
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sat2cap.cli.options import Bands, ImagerySource, Recipe, Stretch, TileCache
 
-Blocks = Annotated[float, typer.Option("--block-km", metavar="KM", help="Side of a block of the split.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of the split.")]
+if TYPE_CHECKING:
+    from sat2cap.pairs import PairSet
+
+BlockKm = Annotated[
+    float,
+    typer.Option("--block-km", metavar="KM", help="Side of the blocks of land that a split keeps whole."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the split.")]
 PerShard = Annotated[int, typer.Option(metavar="N", help="Pairs in a shard.", min=1)]
 
 
 class Split(StrEnum):
-    """How pairs are divided into train, val and test."""
+    """Method of dividing pairs into train, val and test."""
 
     spatial = "spatial"
     random = "random"
@@ -26,7 +32,7 @@ SplitMethod = Annotated[
     Split,
     typer.Option(
         metavar="spatial|random|user",
-        help="By blocks of land, by chance as in the paper, or by photographer.",
+        help="Divide by blocks of land, at random as in the paper, or by photographer.",
     ),
 ]
 
@@ -44,85 +50,114 @@ def build(
     imagery: ImagerySource,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="PAIRS", help="The folder to write.")],
     count: Annotated[
-        int | None, typer.Option(metavar="N", help="How many photos of miniworld to take.", min=1)
+        int | None, typer.Option(metavar="N", help="Number of photos of the miniature world.", min=1)
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=COLUMN", help="Of a table, where the name is not guessed; repeat."),
+        typer.Option(
+            metavar="FIELD=COLUMN",
+            help="The column of a table that holds a field, where it is not found by name; may be repeated.",
+        ),
     ] = None,
     files: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Images of listed photos: a folder, a tar, or 'x/*.tar'."),
+        typer.Option(metavar="PATH", help="The images of listed photos: a folder, a tar, or 'x/*.tar'."),
     ] = None,
     download: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Or download them into this folder, to be kept.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Download the images of listed photos into this folder, and keep them."
+        ),
     ] = None,
     mirror: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Download from here instead; {path} and {key} are the photo's."),
+        typer.Option(
+            metavar="URL", help="Download from this address instead; {path} and {key} stand for the photo's."
+        ),
     ] = None,
-    per_site: Annotated[int, typer.Option(metavar="N", help="Downloads at once from one site.", min=1)] = 4,
+    per_site: Annotated[
+        int, typer.Option(metavar="N", help="Simultaneous downloads from one site.", min=1)
+    ] = 4,
     per_second: Annotated[
-        float, typer.Option(metavar="N", help="Downloads begun in a second at one site.", min=0.01)
+        float, typer.Option(metavar="N", help="Downloads begun per second at one site.", min=0.01)
     ] = 8.0,
-    retry: Annotated[
-        bool, typer.Option("--retry", help="Also try again what could not be downloaded before.")
-    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try downloads that failed before again.")] = False,
     licence_of: Annotated[
         str, typer.Option("--licence-of", metavar="NAME", help="The licence of a folder's photos.")
     ] = "unknown",
     licence: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Keep only these, such as 'CC-BY-[0-9]*'; repeat."),
+        typer.Option(
+            metavar="PATTERN",
+            help="Keep only photos of these licences, such as 'CC-BY-[0-9]*'; may be repeated.",
+        ),
     ] = None,
     exclude: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Leave out photos inside its polygons; FILE:COLUMN=VALUE for some."
+            metavar="FILE",
+            help="Leave out photos inside the polygons of a file; FILE:COLUMN=VALUE for some of them.",
         ),
     ] = None,
     exclude_margin: Annotated[
         float,
-        typer.Option(metavar="KM", help="Also what is so near to them, where borders are coarse.", min=0),
+        typer.Option(
+            metavar="KM", help="Also leave out photos this near to them, where borders are coarse.", min=0
+        ),
     ] = 0.0,
     accuracy: Annotated[
-        int, typer.Option(metavar="LEVEL", help="Least accuracy on Flickr's scale.", min=1, max=16)
+        int,
+        typer.Option(
+            metavar="LEVEL", help="Lowest accuracy of a photo's place on Flickr's scale.", min=1, max=16
+        ),
     ] = 16,
-    error: Annotated[float, typer.Option(metavar="METRES", help="Largest error of the place.")] = 100.0,
+    error: Annotated[float, typer.Option(metavar="METRES", help="Largest error of a photo's place.")] = 100.0,
     since: Annotated[
         datetime | None,
-        typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos before; 2000 if left out."),
+        typer.Option(
+            metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos taken before; by default 2000-01-01."
+        ),
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos after; now if left out."),
+        typer.Option(
+            metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos taken after; by default today."
+        ),
     ] = None,
-    per_user: Annotated[int | None, typer.Option(metavar="N", help="At most so many of one user.")] = None,
-    per_cell: Annotated[int | None, typer.Option(metavar="N", help="At most so many in a cell.")] = None,
-    cell_km: Annotated[float, typer.Option(metavar="KM", help="Side of that cell.")] = 1.0,
+    per_user: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep at most so many photos of one user.")
+    ] = None,
+    per_cell: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep at most so many photos in a cell.")
+    ] = None,
+    cell_km: Annotated[float, typer.Option(metavar="KM", help="Side of the cells of --per-cell.")] = 1.0,
     look_alike: Annotated[
         int | None,
-        typer.Option(metavar="BITS", help="Leave out near copies: looks of 64 bits that differ in so few."),
+        typer.Option(
+            metavar="BITS",
+            help="Leave out near copies: photos whose 64-bit perceptual hashes differ in so few.",
+        ),
     ] = None,
     patch: Annotated[
         float, typer.Option(metavar="METRES", help="Side of an overhead patch on the ground.")
     ] = 480.0,
     pixels: Annotated[
-        int, typer.Option(metavar="N", help="Pixels a side of it; 224 is what CLIP reads, see pairs card.")
+        int,
+        typer.Option(metavar="N", help="Side of a stored patch in pixels; CLIP reads 224, see pairs card."),
     ] = 800,
     split: SplitMethod = Split.spatial,
-    block_km: Blocks = 10.0,
+    block_km: BlockKm = 10.0,
     seed: Seed = 0,
     per_shard: PerShard = 1000,
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(metavar="N", help="Number of processes.", min=1)] = 1,
     bands: Bands = None,
     stretch: Stretch = None,
     recipe: Recipe = None,
     cache: TileCache = None,
 ) -> None:
-    """Build pairs into a folder.
+    """Build a pair set: pair each photo with the overhead patch around it.
 
-    The same command goes on where a stopped run was.
+    The same command continues a run that was stopped.
     """
     from sat2cap import api
     from sat2cap.catalogue import open_photos, photo_files
@@ -144,11 +179,11 @@ def build(
     source = open_photos(
         photos,
         count,
-        columns=_columns(column or []),
+        columns=_parse_columns(column or []),
         files=photo_files(files, download, mirror or "", per_site, per_second),
         licence=licence_of,
     )
-    with console.progress() as progress:
+    with console.show_progress() as progress:
         built = api.build_pairs(
             source,
             api.open_imagery(imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache),
@@ -162,23 +197,32 @@ def build(
             retry=retry,
             progress=progress,
         )
-    console.facts(funnel_rows(built.manifest["funnel"]))
+    _print_pair_counts(built, out)
+
+
+def _print_pair_counts(pair_set: "PairSet", folder: Path) -> None:
+    """Print how many photos were left out and why, and how many pairs each split has."""
+    from sat2cap.cli import console
+
+    counts: dict[str, int] = pair_set.manifest["counts"]
+    console.print_facts(describe_screening(pair_set.manifest["funnel"]))
     print()
-    console.facts([(name, count) for name, count in built.manifest["counts"].items()])
-    print(f"\n{out}: {sum(built.manifest['counts'].values())} pairs")
+    console.print_facts(counts.items())
+    print(f"\n{folder}: {sum(counts.values())} pairs")
 
 
-def _columns(given: list[str]) -> dict[str, str]:
+def _parse_columns(options: list[str]) -> dict[str, str]:
+    """Return column by field from texts ``FIELD=COLUMN``. Raises `InputError`."""
     from sat2cap.errors import InputError
 
-    for text in given:
+    for text in options:
         if "=" not in text:
             raise InputError(f"column {text!r} must be FIELD=COLUMN, such as lon=LONGITUDE")
-    return {text.split("=", 1)[0]: text.split("=", 1)[1] for text in given}
+    return {text.split("=", 1)[0]: text.split("=", 1)[1] for text in options}
 
 
-def funnel_rows(funnel: dict[str, object]) -> list[tuple[str, object]]:
-    """What a manifest's funnel says, as names and values to print."""
+def describe_screening(funnel: dict[str, object]) -> list[tuple[str, object]]:
+    """Return names and values of a manifest's funnel: photos listed, and those left out by reason."""
     dropped = funnel["dropped"]
     assert isinstance(dropped, dict)
     return [

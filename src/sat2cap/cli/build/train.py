@@ -7,11 +7,14 @@ import typer
 
 
 def train(
-    run_file: Annotated[Path, typer.Argument(metavar="RUN.toml", help="What to train and how; see runs/.")],
+    run_file: Annotated[
+        Path,
+        typer.Argument(metavar="RUN.toml", help="A run file: what to train, on what and how; see runs/."),
+    ],
 ) -> None:
-    """Train a model as a run file says.
+    """Train the model that a run file describes.
 
-    The same command goes on where a stopped run was.
+    The same command continues a run that was stopped.
     """
     from sat2cap import api
     from sat2cap.cli import console
@@ -19,16 +22,16 @@ def train(
     from sat2cap.errors import RunFileError
 
     method = read_toml(run_file, RunFileError, kind="run file").get("method")
-    with console.progress(resumes=method not in ("clip", "captioner")) as progress:
+    with console.show_progress(resumes=method not in ("clip", "captioner")) as progress:
         result = api.train(run_file, progress=progress)
-    if _first_process():
+    if _is_first_process():
         if result.metrics:
-            console.figures(result.metrics, None)
+            console.print_values(result.metrics, None)
         print(result.folder)
 
 
-def _first_process() -> bool:
-    """Return whether this is the process of a run that prints, as torchrun and SLURM number them."""
+def _is_first_process() -> bool:
+    """Return whether this process prints for its run: rank 0 by the numbers of torchrun or SLURM."""
     import os
 
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0

@@ -7,7 +7,7 @@ import typer
 
 from sat2cap.cli.ask.caption import CaptionerName, Tokenizer
 from sat2cap.cli.evaluate.pairs import Pairs, Seed, Split
-from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, measured
+from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, run_evaluation
 from sat2cap.cli.options import Json, Model
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def captions(
         typer.Option(
             "--captions",
             metavar="FILE.jsonl",
-            help="What people wrote; a made-up planet knows.",
+            help="Captions that people wrote; the miniature world brings its own.",
         ),
     ] = None,
     encoders: Annotated[
@@ -37,15 +37,19 @@ def captions(
     ] = None,
     bert: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Also BERTScore by this model, such as roberta-large."),
+        typer.Option(metavar="NAME", help="Also compute BERTScore by this model, such as roberta-large."),
     ] = None,
     bert_layer: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Its layer, for a model not known to bert-score.", min=1),
+        typer.Option(
+            metavar="N", help="The layer to take, for a model that bert-score does not list.", min=1
+        ),
     ] = None,
-    beams: Annotated[int, typer.Option(metavar="N", help="Beams; 1, as in table 2, is greedy.", min=1)] = 1,
+    beams: Annotated[
+        int, typer.Option(metavar="N", help="Number of beams; 1, a greedy search, as in table 2.", min=1)
+    ] = 1,
     split: Split = "test",
-    gallery: Annotated[int, typer.Option(metavar="N", help="How many pairs to caption.", min=2)] = 500,
+    gallery: Annotated[int, typer.Option(metavar="N", help="Number of pairs to caption.", min=2)] = 500,
     tokenizer: Tokenizer = "gpt2",
     block_km: BlockKm = 10.0,
     draws: Draws = 1000,
@@ -55,9 +59,9 @@ def captions(
 ) -> None:
     """Measure captions.
 
-    Table 2 and figure 6 of the paper: captions from overhead embeddings against those from the photo, and
-    what people wrote; how they change with the month; and on a made-up planet how much of them is true. With
-    -o also figure 6: patches, the photos nearest to them in January and July, and captions.
+    Table 2 of the paper: captions from overhead embeddings are compared with those from the photo and with
+    what people wrote, over the months too; in the miniature world, also how much of them is true. With -o
+    also figure 6: patches, the photos nearest to them in January and July, and captions.
     """
     from sat2cap.catalogue import MINICAPTIONER, resolve_captioner, resolve_model
     from sat2cap.cli import console
@@ -68,21 +72,24 @@ def captions(
     opened, checkpoint = open_pairs(pairs), resolve_model(model)
     baseline = None if clip is None else resolve_model(clip)
     loaded = resolve_captioner(captioner, checkpoint, tokenizer)
-    people = None if written is None else read_captions(written)
-    names = tuple(encoders or ())
-    options = CaptionOptions(split, gallery, seed, beams, names, bert, bert_layer, block_km, draws)
+    human_captions = None if written is None else read_captions(written)
+    options = CaptionOptions(
+        split, gallery, seed, beams, tuple(encoders or ()), bert, bert_layer, block_km, draws
+    )
     cache = None if run is None else run / "embeddings"
 
-    def measure() -> "Evaluation":
-        with console.progress(resumes=False) as progress:
-            return evaluate_captions(opened, checkpoint, baseline, loaded, options, people, cache, progress)
+    def compute_metrics() -> "Evaluation":
+        with console.show_progress(resumes=False) as progress:
+            return evaluate_captions(
+                opened, checkpoint, baseline, loaded, options, human_captions, cache, progress
+            )
 
-    measured(
+    run_evaluation(
         run,
         json,
         "captions",
-        caption_inputs(opened, checkpoint, baseline, loaded, options, people),
-        measure,
+        caption_inputs(opened, checkpoint, baseline, loaded, options, human_captions),
+        compute_metrics,
         lambda evaluation: caption_figure(opened, split, evaluation.material, checkpoint),
         {"pairs": str(pairs), "model": model, "clip": clip or "", "captioner": captioner or MINICAPTIONER},
     )

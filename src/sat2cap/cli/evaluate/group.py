@@ -1,4 +1,4 @@
-"""``sat2cap evaluate``."""
+"""``sat2cap evaluate``: the group of its commands."""
 
 import typer
 

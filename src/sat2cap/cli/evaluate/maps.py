@@ -1,4 +1,4 @@
-"""``sat2cap evaluate`` of maps, against what is true of each place."""
+"""``sat2cap evaluate maps``, ``landcover`` and ``time``: maps against the truth of each place."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.evaluate.shared import BlockKm, Draws, Run, measured
+from sat2cap.cli.evaluate.shared import BlockKm, Draws, Run, run_evaluation
 from sat2cap.cli.options import AtlasModel, AtlasPath, Json, Text
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def maps(
 ) -> None:
     """Measure maps against the truth.
 
-    For prompts whose truth is known: in rasters of yours, or in the miniature world.
+    For prompts whose truth is known: from rasters of yours, or in the miniature world.
     """
     from sat2cap import api
     from sat2cap.evaluation import Evaluation, cases_identity, evaluate_maps, evaluate_miniworld, load_cases
@@ -40,14 +40,14 @@ def maps(
     opened = api.open(atlas, model, text)
     loaded_cases = None if cases is None else load_cases(cases)
 
-    def measure() -> "Evaluation":
+    def compute_metrics() -> "Evaluation":
         checkpoint = opened.checkpoint
         if loaded_cases is None:
             return Evaluation(tuple(evaluate_miniworld(opened.atlas, checkpoint)))
         metrics = evaluate_maps(opened.atlas, checkpoint, loaded_cases, block_km=block_km, draws=draws)
         return Evaluation(tuple(metrics))
 
-    measured(
+    run_evaluation(
         run,
         json,
         "maps",
@@ -56,7 +56,7 @@ def maps(
             "cases": None if loaded_cases is None else cases_identity(loaded_cases),
             "options": [block_km, draws],
         },
-        measure,
+        compute_metrics,
         lambda evaluation: [],
         {"atlas": str(atlas), "cases": str(cases or "")},
     )
@@ -88,9 +88,9 @@ def landcover(
 ) -> None:
     """Measure maps against a land cover.
 
-    Figures 1 and 5 of the paper, as numbers: each class's map against where the class is, and the map of
-    the best prompt against the cover; beside CLIP, place and time alone, and a look-up of words in the
-    cover itself.
+    Figures 1 and 5 of the paper, as numbers: the map of each class against where the class is, and the map
+    of the best prompt against the land cover; beside CLIP, place and time alone, and a look-up of words in
+    the land cover itself.
     """
     from sat2cap import api
     from sat2cap.evaluation import RecordPicture, evaluate_landcover, load_classes, reference_identity
@@ -101,15 +101,15 @@ def landcover(
     clip_atlas = None if clip is None else api.open(clip)
     baseline = None if clip_atlas is None else (clip_atlas.atlas, clip_atlas.checkpoint)
 
-    def draw(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
-        shown = _count_phrase(CLASSES_SHOWN, len(evaluation.material.classes), "classes")
+    def draw_pictures(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
+        panels = _count_phrase(CLASSES_SHOWN, len(evaluation.material.classes), "classes")
         caption = (
             "Above, the class that covers most of each cell, bare where none covers half, and that whose "
-            f"prompt is nearest; below, {shown}: share, and the maps of the prompts, each in its own range."
+            f"prompt is nearest; below, {panels}: share, and the maps of the prompts, each in its own range."
         )
         return [RecordPicture("landcover.png", caption, landcover_picture(evaluation.material))]
 
-    measured(
+    run_evaluation(
         run,
         json,
         "landcover",
@@ -122,7 +122,7 @@ def landcover(
         lambda: evaluate_landcover(
             opened.atlas, opened.checkpoint, land_classes, baseline, block_km=block_km, draws=draws
         ),
-        draw,
+        draw_pictures,
         {"atlas": str(atlas), "clip": str(clip or ""), "reference": land_classes.reference},
     )
 
@@ -130,11 +130,15 @@ def landcover(
 def time(
     atlases: Annotated[
         list[Path],
-        typer.Argument(metavar="X.zarr", help="Atlases of one model, best of regions in both hemispheres."),
+        typer.Argument(
+            metavar="X.zarr", help="Atlases of one model, ideally of regions in both hemispheres."
+        ),
     ],
     prompts: Annotated[
         list[str] | None,
-        typer.Option("--prompt", metavar="PROMPT", help="What to follow; 22 that ship if left out."),
+        typer.Option(
+            "--prompt", metavar="PROMPT", help="A prompt to follow, may be repeated; by default 22 that ship."
+        ),
     ] = None,
     draws: Draws = 1000,
     run: Run = None,
@@ -144,9 +148,9 @@ def time(
 ) -> None:
     """Measure how maps follow the months and the hours.
 
-    The mean chance of prompts (their mean cosine, if the model is not calibrated) over a year and a day: when
-    it peaks, how far it swings, how many months the hemispheres are apart; in the miniature world also its
-    rank correlation with the truth.
+    The mean chance of each prompt (the mean cosine, if the model is not calibrated) over a year and a day:
+    when it peaks, how far it swings, and how many months the hemispheres are apart; in the miniature world
+    also its rank correlation with the truth.
     """
     from sat2cap import api
     from sat2cap.evaluation import RecordPicture, TrackedRegion, evaluate_time
@@ -154,30 +158,30 @@ def time(
     from sat2cap.report import PROMPTS_SHOWN, calendar_picture
 
     opened = [api.open(atlas, model, text) for atlas in atlases]
-    regions = [TrackedRegion(path.stem, one.atlas) for path, one in zip(atlases, opened, strict=True)]
+    regions = [TrackedRegion(path.stem, region.atlas) for path, region in zip(atlases, opened, strict=True)]
     tracked = _tracked_prompts(prompts)
 
-    def draw(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
-        shown = _count_phrase(PROMPTS_SHOWN, len(evaluation.material), "prompts")
+    def draw_pictures(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
+        panels = _count_phrase(PROMPTS_SHOWN, len(evaluation.material), "prompts")
         caption = (
-            f"The mean score of {shown} over each region by month, left to right, and hour, upwards, each "
+            f"The mean score of {panels} over each region by month, left to right, and hour, upwards, each "
             "panel from its own least to its own most; beside the truth where it is known."
         )
         return [RecordPicture("time.png", caption, calendar_picture(evaluation.material))]
 
-    measured(
+    run_evaluation(
         run,
         json,
         "time",
         {
-            "atlases": [_atlas_identity(one) for one in opened],
+            "atlases": [_atlas_identity(region) for region in opened],
             "regions": [region.name for region in regions],
             "prompts": [[prompt.text, prompt.concept] for prompt in tracked],
             "scale": default_mean_scale(opened[0].checkpoint),
             "draws": draws,
         },
         lambda: evaluate_time(regions, opened[0].checkpoint, tracked, draws=draws),
-        draw,
+        draw_pictures,
         {"atlas": ", ".join(map(str, atlases))},
     )
 
@@ -187,9 +191,9 @@ def _atlas_identity(opened: "OpenAtlas") -> list[str]:
     return [opened.atlas.fingerprint, opened.checkpoint.identity]
 
 
-def _count_phrase(shown: int, total: int, what: str) -> str:
+def _count_phrase(shown_count: int, total: int, noun: str) -> str:
     """Return how many of a list are shown: ``all 4 prompts``, or ``the first 12 of 22 prompts``."""
-    return f"the first {shown} of {total} {what}" if total > shown else f"all {total} {what}"
+    return f"the first {shown_count} of {total} {noun}" if total > shown_count else f"all {total} {noun}"
 
 
 def _tracked_prompts(prompts: list[str] | None) -> "list[TrackedPrompt]":

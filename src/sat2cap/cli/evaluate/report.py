@@ -8,17 +8,23 @@ import typer
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Folders that: sat2cap evaluate ... -o RUN, wrote.")
+        list[Path], typer.Argument(metavar="RUN", help="Folders written by: sat2cap evaluate ... -o RUN.")
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="FILE.html", help="The page; the Markdown goes beside it.")
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE.html",
+            help="The page to write; the same as Markdown is written beside it.",
+        ),
     ] = Path("report.html"),
-    title: Annotated[str, typer.Option(metavar="TEXT", help="The heading.")] = "Evaluation",
+    title: Annotated[str, typer.Option(metavar="TEXT", help="The heading of the page.")] = "Evaluation",
 ) -> None:
     """Put evaluations on one page.
 
-    All tables and figures with the paper's beside them, what held and what did not, and the commands: an
-    HTML file that stands alone, and the same as Markdown.
+    The page has all tables and figures with the paper's beside them, which claims held and which did not, and
+    the commands. It is one HTML file that needs no other, with the same as Markdown.
     """
     from sat2cap.report import write_report
 

@@ -1,4 +1,4 @@
-"""What the commands of ``sat2cap evaluate`` share: keeping what was measured, and printing it."""
+"""Options of the commands of ``sat2cap evaluate``, and running an evaluation or reading a kept one."""
 
 import shlex
 import sys
@@ -17,12 +17,14 @@ Run = Annotated[
         "-o",
         "--out",
         metavar="RUN",
-        help="A folder to keep figures and pictures in, for sat2cap report; what it holds is read.",
+        help="A folder to keep metrics and pictures in, for sat2cap report; what it holds already is read.",
     ),
 ]
 Draws = Annotated[
     int,
-    typer.Option(metavar="N", help="Resamples of land for the intervals; 0 for none.", min=0),
+    typer.Option(
+        metavar="N", help="Number of resamples of land for the intervals; 0 for no intervals.", min=0
+    ),
 ]
 BlockKm = Annotated[float, typer.Option(metavar="KM", help="Side of the blocks of land that are resampled.")]
 Clip = Annotated[
@@ -31,25 +33,31 @@ Clip = Annotated[
 ]
 
 
-def measured(
+def run_evaluation(
     run: Path | None,
     json_file: Path | None,
     kind: str,
     inputs: Mapping[str, Any],
-    measure: "Callable[[], Evaluation]",
-    draw: "DrawPictures",
+    compute_metrics: "Callable[[], Evaluation]",
+    draw_pictures: "DrawPictures",
     names: Mapping[str, str],
 ) -> None:
-    """Measure, or read what the folder `run` holds, and print the figures."""
+    """Print the metrics of an evaluation, computed or, if the folder `run` holds it already, read from there.
+
+    `kind` and `inputs` identify an evaluation in `run`: a metric depends on nothing else. `names` are what a
+    report calls its inputs. With a `run`, the pictures are drawn and kept there too.
+    """
     from sat2cap.cli import console
     from sat2cap.evaluation import cached_evaluation
 
     if run is None:
-        figures = measure().metrics
+        metrics = compute_metrics().metrics
     else:
         command = shlex.join(["sat2cap", *sys.argv[1:]])
-        record = cached_evaluation(run, kind, inputs, measure, draw, names=names, command=command)
-        figures = record.metrics
-    console.measured(figures, json_file)
+        record = cached_evaluation(
+            run, kind, inputs, compute_metrics, draw_pictures, names=names, command=command
+        )
+        metrics = record.metrics
+    console.print_metrics(metrics, json_file)
     if run is not None:
         print(record.folder)

@@ -13,14 +13,14 @@ from sat2cap.cli.options import (
     TileCache,
 )
 
-app = typer.Typer(help="Look at, check and mend an atlas.", no_args_is_help=True)
+app = typer.Typer(help="Describe, check and repair an atlas.", no_args_is_help=True)
 
 
 @app.command()
 def info(atlas: AtlasPath) -> None:
-    """Say what an atlas holds.
+    """Describe an atlas.
 
-    What it covers, what it was made from, and how its cells fared.
+    Prints what it covers, what it was made from, and how many of its cells have an embedding.
     """
     import numpy as np
 
@@ -36,10 +36,10 @@ def info(atlas: AtlasPath) -> None:
     height, width = opened.grid.shape
     size = sum(file.stat().st_size for file in opened.path.rglob("*") if file.is_file())
     patch_px = f"{spec.patch_pixels} px"
-    console.facts(
+    console.print_facts(
         [
             ("atlas", opened.path),
-            ("complete", "yes" if opened.complete else "no: the same embed command goes on"),
+            ("complete", "yes" if opened.complete else "no: the same embed command continues it"),
             ("extent", ",".join(f"{edge:.4f}" for edge in edges)),
             ("grid", f"{height} x {width} cells of {spec.grid.affine.a:g} m in {opened.grid.crs}"),
             ("patches", f"{spec.patch_m:g} m, {patch_px}: {spec.patch_m / spec.patch_pixels:.3g} m a pixel"),
@@ -60,20 +60,20 @@ def info(atlas: AtlasPath) -> None:
 def prepare(atlas: AtlasPath, model: AtlasModel = None) -> None:
     """Make later maps of an atlas faster.
 
-    Writes one more folder into it, about as large as the atlas, which may be removed at any time.
+    Writes one more folder into the atlas, about as large as the rest, which may be removed at any time.
     """
     from sat2cap import api
     from sat2cap.cli import console
 
-    with console.progress(resumes=False) as listener:
-        print(api.open(atlas, model).prepare(listener))
+    with console.show_progress(resumes=False) as progress:
+        print(api.open(atlas, model).prepare(progress))
 
 
 @app.command()
 def verify(atlas: AtlasPath) -> None:
-    """Read all of an atlas and say what is wrong.
+    """Read all of an atlas and list what is damaged.
 
-    Exit status 1 if anything is.
+    The exit status is 1 if anything is.
     """
     from sat2cap.atlas import open_atlas, verify_atlas
     from sat2cap.query import find_prepared_problem
@@ -84,11 +84,12 @@ def verify(atlas: AtlasPath) -> None:
     for problem in problems:
         print(problem)
     if problems:
-        count = "1 problem; mend it" if len(problems) == 1 else f"{len(problems)} problems; mend them"
+        count = "1 problem; repair it" if len(problems) == 1 else f"{len(problems)} problems; repair them"
         print(f"{count} with: sat2cap atlas repair {atlas}")
         raise typer.Exit(1)
     print(
-        f"{atlas}: sound" + ("" if opened.complete else ", but not finished; the same embed command goes on")
+        f"{atlas}: sound"
+        + ("" if opened.complete else ", but not finished; the same embed command continues it")
     )
 
 
@@ -102,15 +103,16 @@ def repair(
     recipe: Recipe = None,
     cache: TileCache = None,
 ) -> None:
-    """Mend an atlas, and fill what it lacks.
+    """Repair an atlas, and fill cells that could not be read.
 
-    Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all else
-    keeps its bytes. Imagery and model must be those it was made from; they are known by what embed was given.
+    Damaged chunks are computed again, and cells whose imagery could not be read are tried again; all other
+    bytes stay as they are. Imagery and model must be those that the atlas was made from; by default they are
+    looked up where embed found them.
     """
     from sat2cap import api
     from sat2cap.cli import console
 
-    with console.progress() as progress:
+    with console.show_progress() as progress:
         result = api.repair(
             atlas,
             imagery=imagery,
@@ -131,5 +133,5 @@ def repair(
     print(f"{atlas}: {done}")
     if result.failed_cells:
         if result.failure is not None:
-            print(f"  the first to fail: {result.failure}")
+            print(f"  the first failure: {result.failure}")
         print(f"  {result.failed_cells} cells failed again; try later with: sat2cap atlas repair {atlas}")

@@ -1,4 +1,4 @@
-"""``sat2cap imagery``, and how every command opens imagery."""
+"""``sat2cap imagery``: list the sources known by name, and check one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sat2cap.imagery import Imagery, RasterImagery
 
-app = typer.Typer(help="Look at imagery.", no_args_is_help=True)
+app = typer.Typer(help="List and check imagery.", no_args_is_help=True)
 
 _PATCH_M, _PATCH_PIXELS = 480.0, 224
 
@@ -21,7 +21,7 @@ _PATCH_M, _PATCH_PIXELS = 480.0, 224
 def list_sources() -> None:
     """List the imagery that is known by name.
 
-    With its licence, and whether a program may read it in bulk.
+    Each has its licence, and whether a program may read it in bulk.
     """
     from sat2cap.cli import console
     from sat2cap.imagery import MACHINE_USE, named_sources
@@ -36,15 +36,19 @@ def list_sources() -> None:
             ("  machines", MACHINE_USE[source.machine_use]),
             ("  terms", source.terms),
         ]
-        console.facts((key, value) for key, value in rows if value)
+        console.print_facts((key, value) for key, value in rows if value)
 
 
 @app.command(context_settings=ACCEPT_OLD_STRETCH)
 def check(
-    imagery: Annotated[str, typer.Argument(metavar="SRC", help="As for --imagery.")],
+    imagery: Annotated[
+        str, typer.Argument(metavar="SRC", help="Imagery, named as for --imagery of sat2cap embed.")
+    ],
     at: Annotated[
         str | None,
-        typer.Option(metavar="LON,LAT", help="Where to read a patch; the imagery's middle if left out."),
+        typer.Option(
+            metavar="LON,LAT", help="The place to read a patch of; by default the middle of the imagery."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="FILE.png", help="Also write the patch, to look at.")
@@ -56,21 +60,24 @@ def check(
 ) -> None:
     """Open imagery and read one patch of 480 m.
 
-    Says what it is, what may be done with it, and what came.
+    Prints what the imagery is, what its licence allows, and what the patch holds.
     """
     from sat2cap import api
     from sat2cap.cli import console
     from sat2cap.geo import parse_place, parse_region, patch_around
 
     place = None if at is None else parse_place(at)
-    near = None if place is None else parse_region(f"{place[0]},{place[1]},{_PATCH_M}")
-    source = api.open_imagery(imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache, region=near)
-    console.facts(_facts(source))
-    lon, lat = place or _middle(source)
-    _try_patch(source, patch_around(lon, lat, _PATCH_M, _PATCH_PIXELS), f"{lon:.5f},{lat:.5f}", out)
+    region = None if place is None else parse_region(f"{place[0]},{place[1]},{_PATCH_M}")
+    source = api.open_imagery(
+        imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache, region=region
+    )
+    console.print_facts(_describe_imagery(source))
+    lon, lat = place or _middle_lonlat(source)
+    _read_test_patch(source, patch_around(lon, lat, _PATCH_M, _PATCH_PIXELS), f"{lon:.5f},{lat:.5f}", out)
 
 
-def _facts(source: "Imagery") -> list[tuple[str, object]]:
+def _describe_imagery(source: "Imagery") -> list[tuple[str, object]]:
+    """Return names and values: resolution, licence, extent, and what its kind of imagery adds."""
     from sat2cap.geo import lonlat_bounds, outline
     from sat2cap.imagery import RasterImagery, TileImagery
 
@@ -85,7 +92,7 @@ def _facts(source: "Imagery") -> list[tuple[str, object]]:
         extent = outline(source.grid) if isinstance(source, RasterImagery) else source.footprint
         rows.append(("extent", ",".join(f"{edge:.5f}" for edge in lonlat_bounds(extent))))
     if isinstance(source, RasterImagery):
-        rows += [("size", f"{source.grid.shape[1]} x {source.grid.shape[0]} px, {_crs_name(source)}")]
+        rows += [("size", f"{source.grid.shape[1]} x {source.grid.shape[0]} px, {_format_crs(source)}")]
         rows += [("bands", ",".join(map(str, source.bands)))]
         overviews = ", ".join(f"1:{factor}" for factor in source.overviews)
         rows += [("overviews", overviews or "none: coarse reads are slow; gdaladdo FILE, or make a COG")]
@@ -99,12 +106,14 @@ def _facts(source: "Imagery") -> list[tuple[str, object]]:
     return rows
 
 
-def _crs_name(source: "RasterImagery") -> str:
+def _format_crs(source: "RasterImagery") -> str:
+    """Return a CRS as ``EPSG:32631 (WGS 84 / UTM zone 31N)``, or its name alone if it has no code."""
     crs = source.grid.crs
     return crs.proj.name if crs.epsg is None else f"EPSG:{crs.epsg} ({crs.proj.name})"
 
 
-def _middle(source: "Imagery") -> tuple[float, float]:
+def _middle_lonlat(source: "Imagery") -> tuple[float, float]:
+    """Return a place near the middle of the imagery, in degrees. Raises `RegionError` without an extent."""
     from sat2cap.errors import RegionError
     from sat2cap.geo import LONLAT, transformer
 
@@ -115,22 +124,26 @@ def _middle(source: "Imagery") -> tuple[float, float]:
     return float(lon), float(lat)
 
 
-def _try_patch(source: "Imagery", box: "GeoBox", where: str, out: Path | None) -> None:
+def _read_test_patch(source: "Imagery", box: "GeoBox", place: str, out: Path | None) -> None:
+    """Read the patch `box` at `place`, and print how long it took and what it holds.
+
+    Writes it to `out` if that is given; exits with status 1 if there is no imagery.
+    """
     import time
 
     from sat2cap.cli import console
     from sat2cap.imagery import TileImagery, fill_missing, missing_share
 
-    began = time.monotonic()
+    start_s = time.monotonic()
     rgba = source.read(box).values
-    seconds = time.monotonic() - began
+    elapsed_s = time.monotonic() - start_s
     missing = float(missing_share(rgba))
     rgb = fill_missing(rgba[None])[0]
     zoom = f", zoom {source.zoom_for(box)}" if isinstance(source, TileImagery) else ""
-    console.facts(
+    console.print_facts(
         [
-            ("patch", f"{_PATCH_M:g} m at {where}, {_PATCH_M / _PATCH_PIXELS:.3g} m a pixel{zoom}"),
-            ("read in", f"{seconds:.2f} s"),
+            ("patch", f"{_PATCH_M:g} m at {place}, {_PATCH_M / _PATCH_PIXELS:.3g} m a pixel{zoom}"),
+            ("read in", f"{elapsed_s:.2f} s"),
             ("missing", f"{missing:.0%}"),
             ("mean colour", "none" if missing == 1 else ", ".join(f"{v:.0f}" for v in rgb.mean((0, 1)))),
         ]
@@ -143,5 +156,5 @@ def _try_patch(source: "Imagery", box: "GeoBox", where: str, out: Path | None) -
         with publish(out) as temporary:
             Image.fromarray(rgb).save(temporary, "PNG")
     if missing == 1:
-        print("nothing is there: try another place with --at, or check the address")
+        print("no imagery there: try another place with --at, or check the address")
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from sat2cap.model import ModelRecord
 
-app = typer.Typer(help="Look at models, fetch and convert them.", no_args_is_help=True)
+app = typer.Typer(help="Describe, download and convert models.", no_args_is_help=True)
 
 ModelName = Annotated[
     str,
@@ -21,7 +21,7 @@ ModelName = Annotated[
 Like = Annotated[
     str | None,
     typer.Option(
-        "--as", metavar="NAME", help="The known model that MODEL is a copy of, such as MVRL/Sat2Cap."
+        "--as", metavar="NAME", help="The published model that MODEL is a copy of, such as MVRL/Sat2Cap."
     ),
 ]
 Texts = Annotated[
@@ -41,10 +41,17 @@ def list_models() -> None:
 
     heads = ("name", "numbers", "px", "licence", "here", "what it is")
     rows = [
-        (m.name, str(m.dim), str(m.pixels), m.licence, "yes" if find_in_hub_cache(m.name) else "no", m.about)
-        for m in PUBLISHED_MODELS
+        (
+            model.name,
+            str(model.dim),
+            str(model.pixels),
+            model.licence,
+            "yes" if find_in_hub_cache(model.name) else "no",
+            model.about,
+        )
+        for model in PUBLISHED_MODELS
     ]
-    console.table(heads, rows, left=True)
+    console.print_table(heads, rows, left=True)
 
 
 @app.command()
@@ -56,9 +63,9 @@ def info(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the record as JSON.")
     ] = None,
 ) -> None:
-    """Say what a model is.
+    """Describe a model.
 
-    What it consists of, what it expects, and where it comes from.
+    Prints what it consists of, which input it expects, and where it comes from.
     """
     from sat2cap import api
     from sat2cap.cli import console
@@ -67,10 +74,10 @@ def info(
 
     checkpoint = api.load_model(model, text, like)
     record = describe_model(checkpoint)
-    console.facts(_record_facts(record))
+    console.print_facts(_record_facts(record))
     metrics = checkpoint.card.get("metrics")
     if isinstance(metrics, dict):
-        console.facts((f"metrics.{name}", value) for name, value in metrics.items())
+        console.print_facts((f"metrics.{name}", value) for name, value in metrics.items())
     if json_file is not None:
         write_json(json_file, record.as_dict())
 
@@ -82,7 +89,7 @@ def export(
 ) -> None:
     """Write a trained model in Hugging Face's layout.
 
-    Overhead tower, processor and a card with the run's figures; it stays a model that every command reads.
+    Overhead tower, processor and a card with the run's metrics; every command reads the result as a model.
     """
 
     from sat2cap import api
@@ -94,14 +101,14 @@ def export(
 def fetch(model: ModelName) -> None:
     """Download a model of the Hugging Face hub, and the text tower that belongs to it.
 
-    It is kept in the cache of Hugging Face (HF_HOME), where every command finds it without a network. A
-    stopped download goes on with the same command; a model that is there is renewed if the hub has a newer.
+    It is kept in the cache of Hugging Face (HF_HOME), where every command finds it without a network. The
+    same command continues a stopped download, and renews a model of which the hub has a newer version.
     """
     from sat2cap.errors import InputError
     from sat2cap.model import fetch_from_hub, find_published_model, is_hub_name, split_hub_name
 
     if not is_hub_name(model):
-        raise InputError(f"{model!r} is no name on the hub; give owner/name or owner/name@revision")
+        raise InputError(f"{model!r} is not a name on the hub; give owner/name or owner/name@revision")
     published = find_published_model(split_hub_name(model)[0])
     for name in (model, *([published.text] if published and published.text else [])):
         folder = fetch_from_hub(name, refresh=True)
@@ -117,8 +124,8 @@ def convert(
 ) -> None:
     """Write any model as one folder.
 
-    It holds all that is needed, preprocessing and text tower included, and can be carried to a machine
-    without a network; docs/checkpoint.md is its format.
+    The folder holds all that is needed, with preprocessing and text tower, so that it can be copied to a
+    machine without a network; docs/checkpoint.md describes the format.
     """
 
     from sat2cap import api
@@ -131,29 +138,30 @@ def calibrate(
     model: ModelName,
     pairs: Annotated[Path, typer.Argument(metavar="PAIRS", help="Pairs that MODEL was not trained on.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
-    split: Annotated[str, typer.Option(metavar="SPLIT", help="Of the pairs.")] = "val",
+    split: Annotated[str, typer.Option(metavar="SPLIT", help="The split of the pairs to use.")] = "val",
     text: Texts = None,
     like: Like = None,
 ) -> None:
-    """Make a model's contrast a chance.
+    """Calibrate a model, so that its contrast is a chance.
 
     Photos of places that it was not trained on tell what its scores are worth; up to 2,000 are kept in the
-    folder. Models trained here with validation pairs have theirs. An atlas of MODEL serves the new one too.
+    folder. Models trained here with validation pairs are calibrated already. The new model also reads atlases
+    of MODEL.
     """
     from sat2cap import api
     from sat2cap.cli import console
 
-    with console.progress(resumes=False) as progress:
+    with console.show_progress(resumes=False) as progress:
         print(api.calibrate_model(api.load_model(model, text, like), pairs, out, split, progress=progress))
 
 
 def _record_facts(record: "ModelRecord") -> list[tuple[str, object]]:
     """Return names and values of a record; for an absent part, what its absence means."""
-    missing = {
+    absence_meanings = {
         "ground": "none: photos cannot be embedded",
         "text": "none: give a CLIP model with --text to map prompts",
         "dynamic": "none: dates make no difference",
-        "calibration": "none: shares of contrast are no probabilities",
+        "calibration": "none: contrast is a share, not a probability",
         "revision": "none: not from the hub",
     }
     values = {**record.as_dict(), "logit_scale": f"{record.logit_scale:.4g}"}
@@ -161,7 +169,7 @@ def _record_facts(record: "ModelRecord") -> list[tuple[str, object]]:
         name: _format_preprocess(values[name]) for name in ("overhead_preprocess", "ground_preprocess")
     }
     return [
-        (name.replace("_", " "), missing.get(name, "none") if value is None else value)
+        (name.replace("_", " "), absence_meanings.get(name, "none") if value is None else value)
         for name, value in values.items()
     ]
 
