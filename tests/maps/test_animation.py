@@ -11,7 +11,7 @@ from PIL import Image
 from sat2cap.errors import InputError
 from sat2cap.maps.animation import write_gif, write_mp4
 from sat2cap.maps.colours import paint_of
-from sat2cap.maps.picture import page
+from sat2cap.maps.picture import draw_page
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -38,7 +38,7 @@ def test_a_frame_for_each_date_in_the_same_colours(tmp_path: Path, name: str) ->
     assert seen[-1] == ("drawing frames", 3, 3)
     norm = paint_of(score).norm
     for i, frame in enumerate(frames):
-        drawn = page(score.isel(time=i), limits=(norm.vmin, norm.vmax), dpi=100)
+        drawn = draw_page(score.isel(time=i), limits=(norm.vmin, norm.vmax), dpi=100)
         drawn.canvas.draw()
         expected = np.asarray(drawn.canvas.buffer_rgba())[..., :3].astype(int)
         shown = frame[: expected.shape[0], : expected.shape[1]].astype(int)

@@ -57,7 +57,7 @@ def test_zero_has_the_middle_colour_of_a_difference() -> None:
     paint = paint_of(values.assign_attrs(scale="difference of cosine"))
     assert paint.norm.vmin == -paint.norm.vmax
     assert paint.norm(0.0) == 0.5
-    red, green, blue, opaque = paint.rgba(np.array([[0.0, -0.1, 0.1]], np.float32))[0].T.astype(int)
+    red, green, blue, opaque = paint.to_rgba(np.array([[0.0, -0.1, 0.1]], np.float32))[0].T.astype(int)
     assert (red[0], green[0], blue[0]) >= (235, 235, 235), "0 is nearly white"
     assert blue[1] > red[1] + 50, "less is blue"
     assert red[2] > blue[2] + 50, "more is red"

@@ -17,11 +17,11 @@ from sat2cap.errors import InputError
 from sat2cap.geo.earth import ground_metres, north_degrees
 from sat2cap.geo.frame import grid_of, on_grid
 from sat2cap.maps.colours import COLOURS
-from sat2cap.maps.decoration.elements import draw_places, length_label, round_length
+from sat2cap.maps.decoration.elements import draw_places, format_length, round_length_m
 from sat2cap.maps.decoration.text import credits_of
 from sat2cap.maps.options import MapOptions
-from sat2cap.maps.panel import _reduce_cells, panel
-from sat2cap.maps.picture import page, write_png
+from sat2cap.maps.panel import _reduce_cells, draw_map
+from sat2cap.maps.picture import draw_page, write_png
 
 PLACES = [("Old Harbour", 4.9, 52.3), ("Millbrook", 4.6, 52.25), ("Nowhere", 99.0, 9.0)]
 
@@ -101,7 +101,7 @@ def test_the_words_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_colours_are_those_of_the_bar_and_in_the_right_place(axes: Any) -> None:
     score = made_up()
-    mappable = panel(axes, score, furniture=False, limits=(0.0, 0.3))
+    mappable = draw_map(axes, score, scale_and_north=False, limits=(0.0, 0.3))
     axes.figure.canvas.draw()
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3]
     for row, col in ((10, 45), (30, 50), (5, 20)):
@@ -118,24 +118,24 @@ def test_the_colours_are_those_of_the_bar_and_in_the_right_place(axes: Any) -> N
 def test_a_picture_never_changes_the_scale_of_the_numbers(axes: Any) -> None:
     """The ends of the bar are scores that occur, not 0 and 1."""
     score = made_up()
-    norm = panel(axes, score).norm
+    norm = draw_map(axes, score).norm
     known = score.values[np.isfinite(score.values)]
     assert known.min() <= norm.vmin < norm.vmax <= known.max()
 
 
 def test_percentile_and_contrast_have_fixed_ends(axes: Any) -> None:
     score = made_up().assign_attrs(scale="percentile")
-    norm = panel(axes, score).norm
+    norm = draw_map(axes, score).norm
     assert (norm.vmin, norm.vmax) == (0, 100)
     axes.clear()
-    assert panel(axes, score.assign_attrs(scale="contrast")).norm.vmin == 0
+    assert draw_map(axes, score.assign_attrs(scale="contrast")).norm.vmin == 0
 
 
 def test_the_bar_names_scale_and_unit(axes: Any) -> None:
     def label(score: xr.DataArray) -> str:
         axes.figure.clf()
         fresh = axes.figure.add_axes((0.05, 0.05, 0.7, 0.8))
-        panel(fresh, score)
+        draw_map(fresh, score)
         bars = [child for child in fresh.child_axes if child.get_ylabel()]
         return str(bars[0].get_ylabel()).replace("\n", " ")
 
@@ -146,7 +146,7 @@ def test_the_bar_names_scale_and_unit(axes: Any) -> None:
 
 def test_imagery_shows_through_where_scores_are_low(axes: Any) -> None:
     score = made_up(gaps=False)
-    panel(axes, score, MapOptions(underlay=underlay_of(score)), furniture=False)
+    draw_map(axes, score, MapOptions(underlay=underlay_of(score)), scale_and_north=False)
     axes.figure.canvas.draw()
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3].astype(int)
 
@@ -165,7 +165,7 @@ def test_no_data_is_hatched_over_imagery_too(axes: Any) -> None:
     score = made_up()
     grid = grid_of(score)
     dark = underlay_of(score) * 0 + np.array([0, 0, 0, 255], np.uint8)
-    panel(axes, score, MapOptions(underlay=dark.astype(np.uint8)), furniture=False)
+    draw_map(axes, score, MapOptions(underlay=dark.astype(np.uint8)), scale_and_north=False)
     axes.figure.canvas.draw()
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3].astype(int)
 
@@ -181,7 +181,7 @@ def test_no_data_is_hatched_over_imagery_too(axes: Any) -> None:
 def test_prompts_at_dates_have_a_row_and_a_bar_each(tmp_path: Path) -> None:
     dates = three_months()
     both = xr.concat([dates, dates * 100], "prompt").assign_coords(prompt=["snow", "ice"])
-    figure = page(both.assign_attrs(dates.attrs))
+    figure = draw_page(both.assign_attrs(dates.attrs))
     maps = figure.axes
     tops = [round(axes.get_position().y1, 3) for axes in maps]
     assert tops[0] == tops[1] == tops[2] > tops[3] == tops[4] == tops[5]
@@ -189,13 +189,13 @@ def test_prompts_at_dates_have_a_row_and_a_bar_each(tmp_path: Path) -> None:
     assert [len(found) for found in bars] == [0, 0, 1, 0, 0, 1]
     first, second = bars[2][0].get_ylim()[1], bars[5][0].get_ylim()[1]
     assert second == pytest.approx(100 * first)
-    turned = page(both.assign_attrs(dates.attrs).transpose("time", "prompt", "y", "x"))
+    turned = draw_page(both.assign_attrs(dates.attrs).transpose("time", "prompt", "y", "x"))
     assert [axes.get_title("left") for axes in turned.axes] == [axes.get_title("left") for axes in maps]
 
 
 def test_a_long_title_of_one_map_among_others_ends_in_an_ellipsis() -> None:
     long = "a long prompt about an old man and his dog " * 4
-    figure = page(three_prompts().assign_coords(prompt=["snow", long, "市" * 90]))
+    figure = draw_page(three_prompts().assign_coords(prompt=["snow", long, "市" * 90]))
     _, words, signs = (axes.get_title("left") for axes in figure.axes)
     assert words.count("\n") == 1
     assert words.endswith("…")
@@ -214,12 +214,12 @@ def test_folders_are_not_published() -> None:
 def test_imagery_on_another_crs_is_refused(axes: Any) -> None:
     other = underlay_of(made_up(crs="EPSG:32632"))
     with pytest.raises(InputError, match="EPSG:32632, the score in EPSG:32631"):
-        panel(axes, made_up(), MapOptions(underlay=other))
+        draw_map(axes, made_up(), MapOptions(underlay=other))
 
 
 def test_places_are_drawn_where_they_fit(axes: Any) -> None:
     score = made_up()
-    panel(axes, score, furniture=False, legend=False)
+    draw_map(axes, score, scale_and_north=False, legend=False)
     lon, lat = 4.7, 52.25
     same_spot = [(f"Twin Town {i}", lon, lat) for i in range(20)]
     drawn = draw_places(axes, grid_of(score), [*same_spot, *PLACES])
@@ -243,8 +243,8 @@ def test_places_are_drawn_where_they_fit(axes: Any) -> None:
     ],
 )
 def test_scale_bars_have_round_lengths(metres: float, length: float, label: str) -> None:
-    assert round_length(metres) == length
-    assert length_label(round_length(metres)) == label
+    assert round_length_m(metres) == length
+    assert format_length(round_length_m(metres)) == label
 
 
 @pytest.mark.parametrize(
@@ -291,4 +291,4 @@ def test_lightness_rises_with_the_score() -> None:
 
 def test_options_still_unread_are_refused() -> None:
     with pytest.raises(InputError, match="still a name or a path"):
-        page(made_up(), MapOptions(underlay="planet"))
+        draw_page(made_up(), MapOptions(underlay="planet"))

@@ -33,7 +33,7 @@ def test_it_has_the_colours_of_the_picture(tmp_path: Path) -> None:
     for item in items:
         shown = np.array(to_rgb(item.get("color", ""))) * 255
         value = np.array([[float(item.get("value", ""))]], np.float32)
-        assert np.abs(shown - paint_of(score).rgba(value)[0, 0, :3]).max() <= 4, (
+        assert np.abs(shown - paint_of(score).to_rgba(value)[0, 0, :3]).max() <= 4, (
             "but for rounding to one of 256"
         )
 

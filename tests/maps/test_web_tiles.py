@@ -22,7 +22,7 @@ from sat2cap.errors import InputError
 from sat2cap.geo.frame import grid_of, on_grid
 from sat2cap.maps.colours import paint_of
 from sat2cap.maps.formats import save
-from sat2cap.maps.web_tiles import pmtiles_of
+from sat2cap.maps.web_tiles import encode_pmtiles
 
 NODE = shutil.which("node")
 
@@ -47,12 +47,12 @@ def lonlat(score: Any, row: float, col: float) -> tuple[float, float]:
 
 def test_every_cell_has_its_colour_in_its_place() -> None:
     score = made_up()
-    reader = Reader(MemorySource(pmtiles_of(score)))
+    reader = Reader(MemorySource(encode_pmtiles(score)))
     head, paint = reader.header(), paint_of(score)
     assert head["tile_type"] == TileType.PNG
     for row, col in ((0, 0), (10, 45), (39, 59), (17, 3), (30, 40)):
         shown = np.array(pixel(reader, head["max_zoom"], *lonlat(score, row + 0.5, col + 0.5)))
-        expected = paint.rgba(score.values)[row, col]
+        expected = paint.to_rgba(score.values)[row, col]
         assert np.abs(shown - expected).max() <= 3, (row, col)
     assert pixel(reader, head["max_zoom"], *lonlat(score, 30, 5))[3] == 0, "no data is transparent"
     assert pixel(reader, head["max_zoom"], *lonlat(score, 20, 61))[3] == 0, "beside the map"
@@ -60,7 +60,7 @@ def test_every_cell_has_its_colour_in_its_place() -> None:
 
 def test_the_header_says_where_and_the_metadata_what() -> None:
     score = made_up()
-    reader = Reader(MemorySource(pmtiles_of(score)))
+    reader = Reader(MemorySource(encode_pmtiles(score)))
     head, about = reader.header(), reader.metadata()
     west, south = lonlat(score, 40, 0)
     assert head["min_lon_e7"] / 1e7 == pytest.approx(west, abs=0.02)
@@ -68,7 +68,7 @@ def test_the_header_says_where_and_the_metadata_what() -> None:
     assert about["attribution"] == "somebody"
     assert about["sat2cap"] == {**ABOUT}
     assert about["legend"]["label"] == "cosine similarity (no unit)"
-    zooms = {zxy[0] for zxy, _ in all_tiles(MemorySource(pmtiles_of(score)))}
+    zooms = {zxy[0] for zxy, _ in all_tiles(MemorySource(encode_pmtiles(score)))}
     assert zooms == set(range(head["min_zoom"], head["max_zoom"] + 1))
     cell_pixels = 480 / math.cos(math.radians(52)) / (40_075_017 / 256 / 2 ** head["max_zoom"])
     assert 2 <= cell_pixels < 4.2
@@ -77,16 +77,18 @@ def test_the_header_says_where_and_the_metadata_what() -> None:
 def test_further_out_is_the_mean_and_for_categories_the_commonest() -> None:
     score = made_up(64, 64, gaps=False)
     score.values[:] = np.indices((64, 64)).sum(axis=0) % 2
-    reader = Reader(MemorySource(pmtiles_of(score)))
+    reader = Reader(MemorySource(encode_pmtiles(score)))
     zoom = reader.header()["max_zoom"] - 3
-    middle = paint_of(score).rgba(np.full((1, 1), 0.5, np.float32))[0, 0]
+    middle = paint_of(score).to_rgba(np.full((1, 1), 0.5, np.float32))[0, 0]
     assert np.abs(np.array(pixel(reader, zoom, *lonlat(score, 32, 32))) - middle).max() <= 20
 
     classes = three_classes()["category"]
-    reader = Reader(MemorySource(pmtiles_of(classes)))
-    colours = {tuple(paint_of(classes).rgba(np.full((1, 1), code, np.float32))[0, 0]) for code in (1, 2, 3)}
+    reader = Reader(MemorySource(encode_pmtiles(classes)))
+    colours = {
+        tuple(paint_of(classes).to_rgba(np.full((1, 1), code, np.float32))[0, 0]) for code in (1, 2, 3)
+    }
     seen = set()
-    for _, tile in all_tiles(MemorySource(pmtiles_of(classes))):
+    for _, tile in all_tiles(MemorySource(encode_pmtiles(classes))):
         seen |= {colour for _, colour in Image.open(io.BytesIO(tile)).convert("RGBA").getcolors()}
     assert {colour for colour in seen if colour[3]} == {tuple(map(int, colour)) for colour in colours}
 
@@ -94,24 +96,24 @@ def test_further_out_is_the_mean_and_for_categories_the_commonest() -> None:
 def test_across_the_antimeridian() -> None:
     grid = GeoBox((40, 40), Affine(2000, 0, 680_000, 0, -2000, 6_000_000), "EPSG:32660")
     score = on_grid(np.arange(1600, dtype=np.float32).reshape(40, 40), grid)
-    reader = Reader(MemorySource(pmtiles_of(score)))
+    reader = Reader(MemorySource(encode_pmtiles(score)))
     head = reader.header()
     assert head["min_lon_e7"] > 0 > head["max_lon_e7"]
     for col in (0.5, 39.5):
         assert pixel(reader, head["max_zoom"], *lonlat(score, 20, col))[3] == 255
-    assert len(list(all_tiles(MemorySource(pmtiles_of(score))))) < 60
+    assert len(list(all_tiles(MemorySource(encode_pmtiles(score))))) < 60
 
 
 def test_a_single_cell_has_tiles() -> None:
-    reader = Reader(MemorySource(pmtiles_of(made_up(1, 1, gaps=False))))
+    reader = Reader(MemorySource(encode_pmtiles(made_up(1, 1, gaps=False))))
     assert pixel(reader, reader.header()["max_zoom"], *lonlat(made_up(1, 1), 0.5, 0.5))[3] == 255
 
 
 def test_what_makes_no_tiles() -> None:
     with pytest.raises(InputError, match="this score has 3"):
-        pmtiles_of(three_prompts())
+        encode_pmtiles(three_prompts())
     with pytest.raises(InputError, match="without any data"):
-        pmtiles_of(made_up() * np.nan)
+        encode_pmtiles(made_up() * np.nan)
 
 
 def test_the_same_map_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_the_page_reads_its_tiles(tmp_path: Path) -> None:
     done = subprocess.run([str(NODE), tmp_path / "page.js"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
-    archive = pmtiles_of(score)
+    archive = encode_pmtiles(score)
     expected = {"/".join(map(str, zxy)): tile.hex() for zxy, tile in all_tiles(MemorySource(archive))}
     assert seen["tiles"] == expected
     assert seen["count"] == len(expected) > 20

@@ -16,7 +16,7 @@ from sat2cap.maps.colours import paint_of
 from sat2cap.maps.decoration.fonts import fonts_for
 from sat2cap.maps.layers import layers_of, provenance
 from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions
-from sat2cap.maps.picture import page, words_of
+from sat2cap.maps.picture import draw_page, page_words
 from sat2cap.progress import Progress, silent
 
 Frame = NDArray[np.uint8]
@@ -24,7 +24,7 @@ Frame = NDArray[np.uint8]
 
 _DPI = 100
 _FRAME_S = 0.5
-"""How long each frame is shown."""
+"""Duration of each frame, seconds."""
 
 
 def write_gif(
@@ -90,9 +90,9 @@ def _draw_frames(score: xr.DataArray, options: MapOptions, progress: Progress) -
     norm = paint_of(score).norm
     limits = float(norm.vmin or 0), float(norm.vmax or 0)
     size: tuple[int, int] | None = None
-    with fonts_for(words_of(score, options)):
+    with fonts_for(page_words(score, options)):
         for done, layer in enumerate(layers, 1):
-            figure = page(layer, options, limits=limits, dpi=_DPI)
+            figure = draw_page(layer, options, limits=limits, dpi=_DPI)
             figure.canvas.draw()
             pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
             size = size or (pixels.shape[0], pixels.shape[1])

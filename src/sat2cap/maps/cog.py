@@ -25,24 +25,25 @@ from sat2cap.geo import grid_of
 from sat2cap.maps.colours import colours_of
 from sat2cap.maps.layers import layers_of, names_of, one_layer, provenance, values_of
 
-_BLOCK = 256
+_BLOCK_PX = 256
 
 
 def write_cog(score: xr.DataArray, path: Path | str) -> None:
     """Publish a score as a COG with a float32 band for each of its prompts and dates, NaN for no data.
 
-    Band descriptions are the prompts or dates; provenance is in the tags; overviews are averages. Raises
-    `InputError` if the score has no prompts.
+    Band descriptions are the prompts or dates, the band unit is the scale, `provenance` is in the tags and
+    the attribution also in TIFFTAG_COPYRIGHT. Overviews are averages. Raises `InputError` if the score has no
+    prompts.
     """
     layers = layers_of(score)
     if not layers:
         raise InputError("a score of no prompts makes no GeoTIFF; give some")
     profile = {"dtype": "float32", "count": len(layers), "nodata": np.nan}
     with MemoryFile() as memory, rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"):
-        with memory.open(**profile, **_grid_profile(score)) as plain:
-            _write_tags(plain, score)
+        with memory.open(**profile, **_grid_profile(score)) as file:
+            _write_tags(file, score)
             for band, (layer, name) in enumerate(zip(layers, names_of(score), strict=True), 1):
-                _write_band(plain, band, name, str(score.attrs.get("scale", "")), values_of(layer))
+                _write_band(file, band, name, str(score.attrs.get("scale", "")), values_of(layer))
         write_bytes(path, _as_cog(memory, predictor="FLOATING_POINT", overview_resampling="AVERAGE"))
 
 
@@ -56,21 +57,21 @@ def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
     names = [str(name) for name in category.attrs["categories"]]
     table = {0: (0, 0, 0, 0)}
     for code, colour in enumerate(colours_of(names), 1):
-        red, green, blue = (round(255 * part) for part in to_rgb(colour))
+        red, green, blue = (round(255 * channel) for channel in to_rgb(colour))
         table[code] = (red, green, blue, 255)
     codes = np.nan_to_num(values_of(layer)).astype(np.uint8)
     with MemoryFile() as memory:
-        with memory.open(dtype="uint8", count=1, nodata=0, **_grid_profile(category)) as plain:
-            _write_tags(plain, category)
-            plain.update_tags(**{f"category_{code}": name for code, name in enumerate(names, 1)})
-            plain.write(codes, 1)
-            plain.write_colormap(1, table)
-            plain.set_band_description(1, "category")
+        with memory.open(dtype="uint8", count=1, nodata=0, **_grid_profile(category)) as file:
+            _write_tags(file, category)
+            file.update_tags(**{f"category_{code}": name for code, name in enumerate(names, 1)})
+            file.write(codes, 1)
+            file.write_colormap(1, table)
+            file.set_band_description(1, "category")
         write_bytes(path, _as_cog(memory, overview_resampling="MODE"))
 
 
 def _grid_profile(score: xr.DataArray) -> dict[str, Any]:
-    """Return driver, size, CRS and transform for rasterio."""
+    """Return driver, size, CRS and transform of the grid of a score, as rasterio's `open` takes them."""
     grid = grid_of(score)
     return {
         "driver": "GTiff",
@@ -81,23 +82,29 @@ def _grid_profile(score: xr.DataArray) -> dict[str, Any]:
     }
 
 
-def _write_tags(plain: rasterio.io.DatasetWriter, score: xr.DataArray) -> None:
-    """Write provenance, software and copyright to the tags."""
+def _write_tags(file: rasterio.io.DatasetWriter, score: xr.DataArray) -> None:
+    """Write provenance, software and copyright to the tags of the whole file.
+
+    TIFFTAG_SOFTWARE and TIFFTAG_COPYRIGHT become tags of TIFF itself, which readers without GDAL show too.
+    """
     texts = provenance(score)
-    plain.update_tags(**texts, TIFFTAG_SOFTWARE=f"sat2cap {version('sat2cap')}")
+    file.update_tags(**texts, TIFFTAG_SOFTWARE=f"sat2cap {version('sat2cap')}")
     if "attribution" in texts:
-        plain.update_tags(TIFFTAG_COPYRIGHT=texts["attribution"])
+        file.update_tags(TIFFTAG_COPYRIGHT=texts["attribution"])
 
 
 def _write_band(
-    plain: rasterio.io.DatasetWriter, band: int, name: str, unit: str, values: NDArray[np.float32]
+    file: rasterio.io.DatasetWriter, band: int, name: str, unit: str, values: NDArray[np.float32]
 ) -> None:
-    """Write one band with its description, unit and statistics."""
-    plain.write(values, band)
-    plain.set_band_description(band, name)
-    plain.set_band_unit(band, unit)
-    if not np.isnan(values).all():  # lets QGIS choose its colours without reading every pixel
-        plain.update_tags(
+    """Write one band with its description, unit and statistics.
+
+    The statistics let QGIS choose its colours without reading every pixel; a band without data has none.
+    """
+    file.write(values, band)
+    file.set_band_description(band, name)
+    file.set_band_unit(band, unit)
+    if not np.isnan(values).all():
+        file.update_tags(
             band,
             STATISTICS_MINIMUM=float(np.nanmin(values)),
             STATISTICS_MAXIMUM=float(np.nanmax(values)),
@@ -107,7 +114,10 @@ def _write_band(
 
 
 def _as_cog(memory: MemoryFile, **options: str) -> bytes:
-    """Return the bytes of an in-memory GeoTIFF, rewritten as a COG."""
-    with MemoryFile(ext=".tif") as made:
-        copy(memory.name, made.name, driver="COG", compress="DEFLATE", blocksize=_BLOCK, **options)
-        return bytes(made.read())
+    """Return the bytes of an in-memory GeoTIFF, rewritten as a COG with blocks of 256 pixels.
+
+    `options` are creation options of GDAL's COG driver, in lower case.
+    """
+    with MemoryFile(ext=".tif") as cog:
+        copy(memory.name, cog.name, driver="COG", compress="DEFLATE", blocksize=_BLOCK_PX, **options)
+        return bytes(cog.read())

@@ -27,14 +27,17 @@ CATEGORIES = (
 None of the first seven is a paler version of another.
 """
 
-NO_DATA = {"facecolor": "#efeff1", "edgecolor": "#d3d3d8", "hatch": "/////"}
-_OVERLAY_OPACITY = (0.12, 0.88)  # how opaque the lowest and the highest score are over imagery
-_PALEST = 0.25  # how much colour the least sure category keeps
+NO_DATA: dict[str, str] = {"facecolor": "#efeff1", "edgecolor": "#d3d3d8", "hatch": "/////"}
+"""Style of cells without data, as matplotlib's patches take it: light grey, hatched."""
+_OVERLAY_OPACITY = (0.12, 0.88)
+"""Opacity of the lowest and the highest score over imagery, 0 to 1."""
+_MIN_SATURATION = 0.25
+"""Share of its colour that the least confident category keeps."""
 
 
 @dataclass(frozen=True)
 class Paint:
-    """The mapping from the values of a map to colours."""
+    """The mapping from the values of a map to colours, the same in pictures, tiles and QGIS styles."""
 
     scale: Scale
     norm: Normalize
@@ -42,29 +45,41 @@ class Paint:
     categories: tuple[str, ...] = ()
     """Prompts that the values 1, 2, 3, … stand for; empty for a map of scores."""
 
-    def rgba(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return uint8 RGBA colours, shape (H, W, 4), of values (H, W); NaN is transparent."""
+    def to_rgba(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return uint8 RGBA colours, shape (H, W, 4), of values (H, W).
+
+        NaN is transparent; values beyond the limits have the first or the last colour.
+        """
         colour = np.array(self.colours(self.norm(np.ma.masked_invalid(values)), bytes=True))
         colour[~np.isfinite(values), 3] = 0
         return colour
 
-    def opacity(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the opacity, 0 to 1, of values (H, W) drawn over imagery; see `overlay_opacity`."""
+    def overlay_opacities(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the opacity, 0 to 1, of values (H, W) drawn over imagery.
+
+        Scores follow `overlay_opacity`, differences by their distance from 0; categories are all alike.
+        """
         if self.categories:
             return np.full(values.shape, 0.7, np.float32)
         share = np.ma.filled(self.norm(np.ma.masked_invalid(values)), 0)
         return overlay_opacity(np.abs(2 * share - 1) if self.scale.centred else share)
 
-    def over_grey(self) -> Colormap:
-        """Return the colours of a colour bar for a map over imagery: blended with middle grey."""
+    def blend_with_grey(self) -> Colormap:
+        """Return the colours of a colour bar for a map over imagery: blended with middle grey.
+
+        Each is as opaque as its scores are on the map, so that the bar looks like the map on average imagery.
+        """
         share = np.linspace(0, 1, 256, dtype=np.float32)
         opaque = overlay_opacity(np.abs(2 * share - 1) if self.scale.centred else share)[:, None]
         colour = self.colours(share)
         colour[:, :3] = colour[:, :3] * opaque + 0.5 * (1 - opaque)
         return ListedColormap(colour)
 
-    def stops(self, count: int = 17) -> list[tuple[float, str, str]]:
-        """Return ``(value, #rrggbb, label)`` at `count` steps of the scale, or for each category."""
+    def colour_stops(self, count: int = 17) -> list[tuple[float, str, str]]:
+        """Return ``(value, #rrggbb, label)`` at `count` evenly spaced scores, or for each category.
+
+        For a map of categories `count` is not used: the values are 1, 2, 3, … and the labels the prompts.
+        """
         if self.categories:
             return [(i + 1, CATEGORIES[i], name) for i, name in enumerate(self.categories)]
         values = np.linspace(float(self.norm.vmin or 0), float(self.norm.vmax or 0), count)
@@ -83,7 +98,7 @@ def paint_of(score: xr.DataArray, limits: tuple[float, float] | None = None) -> 
         edges = np.arange(len(names) + 1) + 0.5
         return Paint(Scale("category", ""), BoundaryNorm(edges, len(names)), colours, names)
     scale = scale_of(score)
-    norm = normalise(np.asarray(score.values, np.float32), scale, limits)
+    norm = fit_norm(np.asarray(score.values, np.float32), scale, limits)
     return Paint(scale, norm, DIVERGING if scale.centred else COLOURS)
 
 
@@ -96,12 +111,15 @@ def colours_of(categories: Sequence[str]) -> list[str]:
     return list(CATEGORIES[: len(categories)])
 
 
-def normalise(
+def fit_norm(
     values: NDArray[np.float32], scale: Scale, limits: tuple[float, float] | None = None
 ) -> Normalize:
-    """Return the normalisation from scores to the colour scale, 0 to 1.
+    """Return the normalisation from scores to positions on the colour map, 0 to 1.
 
-    By default the scale runs from the 0.5th to the 99.5th percentile, unless `scale` fixes its ends.
+    `limits` are the scores at 0 and 1. Without them these are the ends that `scale` fixes, else the 0.5th and
+    the 99.5th percentile of the finite values, so that single outliers do not take all the colours. A centred
+    scale reaches equally far on both sides of 0, to the 99th percentile of the absolute values. Raises
+    `InputError` if `limits` are not increasing.
     """
     if limits is not None:
         if not limits[0] < limits[1]:
@@ -126,8 +144,11 @@ def normalise(
     return Normalize(low, high)
 
 
-def beyond(values: NDArray[np.float32], norm: Normalize) -> str:
-    """Return which ends of the colour bar need an arrow, as matplotlib's `extend` names them."""
+def clipped_ends(values: NDArray[np.float32], norm: Normalize) -> str:
+    """Return at which ends of the colour bar values are clipped: "neither", "min", "max" or "both".
+
+    These are the values of matplotlib's `extend`, which draws an arrow at such an end.
+    """
     share = norm(values[np.isfinite(values)])
     below, above = bool((share < 0).any()), bool((share > 1).any())
     return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
@@ -144,19 +165,29 @@ def overlay_opacity(share: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(low + (high - low) * np.clip(share, 0, 1), dtype=np.float32)
 
 
-def paled(colour: NDArray[np.uint8], confidence: NDArray[np.float32], categories: int) -> NDArray[np.uint8]:
-    """Return category colours (H, W, 4), paler the closer `confidence` is to a guess, 1 / `categories`."""
+def pale_by_confidence(
+    colour: NDArray[np.uint8], confidence: NDArray[np.float32], categories: int
+) -> NDArray[np.uint8]:
+    """Return the colours of categories, uint8 (H, W, 4), paler where `confidence` (H, W) is lower.
+
+    A mere guess among K `categories` has confidence 1 / K, and keeps a quarter of its colour; certainty, 1,
+    keeps all of it; in between the share grows linearly.
+    """
     guess = 1 / categories
     sure = np.clip((np.nan_to_num(confidence) - guess) / (1 - guess), 0, 1)[..., None]
-    saturation = _PALEST + (1 - _PALEST) * sure
+    saturation = _MIN_SATURATION + (1 - _MIN_SATURATION) * sure
     pale = colour.copy()
     pale[..., :3] = np.round(colour[..., :3] * saturation + 255 * (1 - saturation)).astype(np.uint8)
     return pale
 
 
-def grey(underlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return uint8 RGBA imagery (H, W, 4) in grey, so that all colours on the map are scores."""
+def grey_underlay(underlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return uint8 RGBA imagery (H, W, 4) in grey, so that all colours on the map are scores.
+
+    The luminance is that of ITU-R BT.601. It is compressed from 0 to 255 into 40 to 244: black and white
+    would hide the colours drawn over them.
+    """
     luminance = underlay[..., :3] @ np.array([0.299, 0.587, 0.114])
-    shown = underlay.copy()
-    shown[..., :3] = (40 + luminance[..., None] * 0.8).astype(np.uint8)
-    return shown
+    grey = underlay.copy()
+    grey[..., :3] = (40 + luminance[..., None] * 0.8).astype(np.uint8)
+    return grey

@@ -25,11 +25,13 @@ def difference(score: xr.DataArray, less: xr.DataArray) -> xr.DataArray:
         raise InputError("the two maps are on different grids; reproject one with .rio.reproject_match first")
     scales = [str(side.attrs.get("scale", "score")) for side in (first, second)]
     if scales[0] != scales[1]:
-        raise InputError(f"a difference of {scales[0]} and {scales[1]} means nothing; give both one scale")
+        raise InputError(
+            f"a difference of {scales[0]} and {scales[1]} means nothing; give both the same scale"
+        )
     attrs = {**first.attrs, "scale": f"{DIFFERENCE}{scales[0]}"}
     for key in ("prompt", "when"):
-        both = (str(first.attrs.get(key, "")), str(second.attrs.get(key, "")))
-        attrs[key] = both[0] if both[0] == both[1] else MINUS.join(side or "any time" for side in both)
+        sides = (str(first.attrs.get(key, "")), str(second.attrs.get(key, "")))
+        attrs[key] = sides[0] if sides[0] == sides[1] else MINUS.join(side or "any time" for side in sides)
     return on_grid(values_of(first) - values_of(second), grid_of(first), attrs=attrs)
 
 

@@ -74,6 +74,7 @@ def _refuse_score_limits(options: MapOptions) -> None:
 
 
 def _save_areas(score: xr.DataArray, path: Path, options: MapOptions) -> None:
+    """Write the areas that `options` choose; if no cell is among them, warn and write a file without areas."""
     from sat2cap.maps.places import areas_above, threshold_of_best, write_places
 
     threshold = threshold_of_best(score, options.best) if options.above is None else options.above
@@ -85,6 +86,7 @@ def _save_areas(score: xr.DataArray, path: Path, options: MapOptions) -> None:
 
 
 def _save_tiles(score: xr.DataArray, path: Path, options: MapOptions) -> None:
+    """Write web tiles, as a PMTiles file or inside an HTML page."""
     if path.suffix.lower() in TILE_SUFFIXES:
         from sat2cap.maps.web_tiles import write_pmtiles
 
@@ -96,6 +98,7 @@ def _save_tiles(score: xr.DataArray, path: Path, options: MapOptions) -> None:
 
 
 def _save_categories(classes: xr.Dataset, path: Path, options: MapOptions) -> None:
+    """Write the Dataset that `classify` returns. Raises `InputError` as `save` does."""
     category, confidence = classes["category"], classes["confidence"]
     suffix = check_output(path, options, STILL_SUFFIXES)
     _refuse_score_limits(options)
@@ -103,9 +106,9 @@ def _save_categories(classes: xr.Dataset, path: Path, options: MapOptions) -> No
         from sat2cap.maps.cog import write_category_cog, write_cog
         from sat2cap.maps.style import write_style
 
-        beside = path.with_stem(f"{path.stem}-confidence")
-        write_cog(confidence, beside)
-        write_style(confidence, beside)
+        confidence_path = path.with_stem(f"{path.stem}-confidence")
+        write_cog(confidence, confidence_path)
+        write_style(confidence, confidence_path)
         write_category_cog(category, path)
         write_style(category, path)
     elif suffix in PNG_SUFFIXES:

@@ -34,7 +34,7 @@ PROVENANCE = (
 """The attributes of a score that every file made of it carries, in the order they are shown."""
 
 DIFFERENCE = "difference of "
-"""What the scale of a difference starts with; the scale of the two scores follows."""
+"""Prefix of the scale of a difference; the scale of the two scores follows."""
 
 CATEGORY = "category"
 """The scale of a map whose numbers stand for prompts: 1 for the first of its attribute `categories`."""
@@ -69,11 +69,16 @@ _SCALES = {
 
 
 def scale_of(score: xr.DataArray) -> Scale:
-    """Return the scale of a score; an unregistered scale is shown under the name in its attributes."""
+    """Return the scale of a score: what its numbers are called, their unit and the ends of the colours.
+
+    It follows from the attribute `scale`, and from whether the score was calibrated or has negatives. A scale
+    that is not listed here is shown under its own name, without a unit.
+    """
     name = str(score.attrs.get("scale", "score"))
     if name.startswith(DIFFERENCE):
-        plain = _SCALES.get(name.removeprefix(DIFFERENCE), Scale(name.removeprefix(DIFFERENCE), ""))
-        return Scale(f"{DIFFERENCE}{plain.name}", "%" if plain.unit == "%" else "", centred=True)
+        compared = name.removeprefix(DIFFERENCE)
+        scale = _SCALES.get(compared, Scale(compared, ""))
+        return Scale(f"{DIFFERENCE}{scale.name}", "%" if scale.unit == "%" else "", centred=True)
     if name == "contrast" and score.attrs.get("calibration"):
         return Scale("chance that a photo there fits the prompt", "0 to 1", 0.0)
     if name == "cosine" and score.attrs.get("negatives"):
@@ -96,15 +101,15 @@ def layers_of(score: xr.DataArray) -> list[xr.DataArray]:
     return [_single_map(score.isel(dict(zip(leading, index, strict=True)))) for index in indices]
 
 
-def one_layer(score: xr.DataArray, what: str) -> xr.DataArray:
+def one_layer(score: xr.DataArray, subject: str) -> xr.DataArray:
     """Return the only map of a score.
 
-    Raises `InputError` if it has several; `what` begins the message, e.g. "a page shows".
+    Raises `InputError` if it has several; `subject` begins the message, e.g. "a page shows".
     """
     layers = layers_of(score)
     if len(layers) != 1:
         raise InputError(
-            f"{what} one map, this score has {len(layers)}; ask for one, or select with .isel(prompt=0)"
+            f"{subject} one map, this score has {len(layers)}; ask for one, or select with .isel(prompt=0)"
         )
     return layers[0]
 
@@ -142,12 +147,16 @@ def values_of(layer: xr.DataArray) -> NDArray[np.float32]:
 
 
 def provenance(score: xr.DataArray) -> dict[str, str]:
-    """Return the attributes named in `PROVENANCE` as text, without those that are empty."""
+    """Return the attributes named in `PROVENANCE` as text, without those that are empty.
+
+    Prompts and dates are those of the maps that `score` holds now, joined by " | "; the conditioning is in
+    words.
+    """
     attrs = with_conditioning_words(score.attrs)
-    texts = {name: _text(attrs.get(name)) for name in PROVENANCE}
+    texts = {name: _join_values(attrs.get(name)) for name in PROVENANCE}
     layers = layers_of(score)
     for key in ("prompt", "when"):  # of the maps left after selecting, which may be fewer than at first
-        values = dict.fromkeys(_text(layer.attrs.get(key)) for layer in layers)
+        values = dict.fromkeys(_join_values(layer.attrs.get(key)) for layer in layers)
         texts[key] = " | ".join(values)
     return {name: text for name, text in texts.items() if text}
 
@@ -171,15 +180,17 @@ def with_standard_attributes(score: xr.DataArray) -> xr.DataArray:
 
 
 def _single_map(layer: xr.DataArray) -> xr.DataArray:
-    own = {}
+    """Return a map with the prompt and the date of its coordinates as its attributes `prompt` and `when`."""
+    attrs = {}
     if "prompt" in layer.coords:
-        own["prompt"] = str(layer.coords["prompt"].item())
+        attrs["prompt"] = str(layer.coords["prompt"].item())
     if "time" in layer.coords:
-        own["when"] = str(np.datetime_as_string(layer.coords["time"].values, unit="m"))
-    return layer.assign_attrs(own)
+        attrs["when"] = str(np.datetime_as_string(layer.coords["time"].values, unit="m"))
+    return layer.assign_attrs(attrs)
 
 
-def _text(value: object) -> str:
+def _join_values(value: object) -> str:
+    """Return an attribute as text: a list joined with commas, None as nothing."""
     if value is None:
         return ""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

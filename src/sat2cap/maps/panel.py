@@ -19,14 +19,17 @@ from sat2cap.maps.decoration.text import wrap_text
 from sat2cap.maps.layers import one_layer, values_of
 from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions, drawable
 
-_MAX_SIDE_CELLS = 2400  # a picture cannot show more cells along a side, so blocks of them are averaged first
-_MAX_ASPECT = 2.6  # greatest ratio of the long to the short side of a map; narrower strips get a margin
-_NO_DATA_OPACITY = 0.4  # of imagery where there is no data, so that the hatching under it can be seen
+_MAX_SIDE_CELLS = 2400
+"""Most cells along a side that a picture can show; of more, blocks are averaged first."""
+_MAX_ASPECT = 2.6
+"""Greatest ratio of the long to the short side of a map; a narrower strip gets a margin."""
+_NO_DATA_OPACITY = 0.4
+"""Opacity of imagery where there is no data, so that the hatching under it can be seen."""
 TITLE_SIZE = 10.0
 """Font size of the title of one map among several, points."""
 
 
-def panel(
+def draw_map(
     axes: Any,
     score: xr.DataArray,
     options: MapOptions = DEFAULT_OPTIONS,
@@ -35,63 +38,74 @@ def panel(
     limits: tuple[float, float] | None = None,
     confidence: xr.DataArray | None = None,
     legend: bool = True,
-    furniture: bool = True,
+    scale_and_north: bool = True,
 ) -> ScalarMappable:
     """Draw one map, dims ``(y, x)``, on matplotlib axes; return the mappable of a shared colour bar.
 
     `limits` are the scores of the first and last colour, for maps to be compared; `confidence` pales the
-    cells of a map of categories; `furniture` is the scale bar and the north arrow. The legend takes room to
-    the right of the axes, the title above. Raises `InputError` if `score` holds several maps, if `options`
+    cells of a map of categories; `scale_and_north` adds a scale bar and a north arrow. The legend is placed
+    to the right of the axes, the title above. Raises `InputError` if `score` holds several maps, if `options`
     still holds names or paths, or if the underlay is in another CRS.
     """
     underlay, outlines, places = drawable(options)
     grid, paint = grid_of(score), colours.paint_of(score, limits)
     cells = values_of(one_layer(score, "a panel shows"))
     values = _reduce_cells(cells, nearest=bool(paint.categories))
-    rgba = paint.rgba(values)
+    rgba = paint.to_rgba(values)
     if confidence is not None:
-        rgba = colours.paled(rgba, _reduce_cells(values_of(confidence), nearest=True), len(paint.categories))
+        rgba = colours.pale_by_confidence(
+            rgba, _reduce_cells(values_of(confidence), nearest=True), len(paint.categories)
+        )
     axes.patch.set(**colours.NO_DATA)
     if underlay is not None:
         _draw_underlay(axes, underlay, grid, np.isfinite(cells))
-        rgba[..., 3] = np.where(np.isfinite(values), paint.opacity(values) * 255, 0).astype(np.uint8)
+        rgba[..., 3] = np.where(np.isfinite(values), paint.overlay_opacities(values) * 255, 0).astype(
+            np.uint8
+        )
     _draw_pixels(axes, rgba, grid, "nearest", 2)
     _frame_axes(axes, grid)
     if title:
         _draw_title(axes, title)
     draw_outlines(axes, grid, outlines)
-    boxes = [draw_scale_bar(axes, grid), draw_north(axes, grid)] if furniture else []
+    boxes = [draw_scale_bar(axes, grid), draw_north(axes, grid)] if scale_and_north else []
     draw_places(axes, grid, places, boxes)
     over_imagery = underlay is not None
     if legend:
-        gaps = bool(np.isnan(values).any()) or view(grid) != extent(grid)
+        gaps = bool(np.isnan(values).any()) or view_extent(grid) != grid_extent(grid)
         pale = confidence is not None
         draw_legend(axes, values, paint, gaps=gaps, over_imagery=over_imagery, pale=pale)
-    plain = paint.colours if not over_imagery or paint.categories else paint.over_grey()
-    return ScalarMappable(paint.norm, plain)
+    bar_colours = paint.colours if not over_imagery or paint.categories else paint.blend_with_grey()
+    return ScalarMappable(paint.norm, bar_colours)
 
 
-def extent(grid: GeoBox) -> tuple[float, float, float, float]:
+def grid_extent(grid: GeoBox) -> tuple[float, float, float, float]:
     """Return left, right, bottom and top of the grid in CRS units."""
     a = grid.affine
     xs, ys = (a.c, a.c + a.a * grid.shape[1]), (a.f, a.f + a.e * grid.shape[0])
     return min(xs), max(xs), min(ys), max(ys)
 
 
-def aspect(grid: GeoBox) -> float:
-    """Return how much taller than wide a CRS unit is drawn: 1 / cos(latitude) for degrees, else 1."""
+def unit_aspect(grid: GeoBox) -> float:
+    """Return how much taller than wide a CRS unit is drawn: 1 / cos(latitude) for degrees, else 1.
+
+    The latitude is that of the middle of the grid. At 60 degrees a degree of longitude is half as long as one
+    of latitude, so the aspect is 2. Near a pole it is at most 20.
+    """
     if not grid.crs.geographic:
         return 1.0
-    _, _, bottom, top = extent(grid)
+    _, _, bottom, top = grid_extent(grid)
     return 1 / max(math.cos(math.radians((bottom + top) / 2)), 0.05)
 
 
-def view(grid: GeoBox) -> tuple[float, float, float, float]:
-    """Return left, right, bottom and top of the view: the grid, with a margin if it is a narrow strip."""
-    left, right, bottom, top = extent(grid)
-    width, height = right - left, (top - bottom) * aspect(grid)
+def view_extent(grid: GeoBox) -> tuple[float, float, float, float]:
+    """Return left, right, bottom and top of what is drawn, in CRS units: the grid and any margin around it.
+
+    A strip of which one side is more than 2.6 times the other gets a margin along its long sides.
+    """
+    left, right, bottom, top = grid_extent(grid)
+    width, height = right - left, (top - bottom) * unit_aspect(grid)
     wider = max(height / _MAX_ASPECT - width, 0) / 2
-    higher = max(width / _MAX_ASPECT - height, 0) / 2 / aspect(grid)
+    higher = max(width / _MAX_ASPECT - height, 0) / 2 / unit_aspect(grid)
     return left - wider, right + wider, bottom - higher, top + higher
 
 
@@ -123,7 +137,7 @@ def _draw_underlay(axes: Any, underlay: xr.DataArray, grid: GeoBox, has_data: ND
             f"the underlay is in {imagery_grid.crs}, the score in {grid.crs}; read imagery on the grid of "
             "the score"
         )
-    pixels = colours.grey(np.asarray(underlay.transpose("y", "x", "band").values))
+    pixels = colours.grey_underlay(np.asarray(underlay.transpose("y", "x", "band").values))
     row, col = _cells_of(imagery_grid, grid)
     inside = ((row >= 0) & (row < grid.shape[0]))[:, None] & ((col >= 0) & (col < grid.shape[1]))
     over_data = inside & has_data[row.clip(0, grid.shape[0] - 1)][:, col.clip(0, grid.shape[1] - 1)]
@@ -145,7 +159,7 @@ def _cells_of(pixels: GeoBox, grid: GeoBox) -> tuple[NDArray[np.intp], NDArray[n
 def _draw_pixels(axes: Any, pixels: NDArray[np.uint8], grid: GeoBox, interpolation: str, zorder: int) -> None:
     axes.imshow(
         pixels,
-        extent=extent(grid),
+        extent=grid_extent(grid),
         interpolation=interpolation,
         origin="upper" if grid.affine.e < 0 else "lower",
         zorder=zorder,
@@ -154,9 +168,9 @@ def _draw_pixels(axes: Any, pixels: NDArray[np.uint8], grid: GeoBox, interpolati
 
 def _frame_axes(axes: Any, grid: GeoBox) -> None:
     """Set limits, aspect and edge of the map, without ticks: few readers know the numbers of a CRS."""
-    left, right, bottom, top = view(grid)
+    left, right, bottom, top = view_extent(grid)
     axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
-    axes.set_aspect(aspect(grid))
+    axes.set_aspect(unit_aspect(grid))
     axes.set_anchor("NW")
     for spine in axes.spines.values():
         spine.set(edgecolor="#9a9aa4", linewidth=0.6)

@@ -18,11 +18,17 @@ from sat2cap.maps.decoration.fonts import fonts_for
 from sat2cap.maps.decoration.text import credits_of, format_dates, subtitle_of, title_of, wrap_text
 from sat2cap.maps.layers import CATEGORY, layers_of, provenance
 from sat2cap.maps.options import DEFAULT_OPTIONS, MapOptions, drawable
-from sat2cap.maps.panel import TITLE_SIZE, aspect, panel, view
+from sat2cap.maps.panel import TITLE_SIZE, draw_map, unit_aspect, view_extent
 
 DPI = 160
-_QUIET = "#62626e"
-_BAR, _CATEGORIES, _GAP = 1.15, 2.25, 0.25
+"""Resolution of a PNG, pixels per inch."""
+_SECONDARY_INK = "#62626e"
+_BAR_IN = 1.15
+"""Space beside a map for a colour bar, inches."""
+_CATEGORY_LIST_IN = 2.25
+"""Space beside a map for a list of categories, inches."""
+_GAP_IN = 0.25
+"""Space between two maps that share a colour bar, inches."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,9 @@ class Layout:
     group: int
     """Number of maps after which a new row begins: the dates of one prompt, or all maps."""
     left: float = 0.3
-    between: float = _BAR
+    between: float = _BAR_IN
     """Space between two maps in a row, for a legend."""
-    right: float = _BAR
+    right: float = _BAR_IN
     """Space to the right of the last map of a row."""
     head: float = 0.0
     """Space above the first row, for the heading of the page."""
@@ -53,7 +59,7 @@ class Layout:
         width = self.left + self.columns * (self.map_width + self.between) - self.between + self.right
         return width, self.head + self.rows * (self.above + self.map_height) + self.foot
 
-    def place(self, index: int) -> tuple[float, float, float, float]:
+    def axes_box(self, index: int) -> tuple[float, float, float, float]:
         """Return left, bottom, width and height of a map as shares of the page, 0 to 1."""
         group, within = divmod(index, self.group)
         row, column = divmod(within, self.columns)
@@ -70,10 +76,11 @@ def write_png(
     options: MapOptions = DEFAULT_OPTIONS,
     confidence: xr.DataArray | None = None,
 ) -> None:
-    """Publish a picture of a score, one map for each of its prompts and dates.
+    """Publish a PNG of a score at 160 pixels per inch, one map for each of its prompts and dates.
 
     The dates of a prompt share their colours and one colour bar, prompts do not. `confidence` pales the cells
-    of a map of categories. Raises `InputError`.
+    of a map of categories. Title, credits and the name of this package are in the PNG's text chunks. Raises
+    `InputError` if `options` still hold names or paths, or if the underlay is in another CRS.
     """
     about = {
         "Title": provenance(score).get("prompt", "") if options.title is None else options.title,
@@ -81,18 +88,18 @@ def write_png(
         "Software": "sat2cap",
     }
     buffer = io.BytesIO()
-    with fonts_for(words_of(score, options)):
-        page(score, options, confidence=confidence).savefig(buffer, format="png", metadata=about)
+    with fonts_for(page_words(score, options)):
+        draw_page(score, options, confidence=confidence).savefig(buffer, format="png", metadata=about)
     write_bytes(path, buffer.getvalue())
 
 
-def words_of(score: xr.DataArray, options: MapOptions) -> list[str]:
+def page_words(score: xr.DataArray, options: MapOptions) -> list[str]:
     """Return every text that a page may contain, for choosing fonts."""
     names = [name for name, _, _ in drawable(options)[2]]
     return [options.title or "", *provenance(score).values(), *score.attrs.get("categories", ()), *names]
 
 
-def page(
+def draw_page(
     score: xr.DataArray,
     options: MapOptions = DEFAULT_OPTIONS,
     *,
@@ -100,10 +107,10 @@ def page(
     limits: tuple[float, float] | None = None,
     dpi: int = DPI,
 ) -> Figure:
-    """Return the picture as a matplotlib figure.
+    """Return the picture that `write_png` saves as a matplotlib figure at `dpi` pixels per inch.
 
-    `limits` are the scores of the first and the last colour; without it the colours span the scores of each
-    prompt. Raises `InputError`.
+    `limits` are the scores of the first and the last colour; without them the colours span the scores of each
+    prompt. Raises `InputError` if `options` still hold names or paths, or if the underlay is in another CRS.
     """
     score = score.transpose(..., "time", "y", "x") if "time" in score.dims else score
     layers = layers_of(score)
@@ -118,15 +125,15 @@ def page(
         if shared and within == 0:
             norm = paint_of(score.isel(prompt=group) if "prompt" in score.dims else score).norm
             limits = float(norm.vmin or 0), float(norm.vmax or 0)
-        panel(
-            figure.add_axes(layout.place(i)),
+        draw_map(
+            figure.add_axes(layout.axes_box(i)),
             layer,
             options,
             title=titles[i],
             limits=limits,
             confidence=confidence,
             legend=not shared or within == min(layout.columns, layout.group) - 1,
-            furniture=not shared or i == 0,
+            scale_and_north=not shared or i == 0,
         )
     return figure
 
@@ -135,29 +142,33 @@ def _panel_titles(score: xr.DataArray) -> list[str | None]:
     """Return the title of each map among several: its prompt, its date, or both."""
     titles: list[str | None] = []
     for layer in layers_of(score):
-        own = [layer.attrs["prompt"]] if "prompt" in score.dims else []
-        own += [format_dates(layer.attrs["when"])] if "time" in score.dims else []
-        titles.append(", ".join(own))
+        parts = [layer.attrs["prompt"]] if "prompt" in score.dims else []
+        parts += [format_dates(layer.attrs["when"])] if "time" in score.dims else []
+        titles.append(", ".join(parts))
     return titles
 
 
 def _choose_layout(score: xr.DataArray, shared: bool) -> Layout:
-    """Return the layout with maps as large as the page allows, in the proportions of the ground."""
+    """Return the layout with maps as large as the page allows, in the proportions of the ground.
+
+    With `shared`, the dates of one prompt fill rows of their own and the last map of a row has the colour
+    bar; otherwise every map has a legend.
+    """
     grid, count = grid_of(score), len(layers_of(score))
     group = score.sizes["time"] if shared else count
     columns = min(group, 2 if count <= 4 else 3 if count <= 9 else 4)
     widest, highest = (7.0, 6.2) if count == 1 else (3.9, 3.9) if count <= 9 else (2.6, 2.6)
-    left, right, bottom, top = view(grid)
-    ratio = (top - bottom) / (right - left) * aspect(grid)
+    left, right, bottom, top = view_extent(grid)
+    ratio = (top - bottom) / (right - left) * unit_aspect(grid)
     width = min(widest, highest / ratio)
-    beside = _CATEGORIES if score.attrs.get("scale") == CATEGORY else _BAR
+    beside = _CATEGORY_LIST_IN if score.attrs.get("scale") == CATEGORY else _BAR_IN
     return Layout(
         columns,
         count // group * math.ceil(group / columns),
         width,
         width * ratio,
         group,
-        between=_GAP if shared else beside,
+        between=_GAP_IN if shared else beside,
         right=beside,
     )
 
@@ -165,7 +176,10 @@ def _choose_layout(score: xr.DataArray, shared: bool) -> Layout:
 def _write_texts(
     figure: Figure, layout: Layout, score: xr.DataArray, options: MapOptions, titles: Sequence[str | None]
 ) -> Layout:
-    """Heading, subtitle and credits; gives the layout with room for them and for the maps' own titles."""
+    """Write heading, subtitle and credits, and set the size of the page.
+
+    Returns the layout with space for these lines and for the title above each map.
+    """
     heading = title_of(score) if options.title is None else options.title
     room, size = layout.size[0] - 2 * layout.left, 15 if layout.rows * layout.columns == 1 else 14
     head = wrap_text(figure, heading, room, size, "bold")
@@ -173,22 +187,24 @@ def _write_texts(
     foot = wrap_text(figure, credits_of(score), room, 6.5, "normal")
     above = 0.18 + 0.28 * len(head) + (0.24 if subtitle else 0)
     lines = max(len(wrap_text(figure, t or "", layout.map_width, TITLE_SIZE, "bold", 2)) for t in titles)
-    own = 0.14 + 0.17 * lines if lines else 0.0
-    layout = replace(layout, head=max(above, 0.2 if own else 0.3), above=own, foot=0.34 + 0.13 * len(foot))
+    title_in = 0.14 + 0.17 * lines if lines else 0.0
+    layout = replace(
+        layout, head=max(above, 0.2 if title_in else 0.3), above=title_in, foot=0.34 + 0.13 * len(foot)
+    )
     width, height = layout.size
     figure.set_size_inches(width, height)
     x, y = layout.left / width, height - 0.16
     for line in head:
-        _text(figure, x, y / height, line, size, INK, weight="bold")
+        _write_line(figure, x, y / height, line, size, INK, weight="bold")
         y -= 0.28
     if subtitle:
-        _text(figure, x, y / height, subtitle, 9.5, _QUIET)
+        _write_line(figure, x, y / height, subtitle, 9.5, _SECONDARY_INK)
     for i, line in enumerate(reversed(foot)):
-        _text(figure, x, (0.2 + 0.13 * i) / height, line, 6.5, _QUIET, along="baseline")
+        _write_line(figure, x, (0.2 + 0.13 * i) / height, line, 6.5, _SECONDARY_INK, along="baseline")
     return layout
 
 
-def _text(
+def _write_line(
     figure: Figure,
     x: float,
     y: float,

@@ -157,13 +157,13 @@ def read_outlines(path: Path | str) -> gpd.GeoSeries:
     return shapes
 
 
-def _read_vectors(path: Path | str, what: str, form: str) -> gpd.GeoDataFrame:
-    """Read a file of vectors. Raises `InputError` naming `what` it was for and the `form` it should have."""
+def _read_vectors(path: Path | str, subject: str, form: str) -> gpd.GeoDataFrame:
+    """Read a file of vectors. Raises `InputError` naming its `subject` and the `form` it should have."""
     try:
         return gpd.read_file(path)
     except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{what} {str(path)!r} cannot be read ({reason}); {form}") from error
+        raise InputError(f"{subject} {str(path)!r} cannot be read ({reason}); {form}") from error
 
 
 def _centres_lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

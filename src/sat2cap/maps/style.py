@@ -11,36 +11,41 @@ import xarray as xr
 from sat2cap.files import write_bytes
 from sat2cap.maps.colours import Paint, paint_of
 
-_MARK = "made by sat2cap; a style saved from QGIS has no such line, and is kept"
+_OWN_MARK = "made by sat2cap; a style saved from QGIS has no such line, and is kept"
 
 
 def write_style(score: xr.DataArray, tif: Path | str) -> None:
-    """Publish ``NAME.qml`` beside ``NAME.tif`` with the colours that the picture of `score` has.
+    """Publish ``NAME.qml`` beside ``NAME.tif`` with the colours that a picture of `score` has.
 
-    Of several bands it shows the first, whose colours all dates share. A style that somebody saved from QGIS
-    is left alone.
+    The style is for the first band; the dates of one prompt share their colours. A file of that name without
+    the mark of this package was saved by somebody from QGIS, and is not replaced. Raises `InputError` if
+    `score` holds more categories than there are colours.
     """
     path = Path(tif).with_suffix(".qml")
-    if path.exists() and _MARK not in path.read_text(errors="replace"):
+    if path.exists() and _OWN_MARK not in path.read_text(errors="replace"):
         return
     root = ET.Element("qgis", version="3.22", styleCategories="Symbology")
-    root.append(ET.Comment(f" {_MARK} "))
+    root.append(ET.Comment(f" {_OWN_MARK} "))
     paint = paint_of(score.isel(prompt=0) if "prompt" in score.dims else score)  # dates share their colours
-    _renderer(ET.SubElement(root, "pipe"), paint)
+    _add_renderer(ET.SubElement(root, "pipe"), paint)
     ET.indent(root)
     head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
     write_bytes(path, (head + ET.tostring(root, encoding="unicode") + "\n").encode())
 
 
-def _renderer(pipe: ET.Element, paint: Paint) -> None:
+def _add_renderer(pipe: ET.Element, paint: Paint) -> None:
+    """Add the element that says how QGIS colours the band: a palette of categories, or a colour ramp.
+
+    A ramp is a list of ``(value, colour)`` items between which QGIS interpolates linearly.
+    """
     kind = "paletted" if paint.categories else "singlebandpseudocolor"
     renderer = ET.SubElement(pipe, "rasterrenderer", type=kind, band="1", opacity="1", alphaBand="-1")
     if paint.categories:
         palette = ET.SubElement(renderer, "colorPalette")
-        for code, colour, name in paint.stops():
+        for code, colour, name in paint.colour_stops():
             ET.SubElement(palette, "paletteEntry", value=f"{code:g}", color=colour, label=name, alpha="255")
         return
-    stops = paint.stops()
+    stops = paint.colour_stops()
     low, high = f"{stops[0][0]:.9g}", f"{stops[-1][0]:.9g}"
     renderer.attrib.update(classificationMin=low, classificationMax=high)
     shader = ET.SubElement(

@@ -42,13 +42,13 @@ _LABEL_POSITIONS = (  # where a label goes around its point, best first: offset 
 )
 
 
-def round_length(metres: float) -> float:
+def round_length_m(metres: float) -> float:
     """Return the largest of 1, 2, 5, 10, 20, 50, … that does not exceed `metres`."""
     power = 10.0 ** math.floor(math.log10(metres))
     return max(step * power for step in (1, 2, 5) if step * power <= metres * (1 + 1e-9))
 
 
-def length_label(metres: float) -> str:
+def format_length(metres: float) -> str:
     """Format a length: 2000.0 as ``2 km``, 500.0 as ``500 m``."""
     return f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
 
@@ -60,12 +60,12 @@ def draw_scale_bar(axes: Any, grid: GeoBox) -> Any:
     """
     left, right = sorted(axes.get_xlim())
     to_metres = ground_metres(grid)
-    metres = round_length((right - left) * to_metres * _MAX_BAR_SHARE)
+    metres = round_length_m((right - left) * to_metres * _MAX_BAR_SHARE)
     bottom, top = sorted(axes.get_ylim())
     bar = AnchoredSizeBar(
         axes.transData,
         metres / to_metres,
-        length_label(metres),
+        format_length(metres),
         loc="lower left",
         pad=0.4,
         borderpad=0.6,
@@ -106,8 +106,8 @@ def draw_outlines(axes: Any, grid: GeoBox, outlines: "gpd.GeoSeries | None") -> 
     parts = shapely.get_parts(shapely.get_parts(shapes))
     lines = [shapely.get_coordinates(part) for part in parts[shapely.get_dimensions(parts) == 1]]
     halo = withStroke(linewidth=1.8, foreground="white", alpha=0.7)
-    drawn = LineCollection(lines, colors=INK, linewidths=0.7, zorder=4, path_effects=[halo])
-    axes.add_collection(drawn, autolim=False)
+    collection = LineCollection(lines, colors=INK, linewidths=0.7, zorder=4, path_effects=[halo])
+    axes.add_collection(collection, autolim=False)
 
 
 def draw_places(
@@ -123,7 +123,7 @@ def draw_places(
     inside = axes.get_window_extent(renderer)
     used = [artist.get_window_extent(renderer) for artist in occupied]
     to_map = transformer(LONLAT, grid.crs)
-    drawn = []
+    drawn_names = []
     for name, lon, lat in places:
         x, y = to_map.transform(lon, lat)
         point = axes.transData.transform((x, y))
@@ -137,8 +137,8 @@ def draw_places(
         axes.plot(
             x, y, "o", markersize=3.6, color="white", markeredgecolor=INK, markeredgewidth=0.9, zorder=6
         )
-        drawn.append(name)
-    return drawn
+        drawn_names.append(name)
+    return drawn_names
 
 
 def _draw_label(

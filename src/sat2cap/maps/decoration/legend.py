@@ -13,9 +13,11 @@ from sat2cap.maps import colours
 from sat2cap.maps.colours import Paint
 from sat2cap.maps.decoration.elements import INK
 
-_LETTER = 0.068  # inches that a letter of the colour bar's label takes
-_LINE = 26  # letters of a category's name in one line
-_TEXT: dict[str, Any] = {
+_LETTER_IN = 0.068
+"""Width of a letter in the label of a colour bar, inches, nearly."""
+_LINE_LETTERS = 26
+"""Number of letters after which the name of a category is wrapped."""
+_LEGEND_STYLE: dict[str, Any] = {
     "fontsize": 7.5,
     "frameon": False,
     "borderpad": 0,
@@ -43,12 +45,14 @@ def draw_legend(
     if paint.categories:
         handles = _category_swatches(values, paint, pale)
         corner = (1 + 0.16 * inch[0], 1)
-        axes.legend(handles=[*handles, *no_data], loc="upper left", bbox_to_anchor=corner, **_TEXT)
+        axes.legend(handles=[*handles, *no_data], loc="upper left", bbox_to_anchor=corner, **_LEGEND_STYLE)
         return
     foot = 0.4 * inch[1] if gaps and 0.4 * inch[1] < 0.5 else 0.0
     _draw_colour_bar(axes, values, paint, inch, foot, over_imagery)
     if no_data:
-        axes.legend(handles=no_data, loc="lower left", bbox_to_anchor=(1 + 0.16 * inch[0], 0), **_TEXT)
+        axes.legend(
+            handles=no_data, loc="lower left", bbox_to_anchor=(1 + 0.16 * inch[0], 0), **_LEGEND_STYLE
+        )
 
 
 def _category_swatches(values: NDArray[np.float32], paint: Paint, pale: bool) -> list[Patch]:
@@ -56,11 +60,11 @@ def _category_swatches(values: NDArray[np.float32], paint: Paint, pale: bool) ->
     codes = values[np.isfinite(values)].astype(int)
     counts = np.bincount(codes, minlength=len(paint.categories) + 1)
     handles = []
-    for code, colour, name in paint.stops():
+    for code, colour, name in paint.colour_stops():
         share = f"{counts[int(code)] / max(codes.size, 1):.0%}".replace("%", " %")
-        label = _escape_dollars(textwrap.fill(f"{name}, {share}", _LINE))
+        label = _escape_dollars(textwrap.fill(f"{name}, {share}", _LINE_LETTERS))
         handles.append(Patch(facecolor=colour, label=label))
-    note = Patch(facecolor="none", label=textwrap.fill("the paler, the less sure", _LINE))
+    note = Patch(facecolor="none", label=textwrap.fill("the paler, the less sure", _LINE_LETTERS))
     return [*handles, note] if pale else handles
 
 
@@ -83,12 +87,12 @@ def _draw_colour_bar(
     """
     bar_axes = axes.inset_axes([1 + 0.16 * inch[0], foot, 0.17 * inch[0], 1 - foot])
     bar = axes.figure.colorbar(
-        ScalarMappable(paint.norm, paint.over_grey() if over_imagery else paint.colours),
+        ScalarMappable(paint.norm, paint.blend_with_grey() if over_imagery else paint.colours),
         cax=bar_axes,
-        extend=colours.beyond(values, paint.norm),
+        extend=colours.clipped_ends(values, paint.norm),
         ticks=MaxNLocator(6, steps=[1, 2, 5, 10]),
     )
-    label = textwrap.fill(paint.scale.label, max(int((1 - foot) / inch[1] / _LETTER), 12))
+    label = textwrap.fill(paint.scale.label, max(int((1 - foot) / inch[1] / _LETTER_IN), 12))
     bar.set_label(label, fontsize=8, color=INK, labelpad=5)
     bar.outline.set(edgecolor="#9a9aa4", linewidth=0.5)
     bar_axes.tick_params(labelsize=7.5, length=2.5, width=0.5, color="#9a9aa4", labelcolor=INK)

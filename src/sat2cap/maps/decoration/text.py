@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sat2cap.formatting import format_moment
 from sat2cap.geo import grid_of, ground_metres
 from sat2cap.maps.conditioning import date_warning
-from sat2cap.maps.decoration.elements import length_label
+from sat2cap.maps.decoration.elements import format_length
 from sat2cap.maps.layers import layers_of, provenance
 
 MINUS = " minus "
@@ -21,15 +21,21 @@ _CREDITS = {"when": "when", "model": "model", "imagery": "imagery", "attribution
 
 
 def title_of(score: xr.DataArray) -> str:
-    """Return the heading of a page: the prompt, or nothing if each map has a prompt of its own."""
-    if "categories" in score.attrs:  # which the legend names
+    """Return the heading of a page: the prompt, or nothing if each map has a prompt of its own.
+
+    A map of categories is headed by their number; the legend names them.
+    """
+    if "categories" in score.attrs:
         return f"Which of {len(score.attrs['categories'])} prompts fits best"
     prompts = dict.fromkeys(str(layer.attrs.get("prompt", "")) for layer in layers_of(score))
     return next(iter(prompts)) if len(prompts) == 1 else ""
 
 
 def subtitle_of(score: xr.DataArray) -> str:
-    """Return the line under the heading: the date and the negative prompts."""
+    """Return the line under the heading: the date, a warning about it, and the negative prompts.
+
+    Maps of several dates have them in their own titles instead.
+    """
     texts = provenance(score)
     when = "" if "time" in score.dims else format_dates(texts.get("when", ""))
     parts = [f"{when} local time" if when else ""]
@@ -51,7 +57,10 @@ def format_dates(when: str) -> str:
 
 
 def credits_of(score: xr.DataArray) -> str:
-    """Return the line at the foot of a page: date, model, imagery, credits, licence and cell size."""
+    """Return the line at the foot of a page: date, model, imagery, credits, licence and cell size.
+
+    Of imagery that is a file or a folder of this machine, only its name is given.
+    """
     texts = provenance(score)
     if "time" in score.dims:  # the maps' own titles say it
         del texts["when"]
@@ -62,7 +71,7 @@ def credits_of(score: xr.DataArray) -> str:
     return "   ·   ".join(
         [
             *parts,
-            f"cells of {length_label(float(f'{cell:.3g}'))}".replace(" ", "\N{NO-BREAK SPACE}"),
+            f"cells of {format_length(float(f'{cell:.3g}'))}".replace(" ", "\N{NO-BREAK SPACE}"),
             "made\N{NO-BREAK SPACE}with\N{NO-BREAK SPACE}sat2cap",
         ]
     )
