@@ -62,7 +62,7 @@ def test_zero_has_the_middle_colour_of_a_difference() -> None:
     assert blue[1] > red[1] + 50, "less is blue"
     assert red[2] > blue[2] + 50, "more is red"
     assert opaque.tolist() == [255, 255, 255]
-    opacity = paint.opacity(np.array([[0.0, -0.1, 0.1]], np.float32))[0]
+    opacity = paint.overlay_opacities(np.array([[0.0, -0.1, 0.1]], np.float32))[0]
     assert opacity[0] < opacity[1] == pytest.approx(opacity[2], abs=0.01), (
         "over imagery, what changes stands out"
     )

@@ -74,7 +74,7 @@ def _refuse_score_limits(options: MapOptions) -> None:
 
 
 def _save_areas(score: xr.DataArray, path: Path, options: MapOptions) -> None:
-    """Write the areas that `options` choose; if no cell is among them, warn and write a file without areas."""
+    """Write the areas that `options` choose. If no cell is among them, warn and write a file of none."""
     from sat2cap.maps.places import areas_above, threshold_of_best, write_places
 
     threshold = threshold_of_best(score, options.best) if options.above is None else options.above
