@@ -15,7 +15,7 @@ from seeing import Plain, seeing
 from sat2cap.evaluation.captions.generation import GalleryCaptions
 from sat2cap.evaluation.miniworld.captions import JANUARY, JULY
 from sat2cap.evaluation.retrieval.gallery import decode_image, embed_gallery
-from sat2cap.report.figures.captions import Row, Words, caption_figure, caption_sheet
+from sat2cap.report.figures.captions import CaptionColumn, CaptionRow, caption_figure, caption_sheet
 
 LON, LAT = np.array([0.0, 100.0]), np.array([-20.0, 40.0])
 
@@ -28,16 +28,18 @@ def near(pixels: np.ndarray, colour: tuple[int, int, int], most: int = 12) -> np
     return np.abs(pixels - colour).max(-1) < most
 
 
-def sheet(words: list[Words], lon: float = 0.0, lat: float = -20.0) -> np.ndarray:
+def sheet(words: list[CaptionColumn], lon: float = 0.0, lat: float = -20.0) -> np.ndarray:
     patch = Image.new("RGB", (30, 30), (10, 200, 30))
-    return opened(caption_sheet([Row("here", patch, lon, lat, words)], LON, LAT))
+    return opened(caption_sheet([CaptionRow("here", patch, lon, lat, words)], LON, LAT))
 
 
 def test_photos_stand_over_their_caption_in_order() -> None:
     photos = [Image.new("RGB", (40, 30), colour) for colour in ((200, 0, 0), (0, 0, 200))]
-    drawn = sheet([Words("ours", "a red thing and a blue one", photos), Words("CLIP", "nothing")])
+    drawn = sheet(
+        [CaptionColumn("ours", "a red thing and a blue one", photos), CaptionColumn("CLIP", "nothing")]
+    )
     columns = [np.flatnonzero(near(drawn, c).any(0)) for c in ((10, 200, 30), (200, 0, 0), (0, 0, 200))]
-    assert [len(found) for found in columns] == [columns[0].size] * 3, "all as large"
+    assert [len(column) for column in columns] == [columns[0].size] * 3, "all as large"
     assert columns[0].max() < columns[1].min() <= columns[1].max() < columns[2].min()
     below = np.flatnonzero(near(drawn, (200, 0, 0)).any(1)).max() + 3
     dark = near(drawn[below:, columns[1].min() : columns[2].max()], (29, 26, 38))
@@ -46,7 +48,7 @@ def test_photos_stand_over_their_caption_in_order() -> None:
 
 def test_longer_captions_take_more_lines_and_stay_in_their_column() -> None:
     long = "a very long caption of many words that cannot stand on a single line"
-    drawn = sheet([Words("one", long), Words("two", "")])
+    drawn = sheet([CaptionColumn("one", long), CaptionColumn("two", "")])
     ink = near(drawn, (29, 26, 38))
     lines = np.flatnonzero(np.diff(np.concatenate([[0], ink.any(1).astype(int)])) == 1)
     assert len(lines) >= 3
@@ -56,8 +58,8 @@ def test_longer_captions_take_more_lines_and_stay_in_their_column() -> None:
 
 def test_no_caption_runs_into_the_next_row() -> None:
     photo = Image.new("RGB", (30, 30), (200, 0, 0))
-    long = Words("ours", "so many words " * 20, [photo])
-    rows = [Row("here", photo, 0.0, -20.0, [long]) for _ in range(2)]
+    long = CaptionColumn("ours", "so many words " * 20, [photo])
+    rows = [CaptionRow("here", photo, 0.0, -20.0, [long]) for _ in range(2)]
     drawn = opened(caption_sheet(rows, LON, LAT))
     second = np.flatnonzero(near(drawn, (200, 0, 0)).sum(1) > 300)
     start = second[np.flatnonzero(np.diff(second) > 1)[-1] + 1]
@@ -67,7 +69,7 @@ def test_no_caption_runs_into_the_next_row() -> None:
 
 @pytest.mark.parametrize(("lon", "lat"), [(0.0, -20.0), (100.0, 40.0), (50.0, 10.0)])
 def test_the_place_is_marked_where_it_lies(lon: float, lat: float) -> None:
-    drawn = sheet([Words("ours", "")], lon, lat)
+    drawn = sheet([CaptionColumn("ours", "")], lon, lat)
     map_rows, map_columns = (
         np.flatnonzero(near(drawn, (246, 244, 249), 4).sum(axis) > 20) for axis in (1, 0)
     )
@@ -84,20 +86,20 @@ def test_the_figure_has_places_outside_the_tropics_and_the_photos_nearest_to_the
     gallery = embed_gallery(Plain(), eye)
     numbers = [f"caption {number}" for number in range(len(gallery.lon))]
     months = {JANUARY: numbers, JULY: numbers} if dynamic else {}
-    said = GalleryCaptions(gallery, {"": numbers, "clip": numbers}, months)
-    (picture,) = caption_figure(Plain(), "test", said, eye, rows=4)
+    captions = GalleryCaptions(gallery, {"": numbers, "clip": numbers}, months)
+    (picture,) = caption_figure(Plain(), "test", captions, eye, rows=4)
     assert ("outside the tropics" in picture.caption) is dynamic
     drawn = opened(picture.data)
-    found = []
+    latitudes = []
     for number in range(4):
         top = 2 * (12 + 16) + 2 * number * (16 + 104 + 4 + 16 + 12)  # two pixels a unit, one line of words
         patch, photo = drawn[top + 50, 2 * 12 + 50], drawn[top + 50, 2 * (12 + 104 + 12) + 50]
         pairs = {tuple(np.asarray(decode_image(p.ground))[0, 0]): p.lat for p in Plain().read("test")}
         (lat,) = (lat for colour, lat in pairs.items() if np.abs(patch - np.array(colour)).max() < 6)
-        found.append(lat)
+        latitudes.append(lat)
         if not dynamic:
             assert np.abs(photo - patch).max() < 6, "a place's own photo is nearest to it"
-    assert found == sorted(found, reverse=True)
-    assert sum(lat < 0 for lat in found) == 2
+    assert latitudes == sorted(latitudes, reverse=True)
+    assert sum(lat < 0 for lat in latitudes) == 2
     if dynamic:
-        assert min(map(abs, found)) > 23.4
+        assert min(map(abs, latitudes)) > 23.4

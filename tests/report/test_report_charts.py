@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sat2cap.demo.charts import Line, month_hour, year_lines
-from sat2cap.report.pictures import colour
+from sat2cap.report.pictures import hex_colour
 
 
 def test_a_heat_map_puts_months_across_and_hours_upwards() -> None:
@@ -14,7 +14,7 @@ def test_a_heat_map_puts_months_across_and_hours_upwards() -> None:
     assert chart.attrib["aria-label"] == 'mean of "a & b"'
     cells = list(chart.iter("rect"))
     assert len(cells) == 96
-    bright = [cell.attrib for cell in cells if cell.attrib["fill"] == colour(1.0)]
+    bright = [cell.attrib for cell in cells if cell.attrib["fill"] == hex_colour(1.0)]
     assert len(bright) == 1
     assert float(bright[0]["x"]) == min(float(cell.attrib["x"]) for cell in cells)
     assert float(bright[0]["y"]) == min(float(cell.attrib["y"]) for cell in cells)
@@ -32,7 +32,7 @@ def test_a_heat_map_puts_months_across_and_hours_upwards() -> None:
 
 def test_a_heat_map_of_one_value_is_dark() -> None:
     chart = ElementTree.fromstring(month_hour(np.full((12, 2), 7.0), (2, 14), "flat"))
-    assert {cell.attrib["fill"] for cell in chart.iter("rect")} == {colour(0.0)}
+    assert {cell.attrib["fill"] for cell in chart.iter("rect")} == {hex_colour(0.0)}
 
 
 def test_lines_share_a_scale_and_higher_values_stand_higher() -> None:

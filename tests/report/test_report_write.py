@@ -10,9 +10,9 @@ from PIL import Image
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.evaluation.record import RecordPicture, cached_evaluation
-from sat2cap.report.claims.claims import claims
+from sat2cap.report.claims.claims import judge_claims
 from sat2cap.report.paper import TABLE_1
-from sat2cap.report.sections import section
+from sat2cap.report.sections import build_section
 from sat2cap.report.write import write_report
 
 WAYS = ("overhead2ground", "ground2overhead")
@@ -32,7 +32,7 @@ def record(run: Path, kind: str, figures: list[Metric], shown: dict, **names: st
         kind,
         {"pairs": "f" * 64, "kind": kind, "figures": len(figures)},
         lambda: Evaluation(tuple(figures), shown),
-        lambda found: [RecordPicture("p.png", f"a picture | of {kind}", png())],
+        lambda evaluation: [RecordPicture("p.png", f"a picture | of {kind}", png())],
         names=names,
         command=f"sat2cap evaluate {kind} <here>",
     )
@@ -53,10 +53,10 @@ def retrieval(run: Path, best: str = "", lead: tuple[float, float] = (0.1, 0.3))
         row("chance", "chance", None, None, None),
     ]
     figures = [Metric("gallery", 2000.0), Metric("places", 1990.0)]
-    for one in rows[:-1]:
+    for row_data in rows[:-1]:
         for way in WAYS:
-            prefix = ".".join(filter(None, (one["name"], way)))
-            share = 0.9 if one["name"] == best else 0.45
+            prefix = ".".join(filter(None, (row_data["name"], way)))
+            share = 0.9 if row_data["name"] == best else 0.45
             figures.append(Metric(f"{prefix}.r10", share, (share - 0.02, share + 0.02)))
             figures.append(Metric(f"{prefix}.median_rank", 12.5))
     figures += [Metric(f"above_clip.{way}.r10", 0.2, lead) for way in WAYS]
@@ -75,7 +75,7 @@ def clusters(run: Path, ours: tuple[float, float], clip: tuple[float, float]):
 
 
 def verdicts(*records: object) -> list[str]:
-    return [claim.verdict for claim in claims(records)]
+    return [claim.verdict for claim in judge_claims(records)]
 
 
 def test_the_page_stands_alone_and_the_markdown_says_the_same(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_page_stands_alone_and_the_markdown_says_the_same(tmp_path: Path) ->
 
 
 def test_table_1_has_every_row_and_its_marks(tmp_path: Path) -> None:
-    table = section(retrieval(tmp_path)).tables[0]
+    table = build_section(retrieval(tmp_path)).tables[0]
     assert table.rows[0][:4] == ("ours", "yes", "yes", "yes")
     assert table.rows[2][:4] == ("plain", "no", "–", "no")
     assert table.rows[0][6] == "90.0 % (88.0 to 92.0)"
@@ -140,7 +140,7 @@ def test_a_figure_without_an_interval_gets_none_and_no_verdict(tmp_path: Path) -
     bare = record(tmp_path, "retrieval", figures, {"rows": []})
     figures = [Metric("rank_correlation.median", 0.8)]
     timed = record(tmp_path, "time", figures, {"south": {}, "curves": {}})
-    made = claims([bare, timed])
+    made = judge_claims([bare, timed])
     assert [claim.verdict for claim in made] == ["cannot be told", "cannot be told"]
     assert made[0].evidence == "R@10 above CLIP's by 20.0 points and 20.0 points"
     assert made[1].evidence == "median rank correlation with the truth 0.800"
@@ -191,7 +191,9 @@ def test_claims_of_captions(tmp_path: Path) -> None:
 
 
 def test_tables_of_captions(tmp_path: Path) -> None:
-    tables = {table.title: table for table in section(caption_record(tmp_path, (0.1, 0.3), (0, 1))).tables}
+    tables = {
+        table.title: table for table in build_section(caption_record(tmp_path, (0.1, 0.3), (0, 1))).tables
+    }
     agreement = tables["Agreement with the photo's caption"]
     assert agreement.rows[0][:4] == ("ours", "–", "–", "0.600 (0.590 to 0.610)")
     assert agreement.rows[1][3] == "0.400 (0.390 to 0.410)"

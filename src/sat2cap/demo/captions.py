@@ -26,7 +26,7 @@ from sat2cap.imagery import Imagery
 from sat2cap.miniworld import Prompt, World, sample_surroundings
 from sat2cap.pairs import PairSet
 from sat2cap.query import embeddings_at
-from sat2cap.report import photo
+from sat2cap.report import picture_from_pixels
 
 ASKED = (JANUARY, JULY, replace(JULY, hour=8.0), replace(JULY, hour=23.0))
 """When places are put in words."""
@@ -96,7 +96,9 @@ def _in_words(
         lon,
         lat,
         country.name,
-        photo(patch, f"A place in the {country.name} from above, likely to show {prompt.concept}"),
+        picture_from_pixels(
+            patch, f"A place in the {country.name} from above, likely to show {prompt.concept}"
+        ),
         remarks,
     )
 

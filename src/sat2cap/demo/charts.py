@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from sat2cap.report import colour
+from sat2cap.report import hex_colour
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -32,7 +32,7 @@ def month_hour(values: NDArray[np.floating], hours: Sequence[float], label: str)
     for month, row in enumerate(shares):
         for hour, share in enumerate(row):
             x, y = left + month * wide, (len(hours) - 1 - hour) * high
-            parts.append(f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" fill="{colour(share)}"/>')
+            parts.append(f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" fill="{hex_colour(share)}"/>')
     parts.append("</g>")
     for hour, value in enumerate(hours):
         if hour % 2 == 1:

@@ -21,7 +21,7 @@ from sat2cap.model import Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import silent
 from sat2cap.query import embeddings_at, score_atlas, select_prompt
-from sat2cap.report import encoded, photo
+from sat2cap.report import picture_from_jpeg, picture_from_pixels
 from sat2cap.training import ground_embeddings
 
 PLACES, PHOTOS = 3, 4
@@ -81,6 +81,6 @@ def _spot(place: _Best, imagery: Imagery, size_m: float, jpegs: dict[int, bytes]
         place.lon,
         place.lat,
         place.country.name,
-        photo(patch, f"Overhead: {alt}"),
-        [encoded(jpegs[row], f"Photo near {alt}") for row in place.photos],
+        picture_from_pixels(patch, f"Overhead: {alt}"),
+        [picture_from_jpeg(jpegs[row], f"Photo near {alt}") for row in place.photos],
     )

@@ -25,7 +25,7 @@ from sat2cap.model import Checkpoint, Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
 from sat2cap.query import mean_scores, score_atlas
-from sat2cap.report import Picture, colour_map, limits_of, overlay, photo
+from sat2cap.report import Picture, colour_limits, map_picture, overlay_picture, picture_from_pixels
 
 STAGE = "drawing the page"
 
@@ -63,7 +63,7 @@ def tell(
     calendars = _calendars(plan, first, given.trained)
     progress(STAGE, 4, total)
     story = Story(
-        mosaic=photo(mosaic, f"The country in the {first.name}, seen from above", quality=84),
+        mosaic=picture_from_pixels(mosaic, f"The country in the {first.name}, seen from above", quality=84),
         mosaic_km=(cols.stop - cols.start) * plan.patch.size_m / 1000,
         layers=_layers(plan, first, given.trained),
         comparisons=comparisons,
@@ -92,7 +92,9 @@ def _layers(plan: DemoPlan, country: Country, checkpoint: Checkpoint) -> list[La
     layers = []
     for prompt in here[:_LAYERS]:
         values = _map(country, checkpoint, prompt, country.when(prompt))
-        layers.append(Layer(asked(prompt, country.when(prompt)), overlay(values, f"Map of “{prompt.text}”")))
+        layers.append(
+            Layer(asked(prompt, country.when(prompt)), overlay_picture(values, f"Map of “{prompt.text}”"))
+        )
     return layers
 
 
@@ -104,9 +106,9 @@ def _comparison(prompt: Prompt, given: Measured) -> Comparison:
     return Comparison(
         asked(prompt, when),
         country.name,
-        colour_map(_truth(country, prompt, when), f"Truth of “{prompt.text}”"),
-        colour_map(_map(country, given.trained, prompt, when), f"Sat2Cap's map of “{prompt.text}”"),
-        colour_map(_map(baseline, given.clip, prompt, when), f"CLIP's map of “{prompt.text}”"),
+        map_picture(_truth(country, prompt, when), f"Truth of “{prompt.text}”"),
+        map_picture(_map(country, given.trained, prompt, when), f"Sat2Cap's map of “{prompt.text}”"),
+        map_picture(_map(baseline, given.clip, prompt, when), f"CLIP's map of “{prompt.text}”"),
     )
 
 
@@ -120,9 +122,9 @@ def _moments(prompt: Prompt, country: Country, checkpoint: Checkpoint, moments: 
     """One prompt at two moments, in the same colours."""
 
     def drawn(layers: list[NDArray[np.float32]], kind: str) -> tuple[Picture, Picture]:
-        limits = limits_of(*layers)
+        limits = colour_limits(*layers)
         names = (f"{kind} of “{prompt.text}” on {spoken(when)}" for when in moments)
-        first, second = (colour_map(v, name, limits) for v, name in zip(layers, names, strict=True))
+        first, second = (map_picture(v, name, limits) for v, name in zip(layers, names, strict=True))
         return first, second
 
     return Moments(

@@ -67,6 +67,11 @@ class Record:
         """Values of the metrics by name."""
         return {metric.name: metric.value for metric in self.metrics}
 
+    @property
+    def metrics_by_name(self) -> dict[str, Metric]:
+        """The metrics, with their intervals, by name."""
+        return {metric.name: metric for metric in self.metrics}
+
 
 def cached_evaluation(
     run: Path,

@@ -11,10 +11,10 @@ from .paper import TABLE_1 as TABLE_1
 from .paper import TABLE_1_NOTES as TABLE_1_NOTES
 from .paper import TABLE_1_SOURCE as TABLE_1_SOURCE
 from .pictures import Picture as Picture
-from .pictures import colour as colour
-from .pictures import colour_map as colour_map
-from .pictures import encoded as encoded
-from .pictures import limits_of as limits_of
-from .pictures import overlay as overlay
-from .pictures import photo as photo
+from .pictures import colour_limits as colour_limits
+from .pictures import hex_colour as hex_colour
+from .pictures import map_picture as map_picture
+from .pictures import overlay_picture as overlay_picture
+from .pictures import picture_from_jpeg as picture_from_jpeg
+from .pictures import picture_from_pixels as picture_from_pixels
 from .write import write_report as write_report

@@ -1,88 +1,87 @@
-"""What the paper claims of captions, and whether it held."""
+"""Claims of the paper on captions (section 4.4), judged by a record of the evaluation ``captions``."""
 
 from collections.abc import Iterator, Mapping
+from math import isnan
 
 from sat2cap.evaluation import Metric, Record
 from sat2cap.formatting import format_value
-from sat2cap.report.claims.verdict import Claim, interval_of, judge_positive
+from sat2cap.report.claims.verdict import Claim, interval_of, judge_all_positive, judge_positive
 from sat2cap.report.tables.text import format_points
 
-_WHERE = "section 4.4, table 2"
-_DYNAMIC = "section 4.4, figure 6"
+_TABLE_2 = "section 4.4, table 2"
+_FIGURE_6 = "section 4.4, figure 6"
 
 
-def caption_claims(record: Record) -> Iterator[Claim]:
-    """Of table 2 and figure 6."""
-    known = {figure.name: figure for figure in record.metrics}
-    yield from _agree(known)
-    yield from _truth(known)
-    yield from _metadata(known)
-    yield from _months(known)
+def judge_captions(record: Record) -> Iterator[Claim]:
+    """Yield the claims of table 2 and figure 6 that the record has metrics for."""
+    metrics = record.metrics_by_name
+    yield from _judge_agreement(metrics)
+    yield from _judge_truth(metrics)
+    yield from _judge_metadata(metrics)
+    yield from _judge_months(metrics)
 
 
-def _agree(known: Mapping[str, Metric]) -> Iterator[Claim]:
-    leading = "above_clip."
-    measures = [name.removeprefix(leading) for name in known if name.startswith(f"{leading}ground.")]
+def _judge_agreement(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
+    prefix = "above_clip."
+    measures = [name.removeprefix(prefix) for name in metrics if name.startswith(f"{prefix}ground.")]
     if measures:
-        leads = [known[leading + name] for name in measures]
-        listed = "; ".join(
-            f"{name.removeprefix('ground.')} {format_value(known[name].value)}, "
-            f"CLIP {format_value(known[f'clip.{name}'].value)}"
+        evidence = "; ".join(
+            f"{name.removeprefix('ground.')} {format_value(metrics[name].value)}, "
+            f"CLIP {format_value(metrics[f'clip.{name}'].value)}"
             for name in measures
         )
-        ends = [interval_of(figure) for figure in leads]
         yield Claim(
             "Captions from Sat2Cap agree with the photo's caption better than captions from CLIP",
-            _WHERE,
-            judge_positive(min(low for low, _ in ends), max(high for _, high in ends)),
-            listed,
+            _TABLE_2,
+            judge_all_positive([metrics[prefix + name] for name in measures]),
+            evidence,
         )
 
 
-def _truth(known: Mapping[str, Metric]) -> Iterator[Claim]:
-    if (lead := known.get("above_clip.truth.chance")) is not None:
+def _judge_truth(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
+    if (lead := metrics.get("above_clip.truth.chance")) is not None:
         yield Claim(
             "Captions from Sat2Cap describe what is on the ground better than captions from CLIP",
-            _WHERE,
+            _TABLE_2,
             judge_positive(*interval_of(lead)),
-            f"photos from there and then show {100 * known['truth.chance'].value:.1f} % of what is stated, "
-            f"{100 * known['clip.truth.chance'].value:.1f} % from CLIP: above by {format_points(lead)}",
+            f"photos from there and then show {100 * metrics['truth.chance'].value:.1f} % of what is stated, "
+            f"{100 * metrics['clip.truth.chance'].value:.1f} % from CLIP: above by {format_points(lead)}",
         )
 
 
-def _metadata(known: Mapping[str, Metric]) -> Iterator[Claim]:
-    told, untold = known.get("ground.clip_text"), known.get("no_metadata.ground.clip_text")
-    if told is not None and untold is not None:
-        (low, high), (other_low, other_high) = interval_of(told), interval_of(untold)
+def _judge_metadata(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
+    conditioned, static = metrics.get("ground.clip_text"), metrics.get("no_metadata.ground.clip_text")
+    if conditioned is not None and static is not None:
+        (low, high), (static_low, static_high) = interval_of(conditioned), interval_of(static)
         yield Claim(
-            "A model that is told no place and time agrees with the photo's caption best",
-            _WHERE,
-            judge_positive(other_low - high, other_high - low),
-            f"CLIP text cosine {format_value(told.value)} told, {format_value(untold.value)} told nothing; "
-            "the paper's is a model trained without, this one is only asked without",
+            "A model without place and time agrees with the photo's caption best",
+            _TABLE_2,
+            judge_positive(static_low - high, static_high - low),
+            f"CLIP text cosine {format_value(conditioned.value)} with place and time, "
+            f"{format_value(static.value)} without; the paper's model is trained without them, "
+            "this one is only used without",
         )
 
 
-def _months(known: Mapping[str, Metric]) -> Iterator[Claim]:
-    if (changed := known.get("months.changed")) is None:
+def _judge_months(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
+    if (changed := metrics.get("months.changed")) is None:
         return
-    lead, restated = known.get("months.truth_lead"), known.get("months.restated")
+    lead, restated = metrics.get("months.truth_lead"), metrics.get("months.restated")
     evidence = f"{100 * changed.value:.1f} % of places have another caption in July than in January"
     if lead is not None and restated is not None:
         evidence += (
             f", {100 * restated.value:.1f} % state other things, "
             f"which are likelier in their own month by {format_points(lead)}"
         )
-    held = judge_positive(*interval_of(changed if lead is None else lead))
-    yield Claim("Captions change with the month", _DYNAMIC, held, evidence)
-    halves = [known[name] for half in ("north", "south") if (name := f"winter.{half}.lead") in known]
-    halves = [half for half in halves if half.value == half.value]
-    if len(halves) == 2:
-        ends = [interval_of(half) for half in halves]
+    verdict = judge_positive(*interval_of(changed if lead is None else lead))
+    yield Claim("Captions change with the month", _FIGURE_6, verdict, evidence)
+    leads = [metrics[name] for half in ("north", "south") if (name := f"winter.{half}.lead") in metrics]
+    leads = [lead for lead in leads if not isnan(lead.value)]
+    if len(leads) == 2:
         yield Claim(
             "Captions have winter in January in the north and in July in the south",
-            f"{_DYNAMIC} (d)",
-            judge_positive(min(low for low, _ in ends), max(high for _, high in ends)),
-            f"words of winter, winter less summer: north {format_points(halves[0])}, "
-            f"south {format_points(halves[1])}",
+            f"{_FIGURE_6} (d)",
+            judge_all_positive(leads),
+            f"words of winter, winter less summer: north {format_points(leads[0])}, "
+            f"south {format_points(leads[1])}",
         )

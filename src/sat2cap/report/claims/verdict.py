@@ -1,5 +1,6 @@
 """Claims of the paper, and verdicts on them from metrics and their intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +24,7 @@ class Claim:
     """Section, table or figure of the paper."""
     verdict: Verdict
     evidence: str
+    """The metrics that decide, in words."""
 
 
 def interval_of(metric: Metric) -> tuple[float, float]:
@@ -35,7 +37,19 @@ def judge_positive(low: float, high: float) -> Verdict:
     return Verdict.HELD if low > 0 else Verdict.NOT_HELD if high < 0 else Verdict.UNSURE
 
 
+def judge_all_positive(differences: Sequence[Metric]) -> Verdict:
+    """Return the verdict on several differences that should all be above zero.
+
+    Held if every interval lies above zero, not held if every interval lies below it.
+    """
+    intervals = [interval_of(difference) for difference in differences]
+    return judge_positive(min(low for low, _ in intervals), max(high for _, high in intervals))
+
+
 def judge_greater(greater: Metric, less: Metric) -> Verdict:
-    """Return the verdict on one metric being above another: held only if their intervals do not meet."""
-    (low, high), (other_low, other_high) = (f.interval or (f.value, f.value) for f in (greater, less))
+    """Return the verdict on one metric being above another: held only if their intervals do not meet.
+
+    A metric without an interval is taken as exact.
+    """
+    (low, high), (other_low, other_high) = (m.interval or (m.value, m.value) for m in (greater, less))
     return judge_positive(low - other_high, high - other_low)

@@ -1,4 +1,11 @@
-"""Figure 6 of the paper: a patch, the photos it calls up in January and July, and its captions."""
+"""Figure 6 of the paper: a patch, the photos nearest to it in January and July, and its captions.
+
+One row of the sheet, from left to right::
+
+    50.1° N, 3.2° E    Sat2Cap, January    Sat2Cap, July    CLIP
+    [patch]            [photo][photo]      [photo][photo]   a caption        [map of all places,
+                       a caption           a caption                          this one marked]
+"""
 
 import io
 from collections.abc import Sequence
@@ -21,21 +28,27 @@ from sat2cap.evaluation import (
 from sat2cap.formatting import format_lonlat, format_month
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import PairSet
-from sat2cap.report.figures.sheets import tile
+from sat2cap.report.figures.sheets import square_tile
 
 Floats = NDArray[np.float64]
 
-_SHARP = 2  # pixels to a unit, so that words can be read when the picture is enlarged
-_PHOTO, _GAP, _EDGE, _LINE = 104, 4, 12, 16
-_WORDS = 140  # least width of a caption
-_PHOTOS = 2  # over each caption of ours
-_TROPICS = 23.4  # between which the year has no seasons to show
-_INK, _SOFT, _DOT, _HERE, _LAND = "#1d1a26", "#62626e", "#b9b2c6", "#a8327d", "#f6f4f9"
+_PX_PER_UNIT = 2  # all lengths below are in units; enlarged, the words can still be read
+_PHOTO, _GAP, _MARGIN, _LINE_HEIGHT = 104, 4, 12, 16
+_CAPTION_WIDTH = 140  # at least
+_PHOTOS_PER_CAPTION = 2
+_TROPICS_DEG = 23.4  # between these latitudes the year has no seasons to show
+_CAPTION_COLOUR, _TITLE_COLOUR, _DOT_COLOUR, _MARK_COLOUR, _MAP_COLOUR = (
+    "#1d1a26",
+    "#62626e",
+    "#b9b2c6",
+    "#a8327d",
+    "#f6f4f9",
+)
 
 
 @dataclass(frozen=True)
-class Words:
-    """A caption, whose it is, and the photos that stand over it."""
+class CaptionColumn:
+    """A caption, the model and month it is from, and the photos that stand over it."""
 
     title: str
     caption: str
@@ -43,173 +56,214 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A place and what is said of it."""
+class CaptionRow:
+    """A place, from above, and its captions."""
 
     title: str
     patch: Image.Image
     lon: float
     lat: float
-    words: Sequence[Words]
+    columns: Sequence[CaptionColumn]
 
 
 def caption_figure(
-    pairs: PairSet, split: str, said: GalleryCaptions, checkpoint: Checkpoint, *, rows: int = 6
+    pairs: PairSet, split: str, captions: GalleryCaptions, checkpoint: Checkpoint, *, rows: int = 6
 ) -> list[RecordPicture]:
-    """Figure 6 for places chosen at random, half of them south of the equator where there are so many.
+    """Return figure 6 for places chosen at random, half of them south of the equator if there are so many.
 
-    They lie outside the tropics if the model knows time, as far as there are such places.
+    `captions` are of pairs of `split`, embedded by `checkpoint`. If they are of two months, the places lie
+    outside the tropics, as far as there are such places.
     """
-    gallery = said.gallery
-    chosen = _chosen(gallery.lat, rows, seasons=bool(said.months))
-    if said.months:
-        titles = [f"Sat2Cap, {format_month(when.month)}" for when in said.months]
-        texts, queries = (
-            list(said.months.values()),
-            [conditioned_embeddings_at(gallery, checkpoint, chosen, when) for when in said.months],
-        )
-    else:
-        titles, texts, queries = ["Sat2Cap"], [said.made[""]], [gallery.unit_overhead[chosen]]
-    near = [nearest_rows(query, gallery.ground, _PHOTOS) for query in queries]
-    wanted = np.unique(np.concatenate([chosen, *(found.ravel() for found in near)]))
-    read = read_pairs(pairs, split, gallery.row[wanted].tolist())
+    gallery, by_month = captions.gallery, captions.months
+    chosen = _choose_places(gallery.lat, rows, seasons=bool(by_month))
+    sets = _caption_sets(captions, checkpoint, chosen)
+    needed = np.unique(np.concatenate([chosen, *(each.photo_rows.ravel() for each in sets)]))
+    pair_at = read_pairs(pairs, split, gallery.row[needed].tolist())
 
-    def row(number: int, place: int) -> Row:
-        ours = [
-            Words(title, some[place], [decode_image(read[int(gallery.row[n])].ground) for n in found[number]])
-            for title, some, found in zip(titles, texts, near, strict=True)
+    def build_row(number: int, place: int) -> CaptionRow:
+        columns = [
+            CaptionColumn(
+                each.title,
+                each.captions[place],
+                [decode_image(pair_at[int(gallery.row[row])].ground) for row in each.photo_rows[number]],
+            )
+            for each in sets
         ]
-        clip = [Words("CLIP", said.made[CLIP][place])] if CLIP in said.made else []
-        patch = decode_image(read[int(gallery.row[place])].overhead)
+        if CLIP in captions.made:
+            columns.append(CaptionColumn("CLIP", captions.made[CLIP][place]))
+        patch = decode_image(pair_at[int(gallery.row[place])].overhead)
         lon, lat = float(gallery.lon[place]), float(gallery.lat[place])
-        return Row(format_lonlat(lon, lat), patch, lon, lat, [*ours, *clip])
+        return CaptionRow(format_lonlat(lon, lat), patch, lon, lat, columns)
 
-    drawn = [row(number, place) for number, place in enumerate(chosen.tolist())]
-    where, told = "", "told no time"
-    if said.months:
-        where, told = ", outside the tropics where there are any", "told noon on the 15th of the month"
+    caption_rows = [build_row(number, place) for number, place in enumerate(chosen.tolist())]
+    where, when = "", "without a time"
+    if by_month:
+        where, when = ", outside the tropics where there are any", "for noon on the 15th of the month"
     about = (
-        f"Places chosen at random{where}: each from above; the captions of its embedding, {told}, under the "
+        f"Places chosen at random{where}: each from above; the captions of its embedding, {when}, under the "
         f"photos nearest to that; of CLIP's embedding; and where it lies among all {len(gallery.lon):,}."
     )
-    return [RecordPicture("captions.jpg", about, caption_sheet(drawn, gallery.lon, gallery.lat))]
+    return [RecordPicture("captions.jpg", about, caption_sheet(caption_rows, gallery.lon, gallery.lat))]
 
 
-def _chosen(lat: Floats, count: int, seasons: bool) -> NDArray[np.int64]:
-    """Rows at random, from north to south, as many from each half of the Earth as can be."""
-    order = np.random.default_rng(1).permutation(len(lat))
+@dataclass(frozen=True)
+class _CaptionSet:
+    """Captions of our model for one month, or without a time."""
+
+    title: str
+    captions: Sequence[str]
+    """One for each place of the gallery."""
+    photo_rows: NDArray[np.int64]
+    """Rows of the gallery whose photos are nearest to each chosen place, `[chosen, photos]`."""
+
+
+def _caption_sets(
+    captions: GalleryCaptions, checkpoint: Checkpoint, chosen: NDArray[np.int64]
+) -> list[_CaptionSet]:
+    """Return one set for each month, or a single one for a model that does not know time."""
+    gallery = captions.gallery
+
+    def caption_set(title: str, texts: Sequence[str], embeddings: NDArray[np.float32]) -> _CaptionSet:
+        return _CaptionSet(title, texts, nearest_rows(embeddings, gallery.ground, _PHOTOS_PER_CAPTION))
+
+    if not captions.months:
+        return [caption_set("Sat2Cap", captions.made[""], gallery.unit_overhead[chosen])]
+    return [
+        caption_set(
+            f"Sat2Cap, {format_month(when.month)}",
+            texts,
+            conditioned_embeddings_at(gallery, checkpoint, chosen, when),
+        )
+        for when, texts in captions.months.items()
+    ]
+
+
+def _choose_places(lat_deg: Floats, count: int, seasons: bool) -> NDArray[np.int64]:
+    """Return rows chosen at random, from north to south, as many from each half of the Earth as can be.
+
+    With `seasons`, places outside the tropics come first.
+    """
+    order = np.random.default_rng(1).permutation(len(lat_deg))
     if seasons:
-        order = order[np.argsort(np.abs(lat[order]) < _TROPICS, kind="stable")]
-    north, south = order[lat[order] >= 0], order[lat[order] < 0]
-    few = min(len(south), max(count // 2, count - len(north)))
-    some = np.concatenate([north[: count - few], south[:few]])
-    return np.asarray(some[np.argsort(-lat[some], kind="stable")], np.int64)
+        order = order[np.argsort(np.abs(lat_deg[order]) < _TROPICS_DEG, kind="stable")]
+    north, south = order[lat_deg[order] >= 0], order[lat_deg[order] < 0]
+    south_count = min(len(south), max(count // 2, count - len(north)))
+    chosen = np.concatenate([north[: count - south_count], south[:south_count]])
+    return np.asarray(chosen[np.argsort(-lat_deg[chosen], kind="stable")], np.int64)
 
 
-def caption_sheet(rows: Sequence[Row], lon: Floats, lat: Floats) -> bytes:
-    """A JPEG of rows below each other, each with its place on a map of all places (degrees, `[N]`)."""
-    widths = [max(_WORDS, len(words.photos) * (_PHOTO + _GAP) - _GAP) for words in rows[0].words]
-    lefts = np.cumsum([_EDGE + _PHOTO + _EDGE, *(wide + _EDGE for wide in widths)]).tolist()
-    overview = _overview(lon, lat)
-    deep = max(_deep(words, wide) for row in rows for words, wide in zip(row.words, widths, strict=True))
-    high = _LINE + deep + _EDGE
-    sheet = _Sheet.of(lefts[-1] + _PHOTO + _EDGE, high * len(rows) + _EDGE)
+def caption_sheet(rows: Sequence[CaptionRow], lon: Floats, lat: Floats) -> bytes:
+    """Return a JPEG of rows below each other, each with its place marked on a map of all places.
+
+    `lon` and `lat` are all places, degrees, `[N]` each. Every row has the same columns.
+    """
+    widths = [max(_CAPTION_WIDTH, len(column.photos) * (_PHOTO + _GAP) - _GAP) for column in rows[0].columns]
+    lefts = np.cumsum([_MARGIN + _PHOTO + _MARGIN, *(width + _MARGIN for width in widths)]).tolist()
+    overview = _draw_overview(lon, lat)
+    tallest = max(
+        _column_height(column, width)
+        for row in rows
+        for column, width in zip(row.columns, widths, strict=True)
+    )
+    row_height = _LINE_HEIGHT + tallest + _MARGIN
+    sheet = _Sheet.create(lefts[-1] + _PHOTO + _MARGIN, row_height * len(rows) + _MARGIN)
     for number, row in enumerate(rows):
-        top = _EDGE + number * high
-        sheet.write(_EDGE, top, row.title, _SOFT)
-        sheet.paste(_EDGE, top + _LINE, tile(row.patch, _PHOTO * _SHARP))
-        for left, wide, words in zip(lefts[:-1], widths, row.words, strict=True):
-            _write(sheet, left, top, wide, words)
-        sheet.paste(lefts[-1], top + _LINE, _marked(overview, lon, lat, row))
-    return sheet.jpeg()
+        top = _MARGIN + number * row_height
+        sheet.write_text(_MARGIN, top, row.title, _TITLE_COLOUR)
+        sheet.paste_image(_MARGIN, top + _LINE_HEIGHT, square_tile(row.patch, _PHOTO * _PX_PER_UNIT))
+        for left, width, column in zip(lefts[:-1], widths, row.columns, strict=True):
+            _draw_column(sheet, left, top, width, column)
+        sheet.paste_image(lefts[-1], top + _LINE_HEIGHT, _mark_place(overview, lon, lat, row))
+    return sheet.encode_jpeg()
 
 
-def _write(sheet: "_Sheet", left: int, top: int, wide: int, words: Words) -> None:
-    """Title, photos, and the caption in as many lines as it needs."""
-    sheet.write(left, top, words.title, _SOFT)
-    for place, photo in enumerate(words.photos):
-        sheet.paste(left + place * (_PHOTO + _GAP), top + _LINE, tile(photo, _PHOTO * _SHARP))
-    below = top + _LINE + (_PHOTO + _GAP if words.photos else 0)
-    for number, line in enumerate(_wrapped(words.caption, wide)):
-        sheet.write(left, below + number * _LINE, line, _INK)
+def _draw_column(sheet: "_Sheet", left: int, top: int, width: int, column: CaptionColumn) -> None:
+    """Draw the title, the photos, and the caption in as many lines as it needs."""
+    sheet.write_text(left, top, column.title, _TITLE_COLOUR)
+    for position, photo in enumerate(column.photos):
+        tile = square_tile(photo, _PHOTO * _PX_PER_UNIT)
+        sheet.paste_image(left + position * (_PHOTO + _GAP), top + _LINE_HEIGHT, tile)
+    caption_top = top + _LINE_HEIGHT + (_PHOTO + _GAP if column.photos else 0)
+    for number, line in enumerate(_wrap_text(column.caption, width)):
+        sheet.write_text(left, caption_top + number * _LINE_HEIGHT, line, _CAPTION_COLOUR)
 
 
-def _deep(words: Words, wide: int) -> int:
-    """How much room there must be below a title."""
-    photos = _PHOTO + _GAP if words.photos else 0
-    return max(_PHOTO, photos + len(_wrapped(words.caption, wide)) * _LINE)
+def _column_height(column: CaptionColumn, width: int) -> int:
+    """Return the height of a column below its title, in units: at least that of a photo."""
+    photos = _PHOTO + _GAP if column.photos else 0
+    return max(_PHOTO, photos + len(_wrap_text(column.caption, width)) * _LINE_HEIGHT)
 
 
-def _wrapped(text: str, wide: int) -> list[str]:
-    """Text in lines of at most so many units."""
-    font, lines = _font(), [""]
+def _wrap_text(text: str, width: int) -> list[str]:
+    """Return text in lines of at most `width` units; a single word that is longer has a line to itself."""
+    font, lines = _load_font(), [""]
     for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= wide * _SHARP:
-            lines[-1] = longer
+        longer_line = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer_line) <= width * _PX_PER_UNIT:
+            lines[-1] = longer_line
         else:
             lines.append(word)
     return lines
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(12 * _SHARP)
+def _load_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(12 * _PX_PER_UNIT)
 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A picture that is drawn in units of `_SHARP` pixels."""
+    """A picture whose coordinates are units of `_PX_PER_UNIT` pixels."""
 
     image: Image.Image
     pen: ImageDraw.ImageDraw
 
     @classmethod
-    def of(cls, width: int, height: int) -> "_Sheet":
-        image = Image.new("RGB", (width * _SHARP, height * _SHARP), "white")
+    def create(cls, width: int, height: int) -> "_Sheet":
+        image = Image.new("RGB", (width * _PX_PER_UNIT, height * _PX_PER_UNIT), "white")
         return cls(image, ImageDraw.Draw(image))
 
-    def write(self, left: int, top: int, text: str, ink: str) -> None:
-        self.pen.text((left * _SHARP, top * _SHARP), text, fill=ink, font=_font())
+    def write_text(self, left: int, top: int, text: str, colour: str) -> None:
+        self.pen.text((left * _PX_PER_UNIT, top * _PX_PER_UNIT), text, fill=colour, font=_load_font())
 
-    def paste(self, left: int, top: int, picture: Image.Image) -> None:
-        self.image.paste(picture, (left * _SHARP, top * _SHARP))
+    def paste_image(self, left: int, top: int, picture: Image.Image) -> None:
+        self.image.paste(picture, (left * _PX_PER_UNIT, top * _PX_PER_UNIT))
 
-    def jpeg(self) -> bytes:
+    def encode_jpeg(self) -> bytes:
         buffer = io.BytesIO()
         self.image.save(buffer, "JPEG", quality=86, subsampling=0, optimize=True)
         return buffer.getvalue()
 
 
-def _overview(lon: Floats, lat: Floats) -> Image.Image:
-    """All places as dots, as wide as a photo."""
+def _draw_overview(lon: Floats, lat: Floats) -> Image.Image:
+    """Return a map of all places as dots, as wide as a photo."""
     west, east, south, north = lon.min(), lon.max(), lat.min(), lat.max()
-    high = np.clip((north - south) / max(east - west, 1e-9), 0.3, 1.0)
-    image = Image.new("RGB", (_PHOTO * _SHARP, int(high * _PHOTO * _SHARP)), _LAND)
+    aspect = np.clip((north - south) / max(east - west, 1e-9), 0.3, 1.0)
+    image = Image.new("RGB", (_PHOTO * _PX_PER_UNIT, int(aspect * _PHOTO * _PX_PER_UNIT)), _MAP_COLOUR)
     pen = ImageDraw.Draw(image)
-    for x, y in zip(*_on(image, lon, lat, lon, lat), strict=True):
-        pen.rectangle((x - 1, y - 1, x, y), fill=_DOT)
+    for x, y in zip(*_map_pixels(image, lon, lat, lon, lat), strict=True):
+        pen.rectangle((x - 1, y - 1, x, y), fill=_DOT_COLOUR)
     return image
 
 
-def _marked(overview: Image.Image, lon: Floats, lat: Floats, row: Row) -> Image.Image:
-    """The overview with the place of a row."""
-    image, size = overview.copy(), 4 * _SHARP
-    (x,), (y,) = _on(image, lon, lat, np.array([row.lon]), np.array([row.lat]))
-    box = (x - size, y - size, x + size, y + size)
-    ImageDraw.Draw(image).ellipse(box, fill=_HERE, outline="white", width=_SHARP)
+def _mark_place(overview: Image.Image, lon: Floats, lat: Floats, row: CaptionRow) -> Image.Image:
+    """Return a copy of the overview with the place of a row marked."""
+    image, radius_px = overview.copy(), 4 * _PX_PER_UNIT
+    (x,), (y,) = _map_pixels(image, lon, lat, np.array([row.lon]), np.array([row.lat]))
+    box = (x - radius_px, y - radius_px, x + radius_px, y + radius_px)
+    ImageDraw.Draw(image).ellipse(box, fill=_MARK_COLOUR, outline="white", width=_PX_PER_UNIT)
     return image
 
 
-def _on(
-    image: Image.Image, lon: Floats, lat: Floats, east: Floats, north: Floats
+def _map_pixels(
+    image: Image.Image, all_lon: Floats, all_lat: Floats, lon: Floats, lat: Floats
 ) -> tuple[list[int], list[int]]:
-    """Pixels of some places (degrees) on a map that reaches as far as all of them, with a margin."""
-    margin = 5 * _SHARP
+    """Return columns and rows of some places on a map that just holds all places, with a margin."""
+    margin_px = 5 * _PX_PER_UNIT
 
-    def spread(values: Floats, every: Floats, pixels: int) -> list[int]:
-        low, high = float(every.min()), float(every.max())
+    def scale_to_pixels(values: Floats, all_values: Floats, size_px: int) -> list[int]:
+        low, high = float(all_values.min()), float(all_values.max())
         share = (values - low) / max(high - low, 1e-9)
-        return [int(place) for place in margin + share * (pixels - 2 * margin)]
+        return [int(position) for position in margin_px + share * (size_px - 2 * margin_px)]
 
-    return spread(east, lon, image.width), spread(-north, -lat, image.height)
+    return scale_to_pixels(lon, all_lon, image.width), scale_to_pixels(-lat, -all_lat, image.height)
