@@ -28,7 +28,7 @@ from sat2cap.pairs.screening.areas import Area
 from sat2cap.pairs.screening.screen import screen_records
 from sat2cap.photos import ListedPhotos, YfccRecords
 from sat2cap.photos.files import FolderFiles
-from sat2cap.photos.yfcc import _COLUMNS, _USED
+from sat2cap.photos.yfcc import _COLUMNS, _USED_COLUMNS
 
 ALL_ROWS = 100_000_000
 _TEXT = "some+words+of+a+description%2C+as+people+write+them+under+a+photo%3A+" * 3
@@ -59,7 +59,14 @@ def write_rows(path: Path, count: int) -> None:
 def with_pandas(path: Path) -> int:
     """The same rules as one would write them with pandas, in chunks, without the check of each row's form."""
     parts = []
-    read = {"sep": "\t", "header": None, "names": _COLUMNS, "usecols": _USED, "dtype": str, "quoting": 3}
+    read = {
+        "sep": "\t",
+        "header": None,
+        "names": _COLUMNS,
+        "usecols": _USED_COLUMNS,
+        "dtype": str,
+        "quoting": 3,
+    }
     for rows in pd.read_csv(path, keep_default_na=False, chunksize=250_000, **read):
         rows = rows[(rows.marker != "1") & (rows.longitude != "")]
         rows = rows[rows.accuracy.astype(int) >= 16]

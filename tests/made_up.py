@@ -109,7 +109,7 @@ class Album:
                 f"p{number:05d}", float(lon), float(lat), taken, user, "CC-BY-4.0", f"https://a.test/{number}"
             )
 
-    def image(self, photo: Photo) -> bytes:
+    def read_image(self, photo: Photo) -> bytes:
         if photo.key.endswith(self.gone):
             raise JobError("gone")
         if photo.key.endswith(self.kill_at) and Path(self.flag).exists():

@@ -28,7 +28,7 @@ def fetch_by_fetcher(url, folder):
 def fetch_by_downloads(url, folder):
     photo = Photo("x", 5.0, 52.0, datetime(2012, 3, 4, 5, 6, 7), url=url)
     downloads = Downloads(folder, per_second=1000, max_attempts=ATTEMPTS, first_backoff_s=0.01)
-    return None if downloads.fetch([photo], 1) else downloads.image(photo)
+    return None if downloads.fetch([photo], 1) else downloads.read_image(photo)
 
 
 def in_seconds(seconds):

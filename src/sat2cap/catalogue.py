@@ -1,4 +1,4 @@
-"""Names people write, to sources and models: the one place that knows both worlds, real and miniature."""
+"""Imagery, photos and models opened by the names that people write, of the real and the miniature world."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ from sat2cap.photos import (
     PhotoSource,
     TableRecords,
     YfccRecords,
-    open_files,
+    open_photo_files,
     open_shards,
 )
 
@@ -45,7 +45,7 @@ def open_imagery(
     region: Geometry | None = None,
     cache: Path | None = None,
 ) -> Imagery:
-    """Imagery by name: ``miniworld:SEED``, or whatever `sat2cap.imagery.opening.open_source` takes.
+    """Open imagery by name: ``miniworld:SEED``, or whatever `sat2cap.imagery.opening.open_source` takes.
 
     `rendering`: how bands become colours. `region`: where a search looks. `cache`: a folder to keep
     tiles in. Raises `ImageryError`.
@@ -83,24 +83,31 @@ def open_photos(
     files: PhotoFiles | None = None,
     licence: str = "unknown",
 ) -> PhotoSource:
-    """Photos by name. Raises `InputError`.
+    """Open photos by name.
 
-    ``miniworld:SEED``, of which the first `count` (12,000 if None); a folder of photos with EXIF, under
-    `licence`; ``shards:PATH`` in the paper's layout; ``yfcc:FILE`` and ``table:FILE`` (or a path that ends as
-    a table does), whose images are in `files`, the latter with `columns` from field to column name.
+    ``miniworld:SEED``      the first `count` photos of a planet, 12,000 if None
+    ``FOLDER``              photos with EXIF, under `licence`
+    ``shards:PATH``         shards in the paper's layout
+    ``yfcc:FILE``           metadata of YFCC100M; the images are in `files`
+    ``table:FILE``          a table (the prefix may be left out for .csv and .parquet), whose images are in
+                            `files`; `columns` maps fields to column names
+
+    Raises `InputError` if the name means nothing, or is not usable with the other arguments.
     """
     world = find_world(spec)
     if world is not None:
         return MiniPhotos(world) if count is None else MiniPhotos(world, count)
     if count is not None:
-        raise InputError(f"count {count} is for miniworld only; leave it out, or cut the list of {spec!r}")
+        raise InputError(
+            f"count {count} is for miniworld only; leave it out, or shorten the list {spec!r} itself"
+        )
     kind, colon, rest = spec.partition(":")
     if kind == "shards" and colon:
         return open_shards(rest)
     if kind == "yfcc" and colon:
-        return _listed(YfccRecords(Path(rest)), files)
+        return _join_files(YfccRecords(Path(rest)), files)
     if (kind == "table" and colon) or Path(spec).suffix.lower() in _TABLES:
-        return _listed(TableRecords(Path(rest if kind == "table" else spec), dict(columns or {})), files)
+        return _join_files(TableRecords(Path(rest if kind == "table" else spec), dict(columns or {})), files)
     if Path(spec).is_dir():
         return ExifFolder(Path(spec), licence)
     raise InputError(
@@ -109,22 +116,27 @@ def open_photos(
     )
 
 
-def photo_files(
+def open_listed_images(
     files: str | None = None,
     download: Path | None = None,
     mirror: str = "",
     per_site: int = 4,
     per_second: float = 8.0,
 ) -> PhotoFiles | None:
-    """Where listed photos' images are: a folder or tars, or downloads. Raises `InputError`."""
+    """Open the images of listed photos: `files` is a folder or tars, `download` a folder to download to.
+
+    `mirror`, `per_site` (requests at once) and `per_second` are settings of `Downloads`. Returns None if
+    neither is given. Raises `InputError` if both are, or if `files` does not exist.
+    """
     if files is not None and download is not None:
         raise InputError(f"both files {files!r} and download {str(download)!r} are given; give one")
     if files is not None:
-        return open_files(files)
+        return open_photo_files(files)
     return None if download is None else Downloads(download, mirror, per_site, per_second)
 
 
-def _listed(records: YfccRecords | TableRecords, files: PhotoFiles | None) -> ListedPhotos:
+def _join_files(records: YfccRecords | TableRecords, files: PhotoFiles | None) -> ListedPhotos:
+    """Join a list with the files that hold its images. Raises `InputError` if either is missing."""
     if not records.path.is_file():
         raise InputError(f"photos {str(records.path)!r}: there is no such file; check the path")
     if files is None:
@@ -136,52 +148,53 @@ def _listed(records: YfccRecords | TableRecords, files: PhotoFiles | None) -> Li
 
 
 def resolve_model(spec: str | Path, text: str | None = None, like: str | None = None) -> Checkpoint:
-    """A model by name: ``miniclip``, a folder, a ``.ckpt``, or ``owner/name[@revision]`` on the hub.
+    """Load a model by name: ``miniclip``, a folder, a ``.ckpt``, or ``owner/name[@revision]`` on the hub.
 
-    `text` names the CLIP model whose text tower to add, `like` the known model that a folder is a copy of.
-    Raises `ModelError`.
+    `text` names the CLIP model whose text tower to add, `like` the published model that a folder is a copy
+    of. Raises `ModelError` if there is no such model or it cannot be loaded.
     """
     clip = None if text is None else resolve_model(text)
-    found = load_model(_miniclip() if str(spec) == MINICLIP else spec, clip)
+    checkpoint = load_model(_miniclip_folder() if str(spec) == MINICLIP else spec, clip)
     if like is not None:
-        found = treat_as_published(found, like, clip)
-    return found if clip is None else found.with_text_of(clip)
+        checkpoint = treat_as_published(checkpoint, like, clip)
+    return checkpoint if clip is None else checkpoint.with_text_of(clip)
 
 
 def resolve_captioner(
     spec: str | Path | None, checkpoint: Checkpoint, tokenizer: str | Path = "gpt2"
 ) -> Captioner:
-    """A captioner by name for a model's embeddings: ``minicaptioner``, a folder, or a file of CLIPCap's.
+    """Load a captioner by name for a model's embeddings: ``minicaptioner``, a folder, or a file of CLIPCap's.
 
-    None is ``minicaptioner``, where the model is in the miniature CLIP's space. `tokenizer`: as
-    `load_captioner` has it. Raises `ModelError`, also for a captioner of another space.
+    None stands for ``minicaptioner`` if the model is in the miniature CLIP's space. `tokenizer` is that of
+    `load_captioner`. Raises `ModelError` if there is none, or if it was trained for another space.
     """
     if spec is None:
-        found = _minicaptioner()
-        if found.space != checkpoint.text_identity:
+        captioner = _load_minicaptioner()
+        if captioner.space != checkpoint.text_identity:
             name = checkpoint.card.get("name", "this model")
             raise ModelError(
                 f"{name} is not in the space of this release's {MINICLIP}, as {MINICAPTIONER} is: give "
                 '--captioner, a folder (sat2cap train, method = "captioner") or a file of CLIPCap\'s'
             )
-        return found
-    found = _minicaptioner() if str(spec) == MINICAPTIONER else load_captioner(spec, tokenizer)
-    found.check_model(checkpoint)
-    return found
+        return captioner
+    captioner = _load_minicaptioner() if str(spec) == MINICAPTIONER else load_captioner(spec, tokenizer)
+    captioner.check_model(checkpoint)
+    return captioner
 
 
-def _miniclip() -> Path:
-    return _shipped(MINICLIP, "clip", "config.json", "runs/miniclip.toml")
+def _miniclip_folder() -> Path:
+    return _shipped_folder(MINICLIP, "clip", "config.json", "runs/miniclip.toml")
 
 
-def _minicaptioner() -> Captioner:
-    found = load_captioner(_shipped(MINICAPTIONER, "captioner", CAPTIONER_MANIFEST, "runs/captioner.toml"))
-    return replace(found, card={**found.card, "name": MINICAPTIONER})
+def _load_minicaptioner() -> Captioner:
+    folder = _shipped_folder(MINICAPTIONER, "captioner", CAPTIONER_MANIFEST, "runs/captioner.toml")
+    captioner = load_captioner(folder)
+    return replace(captioner, card={**captioner.card, "name": MINICAPTIONER})
 
 
-def _shipped(name: str, folder: str, file: str, run_file: str) -> Path:
-    """A folder of the package, which has a file of this name if it is there."""
-    found = Path(__file__).parent / "miniworld" / folder
-    if not (found / file).exists():
+def _shipped_folder(name: str, folder: str, file: str, run_file: str) -> Path:
+    """Return a folder of weights in the package. Raises `ModelError` if it lacks `file`."""
+    path = Path(__file__).parent / "miniworld" / folder
+    if not (path / file).exists():
         raise ModelError(f"{name} is not in this installation; run: sat2cap train {run_file}")
-    return found
+    return path

@@ -19,7 +19,7 @@ A message is one line: the value, the rule it breaks, the next step.
 
 
 class Sat2CapError(Exception):
-    """The root; catch this to catch everything this package raises on purpose."""
+    """Root of the errors that this package raises on purpose."""
 
     exit_status = 1
 

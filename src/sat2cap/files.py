@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old file or the whole new one, and naming content by its hash."""
+"""Files published by rename, so that a reader sees the old or the whole new one; hashes of content."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def _sync_folder(folder: Path) -> None:
-    """A rename survives a power cut only once its folder is on disk."""
+    """Flush a folder to disk: until then, a rename in it does not survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -79,23 +79,26 @@ def publish_folder(path: Path | str) -> Iterator[Path]:
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Publish `data` as `path`."""
+    """Write `data` to `path` by `publish`."""
     with publish(path) as temporary:
         temporary.write_bytes(data)
 
 
 def canonical_json(value: Any) -> str:
-    """JSON that is equal for equal values: sorted keys, no spaces, no NaN."""
+    """Return JSON that is equal for equal values: sorted keys, no spaces. Raises `ValueError` for NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Publish `value` as indented JSON."""
+    """Write `value` to `path` as indented JSON, by `publish`. Raises `ValueError` for NaN."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 def digest(*parts: bytes | str) -> str:
-    """SHA-256, as 64 hex digits, of the parts in order; where one part ends is part of the hash."""
+    """Return the SHA-256, as 64 hex digits, of the parts in order.
+
+    The length of each part is hashed before it, so that ``digest("ab", "c")`` is not ``digest("a", "bc")``.
+    """
     sha = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -105,7 +108,10 @@ def digest(*parts: bytes | str) -> str:
 
 
 def digest_pieces(pieces: Callable[[], Iterator[str]]) -> str:
-    """`digest` of one text that comes in pieces, made twice: its length comes first in the hash."""
+    """Return `digest` of one text that is too long for memory.
+
+    `pieces` makes an iterator over its pieces. It is called twice, as the length is hashed first.
+    """
     sha = hashlib.sha256(sum(len(piece.encode()) for piece in pieces()).to_bytes(8, "little"))
     for piece in pieces():
         sha.update(piece.encode())
@@ -113,6 +119,6 @@ def digest_pieces(pieces: Callable[[], Iterator[str]]) -> str:
 
 
 def digest_file(path: Path | str) -> str:
-    """SHA-256, as 64 hex digits, of a file's bytes."""
+    """Return the SHA-256 of a file's bytes as 64 hex digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

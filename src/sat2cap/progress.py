@@ -1,14 +1,14 @@
-"""How long work says where it is, without knowing who listens.
+"""Type of the callbacks that long jobs report their progress to, and the one that ignores it.
 
-A job calls ``progress("embedding cells", done, total)`` as it goes, cheaply and often; only the command
-line draws it.
+A job calls ``progress("embedding cells", done, total)`` as it goes, cheaply and often, and does not know
+whether the command line draws a bar, a notebook does, or nobody listens.
 """
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""``(stage, done, total)``: what is being done, units finished, units in all."""
+"""Callback with ``(stage, done, total)``: name of the stage, units finished, units in all."""
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """The listener that does nothing: the default everywhere."""
+    """Ignore the progress; the default of every job."""

@@ -182,7 +182,7 @@ def test_an_image_and_a_vector_are_prompts_like_others(atlas, tmp_path):
     from sat2cap.miniworld import MiniPhotos, World
 
     image = next(iter(MiniPhotos(World(2), 1).photos()))
-    picture = Image.open(io.BytesIO(MiniPhotos(World(2), 1).image(image)))
+    picture = Image.open(io.BytesIO(MiniPhotos(World(2), 1).read_image(image)))
     path = tmp_path / "photo.png"
     picture.save(path)
     vector = sat2cap.load_model("miniclip").embed_ground([picture])[0]

@@ -47,7 +47,7 @@ def test_a_longer_list_begins_with_the_shorter(records: list[Photo]) -> None:
     few = MiniPhotos(World(7), 30)
     assert list(few.photos()) == records[:30]
     assert few.images(records[5:7]) == SOURCE.images(records[5:7])
-    assert [SOURCE.image(record) for record in records[5:7]] == SOURCE.images(records[5:7])
+    assert [SOURCE.read_image(record) for record in records[5:7]] == SOURCE.images(records[5:7])
     assert len(records) == len(SOURCE) == COUNT
     assert len({record.key for record in records}) == COUNT
 

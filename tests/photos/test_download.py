@@ -27,7 +27,9 @@ def test_every_photo_is_fetched_once_and_kept(tmp_path):
         photos = listed(site)
         downloads = Downloads(tmp_path, per_second=1000)
         assert fetch(downloads, photos) == {}
-        assert [downloads.image(photo) for photo in photos] == [placeholder(f"/p/{n}.jpg") for n in range(12)]
+        assert [downloads.read_image(photo) for photo in photos] == [
+            placeholder(f"/p/{n}.jpg") for n in range(12)
+        ]
         assert sorted(site.asked) == sorted(f"/p/{n}.jpg" for n in range(12))
         assert fetch(downloads, photos) == {}
         assert len(site.asked) == 12, "nothing is asked for twice"
@@ -71,7 +73,7 @@ def test_every_failure_has_its_reason_and_what_may_pass_is_tried_again(tmp_path)
             assert downloads.path(photo).exists() == (photo.key not in failed)
         for photo in photos[2:]:
             with pytest.raises(JobError, match=photo.key):
-                downloads.image(photo)
+                downloads.read_image(photo)
 
 
 def test_failures_are_remembered_and_retried_only_when_asked(tmp_path):
@@ -119,7 +121,7 @@ def test_a_mirror_is_asked_instead(tmp_path):
         for template, asked in (("{path}", "/86/77_ab.jpg"), ("x/{key}.jpg", "/x/77.jpg")):
             downloads = Downloads(tmp_path / asked.replace("/", "_"), mirror=f"{site.url}/{template}")
             assert fetch(downloads, [photo]) == {}
-            assert downloads.image(photo) == placeholder(asked)
+            assert downloads.read_image(photo) == placeholder(asked)
 
 
 def test_without_a_network_it_stops_instead_of_marking_everything_as_failed(tmp_path):
@@ -139,7 +141,7 @@ def test_another_list_with_the_same_keys_does_not_get_these_photos(tmp_path):
         for path in ("/a/{}.jpg", "/b/{}.jpg"):
             photos = listed(site, 2, path)
             assert fetch(downloads, photos) == {}
-            assert [downloads.image(photo) for photo in photos] == [
+            assert [downloads.read_image(photo) for photo in photos] == [
                 placeholder(path.format(n)) for n in (0, 1)
             ]
 

@@ -9,7 +9,7 @@ from real_data import DATA, needs_data
 
 from sat2cap.errors import InputError
 from sat2cap.pairs.screening.screen import screen_photos
-from sat2cap.photos.exif import BROKEN_GPS, CLOCKS, UNREADABLE, ExifFolder, read_photo
+from sat2cap.photos.exif import BROKEN_GPS, CLOCKS_DISAGREE, UNREADABLE_FILE, ExifFolder, read_photo
 
 TAKEN, DIGITIZED, CHANGED = 0x9003, 0x9004, 0x0132
 TAKEN_OFFSET, ARTIST, ERROR = 0x9011, 0x013B, 0x001F
@@ -133,7 +133,7 @@ def test_local_time(tmp_path, gps, clock, taken):
 )
 def test_two_clocks_that_disagree_are_a_fault_and_none_is_chosen(tmp_path, clock):
     photo = shoot(tmp_path / "a.jpg", {**HERE, **JULY}, clock)
-    assert (photo.fault, photo.taken) == (CLOCKS, None)
+    assert (photo.fault, photo.taken) == (CLOCKS_DISAGREE, None)
 
 
 def test_files_that_are_no_photos_are_counted_and_keys_are_unique(tmp_path):
@@ -144,10 +144,10 @@ def test_files_that_are_no_photos_are_counted_and_keys_are_unique(tmp_path):
     (tmp_path / "notes.txt").write_text("no photo")
     photos = list(ExifFolder(tmp_path, licence="CC0-1.0").photos())
     kept, funnel = screen_photos(photos)
-    assert funnel.dropped == {UNREADABLE: 1, "place too coarse": 1}
+    assert funnel.dropped == {UNREADABLE_FILE: 1, "place too coarse": 1}
     assert len({photo.key for photo in photos}) == 3
     assert [(photo.url, photo.licence) for photo in kept] == [("sub/a b.jpg", "CC0-1.0")]
     assert photos[0].author == photos[0].user == "Ann"
-    assert ExifFolder(tmp_path).image(kept[0]) == (tmp_path / "sub" / "a b.jpg").read_bytes()
+    assert ExifFolder(tmp_path).read_image(kept[0]) == (tmp_path / "sub" / "a b.jpg").read_bytes()
     with pytest.raises(InputError, match="no such folder"):
         list(ExifFolder(tmp_path / "nowhere").photos())

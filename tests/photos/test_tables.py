@@ -10,9 +10,9 @@ import pytest
 from made_up import build_small, picture
 
 from sat2cap.errors import InputError, JobError
-from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, iterate_photos, open_files
+from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, iterate_photos, open_photo_files
 from sat2cap.photos.protocol import Photo
-from sat2cap.photos.shards import UNREADABLE, open_shards
+from sat2cap.photos.shards import UNREADABLE_METADATA, open_shards
 from sat2cap.photos.table import TableRecords
 
 ROME = {"id": ["a"], "lon": [12.5], "lat": [41.9]}
@@ -123,16 +123,18 @@ def test_images_in_a_folder_or_in_tars(tmp_path):
     with tarfile.open(tmp_path / "all.tar", "w") as tar:
         for name in ("in/1.jpg", "2.jpg", "c.png"):
             tar.add(tmp_path / name, f"./{name}")
-    for files in (open_files(str(tmp_path)), open_files(str(tmp_path / "*.tar"))):
-        assert [files.image(photo) for photo in (by_path, by_url, by_key)] == [picture(n) for n in (1, 2, 3)]
+    for files in (open_photo_files(str(tmp_path)), open_photo_files(str(tmp_path / "*.tar"))):
+        assert [files.read_image(photo) for photo in (by_path, by_url, by_key)] == [
+            picture(n) for n in (1, 2, 3)
+        ]
         with pytest.raises(JobError, match="photo d"):
-            files.image(gone)
-    assert (type(open_files(str(tmp_path))), type(open_files(str(tmp_path / "all.tar")))) == (
+            files.read_image(gone)
+    assert (type(open_photo_files(str(tmp_path))), type(open_photo_files(str(tmp_path / "all.tar")))) == (
         FolderFiles,
         TarFiles,
     )
     with pytest.raises(InputError, match="no such folder or tar"):
-        open_files(str(tmp_path / "nowhere"))
+        open_photo_files(str(tmp_path / "nowhere"))
 
 
 def test_a_listed_set_is_built_from_its_folder_and_credits_it(tmp_path):
@@ -192,10 +194,10 @@ def test_faults_in_shards_are_counted(tmp_path):
     assert [(p.key, p.fault, p.taken is None) for p in photos] == [
         ("good", "", False),
         ("dateless", "", True),
-        ("torn", UNREADABLE, True),
-        ("photoless", UNREADABLE, True),
+        ("torn", UNREADABLE_METADATA, True),
+        ("photoless", UNREADABLE_METADATA, True),
     ]
-    assert open_shards(str(tmp_path)).image(photos[0]) == picture(1)
+    assert open_shards(str(tmp_path)).read_image(photos[0]) == picture(1)
     (tmp_path / "00000.tar").write_bytes(b"x" * 2000)
     with pytest.raises(InputError, match="fetch it again"):
         list(open_shards(str(tmp_path)).photos())

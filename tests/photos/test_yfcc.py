@@ -17,7 +17,7 @@ from sat2cap.pairs import Rules, read_area
 from sat2cap.pairs.screening.rules import EXCLUDED
 from sat2cap.pairs.screening.screen import screen_records
 from sat2cap.photos.files import iterate_photos
-from sat2cap.photos.yfcc import _COLUMNS, TORN, YfccRecords
+from sat2cap.photos.yfcc import _COLUMNS, TORN_ROW, YfccRecords
 
 pytestmark = needs_data
 NOT_USA = f"{COUNTRIES}:ADM0_A3=USA"
@@ -181,7 +181,7 @@ def test_torn_rows_are_counted_and_the_rest_is_read(tmp_path) -> None:
     _, funnel = screen_records(YfccRecords(tmp_path / "torn").records(), Rules())
     whole = screen_records(YfccRecords(YFCC).records(), Rules())[1].dropped
     assert funnel.records == 1000
-    assert funnel.dropped == {**whole, TORN: 2, "no place": 854}
+    assert funnel.dropped == {**whole, TORN_ROW: 2, "no place": 854}
 
 
 def test_what_is_no_yfcc_metadata_is_one_line(tmp_path) -> None:

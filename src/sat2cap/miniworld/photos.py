@@ -60,7 +60,7 @@ class MiniPhotos:
         for index in range(self.count):
             yield self._record(index)
 
-    def image(self, photo: Photo) -> bytes:
+    def read_image(self, photo: Photo) -> bytes:
         """Return the photo as JPEG."""
         return self.images([photo])[0]
 

@@ -86,7 +86,9 @@ def _left_out(
 
 
 def _of(shard: Shard, left_out: Mapping[str, str]) -> dict[str, str]:
-    return {key: left_out[key] for key in shard.photos.texts("key") if key in left_out} if left_out else {}
+    return (
+        {key: left_out[key] for key in shard.photos.text_column("key") if key in left_out} if left_out else {}
+    )
 
 
 def _holds(result: ShardResult, left_out: Mapping[str, str]) -> bool:

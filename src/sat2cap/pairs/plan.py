@@ -88,12 +88,12 @@ def _inside(imagery: Imagery, lon: np.ndarray[Any, Any], lat: np.ndarray[Any, An
 
 def shards_of(photos: PhotoTable, split: np.ndarray[Any, Any], seed: int, per_shard: int) -> Iterator[Shard]:
     """Cut each split into shards in an order that is shuffled, yet fixed by the keys and the seed."""
-    shuffle = np.array([digest(str(seed), key) for key in photos.texts("key")], "S64")
+    shuffle = np.array([digest(str(seed), key) for key in photos.text_column("key")], "S64")
     for name in SPLITS:
         mine = np.flatnonzero(split == name)
         mine = mine[np.argsort(shuffle[mine], kind="stable")]
         for number, start in enumerate(range(0, len(mine), per_shard)):
-            yield Shard(f"{name}-{number:05d}.tar", name, photos.take(mine[start : start + per_shard]))
+            yield Shard(f"{name}-{number:05d}.tar", name, photos.take_rows(mine[start : start + per_shard]))
 
 
 def _identity(shards: tuple[Shard, ...], provenance: Mapping[str, Any]) -> str:
@@ -126,9 +126,11 @@ def plan_pairs(
     if per_shard < 1:
         raise PairsError(f"per_shard {per_shard} must be at least 1; use 1000")
     kept, funnel = screen_records(read_record_batches(photos), rules, progress)
-    inside = _inside(imagery, *kept.places())
-    kept = kept.take(np.flatnonzero(inside))
-    names = assign(*kept.places(), split, seed=seed, patch_m=patch.size_m, users=kept.texts("user"))
+    inside = _inside(imagery, *kept.coordinates())
+    kept = kept.take_rows(np.flatnonzero(inside))
+    names = assign(
+        *kept.coordinates(), split, seed=seed, patch_m=patch.size_m, users=kept.text_column("user")
+    )
     funnel = funnel.drop({OUTSIDE: int((~inside).sum()), NEAR: int((names == BUFFER).sum())})
     if funnel.kept == 0:
         why = (

@@ -100,7 +100,7 @@ def _images(source: PhotoSource, photos: Sequence[Photo]) -> list[bytes | None]:
     result: list[bytes | None] = []
     for photo in photos:
         try:
-            result.append(source.image(photo))
+            result.append(source.read_image(photo))
         except JobError:
             result.append(None)
     return result

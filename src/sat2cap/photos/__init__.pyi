@@ -7,7 +7,7 @@ from .exif import ExifFolder as ExifFolder
 from .files import Fetcher as Fetcher
 from .files import ListedPhotos as ListedPhotos
 from .files import PhotoFiles as PhotoFiles
-from .files import open_files as open_files
+from .files import open_photo_files as open_photo_files
 from .protocol import Photo as Photo
 from .protocol import PhotoSource as PhotoSource
 from .shards import open_shards as open_shards

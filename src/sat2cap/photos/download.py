@@ -1,4 +1,4 @@
-"""Download photos from where they were published, politely, and so that a stopped run goes on.
+"""Downloads of photos from where they were published: polite, and resumable after a stop.
 
 Every photo is one file in a folder, published by rename, and one row of ``downloads.sqlite`` beside them. A
 failure is a row with its reason; it is tried again only on request, and never counted as done. What is
@@ -33,7 +33,7 @@ from sat2cap.http import (
 from sat2cap.photos.protocol import Photo
 from sat2cap.progress import Progress, silent
 
-STAGE = "downloading photos"
+_STAGE = "downloading photos"
 _MAX_PENDING = 256  # photos under way or waiting for their site's turn
 _MAX_PHOTO_BYTES = 32 * 2**20
 _MAX_UNREACHED = 50  # failures to connect in a row: the network is away, not the photos
@@ -66,7 +66,7 @@ class Downloads:
 
     @property
     def policy(self) -> FetchPolicy:
-        """The policy for each site."""
+        """Retry and rate policy of each site."""
         return FetchPolicy(
             max_concurrent=self.per_site,
             max_attempts=self.max_attempts,
@@ -75,7 +75,7 @@ class Downloads:
             max_per_s=self.per_second,
         )
 
-    def image(self, photo: Photo) -> bytes:
+    def read_image(self, photo: Photo) -> bytes:
         """Return the downloaded image, encoded. Raises `JobError` if it was not downloaded."""
         try:
             return self.path(photo).read_bytes()
@@ -108,7 +108,7 @@ class Downloads:
             asyncio.run(self._download_all(self._iter_pending(photos, db, journal, retry), journal))
             journal.record_unreached()
             journal.save()
-        progress(STAGE, total, total)
+        progress(_STAGE, total, total)
         return journal.failures
 
     def _iter_pending(
@@ -229,7 +229,7 @@ class _Journal:
         """Commit the rows and report progress."""
         self._db.commit()
         self._saved_s = time.monotonic()
-        self._progress(STAGE, self._count, self._total)
+        self._progress(_STAGE, self._count, self._total)
 
 
 async def _fetch_image(client: httpx.AsyncClient, site: _Site, url: str) -> tuple[bytes, str]:

@@ -1,4 +1,4 @@
-"""Where the images of listed photos are: in a folder or in tar files. Downloads are in `download`."""
+"""Images of listed photos, in a folder or in tar files. Downloads are in `sat2cap.photos.download`."""
 
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -14,13 +14,14 @@ from sat2cap.photos.columns import RecordReader
 from sat2cap.photos.protocol import Photo
 from sat2cap.progress import Progress
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+"""File name endings, in small letters, that are tried for a photo."""
 
 
 class PhotoFiles(Protocol):
     """Something that holds the images of photos."""
 
-    def image(self, photo: Photo) -> bytes:
+    def read_image(self, photo: Photo) -> bytes:
         """Return the encoded image. Raises `JobError` when it cannot be had."""
         ...
 
@@ -65,9 +66,9 @@ class ListedPhotos:
         """Yield the records of the list as `Photo` objects."""
         return iterate_photos(self.listed)
 
-    def image(self, photo: Photo) -> bytes:
+    def read_image(self, photo: Photo) -> bytes:
         """Return the encoded image from the files. Raises `JobError` when it cannot be had."""
-        return self.files.image(photo)
+        return self.files.read_image(photo)
 
     def fetch(
         self, photos: Iterable[Photo], total: int, *, retry: bool, progress: Progress
@@ -85,12 +86,19 @@ def iterate_photos(listed: RecordReader) -> Iterator[Photo]:
             yield Photo(**row)
 
 
-def _names(photo: Photo) -> list[str]:
-    """Under what names a photo may be filed, the surest first: its path, the file of its URL, its key."""
+def _candidate_names(photo: Photo) -> list[str]:
+    """Return the names under which a photo may be filed, the surest first.
+
+    They are its path, the file name of its URL, and its key with every suffix of `IMAGE_SUFFIXES`.
+    """
     path = photo.url.split("?")[0]
-    below = [] if "://" in path else [path]
-    last = path.rsplit("/", 1)[-1]
-    return [name for name in (*below, last, *(photo.key + suffix for suffix in SUFFIXES)) if name]
+    relative_path = [] if "://" in path else [path]
+    file_name = path.rsplit("/", 1)[-1]
+    return [
+        name
+        for name in (*relative_path, file_name, *(photo.key + suffix for suffix in IMAGE_SUFFIXES))
+        if name
+    ]
 
 
 @dataclass(frozen=True)
@@ -99,13 +107,15 @@ class FolderFiles:
 
     folder: Path
 
-    def image(self, photo: Photo) -> bytes:
-        """The bytes of the first such file. Raises `JobError` when there is none."""
-        for name in _names(photo):
+    def read_image(self, photo: Photo) -> bytes:
+        """Return the bytes of the first file that exists. Raises `JobError` when there is none."""
+        for name in _candidate_names(photo):
             path = self.folder / name
             if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
                 return path.read_bytes()
-        raise JobError(f"photo {photo.key} is not in {self.folder}; it was looked for as {_names(photo)[0]}")
+        raise JobError(
+            f"photo {photo.key} is not in {self.folder}; it was looked for as {_candidate_names(photo)[0]}"
+        )
 
 
 @dataclass(frozen=True)
@@ -115,43 +125,46 @@ class TarFiles:
     paths: tuple[Path, ...]
 
     @cached_property
-    def _places(self) -> dict[str, tuple[Path, int, int]]:
-        """Member name to archive, offset and size."""
-        found: dict[str, tuple[Path, int, int]] = {}
+    def _member_locations(self) -> dict[str, tuple[Path, int, int]]:
+        """Archive, offset and size in bytes of each member, by its path and by its file name alone."""
+        locations: dict[str, tuple[Path, int, int]] = {}
         for path in self.paths:
             try:
                 with tarfile.open(path, "r:") as tar:
                     for member in tar:
                         if member.isfile():
-                            place = (path, member.offset_data, member.size)
+                            location = (path, member.offset_data, member.size)
                             name = member.name.removeprefix("./")
-                            found.setdefault(name, place)
-                            found.setdefault(name.rsplit("/", 1)[-1], place)
+                            locations.setdefault(name, location)
+                            locations.setdefault(name.rsplit("/", 1)[-1], location)
             except (tarfile.TarError, OSError) as error:
                 raise InputError(
                     f"{path} cannot be read as a tar ({error}); it must not be compressed"
                 ) from None
-        return found
+        return locations
 
-    def image(self, photo: Photo) -> bytes:
-        """The bytes of the photo's member. Raises `JobError` when there is none."""
-        for name in _names(photo):
-            if name in self._places:
-                path, offset, size = self._places[name]
+    def read_image(self, photo: Photo) -> bytes:
+        """Return the bytes of the photo's member. Raises `JobError` when there is none."""
+        for name in _candidate_names(photo):
+            if name in self._member_locations:
+                path, offset, size = self._member_locations[name]
                 with path.open("rb") as file:
                     file.seek(offset)
                     return file.read(size)
-        raise JobError(f"photo {photo.key} is in none of the tar files; looked for as {_names(photo)[0]}")
+        raise JobError(
+            f"photo {photo.key} is in none of the tar files; looked for as {_candidate_names(photo)[0]}"
+        )
 
 
-def open_files(spec: str) -> PhotoFiles:
-    """Images in a folder, or in one tar or several (a pattern such as ``photos/*.tar``). `InputError`."""
+def open_photo_files(spec: str) -> PhotoFiles:
+    """Open the images in a folder, in a tar, or in the tars that match a pattern such as ``photos/*.tar``.
+
+    Raises `InputError` if there is no such folder or tar. The tars are read at the first image.
+    """
     path = Path(spec)
     if path.is_dir():
         return FolderFiles(path)
     tars = tuple(sorted(path.parent.glob(path.name)))
     if tars and all(tar.suffix == ".tar" for tar in tars):
         return TarFiles(tars)
-    raise InputError(
-        f"photo files {spec!r}: there is no such folder or tar; give one, or a pattern such as x/*.tar"
-    )
+    raise InputError(f"photo files {spec!r}: no such folder or tar; give one, or a pattern such as x/*.tar")

@@ -1,4 +1,4 @@
-"""Local clock time of a place where only the instant is known."""
+"""Local clock times of places, computed from instants in UTC."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,8 @@ from sat2cap.errors import JobError
 
 
 @lru_cache(maxsize=1)
-def _finder() -> Any:
+def _load_zone_map() -> Any:
+    """Load timezonefinder's map of time zones, once. Raises `JobError` if it is not installed."""
     try:
         from timezonefinder import TimezoneFinder
     except ImportError:
@@ -24,30 +25,36 @@ def _finder() -> Any:
 def local_times(
     lon: NDArray[np.float64], lat: NDArray[np.float64], utc: NDArray[np.datetime64]
 ) -> NDArray[np.datetime64]:
-    """What clocks showed at places (degrees) at instants in UTC, datetime64[us] `[N]`, summer time included.
+    """Return the local clock times of instants at places, summer time included.
 
-    The zone is that of the place by timezonefinder's map, at sea the nautical one. Where place or instant is
-    missing or off the globe the answer is NaT.
+    `lon`, `lat`: degrees, shape (N,). `utc`: instants in UTC, shape (N,). Returns datetime64[us], shape (N,),
+    by the zone of each place on timezonefinder's map (at sea, the nautical zone); NaT where the place or the
+    instant is missing, or the place is off the globe. Raises `JobError` if timezonefinder is not installed.
+
+    Example:
+        local_times(np.array([12.5]), np.array([41.9]), np.array(["2012-07-04T22:30"], "datetime64[us]"))
+        # 2012-07-05T00:30, as Rome is two hours ahead of UTC in summer
     """
     utc = np.asarray(utc, "datetime64[us]")
-    known = (np.abs(lon) <= 180) & (np.abs(lat) <= 90) & ~np.isnat(utc)
+    usable = (np.abs(lon) <= 180) & (np.abs(lat) <= 90) & ~np.isnat(utc)
     local = np.full(len(utc), np.datetime64("NaT"), "datetime64[us]")
-    for row in np.flatnonzero(known):
-        zone = _zone(_finder().timezone_at(lng=float(lon[row]), lat=float(lat[row])))
+    for row in np.flatnonzero(usable):
+        zone = _load_zone(_load_zone_map().timezone_at(lng=float(lon[row]), lat=float(lat[row])))
         if zone is not None:
-            local[row] = utc[row] + _offset(zone, utc[row])
+            local[row] = utc[row] + _utc_offset(zone, utc[row])
     return local
 
 
 @lru_cache(maxsize=1024)
-def _zone(name: str | None) -> ZoneInfo | None:
+def _load_zone(name: str | None) -> ZoneInfo | None:
+    """Load a zone such as Europe/Rome; None if the system does not know it."""
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError):
         return None
 
 
-def _offset(zone: ZoneInfo, utc: np.datetime64) -> np.timedelta64:
-    """Local time less UTC at an instant."""
-    moment = utc.astype("datetime64[us]").item().replace(tzinfo=ZoneInfo("UTC"))
-    return np.timedelta64(moment.astimezone(zone).utcoffset(), "us")
+def _utc_offset(zone: ZoneInfo, utc: np.datetime64) -> np.timedelta64:
+    """Return local time minus UTC at an instant."""
+    instant = utc.astype("datetime64[us]").item().replace(tzinfo=ZoneInfo("UTC"))
+    return np.timedelta64(instant.astimezone(zone).utcoffset(), "us")

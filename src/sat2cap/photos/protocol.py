@@ -48,6 +48,6 @@ class PhotoSource(Protocol):
         """Yield every record, always in the same order."""
         ...
 
-    def image(self, photo: Photo) -> bytes:
+    def read_image(self, photo: Photo) -> bytes:
         """Return the encoded image, JPEG or PNG. Raises `JobError` when it cannot be had."""
         ...

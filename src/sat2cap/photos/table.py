@@ -1,4 +1,4 @@
-"""Photos listed in any table: CSV, Parquet or GeoParquet, with columns named by the user or guessed."""
+"""Photo records from any table: CSV, Parquet or GeoParquet, with columns named by the user or guessed."""
 
 import json
 import re
@@ -15,10 +15,10 @@ import pyarrow.parquet as papq
 import shapely
 
 from sat2cap.errors import InputError
-from sat2cap.photos.columns import BATCH, PHOTO_SCHEMA
+from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA
 from sat2cap.photos.local_time import local_times
 
-NAMES = {
+COLUMN_NAMES = {
     "key": ("key", "id", "photo_id", "photoid", "image_id", "uuid"),
     "lon": ("lon", "longitude", "lng", "long", "x"),
     "lat": ("lat", "latitude", "y"),
@@ -34,23 +34,30 @@ NAMES = {
     "error_m": ("error_m", "accuracy_m", "gps_accuracy"),
     "video": ("video",),
 }
-"""What a table may say of a photo, and the column names tried for each in turn, in small letters.
+"""Fields of a photo that a table may have, and the column names tried for each in turn, in small letters.
 
 `taken` is local clock time unless the value has a zone; `utc` is an instant in UTC, as text, a timestamp or
 seconds since 1970, and serves where there is no `taken`."""
 
-_ZONE = r"(?:[zZ]|[+-][0-9]{2}:?[0-9]{2})$"
-_EMPTY = {"user": "''", "licence": "'unknown'", "source": "''", "author": "''", "title": "''", "url": "''"}
+_ZONE_PATTERN = r"(?:[zZ]|[+-][0-9]{2}:?[0-9]{2})$"
+_DEFAULT_SQL = {
+    "user": "''",
+    "licence": "'unknown'",
+    "source": "''",
+    "author": "''",
+    "title": "''",
+    "url": "''",
+}
 _WGS84 = re.compile(r"CRS84|EPSG[:\"/]*.*4326", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class TableRecords:
-    """The records of one table."""
+    """Records of one table."""
 
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Field of `NAMES` to the name of its column; what is left out is guessed."""
+    """Name of the column for each field of `COLUMN_NAMES`; the others are guessed."""
 
     @property
     def uri(self) -> str:
@@ -58,64 +65,76 @@ class TableRecords:
         return f"table:{self.path}"
 
     def records(self) -> Iterator[pa.RecordBatch]:
-        """Every row in the file's order, in bounded memory. Raises `InputError`."""
+        """Yield the rows as batches of `PHOTO_SCHEMA`, in the file's order and in bounded memory.
+
+        Raises `InputError` if the file is no table, or lacks a column that is needed.
+        """
         try:
             if self.path.suffix.lower() in (".parquet", ".geoparquet", ".pq"):
-                yield from self._parquet()
+                yield from self._read_parquet()
             else:
-                yield from self._csv()
+                yield from self._read_csv()
         except (pa.ArrowInvalid, OSError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"{self.path} cannot be read as a table ({reason}); give CSV or Parquet"
             ) from None
 
-    def _csv(self) -> Iterator[pa.RecordBatch]:
+    def _read_csv(self) -> Iterator[pa.RecordBatch]:
         delimiter = "\t" if ".tsv" in self.path.suffixes else ","
         parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-        with pacsv.open_csv(self.path, parse_options=parse) as head:
-            names = head.schema.names
-        found = self._found(names, geometry=False)
-        texts = dict.fromkeys(found.values(), pa.string())
+        with pacsv.open_csv(self.path, parse_options=parse) as reader:
+            names = reader.schema.names
+        fields = self._match_columns(names, has_points=False)
+        text_types = dict.fromkeys(fields.values(), pa.string())
         convert = pacsv.ConvertOptions(
-            column_types=texts, include_columns=list(texts), strings_can_be_null=True, null_values=[""]
+            column_types=text_types,
+            include_columns=list(text_types),
+            strings_can_be_null=True,
+            null_values=[""],
         )
         with pacsv.open_csv(self.path, parse_options=parse, convert_options=convert) as reader:
-            yield from _as_records(reader, found)
+            yield from _convert_batches(reader, fields)
 
-    def _parquet(self) -> Iterator[pa.RecordBatch]:
+    def _read_parquet(self) -> Iterator[pa.RecordBatch]:
         with papq.ParquetFile(self.path) as file:
-            geometry = _geometry(self.path, file.schema_arrow.metadata or {})
-            found = self._found(file.schema_arrow.names, geometry=geometry is not None)
-            points = geometry if geometry is not None and "lon" not in found else None
-            columns = sorted({*found.values(), *([points] if points else [])})
-            yield from _as_records(file.iter_batches(BATCH, columns=columns), found, points)
+            points = _find_point_column(self.path, file.schema_arrow.metadata or {})
+            fields = self._match_columns(file.schema_arrow.names, has_points=points is not None)
+            points = None if "lon" in fields else points
+            columns = sorted({*fields.values(), *([points] if points else [])})
+            yield from _convert_batches(file.iter_batches(BATCH_SIZE, columns=columns), fields, points)
 
-    def _found(self, names: list[str], *, geometry: bool) -> dict[str, str]:
-        """Field to column; the user's own names first."""
+    def _match_columns(self, names: list[str], *, has_points: bool) -> dict[str, str]:
+        """Return the column of each field that the table has; the user's own names come first.
+
+        Raises `InputError` if a column that is needed is missing, or the user named one that is not there.
+        """
         for name, column in self.columns.items():
-            if name not in NAMES or column not in names:
-                rule = f"fields are {', '.join(NAMES)}; its columns are {', '.join(names)}"
+            if name not in COLUMN_NAMES or column not in names:
+                rule = f"fields are {', '.join(COLUMN_NAMES)}; its columns are {', '.join(names)}"
                 raise InputError(f"{self.path}: {name}={column} names no field or column; {rule}")
-        small = {name.lower(): name for name in reversed(names)}
+        by_lower_name = {name.lower(): name for name in reversed(names)}
         guessed = {
-            each: small[next(name for name in known if name in small)]
-            for each, known in NAMES.items()
-            if each not in self.columns and any(name in small for name in known)
+            each: by_lower_name[next(name for name in candidates if name in by_lower_name)]
+            for each, candidates in COLUMN_NAMES.items()
+            if each not in self.columns and any(name in by_lower_name for name in candidates)
         }
-        found = {**guessed, **self.columns}
-        needed = ["key", *([] if geometry else ["lon", "lat"])]
-        missing = [name for name in needed if name not in found]
-        if not {"taken", "utc"} & set(found):
+        fields = {**guessed, **self.columns}
+        required = ["key", *([] if has_points else ["lon", "lat"])]
+        missing = [name for name in required if name not in fields]
+        if not {"taken", "utc"} & set(fields):
             missing.append("taken")
         if missing:
             fix = f"name it, such as {missing[0]}=COLUMN; its columns are {', '.join(names)}"
             raise InputError(f"{self.path} has no column for {', '.join(missing)}; {fix}")
-        return found
+        return fields
 
 
-def _geometry(path: Path, metadata: Mapping[bytes, bytes]) -> str | None:
-    """The name of a GeoParquet file's column of points in degrees; None for plain Parquet."""
+def _find_point_column(path: Path, metadata: Mapping[bytes, bytes]) -> str | None:
+    """Return the name of a GeoParquet file's column of points in degrees; None for plain Parquet.
+
+    Raises `InputError` if its coordinates are not degrees.
+    """
     if b"geo" not in metadata:
         return None
     geo = json.loads(metadata[b"geo"])
@@ -127,14 +146,18 @@ def _geometry(path: Path, metadata: Mapping[bytes, bytes]) -> str | None:
     return column
 
 
-def _as_records(
-    batches: Iterator[pa.RecordBatch], found: Mapping[str, str], points: str | None = None
+def _convert_batches(
+    batches: Iterator[pa.RecordBatch], fields: Mapping[str, str], points: str | None = None
 ) -> Iterator[pa.RecordBatch]:
+    """Convert batches of the table to batches of `PHOTO_SCHEMA`.
+
+    `fields`: the column of each field; `points`: the column of points to take places from, if any.
+    """
     with duckdb.connect() as db:
         for batch in batches:
             if len(batch) == 0:
                 continue
-            columns: dict[str, Any] = {name: batch.column(column) for name, column in found.items()}
+            columns: dict[str, Any] = {name: batch.column(column) for name, column in fields.items()}
             if points is not None:
                 shapes = shapely.from_wkb(batch.column(points).to_numpy(zero_copy_only=False))
                 columns["lon"], columns["lat"] = (
@@ -142,14 +165,17 @@ def _as_records(
                 )
             rows = pa.table(columns)
             db.register("rows", rows)
-            table = _local(db.sql(_sql(rows.schema)).to_arrow_table())
+            table = _fill_local_times(db.sql(_records_sql(rows.schema)).to_arrow_table())
             yield from table.cast(PHOTO_SCHEMA).combine_chunks().to_batches()
 
 
-def _sql(schema: pa.Schema) -> str:
-    """The fields of `PHOTO_SCHEMA` out of the columns that there are; ``instant`` where a zone was given."""
-    taken = _moment("taken", schema.field("taken").type) if "taken" in schema.names else ("null", "null")
-    utc = _moment("utc", schema.field("utc").type) if "utc" in schema.names else ("null", "null")
+def _records_sql(schema: pa.Schema) -> str:
+    """Return SQL for the fields of `PHOTO_SCHEMA` from the columns that a table has.
+
+    One column more, ``instant``, is the time in UTC where the table gives a zone.
+    """
+    taken = _time_sql("taken", schema.field("taken").type) if "taken" in schema.names else ("null", "null")
+    utc = _time_sql("utc", schema.field("utc").type) if "utc" in schema.names else ("null", "null")
     parts = [
         "key::varchar as key",
         "try_cast(lon as double) as lon",
@@ -157,29 +183,32 @@ def _sql(schema: pa.Schema) -> str:
         f"({taken[0]})::timestamp as taken",
         f"coalesce({taken[1]}, {utc[1]}, {utc[0]})::timestamp as instant",
     ]
-    for name, empty in _EMPTY.items():
-        value = f'coalesce("{name}"::varchar, {empty})' if name in schema.names else empty
+    for name, default in _DEFAULT_SQL.items():
+        value = f'coalesce("{name}"::varchar, {default})' if name in schema.names else default
         parts.append(f'{value} as "{name}"')
-    for name, kind, empty in (
+    for name, sql_type, default in (
         ("level", "integer", "null"),
         ("error_m", "double", "null"),
         ("video", "boolean", "false"),
     ):
-        value = f"coalesce(try_cast({name} as {kind}), {empty})" if name in schema.names else empty
-        parts.append(f"({value})::{kind} as {name}")
+        value = f"coalesce(try_cast({name} as {sql_type}), {default})" if name in schema.names else default
+        parts.append(f"({value})::{sql_type} as {name}")
     return f"select {', '.join(parts)}, '' as fault from rows"
 
 
-def _moment(name: str, kind: pa.DataType) -> tuple[str, str]:
-    """SQL of a moment as written without a zone, and of the instant in UTC where a zone was given."""
-    if pa.types.is_timestamp(kind):
-        plain = f"({name} at time zone 'UTC')" if kind.tz else name
-        return ("null", plain) if kind.tz else (plain, "null")
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+def _time_sql(name: str, column_type: pa.DataType) -> tuple[str, str]:
+    """Return SQL for a time written without a zone, and for the instant in UTC where one has a zone.
+
+    For each row at most one of the two is not null.
+    """
+    if pa.types.is_timestamp(column_type):
+        plain = f"({name} at time zone 'UTC')" if column_type.tz else name
+        return ("null", plain) if column_type.tz else (plain, "null")
+    if pa.types.is_integer(column_type) or pa.types.is_floating(column_type):
         return "null", f"make_timestamp(({name} * 1000000)::bigint)"
     text = f"trim({name}::varchar)"
-    zone = f"nullif(regexp_extract({text}, '{_ZONE}'), '')"
-    plain = f"try_cast(regexp_replace({text}, '{_ZONE}', '') as timestamp)"
+    zone = f"nullif(regexp_extract({text}, '{_ZONE_PATTERN}'), '')"
+    plain = f"try_cast(regexp_replace({text}, '{_ZONE_PATTERN}', '') as timestamp)"
     sign = f"(case when {zone} like '-%' then 1 else -1 end)"
     minutes = f"coalesce(try_cast({zone}[2:3] as integer) * 60 + try_cast({zone}[-2:] as integer), 0)"
     return (
@@ -188,8 +217,8 @@ def _moment(name: str, kind: pa.DataType) -> tuple[str, str]:
     )
 
 
-def _local(table: pa.Table) -> pa.Table:
-    """`taken` where only the instant is known, by the zone of the place."""
+def _fill_local_times(table: pa.Table) -> pa.Table:
+    """Fill `taken` where only the instant is given, by the zone of the place, and drop ``instant``."""
     instant = table["instant"].to_numpy()
     taken = table["taken"].to_numpy().copy()
     rows = np.flatnonzero(np.isnat(taken) & ~np.isnat(instant))

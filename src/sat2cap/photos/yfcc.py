@@ -1,7 +1,8 @@
-"""The metadata of YFCC100M as it was published: tab-separated text (plain, bz2, gz) or SQLite.
+"""Photo records from the metadata of YFCC100M as published: tab-separated text (plain, bz2, gz) or SQLite.
 
-25 columns, in older copies 23 (without line number and hash). Text is URL-encoded. Times are those of the
-camera, so already local; a photo's accuracy is Flickr's level from 1 (the world) to 16 (a street).
+A row has 25 columns, in older copies 23 (without line number and hash). Text is URL-encoded. Times are
+those of the camera, so already local. A photo's accuracy is Flickr's level from 1 (the world) to 16 (a
+street).
 (Thomee et al., YFCC100M: The New Data in Multimedia Research, CACM 59(2), 2016.)
 """
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sat2cap.errors import InputError
-from sat2cap.photos.columns import BATCH, PHOTO_SCHEMA
+from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA
 
 _COLUMNS = [
     *("line", "photoid", "hash", "uid", "unickname", "datetaken", "dateuploaded", "capturedevice"),
@@ -24,18 +25,19 @@ _COLUMNS = [
     *("pageurl", "downloadurl", "licensename", "licenseurl", "serverid", "farmid", "secret"),
     *("secretoriginal", "ext", "marker"),
 ]
-_OLDER = [name for name in _COLUMNS if name not in ("line", "hash")]
-_USED = [
+_OLDER_COLUMNS = [name for name in _COLUMNS if name not in ("line", "hash")]
+_USED_COLUMNS = [
     *("photoid", "uid", "unickname", "datetaken", "title", "longitude", "latitude", "accuracy"),
     *("pageurl", "downloadurl", "licensename", "licenseurl", "marker"),
 ]
-_BLOCK = 16 * 2**20  # bytes of text read at a time
-TORN = "torn row"
-_COMPRESSED = {".bz2": "bz2", ".gz": "gzip"}
+TORN_ROW = "torn row"
+"""Fault of a row with too few or too many columns."""
+_BLOCK_BYTES = 16 * 2**20  # of text, read at a time
+_COMPRESSION = {".bz2": "bz2", ".gz": "gzip"}
 
 
-def _decoded(column: str) -> str:
-    """URL-decoded, as it is where that gives no text."""
+def _decode_url_sql(column: str) -> str:
+    """Return SQL for the URL-decoded text of a column, or the text itself where decoding fails."""
     return f"coalesce(try(url_decode(replace({column}, '+', ' '))), {column}, '')"
 
 
@@ -49,13 +51,13 @@ select photoid as key,
          when licenseurl like '%/publicdomain/zero/1.0%' then 'CC0-1.0'
          else coalesce(nullif(licensename, ''), 'unknown') end as licence,
     coalesce(pageurl, '') as source,
-    {_decoded("unickname")} as author,
-    {_decoded("title")} as title,
+    {_decode_url_sql("unickname")} as author,
+    {_decode_url_sql("title")} as title,
     coalesce(downloadurl, '') as url,
     try_cast(accuracy as integer) as level,
     null::double as error_m,
     coalesce(marker = '1', false) as video,
-    case when photoid is null then '{TORN}' else '' end as fault
+    case when photoid is null then '{TORN_ROW}' else '' end as fault
 from (select *,
     regexp_extract(licenseurl, '/licenses/([a-z-]+)/([0-9.]+)', ['kind', 'version']) as parts from texts)
 """
@@ -63,7 +65,7 @@ from (select *,
 
 @dataclass(frozen=True)
 class YfccRecords:
-    """The records of one file of YFCC100M metadata."""
+    """Records of one file of YFCC100M metadata."""
 
     path: Path
 
@@ -73,31 +75,37 @@ class YfccRecords:
         return f"yfcc:{self.path}"
 
     def records(self) -> Iterator[pa.RecordBatch]:
-        """Every row in the file's order, in bounded memory. A row with too few or too many columns has a
-        fault. Raises `InputError` when the file is not such metadata."""
-        texts = self._sqlite() if _is_sqlite(self.path) else self._text()
+        """Yield the rows as batches of `PHOTO_SCHEMA`, in the file's order and in bounded memory.
+
+        A row with too few or too many columns has the fault `TORN_ROW`. Raises `InputError` when the file is
+        not such metadata.
+        """
+        texts = self._read_sqlite() if _is_sqlite(self.path) else self._read_text()
         with duckdb.connect() as db:
             for batch in texts:
                 db.register("texts", batch)
                 yield from db.sql(_RECORDS).to_arrow_table().cast(PHOTO_SCHEMA).combine_chunks().to_batches()
 
-    def _text(self) -> Iterator[pa.Table]:
-        torn: list[int] = []
+    def _read_text(self) -> Iterator[pa.Table]:
+        torn_rows = 0
 
-        def skip(row: Any) -> str:
-            torn.append(1)
+        def skip_row(row: Any) -> str:
+            nonlocal torn_rows
+            torn_rows += 1
             return "skip"
 
-        names = self._names()
-        kind = pa.string()
+        column_names = self._read_column_names()
+        text_type = pa.string()
         reader = pacsv.open_csv(
-            pa.input_stream(str(self.path), compression=_COMPRESSED.get(self.path.suffix)),
-            read_options=pacsv.ReadOptions(column_names=names, block_size=_BLOCK),
+            pa.input_stream(str(self.path), compression=_COMPRESSION.get(self.path.suffix)),
+            read_options=pacsv.ReadOptions(column_names=column_names, block_size=_BLOCK_BYTES),
             parse_options=pacsv.ParseOptions(
-                delimiter="\t", quote_char=False, escape_char=False, invalid_row_handler=skip
+                delimiter="\t", quote_char=False, escape_char=False, invalid_row_handler=skip_row
             ),
             convert_options=pacsv.ConvertOptions(
-                include_columns=_USED, column_types=dict.fromkeys(_USED, kind), strings_can_be_null=False
+                include_columns=_USED_COLUMNS,
+                column_types=dict.fromkeys(_USED_COLUMNS, text_type),
+                strings_can_be_null=False,
             ),
         )
         try:
@@ -107,34 +115,35 @@ class YfccRecords:
             raise InputError(
                 f"{self.path} cannot be read as YFCC100M metadata ({error}); check the file"
             ) from None
-        if torn:
-            yield pa.table({name: pa.nulls(len(torn), kind) for name in _USED})
+        if torn_rows:
+            yield pa.table({name: pa.nulls(torn_rows, text_type) for name in _USED_COLUMNS})
 
-    def _names(self) -> list[str]:
-        with pa.input_stream(str(self.path), compression=_COMPRESSED.get(self.path.suffix)) as stream:
-            first = stream.read(2**16).split(b"\n")[0]
-        for names in (_COLUMNS, _OLDER):
-            if first.count(b"\t") == len(names) - 1:
+    def _read_column_names(self) -> list[str]:
+        """Return the names of the columns, by how many the first line has. Raises `InputError`."""
+        with pa.input_stream(str(self.path), compression=_COMPRESSION.get(self.path.suffix)) as stream:
+            first_line = stream.read(2**16).split(b"\n")[0]
+        for names in (_COLUMNS, _OLDER_COLUMNS):
+            if first_line.count(b"\t") == len(names) - 1:
                 return names
-        count = first.count(b"\t") + 1
-        rule = f"its first line has {count} columns, not {len(_COLUMNS)} or {len(_OLDER)}"
+        count = first_line.count(b"\t") + 1
+        rule = f"its first line has {count} columns, not {len(_COLUMNS)} or {len(_OLDER_COLUMNS)}"
         raise InputError(f"{self.path} is no YFCC100M metadata: {rule}; give other tables as table:PATH")
 
-    def _sqlite(self) -> Iterator[pa.Table]:
+    def _read_sqlite(self) -> Iterator[pa.Table]:
         with sqlite3.connect(f"file:{self.path}?mode=ro", uri=True) as db:
             for (name,) in db.execute("select name from sqlite_master where type = 'table' order by name"):
                 columns = [row[1] for row in db.execute(f'pragma table_info("{name}")')]
-                if set(_USED) <= set(columns):
+                if set(_USED_COLUMNS) <= set(columns):
                     break
             else:
                 raise InputError(f"{self.path} has no table with the columns of YFCC100M, such as photoid")
-            cursor = db.execute(f'select {", ".join(_USED)} from "{name}" order by rowid')
-            while rows := cursor.fetchmany(BATCH):
-                columns_of = zip(*rows, strict=True)
+            cursor = db.execute(f'select {", ".join(_USED_COLUMNS)} from "{name}" order by rowid')
+            while rows := cursor.fetchmany(BATCH_SIZE):
+                column_values = zip(*rows, strict=True)
                 yield pa.table(
                     {
                         name: pa.array([None if v is None else str(v) for v in values], pa.string())
-                        for name, values in zip(_USED, columns_of, strict=True)
+                        for name, values in zip(_USED_COLUMNS, column_values, strict=True)
                     }
                 )
 

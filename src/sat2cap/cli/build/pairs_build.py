@@ -160,7 +160,7 @@ def build(
     The same command continues a run that was stopped.
     """
     from sat2cap import api
-    from sat2cap.catalogue import open_photos, photo_files
+    from sat2cap.catalogue import open_listed_images, open_photos
     from sat2cap.cli import console
     from sat2cap.pairs import PatchSpec, Rules, SplitPlan, read_area
 
@@ -180,7 +180,7 @@ def build(
         photos,
         count,
         columns=_parse_columns(column or []),
-        files=photo_files(files, download, mirror or "", per_site, per_second),
+        files=open_listed_images(files, download, mirror or "", per_site, per_second),
         licence=licence_of,
     )
     with console.show_progress() as progress:

@@ -70,11 +70,11 @@ def find_near_duplicates(
             done += len(photos)
             progress(STAGE, done, plan.pairs)
     photos = PhotoTable(pa.concat_tables([shard.photos.table for shard in plan.shards]))
-    keys, users = (np.array(photos.texts(name)) for name in ("key", "user"))
+    keys, users = (np.array(photos.text_column(name)) for name in ("key", "user"))
     order = np.lexsort((keys, photos.table["taken"].to_numpy()))
     order = order[np.concatenate(hashed)[order]]
     _, user = np.unique(users, return_inverse=True)
-    place = np.stack(photos.places(), -1)
+    place = np.stack(photos.coordinates(), -1)
     duplicate = within_hamming_distance(np.concatenate(hashes)[order], user[order], place[order], bits)
     return [str(key) for key in keys[order[duplicate]]]
 
@@ -123,13 +123,15 @@ def _cached_hashes(
             rows = [(value is not None, value or 0) for value in values]
             np.save(temporary, np.array(rows, np.uint64).reshape(-1, 2))
     row_by_key = {photo.key: row for photo, row in zip(wanted, np.load(path), strict=True)}
-    stored = np.array([row_by_key.get(key, (0, 0)) for key in photos.texts("key")], np.uint64).reshape(-1, 2)
+    stored = np.array([row_by_key.get(key, (0, 0)) for key in photos.text_column("key")], np.uint64).reshape(
+        -1, 2
+    )
     return stored[:, 1], stored[:, 0].astype(bool)
 
 
 def _hash_photo(source: PhotoSource, photo: Photo) -> int | None:
     try:
-        return difference_hash(source.image(photo))
+        return difference_hash(source.read_image(photo))
     except JobError:
         return None
 

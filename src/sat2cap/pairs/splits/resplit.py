@@ -63,7 +63,7 @@ def _plan(pairs: PairSet, split: SplitPlan, seed: int, per_shard: int) -> BuildP
     manifest = pairs.manifest
     photos = _photos(pairs)
     patch_m = manifest["provenance"]["patch"]["size_m"]
-    names = assign(*photos.places(), split, seed=seed, patch_m=patch_m, users=photos.texts("user"))
+    names = assign(*photos.coordinates(), split, seed=seed, patch_m=patch_m, users=photos.text_column("user"))
     dropped = {**manifest["funnel"]["dropped"]}
     funnel = Funnel(manifest["funnel"]["records"], dropped).drop({NEAR: int((names == BUFFER).sum())})
     if funnel.kept == 0:
@@ -116,7 +116,7 @@ def _copy(shard: Shard, places: Places, folder: Path) -> ShardResult:
     """A shard of pairs copied out of others."""
     path = folder / shard.name
     with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for key in shard.photos.texts("key"):
+        for key in shard.photos.text_column("key"):
             source, start, end = places[key]
             with source.open("rb") as file:
                 file.seek(start)
