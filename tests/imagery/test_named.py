@@ -29,7 +29,7 @@ def test_every_named_source_says_what_may_be_done(monkeypatch):
         assert source.licence, name
         assert source.machine_use != "unknown", name
         if source.kind == "tiles":
-            assert TileTemplate(source.url).url((10, 5, 6)).startswith("https://"), name
+            assert TileTemplate(source.url).url_of((10, 5, 6)).startswith("https://"), name
             assert open_imagery(name).info.licence == source.licence
         else:
             assert source.collection, name

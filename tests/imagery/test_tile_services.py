@@ -16,9 +16,9 @@ from sat2cap.geo.grid import cell_grid, patch_around, patch_box
 from sat2cap.geo.region import parse_region
 from sat2cap.http import FetchPolicy, policy
 from sat2cap.imagery.protocol import PartlyReadError
-from sat2cap.imagery.tiles.reader import decode
-from sat2cap.imagery.tiles.service import Recent, open_tiles
-from sat2cap.imagery.tiles.template import TileTemplate, is_template, quadkey
+from sat2cap.imagery.tiles.reader import decode_tile
+from sat2cap.imagery.tiles.service import RecentTiles, open_tiles
+from sat2cap.imagery.tiles.template import TileTemplate, is_template, quadkey_of
 from sat2cap.miniworld.world import MiniImagery, World
 
 GROUND = MiniImagery(World(2))
@@ -38,20 +38,20 @@ def server(running):
     return running
 
 
-def difference(one, other):
-    return np.abs(one[..., :3].astype(int) - other[..., :3].astype(int))
+def difference(first, second):
+    return np.abs(first[..., :3].astype(int) - second[..., :3].astype(int))
 
 
 @pytest.mark.parametrize(("lon", "lat"), [(70.1, 46.1), (179.999, 10.0), (-180.0, -20.0), (5.0, -60.0)])
 def test_tiles_give_the_ground_they_were_made_of(server, lon, lat):
     box = patch_around(lon, lat, 480, 224)
-    found = open_tiles(server.url).read(box)
-    assert found.dims == ("y", "x", "band")
-    assert (found.values[..., 3] == 255).all()
+    imagery = open_tiles(server.url).read(box)
+    assert imagery.dims == ("y", "x", "band")
+    assert (imagery.values[..., 3] == 255).all()
     truth = GROUND.read(box).values
     shifted = np.roll(truth, 3, axis=1)  # what being 3 px off would look like
-    assert difference(found.values, truth).mean() < 2
-    assert difference(found.values, truth).mean() < difference(found.values, shifted).mean() / 2
+    assert difference(imagery.values, truth).mean() < 2
+    assert difference(imagery.values, truth).mean() < difference(imagery.values, shifted).mean() / 2
 
 
 def test_zoom_is_the_coarsest_that_is_fine_enough(server):
@@ -84,8 +84,8 @@ def test_what_fails_at_first_is_tried_again_until_it_comes(server):
     for fault in (500, 503, 429, TRUNCATED, GARBLED, after(0), late(0.1)):
         server.faults = lambda tile, nth, fault=fault: fault if nth < 2 else None
         server.asked.clear()
-        found = open_tiles(server.url, policy=HASTY).read(HERE).values
-        np.testing.assert_array_equal(found, whole, err_msg=str(fault))
+        pixels = open_tiles(server.url, policy=HASTY).read(HERE).values
+        np.testing.assert_array_equal(pixels, whole, err_msg=str(fault))
         assert set(server.asked.values()) == {1 if fault == late(0.1) else 3}, fault
 
 
@@ -117,22 +117,22 @@ def test_a_slow_server_is_given_up_on(server):
         open_tiles(server.url, policy=hasty).read(HERE)
 
 
-def test_all_wait_when_one_is_told_to(server):
+def test_a_pause_that_one_request_is_asked_for_holds_for_all(server):
     """No request comes in while the server has asked to be left alone."""
-    told, times = [], []
+    pause_starts, request_times = [], []
 
     def strict(tile, nth):
-        times.append(time.monotonic())
-        if not told:
-            told.append(time.monotonic())
+        request_times.append(time.monotonic())
+        if not pause_starts:
+            pause_starts.append(time.monotonic())
             return after(0.6)
         return None
 
     server.faults = strict
     open_tiles(server.url, policy=FetchPolicy(max_concurrent=2, first_backoff_s=0.01)).read(HERE)
-    early = [t for t in times if told[0] + 0.1 < t < told[0] + 0.59]
+    early = [t for t in request_times if pause_starts[0] + 0.1 < t < pause_starts[0] + 0.59]
     assert early == []
-    assert len(times) == len(server.asked) + 1
+    assert len(request_times) == len(server.asked) + 1
 
 
 def test_a_server_that_lets_few_in_at_a_time_costs_no_tile_and_is_asked_more_slowly(server, monkeypatch):
@@ -155,10 +155,10 @@ def test_a_server_that_lets_few_in_at_a_time_costs_no_tile_and_is_asked_more_slo
         return None
 
     server.faults = limited
-    got = dict(
+    results = dict(
         open_tiles(server.url, policy=FetchPolicy(max_attempts=2, first_backoff_s=0.01)).store.fetch(tiles)
     )
-    assert not [found for found in got.values() if isinstance(found, ImageryError)]
+    assert not [result for result in results.values() if isinstance(result, ImageryError)]
     assert 3 <= len(refused) < len(tiles), "spaced, most requests are answered"
 
 
@@ -168,7 +168,7 @@ def test_a_server_that_never_lets_anyone_in_is_given_up_on_once_for_all(server, 
     server.faults = lambda tile, nth: after(0.1)
     store = open_tiles(server.url, policy=FetchPolicy(max_concurrent=1)).store
     tiles = [(14, 9000 + number, 5000) for number in range(4)]
-    reasons = [str(found) for _, found in store.fetch(tiles)]
+    reasons = [str(result) for _, result in store.fetch(tiles)]
     assert all("had to wait too often (429 Too Many Requests)" in reason for reason in reasons)
     assert [server.asked[tile] for tile in tiles] == [3, 1, 1, 1]
     server.faults = no_fault
@@ -180,7 +180,7 @@ def test_an_answer_that_is_no_image_says_what_it_is(server):
     with pytest.raises(ImageryError, match=r"failed 3 times \(the answer, of no stated type, is broken: "):
         open_tiles(server.url, policy=HASTY).read(HERE)
     with pytest.raises(ValueError, match=r"^it is no image$"):
-        decode(b"<html>quota exceeded</html>")
+        decode_tile(b"<html>quota exceeded</html>")
 
 
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(server):
@@ -225,9 +225,9 @@ def test_secrets_are_sent_but_never_kept(server, monkeypatch):
     server.faults = lambda tile, nth: 500
     with pytest.raises(ImageryError) as caught:
         open_tiles(url, headers=headers, policy=HASTY).read(HERE)
-    kept = f"{imagery.info} {caught.value} {pickle.dumps(imagery)!r} {imagery!r}"
-    assert "k3y" not in kept
-    assert "t0ken" not in kept
+    stored = f"{imagery.info} {caught.value} {pickle.dumps(imagery)!r} {imagery!r}"
+    assert "k3y" not in stored
+    assert "t0ken" not in stored
 
 
 def test_a_cache_on_disk_serves_the_next_run_and_heals(server, tmp_path):
@@ -280,16 +280,16 @@ def test_it_travels_to_other_processes(server):
 
 def test_addresses():
     tile = (3, 5, 2)
-    assert quadkey((3, 3, 5)) == "213"  # the example of Bing's documentation
+    assert quadkey_of((3, 3, 5)) == "213"  # the example of Bing's documentation
     for template, url in {
         "https://a/{z}/{x}/{y}.png": "https://a/3/5/2.png",
         "https://a/{z}/{x}/{-y}.png": "https://a/3/5/5.png",
-        "https://a/{q}?n=1": "https://a/123?n=1".replace("123", quadkey(tile)),
-        "https://a/{quadkey}": f"https://a/{quadkey(tile)}",
+        "https://a/{q}?n=1": "https://a/123?n=1".replace("123", quadkey_of(tile)),
+        "https://a/{quadkey}": f"https://a/{quadkey_of(tile)}",
         "https://a?m={TileMatrix}&r={TileRow}&c={TileCol}": "https://a?m=3&r=2&c=5",
         "https://{switch:a,b}.x/{z}/{y}/{x}": "https://b.x/3/2/5",
     }.items():
-        assert TileTemplate(template).url(tile) == url
+        assert TileTemplate(template).url_of(tile) == url
         assert is_template(template)
     assert not is_template("s3://bucket/a.tif")
     assert not is_template("folder/{a}.tif")
@@ -299,12 +299,12 @@ def test_addresses():
 
 
 def test_what_is_kept_in_memory_is_bounded():
-    recent = Recent(limit=100)
+    recent = RecentTiles(limit_bytes=100)
     for x in range(20):
         recent.put((9, x, 0), bytes(30))
         recent.get((9, 0, 0))
-    kept = [x for x in range(20) if recent.get((9, x, 0)) is not None]
-    assert kept == [0, 18, 19]
+    in_memory = [x for x in range(20) if recent.get((9, x, 0)) is not None]
+    assert in_memory == [0, 18, 19]
 
 
 def test_a_large_read_is_put_together_of_parts(server):

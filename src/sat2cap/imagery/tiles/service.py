@@ -1,4 +1,4 @@
-"""Tile services: templates fetched politely, with what came kept for a while, or on disk if asked."""
+"""Imagery of tile services: tiles fetched politely, and kept in memory and, if asked, on disk."""
 
 import tempfile
 import threading
@@ -17,40 +17,41 @@ from sat2cap.files import digest
 from sat2cap.geo import Tile
 from sat2cap.http import Fetcher, FetchPolicy
 from sat2cap.imagery.protocol import ImageryInfo
-from sat2cap.imagery.tiles.reader import Found, TileImagery, decode, finest_m
+from sat2cap.imagery.tiles.reader import Bounds, TileImagery, TileResult, decode_tile, finest_pixel_m
 from sat2cap.imagery.tiles.template import TileTemplate
 
-FINEST = 22
-"""Zoom that is taken for the finest of a service that does not say: 4 cm a pixel."""
+MAX_ZOOM = 22
+"""Finest zoom of a service that does not state its own: 4 cm per pixel."""
 
-_RECENT_BYTES = 64 * 2**20  # neighbouring reads share tiles along their edges
+_RECENT_BYTES = 64 * 2**20  # enough for the tiles that neighbouring reads share along their edges
 _ABSENT = b""
 
 
-class Recent:
-    """The encoded tiles used last, up to a number of bytes; not sent to other processes."""
+class RecentTiles:
+    """The encoded tiles used most recently, up to a number of bytes; copies sent elsewhere are empty."""
 
-    def __init__(self, limit: int = _RECENT_BYTES) -> None:
-        self._limit, self._size, self._lock = limit, 0, threading.Lock()
-        self._kept: OrderedDict[Tile, bytes] = OrderedDict()
+    def __init__(self, limit_bytes: int = _RECENT_BYTES) -> None:
+        self._limit_bytes, self._size_bytes, self._lock = limit_bytes, 0, threading.Lock()
+        self._tiles: OrderedDict[Tile, bytes] = OrderedDict()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Recent, (self._limit,)
+        """Pickle without contents and lock."""
+        return RecentTiles, (self._limit_bytes,)
 
     def get(self, tile: Tile) -> bytes | None:
-        """The tile's bytes, empty for one that is known not to be there; None if it is not kept."""
+        """Return the tile's bytes, empty if the service has no such tile; None if it is not in memory."""
         with self._lock:
-            if tile in self._kept:
-                self._kept.move_to_end(tile)
-            return self._kept.get(tile)
+            if tile in self._tiles:
+                self._tiles.move_to_end(tile)
+            return self._tiles.get(tile)
 
     def put(self, tile: Tile, data: bytes) -> None:
-        """Keep a tile, and let go of those not used for longest."""
+        """Store a tile, and drop the least recently used ones beyond the limit."""
         with self._lock:
-            self._size += len(data) - len(self._kept.pop(tile, b""))
-            self._kept[tile] = data
-            while self._size > self._limit:
-                self._size -= len(self._kept.popitem(last=False)[1])
+            self._size_bytes += len(data) - len(self._tiles.pop(tile, b""))
+            self._tiles[tile] = data
+            while self._size_bytes > self._limit_bytes:
+                self._size_bytes -= len(self._tiles.popitem(last=False)[1])
 
 
 @dataclass(frozen=True)
@@ -58,43 +59,51 @@ class ServiceTiles:
     """A `TileStore` over a tile service."""
 
     template: TileTemplate
+    """The address of its tiles."""
     fetcher: Fetcher
+    """The client that requests them."""
     folder: Path | None = None
-    """Where tiles are kept for other runs, none if left out; an empty file is a tile that is not there."""
-    recent: Recent = field(default_factory=Recent)
+    """Folder that keeps tiles for other runs, where an empty file is a tile that does not exist; or None."""
+    recent: RecentTiles = field(default_factory=RecentTiles)
+    """Tiles in memory."""
 
-    def fetch(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Found]]:
-        """Each of `tiles`, several at once."""
+    def fetch(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, TileResult]]:
+        """Yield each of `tiles` with its result, several fetched at once."""
         with ThreadPoolExecutor(self.fetcher.policy.max_concurrent, thread_name_prefix="tiles") as pool:
-            yield from pool.map(lambda tile: (tile, self._one(tile)), tiles)
+            yield from pool.map(lambda tile: (tile, self._fetch_tile(tile)), tiles)
 
-    def _one(self, tile: Tile) -> Found:
-        kept = self._kept(tile)
-        if kept is not None:
-            return kept[1]
+    def _fetch_tile(self, tile: Tile) -> TileResult:
+        cached = self._read_cached(tile)
+        if cached is not None:
+            return cached[1]
         z, x, y = tile
         try:
-            came = self.fetcher.get(self.template.url(tile), f"tile {z}/{x}/{y}", _with_pixels)
+            answer = self.fetcher.get(self.template.url_of(tile), f"tile {z}/{x}/{y}", _decode_keeping_data)
         except ImageryError as error:
             return error
-        data, pixels = came or (_ABSENT, None)
+        data, pixels = answer or (_ABSENT, None)
         self.recent.put(tile, data)
         if self.folder is not None:
-            _keep(self._file(tile), data)
+            _write_cache_file(self._cache_path(tile), data)
         return pixels
 
-    def _kept(self, tile: Tile) -> tuple[bytes, NDArray[np.uint8] | None] | None:
-        """A tile that needs no fetching; a broken one on disk (the machine went down) is fetched again."""
+    def _read_cached(self, tile: Tile) -> tuple[bytes, NDArray[np.uint8] | None] | None:
+        """Return ``(data, pixels)`` of a tile in memory or on disk; None if it must be fetched.
+
+        A file that is broken, as after a power cut, is fetched again.
+        """
         data = self.recent.get(tile)
         try:
             if data is None and self.folder is not None:
-                data = self._file(tile).read_bytes()
+                data = self._cache_path(tile).read_bytes()
                 self.recent.put(tile, data)
-            return None if data is None else (data, None) if data == _ABSENT else _with_pixels(data)
-        except (OSError, ValueError, SyntaxError):
+            if data is None:
+                return None
+            return (data, None) if data == _ABSENT else _decode_keeping_data(data)
+        except (OSError, ValueError, SyntaxError):  # the last is Pillow's, for a broken PNG
             return None
 
-    def _file(self, tile: Tile) -> Path:
+    def _cache_path(self, tile: Tile) -> Path:
         assert self.folder is not None
         z, x, y = tile
         return self.folder / digest(self.template.text)[:16] / str(z) / str(x) / str(y)
@@ -105,33 +114,38 @@ def open_tiles(
     *,
     headers: Mapping[str, str] | None = None,
     policy: FetchPolicy | None = None,
-    zooms: tuple[int, int] = (0, FINEST),
+    zooms: tuple[int, int] = (0, MAX_ZOOM),
     tile_pixels: int = 256,
-    bounds: tuple[float, float, float, float] | None = None,
+    bounds: Bounds | None = None,
     cache: Path | None = None,
     attribution: str = "",
     licence: str = "unknown",
 ) -> TileImagery:
-    """Imagery from a tile service, by its URL template.
+    """Return imagery from a tile service, given the URL template of its tiles. Nothing is fetched yet.
 
     `url` has ``{z}``, ``{x}`` and ``{y}`` (``{-y}`` counts rows from the south, as TMS does), ``{q}`` for a
-    quadkey, or WMTS's ``{TileMatrix}``, ``{TileCol}`` and ``{TileRow}``; ``{switch:a,b}`` spreads over hosts.
-    ``${NAME}``, in it or in `headers`, is read from the environment and never stored. Nothing is fetched yet.
-    Its identity is the template's: a service that changes its pixels does not say so. Raises `ImageryError`.
+    quadkey, or WMTS's ``{TileMatrix}``, ``{TileCol}`` and ``{TileRow}``; ``{switch:a,b}`` spreads requests
+    over hosts. ``${NAME}``, in it or in `headers`, is read from the environment and never stored. `zooms` are
+    the coarsest and the finest; `cache` is a folder that keeps tiles for other runs. The identity is that of
+    the template, since a service does not tell when its pixels change. Raises `ImageryError` if `url` is not
+    a template or a variable is not set.
+
+    Example:
+        open_tiles("https://example.org/{z}/{x}/{y}.png", bounds=(3.2, 50.7, 7.3, 53.6))
     """
     template = TileTemplate(url)
     store = ServiceTiles(template, Fetcher(url, headers or {}, policy or FetchPolicy()), cache)
     identity = digest("tiles", url, repr((zooms, tile_pixels, bounds)))
-    info = ImageryInfo(url, identity, finest_m(zooms[1], tile_pixels, bounds), attribution, licence)
+    info = ImageryInfo(url, identity, finest_pixel_m(zooms[1], tile_pixels, bounds), attribution, licence)
     return TileImagery(store, info, zooms, tile_pixels, bounds)
 
 
-def _with_pixels(data: bytes) -> tuple[bytes, NDArray[np.uint8]]:
-    return data, decode(data)
+def _decode_keeping_data(data: bytes) -> tuple[bytes, NDArray[np.uint8]]:
+    return data, decode_tile(data)
 
 
-def _keep(path: Path, data: bytes) -> None:
-    """Write by rename, for others that read meanwhile; not synced, as a cache may be lost."""
+def _write_cache_file(path: Path, data: bytes) -> None:
+    """Write by rename, as other runs may read meanwhile; without fsync, as a cache may be lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(data)
