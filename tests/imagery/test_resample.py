@@ -156,8 +156,8 @@ def write(path, values: np.ndarray, **profile) -> RasterImagery:
 def test_a_file_without_holes_is_read_without_warping(tmp_path, monkeypatch) -> None:
     plain, full = write(tmp_path / "a.tif", picture()), write(tmp_path / "b.tif", picture().clip(1), nodata=0)
     box, through_gdal = box_over(UTM, 2.14, 130), []
-    whole = RasterImagery._warped
-    monkeypatch.setattr(RasterImagery, "_warped", lambda *given: through_gdal.append(given) or whole(*given))
+    whole = RasterImagery._warp
+    monkeypatch.setattr(RasterImagery, "_warp", lambda *given: through_gdal.append(given) or whole(*given))
     assert (plain.read(box).values[..., 3] == 255).all()
     assert (full.read(box).values[..., 3] == 255).all()
     assert not through_gdal

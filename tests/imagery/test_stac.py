@@ -141,7 +141,7 @@ def test_a_server_that_is_busy_or_fails_is_asked_again(found):
 
 
 def test_what_cannot_be_had_is_one_clear_line(found, running, monkeypatch):
-    monkeypatch.setattr(search, "_TRIES", 1)
+    monkeypatch.setattr(search, "_MAX_RETRIES", 1)
     spec, server = found
     root, _, _files = running
     for wrong, rule in {

@@ -1,4 +1,4 @@
-"""Imagery by name, and in files of one's own that say how to get it, with licence and terms beside it."""
+"""Descriptions of imagery sources, by name or in a file: how to read them, their licence and terms."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,95 +11,116 @@ from sat2cap.config import Section, read_toml, validate
 from sat2cap.errors import ImageryError
 from sat2cap.imagery.tiles.template import is_template
 
-CATALOGUE = Path(__file__).with_name("named.toml")
+SHIPPED_SOURCES = Path(__file__).with_name("named.toml")
+"""The file of the named sources that ship with the package."""
+
 MACHINE_USE = {
     "allowed": "machine use is allowed",
     "contract": "machine use needs an agreement with the provider",
     "ask": "the terms do not clearly allow machine use; ask the provider",
     "unknown": "whether machine use is allowed is not known; ask the provider",
 }
-STAC = "stac:"
-"""What a search that is written out in one line begins with."""
+"""``{machine_use of a source: what it means}``."""
+
+STAC_PREFIX = "stac:"
+"""Prefix of a STAC search that is written in one line, before the URL of the API or catalogue."""
 
 
 class Source(Section):
-    """How to get imagery, and what may be done with it."""
+    """How to read imagery, and what may be done with it; the keys of a source file."""
 
     name: str
+    """What the user writes for it, and what messages call it."""
     title: str = ""
+    """One line about it, for lists."""
     kind: Literal["tiles", "raster", "stac"]
+    """How it is read: a tile service, a raster file, or a STAC search."""
     url: str = Field(min_length=1)
-    """A tile template, a raster's path or URL, or a STAC API's or catalogue's root."""
+    """A tile template, the path or URL of a raster, or the root of a STAC API or catalogue."""
     licence: str = "unknown"
+    """Name of the licence of its pixels."""
     attribution: str = ""
+    """Whom to name when they are shown."""
     machine_use: Literal["allowed", "contract", "ask", "unknown"] = "unknown"
-    """Whether a program may read it in bulk."""
+    """Whether a program may read it in bulk, see `MACHINE_USE`."""
     terms: str = ""
-    """Where the provider's terms are."""
+    """Address of the provider's terms."""
     gsd_m: float | None = Field(default=None, gt=0)
-    """As the provider says; for `imagery list`."""
+    """Ground sample distance in metres, as the provider states it; for lists, and for STAC reads."""
     bounds: tuple[float, float, float, float] | None = None
-    """``west, south, east, north`` in degrees."""
+    """Where there is imagery: ``west, south, east, north`` in degrees."""
     bands: tuple[int, ...] | None = None
+    """For rasters: band numbers from 1, see `BandRendering`."""
     scale: tuple[float, float] | None = None
+    """For rasters and STAC: the values that become 0 (black) and 255 (white)."""
 
     headers: dict[str, str] = Field(default={})
-    """For tiles; ``${NAME}`` is read from the environment."""
+    """For tiles: headers of each request; ``${NAME}`` is read from the environment."""
     zooms: tuple[int, int] = (0, 22)
+    """For tiles: the coarsest and the finest zoom."""
     tile_pixels: int = Field(default=256, ge=1)
+    """For tiles: side of a tile in pixels."""
     at_once: int = Field(default=8, ge=1)
-    """Requests under way at the same time."""
+    """For tiles: requests under way at the same time."""
 
     collection: str = ""
-    """For STAC; what follows, too."""
+    """For STAC, as are all keys below: id of the collection to search."""
     assets: tuple[str, ...] = ("visual",)
-    """Three names for red, green and blue, one for grey, or one that has three bands."""
+    """Names of three assets for red, green and blue, of one for grey, or of one that has three bands."""
     datetime: str = ""
-    """A day, month or year, or two with a slash between."""
+    """A day, month or year, or two of them separated by a slash."""
     max_cloud: float | None = Field(default=None, ge=0, le=100)
-    """Percent, of a whole item."""
+    """Largest cloud cover of an item, in percent."""
     max_items: int = Field(default=1000, ge=1)
+    """Largest number of items that a search reads."""
     sign: str = ""
-    """A URL with ``{href}`` that gives the address to read an asset at, as the Planetary Computer needs."""
+    """URL with ``{href}`` of a service that signs the address of an asset, as the Planetary Computer's."""
 
 
 @lru_cache
 def named_sources() -> dict[str, Source]:
-    """The named sources that ship, by name."""
-    return read_sources(CATALOGUE)
+    """Return the named sources that ship with the package, ``{name: source}``."""
+    return read_sources(SHIPPED_SOURCES)
 
 
 def read_sources(path: Path) -> dict[str, Source]:
-    """The sources in a TOML file, by name: a table each, or a file that is one. Raises `ImageryError`."""
+    """Return the sources in a TOML file, ``{name: source}``: one table each, or the file itself if it is one.
+
+    Raises `ImageryError` if the file cannot be read or a key is wrong.
+    """
     tables = read_toml(path, ImageryError, kind="source file", hint="check the path")
     if not all(isinstance(keys, dict) for keys in tables.values()):
         tables = {path.stem: tables}
-    return {name: _source(str(path), {"name": name, **keys}) for name, keys in tables.items()}
+    return {name: _validate_source(str(path), {"name": name, **keys}) for name, keys in tables.items()}
 
 
 def find_source(spec: str) -> Source | None:
-    """The source that ``NAME``, ``FILE.toml`` or ``stac:URL`` means; None if it is none of them.
+    """Return the source that ``NAME``, ``FILE.toml`` or ``stac:URL`` describes; None if it is none of them.
 
-    After a ``?`` come changes, such as ``?datetime=2024-06&max_cloud=10``. Raises `ImageryError`.
+    Keys after a ``?`` replace those of the description. Raises `ImageryError` if there is no such file, it
+    holds several sources, or a key is wrong.
+
+    Example:
+        find_source("sentinel-2-l2a?datetime=2024-06&max_cloud=10")
     """
-    if spec.startswith(STAC):
-        url, changes = _split(spec.removeprefix(STAC))
-        return _source(spec, {"name": spec, "kind": "stac", "url": url, **changes})
-    head, changes = _split(spec)
-    if head.endswith(".toml"):
-        found = read_sources(Path(head))
-        if len(found) != 1:
-            raise ImageryError(f"source file {head!r} has {len(found)} sources; give a file with one")
-        known = next(iter(found.values()))
-    elif head in named_sources():
-        known = named_sources()[head]
+    if spec.startswith(STAC_PREFIX):
+        url, changes = _split_changes(spec.removeprefix(STAC_PREFIX))
+        return _validate_source(spec, {"name": spec, "kind": "stac", "url": url, **changes})
+    name, changes = _split_changes(spec)
+    if name.endswith(".toml"):
+        sources = read_sources(Path(name))
+        if len(sources) != 1:
+            raise ImageryError(f"source file {name!r} has {len(sources)} sources; give a file with one")
+        source = next(iter(sources.values()))
+    elif name in named_sources():
+        source = named_sources()[name]
     else:
         return None
-    return _source(spec, {**known.model_dump(exclude_unset=True), "name": spec, **changes})
+    return _validate_source(spec, {**source.model_dump(exclude_unset=True), "name": spec, **changes})
 
 
-def _split(spec: str) -> tuple[str, dict[str, Any]]:
-    """What stands before a ``?``, and the changes after it; lists have commas."""
+def _split_changes(spec: str) -> tuple[str, dict[str, Any]]:
+    """Return the part of `spec` before a ``?``, and the keys after it; those that are lists are split."""
     head, _, query = spec.partition("?")
     changes: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     for key in ("assets", "bands", "scale", "bounds", "zooms"):
@@ -108,19 +129,24 @@ def _split(spec: str) -> tuple[str, dict[str, Any]]:
     return head, changes
 
 
-def _source(where: str, keys: dict[str, Any]) -> Source:
-    return validate(keys, Source, ImageryError, f"imagery {where!r}")
+def _validate_source(origin: str, keys: dict[str, Any]) -> Source:
+    """Return a source made of `keys`. Raises `ImageryError`, which names `origin`, if one is wrong."""
+    return validate(keys, Source, ImageryError, f"imagery {origin!r}")
 
 
 def usage_caveats(spec: str) -> list[str]:
-    """What whoever uses a source by this name should know of its terms. Raises `ImageryError`."""
+    """Return what a user of imagery should know of its licence and terms, one line each.
+
+    Empty if nothing is doubtful, or for files, of which nothing is known. Raises `ImageryError` as
+    `find_source` does.
+    """
     source = find_source(spec)
     if source is None:
         return [f"licence of {spec} is unknown: ask its provider"] if is_template(spec) else []
-    where = f"; terms: {source.terms}" if source.terms else ""
-    said = []
+    terms = f"; terms: {source.terms}" if source.terms else ""
+    caveats = []
     if source.licence == "unknown":
-        said.append(f"licence of {source.name} is unknown: ask its provider{where}")
+        caveats.append(f"licence of {source.name} is unknown: ask its provider{terms}")
     if source.machine_use != "allowed":
-        said.append(f"{source.name}: {MACHINE_USE[source.machine_use]}{where}")
-    return said
+        caveats.append(f"{source.name}: {MACHINE_USE[source.machine_use]}{terms}")
+    return caveats

@@ -1,4 +1,4 @@
-"""What every imagery source gives: RGBA pixels on any grid you ask for."""
+"""The protocol of imagery: any source gives RGBA pixels on any grid."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -12,39 +12,42 @@ from odc.geo.geom import Geometry
 from sat2cap.errors import ImageryError
 
 RGBA = ("red", "green", "blue", "alpha")
+"""Names of the bands that every read returns, in order."""
 
 
 @dataclass(frozen=True)
 class ImageryInfo:
-    """Where pixels come from and what may be done with them."""
+    """Provenance of imagery: where its pixels come from, and what may be done with them."""
 
     uri: str
-    """What the user wrote to get it: a path, a URL, ``miniworld:SEED``."""
+    """What the user wrote to open it: a path, a URL, ``miniworld:SEED``."""
     identity: str
-    """Changes when the pixels change: a content hash, or size and time for files too large to hash."""
+    """A hash that changes when the pixels change: of the content, or of size and time for large files."""
     gsd_m: float
     """Ground sample distance in metres at native resolution."""
     attribution: str = ""
+    """Whom to name when pixels are shown; empty if not known."""
     licence: str = "unknown"
+    """Name of the licence of the pixels."""
     items: tuple[dict[str, Any], ...] = ()
-    """Of a search: what it found and is read, as id, collection, datetime, cloud cover and address."""
+    """STAC items that are read: ``id``, ``collection``, ``datetime``, ``cloud_cover``, ``href`` of each."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON values; without `items` where there are none."""
+        """Return the fields as plain JSON values, without `items` if there are none."""
         values = asdict(self)
         items = values.pop("items")
         return values | {"items": list(items)} if items else values
 
 
 class PartlyReadError(ImageryError):
-    """Some of what was asked could not be read; the rest came with it, and need not be read again."""
+    """A part of a read has failed; the error carries the pixels of the rest, which need not be read again."""
 
     def __init__(self, message: str, pixels: xr.DataArray, failed: NDArray[np.bool_]) -> None:
         super().__init__(message)
         self.pixels = pixels
-        """As `Imagery.read` gives them, alpha 0 where they failed."""
+        """Pixels as `Imagery.read` returns them, with alpha 0 where reading failed."""
         self.failed = failed
-        """Bool ``[y, x]``: pixels that could not be read, which is not the same as having no data."""
+        """Mask of the pixels that could not be read, bool ``[y, x]``; pixels without data are not in it."""
 
 
 class Imagery(Protocol):
@@ -52,18 +55,18 @@ class Imagery(Protocol):
 
     @property
     def info(self) -> ImageryInfo:
-        """Provenance."""
+        """Provenance of the pixels."""
         ...
 
     @property
     def footprint(self) -> Geometry | None:
-        """Where there may be pixels, in any CRS; None for everywhere."""
+        """The area in which there may be pixels, in any CRS; None for everywhere."""
         ...
 
     def read(self, box: GeoBox) -> xr.DataArray:
-        """Pixels on exactly `box`, uint8, dims ``(y, x, band)`` with bands `RGBA`; alpha 0 means no data.
+        """Return pixels on exactly `box`, uint8, dims ``(y, x, band)`` with bands `RGBA`; alpha 0 is no data.
 
-        Reads no finer than about twice what `box` needs. Raises `ImageryError` when reading fails,
-        and `PartlyReadError` when only some of it does.
+        A source with several resolutions reads one that is about as fine as `box`. Raises `ImageryError` when
+        reading fails, and `PartlyReadError` when only a part of it does.
         """
         ...

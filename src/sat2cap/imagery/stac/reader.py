@@ -19,11 +19,11 @@ from sat2cap.errors import ImageryError
 from sat2cap.files import canonical_json, digest
 from sat2cap.geo import LONLAT, outline
 from sat2cap.http import Fetcher
+from sat2cap.imagery.gdal import HTTP_RETRY_SETTINGS
 from sat2cap.imagery.named import Source
 from sat2cap.imagery.pixels import as_imagery, gsd_m, split_parts
 from sat2cap.imagery.protocol import ImageryInfo
-from sat2cap.imagery.raster import RETRIES
-from sat2cap.imagery.stac.search import search, taken
+from sat2cap.imagery.stac.search import item_datetime, search_items
 
 _AVERAGE_ABOVE = 2.0
 _AT_ONCE = 4  # files under way at the same time
@@ -98,7 +98,7 @@ class StacImagery:
         import pystac
 
         coarse = gsd_m(box) > self.info.gsd_m * _AVERAGE_ABOVE
-        odc.stac.configure_rio(cloud_defaults=True, **RETRIES)
+        odc.stac.configure_rio(cloud_defaults=True, **HTTP_RETRY_SETTINGS)
         try:
             loaded = odc.stac.load(
                 [pystac.Item.from_dict(_with_bands(item, self._bands)) for item in items],
@@ -131,7 +131,7 @@ def open_stac(source: Source, region: Geometry | None) -> StacImagery:
 
     Its identity is that of the items. Raises `ImageryError`.
     """
-    items = search(source, region)
+    items = search_items(source, region)
     kept = [_record(item) for item in items]
     identity = digest("stac", canonical_json([kept, source.assets, source.scale]))
     gsd = source.gsd_m or _gsd(items)
@@ -144,7 +144,7 @@ def _record(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": item["id"],
         "collection": item.get("collection"),
-        "datetime": taken(item),
+        "datetime": item_datetime(item),
         "cloud_cover": item["properties"].get("eo:cloud_cover"),
         "href": links.get("self", ""),
     }

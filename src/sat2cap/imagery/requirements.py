@@ -1,0 +1,82 @@
+"""What a raster must have to be read: bands that are colours, values that fit 8 bits, a grid on Earth."""
+
+import math
+
+import rasterio
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from pyproj.exceptions import ProjError
+from rasterio.enums import ColorInterp
+
+from sat2cap.errors import ImageryError
+from sat2cap.geo import LONLAT, transformer
+
+_COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
+
+def choose_bands(
+    path: str, dataset: rasterio.DatasetReader, bands: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """Return the band numbers, from 1, of red, green and blue, or of grey.
+
+    `bands` are those that the user has chosen; None looks for them by the colours that the file marks. Raises
+    `ImageryError` if `bands` do not exist, or which to use is not clear.
+    """
+    if bands is not None:
+        if len(bands) not in (1, 3) or not all(1 <= band <= dataset.count for band in bands):
+            rule = f"the file has bands 1 to {dataset.count}, one or three may be chosen"
+            raise ImageryError(f"imagery {path!r}, bands {bands}: {rule}; give red,green,blue such as 3,2,1")
+        return tuple(bands)
+    colours = dataset.colorinterp
+    if ColorInterp.palette in colours:
+        fix = "expand it first: gdal_translate -expand rgb IN OUT"
+        raise ImageryError(f"imagery {path!r} has a colour table, whose numbers are not colours; {fix}")
+    if all(colour in colours for colour in _COLOURS):
+        return tuple(colours.index(colour) + 1 for colour in _COLOURS)
+    plain = [band for band, colour in enumerate(colours, 1) if colour != ColorInterp.alpha]
+    if len(plain) not in (1, 3):
+        rule = f"{len(plain)} bands, none marked red, green and blue"
+        raise ImageryError(f"imagery {path!r} has {rule}; say which to use, such as bands 4,3,2")
+    return tuple(plain)
+
+
+def require_usable_values(
+    path: str, dataset: rasterio.DatasetReader, bands: tuple[int, ...], stretch: tuple[float, float] | None
+) -> None:
+    """Raise `ImageryError` if the values of `bands` are no colours, or need a stretch that is not given."""
+    kinds = {dataset.dtypes[band - 1] for band in bands}
+    if any(kind.startswith("complex") for kind in kinds):
+        fix = "make its magnitude an image of its own first"
+        raise ImageryError(f"imagery {path!r} holds complex numbers, which are no colours; {fix}")
+    if stretch is not None:
+        if not (all(math.isfinite(value) for value in stretch) and stretch[0] < stretch[1]):
+            rule = "must be two numbers, the lower first"
+            raise ImageryError(f"imagery {path!r}: stretch {stretch} {rule}; such as 0,3000")
+        return
+    if kinds != {"uint8"}:
+        fix = "give a stretch such as 0,3000, or copy it: gdal_translate -ot Byte -scale 0 3000 0 255 IN OUT"
+        raise ImageryError(f"imagery {path!r} is {', '.join(sorted(kinds))}, not 8-bit (uint8); {fix}")
+
+
+def native_grid(path: str, dataset: rasterio.DatasetReader) -> GeoBox:
+    """Return the grid of the file's own pixels. Raises `ImageryError` if it has no place on Earth."""
+    points, _ = dataset.gcps
+    if points and dataset.transform.is_identity:
+        fix = "straighten it first: gdalwarp -r bilinear IN OUT"
+        raise ImageryError(f"imagery {path!r} has {len(points)} ground control points and no grid; {fix}")
+    if dataset.rpcs is not None and dataset.transform.is_identity:
+        fix = "straighten it with heights: gdalwarp -rpc -to RPC_DEM=HEIGHTS IN OUT"
+        raise ImageryError(f"imagery {path!r} has a camera model (RPC) and no grid; {fix}")
+    if dataset.crs is None:
+        fix = "assign one: gdal_translate -a_srs EPSG:CODE IN OUT"
+        raise ImageryError(f"imagery {path!r} has no CRS, so no place on Earth; {fix}")
+    if dataset.transform.is_identity:
+        fix = "georeference it first, for example in QGIS"
+        raise ImageryError(f"imagery {path!r} has a CRS but no geotransform, so no place on Earth; {fix}")
+    grid = GeoBox(dataset.shape, dataset.transform, CRS(dataset.crs))
+    try:
+        transformer(grid.crs, LONLAT)
+    except ProjError:
+        fix = "assign the one it is in: gdal_translate -a_srs EPSG:CODE IN OUT"
+        raise ImageryError(f"imagery {path!r} is in a CRS that has no place on Earth; {fix}") from None
+    return grid
