@@ -21,7 +21,7 @@ api
 demo
 report
 evaluation
-training | embedding | query
+training | embedding | query | zones
 catalogue
 maps | miniworld
 pairs | atlas | model
@@ -33,8 +33,8 @@ errors | files | progress | lookahead | display | formatting
 
 _FOUNDATION = {"errors", "files", "progress", "lookahead", "display", "formatting", "http", "config"}
 FORBIDDEN = {
-    "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},
-    "transformers": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps"},
+    "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps", "zones"},
+    "transformers": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps", "zones"},
     "rasterio": {*_FOUNDATION, "model", "training"},
     "odc": {*_FOUNDATION, "model", "training"},
     "typer": {
@@ -266,7 +266,11 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
 
 def test_layers_below_the_model_run_without_torch() -> None:
     """What they import imports counts too."""
-    names = [n for n in read_package() if unit(n) in {"geo", "imagery", "photos", "pairs", "atlas", "maps"}]
+    names = [
+        n
+        for n in read_package()
+        if unit(n) in {"geo", "imagery", "photos", "pairs", "atlas", "maps", "zones"}
+    ]
     assert len(names) >= 15
     loaded = modules_loaded_by(f"import {', '.join(names)}")
     assert {"numpy", "sat2cap.geo.grid"} <= loaded

@@ -211,6 +211,33 @@ class OpenAtlas:
         table = pd.concat(named, ignore_index=True)
         return table[["prompt", *table.columns.drop("prompt")]]
 
+    def zones(
+        self,
+        zones: "gpd.GeoDataFrame | gpd.GeoSeries | Path | str",
+        prompt: Prompt | Sequence[Prompt],
+        statistics: str | Sequence[str] = "mean",
+        when: Moment | Sequence[Moment] | None = None,
+        negatives: Prompt | Sequence[Prompt] = (),
+        scale: "ScoreScale" = "cosine",
+        templates: str | Sequence[str] = ("{}",),
+        layer: str | None = None,
+        progress: ProgressLike = None,
+    ) -> gpd.GeoDataFrame:
+        """Return the zones with statistics of the map of a prompt: one column each, NaN where it has no data.
+
+        `zones` are polygons in any CRS, or their file (of several layers, `layer`). A statistic is ``mean``,
+        ``min``, ``max``, ``median``, ``p90``, ``share-above=0.3`` (0 to 1) or ``area-above=0.3`` (km²). Each
+        cell counts for the ground that the zone covers of it; ``covered_share`` says how much of a zone has
+        data. Several prompts or dates are columns of their own. Raises as `map` does, and `InputError`.
+
+        >>> atlas.zones("municipalities.gpkg", "a busy street", ["mean", "p90"]).sort_values("mean")
+        """
+        from sat2cap.api.zones import summarise_zones, to_zones
+
+        table = to_zones(zones, layer)
+        score = self.map(prompt, when, negatives, scale, templates)
+        return summarise_zones(score, table, statistics, progress)
+
     def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> xr.DataArray:
         """Return the embeddings behind the maps, float32 ``(embedding, y, x)`` with their CRS, not
         normalised.

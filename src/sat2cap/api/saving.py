@@ -10,13 +10,14 @@ from sat2cap.api.inputs import ProgressLike, listening
 from sat2cap.errors import ImageryError, InputError
 from sat2cap.geo import grid_of, patch_box
 from sat2cap.maps import LabelledPoint, read_outlines, read_places
+from sat2cap.zones import TABLE_SUFFIXES, choropleth, write_zones
 
 _PICTURE_PIXELS = 1600
 """Pixels along the longer side of imagery under a picture."""
 
 
 def save(
-    score: xr.DataArray | xr.Dataset,
+    score: xr.DataArray | xr.Dataset | gpd.GeoDataFrame,
     path: Path | str,
     *,
     title: str | None = None,
@@ -33,6 +34,9 @@ def save(
     ``.mp4`` one that moves through the dates; ``.geojson`` and ``.parquet`` the areas that score `above`
     something, or the `best` so many cells, or the best 5 %; ``.pmtiles`` web tiles; ``.html`` a page.
 
+    A table from ``atlas.zones`` becomes a table (``.gpkg``, ``.geojson``, ``.parquet``, ``.csv``) or a map
+    with each zone in the colour of its value (``.png``, ``.html``).
+
     Pictures have a `title` instead of the prompt, imagery under the scores (`underlay`, a name or RGBA pixels
     in the CRS of the score), `outlines` over them and `places` to label, both as files or as they are.
     Raises `InputError`, `ImageryError`.
@@ -40,6 +44,12 @@ def save(
     from sat2cap.maps import MapOptions
     from sat2cap.maps import save as write_map
 
+    if isinstance(score, gpd.GeoDataFrame):
+        if Path(path).suffix.lower() in TABLE_SUFFIXES:
+            write_zones(score, path)
+            return
+        outlines = _zone_borders(score, path) if outlines is None else outlines
+        score = choropleth(score)
     if not isinstance(score, xr.DataArray | xr.Dataset):
         raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")
     options = MapOptions(
@@ -52,6 +62,11 @@ def save(
     )
     with listening(progress) as report:
         write_map(score, path, options, report)
+
+
+def _zone_borders(table: gpd.GeoDataFrame, path: Path | str) -> gpd.GeoSeries | None:
+    """Return the borders of zones, to draw on a picture that shows lines; None for other kinds of file."""
+    return table.geometry if Path(path).suffix.lower() == ".png" else None
 
 
 def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:

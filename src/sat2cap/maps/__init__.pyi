@@ -9,13 +9,16 @@ from .conditioning import Conditioning as Conditioning
 from .conditioning import date_warning as date_warning
 from .formats import save as save
 from .layers import LabelledPoint as LabelledPoint
+from .layers import layers_of as layers_of
 from .layers import stack_times as stack_times
 from .layers import with_standard_attributes as with_standard_attributes
+from .options import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from .options import STILL_SUFFIXES as STILL_SUFFIXES
 from .options import MapOptions as MapOptions
 from .options import check_output as check_output
 from .picture import write_png as write_png
 from .places import read_outlines as read_outlines
 from .places import read_places as read_places
+from .places import table_attributes as table_attributes
 from .places import top_places as top_places
 from .places import write_places as write_places

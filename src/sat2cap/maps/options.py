@@ -21,12 +21,15 @@ STILL_SUFFIXES = (*TIFF_SUFFIXES, *PNG_SUFFIXES, *AREA_SUFFIXES, *TILE_SUFFIXES,
 MAP_SUFFIXES = (*STILL_SUFFIXES, *ANIMATION_SUFFIXES)
 """Suffixes of all files that a map can be saved as."""
 
-_PICTURE_SUFFIXES = (*PNG_SUFFIXES, *ANIMATION_SUFFIXES)
+PICTURE_SUFFIXES = (*PNG_SUFFIXES, *PAGE_SUFFIXES)
+"""Suffixes of files in which a map is looked at rather than computed with."""
+
+_DRAWN_SUFFIXES = (*PNG_SUFFIXES, *ANIMATION_SUFFIXES)
 _SUFFIXES_OF_OPTION = {
-    "title": (*_PICTURE_SUFFIXES, *PAGE_SUFFIXES),
-    "underlay": _PICTURE_SUFFIXES,
-    "outlines": _PICTURE_SUFFIXES,
-    "places": _PICTURE_SUFFIXES,
+    "title": (*_DRAWN_SUFFIXES, *PAGE_SUFFIXES),
+    "underlay": _DRAWN_SUFFIXES,
+    "outlines": _DRAWN_SUFFIXES,
+    "places": _DRAWN_SUFFIXES,
     "above": AREA_SUFFIXES,
     "best": AREA_SUFFIXES,
 }

@@ -45,7 +45,7 @@ def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.
         "lat": lat,
     }
     frame = gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(lon, lat), crs="EPSG:4326")
-    frame.attrs = _attributes_of(score)
+    frame.attrs = table_attributes(score)
     return frame
 
 
@@ -59,7 +59,7 @@ def areas_above(score: xr.DataArray, threshold: float) -> gpd.GeoDataFrame:
     frame = _outline_codes((values >= threshold).astype(np.uint8), values, grid)
     frame = frame.drop(columns="code")
     frame = frame.sort_values(["mean", "cells"], ascending=False, kind="stable", ignore_index=True)
-    frame.attrs = {**_attributes_of(score), "threshold": f"{threshold:.6g}"}
+    frame.attrs = {**table_attributes(score), "threshold": f"{threshold:.6g}"}
     return frame
 
 
@@ -91,11 +91,11 @@ def areas_of_categories(category: xr.DataArray, confidence: xr.DataArray) -> gpd
     names = np.array(["", *map(str, category.attrs["categories"])], dtype=object)
     frame.insert(0, "category", names[frame.pop("code").to_numpy(int)])
     frame = frame.sort_values(["cells", "mean"], ascending=False, kind="stable", ignore_index=True)
-    frame.attrs = _attributes_of(category)
+    frame.attrs = table_attributes(category)
     return frame
 
 
-def _attributes_of(score: xr.DataArray) -> dict[str, Any]:
+def table_attributes(score: xr.DataArray) -> dict[str, Any]:
     """Return the provenance of a score for a table's attributes: as text, but the conditioning as data."""
     data = {key: score.attrs[key] for key in (CONDITIONING_KEY, TRAINING_YEARS_KEY) if key in score.attrs}
     return {**provenance(score), **data}

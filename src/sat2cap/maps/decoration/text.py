@@ -67,7 +67,8 @@ def credits_of(score: xr.DataArray) -> str:
     if Path(texts.get("imagery", "")).is_absolute():  # folders of one machine are nothing to publish
         texts["imagery"] = Path(texts["imagery"]).name
     parts = [f"{word} {texts[name]}" for name, word in _CREDITS.items() if name in texts]
-    cell = abs(grid_of(score).affine.a) * ground_metres(grid_of(score))
+    grid = grid_of(score)
+    cell = float(score.attrs.get("cell_m") or abs(grid.affine.a) * ground_metres(grid))
     return "   ·   ".join(
         [
             *parts,

@@ -1,0 +1,39 @@
+"""Statistics of maps within zones: what `OpenAtlas.zones` does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import geopandas as gpd
+import xarray as xr
+
+from sat2cap.api.inputs import ProgressLike, listening, to_texts
+from sat2cap.errors import InputError
+from sat2cap.zones import parse_statistic, read_zones, zone_statistics
+
+
+def summarise_zones(
+    score: xr.DataArray,
+    zones: gpd.GeoDataFrame,
+    statistics: str | Sequence[str],
+    progress: ProgressLike,
+) -> gpd.GeoDataFrame:
+    """Return the statistics of a score in each zone (`zones.zone_statistics`). Raises `InputError`."""
+    parsed = [parse_statistic(text) for text in to_texts(statistics, "statistics")]
+    with listening(progress) as report:
+        return zone_statistics(score, zones, parsed, report)
+
+
+def to_zones(zones: object, layer: str | None = None) -> gpd.GeoDataFrame:
+    """Return zones as a table: read from a file, or a GeoDataFrame or GeoSeries as it is.
+
+    Raises `InputError`.
+    """
+    if isinstance(zones, gpd.GeoDataFrame):
+        return zones
+    if isinstance(zones, gpd.GeoSeries):
+        return gpd.GeoDataFrame(geometry=zones)
+    if isinstance(zones, str | Path):
+        return read_zones(zones, layer)
+    raise InputError(
+        f"zones is a {type(zones).__name__}; give a GeoDataFrame, a GeoSeries or the path of a file"
+    )

@@ -1,0 +1,9 @@
+from .choropleth import choropleth as choropleth
+from .files import TABLE_SUFFIXES as TABLE_SUFFIXES
+from .files import read_zones as read_zones
+from .files import write_zones as write_zones
+from .statistics import parse_statistic as parse_statistic
+from .table import COVERED as COVERED
+from .table import count_missed as count_missed
+from .table import rank_zones as rank_zones
+from .table import zone_statistics as zone_statistics
