@@ -71,23 +71,23 @@ Answer = tuple[int, bytes, dict[str, str]]
 
 
 def photo_answer(path: str, times: int) -> Answer:
-    """What a photo site says: the picture."""
+    """Answer as a working photo site does: with the picture."""
     return 200, placeholder(path), {"Content-Type": "image/jpeg"}
 
 
 @dataclass
 class Site:
-    """A photo site on loopback, and what it saw."""
+    """A photo site on loopback, with the requests it has received."""
 
     url: str
-    asked: list[str] = field(default_factory=list)
+    requested_paths: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
 
 
 @contextmanager
 def photo_site(answer: Callable[[str, int], Answer] = photo_answer, pause_s: float = 0.0) -> Iterator[Site]:
-    """Serve `answer(path, how many times it was asked for)` until the block ends."""
+    """Serve `answer(path, how often the path was requested)` until the block ends."""
     counts: Counter[str] = Counter()
     lock = threading.Lock()
     site = Site("")
@@ -98,7 +98,7 @@ def photo_site(answer: Callable[[str, int], Answer] = photo_answer, pause_s: flo
         def do_GET(self) -> None:
             with lock:
                 counts[self.path] += 1
-                site.asked.append(self.path)
+                site.requested_paths.append(self.path)
                 site.at_once += 1
                 site.most_at_once = max(site.most_at_once, site.at_once)
             threading.Event().wait(pause_s)

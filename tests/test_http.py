@@ -65,7 +65,7 @@ def test_both_engines_treat_an_answer_alike(
         start_s = time.monotonic()
         image = fetch(f"{site.url}/x", tmp_path)
         assert image == (placeholder("x") if comes else None)
-        assert len(site.asked) == requests
+        assert len(site.requested_paths) == requests
         assert time.monotonic() - start_s >= least_s
 
 

@@ -104,7 +104,7 @@ def test_the_commands_on_real_rows(tmp_path, capsys):
         )
         status, printed, problems = run(capsys, *command)
         assert status == 0, problems
-        assert len(site.asked) == 4
+        assert len(site.requested_paths) == 4
     assert f"{out}: 4 pairs" in printed
     assert set(open_pairs(out).index.key) == {"451484067", "2677583631", "13137609893", "3464703920"}
     licences = open_pairs(out).index.set_index("key").licence

@@ -133,13 +133,13 @@ def test_killed_and_resumed_it_is_the_identical_set(whole, world, tmp_path, stag
         process.join()
         assert process.exitcode == -9
         assert not (tmp_path / "pairs" / "pairs.json").exists()
-        before = len(site.asked)
+        before = len(site.requested_paths)
         assert before > 0
         again = build_small(world, tmp_path, site.url, workers=workers)
         photos = (
             again.manifest["funnel"]["kept"] + again.manifest["funnel"]["dropped"]["not fetched: HTTP 404"]
         )
-        assert len(site.asked) < 1.7 * photos, "what was fetched is not fetched again"
+        assert len(site.requested_paths) < 1.7 * photos, "what was fetched is not fetched again"
     assert hash_files(again.path) == hash_files(whole.path)
 
 
@@ -150,9 +150,9 @@ def test_what_failed_is_fetched_on_request_and_only_its_shards_are_made_again(wh
     inodes = {path.name: path.stat().st_ino for path in (first.path / "shards").iterdir()}
     with photo_site() as site:
         same = build_small(world, tmp_path, site.url)
-        assert (site.asked, same.fingerprint) == ([], first.fingerprint)
+        assert (site.requested_paths, same.fingerprint) == ([], first.fingerprint)
         whole_again = build_small(world, tmp_path, site.url, retry=True)
-        assert all(fails(path) for path in site.asked)
+        assert all(fails(path) for path in site.requested_paths)
         fresh = build_small(world, tmp_path / "fresh", site.url)
     assert "not fetched: HTTP 404" not in whole_again.manifest["funnel"]["dropped"]
     assert hash_files(whole_again.path) == hash_files(fresh.path)

@@ -14,31 +14,31 @@ from sat2cap.photos.protocol import Photo
 TAKEN = datetime(2012, 3, 4, 5, 6, 7)
 
 
-def listed(site, count=12, path="/p/{}.jpg"):
+def make_photos(site, count=12, path="/p/{}.jpg"):
     return [Photo(f"k{n}", 5.0, 52.0, TAKEN, url=site.url + path.format(n)) for n in range(count)]
 
 
-def fetch(downloads, photos, **options):
+def fetch_all(downloads, photos, **options):
     return downloads.fetch(photos, len(photos), **options)
 
 
-def test_every_photo_is_fetched_once_and_kept(tmp_path):
+def test_every_photo_is_downloaded_once(tmp_path):
     with photo_site() as site:
-        photos = listed(site)
+        photos = make_photos(site)
         downloads = Downloads(tmp_path, per_second=1000)
-        assert fetch(downloads, photos) == {}
+        assert fetch_all(downloads, photos) == {}
         assert [downloads.read_image(photo) for photo in photos] == [
             placeholder(f"/p/{n}.jpg") for n in range(12)
         ]
-        assert sorted(site.asked) == sorted(f"/p/{n}.jpg" for n in range(12))
-        assert fetch(downloads, photos) == {}
-        assert len(site.asked) == 12, "nothing is asked for twice"
+        assert sorted(site.requested_paths) == sorted(f"/p/{n}.jpg" for n in range(12))
+        assert fetch_all(downloads, photos) == {}
+        assert len(site.requested_paths) == 12, "nothing is requested twice"
         downloads.path(photos[3]).unlink()
-        assert fetch(downloads, photos) == {}
-        assert site.asked[12:] == ["/p/3.jpg"], "a row without its file is not done"
+        assert fetch_all(downloads, photos) == {}
+        assert site.requested_paths[12:] == ["/p/3.jpg"], "a row without its file is not done"
 
 
-def troubled(path, times):
+def answer_with_trouble(path, times):
     kind = path.rsplit("/", 1)[-1]
     return {
         "gone": (404, b"", {}),
@@ -52,13 +52,13 @@ def troubled(path, times):
     }[kind]
 
 
-def test_every_failure_has_its_reason_and_what_may_pass_is_tried_again(tmp_path):
-    with photo_site(troubled) as site:
+def test_every_failure_has_a_reason_and_transient_ones_are_retried(tmp_path):
+    with photo_site(answer_with_trouble) as site:
         kinds = ("gone", "busy", "down", "page", "empty", "noai", "moved")
         photos = [Photo(kind, 5.0, 52.0, TAKEN, url=f"{site.url}/{kind}") for kind in kinds]
         photos.append(Photo("nowhere", 5.0, 52.0, TAKEN))
         downloads = Downloads(tmp_path, per_second=1000)
-        failed = fetch(downloads, photos)
+        failed = fetch_all(downloads, photos)
         assert failed == {
             "gone": "HTTP 404",
             "down": "HTTP 500",
@@ -68,7 +68,7 @@ def test_every_failure_has_its_reason_and_what_may_pass_is_tried_again(tmp_path)
             "moved": "removed by its owner",
             "nowhere": "no URL",
         }
-        assert [site.asked.count(f"/{kind}") for kind in ("busy", "down", "gone")] == [3, 3, 1]
+        assert [site.requested_paths.count(f"/{kind}") for kind in ("busy", "down", "gone")] == [3, 3, 1]
         for photo in photos:
             assert downloads.path(photo).exists() == (photo.key not in failed)
         for photo in photos[2:]:
@@ -76,30 +76,30 @@ def test_every_failure_has_its_reason_and_what_may_pass_is_tried_again(tmp_path)
                 downloads.read_image(photo)
 
 
-def test_failures_are_remembered_and_retried_only_when_asked(tmp_path):
+def test_failures_are_recorded_and_retried_only_on_request(tmp_path):
     state = {"open": False}
 
     def answer(path, times):
         return photo_answer(path, times) if state["open"] or not path.endswith("5.jpg") else (404, b"", {})
 
     with photo_site(answer) as site:
-        photos = listed(site)
+        photos = make_photos(site)
         downloads = Downloads(tmp_path, per_second=1000)
-        assert fetch(downloads, photos) == {"k5": "HTTP 404"}
+        assert fetch_all(downloads, photos) == {"k5": "HTTP 404"}
         state["open"] = True
-        assert fetch(downloads, photos) == {"k5": "HTTP 404"}
-        assert len(site.asked) == 12
-        assert fetch(downloads, photos, retry=True) == {}
-        assert site.asked[12:] == ["/p/5.jpg"]
+        assert fetch_all(downloads, photos) == {"k5": "HTTP 404"}
+        assert len(site.requested_paths) == 12
+        assert fetch_all(downloads, photos, retry=True) == {}
+        assert site.requested_paths[12:] == ["/p/5.jpg"]
 
 
-def test_a_site_is_asked_few_times_at_once_and_not_too_often(tmp_path):
+def test_requests_to_one_site_are_limited_in_number_and_rate(tmp_path):
     with photo_site(pause_s=0.03) as site:
-        fetch(Downloads(tmp_path / "a", per_site=2, per_second=1000), listed(site, 16))
+        fetch_all(Downloads(tmp_path / "a", per_site=2, per_second=1000), make_photos(site, 16))
         assert site.most_at_once == 2
     with photo_site() as site:
         began = time.monotonic()
-        fetch(Downloads(tmp_path / "b", per_second=40), listed(site, 13))
+        fetch_all(Downloads(tmp_path / "b", per_second=40), make_photos(site, 13))
         assert time.monotonic() - began >= 12 / 40, "twelve waits between thirteen requests"
 
 
@@ -110,37 +110,37 @@ def test_two_sites_do_not_wait_for_each_other(tmp_path):
             for n in range(6)
             for name, site in (("a", one), ("b", two))
         ]
-        fetch(Downloads(tmp_path, per_site=1, per_second=1000), photos)
-        assert (len(one.asked), len(two.asked)) == (6, 6)
+        fetch_all(Downloads(tmp_path, per_site=1, per_second=1000), photos)
+        assert (len(one.requested_paths), len(two.requested_paths)) == (6, 6)
         assert (one.most_at_once, two.most_at_once) == (1, 1)
 
 
-def test_a_mirror_is_asked_instead(tmp_path):
+def test_a_mirror_replaces_the_address(tmp_path):
     with photo_site() as site:
         photo = Photo("77", 5.0, 52.0, TAKEN, url="http://farm1.example/86/77_ab.jpg")
-        for template, asked in (("{path}", "/86/77_ab.jpg"), ("x/{key}.jpg", "/x/77.jpg")):
-            downloads = Downloads(tmp_path / asked.replace("/", "_"), mirror=f"{site.url}/{template}")
-            assert fetch(downloads, [photo]) == {}
-            assert downloads.read_image(photo) == placeholder(asked)
+        for template, path in (("{path}", "/86/77_ab.jpg"), ("x/{key}.jpg", "/x/77.jpg")):
+            downloads = Downloads(tmp_path / path.replace("/", "_"), mirror=f"{site.url}/{template}")
+            assert fetch_all(downloads, [photo]) == {}
+            assert downloads.read_image(photo) == placeholder(path)
 
 
 def test_without_a_network_it_stops_instead_of_marking_everything_as_failed(tmp_path):
     with photo_site() as site:
-        photos = listed(site, 80)
+        photos = make_photos(site, 80)
     downloads = Downloads(tmp_path, per_site=80, per_second=10_000, max_attempts=1)
     with pytest.raises(JobError, match="the same command goes on"):
-        fetch(downloads, photos)
+        fetch_all(downloads, photos)
     with sqlite3.connect(tmp_path / "downloads.sqlite") as db:
         assert db.execute("select count(*) from photos").fetchone() == (0,)
-    assert fetch(downloads, photos[:3]) == {f"k{n}": "cannot connect" for n in range(3)}
+    assert fetch_all(downloads, photos[:3]) == {f"k{n}": "cannot connect" for n in range(3)}
 
 
 def test_another_list_with_the_same_keys_does_not_get_these_photos(tmp_path):
     with photo_site() as site:
         downloads = Downloads(tmp_path, per_second=1000)
         for path in ("/a/{}.jpg", "/b/{}.jpg"):
-            photos = listed(site, 2, path)
-            assert fetch(downloads, photos) == {}
+            photos = make_photos(site, 2, path)
+            assert fetch_all(downloads, photos) == {}
             assert [downloads.read_image(photo) for photo in photos] == [
                 placeholder(path.format(n)) for n in (0, 1)
             ]

@@ -29,10 +29,10 @@ def shoot(path, gps=None, clock=None, main=None):
 @needs_data
 def test_the_real_folder_gives_the_right_places_and_local_times():
     photos = list(ExifFolder(DATA / "photos" / "exif-samples").photos())
-    found = {p.url: (round(p.lat, 6), round(p.lon, 6), p.taken.isoformat(" ")) for p in photos}
+    records = {p.url: (round(p.lat, 6), round(p.lon, 6), p.taken.isoformat(" ")) for p in photos}
     # degrees, minutes and seconds of the tags, worked out by hand; GPS time is UTC and two hours less, on a
     # date that is one day more
-    assert found == {
+    assert records == {
         "DSCN0010.jpg": (43.467448, 11.885127, "2008-10-22 16:28:39"),
         "DSCN0012.jpg": (43.467157, 11.885395, "2008-10-22 16:29:49"),
         "DSCN0021.jpg": (43.467082, 11.884538, "2008-10-22 16:38:20"),
@@ -81,7 +81,7 @@ def test_the_southern_and_western_hemispheres(tmp_path):
         {**HERE, 9: "V"},
     ],
 )
-def test_half_a_position_or_one_that_is_none_is_a_fault(tmp_path, gps):
+def test_an_incomplete_or_impossible_position_is_a_fault(tmp_path, gps):
     photo = shoot(tmp_path / "a.jpg", gps, {TAKEN: "2012:03:04 05:06:07"})
     assert photo.fault == BROKEN_GPS
     assert screen_photos([photo])[1].dropped == {BROKEN_GPS: 1}
@@ -131,23 +131,23 @@ def test_local_time(tmp_path, gps, clock, taken):
         {TAKEN: "2012:07:04 22:30:00", TAKEN_OFFSET: "+05:00"},
     ],
 )
-def test_two_clocks_that_disagree_are_a_fault_and_none_is_chosen(tmp_path, clock):
+def test_clocks_that_disagree_are_a_fault_and_give_no_time(tmp_path, clock):
     photo = shoot(tmp_path / "a.jpg", {**HERE, **JULY}, clock)
     assert (photo.fault, photo.taken) == (CLOCKS_DISAGREE, None)
 
 
-def test_files_that_are_no_photos_are_counted_and_keys_are_unique(tmp_path):
+def test_broken_files_are_counted_and_keys_are_unique(tmp_path):
     (tmp_path / "sub").mkdir()
     shoot(tmp_path / "a b.jpg", {**HERE, ERROR: 250.0}, {TAKEN: "2012:07:04 22:30:00"}, {ARTIST: "Ann"})
     shoot(tmp_path / "sub" / "a b.jpg", HERE, {TAKEN: "2012:07:05 22:30:00"})
     (tmp_path / "torn.JPG").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "notes.txt").write_text("no photo")
     photos = list(ExifFolder(tmp_path, licence="CC0-1.0").photos())
-    kept, funnel = screen_photos(photos)
+    usable, funnel = screen_photos(photos)
     assert funnel.dropped == {UNREADABLE_FILE: 1, "place too coarse": 1}
     assert len({photo.key for photo in photos}) == 3
-    assert [(photo.url, photo.licence) for photo in kept] == [("sub/a b.jpg", "CC0-1.0")]
+    assert [(photo.url, photo.licence) for photo in usable] == [("sub/a b.jpg", "CC0-1.0")]
     assert photos[0].author == photos[0].user == "Ann"
-    assert ExifFolder(tmp_path).read_image(kept[0]) == (tmp_path / "sub" / "a b.jpg").read_bytes()
+    assert ExifFolder(tmp_path).read_image(usable[0]) == (tmp_path / "sub" / "a b.jpg").read_bytes()
     with pytest.raises(InputError, match="no such folder"):
         list(ExifFolder(tmp_path / "nowhere").photos())

@@ -87,8 +87,8 @@ def test_geoparquet_needs_no_columns_of_coordinates(tmp_path):
         {"key": [7, 8], "when": pd.to_datetime(["2012-07-04 22:30"] * 2)}, geometry=points, crs=4326
     )
     frame.to_parquet(tmp_path / "x.parquet")
-    found = list(iterate_photos(TableRecords(tmp_path / "x.parquet", {"taken": "when"})))
-    assert [(p.key, p.lon, p.lat, p.taken) for p in found] == [
+    photos = list(iterate_photos(TableRecords(tmp_path / "x.parquet", {"taken": "when"})))
+    assert [(p.key, p.lon, p.lat, p.taken) for p in photos] == [
         ("7", 5.5, 52.0, datetime(2012, 7, 4, 22, 30)),
         ("8", 6.5, 53.0, datetime(2012, 7, 4, 22, 30)),
     ]
@@ -105,7 +105,7 @@ def test_geoparquet_needs_no_columns_of_coordinates(tmp_path):
         ({"shoe": "b"}, "no field"),
     ],
 )
-def test_a_table_without_what_is_needed_is_one_line(tmp_path, columns, word):
+def test_a_table_without_required_columns_is_refused_in_one_line(tmp_path, columns, word):
     path = csv(tmp_path / "x.csv", lat=[1], b=[2])
     with pytest.raises(InputError, match=word) as error:
         list(TableRecords(path, columns).records())

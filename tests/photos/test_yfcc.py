@@ -53,7 +53,7 @@ def counted_by_hand(least_level: int, licence: str | None) -> dict[str, int]:
         ):
             if wrong:
                 return reason
-        return "kept"
+        return "usable"
 
     for row in rows():
         counts[fault(row)] = counts.get(fault(row), 0) + 1
@@ -63,11 +63,11 @@ def counted_by_hand(least_level: int, licence: str | None) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("least_level", "licence", "expected"),
     [
-        (16, None, {"video": 3, "no place": 856, "place too coarse": 65, EXCLUDED: 28, "kept": 48}),
+        (16, None, {"video": 3, "no place": 856, "place too coarse": 65, EXCLUDED: 28, "usable": 48}),
         (
             1,
             None,
-            {"video": 3, "no place": 856, EXCLUDED: 50, "implausible date": 1, "no hour": 1, "kept": 89},
+            {"video": 3, "no place": 856, EXCLUDED: 50, "implausible date": 1, "no hour": 1, "usable": 89},
         ),
         (
             13,
@@ -79,7 +79,7 @@ def counted_by_hand(least_level: int, licence: str | None) -> dict[str, int]:
                 EXCLUDED: 47,
                 "no hour": 1,
                 "licence": 62,
-                "kept": 7,
+                "usable": 7,
             },
         ),
     ],
@@ -91,11 +91,11 @@ def test_the_funnel_of_the_real_rows(least_level, licence, expected) -> None:
         excluded=read_area(NOT_USA),
         licences=() if licence is None else ("CC-BY-[0-9]*",),
     )
-    kept, funnel = screen_records(YfccRecords(YFCC).records(), rules)
-    found = {**funnel.dropped, "kept": funnel.kept}
-    assert found == expected == counted_by_hand(least_level, licence)
-    assert list(found) == list(expected), "in the order of the rules"
-    assert len(kept) == funnel.kept
+    usable, funnel = screen_records(YfccRecords(YFCC).records(), rules)
+    counts = {**funnel.dropped, "usable": funnel.kept}
+    assert counts == expected == counted_by_hand(least_level, licence)
+    assert list(counts) == list(expected), "in the order of the rules"
+    assert len(usable) == funnel.kept
     assert funnel.records == 1000
 
 
@@ -111,13 +111,13 @@ def test_a_margin_finds_the_photos_that_coarse_borders_lose() -> None:
         lost | still_lost | abroad
     )
     assert (wide >= plain).all()
-    found = {p.key for p, inside in zip(photos, wide, strict=True) if inside}
-    assert lost <= found
-    assert found.isdisjoint(still_lost | abroad)
+    keys_inside = {p.key for p, inside in zip(photos, wide, strict=True) if inside}
+    assert lost <= keys_inside
+    assert keys_inside.isdisjoint(still_lost | abroad)
     assert read_area(NOT_USA, 20.0).as_dict() != read_area(NOT_USA).as_dict()
 
 
-def test_a_row_says_what_it_says() -> None:
+def test_every_field_of_a_row_is_read() -> None:
     photos = {photo.key: photo for photo in iterate_photos(YfccRecords(YFCC))}
     assert list(photos) == [row["photoid"] for row in rows()]
     for row in rows():
@@ -184,7 +184,7 @@ def test_torn_rows_are_counted_and_the_rest_is_read(tmp_path) -> None:
     assert funnel.dropped == {**whole, TORN_ROW: 2, "no place": 854}
 
 
-def test_what_is_no_yfcc_metadata_is_one_line(tmp_path) -> None:
+def test_other_files_are_refused_in_one_line(tmp_path) -> None:
     (tmp_path / "x").write_text("a,b\n1,2\n")
     for path in (tmp_path / "x", tmp_path / "nowhere"):
         with pytest.raises(InputError) as error:
