@@ -25,7 +25,7 @@ from sat2cap.pairs import Pair, PairSet, open_pairs
 from sat2cap.pairs.splits.split import random_split
 from sat2cap.progress import silent
 from sat2cap.training import Run, load_run, train
-from sat2cap.training.output.checkpoint import read_validation, retrieval
+from sat2cap.training.output.checkpoint import read_validation, two_way_retrieval
 
 SEEDS = (0, 1, 2)
 GALLERY = 2000
@@ -100,11 +100,11 @@ def measured(run: Run, pairs: Any) -> dict[str, float]:
     overhead = model.embed_overhead(held.data.patches[np.arange(len(held.data))])
     ways = {"without": overhead}
     if model.dynamic is not None:
-        ways["with"] = overhead + model.dynamic_from_features(held.data.features(model.encoding))
+        ways["with"] = overhead + model.dynamic_from_features(held.data.encode_features(model.encoding))
     return {
         f"{way} metadata; {name}": value
         for way, rows in ways.items()
-        for name, value in retrieval(rows, held.ground).items()
+        for name, value in two_way_retrieval(rows, held.ground).items()
     }
 
 

@@ -47,6 +47,6 @@ def test_it_tells_photos_of_an_unseen_planet_apart(clip: Checkpoint) -> None:
     positive = np.array([[prompt.concept in names for names in shown] for prompt in prompts])
     judged = positive.sum(1) >= FEWEST
     assert judged.sum() > 45
-    found = [auroc(row, truth) for row, truth in zip(cosines[judged], positive[judged], strict=True)]
-    assert np.mean(found) > 0.95
-    assert np.median(found) > 0.98
+    aurocs = [auroc(row, truth) for row, truth in zip(cosines[judged], positive[judged], strict=True)]
+    assert np.mean(aurocs) > 0.95
+    assert np.median(aurocs) > 0.98

@@ -62,20 +62,20 @@ def test_records_are_wrong_as_often_as_said_and_screening_finds_them(records: li
     }
     for reason, (share, count) in wrong.items():
         assert abs(count - share * COUNT) < 4 * np.sqrt(share * COUNT), reason
-    kept, funnel = screen_photos(records, Rules(latest=datetime(2026, 1, 1)))
+    usable, funnel = screen_photos(records, Rules(latest=datetime(2026, 1, 1)))
     implausible = wrong["1905"][1] + wrong["2105"][1]
     assert funnel.dropped["implausible date"] == implausible
     assert {r: funnel.dropped[r] for r in ("no place", "null island", "no date")} == {
         r: wrong[r][1] for r in ("no place", "null island", "no date")
     }
     assert set(funnel.dropped) <= {"no place", "null island", "no date", "implausible date", "duplicate"}
-    assert len(kept) > 0.94 * COUNT
-    assert all(p.taken is not None and 2008 <= p.taken.year <= 2024 for p in kept)
+    assert len(usable) > 0.94 * COUNT
+    assert all(p.taken is not None and 2008 <= p.taken.year <= 2024 for p in usable)
 
 
 def places_of(records: list[Photo]) -> tuple[np.ndarray, np.ndarray]:
-    kept, _ = screen_photos(records)
-    return np.array([p.lon for p in kept], float), np.array([p.lat for p in kept], float)
+    usable, _ = screen_photos(records)
+    return np.array([p.lon for p in usable], float), np.array([p.lat for p in usable], float)
 
 
 def built(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

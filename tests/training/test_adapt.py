@@ -12,7 +12,7 @@ from sat2cap.errors import RunFileError
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.load import load_model
 from sat2cap.model.networks.siglip import SiglipImageTower
-from sat2cap.training.adaptation import adapt_tower, plain
+from sat2cap.training.adaptation import adapt_tower, merged_copy
 from sat2cap.training.run import Model
 
 
@@ -51,7 +51,7 @@ def test_low_rank_changes_begin_at_nothing_and_merge_into_a_plain_tower(start: C
             value.add_(0.05 * torch.randn_like(value))
     after = tower(pixel_values=pixels).image_embeds
     assert float((after - before).detach().abs().max()) > 1e-3
-    merged = plain(tower)
+    merged = merged_copy(tower)
     assert type(merged) is type(start.overhead)
     assert merged.state_dict().keys() == start.overhead.state_dict().keys()
     torch.testing.assert_close(merged(pixel_values=pixels).image_embeds, after, rtol=1e-4, atol=1e-5)
@@ -65,15 +65,15 @@ def siglip() -> Any:
 
 
 def test_siglips_tower_is_adapted_by_the_same_names(siglip: Any) -> None:
-    some = learning(adapt_tower(copy.deepcopy(siglip), Model(init="x", train_layers=1)))
-    frozen = learning(siglip) - some
+    last_layers = learning(adapt_tower(copy.deepcopy(siglip), Model(init="x", train_layers=1)))
+    frozen = learning(siglip) - last_layers
     assert frozen
     assert all("embeddings." in name or "layers.0." in name for name in frozen), frozen
-    assert any("head." in name for name in some)
+    assert any("head." in name for name in last_layers)
     pixels = torch.randn(2, 3, 24, 24)
     tower = adapt_tower(copy.deepcopy(siglip), Model(init="x", lora_rank=2))
     changed = {name.split(".lora_")[0].split(".")[-1] for name in learning(tower)}
     assert changed == {"q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"}
     assert all("head." not in name for name in learning(tower))
     torch.testing.assert_close(tower(pixel_values=pixels).image_embeds, siglip(pixels).image_embeds)
-    assert type(plain(tower)) is SiglipImageTower
+    assert type(merged_copy(tower)) is SiglipImageTower

@@ -13,7 +13,7 @@ import sat2cap
 from sat2cap.cli import main
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.errors import JobError, RunFileError
-from sat2cap.miniworld.training.clip import ClipRun, _save, _shortened, load_clip_run, train_clip
+from sat2cap.miniworld.training.clip import ClipRun, _drop_words, _save_clip, load_clip_run, train_clip
 from sat2cap.model.load import load_model
 
 Trained = tuple[Path, dict[str, float], list[tuple[str, int, int]]]
@@ -84,12 +84,12 @@ def test_it_learns_and_tells_how_far_it_is(trained: Trained) -> None:
 
 def test_words_are_left_out_others_each_time_and_never_all() -> None:
     r, text = np.random.default_rng(0), "sunbathers on towels near a sandy beach"
-    shorter = [_shortened(text, 0.2, r) for _ in range(2000)]
-    dynamic_keep_mask = np.array([[word in one.split() for word in text.split()] for one in shorter])
-    np.testing.assert_allclose(dynamic_keep_mask.mean(0), 0.8, atol=0.03)
+    shorter = [_drop_words(text, 0.2, r) for _ in range(2000)]
+    kept_words = np.array([[word in one.split() for word in text.split()] for one in shorter])
+    np.testing.assert_allclose(kept_words.mean(0), 0.8, atol=0.03)
     assert all(in_order(one.split(), text.split()) for one in shorter)
-    assert _shortened(text, 0.0, r) == text
-    assert {_shortened("snow", 0.9, r) for _ in range(50)} == {"snow"}
+    assert _drop_words(text, 0.0, r) == text
+    assert {_drop_words("snow", 0.9, r) for _ in range(50)} == {"snow"}
 
 
 def in_order(some: list[str], words: list[str]) -> bool:
@@ -138,7 +138,7 @@ def test_a_run_file_that_cannot_be_read_is_one_line(tmp_path: Path, text: str | 
 
 
 def test_a_loss_that_is_no_number_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sat2cap.miniworld.training.clip._step", lambda *_: float("nan"))
+    monkeypatch.setattr("sat2cap.miniworld.training.clip._backward_step", lambda *_: float("nan"))
     with pytest.raises(JobError, match="loss is nan at step 0; lower lr"):
         train_clip(load_clip_run(run_file(tmp_path)))
     assert not (tmp_path / "clip").exists()
@@ -161,7 +161,7 @@ def test_the_command_trains_and_prints_the_figures(
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "clip").mkdir()
     (tmp_path / "clip" / "thesis.txt").write_text("years of work")
-    with pytest.raises(RunFileError, match="holds something else than a model"):
+    with pytest.raises(RunFileError, match="holds something other than a model"):
         train_clip(load_clip_run(run_file(tmp_path)))
     assert (tmp_path / "clip" / "thesis.txt").exists()
 
@@ -177,6 +177,6 @@ def test_a_model_is_replaced_whole_or_not_at_all(trained: Trained, monkeypatch: 
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        _save(model, tokenizer, Broken(), out)  # type: ignore[arg-type]
+        _save_clip(model, tokenizer, Broken(), out)  # type: ignore[arg-type]
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []

@@ -17,7 +17,7 @@ from sat2cap.training.data.patches import decode_image
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ground, "CHUNK", 4)
-    monkeypatch.setattr(ground, "PART", 8)
+    monkeypatch.setattr(ground, "PART_PHOTOS", 8)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def compute(pairs: FakePairs, clip: Checkpoint, rank: int = 0, world_size: int =
 
 def files(pairs: FakePairs) -> dict[str, int]:
     """Parts, with when they were written."""
-    found = (pairs.path / "cache").glob("ground-train-*.safetensors")
-    return {path.name[-17:-12]: path.stat().st_mtime_ns for path in found}
+    part_files = (pairs.path / "cache").glob("ground-train-*.safetensors")
+    return {path.name[-17:-12]: path.stat().st_mtime_ns for path in part_files}
 
 
 def test_parts_are_the_embeddings_in_order(pairs: FakePairs, clip: Checkpoint) -> None:

@@ -21,9 +21,9 @@ from sat2cap.errors import JobError, PairsError, RunFileError
 from sat2cap.model.load import load_model
 from sat2cap.model.networks.towers import digest_weights
 from sat2cap.training.data.patches import decode_image, pixel_stats
-from sat2cap.training.data.sampler import batches, dynamic_keep_mask, initial_queue_rows, total_steps
+from sat2cap.training.data.sampler import draw_batches, dynamic_keep_mask, initial_queue_rows, total_steps
 from sat2cap.training.loop import train
-from sat2cap.training.output.checkpoint import retrieval
+from sat2cap.training.output.checkpoint import two_way_retrieval
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,13 @@ def test_it_learns_and_the_checkpoint_carries_everything(root: Path, pairs: Fake
     np.testing.assert_array_equal(trained.embed_text(["snow"]), start.embed_text(["snow"]))
     assert trained.logit_scale == pytest.approx(log[-1]["scale"], rel=0.01)
     assert trained.logit_scale != pytest.approx(1 / 0.07, abs=1e-4)
-    told = [(stage, done, total) for stage, done, total in calls if stage.startswith("training, loss ")]
-    assert [(done, total) for _, done, total in told] == [(8 * k, 1200) for k in range(1, 151)]  # samples
-    assert told[-1][0] == f"training, loss {log[-1]['loss']:.3f}"
+    training_calls = [
+        (stage, done, total) for stage, done, total in calls if stage.startswith("training, loss ")
+    ]
+    assert [(done, total) for _, done, total in training_calls] == [
+        (8 * k, 1200) for k in range(1, 151)
+    ]  # samples
+    assert training_calls[-1][0] == f"training, loss {log[-1]['loss']:.3f}"
     card = trained.card
     assert card["training"]["pairs"] == {"fingerprint": "fake", "count": 50}
     assert card["training"]["run"]["optim"]["lr"] == 3e-3
@@ -88,7 +92,7 @@ def test_training_improves_retrieval_over_the_model_it_began_as(root: Path, pair
     def median_rank(folder: Path) -> float:
         model = load_model(folder)
         ground = model.embed_ground(photos)
-        return retrieval(model.embed_overhead(overhead), ground)["overhead2ground.median_rank"]
+        return two_way_retrieval(model.embed_overhead(overhead), ground)["overhead2ground.median_rank"]
 
     run = small_run(root / "out", model={"dynamic": False}, optim={"steps": 200, "lr": 3e-3})
     trained = train(run, pairs=pairs)
@@ -277,7 +281,7 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(root: Path, 
 
 def test_a_loss_that_is_no_number_stops_naming_the_pairs(root: Path, pairs: FakePairs) -> None:
     with pytest.raises(
-        JobError, match=r"(loss is nan at step \d+, with pairs train-\d{3}, |hold no numbers)"
+        JobError, match=r"(loss is nan at step \d+, with pairs train-\d{3}, |are not finite)"
     ) as error:
         train(small_run(root / "out", optim={"lr": 1e30, "precision": "float32", "warmup": 0}), pairs=pairs)
     assert "\n" not in str(error.value)
@@ -296,12 +300,12 @@ def test_too_few_pairs_and_broken_images_are_named(root: Path, pairs: FakePairs)
 
 def test_each_pair_comes_once_an_epoch_and_the_order_needs_no_history() -> None:
     run = small_run(Path("out"), optim={"steps": None, "epochs": 3})
-    all_batches = list(batches(run, 50, 0))
+    all_batches = list(draw_batches(run, 50, 0))
     assert len(all_batches) == total_steps(run, 50) == 18
     for epoch in range(3):
         rows = np.concatenate([batch.rows for batch in all_batches if batch.epoch == epoch])
         assert len(rows) == len(set(rows.tolist())) == 48
-    for late, batch in zip(all_batches[7:], batches(run, 50, 7), strict=True):
+    for late, batch in zip(all_batches[7:], draw_batches(run, 50, 7), strict=True):
         assert late.step == batch.step
         assert (late.rows == batch.rows).all()
     assert (all_batches[0].rows != all_batches[6].rows).any()
@@ -324,10 +328,10 @@ def test_dropout_is_drawn_per_sample_or_per_batch() -> None:
 def test_ranks_by_hand() -> None:
     ground = np.eye(4, dtype=np.float32)
     overhead = np.array([[5, 1, 0, 0], [2, 1, 0, 0], [0, 0, 3, 1], [3, 2, 1, 0]], np.float32)
-    found = retrieval(overhead, ground)
+    metrics = two_way_retrieval(overhead, ground)
     # Rows find their own ground at ranks 1, 2, 1, 4; columns their own overhead at ranks 1, 3, 1, 2.
-    assert found["overhead2ground.r1"] == 0.5
-    assert found["overhead2ground.r5"] == 1.0
-    assert found["overhead2ground.median_rank"] == 1.5
-    assert found["ground2overhead.median_rank"] == 1.5
-    assert found["gallery"] == 4
+    assert metrics["overhead2ground.r1"] == 0.5
+    assert metrics["overhead2ground.r5"] == 1.0
+    assert metrics["overhead2ground.median_rank"] == 1.5
+    assert metrics["ground2overhead.median_rank"] == 1.5
+    assert metrics["gallery"] == 4

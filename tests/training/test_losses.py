@@ -37,8 +37,8 @@ def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
 @pytest.mark.parametrize("form", ["paper", "queue_only", "symmetric"])
 def test_each_form_is_its_definition(form: str) -> None:
     overhead, ground, queue = unit(5, 7), unit(5, 7, seed=1), unit(11, 7, seed=2)
-    found = contrastive_loss(*tensors(overhead * 3.7, ground, queue.T), 12.0, form)  # type: ignore[arg-type]
-    assert float(found) == pytest.approx(by_hand(overhead, ground, queue, 12.0, form), rel=1e-5)
+    loss = contrastive_loss(*tensors(overhead * 3.7, ground, queue.T), 12.0, form)  # type: ignore[arg-type]
+    assert float(loss) == pytest.approx(by_hand(overhead, ground, queue, 12.0, form), rel=1e-5)
 
 
 def test_the_sigmoid_form_is_its_definition() -> None:
@@ -48,15 +48,15 @@ def test_the_sigmoid_form_is_its_definition() -> None:
         for j, row in enumerate([*ground, *queue]):
             logit = 10.0 * float(overhead[i] @ row) - 2.0
             total -= math.log(1 / (1 + math.exp(-logit if i == j else logit)))
-    found = contrastive_loss(*tensors(overhead, ground, queue.T), 10.0, "siglip", bias=-2.0)
-    assert float(found) == pytest.approx(total / 4, rel=1e-5)
+    loss = contrastive_loss(*tensors(overhead, ground, queue.T), 10.0, "siglip", bias=-2.0)
+    assert float(loss) == pytest.approx(total / 4, rel=1e-5)
 
 
 def test_with_an_empty_queue() -> None:
     overhead, ground = unit(5, 7), unit(5, 7, seed=1)
     expected = by_hand(overhead, ground, np.zeros((0, 7)), 9.0, "paper")
-    found = contrastive_loss(*tensors(overhead, ground), torch.zeros(7, 0), 9.0)
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    loss = contrastive_loss(*tensors(overhead, ground), torch.zeros(7, 0), 9.0)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_relations_by_hand() -> None:
@@ -72,14 +72,14 @@ def test_relations_by_hand() -> None:
         ("ignore", own, again | peers),
         ("positive", own | peers, again),
     ):
-        found = pair_masks(rows, owners, place, same_place)  # type: ignore[arg-type]
-        assert torch.equal(found[0], right), same_place
-        assert torch.equal(found[1], dropped), same_place
+        masks = pair_masks(rows, owners, place, same_place)  # type: ignore[arg-type]
+        assert torch.equal(masks[0], right), same_place
+        assert torch.equal(masks[1], dropped), same_place
 
 
-def by_hand_row(overhead: np.ndarray, others: np.ndarray, right: list[int], scale: float) -> float:
+def by_hand_row(overhead: np.ndarray, columns: np.ndarray, right: list[int], scale: float) -> float:
     """Cross-entropy of one sample with equal shares for all that is right."""
-    chances = np.exp(scale * others @ overhead)
+    chances = np.exp(scale * columns @ overhead)
     return -float(np.mean(np.log(chances[right] / chances.sum())))
 
 
@@ -88,14 +88,14 @@ def test_what_is_dropped_is_no_negative_and_what_is_right_shares() -> None:
     right, dropped = torch.eye(3, 7, dtype=torch.bool), torch.zeros(3, 7, dtype=torch.bool)
     dropped[1, 5] = True
     right[2, 0] = right[2, 6] = True
-    found = contrastive_loss(*tensors(overhead, ground, queue.T), 5.0, related=(right, dropped))
+    loss = contrastive_loss(*tensors(overhead, ground, queue.T), 5.0, related=(right, dropped))
     everyone = np.concatenate([ground, queue])
     rows = [
         by_hand_row(overhead[0], everyone, [0], 5.0),
         by_hand_row(overhead[1], np.delete(everyone, 5, axis=0), [1], 5.0),
         by_hand_row(overhead[2], everyone, [0, 2, 6], 5.0),
     ]
-    assert float(found) == pytest.approx(np.mean(rows), rel=1e-5)
+    assert float(loss) == pytest.approx(np.mean(rows), rel=1e-5)
 
 
 @pytest.mark.parametrize("form", ["paper", "queue_only", "symmetric", "siglip"])
@@ -130,13 +130,14 @@ def test_the_queue_forgets_its_oldest_first() -> None:
 
 def test_a_restored_queue_goes_on_as_if_nothing_was() -> None:
     rows = torch.from_numpy(unit(6, 4))
-    queue, other = RingQueue(rows, torch.arange(6)), RingQueue(rows * 0, torch.zeros(6, dtype=torch.int64))
+    queue = RingQueue(rows, torch.arange(6))
+    restored = RingQueue(rows * 0, torch.zeros(6, dtype=torch.int64))
     queue.push(rows[:4], torch.arange(10, 14))
-    other.restore(queue.state())
-    for each in (queue, other):
-        each.push(rows[2:6], torch.arange(20, 24))
-    assert torch.equal(queue.embeddings, other.embeddings)
-    assert torch.equal(queue.owners, other.owners)
+    restored.load_state_dict(queue.state_dict())
+    for ring in (queue, restored):
+        ring.push(rows[2:6], torch.arange(20, 24))
+    assert torch.equal(queue.embeddings, restored.embeddings)
+    assert torch.equal(queue.owners, restored.owners)
 
 
 def test_a_queue_of_none() -> None:

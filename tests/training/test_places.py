@@ -6,7 +6,7 @@ import numpy as np
 from fake_pairs import small_run
 
 from sat2cap.training.data.neighbours import morton_order, place_ids
-from sat2cap.training.data.sampler import batches
+from sat2cap.training.data.sampler import draw_batches
 
 
 def test_one_place_is_a_square_of_so_many_metres() -> None:
@@ -45,13 +45,13 @@ def test_neighbours_come_together_and_every_pair_once_an_epoch() -> None:
 
     epochs = {}
     for name, run in (("grouped", grouped), ("plain", plain)):
-        found = list(batches(run, 400, 0, spatial_order))
+        drawn = list(draw_batches(run, 400, 0, spatial_order))
         for epoch in (0, 1):
-            rows = np.concatenate([batch.rows for batch in found if batch.epoch == epoch])
+            rows = np.concatenate([batch.rows for batch in drawn if batch.epoch == epoch])
             assert sorted(rows.tolist()) == list(range(400))
-        epochs[name] = [np.concatenate([b.rows for b in found if b.epoch == e]) for e in (0, 1)]
-        late = list(batches(run, 400, 13, spatial_order))
-        assert all((a.rows == b.rows).all() for a, b in zip(found[13:], late, strict=True))
+        epochs[name] = [np.concatenate([b.rows for b in drawn if b.epoch == e]) for e in (0, 1)]
+        late = list(draw_batches(run, 400, 13, spatial_order))
+        assert all((a.rows == b.rows).all() for a, b in zip(drawn[13:], late, strict=True))
     assert spread(epochs["grouped"][0].reshape(-1, 4)) < 0.4 * spread(epochs["plain"][0].reshape(-1, 4))
     firsts = [set(map(frozenset, rows.reshape(-1, 4).tolist())) for rows in epochs["grouped"]]
     assert len(firsts[0] & firsts[1]) < 60, "groups differ from epoch to epoch"

@@ -69,12 +69,12 @@ def test_the_pairs_that_judge_a_model_calibrate_it(root: Path, pairs: FakePairs)
 def test_a_model_trained_elsewhere_is_calibrated_afterwards(root: Path, pairs: FakePairs) -> None:
     run = small_run(root / "out", data={"validation_pairs": 12}, optim={"steps": 6, "precision": "float32"})
     trained = load_model(train(run, pairs=pairs))
-    found = calibrate(replace(trained, calibration=None), pairs, cache=root / "cache")
-    assert found.place_identity == trained.place_identity
-    assert found.calibration is not None
+    calibrated = calibrate(replace(trained, calibration=None), pairs, cache=root / "cache")
+    assert calibrated.place_identity == trained.place_identity
+    assert calibrated.calibration is not None
     assert trained.calibration is not None
     for name in ("ground", "overhead", "features"):
-        np.testing.assert_allclose(*(getattr(m.calibration, name) for m in (found, trained)), atol=4e-3)
+        np.testing.assert_allclose(*(getattr(m.calibration, name) for m in (calibrated, trained)), atol=4e-3)
     with pytest.raises(PairsError, match=r"split 'test' of .* has no pairs"):
         calibrate(trained, pairs, "test", cache=root / "cache")
     with pytest.raises(ModelError, match="join it with its CLIP"):
@@ -114,5 +114,5 @@ def test_a_logger_that_is_not_installed_is_named(
     root: Path, pairs: FakePairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "wandb", None)
-    with pytest.raises(RunFileError, match=r"needs what is not installed .*pip install 'sat2cap\[log\]'"):
+    with pytest.raises(RunFileError, match=r"needs a package .*pip install 'sat2cap\[log\]'"):
         train(small_run(root / "out", output={"loggers": ["wandb"]}), pairs=pairs)

@@ -33,8 +33,8 @@ def setting(form: Form) -> tuple[Net, tuple[Tensor, Tensor], nn.Parameter, Calla
 
 
 @pytest.mark.parametrize("form", ["paper", "queue_only", "symmetric", "siglip"])
-@pytest.mark.parametrize("part", [None, 10, 4, 1])
-def test_parts_give_the_gradients_of_the_whole(form: Form, part: int | None) -> None:
+@pytest.mark.parametrize("micro_batch", [None, 10, 4, 1])
+def test_parts_give_the_gradients_of_the_whole(form: Form, micro_batch: int | None) -> None:
     net, inputs, scale, loss_of = setting(form)
     expected = loss_of(net(*inputs))
     expected.backward()
@@ -44,12 +44,12 @@ def test_parts_give_the_gradients_of_the_whole(form: Form, part: int | None) -> 
 
     fabric = Fabric(accelerator="cpu", devices=1)
     model = fabric.setup(net)
-    loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, part=part)
+    loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, micro_batch=micro_batch)
     assert float(loss) == pytest.approx(float(expected), rel=1e-6)
     torch.testing.assert_close(embedding, net(*inputs).detach())
-    found = [value.grad for value in (*net.parameters(), scale)]
+    gradients = [value.grad for value in (*net.parameters(), scale)]
     assert len(wanted) == 5
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
@@ -60,7 +60,7 @@ def test_the_mean_of_the_parts_losses_would_be_another_gradient() -> None:
     whole = net.body[0].weight.grad.clone()
     net.zero_grad()
     ground = loss_of.keywords["ground"]  # type: ignore[attr-defined]
-    for part in (slice(0, 5), slice(5, 10)):
-        embedding = net(*(tensor[part] for tensor in inputs))
-        (loss_of(embedding, ground=ground[part]) / 2).backward()  # type: ignore[call-arg]
+    for micro_batch in (slice(0, 5), slice(5, 10)):
+        embedding = net(*(tensor[micro_batch] for tensor in inputs))
+        (loss_of(embedding, ground=ground[micro_batch]) / 2).backward()  # type: ignore[call-arg]
     assert float((net.body[0].weight.grad - whole).norm() / whole.norm()) > 0.05

@@ -1,4 +1,4 @@
-"""How much of the overhead tower learns: all of it, its last layers, or low-rank changes (LoRA)."""
+"""Adaptation of the overhead tower: training all of it, its last layers, or low-rank updates (LoRA)."""
 
 import copy
 import re
@@ -8,16 +8,16 @@ from sat2cap.errors import RunFileError
 from sat2cap.training.run import Model
 
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-_BEFORE = re.compile(r"(?:^|\.)(?:embeddings|pre_layrnorm|pre_layernorm)\.")
-"""What a vision transformer has before its layers, under transformers' names."""
+_BEFORE_LAYERS = re.compile(r"(?:^|\.)(?:embeddings|pre_layrnorm|pre_layernorm)\.")
+"""Modules of a vision transformer before its layers, as transformers names them."""
 
 _LORA_TARGETS = r".*layers\.\d+\..*(q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
 
 
 def adapt_tower(tower: Any, settings: Model) -> Any:
-    """Return the tower with gradients enabled where it trains; with LoRA, wrapped by peft.
+    """Return the tower with gradients enabled for the weights that are trained; with LoRA, wrapped by peft.
 
-    Low-rank changes begin at nothing, but their first factor is drawn from torch's global generator.
+    Low-rank updates are zero at first, but one of their two factors is drawn from torch's global generator.
     """
     if settings.lora_rank:
         from peft import LoraConfig, get_peft_model
@@ -32,18 +32,21 @@ def adapt_tower(tower: Any, settings: Model) -> Any:
 
 
 def _freeze_before(tower: Any, count: int) -> None:
-    """Freeze all that comes before the last `count` layers."""
+    """Freeze everything before the last `count` layers. Raises `RunFileError` if there are fewer layers."""
     layers = 1 + max(int(match[1]) for name, _ in tower.named_parameters() if (match := _LAYER.search(name)))
     if count > layers:
         raise RunFileError(f"model.train_layers {count} must be at most {layers}, the layers of the tower")
     for name, value in tower.named_parameters():
         layer = _LAYER.search(name)
-        is_frozen = int(layer[1]) < layers - count if layer else bool(_BEFORE.search(name))
+        is_frozen = int(layer[1]) < layers - count if layer else bool(_BEFORE_LAYERS.search(name))
         value.requires_grad_(not is_frozen)
 
 
-def plain(tower: Any) -> Any:
-    """A copy of an adapted tower as transformers' own class, low-rank changes merged into its weights."""
+def merged_copy(tower: Any) -> Any:
+    """Return a copy of an adapted tower with low-rank updates merged into its weights, in evaluation mode.
+
+    The copy is of transformers' own class, as the tower was before `adapt_tower`.
+    """
     tower = copy.deepcopy(tower)
     if hasattr(tower, "merge_and_unload"):
         tower = tower.merge_and_unload()

@@ -1,4 +1,4 @@
-"""Calibrating a model that was trained elsewhere: with pairs that it was not trained on."""
+"""Calibration of a model that was trained elsewhere, by pairs that it was not trained on."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +24,11 @@ def calibrate(
     precision: Precision = "float32",
     progress: Progress = silent,
 ) -> Checkpoint:
-    """The same model with up to `MAX_CALIBRATION_PHOTOS` pairs of a split as its calibration.
+    """Return the model calibrated by up to `MAX_CALIBRATION_PHOTOS` pairs of a split.
 
-    Photos embedded before are taken from the pair set's own cache, or from `cache` where that cannot be
-    written. Raises `ModelError` without a tower for photos or a text tower, `PairsError` for an empty split.
+    Ground embeddings are read from the pair set's cache folder if they are there, or from `cache` if that
+    folder is not writable. Raises `ModelError` if the model has no ground tower or no text tower,
+    `PairsError` if the split is empty.
     """
     name = model.card.get("name", "this model")
     if model.ground is None or model.text is None:
@@ -56,9 +57,7 @@ def embed_places(data: TrainingSet, model: Checkpoint, precision: Precision) -> 
 
     F is 0 if the model has no Dynamic Encoder.
     """
-    all_rows = np.arange(len(data))
-    overhead = model.embed_overhead(data.patches[all_rows], precision=precision)
-    is_conditioned = model.dynamic is not None
-    return overhead, data.features(model.encoding) if is_conditioned else np.zeros(
-        (len(all_rows), 0), np.float32
-    )
+    overhead = model.embed_overhead(data.patches[np.arange(len(data))], precision=precision)
+    if model.dynamic is None:
+        return overhead, np.zeros((len(data), 0), np.float32)
+    return overhead, data.encode_features(model.encoding)

@@ -1,10 +1,19 @@
-"""Gradients of the loss of a large batch, computed a part at a time, on any number of devices.
+"""Gradients of the loss of a large batch, computed in micro-batches, on any number of devices.
 
-A contrastive loss needs all embeddings of a batch at once, but they are few numbers; what does not fit is
-the tower's activations. So (after GradCache, Gao et al. 2021): embed every part without keeping activations,
-gather the embeddings of all devices, take the loss of the whole batch and its gradient at the embeddings,
-then embed each part again, now keeping activations, and go back from there. A share that is one part is
-embedded once.
+A contrastive loss needs all embeddings of a batch at once. These are small; it is the activations of the
+tower that do not fit in memory. The method is that of GradCache (Gao et al. 2021):
+
+1. Embed every micro-batch without keeping activations, and gather the embeddings of all devices.
+2. Compute the loss of the whole batch and its gradient with respect to the embeddings.
+3. Embed each micro-batch again, now keeping activations, and propagate that gradient to the weights.
+
+With devices P0 and P1 that hold two micro-batches each, a batch of 8 patches runs like this::
+
+    P0  [0 1] [2 3] \                          / [0 1] [2 3]   backward, gradients of rows 0 to 3
+                     loss of 8 -> d loss/d embedding
+    P1  [4 5] [6 7] /                          \ [4 5] [6 7]   backward, gradients of rows 4 to 7
+
+A share that is a single micro-batch is embedded only once.
 """
 
 from collections.abc import Callable
@@ -23,16 +32,17 @@ def large_batch_gradients(
     inputs: Inputs,
     loss_of: Callable[[Tensor], Tensor],
     *,
-    part: int | None = None,
+    micro_batch: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Add the whole batch's gradients to the parameters; its loss and its embeddings `[B, D]`, detached.
+    """Add the gradients of the whole batch's loss to the parameters; return the loss and the embeddings.
 
-    `inputs`, each `[b, …]`, are what `model`, set up by `fabric`, makes this process's `b` embeddings of, at
-    most `part` at a time. `loss_of` is given the embeddings of all processes in order of rank, and must be
-    the same on each: then so are the gradients, as if one process held the whole batch.
+    `model`, set up by `fabric`, computes the embeddings (b, D) of this process from `inputs`, tensors of
+    shape (b, …) each, at most `micro_batch` rows at a time. `loss_of` computes the loss from the embeddings
+    (B, D) of all processes, in order of rank. It must be the same function in each process: the gradients
+    are then those of one process that holds the whole batch. Both results are detached.
     """
     share = len(inputs[0])
-    parts = list(zip(*(torch.split(tensor, part or share) for tensor in inputs), strict=True))
+    parts = list(zip(*(torch.split(tensor, micro_batch or share) for tensor in inputs), strict=True))
     with torch.set_grad_enabled(len(parts) == 1):
         part_embeddings = [model(*values) for values in parts]
     own_embeddings = torch.cat([embedding.detach() for embedding in part_embeddings])
@@ -41,8 +51,9 @@ def large_batch_gradients(
     fabric.backward(loss)
     assert all_embeddings.grad is not None
     first = share * fabric.global_rank
-    # DDP takes the mean over processes where the sum is wanted: each holds other rows of the one loss
-    own_gradients = torch.split(all_embeddings.grad[first : first + share] * fabric.world_size, part or share)
+    # DDP averages gradients over processes, but the sum is needed: each process holds other rows of one loss.
+    own_gradient = all_embeddings.grad[first : first + share] * fabric.world_size
+    own_gradients = torch.split(own_gradient, micro_batch or share)
     for number, (values, gradient) in enumerate(zip(parts, own_gradients, strict=True)):
         with fabric.no_backward_sync(model, enabled=number + 1 < len(parts)):
             embedding = part_embeddings[0] if len(parts) == 1 else model(*values)

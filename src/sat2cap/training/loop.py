@@ -19,7 +19,7 @@ from sat2cap.training.data.patches import Pairs
 from sat2cap.training.data.sampler import initial_queue_rows, total_steps
 from sat2cap.training.gradients import large_batch_gradients
 from sat2cap.training.losses import contrastive_loss, pair_masks
-from sat2cap.training.output.checkpoint import card, read_validation, run_identity, trained_checkpoint
+from sat2cap.training.output.checkpoint import build_card, read_validation, run_identity, trained_checkpoint
 from sat2cap.training.output.loggers import open_loggers
 from sat2cap.training.output.recorder import RunRecorder
 from sat2cap.training.output.resume_state import LOG_FILE, Log, claim_folder, load_state
@@ -35,11 +35,12 @@ def train(
     resolve: Callable[[str], Checkpoint] = load_model,
     progress: Progress = silent,
 ) -> Path:
-    """Train as `run` says, going on where a killed run stopped; the folder of the finished checkpoint.
+    """Train a model and return the folder of the finished checkpoint.
 
-    `pairs` is ``run.data.pairs`` opened, unless given; `resolve` turns ``run.model.init`` into a model.
-    Raises `RunFileError` when the folder holds another run or there are too few pairs, `JobError` when the
-    loss is no number.
+    An interrupted run continues from its newest resume state; a finished one is returned without training.
+    `pairs` replaces the pair set at ``run.data.pairs``; `resolve` loads the model that ``run.model.init``
+    names. Raises `RunFileError` if the folder holds another run or there are too few pairs, `JobError` if
+    the loss is not finite.
     """
     finished = Path(run.output.folder) / "checkpoint"
     fabric = start_fabric(run)
@@ -68,22 +69,26 @@ def train(
         step = batch.step + 1
         if recorder is not None:
             record = {"epoch": batch.epoch, "loss": loss, "lr": lr, "scale": scale}
-            recorder.after(step, record, last=step == total)
+            recorder.record_step(step, record, last=step == total)
         progress(f"training, loss {loss:.3f}", step * run.optim.batch, total * run.optim.batch)
 
     if recorder is not None:
-        recorder.finish(total)
+        recorder.finish_run(total)
     fabric.barrier()
     return finished
 
 
 def start_fabric(run: Run) -> Fabric:
-    """Devices and precision; starts the other processes, unless torchrun or SLURM did, when there are any."""
+    """Return Fabric with the device, precision and processes of a run, launched.
+
+    Further processes are started here unless torchrun or SLURM started them. Raises `RunFileError` if the
+    device does not exist on this machine.
+    """
     device = run.optim.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise RunFileError('optim.device "cuda" is not there on this machine: use "auto" or "cpu"')
+        raise RunFileError('optim.device "cuda" is not available on this machine: use "auto" or "cpu"')
     precision: Any = "bf16-mixed" if run.optim.precision == "bfloat16" else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its settings otherwise
     devices, nodes = run.optim.devices, run.optim.nodes
@@ -116,8 +121,8 @@ def _take_step(
 ) -> float:
     """Take one optimiser step; return its loss. Raises `JobError`, naming pairs, if it is not finite."""
     inputs = (batch.pixels, batch.features, batch.keep)
-    loss_of = partial(_loss, run, learner, batch, data.place)
-    loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, part=run.optim.micro_batch)
+    loss_of = partial(_batch_loss, run, learner, batch, data.place)
+    loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, micro_batch=run.optim.micro_batch)
     value = float(loss)
     if not math.isfinite(value):
         raise JobError(_nonfinite_loss_message(value, batch, embedding, data.keys))
@@ -125,12 +130,12 @@ def _take_step(
         fabric.clip_gradients(model, optimizer, max_norm=run.optim.clip_norm)
     optimizer.step()
     optimizer.zero_grad()
-    learner.temperature.clamp()
+    learner.temperature.clamp_scale()
     learner.queue.push(batch.ground, batch.rows)
     return value
 
 
-def _loss(run: Run, learner: Learner, batch: LoadedBatch, place: Tensor, embedding: Tensor) -> Tensor:
+def _batch_loss(run: Run, learner: Learner, batch: LoadedBatch, place: Tensor, embedding: Tensor) -> Tensor:
     """Return the loss of the embeddings `[B, D]` of the whole batch."""
     queue, temperature = learner.queue, learner.temperature
     return contrastive_loss(
@@ -152,7 +157,10 @@ def _open_pairs(path: str) -> Pairs:
 
 
 def _claim_folder(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric) -> None:
-    """Make the folder this run's; RunFileError when it is another's, or a split is too small for the run."""
+    """Claim the output folder for a run.
+
+    Raises `RunFileError` if the folder holds another run or the split has too few pairs.
+    """
     count, min_count = pairs.count(run.data.split), max(run.optim.batch, run.loss.queue)
     if count < min_count:
         raise RunFileError(
@@ -168,7 +176,7 @@ def _restore_learner(learner: Learner, state: dict[str, Any] | None) -> int:
     """Restore the learner from a resume state and return the number of steps done; 0 without a state."""
     if state is None:
         return 0
-    learner.restore(state)
+    learner.load_state_dict(state)
     return int(state["step"])
 
 
@@ -187,7 +195,7 @@ def _new_recorder(
         run,
         learner,
         partial(trained_checkpoint, run, start, learner, data.preprocess),
-        partial(card, run, pairs, start, data.years),
+        partial(build_card, run, pairs, start, data.years),
         read_validation(run, pairs, start, progress),
         Log(Path(run.output.folder) / LOG_FILE, done),
         open_loggers(run, run_identity(run, pairs, start), done),
@@ -203,5 +211,5 @@ def _nonfinite_loss_message(value: float, batch: LoadedBatch, embedding: Tensor,
     more = f" and {len(named) - 5} more" if len(named) > 5 else ""
     return (
         f"loss is {value} at step {batch.step + 1}, with pairs {', '.join(named[:5])}{more}: lower optim.lr "
-        "or set optim.clip_norm; states saved before are good"
+        "or set optim.clip_norm; resume states saved before are intact"
     )

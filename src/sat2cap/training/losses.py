@@ -19,9 +19,10 @@ def pair_masks(
 ) -> tuple[Tensor, Tensor]:
     """Return the masks of positives and of excluded columns for each patch: bool, shape (B, B + K) each.
 
-    `rows` `[B]` and `owners` `[K]` say which pairs the batch and the queue hold; `place` `[N]` is the place
-    of every pair. The positive of a patch is its own photo. Excluded is a second copy of that photo, still in
-    the queue from an epoch before. Other photos of the same place are treated as `same_place` says.
+    `rows` `[B]` and `owners` `[K]` are the indices of the pairs in the batch and in the queue; `place` `[N]`
+    is the place of every pair. The positive of a patch is its own photo. A second copy of that photo, which
+    the queue still holds from the epoch before, is excluded. Other photos of the same place are treated as
+    `same_place` says.
     """
     column_pairs = torch.cat([rows, owners])
     positives = torch.zeros(len(rows), len(column_pairs), dtype=torch.bool, device=rows.device)
@@ -55,7 +56,8 @@ def contrastive_loss(
     - ``paper``: negatives are the other ground embeddings of the batch, and the queue (eq. 3).
     - ``queue_only``: the queue alone, as in the authors' code.
     - ``symmetric``: ``paper``, averaged with picking each ground embedding's overhead within the batch.
-    - ``siglip``: each pair judged for itself by a sigmoid of scaled cosine plus `bias` (Zhai et al. 2023).
+    - ``siglip``: each pair classified by itself, by a sigmoid of its scaled cosine plus `bias` (Zhai et al.
+      2023).
 
     With several positives (photos of the same place), the target of the softmax is uniform over them.
     """
@@ -67,26 +69,26 @@ def contrastive_loss(
         related = pair_masks(column_pairs[:count], column_pairs[count:])
     positives, excluded = related
     if form == "siglip":
-        return _sigmoid(logits + bias, positives, excluded)
+        return _sigmoid_loss(logits + bias, positives, excluded)
     if form == "queue_only":
         excluded = excluded.clone()
         excluded[:, :count] |= ~positives[:, :count]
-    loss = _softmax(logits, positives, excluded)
+    loss = _softmax_loss(logits, positives, excluded)
     if form == "symmetric":
-        transposed = (part[:, :count].T for part in (logits, positives, excluded))
-        loss = (loss + _softmax(*transposed)) / 2
+        transposed = (matrix[:, :count].T for matrix in (logits, positives, excluded))
+        loss = (loss + _softmax_loss(*transposed)) / 2
     return loss
 
 
-def _softmax(logits: Tensor, positives: Tensor, excluded: Tensor) -> Tensor:
+def _softmax_loss(logits: Tensor, positives: Tensor, excluded: Tensor) -> Tensor:
     """Return the mean cross-entropy of the rows, with a target that is uniform over each row's positives."""
-    # masked once scaled: zero times infinity has no gradient
+    # Masked after scaling: the gradient of zero times infinity is not a number.
     log_probabilities = functional.log_softmax(logits.masked_fill(excluded, -math.inf), dim=1)
     positive_means = log_probabilities.masked_fill(~positives, 0).sum(dim=1) / positives.sum(dim=1)
     return -positive_means.mean()
 
 
-def _sigmoid(logits: Tensor, positives: Tensor, excluded: Tensor) -> Tensor:
+def _sigmoid_loss(logits: Tensor, positives: Tensor, excluded: Tensor) -> Tensor:
     """Return the binary cross-entropies summed over columns, averaged over rows (SigLIP)."""
     signed_logits = torch.where(positives, -logits, logits)
     return functional.softplus(signed_logits).masked_fill(excluded, 0).sum(dim=1).mean()

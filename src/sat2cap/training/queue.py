@@ -5,26 +5,26 @@ from torch import Tensor
 
 
 class RingQueue:
-    """The last K ground embeddings and whose they are; the newest replaces the oldest.
+    """The last K ground embeddings with the pairs that they belong to; new ones replace the oldest.
 
-    A plain object, not a module: its content is state of the run, and no part of the model.
+    This is not a torch module: its content is state of the run and not part of the model.
     """
 
     def __init__(self, ground: Tensor, owners: Tensor) -> None:
-        """Starts full, with `ground` `[K, D]` of the rows `owners` `[K]`, oldest first."""
+        """Fill the queue with ground embeddings `[K, D]` of the pairs `owners` `[K]`, oldest first."""
         self.embeddings = ground.T.contiguous().clone()
-        """`[D, K]`."""
+        """Ground embeddings, one a column: float32, shape (D, K)."""
         self.owners = owners.clone()
-        """`[K]`: the row of the training set that each column is from."""
+        """Index in the training set of each column's pair: int64, shape (K,)."""
         self.position = 0
-        """The column that is oldest."""
+        """Index of the oldest column, which the next push replaces."""
 
     def __len__(self) -> int:
-        """K."""
+        """Return the number of embeddings that the queue holds, K."""
         return len(self.owners)
 
     def push(self, ground: Tensor, owners: Tensor) -> None:
-        """Replace the oldest columns by `ground` `[B, D]` of the rows `owners` `[B]`."""
+        """Replace the oldest columns by ground embeddings `[B, D]` of the pairs `owners` `[B]`."""
         size = len(self)
         if size == 0:
             return
@@ -34,12 +34,12 @@ class RingQueue:
         self.owners[columns] = owners
         self.position = (self.position + len(owners)) % size
 
-    def state(self) -> dict[str, Tensor | int]:
+    def state_dict(self) -> dict[str, Tensor | int]:
         """Return the content and position of the queue, to be saved in a resume state."""
         return {"embeddings": self.embeddings, "owners": self.owners, "position": self.position}
 
-    def restore(self, state: dict[str, Tensor | int]) -> None:
-        """Restore the content and position that `state` returned."""
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        """Restore the content and position that `state_dict` returned."""
         self.embeddings.copy_(torch.as_tensor(state["embeddings"]))
         self.owners.copy_(torch.as_tensor(state["owners"]))
         self.position = int(state["position"])

@@ -11,102 +11,128 @@ from sat2cap.model import Encoding
 
 
 class Data(Section):
-    """``[data]``: what is learnt from."""
+    """Section ``[data]``: the pairs that a run learns from and those that it is measured on."""
 
     pairs: str = Field(min_length=1)
     """Folder of a pair set."""
     split: str = "train"
+    """Split that is trained on."""
     validation: str = "val"
-    """Split for the retrieval figures in the card, and for calibrating the model's `contrast`."""
+    """Split that the retrieval metrics in the card and the calibration of `contrast` are computed from."""
     validation_pairs: int = Field(default=0, ge=0)
-    """How many pairs of it; 0 for none."""
+    """Number of validation pairs; 0 for no validation."""
     place_m: float = Field(default=0, ge=0)
-    """Photos within a square of this side are of one place; 0: no two are. See ``loss.same_place``."""
+    """Side in metres of the squares whose photos count as photos of one place, for ``loss.same_place``.
+
+    With 0, no two photos are of the same place.
+    """
     hard_negatives: int = Field(default=0, ge=0)
-    """Batches are made of groups of this many pairs from one neighbourhood, whose patches are hard to tell
-    apart; 0: at random."""
+    """Number of neighbouring pairs, whose patches look alike, that are drawn into a batch together.
+
+    With 0, the pairs of a batch are drawn independently.
+    """
 
 
 class Model(Section):
-    """``[model]``: what is trained."""
+    """Section ``[model]``: the networks, and which of their weights are trained."""
 
     init: str = Field(min_length=1)
-    """The CLIP model that both towers begin as: a folder, a hub name, or a name of the catalogue."""
+    """CLIP model that both towers are initialised from: a folder, a hub name, or a name of the catalogue."""
     encoding: Encoding = "cyclic"
+    """Encoding of place and time for the Dynamic Encoder."""
     dynamic: bool = True
-    """Whether there is a Dynamic Encoder: ``false`` is the first row of the paper's ablation."""
+    """Whether there is a Dynamic Encoder; ``false`` is the first row of the paper's ablation."""
     hidden: int = Field(default=64, ge=1)
+    """Width of the Dynamic Encoder's hidden layers."""
     dropout: float = Field(default=0.3, ge=0, le=1)
-    """Probability that the Dynamic Encoder is left out of an embedding."""
+    """Probability that the Dynamic Encoder is left out of an embedding, in [0, 1]."""
     dropout_unit: Literal["sample", "batch"] = "sample"
-    """What is drawn for: every sample (the paper's text) or the batch at once (the authors' code)."""
+    """Unit that dropout is drawn for: a sample (the paper's text) or a batch (the authors' code)."""
     overhead_stats: Literal["init", "measure", "paper"] = "init"
-    """Mean and std of overhead pixels: the CLIP model's, those of the training patches, or the authors'."""
+    """Source of the mean and standard deviation that normalise overhead pixels.
+
+    ``init``: the CLIP model; ``measure``: the training patches; ``paper``: the Sat2Cap authors.
+    """
     train_layers: int | None = Field(default=None, ge=0)
-    """Last layers of the overhead tower that learn, with all that follows them; all of it if left out."""
+    """Number of last layers of the overhead tower that are trained, with everything behind them.
+
+    The whole tower is trained if this is left out.
+    """
     lora_rank: int = Field(default=0, ge=0)
-    """Above 0: the tower learns only low-rank changes of this rank, merged into it at the end."""
+    """Rank of low-rank updates (LoRA), which are merged into the tower at the end; 0 for no LoRA."""
     lora_alpha: int = Field(default=16, ge=1)
-    """Such changes count ``lora_alpha / lora_rank`` times."""
+    """Scale of the low-rank updates: they are multiplied by ``lora_alpha / lora_rank``."""
 
     @model_validator(mode="after")
-    def _together(self) -> "Model":
+    def _check_combinations(self) -> "Model":
         if self.lora_rank and self.train_layers is not None:
             raise ValueError("must have either train_layers or lora_rank")
         return self
 
 
 class Loss(Section):
-    """``[loss]``."""
+    """Section ``[loss]``: the contrastive loss and its negatives."""
 
     form: Literal["paper", "queue_only", "symmetric", "siglip"] = "paper"
+    """Form of the loss, see `sat2cap.training.losses.contrastive_loss`."""
     queue: int = Field(default=9000, ge=0)
-    """Past ground embeddings that serve as further negatives."""
+    """Number of past ground embeddings that serve as additional negatives (MoCo queue)."""
     temperature: float = Field(default=0.07, ge=0.01, le=1)
-    """At the start; learnt, its inverse within [1, 100]."""
+    """Initial temperature; learned, with its inverse within [1, 100]."""
     bias: float = -10.0
-    """Added to scaled cosines in ``siglip``, at the start; learnt."""
+    """Initial value that ``siglip`` adds to scaled cosines; learned."""
     same_place: Literal["negative", "ignore", "positive"] = "negative"
-    """What other photos of a patch's own place are to it: negatives as in the paper, nothing, or as right as
-    its own photo. Places are squares of ``data.place_m``."""
+    """Treatment of other photos of a patch's own place, a square of ``data.place_m``.
+
+    ``negative``: negatives, as in the paper; ``ignore``: left out of the loss; ``positive``: positives like
+    the patch's own photo.
+    """
 
 
 class Optim(Section):
-    """``[optim]``: AdamW, its schedule, and how long."""
+    """Section ``[optim]``: AdamW, its schedule, the number of steps, and the devices."""
 
     lr: float = Field(default=5e-5, gt=0)
+    """Peak learning rate of the overhead tower."""
     dynamic_lr: float | None = Field(default=None, gt=0)
-    """Of the Dynamic Encoder, which starts from nothing; `lr` if left out."""
+    """Peak learning rate of the Dynamic Encoder, which starts from random weights; `lr` if left out."""
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = Field(default=1e-6, gt=0)
     weight_decay: float = Field(default=0.2, ge=0)
-    """On matrices; biases, gains and the temperature are left alone, as in CLIP."""
+    """Weight decay of matrices; biases, gains and the temperature have none, as in CLIP."""
     clip_norm: float | None = Field(default=None, gt=0)
+    """Largest norm of the gradients, which are scaled down beyond it; no limit if left out."""
     schedule: Literal["cosine", "warm_restarts"] = "cosine"
     warmup: int = Field(default=0, ge=0)
-    """Steps of linear rise, for ``cosine``."""
+    """Number of steps of linear warm-up, for ``cosine``."""
     restart_every: int = Field(default=3000, ge=1)
-    """T0 of ``warm_restarts``, in steps."""
+    """Period of ``warm_restarts`` (T0), in steps."""
     batch: int = Field(default=100, ge=2)
+    """Number of pairs in a batch, over all devices."""
     epochs: int | None = Field(default=None, ge=1)
+    """Number of passes over the pairs; either this or `steps` is given."""
     steps: int | None = Field(default=None, ge=1)
+    """Number of optimiser steps; either this or `epochs` is given."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(default=1, ge=1)
-    """Processes on a machine, one a device, that share each batch."""
+    """Number of processes on each machine, one per device, that share each batch."""
     nodes: int = Field(default=1, ge=1)
-    """Machines, each with `devices`; started by torchrun or SLURM."""
+    """Number of machines, each with `devices` processes; started by torchrun or SLURM."""
     micro_batch: int | None = Field(default=None, ge=1)
-    """Patches a device computes at once; the loss is still that of the whole batch. All of its share if left
-    out."""
+    """Number of patches that a device computes at once; its whole share of the batch if left out.
+
+    The loss is that of the whole batch either way.
+    """
     gradient_checkpointing: bool = False
-    """Layers are computed again on the way back instead of kept: less memory, about a third more time."""
+    """Whether activations are recomputed in the backward pass: less memory, about a third more time."""
     compile: bool = False
-    """The tower is compiled by torch, which takes a minute first, and a C compiler on processors."""
+    """Whether torch compiles the tower: it takes a minute first and, on processors, needs a C compiler."""
     seed: int = Field(default=0, ge=0)
+    """Seed of everything that is drawn at random."""
 
     @model_validator(mode="after")
-    def _together(self) -> "Optim":
+    def _check_combinations(self) -> "Optim":
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("must have either epochs or steps")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -119,42 +145,43 @@ class Optim(Section):
 
 
 class Augment(Section):
-    """``[augment]``: how overhead patches vary from one epoch to the next."""
+    """Section ``[augment]``: random changes of overhead patches, different in each epoch."""
 
     kind: Literal["none", "light", "paper"] = "light"
-    """``light``: the settings below, nearly free. ``paper``: RandomResizedCrop and RandAugment by kornia."""
+    """``light``: as set below, nearly free. ``paper``: RandomResizedCrop and RandAugment by kornia."""
     turns: bool = True
-    """Any of the eight flips and right-angle turns."""
+    """Whether ``light`` applies one of the eight flips and right-angle turns."""
     min_area: float = Field(default=0.7, gt=0, le=1)
-    """Smallest part of the patch that a crop keeps."""
+    """Smallest share of a patch's area that a crop keeps, in (0, 1]."""
     colour: float = Field(default=0.15, ge=0, lt=1)
-    """Largest change of brightness, contrast and saturation."""
+    """Largest relative change of brightness, contrast and saturation, in [0, 1)."""
     source_pixels: int | None = Field(default=None, ge=8)
-    """Pixels a side that patches are kept at before cropping; the tower's own size if left out."""
+    """Side in pixels of decoded patches before cropping; the tower's input size if left out."""
 
 
 class Output(Section):
-    """``[output]``: where things go; no part of what makes two runs the same."""
+    """Section ``[output]``: where results are written; it is not part of the run's identity."""
 
     folder: str = Field(min_length=1)
+    """Folder of the run, which is created if needed."""
     name: str = ""
-    """What the model is called in its card; the folder's name if left out."""
+    """Name of the model in its card; the folder's name if left out."""
     checkpoint_every: int = Field(default=500, ge=1)
-    """Steps between states that a killed run goes on from."""
+    """Number of steps between resume states, from which an interrupted run continues."""
     keep: int = Field(default=2, ge=1)
-    """How many such states stay."""
+    """Number of newest resume states that stay on disk."""
     cache_gb: float = Field(default=4, gt=0)
-    """Decoded patches beyond this go to a file instead of memory."""
+    """Gigabytes of decoded patches that may stay in memory; more are written to a memory-mapped file."""
     decode: Literal["once", "always"] = "once"
-    """``always`` decodes patches whenever they are wanted and keeps none: for sets that no disk holds."""
+    """``always`` decodes patches on each access and stores none, for sets too large to store decoded."""
     validate_every: int = Field(default=0, ge=0)
-    """Steps between retrieval figures of the validation pairs, the best model being kept; 0: at the end."""
+    """Number of steps between validations, the best model of which is published; 0: only at the end."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
-    """Beside ``log.jsonl``."""
+    """Loggers that are written in addition to ``log.jsonl``."""
 
 
 class Run(Section):
-    """A whole run file of method ``sat2cap``."""
+    """Run file of method ``sat2cap``."""
 
     method: Literal["sat2cap"] = "sat2cap"
     data: Data
@@ -165,7 +192,7 @@ class Run(Section):
     output: Output
 
     @model_validator(mode="after")
-    def _together(self) -> "Run":
+    def _check_combinations(self) -> "Run":
         if self.loss.form == "queue_only" and self.loss.queue == 0:
             raise ValueError("loss.form queue_only needs a loss.queue above 0")
         if self.loss.same_place != "negative" and self.data.place_m == 0:
@@ -178,12 +205,12 @@ class Run(Section):
         return self
 
     def settings(self) -> dict[str, Any]:
-        """What decides the result: everything but where it is written, as plain JSON values."""
+        """Return the settings that decide the result, as plain JSON values: all but ``[output]``."""
         return self.model_dump(mode="json", exclude={"output"})
 
 
 def load_run(path: Path | str) -> Run:
-    """Read and check a run file of method ``sat2cap``.
+    """Return the checked run file of method ``sat2cap`` at `path`.
 
     Raises `RunFileError`, which lists every problem at once, in one line.
     """

@@ -1,4 +1,4 @@
-"""What is trained: the overhead tower and the Dynamic Encoder as one module, and the temperature."""
+"""The trained networks: overhead tower and Dynamic Encoder as one module, and the temperature."""
 
 import copy
 import math
@@ -25,10 +25,11 @@ class Student(nn.Module):
         self.dynamic = dynamic
 
     def forward(self, pixels: Tensor, features: Tensor, keep: Tensor) -> Tensor:
-        """Pixels `[B, 3, S, S]`, metadata `[B, F]`, 0 or 1 `[B, 1]` to unnormalised S `[B, D]`.
+        """Return the embeddings S of patches, not normalised: float32, shape (B, D).
 
-        Where `keep` is 0 the Dynamic Encoder is left out; what is kept is not scaled up, since at inference
-        the whole offset is added.
+        `pixels` is (B, 3, S, S), `features` (B, F), and `keep` (B, 1) is 1 where the Dynamic Encoder's offset
+        is added and 0 where it is left out. Offsets are not scaled up to make good for those left out, as
+        dropout usually does, since inference adds the whole offset.
         """
         embedding: Tensor = self.tower(pixel_values=pixels).image_embeds.float()
         if self.dynamic is not None:
@@ -37,10 +38,10 @@ class Student(nn.Module):
 
 
 class Temperature(nn.Module):
-    """The scale of cosines and, for the sigmoid loss, what is added to them: learnt with the rest.
+    """Learned scale of the cosines and, for the sigmoid loss, learned bias.
 
-    Apart from the student: every process takes the loss of the whole batch, so their gradients are equal
-    already and need no mean over processes.
+    This is a module apart from the student, which DDP wraps: every process computes the loss of the whole
+    batch, so the gradients of scale and bias are equal in all of them and must not be averaged.
     """
 
     def __init__(self, temperature: float, bias: float) -> None:
@@ -53,7 +54,7 @@ class Temperature(nn.Module):
         """Logit scale, 1 / temperature: a scalar tensor."""
         return self.log_scale.exp()
 
-    def clamp(self) -> None:
+    def clamp_scale(self) -> None:
         """Keep the learnt scale within [1, 100]."""
         with torch.no_grad():
             self.log_scale.clamp_(0, MAX_LOG_SCALE)
@@ -68,31 +69,34 @@ class Learner:
     optimizer: torch.optim.Optimizer
     queue: RingQueue
 
-    def state(self) -> dict[str, Any]:
-        """Return the whole state, to be saved as a resume state."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all parts, to be saved as a resume state."""
         return {
             name: getattr(self, name).state_dict() for name in ("student", "temperature", "optimizer")
-        } | {"queue": self.queue.state()}
+        } | {"queue": self.queue.state_dict()}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
         for name in ("student", "temperature", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
-        self.queue.restore(state["queue"])
+        self.queue.load_state_dict(state["queue"])
 
     def check_finite(self, step: int) -> None:
         """Raise JobError if a weight is not finite, so that no broken state is saved."""
         for name, value in self.student.named_parameters():
             if not bool(torch.isfinite(value).all()):
                 raise JobError(
-                    f"weights {name} hold no numbers after step {step}: lower optim.lr or set optim.clip_norm"
+                    f"weights {name} are not finite after step {step}: lower optim.lr or set optim.clip_norm"
                 )
 
 
 def new_student(run: Run, start: Checkpoint, device: torch.device) -> Student:
-    """The student before its first step, the same for the same seed; only what is to learn asks gradients."""
+    """Return the student before its first step, which is the same for the same seed.
+
+    Gradients are enabled only for the weights that are trained.
+    """
     tower = copy.deepcopy(start.overhead).requires_grad_(True)
-    quickest_attention(tower, device)
+    set_fastest_attention(tower, device)
     if run.optim.gradient_checkpointing:
         tower.gradient_checkpointing_enable({"use_reentrant": False})
     with torch.random.fork_rng(devices=[]):
@@ -103,26 +107,27 @@ def new_student(run: Run, start: Checkpoint, device: torch.device) -> Student:
     return Student(tower, dynamic).train()
 
 
-def quickest_attention(tower: Any, device: torch.device) -> None:
-    """Choose how attention is computed: on processors the fused kernel's backward pass is the slow one.
+def set_fastest_attention(tower: Any, device: torch.device) -> None:
+    """Choose the attention kernel that is fastest on the device.
 
-    Measured with 37 tokens, bfloat16, two cores: 640 patches a second with the plain form, 320 fused.
+    On processors the backward pass of the fused kernel is slow: 320 patches a second against 640 of the
+    plain form, with 37 tokens, bfloat16 and two cores.
     """
     tower.set_attn_implementation("eager" if device.type == "cpu" else "sdpa")
 
 
 def new_optimizer(run: Run, student: Student, temperature: Temperature) -> torch.optim.Optimizer:
-    """Return AdamW with the paper's settings; each parameter group remembers its own ``base_lr``."""
+    """Return AdamW as the run file sets it; each parameter group holds its own ``base_lr``."""
     settings = run.optim
     groups = []
     for lr, module in ((settings.lr, student.tower), (settings.dynamic_lr or settings.lr, student.dynamic)):
-        learning = [] if module is None else [value for value in module.parameters() if value.requires_grad]
-        matrices = [value for value in learning if value.ndim >= 2]
-        others = [value for value in learning if value.ndim < 2]
+        trained = [] if module is None else [value for value in module.parameters() if value.requires_grad]
+        matrices = [value for value in trained if value.ndim >= 2]
+        vectors = [value for value in trained if value.ndim < 2]
         groups.append({"params": matrices, "base_lr": lr, "weight_decay": settings.weight_decay})
-        groups.append({"params": others, "base_lr": lr, "weight_decay": 0.0})
-    learnt = [*temperature.parameters()] if run.loss.form == "siglip" else [temperature.log_scale]
-    groups.append({"params": learnt, "base_lr": settings.lr, "weight_decay": 0.0})
+        groups.append({"params": vectors, "base_lr": lr, "weight_decay": 0.0})
+    scalars = [*temperature.parameters()] if run.loss.form == "siglip" else [temperature.log_scale]
+    groups.append({"params": scalars, "base_lr": settings.lr, "weight_decay": 0.0})
     groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
 
@@ -136,11 +141,11 @@ def set_learning_rate(run: Run, optimizer: torch.optim.Optimizer, step: int, tot
 
 
 def lr_factor(run: Run, step: int, total: int) -> float:
-    """Return the factor of the learning rates at a step, counted from 0."""
+    """Return the factor in [0, 1] that a step, counted from 0, multiplies all learning rates by."""
     settings = run.optim
     if settings.schedule == "warm_restarts":
         return (1 + math.cos(math.pi * (step % settings.restart_every) / settings.restart_every)) / 2
     if step < settings.warmup:
         return (step + 1) / settings.warmup
-    part = (step - settings.warmup) / max(1, total - settings.warmup)
-    return (1 + math.cos(math.pi * part)) / 2
+    share_done = (step - settings.warmup) / max(1, total - settings.warmup)
+    return (1 + math.cos(math.pi * share_done)) / 2

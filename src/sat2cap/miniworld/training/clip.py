@@ -1,8 +1,10 @@
-"""The miniature CLIP: text and image towers trained on captioned photos of made-up planets.
+"""Training of the miniature CLIP: text and image towers, on captioned photos of made-up planets.
 
-It plays the part of OpenAI's CLIP in the miniature world: same transformers classes, same files, small sizes.
+It takes the place of OpenAI's CLIP in the miniature world: same classes of transformers, same files, small
+sizes.
 """
 
+import io
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -29,55 +31,77 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 class ClipData(Section):
-    """Which photos it learns from: other planets than Sat2Cap is ever trained or tested on."""
+    """Section ``[data]``: photos of planets that Sat2Cap is never trained or tested on."""
 
     worlds: tuple[int, ...]
+    """Numbers of the planets."""
     photos_per_world: int
+    """Number of photos that are rendered of each planet."""
     eagerness: float = 1.0
-    """As in `MiniPhotos`: rare things are learned from more photos than they happen in."""
+    """As in `MiniPhotos`: above 1, photos show rare concepts more often than they happen."""
 
 
 class ClipSize(Section):
-    """How large the towers are."""
+    """Section ``[size]``: sizes of the towers."""
 
     image_size: int = 48
+    """Side of the images in pixels."""
     patch_size: int = 8
+    """Side in pixels of the squares that become tokens."""
     hidden: int = 160
+    """Width of both towers."""
     heads: int = 5
+    """Number of attention heads of both towers."""
     image_layers: int = 4
+    """Number of layers of the image tower."""
     text_layers: int = 3
+    """Number of layers of the text tower."""
     context: int = 32
+    """Number of tokens that a text is cut or padded to."""
     vocabulary: int = 2000
+    """Largest number of tokens in the vocabulary."""
     dim: int = 128
+    """Length of the embeddings."""
 
 
 class ClipOptim(Section):
-    """How it learns."""
+    """Section ``[optim]``: AdamW with linear warm-up and cosine decay."""
 
     batch_size: int = 512
+    """Number of photos per step."""
     epochs: int = 10
+    """Number of passes over the photos."""
     lr: float = 1e-3
+    """Peak learning rate."""
     warmup_steps: int = 100
+    """Number of steps with a rising learning rate."""
     weight_decay: float = 0.1
+    """Weight decay of matrices; biases and gains have none."""
     precision: Literal["float32", "bfloat16"] = "float32"
     word_dropout: float = 0.0
-    """Share of a caption's words that are left out, others each time, so that every word means something."""
-    compile: bool = False  # about 1.3 x the speed on a CPU, where there is a C compiler
+    """Share of a caption's words that are left out, other words each time.
+
+    Every word then has to carry its own meaning.
+    """
+    compile: bool = False
+    """Whether torch compiles the model: about 1.3 times the speed on a CPU, which needs a C compiler."""
     seed: int = 0
+    """Seed of initial weights, of the order of photos and of the words that are left out."""
 
 
 class ClipRun(Section):
-    """A run file with ``method = "clip"``."""
+    """Run file of method ``clip``."""
 
     method: Literal["clip"]
     out: Path
+    """Folder of the trained model."""
     data: ClipData
     size: ClipSize = ClipSize()
     optim: ClipOptim = ClipOptim()
 
 
 def load_clip_run(path: Path) -> ClipRun:
-    """Read and check a run file of method ``clip``.
+    """Return the checked run file of method ``clip`` at `path`.
 
     Raises `RunFileError`, which lists every problem at once, in one line.
     """
@@ -85,67 +109,73 @@ def load_clip_run(path: Path) -> ClipRun:
 
 
 def train_clip(run: ClipRun, progress: Progress = silent) -> dict[str, float]:
-    """Train both towers with CLIP's symmetric loss; write a CLIPModel folder to `run.out`; its figures."""
+    """Train both towers with CLIP's symmetric loss, write a CLIPModel folder to `run.out`; return metrics.
+
+    The metrics are the mean loss of the last 100 steps and the duration in seconds. Raises `RunFileError` if
+    `run.out` holds something other than a model, `JobError` if the loss is not finite.
+    """
     if run.out.exists() and not (run.out / "config.json").is_file() and any(run.out.iterdir()):
-        raise RunFileError(f"out {run.out} holds something else than a model: give another folder")
+        raise RunFileError(f"out {run.out} holds something other than a model: give another folder")
     torch.manual_seed(run.optim.seed)
     started = time.monotonic()
-    pixels, captions = _photos(run, progress)
-    tokenizer = _tokenizer(captions[0::4], run.size)
-    model = CLIPModel(_config(run.size, tokenizer))
+    pixels, captions = _render_photos(run, progress)
+    tokenizer = _train_tokenizer(captions[0::4], run.size)
+    model = CLIPModel(_clip_config(run.size, tokenizer))
     if run.optim.precision == "bfloat16":
         model.set_attn_implementation("eager")  # fused attention is slow backwards in bfloat16 on a CPU
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": run.size.image_size}, crop_size=run.size.image_size
     )
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (processor.image_mean, processor.image_std))
-    optimiser = torch.optim.AdamW(_groups(model, run.optim), lr=run.optim.lr, betas=(0.9, 0.98), eps=1e-6)
+    optimiser = torch.optim.AdamW(
+        _parameter_groups(model, run.optim), lr=run.optim.lr, betas=(0.9, 0.98), eps=1e-6
+    )
     steps = len(pixels) // run.optim.batch_size * run.optim.epochs
     forward = torch.compile(model) if run.optim.compile else model
-    log, dropped = [], np.random.default_rng([run.optim.seed, 1])
-    for step, chosen in enumerate(_batches(len(pixels), run.optim)):
+    losses, word_generator = [], np.random.default_rng([run.optim.seed, 1])
+    for step, rows in enumerate(_epoch_batches(len(pixels), run.optim)):
         for group in optimiser.param_groups:
-            group["lr"] = run.optim.lr * _schedule(step, steps, run.optim.warmup_steps)
+            group["lr"] = run.optim.lr * _learning_rate_factor(step, steps, run.optim.warmup_steps)
         texts = [
-            _shortened(captions[i][step % len(captions[i])], run.optim.word_dropout, dropped) for i in chosen
+            _drop_words(captions[i][step % len(captions[i])], run.optim.word_dropout, word_generator)
+            for i in rows
         ]
-        images = (torch.from_numpy(pixels[chosen]).permute(0, 3, 1, 2).float() / 255 - mean) / std
-        loss = _step(forward, images, _tokens(tokenizer, texts), run.optim)
+        images = (torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        loss = _backward_step(forward, images, _tokenize(tokenizer, texts), run.optim)
         if not math.isfinite(loss):
             raise JobError(f"the loss is {loss} at step {step}; lower lr in the run file and start again")
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         with torch.no_grad():
             model.logit_scale.clamp_(0, 4.6052)
-        log.append(loss)
-        progress(f"training CLIP, loss {np.mean(log[-20:]):.3f}", step + 1, steps)
-    figures = {"loss.last100": float(np.mean(log[-100:])), "seconds": time.monotonic() - started}
-    _save(model.eval(), tokenizer, processor, run.out)
-    return figures
+        losses.append(loss)
+        progress(f"training CLIP, loss {np.mean(losses[-20:]):.3f}", step + 1, steps)
+    metrics = {"loss.last100": float(np.mean(losses[-100:])), "seconds": time.monotonic() - started}
+    _save_clip(model.eval(), tokenizer, processor, run.out)
+    return metrics
 
 
-def _photos(run: ClipRun, progress: Progress) -> tuple[NDArray[np.uint8], list[list[str]]]:
-    """Pixels ``[N, S, S, 3]`` and several captions each."""
+def _render_photos(run: ClipRun, progress: Progress) -> tuple[NDArray[np.uint8], list[list[str]]]:
+    """Return the photos of all planets, uint8 ``[N, S, S, 3]``, with six captions each."""
     pixels, captions, total = [], [], len(run.data.worlds) * run.data.photos_per_world
     for number in run.data.worlds:
         source = MiniPhotos(World(number), run.data.photos_per_world, eagerness=run.data.eagerness)
         records = list(source.photos())
         for first in range(0, len(records), 500):
-            part = records[first : first + 500]
-            pixels += [np.asarray(_decoded(data, run.size.image_size)) for data in source.images(part)]
-            captions += source.captions(part, per_photo=6)
+            batch = records[first : first + 500]
+            pixels += [np.asarray(_decode_photo(data, run.size.image_size)) for data in source.images(batch)]
+            captions += source.captions(batch, per_photo=6)
             progress("photographing made-up planets", len(pixels), total)
     return np.stack(pixels), captions
 
 
-def _decoded(data: bytes, size: int) -> Image.Image:
-    import io
-
+def _decode_photo(data: bytes, size: int) -> Image.Image:
+    """Return a JPEG as RGB with sides of `size` pixels."""
     return Image.open(io.BytesIO(data)).convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
 
 
-def _tokenizer(captions: Sequence[list[str]], size: ClipSize) -> PreTrainedTokenizerFast:
-    """A byte-pair vocabulary of CLIP's kind, learned from the captions and saved in the standard files."""
+def _train_tokenizer(captions: Sequence[list[str]], size: ClipSize) -> PreTrainedTokenizerFast:
+    """Return a tokenizer with a byte-pair vocabulary of CLIP's kind, learned from the captions."""
     tokenizer = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -174,7 +204,8 @@ def _tokenizer(captions: Sequence[list[str]], size: ClipSize) -> PreTrainedToken
     )
 
 
-def _config(size: ClipSize, tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
+def _clip_config(size: ClipSize, tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
+    """Return transformers' configuration of both towers."""
     shared = {
         "hidden_size": size.hidden,
         "intermediate_size": 4 * size.hidden,
@@ -199,55 +230,59 @@ def _config(size: ClipSize, tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
     return CLIPConfig(text_config=text, vision_config=image, projection_dim=size.dim)
 
 
-def _groups(model: CLIPModel, optim: ClipOptim) -> list[dict[str, Any]]:
-    """Weight decay for matrices only, as CLIP does."""
+def _parameter_groups(model: CLIPModel, optim: ClipOptim) -> list[dict[str, Any]]:
+    """Return the parameter groups of AdamW: matrices with weight decay, vectors without, as in CLIP."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": optim.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    return [
+        {"params": matrices, "weight_decay": optim.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
 
 
-def _batches(count: int, optim: ClipOptim) -> Iterator[NDArray[np.int64]]:
-    """Indices of each step's photos: every photo once an epoch, in a new order."""
-    order = np.random.default_rng(optim.seed)
+def _epoch_batches(count: int, optim: ClipOptim) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of each step's photos: each photo at most once an epoch, in a new order."""
+    generator = np.random.default_rng(optim.seed)
     for _ in range(optim.epochs):
-        shuffled = order.permutation(count)
+        shuffled = generator.permutation(count)
         for first in range(0, count - optim.batch_size + 1, optim.batch_size):
             yield shuffled[first : first + optim.batch_size]
 
 
-def _shortened(text: str, share: float, r: np.random.Generator) -> str:
-    """Without a `share` of its words, in the mean; as it is if none would be left."""
+def _drop_words(text: str, share: float, r: np.random.Generator) -> str:
+    """Return the text without each word with probability `share`; unchanged if no word would be left."""
     words = text.split()
     return " ".join(np.array(words)[r.random(len(words)) >= share]) or text
 
 
-def _schedule(step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
+def _learning_rate_factor(step: int, steps: int, warmup: int) -> float:
+    """Return the factor of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def _tokens(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> dict[str, Tensor]:
-    given = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
-    return {"input_ids": given["input_ids"], "attention_mask": given["attention_mask"]}
+def _tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> dict[str, Tensor]:
+    """Return token indices and attention mask of the texts: int64, shape (N, context) each."""
+    encoded = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
+    return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
 
 
-def _step(model: Any, images: Tensor, tokens: dict[str, Tensor], optim: ClipOptim) -> float:
-    """Forward and backward of one batch with CLIP's symmetric cross-entropy; the loss."""
+def _backward_step(model: Any, images: Tensor, tokens: dict[str, Tensor], optim: ClipOptim) -> float:
+    """Compute the gradients of CLIP's symmetric cross-entropy for one batch; return the loss."""
     with torch.autocast("cpu", torch.bfloat16, enabled=optim.precision == "bfloat16"):
-        given = model(pixel_values=images, **tokens)
-    similarity = model.logit_scale.exp() * given.image_embeds.float() @ given.text_embeds.float().T
+        output = model(pixel_values=images, **tokens)
+    similarity = model.logit_scale.exp() * output.image_embeds.float() @ output.text_embeds.float().T
     target = torch.arange(len(images))
     loss = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
     loss.backward()  # type: ignore[no-untyped-call]
     return float(loss.detach())
 
 
-def _save(
+def _save_clip(
     model: CLIPModel, tokenizer: PreTrainedTokenizerFast, processor: CLIPImageProcessorPil, out: Path
 ) -> None:
-    """A folder that ``CLIPModel.from_pretrained`` reads, half precision to keep the package small."""
+    """Write a folder that ``CLIPModel.from_pretrained`` reads, in half precision to keep it small."""
     with publish_folder(out) as folder:
         model.half().save_pretrained(folder)
         model.float()

@@ -10,7 +10,7 @@ from sat2cap.training.run import Augment
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(
+def augment_patches(
     pixels: Tensor,
     settings: Augment,
     preprocess: Preprocess,

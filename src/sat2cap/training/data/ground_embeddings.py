@@ -1,4 +1,7 @@
-"""Ground embeddings: the tower is frozen, so each photo is embedded once and kept beside its shards."""
+"""Ground embeddings: the ground tower is frozen, so each photo is embedded once and cached.
+
+The cache is a folder beside the shards, with one file for every `PART_PHOTOS` photos.
+"""
 
 import os
 from collections.abc import Callable
@@ -16,9 +19,12 @@ from sat2cap.progress import Progress
 from sat2cap.training.data.patches import Pairs, check_count, decode_image, decode_in_chunks
 
 CHUNK = 256
-"""Photos decoded ahead of the tower."""
-PART = 256 * CHUNK
-"""Photos to a file: what a kill costs at most, and what one of several processes takes on at a time."""
+"""Number of photos that are decoded ahead of the tower."""
+PART_PHOTOS = 256 * CHUNK
+"""Number of photos per file.
+
+A killed run loses at most this many embeddings, and several processes share the work in these portions.
+"""
 
 Floats = NDArray[np.float32]
 
@@ -45,7 +51,7 @@ def ground_embeddings(
     count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
     key = digest(pairs.fingerprint, split, str(count), checkpoint.ground_identity, precision)[:24]
     folder = cache_folder(pairs, fallback)
-    shapes = [(min(PART, count - start), checkpoint.dim) for start in range(0, count, PART)]
+    shapes = [(min(PART_PHOTOS, count - start), checkpoint.dim) for start in range(0, count, PART_PHOTOS)]
     paths = [folder / f"ground-{split}-{key}-{part:05d}.safetensors" for part in range(len(shapes))]
     own_parts = range(rank, len(shapes), world_size)
     missing = {
@@ -68,10 +74,10 @@ def _embed_missing_parts(
     progress: Progress,
 ) -> None:
     """Embed the photos of some parts, in one pass over the pairs, and publish each part when it is whole."""
-    total = sum(min(PART, count - part * PART) for part in wanted)
+    total = sum(min(PART_PHOTOS, count - part * PART_PHOTOS) for part in wanted)
     done, rows, part = 0, [], iter(sorted(wanted))
     wanted_pairs = (
-        pair for row, pair in enumerate(islice(pairs.read(split), count)) if row // PART in wanted
+        pair for row, pair in enumerate(islice(pairs.read(split), count)) if row // PART_PHOTOS in wanted
     )
     progress("embedding ground photos", 0, total)
     for chunk, images in decode_in_chunks(
@@ -79,7 +85,7 @@ def _embed_missing_parts(
     ):
         rows.append(checkpoint.embed_ground(images, precision=precision))
         done += len(chunk)
-        if done == total or sum(map(len, rows)) == PART:
+        if done == total or sum(map(len, rows)) == PART_PHOTOS:
             with publish(wanted[next(part)]) as temporary:
                 save_file({"ground": np.concatenate(rows)}, temporary)
             rows = []

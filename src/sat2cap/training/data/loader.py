@@ -15,14 +15,14 @@ from torch import Tensor
 from sat2cap.lookahead import map_ahead
 from sat2cap.model import Checkpoint, Preprocess
 from sat2cap.progress import Progress
-from sat2cap.training.data.augment import augment
+from sat2cap.training.data.augment import augment_patches
 from sat2cap.training.data.ground_embeddings import cache_folder, ground_embeddings
 from sat2cap.training.data.neighbours import morton_order, place_ids
 from sat2cap.training.data.patches import Pairs, Patches, TrainingSet, overhead_preprocess, read_training_set
-from sat2cap.training.data.sampler import Batch, augment_seed, batches, dynamic_keep_mask
+from sat2cap.training.data.sampler import Batch, augment_seed, draw_batches, dynamic_keep_mask
 from sat2cap.training.data.streaming import open_shards
 from sat2cap.training.run import Run
-from sat2cap.training.student import quickest_attention
+from sat2cap.training.student import set_fastest_attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,22 +30,24 @@ class TrainingData:
     """The N pairs of a run, ready to be drawn as batches."""
 
     keys: list[str]
+    """Names of the pairs."""
     patches: Patches
-    """`[N, P, P, 3]`."""
+    """Decoded overhead patches: uint8, shape (N, P, P, 3)."""
     ground: NDArray[np.float32]
-    """`[N, D]`."""
+    """Ground embeddings of unit length: shape (N, D)."""
     features: NDArray[np.float32]
-    """`[N, F]`."""
+    """Encoded place and time: shape (N, F)."""
     place: Tensor
     """Place number of each pair: int64, shape (N,), on the device. Equal numbers are the same place."""
     spatial_order: NDArray[np.int64]
     """All rows in Morton order, which keeps neighbours together: int64, shape (N,)."""
     preprocess: Preprocess
+    """Preprocessing of the overhead tower that is trained."""
     years: tuple[int, int]
     """First and last year in which a photo was taken."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return the number of pairs, N."""
         return len(self.keys)
 
 
@@ -53,17 +55,19 @@ class LoadedBatch(NamedTuple):
     """One step's batch of B pairs on the device, with this process's share of b patches."""
 
     step: int
+    """Index of the step, counted from 0."""
     epoch: int
+    """Index of the epoch, counted from 0."""
     pixels: Tensor
-    """`[b, 3, S, S]`, augmented and normalised."""
+    """Augmented and normalised patches of this process: float32, shape (b, 3, S, S)."""
     features: Tensor
-    """`[b, F]`."""
+    """Encoded place and time of this process's patches: float32, shape (b, F)."""
     keep: Tensor
-    """`[b, 1]`."""
+    """1 where the Dynamic Encoder is kept and 0 where it is dropped: float32, shape (b, 1)."""
     ground: Tensor
-    """`[B, D]`."""
+    """Ground embeddings of the whole batch: float32, shape (B, D)."""
     rows: Tensor
-    """`[B]`."""
+    """Indices of the whole batch's pairs in the training set: int64, shape (B,)."""
 
 
 def read_training_data(
@@ -75,7 +79,7 @@ def read_training_data(
     """
     start.to(fabric.device)
     if start.ground is not None:
-        quickest_attention(start.ground, fabric.device)
+        set_fastest_attention(start.ground, fabric.device)
     data = _training_set(run, pairs, start, fabric, progress)
     ground = ground_embeddings(
         pairs,
@@ -93,7 +97,7 @@ def read_training_data(
         data.keys,
         data.patches,
         ground,
-        data.features(run.model.encoding),
+        data.encode_features(run.model.encoding),
         torch.from_numpy(place_ids(lat, lon, run.data.place_m)).to(fabric.device),
         morton_order(lat, lon),
         overhead_preprocess(run.model.overhead_stats, start.overhead_preprocess, data.patches),
@@ -119,7 +123,9 @@ def _training_set(
 def load_batches(run: Run, data: TrainingData, fabric: Fabric, start: int) -> Iterator[LoadedBatch]:
     """Yield every step's batch from step `start` on; a thread prepares the next two meanwhile."""
     return map_ahead(
-        partial(load_batch, run, data, fabric), batches(run, len(data), start, data.spatial_order), ahead=2
+        partial(load_batch, run, data, fabric),
+        draw_batches(run, len(data), start, data.spatial_order),
+        ahead=2,
     )
 
 
@@ -128,11 +134,11 @@ def load_batch(run: Run, data: TrainingData, fabric: Fabric, batch: Batch) -> Lo
     share = len(batch.rows) // fabric.world_size
     own_rows = slice(share * fabric.global_rank, share * (fabric.global_rank + 1))
     patches = _copy_to_device(fabric.device, data.patches[batch.rows[own_rows]])
-    seed = augment_seed(run, batch.step)
+    seed, total = augment_seed(run, batch.step), len(batch.rows)
     return LoadedBatch(
         batch.step,
         batch.epoch,
-        augment(patches, run.augment, data.preprocess, seed, first=own_rows.start, total=len(batch.rows)),
+        augment_patches(patches, run.augment, data.preprocess, seed, first=own_rows.start, total=total),
         _copy_to_device(fabric.device, data.features[batch.rows[own_rows]]),
         dynamic_keep_mask(run, batch.step)[own_rows].to(fabric.device),
         _copy_to_device(fabric.device, data.ground[batch.rows]),

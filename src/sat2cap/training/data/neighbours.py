@@ -1,4 +1,4 @@
-"""Where pairs are, as training uses it: which photos are of one place, and which pairs are neighbours."""
+"""Positions of pairs: which photos are of the same place, and an order that keeps neighbours near."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,17 +9,25 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 _BITS = 16
+"""Bits of each coordinate in a Morton code."""
 
 
 def place_ids(lat: Floats, lon: Floats, side_m: float) -> Rows:
-    """A number for each of N points, equal for those in one square of `side_m`; all differ when it is 0."""
+    """Return a place number for each of N points in degrees: int64, shape (N,).
+
+    Points in the same square of `side_m` metres have the same number; with 0, all numbers differ.
+    """
     if side_m == 0:
         return np.arange(len(lat), dtype=np.int64)
     return square_blocks(lon, lat, side_m)
 
 
 def morton_order(lat: Floats, lon: Floats) -> Rows:
-    """The N points in the order of a Z-order curve (Morton 1966): near in it is near on the map, mostly."""
+    """Return the indices of N points in degrees along a Z-order curve (Morton 1966): int64, shape (N,).
+
+    Points that are near in this order are mostly near on the map. The code of a point interleaves the bits
+    of its coordinates: x = 01 and y = 11 (binary) give 1011.
+    """
     scaled = (np.stack([(lon + 180) / 360, (lat + 90) / 180]) * (2**_BITS - 1)).clip(0, 2**_BITS - 1)
     x, y = scaled.astype(np.int64)
     code = np.zeros(len(x), np.int64)

@@ -19,79 +19,79 @@ from sat2cap.model import SAT2CAP_MEAN, SAT2CAP_STD, Encoding, Preprocess, encod
 from sat2cap.progress import Progress
 
 CHUNK = 512
-"""Patches decoded at once."""
+"""Number of patches that are decoded ahead, or counted at once."""
 STATS_IMAGES = 10_000
-"""Patches that are enough to measure means and deviations on."""
+"""Number of patches, about, that channel means and standard deviations are measured on."""
 
 T = TypeVar("T")
 RgbValues = tuple[float, float, float]
 
 
 class Pair(Protocol):
-    """One pair, as `sat2cap.pairs.dataset.Pair` has it."""
+    """One pair; `sat2cap.pairs.Pair` satisfies this protocol."""
 
     @property
     def key(self) -> str:
-        """Unique in the set."""
+        """Name of the pair, unique in its set."""
         ...
 
     @property
     def ground(self) -> bytes:
-        """Encoded photo."""
+        """Ground photo, as an encoded image file."""
         ...
 
     @property
     def overhead(self) -> bytes:
-        """Encoded patch, north up."""
+        """Overhead patch with north up, as an encoded image file."""
         ...
 
     @property
     def lon(self) -> float:
-        """Degrees east."""
+        """Longitude in degrees east."""
         ...
 
     @property
     def lat(self) -> float:
-        """Degrees north."""
+        """Latitude in degrees north."""
         ...
 
     @property
     def taken(self) -> datetime:
-        """Local clock time."""
+        """Date and time of the photo on the local clock."""
         ...
 
 
 class Pairs(Protocol):
-    """What training needs of a pair set; `sat2cap.pairs.dataset.PairSet` is one."""
+    """A pair set as training reads it; `sat2cap.pairs.PairSet` satisfies this protocol."""
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """Folder of the pair set."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Equal exactly for equal content."""
+        """Hash of the content: equal for equal content only."""
         ...
 
     def count(self, split: str) -> int:
-        """Pairs in a split."""
+        """Return the number of pairs in a split."""
         ...
 
     def read(self, split: str) -> Iterator[Pair]:
-        """All of them, always in the same order."""
+        """Yield all pairs of a split, always in the same order."""
         ...
 
 
 class Patches(Protocol):
-    """Patches by row, decoded and of one size; an array is one."""
+    """Decoded patches of one size, indexed by row; an array satisfies this protocol."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of patches, N."""
         ...
 
     def __getitem__(self, rows: Any) -> Any:
-        """uint8 `[b, P, P, 3]` of the rows int64 `[b]`."""
+        """Return the patches of rows int64 `[b]`: uint8, shape (b, P, P, 3)."""
         ...
 
 
@@ -100,17 +100,18 @@ class TrainingSet:
     """A split of N pairs, row by row in the pair set's order."""
 
     keys: list[str]
+    """Names of the pairs."""
     patches: Patches
-    """`[N, P, P, 3]`: in memory, mapped from a file, or decoded from the shards."""
+    """Patches (N, P, P, 3): in memory, in a memory-mapped file, or decoded from the shards."""
     moments: NDArray[np.float64]
-    """`[N, 6]`: latitude, longitude, year, month, day, hour."""
+    """Latitude and longitude in degrees, year, month, day and fractional hour: shape (N, 6)."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return the number of pairs, N."""
         return len(self.keys)
 
-    def features(self, encoding: Encoding) -> NDArray[np.float32]:
-        """`[N, F]`: place and time, encoded."""
+    def encode_features(self, encoding: Encoding) -> NDArray[np.float32]:
+        """Return place and time as features for the Dynamic Encoder: float32, shape (N, F)."""
         lat, lon, year, month, day, hour = self.moments.T
         return encode_metadata(lat, lon, year, month, day, hour, encoding)
 
@@ -120,7 +121,7 @@ def decode_image(data: bytes, key: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways of saying broken
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for broken files
         raise PairsError(
             f"pair {key} has an image that is broken ({error}): build the pairs again"
         ) from error
@@ -141,7 +142,7 @@ def decode_in_chunks(
 
 
 def check_count(pairs: Pairs, split: str, seen: int, count: int) -> None:
-    """Raise PairsError if a split has another number of pairs than its manifest says."""
+    """Raise PairsError if the pairs `seen` in a split are not as many as its manifest says, `count`."""
     if seen != count:
         raise PairsError(
             f"split {split} of {pairs.path} has {seen} pairs, not {count}: build the pairs again"
@@ -157,9 +158,10 @@ def read_training_set(
     spill: Path | None = None,
     limit: int | None = None,
 ) -> TrainingSet:
-    """Decode a split's patches to `preprocess.size` pixels a side, once.
+    """Read a split and decode its patches to `preprocess.size` pixels a side.
 
-    With `spill` they go to that file, memory-mapped, instead of memory. `limit` takes the first pairs only.
+    Patches are stored in memory, or in the memory-mapped file `spill` if it is given. With `limit`, only the
+    first pairs are read. Raises PairsError if an image is broken or pairs are missing.
     """
     count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
     shape = (count, preprocess.size, preprocess.size, 3)
@@ -168,10 +170,10 @@ def read_training_set(
     moments: list[tuple[float, ...]] = []
     progress("decoding overhead patches", 0, count)
 
-    def fit(pair: Pair) -> NDArray[np.uint8]:
+    def decode_pair(pair: Pair) -> NDArray[np.uint8]:
         return decode_patch(pair.overhead, pair.key, preprocess)
 
-    for chunk, images in decode_in_chunks(islice(pairs.read(split), count), CHUNK, fit):
+    for chunk, images in decode_in_chunks(islice(pairs.read(split), count), CHUNK, decode_pair):
         for pair, image in zip(chunk, images, strict=True):
             overhead[len(keys)] = image
             keys.append(pair.key)

@@ -15,27 +15,27 @@ from torch import Tensor
 from sat2cap.training.run import Run
 
 ORDER, QUEUE, DROPOUT, AUGMENT = range(4)
-"""Streams of random numbers."""
+"""Streams of random numbers, independent of each other."""
 
 Rows = NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """One step's pairs."""
+    """The pairs of one step."""
 
     step: int
-    """Counted from 0."""
+    """Index of the step, counted from 0."""
     epoch: int
+    """Index of the epoch, counted from 0."""
     rows: Rows
-    """`[B]`, rows of the training set, each once an epoch."""
+    """Indices of pairs in the training set, each at most once an epoch: int64, shape (B,)."""
 
 
-def batches(run: Run, pairs: int, start: int, spatial_order: Rows | None = None) -> Iterator[Batch]:
+def draw_batches(run: Run, pairs: int, start: int, spatial_order: Rows | None = None) -> Iterator[Batch]:
     """Yield the pairs of every step from step `start` on.
 
     Each epoch is a new permutation; the pairs that do not fill a last batch are left out of that epoch.
-
-    `spatial_order` `[N]` holds all rows, neighbours together; it is read for ``data.hard_negatives``.
+    `spatial_order` `[N]` holds all rows with neighbours together, and is used by ``data.hard_negatives``.
     """
     steps_per_epoch = pairs // run.optim.batch
     order, ordered_epoch = np.empty(0, np.int64), -1
@@ -52,8 +52,9 @@ def _epoch_order(run: Run, epoch: int, pairs: int, spatial_order: Rows | None) -
     """Return all rows in the order of an epoch.
 
     Without hard negatives the rows are shuffled one by one; with them, groups of `hard_negatives` neighbours
-    are shuffled as wholes, so that a batch contains places that are close to each other."""
-    generator = _generator(run, ORDER, epoch)
+    are shuffled as wholes, so that a batch contains places that are close to each other.
+    """
+    generator = _random_generator(run, ORDER, epoch)
     size = run.data.hard_negatives
     if spatial_order is None or size < 2:
         return generator.permutation(pairs)
@@ -72,7 +73,7 @@ def total_steps(run: Run, pairs: int) -> int:
 
 def initial_queue_rows(run: Run, pairs: int) -> Rows:
     """Return the K rows, int64, whose ground embeddings fill the MoCo queue before the first step."""
-    return _generator(run, QUEUE, 0).permutation(pairs)[: run.loss.queue]
+    return _random_generator(run, QUEUE, 0).permutation(pairs)[: run.loss.queue]
 
 
 def dynamic_keep_mask(run: Run, step: int) -> Tensor:
@@ -81,16 +82,17 @@ def dynamic_keep_mask(run: Run, step: int) -> Tensor:
     1 keeps the Dynamic Encoder's output for a sample and 0 drops it, with probability ``model.dropout``;
     one draw holds for the whole batch where ``model.dropout_unit`` is ``batch``.
     """
-    uniform = _generator(run, DROPOUT, step).random(run.optim.batch)
+    uniform = _random_generator(run, DROPOUT, step).random(run.optim.batch)
     if run.model.dropout_unit == "batch":
         uniform[:] = uniform[0]
     return torch.from_numpy(uniform >= run.model.dropout).float()[:, None]
 
 
 def augment_seed(run: Run, step: int) -> int:
-    """Return the seed that `sat2cap.training.data.augment.augment` uses at a step, in [0, 2**62)."""
-    return int(_generator(run, AUGMENT, step).integers(2**62))
+    """Return the seed that `sat2cap.training.data.augment.augment_patches` uses at a step, in [0, 2**62)."""
+    return int(_random_generator(run, AUGMENT, step).integers(2**62))
 
 
-def _generator(run: Run, *place: int) -> np.random.Generator:
-    return np.random.default_rng([run.optim.seed, *place])
+def _random_generator(run: Run, stream: int, index: int) -> np.random.Generator:
+    """Return the generator of one stream at a step or an epoch."""
+    return np.random.default_rng([run.optim.seed, stream, index])

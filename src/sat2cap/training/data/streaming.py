@@ -1,7 +1,7 @@
-"""Patches decoded from the shards whenever they are wanted, for pair sets too large to keep decoded.
+"""Patches decoded from the shards on each access, for pair sets too large to store decoded.
 
-A tar is not compressed, so a patch is a range of bytes. Where each lies is found by reading the tars' headers
-once, and kept beside the shards.
+Shards are uncompressed tar files, so that a patch is a range of bytes. The ranges are read from the headers
+of the tar files once, and cached beside the shards.
 """
 
 import json
@@ -24,32 +24,37 @@ from sat2cap.progress import Progress
 from sat2cap.training.data.patches import Pairs, TrainingSet, calendar_fields, check_count, decode_patch
 
 PatchLocation = tuple[str, int, int, tuple[float, ...]]
-"""A pair's key, where its patch begins, its bytes, and its place and time."""
+"""Key of a pair, offset and size of its patch in bytes, place and time as in `TrainingSet.moments`."""
 
 
 @dataclass(frozen=True, eq=False)
 class ShardPatches:
-    """Patches `[N, P, P, 3]` that are read and decoded by each use."""
+    """Patches (N, P, P, 3) that are read and decoded on each access."""
 
     keys: list[str]
+    """Names of the pairs."""
     paths: list[Path]
+    """Shards."""
     shard: NDArray[np.int64]
-    """`[N]`, of `paths`."""
+    """Index in `paths` of each patch's shard: shape (N,)."""
     offset: NDArray[np.int64]
+    """Offset of each patch in its shard, in bytes: shape (N,)."""
     size: NDArray[np.int64]
-    """`[N]`, bytes."""
+    """Size of each patch in bytes: shape (N,)."""
     preprocess: Preprocess
+    """Preprocessing that patches are resized by."""
     pool: ThreadPoolExecutor
+    """Threads that decode."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return the number of patches, N."""
         return len(self.keys)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """uint8 `[b, P, P, 3]`, decoded side by side."""
-        return np.stack(list(self.pool.map(self._patch, rows.tolist())))
+        """Return the patches of rows `[b]`, decoded in parallel: uint8, shape (b, P, P, 3)."""
+        return np.stack(list(self.pool.map(self._read_patch, rows.tolist())))
 
-    def _patch(self, row: int) -> NDArray[np.uint8]:
+    def _read_patch(self, row: int) -> NDArray[np.uint8]:
         path = self.paths[self.shard[row]]
         try:
             with path.open("rb") as file:
@@ -62,7 +67,10 @@ class ShardPatches:
 def open_shards(
     pairs: Pairs, split: str, preprocess: Preprocess, cache: Path, progress: Progress
 ) -> TrainingSet:
-    """A split whose patches stay in their shards; PairsError when a shard is broken or a pair is missing."""
+    """Return a split whose patches stay in their shards.
+
+    Raises PairsError if a shard is broken or pairs are missing.
+    """
     paths = sorted((pairs.path / "shards").glob(f"{split}-*.tar"))
     index_path = cache / f"shards-{split}-{digest(pairs.fingerprint, split)[:24]}.npz"
     if index_path.exists():
@@ -75,13 +83,13 @@ def open_shards(
             np.savez(temporary, allow_pickle=False, **index)
     keys = [key.decode() for key in index["keys"].tolist()]
     shard, offset, size = (index[name] for name in ("shard", "offset", "size"))
-    pool = ThreadPoolExecutor(os.cpu_count())  # Pillow decodes outside Python's lock
+    pool = ThreadPoolExecutor(os.cpu_count())  # Pillow decodes without holding the interpreter's lock
     patches = ShardPatches(keys, paths, shard, offset, size, preprocess, pool)
     return TrainingSet(keys, patches, index["moments"])
 
 
 def _scan_shards(paths: list[Path], progress: Progress) -> dict[str, NDArray[Any]]:
-    """Keys, places and times of all pairs, and where their patches are."""
+    """Return the index of the shards: keys, moments, and the shard, offset and size of every patch."""
     rows: list[tuple[int, PatchLocation]] = []
     for number, path in enumerate(paths):
         try:
@@ -100,14 +108,14 @@ def _scan_shards(paths: list[Path], progress: Progress) -> dict[str, NDArray[Any
 
 
 def _read_shard_members(path: Path) -> Iterator[PatchLocation]:
-    """The pairs of a shard; what a pair's metadata says comes behind its images."""
+    """Yield the location of every patch in a shard, in which a pair's images precede its metadata."""
     with tarfile.open(path, "r:") as tar:
         patch = (0, 0)
         for member in tar:
-            key, part = member.name.split(".", 1)
-            if part == "overhead.jpg":
+            key, file_name = member.name.split(".", 1)
+            if file_name == "overhead.jpg":
                 patch = member.offset_data, member.size
-            elif part == "metadata.json":
+            elif file_name == "metadata.json":
                 file = tar.extractfile(member)
                 metadata = json.loads(file.read() if file else b"")
                 taken = datetime.strptime(metadata["date_taken"], "%Y-%m-%d %H:%M:%S.%f")

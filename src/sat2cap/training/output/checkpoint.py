@@ -1,4 +1,4 @@
-"""From a trained student to a checkpoint, with the figures that its card carries."""
+"""The checkpoint of a trained student, its card, and the validation metrics in it."""
 
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from sat2cap.files import canonical_json, digest
 from sat2cap.model import Calibration, Checkpoint, Preprocess, make_calibration
 from sat2cap.pairs import retrieval_metrics
 from sat2cap.progress import Progress
-from sat2cap.training.adaptation import plain
+from sat2cap.training.adaptation import merged_copy
 from sat2cap.training.calibration import embed_places
 from sat2cap.training.data.ground_embeddings import ground_embeddings
 from sat2cap.training.data.patches import Pairs, TrainingSet, read_training_set
@@ -23,29 +23,32 @@ LIBRARIES = ("torch", "transformers", "lightning-fabric")
 
 
 def run_identity(run: Run, pairs: Pairs, start: Checkpoint) -> str:
-    """Hash of all that decides what a run gives: its settings, its pairs and the model it begins as."""
+    """Return the hash of everything that decides a run's result: settings, pairs and initial model."""
     return digest(canonical_json(run.settings()), pairs.fingerprint, start.identity)
 
 
 def trained_checkpoint(run: Run, start: Checkpoint, learner: Learner, preprocess: Preprocess) -> Checkpoint:
-    """What a learner has learnt so far, with the frozen parts beside it; on its device, without a card."""
+    """Return the model as trained so far, with the frozen towers; on the learner's device, without a card."""
     dynamic = learner.student.dynamic
     return replace(
         start,
-        overhead=plain(learner.student.tower),
-        dynamic=None if dynamic is None else plain(dynamic),
+        overhead=merged_copy(learner.student.tower),
+        dynamic=None if dynamic is None else merged_copy(dynamic),
         logit_scale=learner.temperature.scale.item(),
         encoding=run.model.encoding,
         overhead_preprocess=preprocess,
         card={},
-        calibration=None,  # that of the model it began as, if any, is not its own
+        calibration=None,  # the initial model's calibration, if any, does not hold for the trained one
     )
 
 
-def card(
+def build_card(
     run: Run, pairs: Pairs, start: Checkpoint, years: tuple[int, int], steps: int, metrics: dict[str, float]
 ) -> dict[str, Any]:
-    """Provenance as plain JSON values; no clock time and no machine, so that equal runs give equal bytes."""
+    """Return the card of a trained model: provenance and metrics as plain JSON values.
+
+    It names no time and no machine, so that equal runs give equal bytes.
+    """
     return {
         "name": run.output.name or Path(run.output.folder).name,
         "method": run.method,
@@ -67,20 +70,24 @@ def card(
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Pairs that are not trained on, to find each other's photos among and to tell what a score is worth."""
+    """Held-out pairs, for retrieval metrics and for calibration."""
 
     data: TrainingSet
+    """Patches and metadata of the N pairs."""
     ground: NDArray[np.float32]
-    """`[N, D]`."""
+    """Ground embeddings of unit length: shape (N, D)."""
 
-    def judge(self, run: Run, trained: Checkpoint) -> tuple[dict[str, float], Calibration]:
-        """Retrieval among them, with metadata where the model has it; and what calibrates the model."""
+    def evaluate_model(self, run: Run, trained: Checkpoint) -> tuple[dict[str, float], Calibration]:
+        """Return retrieval metrics among the held-out pairs, and the model's calibration by them.
+
+        The metrics are those of embeddings with the Dynamic Encoder's offset if the model has one.
+        """
         overhead, features = embed_places(self.data, trained, run.optim.precision)
         conditioned = (
             overhead if trained.dynamic is None else overhead + trained.dynamic_from_features(features)
         )
-        figures = {f"validation.{name}": v for name, v in retrieval(conditioned, self.ground).items()}
-        return figures, make_calibration(self.ground, overhead, features)
+        metrics = {f"validation.{name}": v for name, v in two_way_retrieval(conditioned, self.ground).items()}
+        return metrics, make_calibration(self.ground, overhead, features)
 
 
 def read_validation(run: Run, pairs: Pairs, start: Checkpoint, progress: Progress) -> Validation | None:
@@ -102,20 +109,21 @@ def read_validation(run: Run, pairs: Pairs, start: Checkpoint, progress: Progres
     return Validation(data, ground)
 
 
-def retrieval(overhead: NDArray[np.float32], ground: NDArray[np.float32]) -> dict[str, float]:
-    """R@1, R@5, R@10 and median rank both ways, of row i among all rows; `[N, D]` each, ties count against.
+def two_way_retrieval(overhead: NDArray[np.float32], ground: NDArray[np.float32]) -> dict[str, float]:
+    """Return R@1, R@5, R@10 and the median rank in both directions, and the size of the gallery, N.
 
-    Ranks count from 1, so the median is at most k whenever R@k is above one half.
+    `overhead` and `ground` are (N, D), the i-th rows being a pair. Ties count against the pair. Ranks count
+    from 1, so that the median rank is at most k whenever R@k is above one half.
     """
     overhead = overhead / np.linalg.norm(overhead, axis=1, keepdims=True)
     cosines = overhead @ ground.T
-    own = np.diagonal(cosines)
+    pair_cosines = np.diagonal(cosines)
     ranks = {
-        "overhead2ground": (cosines >= own[:, None]).sum(axis=1),
-        "ground2overhead": (cosines >= own[None, :]).sum(axis=0),
+        "overhead2ground": (cosines >= pair_cosines[:, None]).sum(axis=1),
+        "ground2overhead": (cosines >= pair_cosines[None, :]).sum(axis=0),
     }
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for direction, direction_ranks in ranks.items():
-        metrics = retrieval_metrics(direction_ranks)
-        figures |= {f"{direction}.{name}": metrics[name] for name in ("r1", "r5", "r10", "median_rank")}
-    return figures | {"gallery": float(len(own))}
+        one_way = retrieval_metrics(direction_ranks)
+        metrics |= {f"{direction}.{name}": one_way[name] for name in ("r1", "r5", "r10", "median_rank")}
+    return metrics | {"gallery": float(len(pair_cosines))}

@@ -1,4 +1,4 @@
-"""Other places that a run's figures go to, beside ``log.jsonl``: TensorBoard, and Weights & Biases."""
+"""Loggers that a run writes to in addition to ``log.jsonl``: TensorBoard, and Weights & Biases."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ class Logger(Protocol):
     """A destination for one record per step."""
 
     def write(self, record: dict[str, Any]) -> None:
-        """Take ``{"step": 12, "loss": 3.4, …}``."""
+        """Log the record of one step, such as ``{"step": 12, "loss": 3.4, …}``."""
         ...
 
     def close(self) -> None:
@@ -21,7 +21,10 @@ class Logger(Protocol):
 
 
 class TensorBoard:
-    """Event files in ``tensorboard/``, without what a killed run wrote beyond the step it goes on from."""
+    """TensorBoard event files in ``tensorboard/``.
+
+    Events beyond the step that an interrupted run continues from are purged.
+    """
 
     def __init__(self, folder: Path, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -40,7 +43,7 @@ class TensorBoard:
 
 
 class WandB:
-    """Weights & Biases, in ``wandb/``; nothing leaves the machine unless ``WANDB_MODE=online`` is set."""
+    """Weights & Biases in ``wandb/``, offline unless the variable ``WANDB_MODE=online`` is set."""
 
     def __init__(self, folder: Path, identity: str, settings: dict[str, Any]) -> None:
         import wandb
@@ -76,6 +79,6 @@ def open_loggers(run: Run, identity: str, done: int) -> list[Logger]:
         ]
     except ImportError as error:
         raise RunFileError(
-            f"output.loggers {list(run.output.loggers)} needs what is not installed ({error}): "
+            f"output.loggers {list(run.output.loggers)} needs a package that is not installed ({error}): "
             "pip install 'sat2cap[log]'"
         ) from error

@@ -12,71 +12,74 @@ from sat2cap.training.output.resume_state import LOG_FILE, Log, mean_loss, remov
 from sat2cap.training.run import Run
 from sat2cap.training.student import Learner
 
-SMOOTHED = 100
-"""Steps that the loss in the card is the mean of."""
+LOSS_STEPS = 100
+"""Number of last steps whose mean loss is written to the card."""
 
-BEST = ("validation.overhead2ground.r10", "validation.ground2overhead.r10")
-"""The best model has the highest sum of these."""
+BEST_METRICS = ("validation.overhead2ground.r10", "validation.ground2overhead.r10")
+"""Metrics whose sum is highest for the best model."""
 
 
 @dataclass(eq=False)
 class RunRecorder:
-    """Records a run: call `after` after each step and `finish` once at the end."""
+    """Records a run: call `record_step` after each step and `finish_run` once at the end."""
 
     run: Run
     learner: Learner
-    model: Callable[[], Checkpoint]
+    current_model: Callable[[], Checkpoint]
     """Returns the model as trained so far."""
-    card: Callable[[int, dict[str, float]], dict[str, Any]]
+    build_card: Callable[[int, dict[str, float]], dict[str, Any]]
     """Returns the card of a model from its number of steps and its metrics."""
     validation: Validation | None
     log: Log
     loggers: list[Logger]
     best: float
-    """Highest so far; part of the state, so that a run that goes on keeps the same models."""
+    """Highest sum of `BEST_METRICS` so far.
+
+    It is saved in the resume state, so that a resumed run publishes the same models.
+    """
 
     @property
-    def _folder(self) -> Path:
+    def _output_folder(self) -> Path:
         return Path(self.run.output.folder)
 
-    def after(self, step: int, record: dict[str, Any], *, last: bool) -> None:
+    def record_step(self, step: int, record: dict[str, Any], *, last: bool) -> None:
         """Write the record of a step, counted from 1; validate and save where they are due."""
         every = self.run.output.validate_every
         if every and step % every == 0 and self.validation is not None:
-            record = record | self._validate(step)
+            record = record | self._validate_model(step)
         self.log.write({"step": step, **record})
         for logger in self.loggers:
             logger.write({"step": step, **record})
         if step % self.run.output.checkpoint_every == 0 or last:
             self.learner.check_finite(step)
-            self.log.sync(step, self.run.optim.batch)  # before the state, which needs its lines
-            state = {**self.learner.state(), "best": self.best}
-            save_state(self._folder / "state", step, state, self.run.output.keep)
+            self.log.sync_to_disk(step, self.run.optim.batch)  # before the state, which needs its lines
+            state = {**self.learner.state_dict(), "best": self.best}
+            save_state(self._output_folder / "state", step, state, self.run.output.keep)
 
-    def _validate(self, step: int) -> dict[str, float]:
+    def _validate_model(self, step: int) -> dict[str, float]:
         """Return the current model's held-out metrics; publish it as ``best`` if none was better."""
         assert self.validation is not None
-        model = self.model()
-        figures, calibration = self.validation.judge(self.run, model)
-        score = sum(figures[name] for name in BEST)
+        model = self.current_model()
+        figures, calibration = self.validation.evaluate_model(self.run, model)
+        score = sum(figures[name] for name in BEST_METRICS)
         if score > self.best:
             self.best = score
-            self._publish(replace(model, calibration=calibration), "best", step, figures)
+            self._publish_model(replace(model, calibration=calibration), "best", step, figures)
         return figures
 
-    def finish(self, step: int) -> None:
-        """Publish the model after the last step, then forget the states."""
+    def finish_run(self, step: int) -> None:
+        """Publish the model after the last step, then remove the resume states."""
         self.log.close()
         for logger in self.loggers:
             logger.close()
-        model = self.model()
-        metrics = {"loss": mean_loss(self._folder / LOG_FILE, SMOOTHED)}
+        model = self.current_model()
+        metrics = {"loss": mean_loss(self._output_folder / LOG_FILE, LOSS_STEPS)}
         if self.validation is not None:
-            figures, calibration = self.validation.judge(self.run, model)
+            figures, calibration = self.validation.evaluate_model(self.run, model)
             metrics |= figures
             model = replace(model, calibration=calibration)
-        self._publish(model, "checkpoint", step, metrics)
-        remove_states(self._folder / "state")
+        self._publish_model(model, "checkpoint", step, metrics)
+        remove_states(self._output_folder / "state")
 
-    def _publish(self, model: Checkpoint, name: str, step: int, metrics: dict[str, float]) -> None:
-        save_checkpoint(replace(model, card=self.card(step, metrics)), self._folder / name)
+    def _publish_model(self, model: Checkpoint, name: str, step: int, metrics: dict[str, float]) -> None:
+        save_checkpoint(replace(model, card=self.build_card(step, metrics)), self._output_folder / name)

@@ -17,7 +17,10 @@ LOG_FILE = "log.jsonl"
 
 
 def claim_folder(folder: Path, identity: str, settings: dict[str, Any]) -> None:
-    """Make `folder` this run's own; RunFileError when another run's results are in it."""
+    """Claim `folder` for the run of that identity, whose settings are written to `IDENTITY_FILE`.
+
+    Raises `RunFileError` if the folder holds another run.
+    """
     path = folder / IDENTITY_FILE
     try:
         recorded = json.loads(path.read_text(encoding="utf-8"))
@@ -66,10 +69,10 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(paths[-1], map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a spoilt file makes of the unpickler
+    except Exception as error:  # a broken file makes the unpickler raise anything
         reason = " ".join(str(error).split())[:200]
         raise JobError(
-            f"{paths[-1]} is broken ({reason}): remove it to go on from the state before"
+            f"{paths[-1]} is broken ({reason}): remove it to continue from the state before"
         ) from error
     return state
 
@@ -80,15 +83,18 @@ def remove_states(folder: Path) -> None:
 
 
 class Log:
-    """A JSON line a step, in a file that holds each step once however often the run was killed."""
+    """Log file with one JSON line per step; each step is in it once, however often the run was killed."""
 
     def __init__(self, path: Path, after: int) -> None:
-        """Open to append behind the line of step `after`, dropping what is beyond."""
+        """Open the log to append behind the line of step `after`; lines beyond it are cut off.
+
+        Raises `JobError` if the log has fewer lines.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = path.read_bytes().splitlines(keepends=True)[:after] if path.exists() else []
         if len(lines) < after or not all(line.endswith(b"\n") for line in lines):
             raise JobError(
-                f"{path} has fewer lines than the {after} steps done: remove the run's folder, start anew"
+                f"{path} has fewer lines than the {after} steps done: remove the run's folder and start again"
             )
         self._file = path.open("r+b" if path.exists() else "w+b")
         self._file.truncate(sum(len(line) for line in lines))
@@ -101,8 +107,8 @@ class Log:
         self._file.write(json.dumps(record).encode() + b"\n")
         self._file.flush()
 
-    def sync(self, step: int, batch: int) -> None:
-        """Flush the log to disk; the speed goes to ``times.jsonl``, as it differs between equal runs."""
+    def sync_to_disk(self, step: int, batch: int) -> None:
+        """Flush the log to disk; append the speed, which differs between equal runs, to ``times.jsonl``."""
         os.fsync(self._file.fileno())
         now = time.monotonic()
         rate = (step - self._since[0]) * batch / max(now - self._since[1], 1e-9)
