@@ -214,20 +214,20 @@ class _StacHandler(RangeHandler):
         super().do_GET()
 
     def do_POST(self) -> None:  # noqa: N802 (http.server's name)
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.searches.append(asked)
+        search = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.searches.append(search)
         fault = self.server.faults.pop(0) if self.server.faults else None
         if isinstance(fault, Wait):
             return self._json({}, 429, {"Retry-After": f"{fault.seconds:g}"})
         if fault is not None:
             return self._json({"code": "broken"}, fault)
-        found = [item for item in self.server.items if matches(item, asked)]
-        start, limit = int(asked.get("token", 0)), min(int(asked.get("limit", 10)), self.server.page)
+        matching = [item for item in self.server.items if matches(item, search)]
+        start, limit = int(search.get("token", 0)), min(int(search.get("limit", 10)), self.server.page)
         links = []
-        if start + limit < len(found):
-            body = {**asked, "token": start + limit}
+        if start + limit < len(matching):
+            body = {**search, "token": start + limit}
             links = [{"rel": "next", "href": f"{self._root()}/search", "method": "POST", "body": body}]
-        self._json({"type": "FeatureCollection", "features": found[start : start + limit], "links": links})
+        self._json({"type": "FeatureCollection", "features": matching[start : start + limit], "links": links})
 
     def _root(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -260,18 +260,18 @@ class _StacHandler(RangeHandler):
         self.wfile.write(body)
 
 
-def matches(item: dict[str, Any], asked: dict[str, Any]) -> bool:
+def matches(item: dict[str, Any], search: dict[str, Any]) -> bool:
     """Whether an item meets a search: collections, intersects, datetime and the greatest cloud cover."""
     properties = item["properties"]
-    first, _, last = asked.get("datetime", "../..").partition("/")
+    first, _, last = search.get("datetime", "../..").partition("/")
     least, most = (end if end not in ("", "..") else None for end in (first, last or first))
-    cloud = asked.get("query", {}).get("eo:cloud_cover", {}).get("lte", 100)
+    cloud = search.get("query", {}).get("eo:cloud_cover", {}).get("lte", 100)
     return (
-        item["collection"] in asked.get("collections", [item["collection"]])
+        item["collection"] in search.get("collections", [item["collection"]])
         and (least is None or properties["datetime"] >= least)
         and (most is None or properties["datetime"] <= most)
         and properties.get("eo:cloud_cover", 0) <= cloud
-        and shapely.geometry.shape(item["geometry"]).intersects(shapely.geometry.shape(asked["intersects"]))
+        and shapely.geometry.shape(item["geometry"]).intersects(shapely.geometry.shape(search["intersects"]))
     )
 
 

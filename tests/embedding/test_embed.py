@@ -268,7 +268,7 @@ def test_few_cells_far_apart_are_read_one_by_one():
     got = patches_module.read_patches(imagery, lattice, mask, (slice(0, 70), slice(0, 90)), max_missing=0.5)
     assert sorted(tuple(box.shape) for box in imagery.reads) == [(PIXELS, PIXELS), (2 * PIXELS, PIXELS)]
     for rgb, row, col in zip(got.rgb, [2, 3, 60], [5, 5, 80], strict=True):
-        alone = Ground().read(lattice.box(slice(row, row + 1), slice(col, col + 1))).values
+        alone = Ground().read(lattice.pixel_box(slice(row, row + 1), slice(col, col + 1))).values
         np.testing.assert_array_equal(rgb, alone[..., :3])
 
 

@@ -63,7 +63,7 @@ def overlaps_a_broken_tile(atlas, asked, margin_m):
     bounds = [servers.tile_box(tile).boundingbox for tile in asked if broken(tile)]
     margin = margin_m / np.cos(np.radians(52.3))
     for row, col in np.ndindex(*overlaps.shape):
-        box = patch_grid.box(slice(row, row + 1), slice(col, col + 1)).boundingbox
+        box = patch_grid.pixel_box(slice(row, row + 1), slice(col, col + 1)).boundingbox
         west, south, east, north = to_mercator.transform_bounds(*box.bbox)
         overlaps[row, col] = any(
             west - margin < tile.right

@@ -141,8 +141,8 @@ def test_patches_lie_around_the_centres_of_their_cells_to_half_a_pixel(cell_m, p
         (slice(3, 17), slice(7, 32)),
         (slice(39, 40), slice(49, 50)),
     ]:
-        box = patches.box(rows, cols)
-        down, across = patches.starts(rows), patches.starts(cols)
+        box = patches.pixel_box(rows, cols)
+        down, across = patches.patch_starts(rows), patches.patch_starts(cols)
         assert box.resolution.xy == pytest.approx((pixel_m, -pixel_m))
         assert box.shape == (down[-1] - down[0] + 224, across[-1] - across[0] + 224)
         for row, col in [(0, 0), (len(down) - 1, len(across) - 1)]:
@@ -154,13 +154,13 @@ def test_patches_lie_around_the_centres_of_their_cells_to_half_a_pixel(cell_m, p
 
 def test_a_patch_has_the_same_pixels_whatever_block_it_is_read_with():
     patches = PatchGrid(cell_grid(parse_region("4.8,52.3,5.0,52.45"), 100), 480, 224)
-    alone = patches.box(slice(9, 10), slice(6, 7))
-    block = patches.box(slice(4, 12), slice(2, 9))
-    top = patches.starts(slice(9, 10))[0] - patches.starts(slice(4, 5))[0]
-    left = patches.starts(slice(6, 7))[0] - patches.starts(slice(2, 3))[0]
+    alone = patches.pixel_box(slice(9, 10), slice(6, 7))
+    block = patches.pixel_box(slice(4, 12), slice(2, 9))
+    top = patches.patch_starts(slice(9, 10))[0] - patches.patch_starts(slice(4, 5))[0]
+    left = patches.patch_starts(slice(6, 7))[0] - patches.patch_starts(slice(2, 3))[0]
     cut = block[top : top + 224, left : left + 224]
     assert tuple(cut.affine) == pytest.approx(tuple(alone.affine))
-    assert patches.box(slice(0, 1), slice(0, 1)).extent.centroid.coords[0] == pytest.approx(
+    assert patches.pixel_box(slice(0, 1), slice(0, 1)).extent.centroid.coords[0] == pytest.approx(
         patches.cells[0:1, 0:1].extent.centroid.coords[0]
     )
 

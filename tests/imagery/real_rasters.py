@@ -45,7 +45,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Found:
+class Comparison:
     gsd_m: tuple[float, float]
     """On the ground at the middle: by arithmetic, and as the source says."""
     off_px: float
@@ -57,7 +57,7 @@ class Found:
     disagree: int
     """Pixels of the file that have data and are read as missing, or the other way round."""
 
-    def cells(self) -> list[str]:
+    def table_cells(self) -> list[str]:
         """As in the table."""
         return [
             f"{self.gsd_m[0]:.4g} / {self.gsd_m[1]:.4g}",
@@ -74,7 +74,7 @@ def cases() -> list[Case]:
     return [Case(name, None) for name in names] + [Case(name, MODEL_M) for name in fine]
 
 
-def measure(case: Case, planted_px: float = 0.0) -> Found:
+def measure(case: Case, planted_px: float = 0.0) -> Comparison:
     """Read a raster as people do, and compare; `planted_px` shifts what is read, to see that it shows."""
     _, options = case.option
     path = OVERHEAD / case.name
@@ -93,7 +93,7 @@ def measure(case: Case, planted_px: float = 0.0) -> Found:
     else:
         off, colour = compare(read, values, mask, box, affine, crs, options.stretch or (0, 255))
     missing = (1 - mask.mean(), 1 - whole.mean())
-    return Found((gsd, imagery.info.gsd_m), off, colour, missing, int((mask != whole).sum()))
+    return Comparison((gsd, imagery.info.gsd_m), off, colour, missing, int((mask != whole).sum()))
 
 
 def ground(affine: Affine, crs: str, mask: np.ndarray) -> tuple[float, tuple[float, float]]:
@@ -194,14 +194,13 @@ def expected(
     return total, there, ratio
 
 
-def row(case: Case, found: Found) -> str:
+def row(case: Case, comparison: Comparison) -> str:
     """A line of the table."""
     at = "its own" if case.step_m is None else f"{case.step_m:.2f} m"
-    return (
-        f"| {case.name} | {at} | {' | '.join(found.cells())} | {case.option[0] and f'`{case.option[0]}`'} |"
-    )
+    option = case.option[0] and f"`{case.option[0]}`"
+    return f"| {case.name} | {at} | {' | '.join(comparison.table_cells())} | {option} |"
 
 
 if __name__ == "__main__":
-    for one in cases():
-        print(row(one, measure(one)))
+    for case in cases():
+        print(row(case, measure(case)))

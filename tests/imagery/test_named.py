@@ -46,22 +46,22 @@ def test_what_terms_want_said_is_said():
 
 def test_a_file_of_ones_own_is_a_source(tmp_path, monkeypatch):
     with tile_server(GROUND, size=512, suffix="jpg") as server:
-        mine = tmp_path / "mine.toml"
-        mine.write_text(
+        source_file = tmp_path / "mine.toml"
+        source_file.write_text(
             f'kind = "tiles"\nurl = "{server.url}"\nzooms = [0, 15]\ntile_pixels = 512\nat_once = 2\n'
             'licence = "mine"\nattribution = "me"\nmachine_use = "allowed"\n'
             'headers = { Authorization = "Bearer ${MY_TOKEN}" }\n'
         )
         with pytest.raises(ImageryError, match="MY_TOKEN"):
-            open_imagery(str(mine))
+            open_imagery(str(source_file))
         monkeypatch.setenv("MY_TOKEN", "t")
-        imagery = open_imagery(str(mine))
+        imagery = open_imagery(str(source_file))
         truth = GROUND.read(HERE).values.astype(int)
         assert np.abs(imagery.read(HERE).values.astype(int) - truth).mean() < 5
         assert {zoom for zoom, _, _ in server.asked} == {15}
         assert server.headers[0]["Authorization"] == "Bearer t"
         assert (imagery.info.licence, imagery.info.attribution) == ("mine", "me")
-        assert usage_caveats(str(mine)) == []
+        assert usage_caveats(str(source_file)) == []
 
 
 def test_what_comes_after_the_question_mark_changes_the_source():

@@ -77,17 +77,17 @@ def test_coarse_reads_average_unless_an_overview_fits(tmp_path):
     assert layered.overviews == (2, 4, 8)
     grid = GeoBox((32, 32), plain.grid.affine * Affine.scale(8), plain.grid.crs)
     expected = values.reshape(3, 32, 8, 32, 8).mean((2, 4))
-    got = np.moveaxis(plain.read(grid).values[..., :3], -1, 0)
-    np.testing.assert_allclose(got, expected, atol=1)
+    pixels = np.moveaxis(plain.read(grid).values[..., :3], -1, 0)
+    np.testing.assert_allclose(pixels, expected, atol=1)
     # Overviews are decimated by default, and lie where the pixels are that they kept: taking one shows.
     assert layered.decimated
-    kept = GeoBox(
+    kept_pixels = GeoBox(
         (31, 31), plain.grid.affine * Affine.translation(0.5 - 4, 0.5 - 4) * Affine.scale(8), grid.crs
     )
     with rasterio.open(layered.path, overview_level=2) as file:
         expected = file.read()[:, 1:, 1:]
-    got = np.moveaxis(layered.read(kept[1:, 1:]).values[..., :3], -1, 0)
-    np.testing.assert_array_equal(got, expected[:, : got.shape[1], : got.shape[2]])
+    pixels = np.moveaxis(layered.read(kept_pixels[1:, 1:]).values[..., :3], -1, 0)
+    np.testing.assert_array_equal(pixels, expected[:, : pixels.shape[1], : pixels.shape[2]])
 
 
 def test_nodata_needs_every_band_and_outside_is_empty(tmp_path):

@@ -27,16 +27,16 @@ def resolution(case: Case) -> str:
 @needs_rasters
 @pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case.name}-{resolution(case)}")
 def test_a_real_raster_is_read_as_it_is(case):
-    found = measure(case)
-    assert found.gsd_m[1] == pytest.approx(found.gsd_m[0], rel=1e-3)
-    assert found.off_px < 0.5
-    assert found.colour < (2 if case.step_m is None else 5)  # decimated overviews are grainy
-    assert found.disagree == 0
+    comparison = measure(case)
+    assert comparison.gsd_m[1] == pytest.approx(comparison.gsd_m[0], rel=1e-3)
+    assert comparison.off_px < 0.5
+    assert comparison.colour < (2 if case.step_m is None else 5)  # decimated overviews are grainy
+    assert comparison.disagree == 0
     page = written()[case.name, resolution(case)]
     gsd, off, colour, missing, option = page
-    assert [gsd, missing] == [found.cells()[0], found.cells()[3]], "print the table anew"
-    assert float(off) == pytest.approx(found.off_px, abs=0.02)
-    assert float(colour) == pytest.approx(found.colour, abs=0.2)
+    assert [gsd, missing] == [comparison.table_cells()[0], comparison.cells()[3]], "print the table anew"
+    assert float(off) == pytest.approx(comparison.off_px, abs=0.02)
+    assert float(colour) == pytest.approx(comparison.colour, abs=0.2)
     assert option.strip("`") == case.option[0]
 
 

@@ -35,14 +35,14 @@ def box_over(crs: str, step: float, side: int, *, turn: float = 0.0, off: float 
     return GeoBox((side, side), middle * Affine.translation(-side / 2 + 0.3, -side / 2 - 0.4), crs)
 
 
-def quickly(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
-    lattice = align_grid(RASTER, box)
-    assert lattice is not None
-    (top, bottom), (left, right) = lattice.window
-    return lattice.resample(values[:, top:bottom, left:right])
+def resample_aligned(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+    aligned = align_grid(RASTER, box)
+    assert aligned is not None
+    (top, bottom), (left, right) = aligned.window
+    return aligned.resample(values[:, top:bottom, left:right])
 
 
-def by_gdal(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+def resample_by_gdal(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
     """With the width of its weights given, since GDAL guesses it from what is under the whole box."""
     profile = {"driver": "GTiff", "dtype": values.dtype, "count": len(values)}
     height, width = RASTER.shape
@@ -62,18 +62,21 @@ def by_gdal(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
         with memory.open(**profile, height=height, width=width, crs=RD, transform=RASTER.affine) as file:
             file.write(values)
         with memory.open() as file, WarpedVRT(file, **options) as warped:
-            found = warped.read()
-    return found[:-1], found[-1] > 0
+            resampled = warped.read()
+    return resampled[:-1], resampled[-1] > 0
 
 
 @pytest.mark.parametrize("crs", [RD, UTM, "EPSG:3857"])
 @pytest.mark.parametrize("step", [0.7, 2.0, 2.6, 3.8])
 def test_it_gives_what_gdal_gives(crs: str, step: float) -> None:
     box = box_over(crs, step, 130)
-    (found, inside), (expected, there) = quickly(picture(), box), by_gdal(picture(), box)
+    (resampled, inside), (expected, there) = (
+        resample_aligned(picture(), box),
+        resample_by_gdal(picture(), box),
+    )
     assert inside.all()
     assert there.all()
-    off = np.abs(found.astype(int) - expected)
+    off = np.abs(resampled.astype(int) - expected)
     assert off.mean() < 0.4
     assert off.max() <= 3
     assert expected.std() > 20
@@ -83,10 +86,10 @@ def test_it_gives_what_gdal_gives(crs: str, step: float) -> None:
 @pytest.mark.parametrize("bands", [1, 3])
 def test_other_integers_and_grey(kind: str, bands: int) -> None:
     values, box = picture(kind, bands), box_over(UTM, 2.6, 90)
-    (found, _), (expected, _) = quickly(values, box), by_gdal(values, box)
-    assert found.dtype == kind
-    assert found.shape == (bands, 90, 90)
-    assert np.abs(found.astype(int) - expected).mean() < 15
+    (resampled, _), (expected, _) = resample_aligned(values, box), resample_by_gdal(values, box)
+    assert resampled.dtype == kind
+    assert resampled.shape == (bands, 90, 90)
+    assert np.abs(resampled.astype(int) - expected).mean() < 15
     assert expected.std() > 2000
 
 
@@ -99,37 +102,40 @@ def test_a_pixel_lies_where_its_coordinates_are(step: float, crs: str, turn: flo
     """
     row, col = np.mgrid[:300, :400]
     box = box_over(crs, step, 130, turn=turn)
-    found, inside = quickly(np.stack([col, row]).astype(np.uint16) * 100, box)
+    resampled, inside = resample_aligned(np.stack([col, row]).astype(np.uint16) * 100, box)
     down, right = np.mgrid[:130, :130] + 0.5
     x, y = Transformer.from_crs(crs, RD, always_xy=True).transform(*(box.affine * (right, down)))
     wanted = np.stack(~RASTER.affine * (np.asarray(x), np.asarray(y))) - 0.5
     far = inside & (np.abs(wanted - [[[199.5]], [[149.5]]]) < [[[196]], [[146]]]).all(0)  # from the edges
     assert far.mean() > 0.4
-    off = (found / 100 - wanted)[:, far]
+    off = (resampled / 100 - wanted)[:, far]
     assert np.abs(off).max() < (0.02 if step <= 1 else 0.1)
     assert np.abs(off.mean(1)).max() < 0.006, "values are whole: half a hundredth is lost"
 
 
 def test_its_own_grid_gives_its_own_pixels() -> None:
     values = picture()
-    found, inside = quickly(values, RASTER)
-    np.testing.assert_array_equal(found, values)
+    resampled, inside = resample_aligned(values, RASTER)
+    np.testing.assert_array_equal(resampled, values)
     assert inside.all()
-    found, inside = quickly(values, RASTER[100:160, 33:333])
-    np.testing.assert_array_equal(found, values[:, 100:160, 33:333])
+    resampled, inside = resample_aligned(values, RASTER[100:160, 33:333])
+    np.testing.assert_array_equal(resampled, values[:, 100:160, 33:333])
 
 
 @pytest.mark.parametrize("step", [0.3, 2.0, 3.8])
 def test_the_edge_is_where_gdal_has_it(step: float) -> None:
     box = box_over(RD, step, 130, off=400)
-    (found, inside), (expected, there) = quickly(picture(), box), by_gdal(picture(), box)
+    (resampled, inside), (expected, there) = (
+        resample_aligned(picture(), box),
+        resample_by_gdal(picture(), box),
+    )
     assert 0.2 < there.mean() < 0.8
     np.testing.assert_array_equal(inside, there)
-    assert not found[:, ~inside].any()
-    assert np.abs(found.astype(int) - expected)[:, there].mean() < 0.4
-    flat, inside = quickly(np.full((3, 300, 400), 201, np.uint8), box)
+    assert not resampled[:, ~inside].any()
+    assert np.abs(resampled.astype(int) - expected)[:, there].mean() < 0.4
+    flat, inside = resample_aligned(np.full((3, 300, 400), 201, np.uint8), box)
     assert (flat[:, inside] == 201).all()
-    assert not quickly(picture(), box_over(RD, step, 130, off=5000))[1].any()
+    assert not resample_aligned(picture(), box_over(RD, step, 130, off=5000))[1].any()
 
 
 def test_what_does_not_run_along_is_left_to_gdal() -> None:
@@ -155,17 +161,19 @@ def write(path, values: np.ndarray, **profile) -> RasterImagery:
 
 def test_a_file_without_holes_is_read_without_warping(tmp_path, monkeypatch) -> None:
     plain, full = write(tmp_path / "a.tif", picture()), write(tmp_path / "b.tif", picture().clip(1), nodata=0)
-    box, through_gdal = box_over(UTM, 2.14, 130), []
-    whole = RasterImagery._warp
-    monkeypatch.setattr(RasterImagery, "_warp", lambda *given: through_gdal.append(given) or whole(*given))
+    box, warps = box_over(UTM, 2.14, 130), []
+    warp = RasterImagery._warp
+    monkeypatch.setattr(
+        RasterImagery, "_warp", lambda *arguments: warps.append(arguments) or warp(*arguments)
+    )
     assert (plain.read(box).values[..., 3] == 255).all()
     assert (full.read(box).values[..., 3] == 255).all()
-    assert not through_gdal
+    assert not warps
     values = picture().clip(1)
     values[:, 150, 200] = 0
     holed = write(tmp_path / "c.tif", values, nodata=0)
     seen = holed.read(box).values
-    assert len(through_gdal) == 1
+    assert len(warps) == 1
     same = np.abs(seen.astype(int) - plain.read(box).values)[seen[..., 3] > 0]
     assert same.max() <= 40, "beside the hole its neighbours count for more"
     assert (same > 3).mean() < 0.01

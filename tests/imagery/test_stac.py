@@ -1,4 +1,4 @@
-"""STAC searches: what is found, what of it is kept, and that it is read where it lies."""
+"""STAC searches: what is search_site, what of it is kept, and that it is read where it lies."""
 
 import pickle
 from pathlib import Path
@@ -72,7 +72,7 @@ def running(tmp_path_factory):
 
 
 @pytest.fixture
-def found(running):
+def search_site(running):
     root, server, _ = running
     server.searches.clear()
     server.faults.clear()
@@ -83,8 +83,8 @@ def area(box: GeoBox = HERE) -> Geometry:
     return box.extent
 
 
-def test_the_least_clouded_items_that_cover_a_region_are_kept(found):
-    spec, server = found
+def test_the_least_clouded_items_that_cover_a_region_are_kept(search_site):
+    spec, server = search_site
     imagery = open_imagery(spec + "&max_cloud=20&datetime=2024-06-01/2024-06-30", region=area())
     assert [item["id"] for item in imagery.info.items] == ["east", "west"]
     assert imagery.info.items[0] == {
@@ -95,17 +95,17 @@ def test_the_least_clouded_items_that_cover_a_region_are_kept(found):
         "href": "",
     }
     assert imagery.info.as_dict()["items"] == list(imagery.info.items)
-    asked = server.searches[0]
-    assert asked["query"] == {"eo:cloud_cover": {"lte": 20.0}}
-    assert asked["datetime"].startswith("2024-06-01T00:00:00Z/2024-06-30T23:59:59Z")
+    search_body = server.searches[0]
+    assert search_body["query"] == {"eo:cloud_cover": {"lte": 20.0}}
+    assert search_body["datetime"].startswith("2024-06-01T00:00:00Z/2024-06-30T23:59:59Z")
     assert len(server.searches) == 2, "three items meet it, the server gives two at a time"
     june_first = open_imagery(spec + "&datetime=2024-06-01", region=area())
     assert [item["id"] for item in june_first.info.items] == ["east_old", "west"]
     assert june_first.info.identity != imagery.info.identity
 
 
-def test_items_are_read_as_one_image_where_they_lie(found):
-    spec, _ = found
+def test_items_are_read_as_one_image_where_they_lie(search_site):
+    spec, _ = search_site
     imagery = open_imagery(spec, region=area())
     pixels, truth = imagery.read(HERE).values, WORLD.read(HERE).values
     assert pixels[..., 3].all()
@@ -119,20 +119,20 @@ def test_items_are_read_as_one_image_where_they_lie(found):
     np.testing.assert_array_equal(again.read(HERE).values, pixels)
 
 
-def test_a_hole_shows_what_lies_below_it_or_nothing(found):
-    spec, _ = found
-    one = open_imagery(spec + "&datetime=2024-06-02", region=area())
-    assert [item["id"] for item in one.info.items] == ["east"]
-    with rasterio.open(one.items[0]["assets"]["red"]["href"]) as file:
+def test_a_hole_shows_what_lies_below_it_or_nothing(search_site):
+    spec, _ = search_site
+    single = open_imagery(spec + "&datetime=2024-06-02", region=area())
+    assert [item["id"] for item in single.info.items] == ["east"]
+    with rasterio.open(single.items[0]["assets"]["red"]["href"]) as file:
         there = file.read(1) > 0
         grid = GeoBox(file.shape, file.transform, HERE.crs)
-    np.testing.assert_array_equal(one.read(grid).values[..., 3] > 0, there)
+    np.testing.assert_array_equal(single.read(grid).values[..., 3] > 0, there)
     assert not there.all()
-    assert not one.read(patch_around(13.0, 50.0, 480, 32)).values.any()
+    assert not single.read(patch_around(13.0, 50.0, 480, 32)).values.any()
 
 
-def test_a_server_that_is_busy_or_fails_is_asked_again(found):
-    spec, server = found
+def test_a_server_that_is_busy_or_fails_is_asked_again(search_site):
+    spec, server = search_site
     server.faults[:] = [after(0), 503]
     assert len(open_imagery(spec, region=area()).info.items) == 2
     server.faults[:] = [400]
@@ -140,9 +140,9 @@ def test_a_server_that_is_busy_or_fails_is_asked_again(found):
         open_imagery(spec, region=area())
 
 
-def test_what_cannot_be_had_is_one_clear_line(found, running, monkeypatch):
+def test_what_cannot_be_had_is_one_clear_line(search_site, running, monkeypatch):
     monkeypatch.setattr(search, "_MAX_RETRIES", 1)
-    spec, server = found
+    spec, server = search_site
     root, _, _files = running
     for wrong, rule in {
         spec + "&datetime=2023": "no item of 'made' there .*widen the dates",
@@ -167,9 +167,9 @@ def test_what_cannot_be_had_is_one_clear_line(found, running, monkeypatch):
         server.items.remove(lost)
 
 
-def test_assets_that_must_be_signed_are(found, running, tmp_path):
+def test_assets_that_must_be_signed_are(search_site, running, tmp_path):
     """Every address that is read has been to the signing service first."""
-    spec, server = found
+    spec, server = search_site
     root, _, files = running
     sign = f"{root}/sign?href={{href}}"
     server.signed.clear()
@@ -181,10 +181,10 @@ def test_assets_that_must_be_signed_are(found, running, tmp_path):
     np.testing.assert_array_equal(again.read(HERE), imagery.read(HERE))
 
 
-def test_a_static_catalogue_is_walked(found, running, tmp_path):
+def test_a_static_catalogue_is_walked(search_site, running, tmp_path):
     import json
 
-    spec, server = found
+    spec, server = search_site
     with file_server(tmp_path) as (root, _):
         links = []
         for item in server.items:
@@ -202,8 +202,8 @@ def test_a_static_catalogue_is_walked(found, running, tmp_path):
         np.testing.assert_array_equal(imagery.read(HERE).values, searched.read(HERE).values)
 
 
-def test_a_long_outline_is_searched_by_its_box(found):
-    spec, server = found
+def test_a_long_outline_is_searched_by_its_box(search_site):
+    spec, server = search_site
     west, south, east, north = HERE.extent.to_crs("EPSG:4326").boundingbox.bbox
     circle = shapely.Point((west + east) / 2, (south + north) / 2).buffer((north - south) / 2, quad_segs=300)
     imagery = open_imagery(spec, region=Geometry(circle, "EPSG:4326"))
@@ -233,8 +233,8 @@ def test_real_scenes_of_one_asset_with_three_bands(tmp_path):
             assert off > 0.5, "300 m a pixel read at 300 m: one off would show"
 
 
-def test_the_region_decides_how_many_items_are_needed(found):
-    spec, _ = found
+def test_the_region_decides_how_many_items_are_needed(search_site):
+    spec, _ = search_site
     west = shapely.box(*patch_around(11.99, 50.0, 80, 8).extent.to_crs("EPSG:4326").boundingbox.bbox)
     imagery = open_imagery(spec, region=Geometry(west, "EPSG:4326"))
     assert [item["id"] for item in imagery.info.items] == ["west"]

@@ -101,7 +101,7 @@ def read_patches(
     for (piece_rows, piece_cols), pixels, failed_mask in _read_pieces(
         imagery, patch_grid, wanted_cells, block
     ):
-        tops, lefts = patch_grid.starts(piece_rows), patch_grid.starts(piece_cols)
+        tops, lefts = patch_grid.patch_starts(piece_rows), patch_grid.patch_starts(piece_cols)
         gapless = bool(pixels[..., 3].all())  # as most reads are: there is nothing to measure or fill
         for row, col in np.argwhere(wanted_cells[piece_rows, piece_cols]):
             cell = piece_rows.start - rows.start + row, piece_cols.start - cols.start + col
@@ -136,7 +136,7 @@ def plan_reads(patch_grid: PatchGrid, wanted_cells: NDArray[np.bool_], block: Bl
 
 def count_pixels(patch_grid: PatchGrid, block: Block) -> int:
     """Return the number of pixels that one read of a block gives."""
-    height, width = patch_grid.box(*block).shape
+    height, width = patch_grid.pixel_box(*block).shape
     return int(height * width)
 
 
@@ -149,7 +149,7 @@ def _read_pieces(
     need it.
     """
     for piece in plan_reads(patch_grid, wanted_cells, block):
-        box = patch_grid.box(*piece)
+        box = patch_grid.pixel_box(*piece)
         if is_surely_outside(imagery, box):
             continue
         try:

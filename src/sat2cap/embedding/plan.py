@@ -37,7 +37,7 @@ def plan_atlas(
     patch_m = max(PATCH_M, cell_m) if patch_m is None else float(patch_m)
     _check_request(grid, wanted, patch_m, max_missing)
     patch_grid = PatchGrid(grid, patch_m, checkpoint.patch_pixels)
-    whole_box = patch_grid.box(slice(0, grid.shape[0]), slice(0, grid.shape[1]))
+    whole_box = patch_grid.pixel_box(slice(0, grid.shape[0]), slice(0, grid.shape[1]))
     if imagery.footprint is not None and is_surely_outside(imagery, whole_box):
         bounds = lonlat_bounds(imagery.footprint.to_crs(LONLAT, wrapdateline=True))
         bbox = ",".join(f"{edge:.4f}" for edge in bounds)

@@ -52,7 +52,7 @@ def ground_metres(grid: GeoBox) -> float:
 
     About 1 in a UTM zone, about 0.62 in EPSG:3857 at 52 degrees north.
     """
-    x, y = _middle(grid)
+    x, y = _grid_centre(grid)
     step = abs(grid.affine.a)
     lon, lat = transformer(grid.crs, LONLAT).transform(x + np.array([0, step]), np.full(2, y))
     return float(WGS84.inv(lon[0], lat[0], lon[1], lat[1])[2] / step)
@@ -60,7 +60,7 @@ def ground_metres(grid: GeoBox) -> float:
 
 def north_degrees(grid: GeoBox) -> float:
     """Return the direction of true north at the middle of the grid, in degrees counter-clockwise from up."""
-    x, y = _middle(grid)
+    x, y = _grid_centre(grid)
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     sign = 1 if lat < 89 else -1  # next to the pole a step north would pass over it: step south instead
     x_end, y_end = transformer(LONLAT, grid.crs).transform(lon, lat + sign * 0.01)
@@ -80,5 +80,6 @@ def cell_at(grid: GeoBox, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.in
     return cells[0].astype(np.int64), cells[1].astype(np.int64)
 
 
-def _middle(grid: GeoBox) -> NDArray[np.float64]:
+def _grid_centre(grid: GeoBox) -> NDArray[np.float64]:
+    """Return ``(x, y)`` of the middle of `grid`, in units of its CRS."""
     return np.array(grid.affine * (grid.shape[1] / 2, grid.shape[0] / 2))

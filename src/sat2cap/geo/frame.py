@@ -25,9 +25,10 @@ def on_grid(
     coords: Mapping[str, Any] | None = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.DataArray:
-    """`values` as a DataArray on a north-up `grid`, with cell centres as ``y`` and ``x``, and the CRS.
+    """Return `values` as a DataArray on a north-up `grid`, with cell centres as ``y`` and ``x``, and the CRS.
 
-    `dims` must hold ``y`` and ``x``, sized as the grid; other dimensions are free.
+    `dims` names the dimensions of `values`: ``y`` and ``x``, which have the size of the grid, and any others.
+    `coords` and `attrs` are added to the array's own. `grid_of` returns the grid again.
     """
     a, unit = grid.affine, {"units": grid.crs.units[0], "crs": str(grid.crs)}
     height, width = grid.shape
@@ -44,30 +45,34 @@ def on_grid(
 
 
 def grid_of(array: xr.DataArray | xr.Dataset) -> GeoBox:
-    """The grid of an array made by `on_grid`, or by what writes the same coordinates (odc, rioxarray).
+    """Return the grid of an array made by `on_grid`, or by a library with the same coordinates (rioxarray).
 
-    After slicing, thinning or turning around it is the grid of what is left. Raises `RegionError` when the
-    array does not say where it is, has no cells, or has not the same step between all of them.
+    Of an array that was sliced, thinned or flipped it is the grid of the cells that are left. Raises
+    `RegionError` if the array does not carry its place, has no cells, or cells that are not evenly spaced.
     """
     if "spatial_ref" not in array.coords or not {"y", "x"} <= set(array.coords):
         raise RegionError(
             "this array does not carry its place on Earth; keep its y, x and spatial_ref coordinates"
         )
     reference = array.coords["spatial_ref"].attrs
-    whole = [float(number) for number in reference["GeoTransform"].split()]
+    original = [float(number) for number in reference["GeoTransform"].split()]
     y, x = array.coords["y"].values, array.coords["x"].values
-    dy, dx = _step(y, whole[5]), _step(x, whole[1])
+    dy, dx = _cell_step(y, original[5]), _cell_step(x, original[1])
     affine = Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
-    return GeoBox((y.size, x.size), affine, _crs(reference["crs_wkt"]))
+    return GeoBox((y.size, x.size), affine, _parse_crs(reference["crs_wkt"]))
 
 
-def _step(centres: NDArray[Any], before: float) -> float:
-    """From one cell to the next; `before` is that of the grid which the array was made on."""
+def _cell_step(centres: NDArray[Any], original_step: float) -> float:
+    """Return the step from one cell centre to the next, signed, in CRS units.
+
+    `original_step` is that of the grid which the array was made on; it is returned if the cells are still as
+    far apart, so that rounding does not change it, and if there is only one.
+    """
     if centres.size == 0:
         raise RegionError("this array has no cells; select some")
     steps = np.diff(centres)
-    if steps.size == 0 or np.allclose(steps, before, rtol=1e-6, atol=0):
-        return before
+    if steps.size == 0 or np.allclose(steps, original_step, rtol=1e-6, atol=0):
+        return original_step
     if not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
         raise RegionError("the cells of this array are not evenly spaced; select rows and columns by slices")
     return float(steps[0])
@@ -78,7 +83,7 @@ def _gdal_transform(affine: Affine) -> str:
 
 
 @lru_cache(maxsize=128)
-def _crs(wkt: str) -> CRS:
+def _parse_crs(wkt: str) -> CRS:
     code = CRS(wkt).to_epsg()  # by code where it has one, so that it compares and prints as the grid's did
     return CRS(wkt if code is None else f"EPSG:{code}")
 

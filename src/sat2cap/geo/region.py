@@ -1,4 +1,4 @@
-"""Regions as people write them: a bounding box, a circle, or polygons of a file."""
+"""Regions: areas on Earth, written as a bounding box, a circle, or polygons in a file."""
 
 import math
 import re
@@ -22,7 +22,7 @@ _FORMS = (
 )
 _RADIUS = re.compile(r"(?P<value>[0-9.eE+-]+)\s*(?P<unit>m|km)?")
 _CIRCLE_POINTS = 128
-_NAMED = 12  # how many names an error lists
+_MAX_LISTED = 12  # names in an error message
 
 Place = tuple[float, float]
 """``(lon, lat)`` in degrees."""
@@ -35,37 +35,43 @@ class Region:
     geometry: Geometry
     """Polygons in EPSG:4326, longitudes within -180 to 180: in two parts when across the antimeridian."""
     label: str
-    """What to call it: the text it was read from, or the file's name without folder and suffix."""
+    """Its name: the text it was read from, or that of a file without folder and suffix."""
 
 
 def parse_region(text: str, *, layer: str | None = None, where: Sequence[str] = ()) -> Region:
-    """Read ``west,south,east,north`` (degrees), ``lon,lat,radius`` (metres or ``5km``) or a file of polygons.
+    """Return the region that a text names.
 
-    A bounding box whose west is greater than its east crosses the antimeridian. Of a file, `layer` chooses a
-    layer, needed where there are several, and `where` the features to take: each ``FIELD=VALUE`` must hold.
-    Raises `RegionError`.
+    Forms are ``west,south,east,north`` in degrees, ``lon,lat,radius`` in metres or as ``5km``, and the path
+    of a file of polygons. A bounding box whose west is greater than its east crosses the antimeridian.
+    `layer` chooses the layer of a file, needed if there are several; `where` chooses features, of which
+    every ``FIELD=VALUE`` must be true. Raises `RegionError` if the text has none of these forms, or the
+    file cannot be read, has no polygons, or does not say its CRS.
+
+    Example:
+        parse_region("4.9,52.37,5km")
+        parse_region("countries.gpkg", layer="land", where=["name=Iceland"])
     """
     text = text.strip()
     parts = [part.strip() for part in text.split(",")]
     if text.startswith("/vsi") or Path(text).is_file() or (text and len(parts) == 1 and Path(text).is_dir()):
         label = ", ".join([Path(text).stem, *where])
-        return Region(Geometry(within_180(_read_file(text, layer, where)), "EPSG:4326"), label)
+        return Region(Geometry(within_180(_read_polygons(text, layer, where)), "EPSG:4326"), label)
     if Path(text).suffix and len(parts) == 1:
         raise RegionError(f"region {text!r}: there is no such file; {_FORMS}")
     if layer is not None or where:
         raise RegionError(f"region {text!r} is no file, so it has no layers or features to choose; {_FORMS}")
     if len(parts) == 4:
-        shape = _bounding_box(text, *(_number(part, text) for part in parts))
+        shape = _bounding_box(text, *(_parse_number(part, text) for part in parts))
     elif len(parts) == 3:
-        lon, lat = _number(parts[0], text), _number(parts[1], text)
-        shape = _circle(text, lon, lat, _radius_m(parts[2], text))
+        lon, lat = _parse_number(parts[0], text), _parse_number(parts[1], text)
+        shape = _make_circle(text, lon, lat, _parse_radius_m(parts[2], text))
     else:
         raise RegionError(f"region {text!r} cannot be read; {_FORMS}")
     return Region(Geometry(within_180(shape), "EPSG:4326"), ",".join(parts))
 
 
 def parse_place(text: str) -> Place:
-    """Read ``LON,LAT`` in degrees. Raises `RegionError`."""
+    """Return the place that ``LON,LAT`` in degrees names. Raises `RegionError` if it is not one on Earth."""
     try:
         lon, lat = (float(part) for part in text.split(","))
     except ValueError as error:
@@ -76,9 +82,9 @@ def parse_place(text: str) -> Place:
 
 
 def lonlat_bounds(geometry: Geometry) -> tuple[float, float, float, float]:
-    """``(west, south, east, north)`` of a geometry in EPSG:4326, as `parse_region` takes a bounding box.
+    """Return ``(west, south, east, north)`` of a geometry in EPSG:4326, in degrees within -180 to 180.
 
-    West exceeds east across the antimeridian.
+    West exceeds east if it crosses the antimeridian, as in a bounding box of `parse_region`.
     """
     box = geometry.boundingbox
     west, east = longitude_span(geometry)
@@ -87,7 +93,7 @@ def lonlat_bounds(geometry: Geometry) -> tuple[float, float, float, float]:
 
 
 def longitude_span(geometry: Geometry) -> tuple[float, float]:
-    """``(west, east)`` of a geometry in EPSG:4326, degrees; east exceeds 180 across the antimeridian."""
+    """Return ``(west, east)`` of a geometry in EPSG:4326; east exceeds 180 if it crosses the antimeridian."""
     bounds = shapely.bounds(shapely.get_parts(geometry.geom))
     west, east = bounds[:, 0], bounds[:, 2]
     turn = np.where(east <= 0, 360, 0)
@@ -98,7 +104,7 @@ def longitude_span(geometry: Geometry) -> tuple[float, float]:
 
 
 def within_180(shape: shapely.Geometry) -> shapely.Geometry:
-    """Cut at the antimeridian and move every part to longitudes within -180 to 180 (RFC 7946, 3.1.9)."""
+    """Return `shape` cut at the antimeridian, with longitudes within -180 to 180 (RFC 7946, 3.1.9)."""
     west, _, east, _ = shapely.bounds(shape)
     if west >= -180 and east <= 180:
         return shape
@@ -110,7 +116,8 @@ def within_180(shape: shapely.Geometry) -> shapely.Geometry:
     return shapely.union_all(pieces[shapely.area(pieces) > 0])
 
 
-def _number(part: str, text: str) -> float:
+def _parse_number(part: str, text: str) -> float:
+    """Return `part` of the region `text` as a finite number."""
     try:
         value = float(part)
     except ValueError:
@@ -120,11 +127,12 @@ def _number(part: str, text: str) -> float:
     return value
 
 
-def _radius_m(part: str, text: str) -> float:
-    form = _RADIUS.fullmatch(part)
-    if form is None:
+def _parse_radius_m(part: str, text: str) -> float:
+    """Return `part` of the region `text`, such as ``5km``, in metres."""
+    match = _RADIUS.fullmatch(part)
+    if match is None:
         raise RegionError(f"region {text!r}: {part!r} is not a radius; write metres, or kilometres as 5km")
-    radius = _number(form["value"], text) * (1000 if form["unit"] == "km" else 1)
+    radius = _parse_number(match["value"], text) * (1000 if match["unit"] == "km" else 1)
     if radius <= 0:
         raise RegionError(
             f"region {text!r}: the radius must be more than 0; write metres, or kilometres as 5km"
@@ -145,7 +153,7 @@ def _bounding_box(text: str, west: float, south: float, east: float, north: floa
     return shapely.box(west, south, east if east > west else east + 360, north)
 
 
-def _circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geometry:
+def _make_circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geometry:
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
         raise RegionError(f"region {text!r}: the centre must be lon,lat in degrees; {_FORMS}")
     to_pole_m = WGS84.inv(lon, lat, lon, math.copysign(90, lat))[2]
@@ -154,16 +162,17 @@ def _circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geome
             f"region {text!r}: the circle contains a pole; make the radius smaller, or give a file"
         )
     bearing = np.linspace(0, 360, _CIRCLE_POINTS, endpoint=False)
-    same = np.ones_like(bearing)
-    lons, lats, _ = WGS84.fwd(lon * same, lat * same, bearing, radius_m * same)
+    ones = np.ones_like(bearing)
+    lons, lats, _ = WGS84.fwd(lon * ones, lat * ones, bearing, radius_m * ones)
     lons = lon + (np.asarray(lons) - lon + 180) % 360 - 180  # continuous around the centre
     return shapely.Polygon(np.column_stack([lons, lats]))
 
 
-def _read_file(path: str, layer: str | None, where: Sequence[str]) -> shapely.Geometry:
-    table = _table(path, layer)
+def _read_polygons(path: str, layer: str | None, where: Sequence[str]) -> shapely.Geometry:
+    """Return the polygons of a file joined to one geometry, in degrees."""
+    table = _read_layer(path, layer)
     for condition in where:
-        table = table[_fulfil(path, table, condition)]
+        table = table[_matching_rows(path, table, condition)]
     if table.crs is None:
         raise RegionError(f"region {path!r} does not say its CRS; add one, for example in QGIS")
     shapes = shapely.make_valid(table.to_crs("EPSG:4326").geometry.dropna().to_numpy())
@@ -177,8 +186,8 @@ def _read_file(path: str, layer: str | None, where: Sequence[str]) -> shapely.Ge
     return shapely.union_all(pieces)
 
 
-def _table(path: str, layer: str | None) -> geopandas.GeoDataFrame:
-    """One layer of a file."""
+def _read_layer(path: str, layer: str | None) -> geopandas.GeoDataFrame:
+    """Return one layer of a file: `layer`, or the only one."""
     try:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
         chosen = layers[0] if layer is None and len(layers) == 1 else layer
@@ -188,19 +197,22 @@ def _table(path: str, layer: str | None) -> geopandas.GeoDataFrame:
         raise RegionError(f"region {path!r} cannot be read as polygons ({reason}); {_FORMS}") from None
     if table is None:
         rule = f"has no layer {layer!r}" if layer is not None else f"has {len(layers)} layers"
-        raise RegionError(f"region {path!r} {rule}; choose one with --layer: {_listed(layers)}")
+        raise RegionError(f"region {path!r} {rule}; choose one with --layer: {_list_names(layers)}")
     if not isinstance(table, geopandas.GeoDataFrame):
         raise RegionError(f"region {path!r} has no polygons in layer {chosen!r}; {_FORMS}")
     return table
 
 
-def _fulfil(path: str, table: geopandas.GeoDataFrame, condition: str) -> NDArray[np.bool_]:
-    """Which rows have the value that ``FIELD=VALUE`` names; numbers are compared as numbers."""
+def _matching_rows(path: str, table: geopandas.GeoDataFrame, condition: str) -> NDArray[np.bool_]:
+    """Return which rows have the value that ``FIELD=VALUE`` names, bool ``[N]``.
+
+    Numbers are compared as numbers, all else as text.
+    """
     field, equals, value = (part.strip() for part in condition.partition("="))
     fields = [str(name) for name in table.columns if name != table.geometry.name]
     if not equals or field not in fields:
         rule = f"is not FIELD=VALUE with a field of {path!r}"
-        raise RegionError(f"filter {condition!r} {rule}; it has: {_listed(fields)}")
+        raise RegionError(f"filter {condition!r} {rule}; it has: {_list_names(fields)}")
     column = table[field]
     if column.dtype.kind in "iuf":
         try:
@@ -210,13 +222,12 @@ def _fulfil(path: str, table: geopandas.GeoDataFrame, condition: str) -> NDArray
     else:
         rows = (column.astype(str) == (value.capitalize() if column.dtype.kind == "b" else value)).to_numpy()
     if not rows.any():
-        kept = column.dropna()
-        numbers = column.dtype.kind in "iuf"
-        known = _listed([str(known) for known in sorted(set(kept if numbers else kept.astype(str)))])
-        raise RegionError(f"no feature of {path!r} has {field}={value}; it has: {known}")
+        values = column.dropna() if column.dtype.kind in "iuf" else column.dropna().astype(str)
+        existing = _list_names([str(value) for value in sorted(set(values))])
+        raise RegionError(f"no feature of {path!r} has {field}={value}; it has: {existing}")
     return rows
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+def _list_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more
