@@ -34,7 +34,9 @@ def test_a_real_raster_is_read_as_it_is(case):
     assert comparison.disagree == 0
     page = written()[case.name, resolution(case)]
     gsd, off, colour, missing, option = page
-    assert [gsd, missing] == [comparison.table_cells()[0], comparison.cells()[3]], "print the table anew"
+    assert [gsd, missing] == [comparison.table_cells()[0], comparison.table_cells()[3]], (
+        "print the table anew"
+    )
     assert float(off) == pytest.approx(comparison.off_px, abs=0.02)
     assert float(colour) == pytest.approx(comparison.colour, abs=0.2)
     assert option.strip("`") == case.option[0]

@@ -1,4 +1,4 @@
-"""STAC searches: what is search_site, what of it is kept, and that it is read where it lies."""
+"""STAC searches: which items are selected, and that they are read where they lie."""
 
 import pickle
 from pathlib import Path
