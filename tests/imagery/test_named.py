@@ -81,9 +81,10 @@ def test_what_comes_after_the_question_mark_changes_the_source():
 
 def test_bands_stretch_and_recipes():
     assert parse_rendering() == BandRendering()
-    sentinel2 = BandRendering((4, 3, 2), (0, 3000))
-    assert parse_rendering("4,3,2", "0,3000") == parse_rendering(recipe="sentinel2") == sentinel2
-    assert parse_rendering(stretch="0,10000", recipe="sentinel2") == BandRendering((4, 3, 2), (0, 10000))
+    assert parse_rendering("4,3,2", "0,3000") == BandRendering((4, 3, 2), (0, 3000))
+    assert parse_rendering(recipe="sentinel2") == BandRendering((4, 3, 2), (0, 3000), heed_alpha=False)
+    wider = parse_rendering(stretch="0,10000", recipe="sentinel2")
+    assert wider == BandRendering((4, 3, 2), (0, 10000), heed_alpha=False)
     assert parse_rendering("1") == BandRendering((1,))
     for recipe in RECIPES:
         assert parse_rendering(recipe=recipe).bands

@@ -79,15 +79,15 @@ def test_coarse_reads_average_unless_an_overview_fits(tmp_path):
     expected = values.reshape(3, 32, 8, 32, 8).mean((2, 4))
     pixels = np.moveaxis(plain.read(grid).values[..., :3], -1, 0)
     np.testing.assert_allclose(pixels, expected, atol=1)
-    # Overviews are decimated by default, and lie where the pixels are that they kept: taking one shows.
+    # Overviews are decimated by default, and lie where the pixels are that they repeat: overview pixel i is
+    # centred on pixel 4 i, so that pixels 8 wide from -1.5 on cover two of them.
     assert layered.decimated
-    kept_pixels = GeoBox(
-        (31, 31), plain.grid.affine * Affine.translation(0.5 - 4, 0.5 - 4) * Affine.scale(8), grid.crs
-    )
-    with rasterio.open(layered.path, overview_level=2) as file:
-        expected = file.read()[:, 1:, 1:]
-    pixels = np.moveaxis(layered.read(kept_pixels[1:, 1:]).values[..., :3], -1, 0)
-    np.testing.assert_array_equal(pixels, expected[:, : pixels.shape[1], : pixels.shape[2]])
+    affine = plain.grid.affine * Affine.translation(8 - 1.5, 8 - 1.5) * Affine.scale(8)
+    with rasterio.open(layered.path, overview_level=1) as file:
+        overview = file.read()[:, 2:62, 2:62].astype(float)
+    expected = overview.reshape(3, 30, 2, 30, 2).mean((2, 4))
+    pixels = np.moveaxis(layered.read(GeoBox((30, 30), affine, grid.crs)).values[..., :3], -1, 0)
+    np.testing.assert_allclose(pixels, expected, atol=0.51)
 
 
 def test_nodata_needs_every_band_and_outside_is_empty(tmp_path):
@@ -192,14 +192,39 @@ def test_a_truncated_file_fails_on_reading(tmp_path):
         imagery.read(imagery.grid)
 
 
-def test_reads_are_never_finer_than_twice_what_is_needed():
+def test_an_overview_is_at_least_twice_as_fine_as_what_is_read():
     pyramid = (2, 4, 8, 16, 32)
     for ratio in np.geomspace(1, 60, 50):
         factor, level = choose_overview(pyramid, ratio)
-        assert factor <= ratio * 1.01
-        assert ratio / factor < 2.02
+        assert ratio / factor > 1.97 or factor == 1
+        assert ratio / factor < 4.04, "and not finer than it must be"
         assert level is None or pyramid[level] == factor
-    assert choose_overview((), 50) == choose_overview(pyramid, 1.5) == (1, None)
+    assert choose_overview((), 50) == choose_overview(pyramid, 1.9) == (1, None)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize(("factor", "most"), [(2, 0.3), (5, 1.5), (8, 0.7)])
+def test_a_coarse_read_off_the_grid_is_the_mean_of_its_ground(tmp_path, beside, factor, most):
+    """Half a pixel off the overviews' grid, where an overview just as fine would differ by some levels."""
+    noise = np.random.default_rng(0).normal(0, 25, (5, 3, 512, 512))
+    layers = [
+        layer[:, : 512 // size, : 512 // size].repeat(size, 1).repeat(size, 2)
+        for layer, size in zip(noise, (1, 4, 16, 32, 64), strict=True)
+    ]
+    values = (128 + sum(layers)).clip(0, 255).astype(np.uint8)
+    path = write_tif(tmp_path / "a.tif", values)
+    with rasterio.Env(TIFF_USE_OVR=beside), rasterio.open(path, "r+") as file:
+        file.build_overviews((2, 4, 8), Resampling.average)
+    imagery = open_raster(path)
+    assert imagery.overviews == (2, 4, 8)
+    first, count = 8 + factor / 2, int(480 / factor)
+    affine = imagery.grid.affine * Affine.translation(first, first) * Affine.scale(factor)
+    pixels = imagery.read(GeoBox((count, count), affine, imagery.grid.crs)).values[..., :3]
+    low, pixel = first + np.arange(count)[:, None] * factor, np.arange(512)
+    weights = np.clip(np.minimum(low + factor, pixel + 1) - np.maximum(low, pixel), 0, None) / factor
+    expected = np.stack([weights @ band @ weights.T for band in values.astype(float)], -1)
+    assert np.abs(pixels - expected).mean() < most
+    assert expected.std() > 10
 
 
 def test_averaged_overviews_stay_where_they_are(tmp_path):

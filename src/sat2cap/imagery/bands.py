@@ -14,6 +14,8 @@ class BandRendering:
     """Band numbers, from 1: three for red, green and blue, or one for grey. None: as the file marks them."""
     stretch: tuple[float, float] | None = None
     """The values that become 0 (black) and 255 (white). None: 8-bit values are taken unchanged."""
+    heed_alpha: bool = True
+    """Whether a band that the file marks as alpha is transparency. False: it is something else."""
 
 
 DEFAULT_RENDERING = BandRendering()
@@ -21,19 +23,19 @@ DEFAULT_RENDERING = BandRendering()
 
 RECIPES = {
     "sentinel2": (
-        BandRendering((4, 3, 2), (0, 3000)),
+        BandRendering((4, 3, 2), (0, 3000), heed_alpha=False),
         "12 or 13 bands in order, reflectance x 10000 (L1C, L2A)",
     ),
     "landsat": (
-        BandRendering((4, 3, 2), (7273, 18182)),
+        BandRendering((4, 3, 2), (7273, 18182), heed_alpha=False),
         "Collection 2 Level 2 in order: reflectance 0 to 0.3",
     ),
     "rgbn": (
-        BandRendering((1, 2, 3)),
+        BandRendering((1, 2, 3), heed_alpha=False),
         "8-bit red, green, blue and near infrared, as NAIP",
     ),
     "bgrn": (
-        BandRendering((3, 2, 1), (0, 3000)),
+        BandRendering((3, 2, 1), (0, 3000), heed_alpha=False),
         "blue, green, red and near infrared, reflectance x 10000",
     ),
 }
@@ -58,6 +60,7 @@ def parse_rendering(
     return BandRendering(
         base.bands if bands is None else _parse_bands(bands),
         base.stretch if stretch is None else _parse_stretch(stretch),
+        base.heed_alpha,
     )
 
 

@@ -1,9 +1,11 @@
 """Opening rasters with GDAL: its settings, and its errors as `ImageryError`."""
 
 import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -20,32 +22,53 @@ HTTP_RETRY_SETTINGS = {
 
 _SETTINGS = HTTP_RETRY_SETTINGS | {
     "GDAL_CACHEMAX": 256 * 2**20,  # bytes; the default is a share of the machine's memory
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # over HTTP, listing a folder is a request for nothing
 }
+_REMOTE_SETTINGS = {
+    # Over HTTP, listing a folder is a request for nothing. A local folder must be listed, as files beside a
+    # raster hold its mask, nodata values, overviews, grid or CRS.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+}
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)", re.IGNORECASE)
+
+
+_DRIVER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")  # as in GPKG:a.gpkg:ortho, about which GDAL says more
+
+
+def is_remote(path: str) -> bool:
+    """Return whether GDAL reads a path over a network: a URL, or a file system such as ``/vsicurl/``."""
+    return _REMOTE.search(path) is not None and not path.lower().startswith("file://")
 
 
 @contextmanager
 def open_dataset(path: str, overview_level: int | None = None) -> Iterator[rasterio.DatasetReader]:
     """Open a raster, or one of its overviews, and close it at the end of the block.
 
-    `path` is a path or URL, as GDAL takes it. Raises `ImageryError` if it cannot be opened, and for any error
-    of GDAL in the block.
+    `path` is a path, a URL, or any other name that GDAL takes, such as ``NETCDF:a.nc:band``. Raises
+    `ImageryError` if it cannot be opened, and for any error of GDAL in the block.
     """
     options = {} if overview_level is None else {"overview_level": overview_level}
+    settings = _SETTINGS | _REMOTE_SETTINGS if is_remote(path) else _SETTINGS
     try:
-        with rasterio.Env(**{**_SETTINGS, **_user_settings()}):
+        with rasterio.Env(**{**settings, **_user_settings(settings)}):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `native_grid` raises for these
                 dataset = rasterio.open(path, **options)
             with dataset:
                 yield dataset
     except RasterioError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        public = "for a public bucket, set AWS_NO_SIGN_REQUEST=YES"
-        fix = public if "AWS_NO_SIGN_REQUEST" in reason else "check it with gdalinfo"
-        raise ImageryError(f"imagery {path!r} cannot be read ({reason}); {fix}") from None
+        raise _reading_error(path, error) from None
 
 
-def _user_settings() -> dict[str, str]:
-    """Return the settings that the user has made in the environment, which take precedence over ours."""
-    return {name: os.environ[name] for name in _SETTINGS if name in os.environ}
+def _reading_error(path: str, error: RasterioError) -> ImageryError:
+    is_file = not is_remote(path) and not path.startswith("/vsi") and not _DRIVER_NAME.match(path)
+    if is_file and not Path(path).exists():
+        return ImageryError(f"imagery {path!r}: there is no such file; check the path")
+    reason = str(error.__cause__ or error).splitlines()[0]
+    public = "for a public bucket, set AWS_NO_SIGN_REQUEST=YES"
+    fix = public if "AWS_NO_SIGN_REQUEST" in reason else "check it with gdalinfo"
+    return ImageryError(f"imagery {path!r} cannot be read ({reason}); {fix}")
+
+
+def _user_settings(settings: Mapping[str, object]) -> dict[str, str]:
+    """Return those of `settings` that the user has made in the environment, which take precedence."""
+    return {name: os.environ[name] for name in settings if name in os.environ}

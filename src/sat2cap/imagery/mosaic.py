@@ -112,6 +112,7 @@ def _open_file(
             str(path),
             rendering.bands,
             stretch=rendering.stretch,
+            heed_alpha=rendering.heed_alpha,
             attribution=attribution,
             licence=licence,
             glance=True,

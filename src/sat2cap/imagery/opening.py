@@ -48,7 +48,9 @@ def open_source(
 def _open_described(
     source: Source, rendering: BandRendering, region: Geometry | None, cache: Path | None
 ) -> Imagery:
-    rendering = BandRendering(rendering.bands or source.bands, rendering.stretch or source.scale)
+    rendering = BandRendering(
+        rendering.bands or source.bands, rendering.stretch or source.scale, rendering.heed_alpha
+    )
     if source.kind == "stac":
         if rendering.bands is not None:
             raise ImageryError(f"imagery {source.name!r} has assets, not bands; write ?assets=red,green,blue")
@@ -82,7 +84,12 @@ def _open_path(spec: str, rendering: BandRendering, attribution: str | None, lic
         names = ", ".join(named_sources())
         raise ImageryError(f"imagery {spec!r} is neither a file nor a known name; the names are {names}")
     return open_raster(
-        spec, rendering.bands, stretch=rendering.stretch, attribution=attribution, licence=licence
+        spec,
+        rendering.bands,
+        stretch=rendering.stretch,
+        heed_alpha=rendering.heed_alpha,
+        attribution=attribution,
+        licence=licence,
     )
 
 

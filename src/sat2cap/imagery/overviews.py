@@ -11,15 +11,19 @@ _WHERE = (0.5, 0.25, 0.75)  # places to compare at, as fractions of height and w
 
 
 def choose_overview(overviews: tuple[int, ...], ratio: float) -> tuple[int, int | None]:
-    """Return ``(factor, level)`` of the coarsest overview fine enough for `ratio` source pixels to one.
+    """Return ``(factor, level)`` of the coarsest overview that is at least twice as fine as what is read.
 
-    `overviews` are the factors by level. An overview that is coarser by 1 % still counts as fine enough. The
-    full resolution is ``(1, None)``.
+    `ratio` is the number of full-resolution pixels in a pixel read, along a line; `overviews` are the factors
+    by level. An overview of which a pixel read covers 1.98 pixels still counts. Full resolution is
+    ``(1, None)``.
+
+    An overview just as fine would do if its pixels lay where those read lie. Off by half a pixel, each pixel
+    read is a mean of four, twice as wide as it should be; of pixels half as large the error is a quarter.
 
     Example:
-        choose_overview((2, 4, 8), 5.0)    # (4, 1)
+        choose_overview((2, 4, 8), 5.0)    # (2, 0)
     """
-    finer = [(factor, level) for level, factor in enumerate(overviews) if factor <= ratio * 1.01]
+    finer = [(factor, level) for level, factor in enumerate(overviews) if factor * 2 <= ratio * 1.01]
     return max(finer, default=(1, None))
 
 

@@ -14,7 +14,7 @@ from sat2cap.imagery.protocol import RGBA
 PLACED_TO = 0.02
 """Largest error of a pixel's position in a warp, in pixels; GDAL's own 0.125 shows where two reads meet."""
 
-_PART = 2048
+_PART_PX = 2048
 
 
 def gsd_m(grid: GeoBox) -> float:
@@ -74,12 +74,17 @@ def seam_options(grid: GeoBox, box: GeoBox) -> dict[str, float]:
     return {"XSCALE": min(1.0, 1 / across), "YSCALE": min(1.0, 1 / down)}
 
 
-def split_parts(box: GeoBox) -> Iterator[tuple[slice, slice]]:
-    """Yield ``(rows, columns)`` of parts of `box` of at most 2048 x 2048 pixels, which bound memory."""
+def split_parts(box: GeoBox, source_pixels: float = 1.0) -> Iterator[tuple[slice, slice]]:
+    """Yield ``(rows, columns)`` of parts of `box`, which bound the memory of a read.
+
+    A part has at most 2048 x 2048 pixels; fewer where a pixel needs more than four `source_pixels` along a
+    line, so that at most about 8192 x 8192 of those are read for it.
+    """
     height, width = box.shape
-    for top in range(0, height, _PART):
-        for left in range(0, width, _PART):
-            yield slice(top, min(top + _PART, height)), slice(left, min(left + _PART, width))
+    side = _PART_PX if source_pixels <= 4 else max(1, int(_PART_PX * 4 / source_pixels))
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            yield slice(top, min(top + side, height)), slice(left, min(left + side, width))
 
 
 def as_imagery(
@@ -103,7 +108,7 @@ def rgba_planes(
     there is no data all four planes are 0.
     """
     planes = np.empty((len(RGBA), *alpha.shape), dtype=np.uint8)
-    planes[3] = _alpha_8bit(alpha)
+    planes[3] = alpha_8bit(alpha)
     if colours.dtype.kind == "f":
         planes[3, np.isnan(colours).any(0)] = 0
     if stretch is not None:
@@ -118,13 +123,13 @@ def rgba_planes(
     return planes
 
 
-def _alpha_8bit(alpha: NDArray[Any]) -> NDArray[Any]:
-    """Return alpha as 0 to 255: a warp gives it in the bands' type, with the type's maximum for opaque.
+def alpha_8bit(alpha: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return alpha as 0 to 255; of a type other than uint8 its maximum is opaque.
 
     Of floats only whether it is zero is reliable.
     """
     if alpha.dtype == np.uint8:
         return alpha
     if alpha.dtype.kind == "f":
-        return (alpha > 0) * np.uint8(255)
-    return np.ceil(alpha * (255 / np.iinfo(alpha.dtype).max))
+        return np.where(alpha > 0, 255, 0).astype(np.uint8)
+    return np.ceil(alpha.clip(0) * (255 / np.iinfo(alpha.dtype).max)).astype(np.uint8)

@@ -3,16 +3,14 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
 import xarray as xr
 from affine import Affine
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.errors import ImageryError
@@ -23,6 +21,7 @@ from sat2cap.imagery.identity import file_glance, file_identity
 from sat2cap.imagery.overviews import are_decimated, choose_overview, decimated_transform
 from sat2cap.imagery.pixels import (
     PLACED_TO,
+    alpha_8bit,
     gsd_m,
     planes_on,
     rgba_planes,
@@ -32,11 +31,8 @@ from sat2cap.imagery.pixels import (
 )
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
 from sat2cap.imagery.requirements import choose_bands, native_grid, require_usable_values
-from sat2cap.imagery.resample import Window, align_grid
-
-_AVERAGE_ABOVE = 2.0  # pixels of the file per pixel read; below it bilinear interpolation sees all of them
-Planes = tuple[NDArray[Any], NDArray[Any]]
-"""Bands ``[B, h, w]`` and their alpha ``[h, w]``, in the dtype of the file."""
+from sat2cap.imagery.resample import align_grid
+from sat2cap.imagery.window import Planes, needed_window, read_window, warp_window
 
 
 @dataclass(frozen=True)
@@ -54,9 +50,11 @@ class RasterImagery:
     grid: GeoBox
     """The grid of the file's own pixels, at full resolution."""
     overviews: tuple[int, ...]
-    """For each overview in the file, how many times coarser than full resolution it is."""
+    """For each overview, in the file or beside it, how many times coarser than full resolution it is."""
     decimated: bool = False
     """Whether overviews hold single pixels instead of means, and so lie a little off their transform."""
+    alpha_band: int | None = None
+    """Number of the band that is read as alpha; None if there is none, or its mark is not heeded."""
 
     @property
     def footprint(self) -> Geometry:
@@ -66,39 +64,60 @@ class RasterImagery:
     def read(self, box: GeoBox) -> xr.DataArray:
         """Return pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
 
-        Reads the coarsest overview that is fine enough, by bilinear interpolation, or averages the pixels in
-        each pixel of `box` if it is more than twice as fine. Raises `ImageryError` when the file cannot be
-        read.
+        Reads the coarsest overview that is at least twice as fine as `box`, or full resolution. A pixel of
+        `box` is the mean of the ground that it covers, or where it is smaller than the file's interpolated
+        bilinearly. Raises `ImageryError` when the file cannot be read.
         """
         ratio = source_pixels_per_pixel(self.grid, box)
         factor, level = choose_overview(self.overviews, ratio)
-        coarse = ratio / factor > _AVERAGE_ABOVE
         with open_dataset(self.path, level) as dataset:
-            past_180 = _extends_past_180(self.grid)
             decimated = self.decimated and level is not None
             affine = decimated_transform(self.grid, dataset) if decimated else dataset.transform
             planes = np.empty((len(RGBA), *box.shape), np.uint8)
-            for part in split_parts(box):
-                part_planes = None if coarse or past_180 else self._resample(dataset, affine, box[part])
-                part_planes = part_planes or self._warp(dataset, affine, box[part], coarse, factor)
-                planes[:, *part] = rgba_planes(*part_planes, self.stretch)
+            for part in split_parts(box, ratio / factor):
+                values, alpha = self._read_part(dataset, affine, box[part], ratio / factor)
+                planes[:, *part] = rgba_planes(values, alpha, self.stretch)
         return planes_on(planes, box)
 
-    def _resample(self, dataset: rasterio.DatasetReader, affine: Affine, box: GeoBox) -> Planes | None:
-        """Read by `AlignedGrid.resample`; None where `box` is turned, or something under it is no data."""
-        aligned = align_grid(GeoBox(dataset.shape, affine, self.grid.crs), box)
-        dtype = np.dtype(dataset.dtypes[self.bands[0] - 1])
-        if aligned is None or dtype.kind not in "iu":
-            return None
-        if not _all_valid(dataset, self.bands, aligned.window):
-            return None
-        colours, inside = aligned.resample(dataset.read(self.bands, window=aligned.window))
-        return colours, inside * dtype.type(np.iinfo(dtype).max)
-
-    def _warp(
-        self, dataset: rasterio.DatasetReader, affine: Affine, box: GeoBox, coarse: bool, factor: int
+    def _read_part(
+        self, dataset: rasterio.DatasetReader, affine: Affine, box: GeoBox, pixels_per_pixel: float
     ) -> Planes:
-        """Read by GDAL's warper, which handles every orientation, CRS and kind of no data."""
+        """Return values and alpha on `box`, by whichever way is the fastest that is right.
+
+        `affine` places the pixels of `dataset`, of which `pixels_per_pixel` lie in a pixel of `box`.
+        """
+        raster = GeoBox(dataset.shape, affine, self.grid.crs)
+        seam = seam_options(raster, box)
+        if seam or _extends_past_180(self.grid):
+            return self._warp_across_180(dataset, affine, box, pixels_per_pixel, seam)
+        aligned = align_grid(raster, box)
+        window = needed_window(raster, box) if aligned is None else aligned.window
+        if window is None or any(first >= end for first, end in window):
+            return np.zeros((1, *box.shape), np.uint8), np.zeros(box.shape, np.uint8)
+        values, alpha = read_window(dataset, self.bands, self.alpha_band, window)
+        if aligned is not None and values.dtype.kind in "iu" and (alpha == 255).all():
+            resampled, inside = aligned.resample(values)
+            return resampled, inside * np.uint8(255)
+        (top, _), (left, _) = window
+        placed = affine * Affine.translation(left, top)
+        return warp_window((values, alpha), placed, dataset.crs, box, pixels_per_pixel)
+
+    def _warp_across_180(
+        self,
+        dataset: rasterio.DatasetReader,
+        affine: Affine,
+        box: GeoBox,
+        pixels_per_pixel: float,
+        seam: dict[str, float],
+    ) -> Planes:
+        """Return values and alpha on `box`, read through GDAL, which knows that the Earth is round.
+
+        For a box across the antimeridian, and a file whose longitudes go on past it.
+        """
+        tagged = marked_alpha_band(dataset)
+        if tagged is not None and self.alpha_band is None:
+            fix = f"take the mark off: gdal_edit.py -colorinterp_{tagged} undefined FILE"
+            raise ImageryError(f"imagery {self.path!r} has an alpha band that is none, at 180 degrees; {fix}")
         undefined = dataset.dtypes[0].startswith("float") and dataset.nodata is None
         options = {
             "crs": str(box.crs),
@@ -107,16 +126,16 @@ class RasterImagery:
             "transform": box.affine,
             "height": box.shape[0],
             "width": box.shape[1],
-            "resampling": Resampling.average if coarse else Resampling.bilinear,
-            "add_alpha": _alpha_band(dataset) is None,
+            "resampling": Resampling.average if pixels_per_pixel > 2 else Resampling.bilinear,
+            "add_alpha": tagged is None,
             "tolerance": PLACED_TO,
-            **seam_options(self.grid.zoom_out(factor), box),
+            **seam,
             **({"src_nodata": math.nan, "nodata": math.nan} if undefined else {}),
             "UNIFIED_SRC_NODATA": "YES",  # a pixel is a hole if all bands are nodata, not one black channel
         }
         with WarpedVRT(dataset, **options) as warped:
-            planes = warped.read([*self.bands, _alpha_band(dataset) or warped.count])
-        return planes[:-1], planes[-1]
+            planes = warped.read([*self.bands, tagged or warped.count])
+        return planes[:-1], alpha_8bit(planes[-1])
 
 
 def open_raster(
@@ -124,15 +143,17 @@ def open_raster(
     bands: tuple[int, ...] | None = None,
     *,
     stretch: tuple[float, float] | None = None,
+    heed_alpha: bool = True,
     attribution: str | None = None,
     licence: str = "unknown",
     glance: bool = False,
 ) -> RasterImagery:
-    """Return imagery from a raster file, given its path or URL.
+    """Return imagery from a raster file, given its path or URL, or a name of GDAL such as ``GPKG:a.gpkg:t``.
 
     `bands` are three numbers from 1 (red, green, blue) or one (grey), by default those that the file marks as
     colours. `stretch` gives the values that become 0 and 255, and is needed for bands that are not 8-bit.
-    Pixels at the file's nodata value in all bands, outside its mask, fully transparent or NaN are no data.
+    Pixels at the file's nodata value in all bands, outside its mask, fully transparent or NaN are no data; a
+    band that is marked as alpha is not transparency if it is one of `bands`, or `heed_alpha` is False.
     `attribution` defaults to the file's copyright tag. With `glance` the identity is that of the file's size,
     time and two ends. Raises `ImageryError` if the file cannot be read, is not on Earth, or bands or stretch
     are missing or wrong.
@@ -140,23 +161,31 @@ def open_raster(
     Example:
         open_raster("scene.tif", (4, 3, 2), stretch=(0, 3000))
     """
-    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-        raise ImageryError(f"imagery {path!r}: there is no such file; check the path")
     with open_dataset(path) as dataset:
         colour_bands = choose_bands(path, dataset, bands)
         require_usable_values(path, dataset, colour_bands, stretch)
         grid = native_grid(path, dataset)
+        tagged = marked_alpha_band(dataset)
+        alpha_band = tagged if heed_alpha and tagged not in colour_bands else None
         if attribution is None:
             attribution = dataset.tags().get("TIFFTAG_COPYRIGHT", "")
         content, stretch_values = _content_hash(path, dataset, glance), stretch and tuple(map(float, stretch))
         identity = digest(content, repr(colour_bands), repr(stretch_values))
+        if tagged != alpha_band:
+            identity = digest(identity, "alpha not heeded")
         overviews = tuple(dataset.overviews(colour_bands[0]))
         decimated = False
         if overviews:
             with open_dataset(path, 0) as finest:
                 decimated = are_decimated(dataset, finest, colour_bands[0])
     info = ImageryInfo(path, identity, gsd_m(grid), attribution, licence)
-    return RasterImagery(path, colour_bands, stretch, info, grid, overviews, decimated)
+    return RasterImagery(path, colour_bands, stretch, info, grid, overviews, decimated, alpha_band)
+
+
+def marked_alpha_band(dataset: rasterio.DatasetReader) -> int | None:
+    """Return the number, from 1, of the band that the file marks as alpha; None if there is none."""
+    colours = dataset.colorinterp
+    return int(colours.index(ColorInterp.alpha)) + 1 if ColorInterp.alpha in colours else None
 
 
 def _extends_past_180(grid: GeoBox) -> bool:
@@ -174,32 +203,30 @@ def _crs_around_middle(dataset: rasterio.DatasetReader) -> rasterio.CRS:
     return rasterio.CRS.from_proj4(f"{dataset.crs.to_proj4()} +lon_wrap={middle!r}")
 
 
-def _alpha_band(dataset: rasterio.DatasetReader) -> int | None:
-    """Return the number of the alpha band, from 1; None if the file has none."""
-    colours = dataset.colorinterp
-    return int(colours.index(ColorInterp.alpha)) + 1 if ColorInterp.alpha in colours else None
-
-
-def _all_valid(dataset: rasterio.DatasetReader, bands: tuple[int, ...], window: Window) -> bool:
-    """Return whether every pixel of a window has data and is fully opaque."""
-    alpha_band = _alpha_band(dataset)
-    if alpha_band is not None:
-        alpha = dataset.read(alpha_band, window=window)
-        return bool((alpha == np.iinfo(alpha.dtype).max).all())
-    if all(dataset.mask_flag_enums[band - 1] == [MaskFlags.all_valid] for band in bands):
-        return True
-    return bool((dataset.dataset_mask(window=window) == 255).all())
-
-
 def _content_hash(path: str, dataset: rasterio.DatasetReader, glance: bool) -> str:
     """Return a hash that changes with the pixels: of the file and its sidecar files.
 
-    For a remote file it is that of its profile and a small view of it.
+    Of a ``.aux.xml`` only what changes pixels counts, as programs write statistics into it when they show a
+    file. For a remote file it is that of its profile and a small view of it.
     """
     files = [Path(name) for name in dataset.files]
     if files and all(file.is_file() for file in files):
-        return digest(*(file_glance(file) if glance else file_identity(file) for file in files))
+        sidecars = [file for file in files if file.name.endswith(".aux.xml")]
+        hashes = [
+            file_glance(file) if glance else file_identity(file) for file in files if file not in sidecars
+        ]
+        if sidecars:
+            with rasterio.Env(GDAL_PAM_ENABLED="NO"), open_dataset(path) as alone:
+                if _pixel_metadata(alone) != _pixel_metadata(dataset):
+                    hashes.append(_pixel_metadata(dataset))
+        return digest(*hashes)
     factor = max(dataset.height, dataset.width) / 64
     height, width = max(1, int(dataset.height / factor)), max(1, int(dataset.width / factor))
     view = dataset.read(out_shape=(dataset.count, height, width))
     return digest(path, repr(sorted(map(str, dataset.profile.items()))), view.tobytes())
+
+
+def _pixel_metadata(dataset: rasterio.DatasetReader) -> str:
+    """Return as text what changes how the values of a file are read: nodata, grid, CRS, marks of bands."""
+    crs = "" if dataset.crs is None else dataset.crs.to_wkt()
+    return repr((dataset.nodatavals, tuple(dataset.transform), crs, dataset.colorinterp))

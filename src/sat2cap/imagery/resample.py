@@ -1,4 +1,4 @@
-"""Bilinear resampling of a raster onto a grid that runs nearly along it, at a fraction of GDAL's cost.
+"""Resampling of a raster onto a grid that runs nearly along it: by area, or bilinear where the grid is finer.
 
 Nearly all imagery lies along the grid it is read on, turned by a few degrees at most. One row of the grid is
 then a nearly horizontal line across the raster, and is computed in two passes::
@@ -9,20 +9,28 @@ then a nearly horizontal line across the raster, and is computed in two passes::
     row 1             o    o    o    o         pass 2, across: each grid pixel on the line is the weighted
                                                mean of the line's values left and right of it
 
-The weights are GDAL's: a triangle, 1 at the position and 0 at `reach` from it, where `reach` is one grid
-pixel, and at least one raster pixel. They are divided by their sum, so that at the raster's edge those of
-the pixels that exist add up to 1.
+A weight is the length that a raster pixel and the grid pixel have in common. With `size` the side of a grid
+pixel in raster pixels, and `distance` from its centre to that of the raster pixel::
+
+    weight    1 |    ________
+                |   /        \           weight = support - |distance|, within 0 to 1
+              0 |__/__________\__        support = (size + 1) / 2
+                  -support  +support
+
+so that a grid pixel becomes the mean of the ground that it covers, raster pixels on its edge counting by
+their share of it. At `size` 1 this is bilinear interpolation, which smaller grid pixels use too. The weights
+are divided by their sum, so that at the raster's edge those of the pixels that exist add up to 1.
 
 Worked example. Pixel centres are at whole numbers; the raster is ::
 
     10 20 30
     50 60 70
 
-A grid with pixels of the same size (reach 1) has a pixel at row 0.5, column 0.25. Pass 1: rows 0 and 1 are
+A grid with pixels of the same size (support 1) has a pixel at row 0.5, column 0.25. Pass 1: rows 0 and 1 are
 0.5 away, so each weighs 0.5, and the line is 30, 40, 50. Pass 2: columns 0 and 1 weigh 0.75 and 0.25:
-0.75 x 30 + 0.25 x 40 = 32.5, stored as 33. Were grid pixels two raster columns wide (reach_x 2), a pixel at
-column 0.5 would weigh columns 0, 1 and 2 by 0.75, 0.75 and 0.25 (column -1 does not exist):
-(22.5 + 30 + 12.5) / 1.75 = 37.1, stored as 37.
+0.75 x 30 + 0.25 x 40 = 32.5, stored as 33. Were grid pixels two raster columns wide (support 1.5), a pixel
+at column 0.75 would cover columns -0.25 to 1.75 from centre to centre: columns 0, 1 and 2 weigh 0.75, 1 and
+0.25, and (0.75 x 30 + 40 + 0.25 x 50) / 2 = 37.5, stored as 38.
 
 docs/LOG.md lists the alternatives that were measured.
 """
@@ -72,11 +80,11 @@ class AlignedGrid:
         out = np.zeros((len(planes), *self.shape), planes.dtype)
         inside = np.zeros(self.shape, np.bool_)
         if planes.size:
-            reach = [
-                max(1.0, _raster_pixels_per_pixel(self.cols, 1)),
-                max(1.0, _raster_pixels_per_pixel(self.rows, 0)),
-            ]
-            _resample_rows(planes, self.cols, self.rows, *reach, out, inside)
+            supports = (
+                _weight_support(_raster_pixels_per_pixel(self.cols, 1)),
+                _weight_support(_raster_pixels_per_pixel(self.rows, 0)),
+            )
+            _resample_rows(planes, self.cols, self.rows, *supports, out, inside)
         return out.astype(kind, copy=False), inside
 
 
@@ -120,17 +128,25 @@ def _raster_pixels_per_pixel(places: NDArray[np.float64], axis: int) -> float:
     return float(np.abs(np.diff(places, axis=axis)).mean()) / _NODE_STEP_PX
 
 
+def _weight_support(size: float) -> float:
+    """Return the distance in raster pixels at which weights end, for grid pixels of `size` raster pixels."""
+    return (max(1.0, size) + 1) / 2
+
+
 def _needed_range(places: NDArray[np.float64], pitch: float, size: int) -> tuple[int, int]:
-    """Return ``(first, end)`` of the raster pixels that get a weight, `end` excluded."""
-    reach = max(1.0, pitch) + 1
-    first, last = int(np.floor(places.min() - reach)), int(np.ceil(places.max() + reach))
+    """Return ``(first, end)`` of the raster pixels that get a weight, `end` excluded.
+
+    `pitch` is the mean number of raster pixels per grid pixel, `size` that of the whole raster.
+    """
+    margin = _weight_support(pitch) + 1
+    first, last = int(np.floor(places.min() - margin)), int(np.ceil(places.max() + margin))
     first = min(max(first, 0), size)
     return first, max(min(last, size), first)
 
 
 @_compiled
 def _resample_rows(
-    planes: Any, cols: Any, rows: Any, reach_x: float, reach_y: float, out: Any, inside: Any
+    planes: Any, cols: Any, rows: Any, support_x: float, support_y: float, out: Any, inside: Any
 ) -> None:
     """Fill `out` ``[B, h, w]`` and `inside` ``[h, w]``, row by row, each row in pieces of at most 64 pixels.
 
@@ -143,7 +159,7 @@ def _resample_rows(
     4. pass 2: compute the weights of the piece's pixels once, and apply them to every band.
     """
     bands, height, width = planes.shape
-    taps = int(np.ceil(2 * reach_x))
+    taps = int(np.ceil(2 * support_x))
     longest = int(np.abs(cols[:, 1:] - cols[:, :-1]).max()) + 4 * taps + 4
     line = np.zeros((bands, longest), np.float32)
     share = np.empty(longest, np.float32)
@@ -165,18 +181,20 @@ def _resample_rows(
                 _interpolate_nodes(rows, node, down, piece + 1),
             )
             across, slope = (x_end - x) / _NODE_STEP_PX, (y_end - y) / (x_end - x)
-            start = max(0, int(np.floor(min(x, x_end) - reach_x)))
-            stop = min(width, int(np.ceil(max(x, x_end) + reach_x)) + 1)
+            start = max(0, int(np.floor(min(x, x_end) - support_x)))
+            stop = min(width, int(np.ceil(max(x, x_end) + support_x)) + 1)
             if start >= stop:
                 continue
-            _average_columns(planes, start, stop, y + (start - x) * slope, slope, reach_y, share, line, taps)
+            _average_columns(
+                planes, start, stop, y + (start - x) * slope, slope, support_y, share, line, taps
+            )
             x += across / 2
             y += across * slope / 2
             for c in range(count):
                 inside[row, left + c] = (
                     -0.5 <= x + c * across <= width - 0.5 and -0.5 <= y + c * across * slope <= height - 0.5
                 )
-            _compute_weights(x, across, count, reach_x, start, stop, first, weight)
+            _compute_weights(x, across, count, support_x, start, stop, first, weight)
             for band in range(bands):
                 _apply_weights(line[band], first, weight, count, means)
                 for c in range(count):
@@ -198,7 +216,7 @@ def _average_columns(
     stop: int,
     y: float,
     slope: float,
-    reach: float,
+    support: float,
     share: Any,
     line: Any,
     lead: int,
@@ -211,9 +229,9 @@ def _average_columns(
     bands, height = planes.shape[0], planes.shape[1]
     count = stop - start
     y_end = y + (count - 1) * slope
-    top = max(0, int(np.ceil(min(y, y_end) - reach)))
-    bottom = min(height, int(np.floor(max(y, y_end) + reach)) + 1)
-    steep, narrow = np.float32(slope), np.float32(1 / reach)
+    top = max(0, int(np.ceil(min(y, y_end) - support)))
+    bottom = min(height, int(np.floor(max(y, y_end) + support)) + 1)
+    steep, reach = np.float32(slope), np.float32(support)
     total = np.zeros(count, np.float32)
     for band in range(bands):
         line[band, lead : lead + count] = 0
@@ -221,7 +239,7 @@ def _average_columns(
         above = np.float32(row - y)
         for u in range(count):
             off = above - np.float32(u) * steep
-            share[u] = max(np.float32(0), np.float32(1) - abs(off) * narrow)
+            share[u] = min(np.float32(1), max(np.float32(0), reach - abs(off)))
             total[u] += share[u]
         for band in range(bands):
             pixels, means = planes[band, row, start:stop], line[band, lead : lead + count]
@@ -237,22 +255,24 @@ def _average_columns(
 
 @_compiled
 def _compute_weights(
-    x: float, across: float, count: int, reach: float, start: int, stop: int, first: Any, weight: Any
+    x: float, across: float, count: int, support: float, start: int, stop: int, first: Any, weight: Any
 ) -> None:
     """Compute for each of `count` pixels where its weights begin on the line, and the weights themselves.
 
     Pixel ``c`` lies at raster column ``x + c * across``; its value is the sum over ``i`` of
     ``weight[i, c] * line[first[c] + i]``.
     """
-    taps, narrow = weight.shape[0], np.float32(1 / reach)
+    taps, reach = weight.shape[0], np.float32(support)
     total = np.zeros(count, np.float32)
     for c in range(count):
-        first[c] = np.int64(np.floor(x + c * across - reach)) + 1
+        first[c] = np.int64(np.floor(x + c * across - support)) + 1
     for i in range(taps):
         for c in range(count):
             off = np.float32(first[c] + i - (x + c * across))
             there = start <= first[c] + i < stop
-            weight[i, c] = max(np.float32(0), np.float32(1) - abs(off) * narrow) if there else np.float32(0)
+            weight[i, c] = (
+                min(np.float32(1), max(np.float32(0), reach - abs(off))) if there else np.float32(0)
+            )
             total[c] += weight[i, c]
     for i in range(taps):
         for c in range(count):
