@@ -11,6 +11,7 @@ SOURCE = ROOT / "src" / "sat2cap"
 
 DISTRIBUTION_OF = {
     "PIL": "pillow",
+    "attr": "attrs",
     "av": "av",
     "bert_score": "bert-score",
     "huggingface_hub": "huggingface-hub",
@@ -19,6 +20,8 @@ DISTRIBUTION_OF = {
     "mpl_toolkits": "matplotlib",
     "odc.geo": "odc-geo",
     "odc.stac": "odc-stac",
+    "rio_tiler": "rio-tiler",
+    "titiler": "titiler-core",
     "pystac_client": "pystac-client",
     "sentence_transformers": "sentence-transformers",
     "sklearn": "scikit-learn",

@@ -18,5 +18,6 @@ from .demo import run_demo as run_demo
 from .errors import Sat2CapError as Sat2CapError
 from .pairs import open_pairs as open_pairs
 from .report import write_report as write_report
+from .server import serve as serve
 
 __version__: str

@@ -59,7 +59,7 @@ def test_check_says_what_a_file_is_and_reads_a_patch(deep: Path, tmp_path: Path)
     assert "mean colour  204, 153, 102" in run("imagery", "check", deep, "--recipe", "sentinel2").out
     nothing = run("imagery", "check", deep, "--recipe", "sentinel2", "--at", "9,40")
     assert nothing.status == 1
-    assert "nothing is there" in nothing.out
+    assert "no imagery there" in nothing.out
 
 
 def test_check_of_a_tile_service_says_the_zoom_and_the_unknown_licence() -> None:
@@ -117,7 +117,7 @@ def test_repair_knows_what_the_imagery_was_called(model: Path, tmp_path: Path) -
         done = run("embed", "70.1,46.1,8km", "--imagery", mine, "--model", model, "-o", out)
         assert done.status == 0, done.err
         assert "the first failure: " in done.out
-        assert f"tried again by: sat2cap atlas repair {out}" in done.out
+        assert f"try the failed cells again with: sat2cap atlas repair {out}" in done.out
         again = run("atlas", "repair", out)
         assert again.status == 0, again.err
         assert "0 failed cells filled" in again.out

@@ -86,7 +86,7 @@ def test_cells_of_broken_tiles_are_marked_and_no_others(undisturbed):
     assert ((atlas.status == CellStatus.OK) == (atlas.wanted & ~failed)).all()
     assert np.isnan(atlas.read(*EVERY)[failed]).all()
     assert f"{failed.sum()} cells: reading the imagery failed" in done.out
-    assert f"tried again by: sat2cap atlas repair {atlas.path}" in done.out
+    assert f"try the failed cells again with: sat2cap atlas repair {atlas.path}" in done.out
 
 
 def test_killed_in_the_middle_it_ends_identical_to_an_undisturbed_run(server, undisturbed, tmp_path):

@@ -6,6 +6,7 @@ from .embedding import embed as embed
 from .embedding import plan_embedding as plan_embedding
 from .embedding import repair as repair
 from .imagery import open_imagery as open_imagery
+from .imagery import reopen_imagery as reopen_imagery
 from .jobs import TrainingResult as TrainingResult
 from .jobs import build_pairs as build_pairs
 from .jobs import train as train

@@ -1,5 +1,6 @@
 from .conventions import side_arrays as side_arrays
 from .layout import JOURNAL as JOURNAL
+from .layout import PLAN as PLAN
 from .layout import STATUS_MEANINGS as STATUS_MEANINGS
 from .layout import CellStatus as CellStatus
 from .layout import Chunk as Chunk

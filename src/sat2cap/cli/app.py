@@ -9,7 +9,7 @@ from typing import Annotated, TextIO
 import typer
 
 from sat2cap.cli import console
-from sat2cap.cli.ask import caption, classify, difference, zones
+from sat2cap.cli.ask import caption, classify, difference, serve, zones
 from sat2cap.cli.ask import map as map_commands
 from sat2cap.cli.build import demo, embed, pairs, train
 from sat2cap.cli.evaluate import group as evaluate
@@ -59,6 +59,7 @@ app.command("difference")(difference.difference)
 app.command("classify")(classify.classify)
 app.command("search")(map_commands.search)
 app.command("zones")(zones.zones)
+app.command("serve")(serve.serve)
 app.command("caption")(caption.caption)
 app.command("concepts")(caption.concepts)
 app.add_typer(atlas.app, name="atlas")

@@ -20,6 +20,13 @@ EXTRA_OF_MODULE = {
     "pycocoevalcap": "captions",
     "sentence_transformers": "captions",
     "bert_score": "captions",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "titiler.core": "serve",
+    "rio_tiler": "serve",
+    "morecantile": "serve",
+    "starlette": "serve",
+    "attr": "serve",
 }
 """Extra in pyproject.toml by module name, as in an import statement; a test holds it against that file."""
 

@@ -1,0 +1,78 @@
+"""``sat2cap serve``."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat2cap.cli import console
+from sat2cap.cli.options import AtlasModel, Text
+
+if TYPE_CHECKING:
+    from sat2cap.server import AtlasCollection
+
+_API_KEY = "SAT2CAP_API_KEY"
+_DEMO_FOLDER = Path("demo")
+
+
+def serve(
+    atlases: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="X.zarr",
+            help="Atlases, or folders of them; without one, those of the demo in this folder.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(metavar="N", help="The port; 0 takes any that is free.")] = 8000,
+    host: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="The address to listen on; the default is this machine only."),
+    ] = "127.0.0.1",
+    public_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The address that people see, where a proxy stands in front."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Another page that may ask this server; may be repeated."),
+    ] = None,
+    cache_mb: Annotated[int, typer.Option(metavar="MB", help="Memory for maps that were computed.")] = 512,
+    max_scans: Annotated[int, typer.Option(metavar="N", help="Maps computed at once.")] = 2,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    model: AtlasModel = None,
+    text: Text = None,
+) -> None:
+    """Serve atlases over HTTP: prompts become map layers in a page, in QGIS, in anything that reads tiles.
+
+    Prints the address and runs until it is interrupted. Only this machine can reach it unless --host says
+    otherwise. With SAT2CAP_API_KEY set, requests must bring it in the header X-API-Key.
+    """
+    from sat2cap.server import ServerSettings, run_server
+
+    settings = ServerSettings(
+        host,
+        port,
+        public_url,
+        os.environ.get(_API_KEY) or None,
+        tuple(allow_origin or ()),
+        cache_mb,
+        max_scans,
+    )
+    if not settings.is_local:
+        _say_what_is_open(settings.api_key is not None)
+
+    def say_address(url: str, collection: "AtlasCollection") -> None:
+        console.print_facts([("serving", ", ".join(collection.slugs)), ("address", url)])
+        if browser:
+            import webbrowser
+
+            webbrowser.open(url)
+
+    run_server(atlases or [_DEMO_FOLDER], settings, model, text, say_address)
+
+
+def _say_what_is_open(has_key: bool) -> None:
+    """Say what listening beyond this machine means."""
+    rule = "only those with the key" if has_key else f"everyone; set {_API_KEY} to ask for a key"
+    console.print_warning(f"other machines can reach this server and read its maps and imagery: {rule}")

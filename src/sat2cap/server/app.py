@@ -1,0 +1,69 @@
+"""The application: routes, protection, errors and the page, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata, resources
+from pathlib import Path
+
+from fastapi import Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.staticfiles import StaticFiles
+
+from sat2cap.server.collection import AtlasCollection
+from sat2cap.server.metrics import Metrics
+from sat2cap.server.problems import add_error_handlers
+from sat2cap.server.protection import Protection
+from sat2cap.server.questions import refuse_unknown_parameters
+from sat2cap.server.routes import atlases, export, imagery, places, scores, status, wmts, zones
+from sat2cap.server.scores import ScoreService
+from sat2cap.server.settings import LOOPBACK, ServerSettings
+from sat2cap.server.state import ServerState
+from sat2cap.server.tiles import PREFIX, tiler
+
+_DESCRIPTION = "Text-prompted maps from overhead imagery: a prompt is a map layer."
+
+
+def create_app(collection: AtlasCollection, settings: ServerSettings) -> FastAPI:
+    """Return the application that serves `collection`."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = ScoreService(settings, metrics)  # here, since it belongs to the event loop
+        app.state.server = ServerState(settings, collection, service, metrics)
+        yield
+        service.close()
+
+    app = FastAPI(
+        title="sat2cap",
+        description=_DESCRIPTION,
+        version=metadata.version("sat2cap"),
+        lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown_parameters)],
+        docs_url=None,  # its page loads scripts from elsewhere, which our policy refuses
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    for module in (status, atlases, scores, places, zones, export, imagery, wmts):
+        app.include_router(module.router)
+    app.include_router(tiler.router, prefix=PREFIX, tags=["map"])
+    add_error_handlers(app)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(settings.allowed_origins), expose_headers=["X-Score"]
+        )
+    if settings.is_local and settings.public_url is None:
+        # a page elsewhere cannot reach this machine by a name that it made to point here
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "testserver"])
+    app.add_middleware(Protection, settings=settings, metrics=metrics)
+    page = find_page()
+    if page is not None:
+        app.mount("/", StaticFiles(directory=page, html=True), name="page")
+    return app
+
+
+def find_page() -> Path | None:
+    """Return the folder of the built page; None in a source tree where it has not been built."""
+    folder = Path(str(resources.files("sat2cap.server"))) / "page"
+    return folder if (folder / "index.html").is_file() else None

@@ -1,0 +1,133 @@
+"""The atlases that a server offers, by the names in its addresses."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from sat2cap.api import OpenAtlas
+from sat2cap.api import open as open_atlas
+from sat2cap.atlas import JOURNAL, PLAN, is_atlas
+from sat2cap.errors import AtlasError, InputError, Sat2CapError
+from sat2cap.query import PREPARED_FOLDER
+
+_STAMPED_FILES = ("zarr.json", JOURNAL, PLAN, f"{PREPARED_FOLDER}/manifest.json")
+"""Files of an atlas that change when it is extended, repaired or prepared."""
+
+
+if TYPE_CHECKING:
+    from sat2cap.model import Checkpoint
+
+
+class UnknownAtlasError(AtlasError):
+    """A name that no atlas of this server has."""
+
+
+@dataclass(frozen=True)
+class ServedAtlas:
+    """One atlas, opened, or the reason why it cannot be."""
+
+    slug: str
+    """Its name in addresses: lower-case letters, digits and hyphens."""
+    path: Path
+    opened: OpenAtlas | None
+    problem: str = ""
+    """Why it cannot be used, in one line; empty if it can."""
+    version: tuple[tuple[int, int], ...] = ()
+    """Modification time, ns, and size of the `_STAMPED_FILES`: what is cached holds for this version only."""
+
+
+class AtlasCollection:
+    """Atlases that are opened when first asked for, and again when they have changed on disk.
+
+    Threads may share it. A broken atlas does not affect the others.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path | str],
+        model: "str | Path | Checkpoint | None" = None,
+        text: str | Path | None = None,
+    ) -> None:
+        """`paths` are atlases, or folders of atlases. Raises `InputError` if there is none."""
+        self._model, self._text, self._lock = model, text, Lock()
+        self._paths = _assign_slugs(_find_atlases(paths))
+        self._opened: dict[str, ServedAtlas] = {}
+
+    @property
+    def slugs(self) -> list[str]:
+        """The names of all atlases, in the order they were given."""
+        return list(self._paths)
+
+    def describe(self, slug: str) -> ServedAtlas:
+        """Return an atlas, opened, or with its problem. Raises `UnknownAtlasError`."""
+        path = self._paths.get(slug)
+        if path is None:
+            raise UnknownAtlasError(f"there is no atlas {slug!r} here; it is one of {', '.join(self.slugs)}")
+        version = _read_version(path)
+        with self._lock:
+            served = self._opened.get(slug)
+            if served is None or served.version != version:
+                served = self._opened[slug] = self._open(slug, path, version)
+        return served
+
+    def get(self, slug: str) -> ServedAtlas:
+        """Return an atlas that can be asked. Raises `AtlasError` if it is broken or not offered."""
+        served = self.describe(slug)
+        if served.opened is None:
+            raise AtlasError(served.problem)
+        return served
+
+    def _open(self, slug: str, path: Path, version: tuple[tuple[int, int], ...]) -> ServedAtlas:
+        try:
+            opened = open_atlas(path, self._model, self._text)
+            _ = opened.scan  # loads the model and the cells: a problem shows here, not with the first prompt
+        except (Sat2CapError, OSError) as error:
+            problem = " ".join(str(error).split()).replace(str(path), path.name)  # paths here are nobody's
+            return ServedAtlas(slug, path, None, problem, version)
+        return ServedAtlas(slug, path, opened, "", version)
+
+
+def _find_atlases(paths: Sequence[Path | str]) -> list[Path]:
+    """Return the atlases among paths and in the folders among them. Raises `InputError` if there is none."""
+    atlases: list[Path] = []
+    for path in map(Path, paths):
+        if is_atlas(path) or path.suffix == ".zarr":
+            atlases.append(path)
+        elif path.is_dir():
+            atlases += sorted(child for child in path.iterdir() if is_atlas(child))
+        else:
+            raise InputError(
+                f"{str(path)!r} is neither an atlas nor a folder; give one made by: sat2cap embed"
+            )
+    if not atlases:
+        raise InputError(f"no atlas in {', '.join(map(str, paths))}; make one with: sat2cap embed")
+    return atlases
+
+
+def _assign_slugs(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return each path by a name of its own for addresses, such as ``the-netherlands-2`` for the second."""
+    slugs: dict[str, Path] = {}
+    for path in paths:
+        plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode().lower()
+        slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "atlas"
+        number = 1
+        while (name := slug if number == 1 else f"{slug}-{number}") in slugs:
+            number += 1
+        slugs[name] = path
+    return slugs
+
+
+def _read_version(path: Path) -> tuple[tuple[int, int], ...]:
+    """Return modification time and size of the files that change with an atlas; (0, 0) for a missing one."""
+    stamps = []
+    for name in _STAMPED_FILES:
+        try:
+            status = (path / name).stat()
+            stamps.append((status.st_mtime_ns, status.st_size))
+        except OSError:
+            stamps.append((0, 0))
+    return tuple(stamps)

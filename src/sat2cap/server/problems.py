@@ -1,0 +1,85 @@
+"""From an error to an HTTP status: one table, and one sentence as the answer."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from rio_tiler.errors import PointOutsideBounds, RioTilerError, TileOutsideBounds
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from sat2cap.errors import InputError, JobError, Sat2CapError
+from sat2cap.server.collection import UnknownAtlasError
+from sat2cap.server.scores import OverloadedError, OvertakenError
+
+log = logging.getLogger("sat2cap.server")
+
+
+class TooLargeError(InputError):
+    """A body or a result beyond the server's limits."""
+
+
+STATUS_OF_ERROR: dict[type[Exception], int] = {
+    UnknownAtlasError: 404,
+    PointOutsideBounds: 404,
+    TooLargeError: 413,
+    InputError: 400,
+    RioTilerError: 400,
+    OverloadedError: 503,
+    OvertakenError: 409,
+    JobError: 500,
+}
+"""The status of each error; of several that fit, that of the nearest class counts."""
+
+_RETRY_AFTER_S = 1
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error with its status and ``{"detail": one sentence}``, never cached."""
+    for error_class in (Sat2CapError, RioTilerError):
+        app.add_exception_handler(error_class, _answer_error)
+    app.add_exception_handler(TileOutsideBounds, _answer_empty_tile)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_fault)
+
+
+def status_of(error: Exception) -> int:
+    """Return the status of an error by its nearest class in `STATUS_OF_ERROR`; 500 for any other."""
+    return next((STATUS_OF_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERROR), 500)
+
+
+def problem(status: int, sentence: str) -> JSONResponse:
+    """Return an answer that says what is wrong."""
+    headers = {"Cache-Control": "no-store"}
+    if status == 503:
+        headers["Retry-After"] = str(_RETRY_AFTER_S)
+    if status == 401:
+        headers["WWW-Authenticate"] = "ApiKey"
+    return JSONResponse({"detail": " ".join(sentence.split())}, status, headers)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    return problem(status_of(error), str(error))
+
+
+async def _answer_empty_tile(request: Request, error: Exception) -> Response:
+    """A tile beside the data is empty, not missing: clients would ask for a missing one again and again."""
+    return Response(status_code=204, headers={"Cache-Control": "public, max-age=3600"})
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+    return problem(400, f"{place}: {first['msg']}")
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, str(error.detail))
+
+
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    log.error("a fault in %s", request.scope.get("path"), exc_info=error)
+    return problem(500, "the server failed; its log says why")

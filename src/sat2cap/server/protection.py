@@ -1,0 +1,109 @@
+"""Around every request: security headers, the key, the limit of bodies, the address behind a proxy."""
+
+import hmac
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sat2cap.server.metrics import Metrics
+from sat2cap.server.problems import TooLargeError, problem
+from sat2cap.server.settings import MAX_BODY_BYTES, ServerSettings
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; worker-src 'self'; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+)
+"""The page runs its own scripts only, and talks to this server only."""
+
+_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+
+_OPEN_PATHS = ("/api/health", "/api/version")
+"""Answered without a key, for the machines that watch a server."""
+
+
+class Protection:
+    """ASGI middleware; it passes bodies on as they come and never buffers an answer."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
+        """Stand around `app`."""
+        self._app, self._settings, self._metrics = app, settings, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._apply_public_url(scope)
+        start, status = time.perf_counter(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            refusal = self._find_refusal(scope)
+            if refusal is not None:
+                await problem(*refusal)(scope, receive, send_with_headers)
+            else:
+                await self._app(scope, _limit_body(receive), send_with_headers)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.count("requests_total", route=route, status=str(status))
+            self._metrics.count("request_seconds_sum", time.perf_counter() - start, route=route)
+
+    def _find_refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Return status and sentence for a request that must not go further; None if it may."""
+        headers = Headers(scope=scope)
+        if int(headers.get("content-length", "0") or 0) > MAX_BODY_BYTES:
+            return 413, f"the body is larger than {MAX_BODY_BYTES // 2**20} MB; send less"
+        key, path = self._settings.api_key, scope["path"].removeprefix(self._settings.root_path)
+        needs_key = key is not None and (path.startswith(("/api", "/metrics"))) and path not in _OPEN_PATHS
+        if needs_key and not hmac.compare_digest(
+            headers.get("x-api-key", "").encode(), str(self._settings.api_key).encode()
+        ):
+            return 401, "this server asks for a key; send it in the header X-API-Key"
+        return None
+
+    def _apply_public_url(self, scope: Scope) -> None:
+        """Let the request look as it did before the proxy, so that addresses in answers are right."""
+        if self._settings.public_url is None:
+            return
+        public = urlsplit(self._settings.public_url)
+        scope["scheme"] = public.scheme
+        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        scope["headers"] = [
+            *others,
+            (b"host", public.netloc.encode("idna" if not public.netloc.isascii() else "ascii")),
+        ]
+        root = self._settings.root_path
+        scope["root_path"] = root
+        if root and not scope["path"].startswith(f"{root}/"):
+            scope["path"] = root + scope["path"]  # a proxy may pass the path with its prefix, or without
+
+
+def _limit_body(receive: Receive) -> Receive:
+    """Return a `receive` that raises `TooLargeError` once a body of unstated length has grown too large."""
+    received = 0
+
+    async def receive_within_limit() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES // 2**20} MB; send less")
+        return message
+
+    return receive_within_limit

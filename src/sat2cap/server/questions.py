@@ -1,0 +1,102 @@
+"""What a client asks: prompts, a date and a scale, checked before anything is computed."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+
+from sat2cap.errors import InputError, PromptError, WhenError
+from sat2cap.geo import When, parse_when
+from sat2cap.query import PART_SEPARATOR, ScoreScale
+from sat2cap.server.settings import MAX_PROMPT_LETTERS, MAX_PROMPTS
+
+_LONGEST_DATE = 40
+
+
+@dataclass(frozen=True)
+class Question:
+    """One map: what to score every cell for. Equal questions have equal answers, so it is a key of caches."""
+
+    prompt: str
+    when: When | None = None
+    scale: ScoreScale = "cosine"
+    negatives: tuple[str, ...] = ()
+
+
+def read_question(
+    prompt: Annotated[str, Query(description="What a photo there would show.", examples=["a busy street"])],
+    when: Annotated[
+        str | None,
+        Query(description="Local date and hour, such as 2024-05-20T08:00, 2024-05-20 or 2024-05."),
+    ] = None,
+    scale: Annotated[
+        ScoreScale,
+        Query(description="cosine; percentile within the atlas, 0 to 100; or contrast, a chance, 0 to 1."),
+    ] = "cosine",
+    negative: Annotated[list[str] | None, Query(description="Prompts to subtract.")] = None,
+) -> Question:
+    """Return the question in a request's address. Raises `PromptError`, `WhenError`."""
+    negatives = tuple(check_prompt(text, "negative") for text in negative or ())
+    if len(negatives) > MAX_PROMPTS:
+        raise PromptError(f"{len(negatives)} negatives are given; give at most {MAX_PROMPTS}")
+    return Question(check_prompt(prompt), read_moment(when), scale, negatives)
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `InputError` for a query parameter that the route does not have: a typing error is not ignored.
+
+    ``_`` is let through, which some clients add so that nothing is cached.
+    """
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    if dependant is None:
+        return
+    names = sorted(_parameter_names(dependant))
+    unknown = [name for name in request.query_params if name not in names and name != "_"]
+    if unknown:
+        raise InputError(
+            f"there is no parameter {unknown[0][:40]!r} here; there is {', '.join(names) or 'none'}"
+        )
+
+
+def _parameter_names(dependant: Any) -> set[str]:
+    """Return the query parameters of a route and of all that it depends on."""
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*(_parameter_names(other) for other in dependant.dependencies))
+
+
+def read_moment(when: str | None) -> When | None:
+    """Return a date and hour; None and an empty text are none. Raises `WhenError`."""
+    if not when:
+        return None
+    if len(when) > _LONGEST_DATE:
+        raise WhenError(f"a date of {len(when)} letters cannot be read; write 2024-05-20T08:00")
+    return parse_when(when)
+
+
+def check_prompt(text: str, name: str = "prompt") -> str:
+    """Return a prompt that may come from anyone, without spaces around it. Raises `PromptError`.
+
+    It is data: at most `MAX_PROMPT_LETTERS` letters, none of them a control character. Examples that name
+    files of this machine (``photo:``) are refused, those that name places (``place:LON,LAT``) are not.
+    """
+    stripped = text.strip()
+    if not stripped:
+        raise PromptError(f"the {name} is empty; describe what a photo there would show")
+    if len(stripped) > MAX_PROMPT_LETTERS:
+        raise PromptError(f"the {name} has {len(stripped)} letters; give at most {MAX_PROMPT_LETTERS}")
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in stripped):
+        raise PromptError(f"the {name} holds control characters; give plain text")
+    if any(part.strip().lower().startswith("photo:") for part in stripped.split(PART_SEPARATOR.strip())):
+        raise PromptError(
+            f"the {name} names a file of the server, which is not allowed here; describe it in words"
+        )
+    return stripped
+
+
+def check_prompts(texts: Sequence[str]) -> list[str]:
+    """Return several prompts, each checked by `check_prompt`. Raises `PromptError`."""
+    if not 1 <= len(texts) <= MAX_PROMPTS:
+        raise PromptError(f"{len(texts)} prompts are given; give 1 to {MAX_PROMPTS}")
+    return [check_prompt(text) for text in texts]

@@ -1,0 +1,128 @@
+"""Single places: the best ones, what one scores and shows, and how that changes with the time."""
+
+import json
+import math
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query, Response
+
+from sat2cap.errors import InputError, ModelError, Sat2CapError
+from sat2cap.geo import When, cell_at, hours_of, months_of
+from sat2cap.maps import top_places
+from sat2cap.server.collection import ServedAtlas
+from sat2cap.server.questions import Question
+from sat2cap.server.settings import MAX_TOP_PLACES
+from sat2cap.server.state import AskedAnswer, AskedAtlas, AskedQuestion, Server
+
+router = APIRouter(prefix="/api/atlases/{atlas}", tags=["places"])
+
+Lon = Annotated[float, Query(ge=-180, le=180, description="Longitude, degrees.")]
+Lat = Annotated[float, Query(ge=-90, le=90, description="Latitude, degrees.")]
+
+_APART_CELLS = 3
+_PHRASES = 5
+
+
+@router.get("/search", summary="Find the best places")
+def find_places(
+    answer: AskedAnswer,
+    top: Annotated[int, Query(ge=1, le=MAX_TOP_PLACES, description="Number of places.")] = 20,
+    apart_m: Annotated[
+        float | None,
+        Query(ge=0, le=1e6, description="Least distance between places, metres; three cells if left out."),
+    ] = None,
+) -> Response:
+    """The cells that score highest, as GeoJSON points with rank and score, best first."""
+    cell = abs(float(answer.score.x[1] - answer.score.x[0])) if answer.score.sizes["x"] > 1 else 480.0
+    places = top_places(answer.score, top, _APART_CELLS * cell if apart_m is None else apart_m)
+    return Response(json.dumps(places.to_geo_dict(drop_id=True)), media_type="application/geo+json")
+
+
+@router.get("/point", summary="Describe a place")
+async def describe_point(
+    server: Server, served: AskedAtlas, answer: AskedAnswer, question: AskedQuestion, lon: Lon, lat: Lat
+) -> dict[str, Any]:
+    """Score and percentile of a cell, its chance if the model is calibrated, and the nearest phrases."""
+    row, col = _cell_of(served, lon, lat)
+    values = answer.score.values
+    score = float(values[row, col])
+    if not math.isfinite(score):
+        return {"lon": lon, "lat": lat, "score": None, "percentile": None, "chance": None, "phrases": []}
+    valid = values[np.isfinite(values)]
+    more = await server.scores.run(_describe_cell, served, question, lon, lat)
+    return {
+        "lon": lon,
+        "lat": lat,
+        "score": score,
+        "percentile": float((valid <= score).mean() * 100),
+        **more,
+    }
+
+
+@router.get("/series", summary="Follow a place through the year or the day")
+async def follow_point(
+    server: Server,
+    served: AskedAtlas,
+    question: AskedQuestion,
+    lon: Lon,
+    lat: Lat,
+    over: Annotated[
+        Literal["months", "hours"], Query(description="Noon of each month, or each hour of a day.")
+    ],
+) -> dict[str, Any]:
+    """The score of the cell at a place at noon in each month of a year, or at each hour of a day.
+
+    The year or the day is that of ``when``, or 2024 and 2024-06-21. Raises ModelError if the model knows no
+    time.
+    """
+    _cell_of(served, lon, lat)
+    day = question.when or When(2024, 6, 21, 12.0)
+    moments = months_of(day.year) if over == "months" else hours_of(day)
+    values = await server.scores.run(_follow_cell, served, question, lon, lat, moments)
+    return {"over": over, "when": [moment.isoformat() for moment in moments], "scores": values}
+
+
+def _cell_of(served: ServedAtlas, lon: float, lat: float) -> tuple[int, int]:
+    """Return row and column of a place. Raises `InputError` if it lies outside the atlas."""
+    assert served.opened is not None
+    row, col = (int(index) for index in cell_at(served.opened.atlas.grid, lon, lat))
+    if row < 0:
+        raise InputError(f"{lon:g},{lat:g} lies outside the atlas; give a place within its bounds")
+    return row, col
+
+
+def _cell_region(lon: float, lat: float) -> str:
+    return f"{lon:.6f},{lat:.6f},1m"
+
+
+def _describe_cell(served: ServedAtlas, question: Question, lon: float, lat: float) -> dict[str, Any]:
+    """Return the chance of a place, None without calibration, and the phrases nearest to it."""
+    assert served.opened is not None
+    opened, chance = served.opened, None
+    if opened.checkpoint.calibration is not None and question.scale != "percentile":
+        try:
+            fit = opened.map(
+                question.prompt, question.when, question.negatives, "contrast", region=_cell_region(lon, lat)
+            )
+            chance = float(np.nanmax(fit.values))
+        except Sat2CapError:
+            chance = None  # an example of a place has no chance
+    phrases = opened.phrases([(lon, lat)], question.when, top=_PHRASES)["phrases"].iloc[0]
+    return {
+        "chance": chance,
+        "phrases": [{"text": text, "cosine": float(cosine)} for text, cosine in phrases],
+    }
+
+
+def _follow_cell(
+    served: ServedAtlas, question: Question, lon: float, lat: float, moments: list[When]
+) -> list[float | None]:
+    assert served.opened is not None
+    opened = served.opened
+    if opened.checkpoint.dynamic is None:
+        raise ModelError("the model of this atlas knows no time, so its scores are the same at every date")
+    scale = "cosine" if question.scale == "percentile" else question.scale
+    scores = opened.map(question.prompt, moments, question.negatives, scale, region=_cell_region(lon, lat))
+    series = scores.max(("y", "x"), skipna=True).values.tolist()
+    return [value if math.isfinite(value) else None for value in series]

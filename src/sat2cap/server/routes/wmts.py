@@ -1,0 +1,100 @@
+"""``GET …/wmts``: the capabilities of a map as a WMTS layer, for GIS programs."""
+
+import re
+from xml.etree import ElementTree
+
+from fastapi import APIRouter, Request, Response
+
+from sat2cap.geo import EQUATOR_M, lonlat_bounds, outline
+from sat2cap.server.state import AskedAtlas, AskedQuestion
+from sat2cap.server.tiles import TILE_MATRIX_SET
+
+router = APIRouter(prefix="/api/atlases/{atlas}", tags=["map"])
+
+_WMTS, _OWS, _XLINK = (
+    "http://www.opengis.net/wmts/1.0",
+    "http://www.opengis.net/ows/1.1",
+    "http://www.w3.org/1999/xlink",
+)
+_PIXEL_M = 0.00028
+"""Size of a pixel on a screen that WMTS scales are stated for."""
+_MAX_ZOOM = 14
+_TILE_PIXELS = 256
+
+
+@router.get("/wmts", summary="Describe a map as a WMTS layer", response_class=Response)
+def read_capabilities(request: Request, served: AskedAtlas, question: AskedQuestion) -> Response:
+    """A capabilities document with one layer: the map of the prompt, in Web Mercator."""
+    assert served.opened is not None
+    tiles = str(
+        request.url_for("tile", atlas=served.slug, tileMatrixSetId=TILE_MATRIX_SET, z="Z", x="X", y="Y")
+    )
+    template = re.sub(r"/Z/X/Y$", "/{TileMatrix}/{TileCol}/{TileRow}.png", tiles)
+    bounds = lonlat_bounds(outline(served.opened.atlas.grid))
+    document = build_capabilities(
+        served.slug, f"{question.prompt} ({served.path.stem})", f"{template}?{request.url.query}", bounds
+    )
+    return Response(document, media_type="application/xml")
+
+
+def build_capabilities(
+    slug: str, title: str, template: str, bounds: tuple[float, float, float, float]
+) -> bytes:
+    """Return a WMTS 1.0.0 document (OGC 07-057r7); `bounds` are west, south, east, north in degrees.
+
+    The identifier is made of plain letters; the title is escaped by the writer of XML.
+    """
+    for prefix, name in (("", _WMTS), ("ows", _OWS), ("xlink", _XLINK)):
+        ElementTree.register_namespace(prefix, name)
+    root = ElementTree.Element(f"{{{_WMTS}}}Capabilities", version="1.0.0")
+    service = ElementTree.SubElement(root, f"{{{_OWS}}}ServiceIdentification")
+    _add_text(service, _OWS, "Title", "sat2cap")
+    _add_text(service, _OWS, "ServiceType", "OGC WMTS")
+    _add_text(service, _OWS, "ServiceTypeVersion", "1.0.0")
+    contents = ElementTree.SubElement(root, f"{{{_WMTS}}}Contents")
+    contents.append(_build_layer(slug, title, template, bounds))
+    contents.append(_build_matrix_set())
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _build_layer(
+    slug: str, title: str, template: str, bounds: tuple[float, float, float, float]
+) -> ElementTree.Element:
+    west, south, east, north = bounds
+    layer = ElementTree.Element(f"{{{_WMTS}}}Layer")
+    _add_text(layer, _OWS, "Title", title)
+    box = ElementTree.SubElement(layer, f"{{{_OWS}}}WGS84BoundingBox")
+    _add_text(box, _OWS, "LowerCorner", f"{west} {south}")
+    _add_text(box, _OWS, "UpperCorner", f"{east} {north}")
+    _add_text(layer, _OWS, "Identifier", slug)
+    style = ElementTree.SubElement(layer, f"{{{_WMTS}}}Style", isDefault="true")
+    _add_text(style, _OWS, "Identifier", "default")
+    _add_text(layer, _WMTS, "Format", "image/png")
+    link = ElementTree.SubElement(layer, f"{{{_WMTS}}}TileMatrixSetLink")
+    _add_text(link, _WMTS, "TileMatrixSet", TILE_MATRIX_SET)
+    ElementTree.SubElement(
+        layer, f"{{{_WMTS}}}ResourceURL", format="image/png", resourceType="tile", template=template
+    )
+    return layer
+
+
+def _build_matrix_set() -> ElementTree.Element:
+    """Return the description of Web Mercator's pyramid of tiles."""
+    matrix_set = ElementTree.Element(f"{{{_WMTS}}}TileMatrixSet")
+    _add_text(matrix_set, _OWS, "Identifier", TILE_MATRIX_SET)
+    _add_text(matrix_set, _OWS, "SupportedCRS", "urn:ogc:def:crs:EPSG::3857")
+    corner = f"{-EQUATOR_M / 2} {EQUATOR_M / 2}"
+    for zoom in range(_MAX_ZOOM + 1):
+        matrix = ElementTree.SubElement(matrix_set, f"{{{_WMTS}}}TileMatrix")
+        _add_text(matrix, _OWS, "Identifier", str(zoom))
+        _add_text(matrix, _WMTS, "ScaleDenominator", repr(EQUATOR_M / _TILE_PIXELS / 2**zoom / _PIXEL_M))
+        _add_text(matrix, _WMTS, "TopLeftCorner", corner)
+        for name, value in (("TileWidth", _TILE_PIXELS), ("TileHeight", _TILE_PIXELS)):
+            _add_text(matrix, _WMTS, name, str(value))
+        for name in ("MatrixWidth", "MatrixHeight"):
+            _add_text(matrix, _WMTS, name, str(2**zoom))
+    return matrix_set
+
+
+def _add_text(parent: ElementTree.Element, namespace: str, name: str, text: str) -> None:
+    ElementTree.SubElement(parent, f"{{{namespace}}}{name}").text = text

@@ -1,0 +1,154 @@
+"""Scores for requests: computed once for all that ask the same, kept within a memory bound.
+
+A request passes three gates::
+
+    cache  ──miss──>  in flight  ──no──>  queue (max_waiting)  ──>  scan (max_scans at once)
+      │ hit              │ yes                │ full: OverloadedError       │ nobody waits any more: dropped
+      v                  v                    v                        v
+    answer          same answer           503, try later            OvertakenError
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sat2cap.errors import JobError
+from sat2cap.server.collection import ServedAtlas
+from sat2cap.server.metrics import Metrics
+from sat2cap.server.questions import Question
+from sat2cap.server.settings import ServerSettings
+
+Key = tuple[str, Any, Question]
+"""Atlas, its version, and the question."""
+
+IsWanted = Callable[[], Awaitable[bool]]
+"""Whether the client of a request still waits for the answer."""
+
+
+class OverloadedError(JobError):
+    """Too many requests wait for a scan."""
+
+
+class OvertakenError(JobError):
+    """Every client that asked this has gone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The scores of one question."""
+
+    score: xr.DataArray
+    """float32 ``(y, x)`` with its grid and provenance; NaN for no data."""
+    levels: NDArray[np.uint8]
+    """The scores in 8 bits, `[y, x]`: 0 for no data, 1 to 255 evenly from `low` to `high`."""
+    low: float
+    """Lowest score; NaN if no cell has data."""
+    high: float
+    """Highest score; NaN if no cell has data."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that this answer takes."""
+        return int(self.score.nbytes + self.levels.nbytes)
+
+
+def quantise_scores(score: xr.DataArray) -> Answer:
+    """Return scores ``(y, x)`` with their 8-bit levels; a level is at most (high - low) / 508 off."""
+    values = np.asarray(score.values, np.float32)
+    has_data = np.isfinite(values)
+    if not has_data.any():
+        return Answer(score, np.zeros(values.shape, np.uint8), float("nan"), float("nan"))
+    low, high = float(values[has_data].min()), float(values[has_data].max())
+    steps = (values - low) * (254 / (high - low) if high > low else 0.0)
+    levels = np.where(has_data, np.rint(np.where(has_data, steps, 0)) + 1, 0).astype(np.uint8)
+    return Answer(score, levels, low, high)
+
+
+@dataclass(eq=False)
+class _Flight:
+    """A computation that has begun or waits to begin, and who waits for it."""
+
+    task: "asyncio.Task[Answer]"
+    waiting: list[IsWanted] = field(default_factory=list)
+
+
+class ScoreService:
+    """Answers questions about atlases; one for a server, used from its event loop only."""
+
+    def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
+        """Begin with an empty cache."""
+        self._settings, self._metrics = settings, metrics
+        self._cache: OrderedDict[Key, Answer] = OrderedDict()
+        self._cached_bytes = 0
+        self._flights: dict[Key, _Flight] = {}
+        self._scan_slots = asyncio.Semaphore(settings.max_scans)
+        self._threads = ThreadPoolExecutor(settings.max_scans, thread_name_prefix="scan")
+
+    async def answer(self, served: ServedAtlas, question: Question, is_wanted: IsWanted) -> Answer:
+        """Return the scores of a question.
+
+        Raises `OverloadedError` if too many requests wait, `OvertakenError` if all who asked this have gone
+        before it was computed, and what the scan raises.
+        """
+        key = (served.slug, served.version, question)
+        cached = self._cache.get(key)
+        if cached is not None:
+            self._cache.move_to_end(key)
+            self._metrics.count("score_cache_hits")
+            return cached
+        flight = self._flights.get(key)
+        if flight is None:
+            if len(self._flights) >= self._settings.max_waiting + self._settings.max_scans:
+                self._metrics.count("overloads")
+                raise OverloadedError("too many requests wait for a map; try again in a second")
+            flight = self._flights[key] = _Flight(asyncio.create_task(self._compute(key, served, question)))
+            flight.task.add_done_callback(lambda task: self._land(key, task))
+        flight.waiting.append(is_wanted)
+        return await asyncio.shield(flight.task)
+
+    async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Run other work of a request in a thread, within the same limit of scans at once."""
+        async with self._scan_slots:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def close(self) -> None:
+        """Stop the threads; what has not begun is dropped."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _compute(self, key: Key, served: ServedAtlas, question: Question) -> Answer:
+        async with self._scan_slots:
+            if not await self._is_wanted(key):
+                self._metrics.count("overtaken_requests")
+                raise OvertakenError("this request was overtaken by a newer one")
+            loop = asyncio.get_running_loop()
+            with self._metrics.time("scan_seconds"):
+                return await loop.run_in_executor(self._threads, _score, served, question)
+
+    async def _is_wanted(self, key: Key) -> bool:
+        return any([await is_wanted() for is_wanted in self._flights[key].waiting])
+
+    def _land(self, key: Key, task: "asyncio.Task[Answer]") -> None:
+        """Take a finished computation out of the air; keep its answer if there is one."""
+        del self._flights[key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        answer = task.result()
+        self._cache[key] = answer
+        self._cached_bytes += answer.size_bytes
+        while self._cached_bytes > self._settings.cache_mb * 2**20 and len(self._cache) > 1:
+            self._cached_bytes -= self._cache.popitem(last=False)[1].size_bytes
+        self._metrics.set("score_cache_bytes", self._cached_bytes)
+
+
+def _score(served: ServedAtlas, question: Question) -> Answer:
+    assert served.opened is not None
+    return quantise_scores(
+        served.opened.map(question.prompt, question.when, question.negatives, question.scale)
+    )

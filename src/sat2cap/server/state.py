@@ -1,0 +1,54 @@
+"""What all routes share, kept on the application."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from sat2cap.server.collection import AtlasCollection, ServedAtlas
+from sat2cap.server.metrics import Metrics
+from sat2cap.server.questions import Question, read_question
+from sat2cap.server.scores import Answer, ScoreService
+from sat2cap.server.settings import ServerSettings
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """The atlases, the scores, the counters and the options of one server."""
+
+    settings: ServerSettings
+    collection: AtlasCollection
+    scores: ScoreService
+    metrics: Metrics
+
+
+def state_of(request: Request) -> ServerState:
+    """Return the state of the server that a request came to."""
+    state: ServerState = request.app.state.server
+    return state
+
+
+def find_atlas(
+    request: Request, atlas: Annotated[str, Path(description="An atlas by its name here.", max_length=200)]
+) -> ServedAtlas:
+    """Return the atlas in a request's path. Raises `UnknownAtlasError`, `AtlasError` if it is broken."""
+    return state_of(request).collection.get(atlas)
+
+
+async def answer_question(
+    request: Request,
+    served: Annotated[ServedAtlas, Depends(find_atlas)],
+    question: Annotated[Question, Depends(read_question)],
+) -> Answer:
+    """Return the scores that a request asks for; not computed if its client has gone meanwhile."""
+
+    async def is_wanted() -> bool:
+        return not await request.is_disconnected()
+
+    return await state_of(request).scores.answer(served, question, is_wanted)
+
+
+Server = Annotated[ServerState, Depends(state_of)]
+AskedAtlas = Annotated[ServedAtlas, Depends(find_atlas)]
+AskedQuestion = Annotated[Question, Depends(read_question)]
+AskedAnswer = Annotated[Answer, Depends(answer_question)]

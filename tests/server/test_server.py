@@ -1,0 +1,374 @@
+"""What the server answers: scores that are those of a map, and one clear sentence for everything else."""
+
+import io
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from xml.etree import ElementTree
+
+import httpx
+import morecantile
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from served import HEIGHT, WIDTH, make_client
+
+import sat2cap
+from sat2cap.errors import InputError, JobError
+from sat2cap.geo import cell_lonlat
+from sat2cap.server import ServerSettings
+from sat2cap.server.scores import quantise_scores
+
+NORTH = "/api/atlases/the-north"
+MAY = "2024-05-20T08:00"
+
+
+@pytest.fixture(scope="module")
+def opened(folder, checkpoint):
+    return sat2cap.open(folder / "The North.zarr", checkpoint)
+
+
+def place(opened, row, col):
+    lon, lat = cell_lonlat(opened.atlas.grid)
+    return {"lon": round(float(lon[row, col]), 6), "lat": round(float(lat[row, col]), 6)}
+
+
+def cell_with_data(score):
+    return tuple(int(index) for index in np.argwhere(np.isfinite(score.values))[100])
+
+
+def test_atlases_are_listed_and_a_broken_one_takes_no_other_down(client, folder):
+    atlases = {entry["id"]: entry for entry in client.get("/api/atlases").json()}
+    assert set(atlases) == {"the-north", "the-north-2", "broken"}
+    assert "its plan cannot be read" in atlases["broken"]["problem"]
+    assert str(folder) not in json.dumps(atlases), "paths of the server stay there"
+    assert atlases["the-north"]["knows_time"]
+    assert atlases["the-north"]["cells"] == HEIGHT * (WIDTH - 1)
+    answer = client.get("/api/atlases/broken/scores", params={"prompt": "snow"})
+    assert answer.status_code == 400
+    assert "its plan cannot be read" in answer.json()["detail"]
+
+
+def test_the_mesh_places_cells_in_web_mercator(client, opened):
+    described = client.get(NORTH).json()
+    mesh = np.array(described["mesh"]["xy"]).reshape(17, 17, 2)
+    assert described["grid"]["shape"] == [HEIGHT, WIDTH]
+    x, y = opened.atlas.grid.affine @ (WIDTH, HEIGHT)
+    xs, ys = rasterio.warp.transform(opened.atlas.grid.crs.to_wkt(), "EPSG:3857", [x], [y])
+    half = 20037508.342789244
+    expected = [(xs[0] + half) / (2 * half), (half - ys[0]) / (2 * half)]
+    np.testing.assert_allclose(mesh[-1, -1], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", ["cosine", "percentile", "contrast"])
+@pytest.mark.parametrize("when", [None, MAY])
+def test_scores_are_those_of_a_map_within_a_level(client, opened, scale, when):
+    query = {"prompt": "snow", "scale": scale} | ({"when": when} if when else {})
+    answer = client.get(f"{NORTH}/scores", params=query)
+    about = json.loads(answer.headers["x-score"])
+    levels = np.frombuffer(answer.content, np.uint8).reshape(about["shape"])
+    expected = opened.map("snow", when, scale=scale).values
+    np.testing.assert_array_equal(levels == 0, np.isnan(expected))
+    scores = about["low"] + (levels.astype(float) - 1) * (about["high"] - about["low"]) / 254
+    valid = levels > 0
+    assert np.abs(scores - expected)[valid].max() <= (about["high"] - about["low"]) / 500
+    assert about["low"] == pytest.approx(float(np.nanmin(expected)))
+    assert about["p50"] == pytest.approx(np.nanmedian(expected), abs=(about["high"] - about["low"]) / 120)
+
+
+def test_a_map_without_data_and_one_of_equal_scores(opened):
+    score = opened.map("snow")
+    empty = quantise_scores(score.where(False))
+    assert not empty.levels.any()
+    assert np.isnan(empty.low)
+    assert set(np.unique(quantise_scores(score * 0 + 2).levels)) == {0, 1}
+
+
+def test_search_is_that_of_the_library(client, opened):
+    answer = client.get(f"{NORTH}/search", params={"prompt": "snow", "top": 3, "apart_m": 0})
+    features = answer.json()["features"]
+    expected = opened.search("snow", top=3, apart_m=0)
+    assert [feature["properties"]["rank"] for feature in features] == [1, 2, 3]
+    np.testing.assert_allclose([f["properties"]["score"] for f in features], expected["score"], rtol=1e-6)
+
+
+def test_a_point_has_score_percentile_chance_and_phrases(client, opened):
+    score = opened.map("snow", MAY)
+    row, col = cell_with_data(score)
+    answer = client.get(
+        f"{NORTH}/point", params={"prompt": "snow", "when": MAY, **place(opened, row, col)}
+    ).json()
+    assert answer["score"] == pytest.approx(float(score.values[row, col]), rel=1e-6)
+    assert answer["percentile"] == pytest.approx(
+        float((score.values <= score.values[row, col]).sum() / np.isfinite(score.values).sum() * 100)
+    )
+    assert answer["chance"] == pytest.approx(
+        float(opened.map("snow", MAY, scale="contrast").values[row, col]), abs=1e-5
+    )
+    assert len(answer["phrases"]) == 5
+    row, col = (int(index) for index in np.argwhere(np.isnan(score.values[:, :-1]))[0])
+    assert (
+        client.get(f"{NORTH}/point", params={"prompt": "snow", **place(opened, row, col)}).json()["score"]
+        is None
+    )
+
+
+def test_a_series_through_the_year(client, opened):
+    row, col = cell_with_data(opened.map("snow"))
+    query = {"prompt": "snow", "over": "months", "when": "2021", **place(opened, row, col)}
+    answer = client.get(f"{NORTH}/series", params=query | {"when": "2021-03"}).json()
+    assert answer["when"][0] == "2021-01-15T12:00"
+    expected = [float(opened.map("snow", when).values[row, col]) for when in answer["when"]]
+    np.testing.assert_allclose(answer["scores"], expected, rtol=1e-5)
+    day = client.get(f"{NORTH}/series", params=query | {"when": "2021-03-04", "over": "hours"}).json()
+    assert len(day["scores"]) == 24
+
+
+def test_posted_zones_get_statistics(client, opened):
+    west, south, east, north = client.get(NORTH).json()["bounds"]
+    middle = (west + east) / 2
+    ring = [[west, south], [middle, south], [middle, north], [west, north], [west, south]]
+    feature = {"type": "Feature", "properties": {"name": "half", "nested": {"a": 1}},
+               "geometry": {"type": "Polygon", "coordinates": [ring]}}  # fmt: skip
+    answer = client.post(f"{NORTH}/zones", params={"prompt": "snow", "stat": ["mean", "max"]}, json=feature)
+    properties = answer.json()["features"][0]["properties"]
+    import geopandas
+    import shapely
+
+    expected = opened.zones(geopandas.GeoDataFrame(geometry=[shapely.Polygon(ring)], crs="EPSG:4326"), "snow")
+    assert properties["mean"] == pytest.approx(float(expected["mean"][0]))
+    assert properties["name"] == "half"
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "geojson", "pmtiles"])
+def test_exports_are_the_files_of_the_command_line(client, opened, suffix, tmp_path):
+    answer = client.get(f"{NORTH}/export", params={"prompt": "snow", "format": suffix})
+    assert answer.status_code == 200
+    path = tmp_path / f"m.{suffix}"
+    sat2cap.save(opened.map("snow"), path)
+    assert f"sat2cap.{suffix}" in answer.headers["content-disposition"]
+    if suffix == "tif":
+        with rasterio.open(io.BytesIO(answer.content)) as got, rasterio.open(path) as expected:
+            np.testing.assert_array_equal(got.read(), expected.read())
+    elif suffix == "geojson":
+        assert json.loads(answer.content)["features"] == json.loads(path.read_text())["features"]
+
+
+def test_tiles_have_the_scores_at_their_places(client, opened):
+    score = opened.map("snow")
+    row, col = cell_with_data(score)
+    where = place(opened, row, col)
+    tile = morecantile.tms.get("WebMercatorQuad").tile(where["lon"], where["lat"], 12)
+    path = f"{NORTH}/map/tiles/WebMercatorQuad/{tile.z}/{tile.x}/{tile.y}"
+    numbers = client.get(f"{path}.tif", params={"prompt": "snow"})
+    with rasterio.open(io.BytesIO(numbers.content)) as data:
+        x, y = rasterio.warp.transform("EPSG:4326", data.crs, [where["lon"]], [where["lat"]])
+        value = next(data.sample([(x[0], y[0])]))[0]
+    assert value == pytest.approx(float(score.values[row, col]), rel=1e-6)
+    picture = client.get(path, params={"prompt": "snow", "colormap_name": "viridis", "rescale": "0,0.3"})
+    assert picture.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(picture.content)).size[0] in (256, 512)
+
+
+def test_outside_the_data_tiles_are_empty_not_missing(client):
+    answer = client.get(f"{NORTH}/map/tiles/WebMercatorQuad/12/0/0.png", params={"prompt": "snow"})
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_tilejson_names_the_bounds_and_keeps_the_question(client):
+    answer = client.get(
+        f"{NORTH}/map/WebMercatorQuad/tilejson.json", params={"prompt": 'a "b" & <c>', "when": MAY}
+    )
+    document = answer.json()
+    np.testing.assert_allclose(document["bounds"], client.get(NORTH).json()["bounds"], atol=1e-3)
+    asked = httpx.URL(document["tiles"][0].replace("{z}/{x}/{y}", "12/0/0"))
+    assert asked.params["prompt"] == 'a "b" & <c>'
+    assert client.get(asked.raw_path.decode()).status_code == 204
+
+
+def test_wmts_identifiers_are_plain_and_titles_are_escaped(client):
+    answer = client.get(f"{NORTH}/wmts", params={"prompt": "<script>\"'&amp;"})
+    root = ElementTree.fromstring(answer.content)
+    names = {"w": "http://www.opengis.net/wmts/1.0", "ows": "http://www.opengis.net/ows/1.1"}
+    layer = root.find("w:Contents/w:Layer", names)
+    assert layer.find("ows:Identifier", names).text == "the-north"
+    assert layer.find("ows:Title", names).text.startswith("<script>\"'&amp; (")
+    assert len(root.findall("w:Contents/w:TileMatrixSet", names)) == 1
+
+
+BAD = {
+    "unknown atlas": (404, "/api/atlases/nowhere/scores?prompt=x", "there is no atlas 'nowhere' here"),
+    "no prompt": (400, f"{NORTH}/scores", "prompt: Field required"),
+    "empty prompt": (400, f"{NORTH}/scores?prompt=%20", "the prompt is empty"),
+    "long prompt": (400, f"{NORTH}/scores?prompt={'x' * 301}", "has 301 letters; give at most 300"),
+    "control characters": (400, f"{NORTH}/scores?prompt=a%00b", "holds control characters"),
+    "a file": (400, f"{NORTH}/scores?prompt=photo:/etc/passwd", "names a file of the server"),
+    "a file in part": (400, f"{NORTH}/scores?prompt=snow%20%2B%20Photo:x.jpg", "names a file of the server"),
+    "negative file": (400, f"{NORTH}/scores?prompt=a&negative=photo:x", "negative names a file"),
+    "date": (400, f"{NORTH}/scores?prompt=x&when=spring", "this is not a date"),
+    "long date": (400, f"{NORTH}/scores?prompt=x&when={'2' * 50}", "a date of 50 letters"),
+    "scale": (400, f"{NORTH}/scores?prompt=x&scale=log", "scale: Input should be"),
+    "unknown parameter": (400, f"{NORTH}/scores?prompt=x&whne=2024", "no parameter 'whne' here; there is"),
+    "expression": (400, f"{NORTH}/map/preview.png?prompt=x&expression=b1*2", "no parameter 'expression'"),
+    "rescale": (400, f"{NORTH}/map/preview.png?prompt=x&rescale=a", "rescale"),
+    "rescale turned": (
+        400,
+        f"{NORTH}/map/preview.png?prompt=x&rescale=3,1",
+        "the first number must be the lower",
+    ),
+    "colours": (400, f"{NORTH}/map/preview.png?prompt=x&colormap_name=no", "colormap_name"),
+    "size": (400, f"{NORTH}/map/preview.png?prompt=x&width=99999", "width"),
+    "elsewhere": (404, f"{NORTH}/map/point/0,0?prompt=x", "outside"),
+    "point outside": (400, f"{NORTH}/point?prompt=x&lon=0&lat=0", "0,0 lies outside the atlas"),
+    "not on Earth": (400, f"{NORTH}/point?prompt=x&lon=999&lat=0", "lon"),
+    "export": (400, f"{NORTH}/export?prompt=x&format=exe", "format"),
+    "tile": (400, f"{NORTH}/imagery/2/9/0.webp", "no tile 2/9/0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence_and_never_cached(client, name):
+    status, path, expected = BAD[name]
+    answer = client.get(path)
+    assert answer.status_code == status, answer.text
+    assert expected in answer.json()["detail"]
+    assert "\n" not in answer.json()["detail"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+LINE = {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}
+BAD_BODIES = {
+    "no geometry": ({"type": "Feature"}, "has no geometry"),
+    "a point": ({"type": "Point", "coordinates": [0, 0]}, "is not GeoJSON of polygons"),
+    "a line": ({"type": "Feature", "geometry": LINE}, "is not a polygon"),
+    "metres": ({"type": "Polygon", "coordinates": [[[0, 0], [9e5, 0], [9e5, 9e5], [0, 0]]]}, "in degrees"),
+    "features of text": ({"type": "FeatureCollection", "features": "x"}, "is not GeoJSON"),
+    "nulls": ({"type": "Polygon", "coordinates": [[None]]}, "feature 0 of the body"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_bad_bodies_are_refused(client, name):
+    body, expected = BAD_BODIES[name]
+    answer = client.post(f"{NORTH}/zones", params={"prompt": "snow"}, json=body)
+    assert answer.status_code == 400, answer.text
+    assert expected in answer.json()["detail"]
+
+
+def test_a_body_that_is_too_large_is_refused(client):
+    answer = client.post(f"{NORTH}/zones", params={"prompt": "snow"}, content=b"x" * (20 * 2**20 + 1))
+    assert answer.status_code == 413
+
+
+def test_every_answer_has_security_headers(client):
+    for path in ("/api/health", "/api/atlases", "/api/nothing", f"{NORTH}/scores?prompt=x"):
+        headers = client.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
+
+
+def test_a_page_elsewhere_cannot_name_this_machine(client):
+    assert client.get("/api/atlases", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_a_key_is_asked_for(folder, checkpoint):
+    with make_client(folder, checkpoint, api_key="s3cret") as client:
+        assert client.get("/api/health").status_code == 200
+        assert client.get("/api/atlases").status_code == 401
+        assert client.get("/api/atlases", headers={"X-API-Key": "other"}).status_code == 401
+        assert client.get("/api/atlases", headers={"X-API-Key": "s3cret"}).status_code == 200
+
+
+def test_behind_a_proxy_addresses_are_those_that_people_see(folder, checkpoint):
+    with make_client(folder, checkpoint, public_url="https://maps.example/live") as client:
+        for path in (
+            f"{NORTH}/map/WebMercatorQuad/tilejson.json",
+            f"/live{NORTH}/map/WebMercatorQuad/tilejson.json",
+        ):
+            tiles = client.get(path, params={"prompt": "snow"}).json()["tiles"][0]
+            assert tiles.startswith(f"https://maps.example/live{NORTH}/map/tiles/")
+        assert (
+            b"https://maps.example/live/api/" in client.get(f"{NORTH}/wmts", params={"prompt": "x"}).content
+        )
+
+
+def test_metrics_count_and_hold_nothing_that_people_typed(client):
+    client.get(f"{NORTH}/scores", params={"prompt": "a very private prompt"})
+    text = client.get("/metrics").text
+    assert 'sat2cap_requests_total{route="/api/atlases/{atlas}/scores",status="200"}' in text
+    assert "private" not in text
+
+
+def wait_for(condition):
+    """Wait until a condition holds, at most ten seconds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_equal_questions_share_one_scan_and_the_queue_is_bounded(folder, checkpoint, monkeypatch):
+    scans, release = [], threading.Event()
+    from sat2cap.server import scores
+
+    compute = scores._score
+
+    def slow(served, question):
+        scans.append(question.prompt)
+        release.wait(20)
+        return compute(served, question)
+
+    monkeypatch.setattr(scores, "_score", slow)
+    limits = {"max_scans": 1, "max_waiting": 1}
+    with make_client(folder, checkpoint, **limits) as client, ThreadPoolExecutor(8) as pool:
+        equal = [pool.submit(client.get, f"{NORTH}/scores", params={"prompt": "same"}) for _ in range(4)]
+        wait_for(lambda: scans)
+        waits = pool.submit(client.get, f"{NORTH}/scores", params={"prompt": "waits"})
+        wait_for(lambda: len(client.app.state.server.scores._flights) == 2)
+        refused = client.get(f"{NORTH}/scores", params={"prompt": "too many"})
+        release.set()
+        assert {answer.result().status_code for answer in equal} == {200}
+        assert waits.result().status_code == 200
+    assert refused.headers["retry-after"] == "1"
+    assert refused.status_code == 503
+    assert scans == ["same", "waits"]
+
+
+def test_an_atlas_that_changes_is_picked_up(tmp_path, folder, checkpoint):
+    import shutil
+
+    shutil.copytree(folder / "The North.zarr", tmp_path / "a.zarr")
+    with make_client(tmp_path, checkpoint) as client:
+        before = client.get("/api/atlases/a").json()["version"]
+        client.get("/api/atlases/a/scores", params={"prompt": "snow"})
+        sat2cap.open(tmp_path / "a.zarr", checkpoint).prepare()
+        assert client.get("/api/atlases/a").json()["version"] != before
+        assert client.get("/api/atlases/a/scores", params={"prompt": "snow"}).status_code == 200
+
+
+def test_a_handle_serves_in_the_background_and_stops(folder, checkpoint):
+    with sat2cap.serve(folder / "The North.zarr", model=checkpoint) as server:
+        assert httpx.get(f"{server.url}api/health").json() == {"status": "ok"}
+        url = server.tile_url("a beach", colormap_name="viridis").replace("{z}/{x}/{y}", "12/0/0")
+        assert httpx.get(url).status_code == 204
+        address = server.url
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{address}api/health")
+
+
+def test_an_opened_atlas_keeps_its_model(opened):
+    with sat2cap.serve(opened) as server:
+        assert httpx.get(f"{server.url}api/atlases").json()[0]["problem"] is None
+
+
+def test_settings_and_ports_that_cannot_be(folder, checkpoint):
+    for wrong in ({"port": 70000}, {"public_url": "maps.example"}, {"cache_mb": 0}):
+        with pytest.raises(InputError):
+            ServerSettings(**wrong)
+    with sat2cap.serve(folder, model=checkpoint) as server, pytest.raises(JobError, match="cannot listen on"):
+        sat2cap.serve(folder, model=checkpoint, port=int(server.url.rsplit(":", 1)[1].strip("/")))
+    with pytest.raises(InputError, match="neither an atlas nor a folder"):
+        sat2cap.serve(folder / "nothing")
