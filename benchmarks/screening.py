@@ -126,7 +126,7 @@ def main() -> None:
     table_bytes = kept.table.nbytes
     del kept
     began = time.perf_counter()
-    pairs = plan(path, rules).pairs
+    pairs = plan(path, rules).pair_count
     plan_s = time.perf_counter() - began
     figures = {
         "rows": rows,
@@ -134,12 +134,12 @@ def main() -> None:
         "rows_per_s": round(rows / ours_s),
         "pandas_rows_per_s": round(rows / pandas_s),
         "ratio": round(pandas_s / ours_s, 2),
-        "kept": funnel.kept,
+        "kept": funnel.kept_count,
         "kept_by_pandas": by_pandas,
         "dropped": dict(funnel.dropped),
         "peak_mb_before": before_mb,
         "peak_mb_screened": screened_mb,
-        "kept_table_bytes_a_photo": round(table_bytes / max(1, funnel.kept)),
+        "kept_table_bytes_a_photo": round(table_bytes / max(1, funnel.kept_count)),
         "planned_pairs": pairs,
         "plan_s_beyond_screening": round(plan_s - ours_s, 1),
         "peak_mb_planned": peak_mb(),

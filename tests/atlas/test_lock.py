@@ -76,12 +76,12 @@ def test_nothing_is_left_where_nothing_was_begun(tmp_path):
 
 def test_what_is_no_atlas_is_not_touched(tmp_path):
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "mine").write_text("")
+    (tmp_path / "folder" / "own.txt").write_text("")
     (tmp_path / "file").write_text("")
     for name in ("folder", "file"):
         with pytest.raises(AtlasError, match="not an atlas"), writer_lock(tmp_path / name):
             pass
-    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["mine"]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["own.txt"]
 
 
 def test_a_lock_removed_while_it_is_waited_for_is_not_taken_for_ours(tmp_path, monkeypatch):

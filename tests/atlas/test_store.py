@@ -104,15 +104,15 @@ def test_opening_gives_back_the_specification(atlas):
 def test_an_unfinished_atlas_opens_and_says_so(tmp_path):
     path = tmp_path / "a.zarr"
     writer = create_or_resume(path, make_spec())
-    first, *others = writer.pending()
+    first, *pending = writer.pending()
     writer.write(first, *cells(first))
     atlas = open_atlas(path)
     assert not atlas.complete
     assert (atlas.status[first.rows, first.cols][make_spec().wanted[first.rows, first.cols]] > 0).all()
-    assert np.isnan(atlas.read(others[0].rows, others[0].cols)).all()
+    assert np.isnan(atlas.read(pending[0].rows, pending[0].cols)).all()
     with pytest.raises(FileNotFoundError):
         zarr.open_group(path, mode="r")
-    with pytest.raises(JobError, match=f"{len(others)} chunks to compute"):
+    with pytest.raises(JobError, match=f"{len(pending)} chunks to compute"):
         writer.finish()
     assert build(path).complete
 
@@ -247,10 +247,10 @@ def test_filling_replaces_the_cells_that_have_a_status_and_no_others(tmp_path, d
     assert not open_atlas(atlas.path).complete
     after = writer.finish()
     assert verify_atlas(after) == []
-    got, kept = after.read(*EVERYTHING), np.ones(SHAPE, bool)
-    kept[3, 0] = kept[1, 1] = False
-    np.testing.assert_array_equal(got[kept], before[kept])
-    np.testing.assert_array_equal(after.status[kept], status[kept])
+    got, unchanged = after.read(*EVERYTHING), np.ones(SHAPE, bool)
+    unchanged[3, 0] = unchanged[1, 1] = False
+    np.testing.assert_array_equal(got[unchanged], before[unchanged])
+    np.testing.assert_array_equal(after.status[unchanged], status[unchanged])
     assert status[3, 0] == CellStatus.IMAGERY_FAILED
     assert after.status[3, 0] == CellStatus.OK
     np.testing.assert_allclose(got[3, 0], 2.5, rtol=1e-6)

@@ -41,7 +41,7 @@ CHUNK_DAMAGE = {
 
 
 @pytest.mark.parametrize("name", CHUNK_DAMAGE)
-def test_a_damaged_chunk_is_found_and_only_it_is_redone(atlas, name):
+def test_a_damaged_chunk_is_reported_and_only_it_is_redone(atlas, name):
     damage, reason, index = CHUNK_DAMAGE[name]
     before = tree(atlas.path.parent)
     damage(atlas.path / name)

@@ -120,7 +120,7 @@ def test_an_interrupted_build_goes_on_to_the_same_bytes(whole, tmp_path, monkeyp
 
     with pytest.raises(StopHereError):
         build_small(out, progress=stop)
-    with pytest.raises(PairsError, match="not finished"):
+    with pytest.raises(PairsError, match="unfinished"):
         open_pairs(out)
     finished = sorted((out / "shards").iterdir())
     assert 1 < len(finished) < len(whole.manifest["shards"])
@@ -134,8 +134,8 @@ def test_an_interrupted_build_goes_on_to_the_same_bytes(whole, tmp_path, monkeyp
         build_module, "write_shard", lambda shard, *rest: made.append(shard.name) or real(shard, *rest)
     )
     build_small(out)
-    kept = {path.name for path in finished[1:]}
-    assert set(made) == set(whole.manifest["shards"]) - kept
+    intact = {path.name for path in finished[1:]}
+    assert set(made) == set(whole.manifest["shards"]) - intact
     assert hash_files(out) == hash_files(whole.path)
 
 
@@ -195,7 +195,7 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path):
     assert run.stderr.splitlines()[-1].endswith("(a script must build under `if __name__ == '__main__':`)")
 
 
-def test_a_broken_shard_is_found_named_and_alone_redone(whole, tmp_path, monkeypatch):
+def test_a_broken_shard_is_reported_and_only_it_is_made_again(whole, tmp_path, monkeypatch):
     made = build_small(tmp_path / "pairs")
     name = sorted(made.manifest["shards"])[0]
     path = made.path / "shards" / name
@@ -205,22 +205,22 @@ def test_a_broken_shard_is_found_named_and_alone_redone(whole, tmp_path, monkeyp
         path.write_bytes(broken)
         with pytest.raises(PairsError, match=name):
             list(open_pairs(made.path).read(split))
-        assert made.problems() == [f"{name} has other bytes than were written"]
+        assert made.find_problems() == [f"{name} has other bytes than were written"]
     path.unlink()
     with pytest.raises(PairsError, match=f"{name} is missing"):
         list(made.read(split))
-    assert made.problems() == [f"{name} is missing"]
+    assert made.find_problems() == [f"{name} is missing"]
     redone = []
     real = build_module.write_shard
     monkeypatch.setattr(
         build_module, "write_shard", lambda shard, *rest: redone.append(shard.name) or real(shard, *rest)
     )
-    assert build_small(made.path).problems() == []
+    assert build_small(made.path).find_problems() == []
     assert redone == [name]
     assert hash_files(made.path) == hash_files(whole.path)
 
 
-def test_a_cut_between_two_pairs_is_found(whole, tmp_path):
+def test_a_cut_between_two_pairs_is_reported(whole, tmp_path):
     made = build_small(tmp_path / "pairs")
     name = next(name for name, shard in made.manifest["shards"].items() if shard["pairs"] > 1)
     path = made.path / "shards" / name
@@ -298,7 +298,7 @@ def test_bad_patches_are_refused(fault):
 
 
 def test_opening_what_is_not_a_pair_set(tmp_path, whole):
-    with pytest.raises(PairsError, match="not finished"):
+    with pytest.raises(PairsError, match="unfinished"):
         open_pairs(tmp_path)
     (tmp_path / "pairs.json").write_text("{}")
     with pytest.raises(PairsError, match="does not describe pairs"):

@@ -12,7 +12,7 @@ from real_data import COUNTRIES, DATA, mosaic, needs_data, photo_site
 from sat2cap.cli import main
 from sat2cap.pairs import PatchSpec, open_pairs
 from sat2cap.pairs.overview.card import write_card
-from sat2cap.pairs.overview.pictures import contact_sheet, funnel_picture, read_borders
+from sat2cap.pairs.overview.pictures import contact_sheet, draw_funnel, read_borders
 from sat2cap.pairs.overview.storage_loss import measure_storage_psnr
 
 
@@ -58,7 +58,7 @@ def test_the_card_says_what_the_set_holds(made, tmp_path):
 def test_the_funnel_picture_shows_more_the_more_was_dropped(tmp_path):
     def grey(dropped: int) -> int:
         funnel = {"records": 100, "dropped": {"no place": dropped}, "kept": 100 - dropped}
-        funnel_picture(funnel, tmp_path / "f.png")
+        draw_funnel(funnel, tmp_path / "f.png")
         pixels = np.asarray(Image.open(tmp_path / "f.png").convert("RGB")).reshape(-1, 3)
         return int((pixels == (0xB8, 0xB8, 0xB8)).all(1).sum())
 
@@ -78,16 +78,16 @@ def test_the_loss_of_storing_less_is_measured(tmp_path):
 
 @needs_data
 def test_the_contact_sheet_shows_pairs_with_map_and_time(made, tmp_path):
-    pairs = made.some(7, seed=1)
-    assert [pair.key for pair in pairs] == [pair.key for pair in made.some(7, seed=1)]
-    assert {pair.key for pair in pairs} != {pair.key for pair in made.some(7, seed=2)}
+    pairs = made.sample_pairs(7, seed=1)
+    assert [pair.key for pair in pairs] == [pair.key for pair in made.sample_pairs(7, seed=1)]
+    assert {pair.key for pair in pairs} != {pair.key for pair in made.sample_pairs(7, seed=2)}
     borders = read_borders(COUNTRIES)
     contact_sheet(pairs, ["train"] * 7, tmp_path / "a.png")
     contact_sheet(pairs, ["train"] * 7, tmp_path / "b.png", borders)
     one, other = (np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"), int) for name in "ab")
     assert one.shape == other.shape
     assert one.shape[0] > 1000, "three rows of pairs under a map"
-    assert len(made.some(99, "test")) == made.count("test")
+    assert len(made.sample_pairs(99, "test")) == made.count("test")
 
 
 @needs_data
@@ -129,7 +129,7 @@ def test_the_commands_on_real_rows(tmp_path, capsys):
 def test_a_split_that_breaks_its_promise_is_status_1(made, tmp_path, capsys, monkeypatch):
     assert run(capsys, "pairs", "split", made.path)[0] == 0
     module = sys.modules["sat2cap.pairs.splits.leakage"]
-    monkeypatch.setattr(module, "leaking", lambda lon, *rest: np.ones(len(lon), bool))
+    monkeypatch.setattr(module, "find_overlapping_pairs", lambda lon, *rest: np.ones(len(lon), bool))
     status, printed, problems = run(capsys, "pairs", "split", made.path)
     assert status == 1
     assert "overlapping patches" in problems

@@ -99,19 +99,19 @@ def test_the_set_is_the_rows_inside_less_what_failed(whole, world):
     assert funnel["records"] == 1076
     assert funnel["dropped"]["outside the imagery"] > 50
     keys = set(whole.index.key)
-    known = {key for key in INSIDE if key in keys}
+    listed = {key for key in INSIDE if key in keys}
     dropped = funnel["dropped"]["not fetched: HTTP 404"]
     assert 4 <= dropped <= 12, "about one in ten"
-    assert len(known) >= 3
+    assert len(listed) >= 3
     assert all(str(9_000_000 + n) not in keys for n in range(76) if fails(f"/7/{9_000_000 + n}_ab.jpg"))
     assert funnel["kept"] == len(keys) == sum(whole.manifest["counts"].values())
     assert whole.manifest["test_patches_overlapping_training"] == 0
-    for pair in whole.some(100):
+    for pair in whole.sample_pairs(100):
         photo = whole.index.set_index("key").loc[pair.key]
         assert (pair.lon, pair.lat) == (photo.lon, photo.lat)
         assert photo.source.startswith("http://www.flickr.com/photos/")
         assert photo.licence.startswith("CC-BY")
-    generated = [pair for pair in whole.some(100) if pair.key.startswith("9000")]
+    generated = [pair for pair in whole.sample_pairs(100) if pair.key.startswith("9000")]
     assert all(pair.ground == placeholder(f"/7/{pair.key}_ab.jpg") for pair in generated)
     assert len({pair.overhead for pair in generated}) > 0.9 * len(generated), "each place has its own patch"
 
@@ -168,4 +168,4 @@ def test_the_patches_come_from_both_mosaics(whole):
     lon = whole.index.lon
     assert (lon < -74.41).any(), "where only the first is"
     assert (lon > -74.40).any()
-    assert open_pairs(whole.path).problems() == []
+    assert open_pairs(whole.path).find_problems() == []

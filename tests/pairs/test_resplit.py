@@ -8,7 +8,7 @@ from made_up import PATCH, Album, build_small, hash_files
 from pyproj import Geod
 
 from sat2cap.errors import PairsError
-from sat2cap.pairs import SplitPlan, resplit
+from sat2cap.pairs import SplitPlan, resplit_pairs
 from sat2cap.pairs.splits.leakage import find_leakage_violations, measure_leakage
 from sat2cap.pairs.splits.split import user_split
 
@@ -26,12 +26,12 @@ def crowded(tmp_path_factory):
 def test_another_split_makes_the_shards_that_a_build_with_it_makes(crowded, tmp_path):
     for number, plan in enumerate((SPATIAL, BY_USER)):
         built = build_small(tmp_path / f"built{number}", Album(200, span_deg=0.3), split=plan, seed=3)
-        copied = resplit(crowded, tmp_path / f"copied{number}", plan, seed=3, per_shard=7)
+        copied = resplit_pairs(crowded, tmp_path / f"copied{number}", plan, seed=3, per_shard=7)
         assert copied.fingerprint == built.fingerprint
         assert copied.index.equals(built.index)
         assert copied.manifest["counts"] == built.manifest["counts"]
         assert copied.manifest["provenance"]["split"] == built.manifest["provenance"]["split"]
-        assert copied.problems() == []
+        assert copied.find_problems() == []
 
 
 def test_a_stopped_copy_goes_on_and_another_is_refused(crowded, tmp_path):
@@ -43,13 +43,13 @@ def test_a_stopped_copy_goes_on_and_another_is_refused(crowded, tmp_path):
             raise StopHereError
 
     with pytest.raises(StopHereError):
-        resplit(crowded, tmp_path / "a", SPATIAL, per_shard=7, progress=stop)
-    again = resplit(crowded, tmp_path / "a", SPATIAL, per_shard=7)
-    whole = resplit(crowded, tmp_path / "b", SPATIAL, per_shard=7)
+        resplit_pairs(crowded, tmp_path / "a", SPATIAL, per_shard=7, progress=stop)
+    again = resplit_pairs(crowded, tmp_path / "a", SPATIAL, per_shard=7)
+    whole = resplit_pairs(crowded, tmp_path / "b", SPATIAL, per_shard=7)
     assert hash_files(again.path) == hash_files(whole.path)
     with pytest.raises(PairsError, match="choose another folder"):
-        resplit(crowded, tmp_path / "a", BY_USER, per_shard=7)
-    assert resplit(crowded, tmp_path / "a", SPATIAL, per_shard=7).fingerprint == whole.fingerprint
+        resplit_pairs(crowded, tmp_path / "a", BY_USER, per_shard=7)
+    assert resplit_pairs(crowded, tmp_path / "a", SPATIAL, per_shard=7).fingerprint == whole.fingerprint
 
 
 def test_a_broken_set_is_not_copied(tmp_path):
@@ -57,7 +57,7 @@ def test_a_broken_set_is_not_copied(tmp_path):
     path = made.path / "shards" / next(iter(made.manifest["shards"]))
     path.write_bytes(path.read_bytes()[:-900])
     with pytest.raises(PairsError, match="other bytes"):
-        resplit(made, tmp_path / "copy", RANDOM)
+        resplit_pairs(made, tmp_path / "copy", RANDOM)
 
 
 def test_nobody_is_in_two_splits_and_everybody_keeps_theirs():
@@ -101,24 +101,24 @@ def overlapping(index, lesser: str, greater: str) -> int:
 
 
 def test_the_check_sees_what_each_split_shares(crowded, tmp_path):
-    found = {}
+    leakage = {}
     for plan in (RANDOM, SPATIAL, BY_USER):
-        made = resplit(crowded, tmp_path / plan.method, plan, per_shard=50)
-        found[plan.method] = measure_leakage(made.index, PATCH.size_m)
-        for name, shared in found[plan.method].items():
+        made = resplit_pairs(crowded, tmp_path / plan.method, plan, per_shard=50)
+        leakage[plan.method] = measure_leakage(made.index, PATCH.size_m)
+        for name, shared in leakage[plan.method].items():
             lesser, greater = name.split(", ")
             assert abs(shared["overlapping patches"] - overlapping(made.index, lesser, greater)) <= 1
             users = [set(made.index[made.index.split == side].user) for side in (lesser, greater)]
             assert shared["users in both"] == len(users[0] & users[1])
-    assert found["random"]["train, test"]["overlapping patches"] > 10
-    assert found["random"]["train, test"]["users in both"] == 5
-    assert all(shared["overlapping patches"] == 0 for shared in found["spatial"].values())
-    assert all(shared["users in both"] == 0 for shared in found["user"].values())
+    assert leakage["random"]["train, test"]["overlapping patches"] > 10
+    assert leakage["random"]["train, test"]["users in both"] == 5
+    assert all(shared["overlapping patches"] == 0 for shared in leakage["spatial"].values())
+    assert all(shared["users in both"] == 0 for shared in leakage["user"].values())
     assert (
-        find_leakage_violations("spatial", found["spatial"])
-        == find_leakage_violations("user", found["user"])
+        find_leakage_violations("spatial", leakage["spatial"])
+        == find_leakage_violations("user", leakage["user"])
         == []
     )
-    assert find_leakage_violations("random", found["random"]) == []
-    assert "overlapping patches" in find_leakage_violations("spatial", found["random"])[0]
-    assert "users in both" in find_leakage_violations("user", found["random"])[0]
+    assert find_leakage_violations("random", leakage["random"]) == []
+    assert "overlapping patches" in find_leakage_violations("spatial", leakage["random"])[0]
+    assert "users in both" in find_leakage_violations("user", leakage["random"])[0]

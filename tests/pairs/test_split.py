@@ -6,7 +6,13 @@ from pyproj import Geod
 
 from sat2cap.errors import PairsError
 from sat2cap.geo.grid import patch_around
-from sat2cap.pairs.splits.split import SplitPlan, assign, leaking, random_split, spatial_split
+from sat2cap.pairs.splits.split import (
+    SplitPlan,
+    assign_splits,
+    find_overlapping_pairs,
+    random_split,
+    spatial_split,
+)
 
 
 def scatter(count, west=4.0, south=51.0, span=2.0, seed=1):
@@ -76,36 +82,39 @@ def test_with_the_buffer_no_test_patch_overlaps_a_training_patch(lat0, lon0):
     lon, lat = scatter(30_000, lon0, lat0)
     lon = np.where(lon > 180, lon - 360, lon)
     plan = SplitPlan(fractions=(0.5, 0.1, 0.4), block_km=3)
-    split = assign(lon, lat, plan, seed=0, patch_m=size)
+    split = assign_splits(lon, lat, plan, seed=0, patch_m=size)
     assert (split == "buffer").sum() > 100
-    assert not leaking(lon, lat, split, size).any()
+    assert not find_overlapping_pairs(lon, lat, split, size).any()
     test, train = np.flatnonzero(split == "test"), np.flatnonzero(split == "train")
     metres = Geod(ellps="WGS84")
     nearest: list[tuple[float, int, int]] = []
-    for mine in test[:400]:
-        east = np.mod(lon[train] - lon[mine] + 180, 360) - 180
-        others = train[np.argsort(np.hypot(east * math.cos(math.radians(lat[mine])), lat[train] - lat[mine]))]
+    for row in test[:400]:
+        east = np.mod(lon[train] - lon[row] + 180, 360) - 180
+        neighbours = train[
+            np.argsort(np.hypot(east * math.cos(math.radians(lat[row])), lat[train] - lat[row]))
+        ]
         nearest += [
-            (metres.inv(lon[mine], lat[mine], lon[other], lat[other])[2], mine, other) for other in others[:2]
+            (metres.inv(lon[row], lat[row], lon[other], lat[other])[2], row, other)
+            for other in neighbours[:2]
         ]
     nearest.sort()
     assert nearest[0][0] >= size * math.sqrt(2) * 0.99
-    for _, mine, other in nearest[:40]:
-        a = patch_around(lon[mine], lat[mine], size, 8).extent
+    for _, row, other in nearest[:40]:
+        a = patch_around(lon[row], lat[row], size, 8).extent
         b = patch_around(lon[other], lat[other], size, 8).extent.to_crs(a.crs)
         assert not a.intersects(b)
 
 
 def test_without_a_buffer_patches_leak_and_the_check_sees_it():
     lon, lat = scatter(30_000)
-    split = assign(
+    split = assign_splits(
         lon, lat, SplitPlan(fractions=(0.5, 0.1, 0.4), block_km=3, buffer_m=0), seed=0, patch_m=480
     )
-    leaking_pairs = leaking(lon, lat, split, 480)
-    assert 0 < leaking_pairs.sum() < (split == "test").sum()
-    assert (split[leaking_pairs] == "test").all()
-    random = assign(lon, lat, SplitPlan("random", (0.5, 0.1, 0.4)), seed=0, patch_m=480)
-    assert leaking(lon, lat, random, 480).sum() > leaking_pairs.sum()
+    overlapping_pairs = find_overlapping_pairs(lon, lat, split, 480)
+    assert 0 < overlapping_pairs.sum() < (split == "test").sum()
+    assert (split[overlapping_pairs] == "test").all()
+    random = assign_splits(lon, lat, SplitPlan("random", (0.5, 0.1, 0.4)), seed=0, patch_m=480)
+    assert find_overlapping_pairs(lon, lat, random, 480).sum() > overlapping_pairs.sum()
 
 
 def test_leaks_by_hand():
@@ -113,17 +122,17 @@ def test_leaks_by_hand():
     split = np.array(["train", "test", "test", "val", "train", "test"])
     lon = np.array([5.0, 5.0 + 100 / 111195 / math.cos(math.radians(52)), 6.0, 5.0, 179.9999, -179.9999])
     lat = np.array([52.0, 52.0, 52.0, 52.0, 10.0, 10.0])
-    assert leaking(lon, lat, split, 480).tolist() == [False, True, False, False, False, True]
-    assert leaking(lon, lat, split, 80).tolist() == [False, False, False, False, False, True]
+    assert find_overlapping_pairs(lon, lat, split, 480).tolist() == [False, True, False, False, False, True]
+    assert find_overlapping_pairs(lon, lat, split, 80).tolist() == [False, False, False, False, False, True]
 
 
 def test_only_the_lesser_split_gives_way_to_the_buffer():
     lon, lat = scatter(20_000)
     plain = spatial_split(lon, lat, fractions=(0.4, 0.3, 0.3), block_km=3)
-    kept = spatial_split(lon, lat, fractions=(0.4, 0.3, 0.3), block_km=3, buffer_m=600)
-    assert (kept[plain == "test"] == "test").all()
-    assert 0 < (kept[plain == "val"] == "buffer").mean() < (kept[plain == "train"] == "buffer").mean()
-    assert ((kept == plain) | (kept == "buffer")).all()
+    buffered = spatial_split(lon, lat, fractions=(0.4, 0.3, 0.3), block_km=3, buffer_m=600)
+    assert (buffered[plain == "test"] == "test").all()
+    assert 0 < (buffered[plain == "val"] == "buffer").mean() < (buffered[plain == "train"] == "buffer").mean()
+    assert ((buffered == plain) | (buffered == "buffer")).all()
 
 
 @pytest.mark.parametrize(
@@ -143,4 +152,4 @@ def test_bad_plans_are_refused(settings, word):
 
 def test_blocks_too_small_for_the_patch_are_refused():
     with pytest.raises(PairsError, match=r"block_km of at least 2\.7"):
-        assign(np.array([5.0]), np.array([52.0]), SplitPlan(block_km=2), seed=0, patch_m=480)
+        assign_splits(np.array([5.0]), np.array([52.0]), SplitPlan(block_km=2), seed=0, patch_m=480)

@@ -153,7 +153,7 @@ def test_a_listed_set_is_built_from_its_folder_and_credits_it(tmp_path):
     assert made.manifest["funnel"]["dropped"]["photo cannot be had"] == 1
     assert set(made.index.author) == {"Ann"}
     assert "title" not in made.index
-    assert {pair.key: pair.ground for pair in made.some(99)} == {
+    assert {pair.key: pair.ground for pair in made.sample_pairs(99)} == {
         f"k{n}": picture(n) for n in range(8) if f"k{n}" in set(made.index.key)
     }
 
@@ -162,7 +162,7 @@ def test_the_papers_shards_are_a_source(tmp_path):
     first = build_small(tmp_path / "first")
     again = build_small(tmp_path / "again", open_shards(str(first.path)))
     assert again.manifest["funnel"]["records"] == len(first.index)
-    for pair, other in zip(first.some(99), again.some(99), strict=True):
+    for pair, other in zip(first.sample_pairs(99), again.sample_pairs(99), strict=True):
         assert (pair.key, pair.ground, pair.overhead, pair.taken) == (
             other.key,
             other.ground,

@@ -92,10 +92,10 @@ def test_the_funnel_of_the_real_rows(least_level, licence, expected) -> None:
         licences=() if licence is None else ("CC-BY-[0-9]*",),
     )
     usable, funnel = screen_records(YfccRecords(YFCC).records(), rules)
-    counts = {**funnel.dropped, "usable": funnel.kept}
+    counts = {**funnel.dropped, "usable": funnel.kept_count}
     assert counts == expected == counted_by_hand(least_level, licence)
     assert list(counts) == list(expected), "in the order of the rules"
-    assert len(usable) == funnel.kept
+    assert len(usable) == funnel.kept_count
     assert funnel.records == 1000
 
 
@@ -106,7 +106,7 @@ def test_a_margin_finds_the_photos_that_coarse_borders_lose() -> None:
     abroad = {"8828496684", "2726915113", "13137609893", "3464703920"}
     photos = [photo for photo in iterate_photos(YfccRecords(YFCC)) if photo.lon is not None]
     lon, lat = (np.array([getattr(photo, name) for photo in photos]) for name in ("lon", "lat"))
-    plain, wide = (read_area(NOT_USA, margin).contains(lon, lat) for margin in (0.0, 20.0))
+    plain, wide = (read_area(NOT_USA, margin).contains_points(lon, lat) for margin in (0.0, 20.0))
     assert {p.key for p, inside in zip(photos, plain, strict=True) if inside}.isdisjoint(
         lost | still_lost | abroad
     )

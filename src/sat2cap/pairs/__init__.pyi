@@ -13,5 +13,5 @@ from .screening.areas import read_area as read_area
 from .screening.rules import Rules as Rules
 from .splits.leakage import find_leakage_violations as find_leakage_violations
 from .splits.leakage import measure_leakage as measure_leakage
-from .splits.resplit import resplit as resplit
+from .splits.resplit import resplit_pairs as resplit_pairs
 from .splits.split import SplitPlan as SplitPlan

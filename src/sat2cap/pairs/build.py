@@ -1,4 +1,4 @@
-"""Photos and imagery in, a pair set out."""
+"""Building a pair set from photos and imagery."""
 
 import multiprocessing
 import pickle
@@ -13,7 +13,7 @@ from sat2cap.errors import JobError, PairsError
 from sat2cap.imagery import Imagery
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
-from sat2cap.pairs.finish import finish
+from sat2cap.pairs.finish import finish_build
 from sat2cap.pairs.plan import BuildPlan, PatchSpec, Shard, plan_pairs
 from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, find_near_duplicates
 from sat2cap.pairs.screening.rules import Rules
@@ -25,58 +25,65 @@ from sat2cap.progress import Progress, silent
 STAGE = "building pairs"
 NOT_FETCHED = "not fetched"
 
-Work = tuple[PhotoSource, Imagery, PatchSpec, Path]
-_worker: list[
-    Work
-] = []  # filled in a worker process only: sending the sources with every shard would cost more
+Inputs = tuple[PhotoSource, Imagery, PatchSpec, Path]
+"""What every shard of a build is made from: photos, imagery, patches, and the folder of the shards."""
+
+_worker_inputs: list[Inputs] = []
+"""Filled in a worker process only, once: sending the sources with every shard would cost more."""
 
 
-def _start_worker(handed: Path) -> None:
-    _worker.append(pickle.loads(handed.read_bytes()))
+def _start_worker(inputs_file: Path) -> None:
+    _worker_inputs.append(pickle.loads(inputs_file.read_bytes()))
 
 
-def _make(shard: Shard, left_out: Mapping[str, str]) -> ShardResult:
-    return write_shard(shard, left_out, *_worker[0])
+def _write_shard_in_worker(shard: Shard, left_out: Mapping[str, str]) -> ShardResult:
+    return write_shard(shard, left_out, *_worker_inputs[0])
 
 
-def _results(
-    shards: list[Shard], left_out: list[dict[str, str]], work: Work, workers: int
+def _write_shards(
+    shards: list[Shard], left_out: list[dict[str, str]], inputs: Inputs, workers: int
 ) -> Iterator[ShardResult]:
-    """Each shard made, in order, whatever the number of processes."""
+    """Write shards in `workers` processes, in this one if 1, and yield the results in their order.
+
+    `left_out` has, for each shard, the photos that make no pair. Raises `JobError` if a worker dies.
+    """
     if workers == 1 or len(shards) < 2:
         for shard, reasons in zip(shards, left_out, strict=True):
-            yield write_shard(shard, reasons, *work)
+            yield write_shard(shard, reasons, *inputs)
         return
     with TemporaryDirectory(prefix="sat2cap-") as folder:
-        # by a file: a worker that dies before it has read a large argument leaves its parent waiting for ever
-        handed = Path(folder) / "work.pickle"
-        handed.write_bytes(pickle.dumps(work))
+        # handed over in a file: a worker that dies before it has read a large argument hangs its parent
+        inputs_file = Path(folder) / "inputs.pickle"
+        inputs_file.write_bytes(pickle.dumps(inputs))
         # spawn, since forking a process that runs threads (a network was used before) may hang the child
         pool = ProcessPoolExecutor(
             min(workers, len(shards)),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(handed,),
+            initargs=(inputs_file,),
         )
         try:
-            yield from pool.map(_make, shards, left_out)
+            yield from pool.map(_write_shard_in_worker, shards, left_out)
         except BrokenProcessPool as error:
             raise JobError(
-                f"{work[3]}: a worker process died while making pairs; build again to go on, with fewer "
+                f"{inputs[3]}: a worker process died while making pairs; build again to go on, with fewer "
                 "workers if memory is short (a script must build under `if __name__ == '__main__':`)"
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _left_out(
+def _find_unusable_photos(
     photos: PhotoSource, plan: BuildPlan, out: Path, bits: int | None, retry: bool, progress: Progress
 ) -> dict[str, str]:
-    """Photos that can make no pair, known before any is made: they could not be fetched, or look alike."""
+    """Fetch the photos, compare them, and return those that can make no pair, with the reason by key.
+
+    A photo is left out if it could not be fetched or, with `bits`, if it is a near-duplicate of another.
+    """
     left_out: dict[str, str] = {}
     if isinstance(photos, Fetcher):
-        wanted = (photo for shard in plan.shards for photo in shard.photos)
-        failed = photos.fetch(wanted, plan.pairs, retry=retry, progress=progress)
+        planned_photos = (photo for shard in plan.shards for photo in shard.photos)
+        failed = photos.fetch(planned_photos, plan.pair_count, retry=retry, progress=progress)
         left_out = {key: f"{NOT_FETCHED}: {reason}" for key, reason in failed.items()}
     if bits is not None:
         left_out |= dict.fromkeys(
@@ -85,20 +92,21 @@ def _left_out(
     return left_out
 
 
-def _of(shard: Shard, left_out: Mapping[str, str]) -> dict[str, str]:
+def _select_photos_of(shard: Shard, left_out: Mapping[str, str]) -> dict[str, str]:
+    """Return the entries of `left_out` whose photos belong to a shard."""
     return (
         {key: left_out[key] for key in shard.photos.text_column("key") if key in left_out} if left_out else {}
     )
 
 
-def _holds(result: ShardResult, left_out: Mapping[str, str]) -> bool:
-    """Whether a finished shard was made knowing the same photos to be left out."""
-    known = {
+def _was_made_without(result: ShardResult, left_out: Mapping[str, str]) -> bool:
+    """Return whether a finished shard was made with exactly these photos left out beforehand."""
+    left_out_then = {
         key: reason
         for key, reason in result.dropped.items()
         if reason == LOOK_ALIKE or reason.startswith(NOT_FETCHED)
     }
-    return known == left_out
+    return left_out_then == left_out
 
 
 def build_pairs(
@@ -117,11 +125,15 @@ def build_pairs(
 ) -> PairSet:
     """Build a pair set in the folder `out`, or go on with one that was interrupted or has broken shards.
 
-    A complete and whole set is only opened. The bytes written depend on neither interruptions nor `workers`,
-    which are processes: the sources must be picklable. Photos that could not be fetched are not asked for
-    again unless with `retry`, which then makes the shards anew that they belong to.
+    A complete, undamaged set is only opened. The bytes written depend on neither interruptions nor `workers`,
+    a number of processes: with more than one the sources must be picklable. `per_shard` is the number of
+    pairs in a shard. Photos that could not be fetched are requested again only with `retry`, which makes
+    their shards anew.
 
-    Raises `PairsError` if no photo can be used or `out` holds something else, `JobError` if a worker dies.
+        build_pairs(photos, imagery, Path("pairs"), patch=PatchSpec(pixels=224), split="spatial", workers=4)
+
+    Raises `PairsError` if a setting makes no sense, no photo can be used or `out` holds something else, and
+    `JobError` if a worker process dies.
     """
     out = Path(out)
     if workers < 1:
@@ -136,25 +148,25 @@ def build_pairs(
         per_shard=per_shard,
         progress=progress,
     )
-    results = journal.begin(out, plan.identity)
+    results = journal.open_journal(out, plan.identity)
     if (out / MANIFEST).exists() and len(results) == len(plan.shards) and not retry:
         return open_pairs(out)
     bits = (rules or Rules()).look_alike_bits
-    known = _left_out(photos, plan, out, bits, retry, progress)
-    left_out = {shard.name: _of(shard, known) for shard in plan.shards}
-    results = {name: result for name, result in results.items() if _holds(result, left_out[name])}
+    unusable = _find_unusable_photos(photos, plan, out, bits, retry, progress)
+    left_out = {shard.name: _select_photos_of(shard, unusable) for shard in plan.shards}
+    results = {name: result for name, result in results.items() if _was_made_without(result, left_out[name])}
     if (out / MANIFEST).exists():
         if len(results) == len(plan.shards):
             return open_pairs(out)
         (out / MANIFEST).unlink()  # no longer complete
-    done = sum(len(shard.photos) for shard in plan.shards if shard.name in results)
-    progress(STAGE, done, plan.pairs)
-    todo = [shard for shard in plan.shards if shard.name not in results]
-    work = (photos, imagery, patch or PatchSpec(), out / "shards")
-    made = _results(todo, [left_out[shard.name] for shard in todo], work, workers)
-    for shard, result in zip(todo, made, strict=True):
-        journal.record(out, result)
+    done_count = sum(len(shard.photos) for shard in plan.shards if shard.name in results)
+    progress(STAGE, done_count, plan.pair_count)
+    pending = [shard for shard in plan.shards if shard.name not in results]
+    inputs = (photos, imagery, patch or PatchSpec(), out / "shards")
+    new_results = _write_shards(pending, [left_out[shard.name] for shard in pending], inputs, workers)
+    for shard, result in zip(pending, new_results, strict=True):
+        journal.append_result(out, result)
         results[result.name] = result
-        done += len(shard.photos)
-        progress(STAGE, done, plan.pairs)
-    return finish(plan, results, out, imagery.info.uri)
+        done_count += len(shard.photos)
+        progress(STAGE, done_count, plan.pair_count)
+    return finish_build(plan, results, out, imagery.info.uri)

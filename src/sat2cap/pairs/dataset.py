@@ -1,4 +1,4 @@
-"""Reading a pair set."""
+"""A pair set on disk: opening it, reading its pairs and checking its shards."""
 
 import io
 import json
@@ -21,24 +21,24 @@ from sat2cap.pairs.splits.split import SPLITS
 
 INDEX = "index.parquet"
 MANIFEST = "pairs.json"
-_PARTS = ("groundlevel.jpg", "overhead.jpg", "metadata.json")
+_MEMBERS = ("groundlevel.jpg", "overhead.jpg", "metadata.json")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One ground photo and the overhead patch around the place it was taken from."""
+    """A ground photo and the overhead patch centred on the place where it was taken."""
 
     key: str
     ground: bytes
-    """The photo, JPEG."""
+    """Photo, encoded as JPEG."""
     overhead: bytes
-    """The patch, JPEG, north up, centred on the photo."""
+    """Patch, encoded as JPEG, north up, centred on the photo."""
     lon: float
-    """Degrees east, WGS 84."""
+    """Longitude in degrees, WGS 84."""
     lat: float
-    """Degrees north, WGS 84."""
+    """Latitude in degrees, WGS 84."""
     taken: datetime
-    """Local clock time without zone."""
+    """Local clock time, without a zone."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +47,7 @@ class PairSet:
 
     path: Path
     manifest: dict[str, Any]
-    """What `pairs.json` says: provenance, funnel, counts, shards; see docs/pairs.md."""
+    """Content of `pairs.json`: provenance, funnel, counts and shards; see docs/pairs.md."""
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {split}" for split, count in self.manifest["counts"].items())
@@ -63,22 +63,23 @@ class PairSet:
             "licences": ", ".join(sorted(index.licence.unique())),
             "imagery": ", ".join(sorted(index.imagery.unique())),
         }
-        with Image.open(io.BytesIO(self.some(1)[0].overhead)) as patch:
+        with Image.open(io.BytesIO(self.sample_pairs(1)[0].overhead)) as patch:
             buffer = io.BytesIO()
             patch.resize((160, 160)).save(buffer, "PNG")
         return facts_html(str(self.path), facts, buffer.getvalue())
 
     @property
     def fingerprint(self) -> str:
-        """Equal exactly for pair sets with the same shards, byte for byte."""
+        """Hash that is equal exactly for pair sets whose shards are the same, byte for byte."""
         return str(self.manifest["fingerprint"])
 
     @cached_property
     def index(self) -> gpd.GeoDataFrame:
-        """One row a pair, in the order of `read`.
+        """Table with one row for each pair, in the order of `read`.
 
-        Columns key, shard, split, lon, lat, taken, user, licence, source, imagery, geometry; author and title
-        where the source of the photos knows them.
+        Columns are key, shard, split, lon, lat, taken, user, licence, source, imagery and geometry, also
+        author and title where the source of the photos has them. Raises `PairsError` if the file cannot be
+        read.
         """
         try:
             return gpd.read_parquet(self.path / INDEX)
@@ -88,13 +89,13 @@ class PairSet:
             ) from error
 
     def count(self, split: str) -> int:
-        """How many pairs `split` has."""
+        """Return the number of pairs in `split`."""
         return int(self.manifest["counts"].get(split, 0))
 
     def read(self, split: str) -> Iterator[Pair]:
-        """Every pair of `split` in the order of the index.
+        """Yield every pair of `split` in the order of the index.
 
-        Raises `PairsError` for a split that is none, and later, naming it, for a shard that is broken.
+        Raises `PairsError` at once for an unknown split, and while iterating for a shard that is broken.
         """
         names = [name for name in self.manifest["shards"] if name.rsplit("-", 1)[0] == split]
         if not names and split not in SPLITS:
@@ -104,8 +105,11 @@ class PairSet:
             _read_shard(self.path / "shards" / name, shards[name]["pairs"]) for name in names
         )
 
-    def some(self, count: int, split: str | None = None, seed: int = 0) -> list[Pair]:
-        """At most `count` pairs chosen by chance, in the order of the index; of one split if asked."""
+    def sample_pairs(self, count: int, split: str | None = None, seed: int = 0) -> list[Pair]:
+        """Return at most `count` random pairs, of one split or of all, in the order of the index.
+
+        The same `seed` chooses the same pairs. Raises `PairsError` if a shard is broken.
+        """
         rows = self.index if split is None else self.index[self.index.split == split]
         rows = rows.sample(min(count, len(rows)), random_state=seed).sort_index()
         shards = self.manifest["shards"]
@@ -116,16 +120,19 @@ class PairSet:
             if pair.key in set(keys)
         ]
 
-    def problems(self) -> list[str]:
-        """What is wrong on disk: shards that are missing or whose bytes are not those that were written."""
-        found = []
+    def find_problems(self) -> list[str]:
+        """Return one line for each shard that is missing or whose bytes are not those that were written.
+
+        Reads every shard to compare its hash with the manifest.
+        """
+        problems = []
         for name, shard in self.manifest["shards"].items():
             path = self.path / "shards" / name
             if not path.is_file():
-                found.append(f"{name} is missing")
+                problems.append(f"{name} is missing")
             elif digest_file(path) != shard["sha256"]:
-                found.append(f"{name} has other bytes than were written")
-        return found
+                problems.append(f"{name} has other bytes than were written")
+        return problems
 
 
 def _first_line(error: BaseException) -> str:
@@ -133,19 +140,20 @@ def _first_line(error: BaseException) -> str:
 
 
 def _read_shard(path: Path, expected: int) -> Iterator[Pair]:
+    """Yield the pairs of a shard. Raises `PairsError` if it is broken or lacks some of the expected pairs."""
     advice = "build the pairs again: only what is broken is redone"
     count = 0
     try:
         with tarfile.open(path, "r:") as tar:
-            parts: dict[str, bytes] = {}
+            members: dict[str, bytes] = {}
             for member in tar:
-                key, part = member.name.split(".", 1)
+                key, suffix = member.name.split(".", 1)
                 file = tar.extractfile(member)
-                parts[part] = file.read() if file else b""
-                if part == _PARTS[-1]:
-                    yield _pair(key, parts)
+                members[suffix] = file.read() if file else b""
+                if suffix == _MEMBERS[-1]:
+                    yield _make_pair(key, members)
                     count += 1
-                    parts = {}
+                    members = {}
     except FileNotFoundError as error:
         raise PairsError(f"{path} is missing; {advice}") from error
     except (tarfile.TarError, OSError, ValueError, KeyError) as error:
@@ -154,21 +162,26 @@ def _read_shard(path: Path, expected: int) -> Iterator[Pair]:
         raise PairsError(f"{path} is broken ({count} pairs of {expected}); {advice}")
 
 
-def _pair(key: str, parts: dict[str, bytes]) -> Pair:
-    ground, overhead, metadata = (parts[name] for name in _PARTS)
+def _make_pair(key: str, members: dict[str, bytes]) -> Pair:
+    """Return a pair from the bytes of its three members, by suffix."""
+    ground, overhead, metadata = (members[name] for name in _MEMBERS)
     record = json.loads(metadata)
     taken = datetime.strptime(record["date_taken"], "%Y-%m-%d %H:%M:%S.%f")
     return Pair(key, ground, overhead, float(record["longitude"]), float(record["latitude"]), taken)
 
 
 def open_pairs(path: Path | str) -> PairSet:
-    """Open a complete pair set. Raises `PairsError` if there is none, or of a version not known here."""
+    """Open a complete pair set: the manifest is read, no shard.
+
+    Raises `PairsError` if there is no complete set at `path`, or one of a version that this package cannot
+    read.
+    """
     path = Path(path)
     try:
         manifest = json.loads((path / MANIFEST).read_text())
     except FileNotFoundError as error:
         raise PairsError(
-            f"{path} has no {MANIFEST}: no pair set, or not finished; build the pairs"
+            f"{path} has no {MANIFEST}: it is no pair set, or an unfinished one; build the pairs"
         ) from error
     except (OSError, ValueError) as error:
         raise PairsError(

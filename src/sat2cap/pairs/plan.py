@@ -1,4 +1,4 @@
-"""Everything about a pair set that is settled before any pixel is read: which pairs, and in which shard."""
+"""Plan of a pair set, made before any pixel is read: its photos, their splits and their shards."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from sat2cap.errors import PairsError
 from sat2cap.files import canonical_json, digest, digest_pieces
 from sat2cap.imagery import Imagery
 from sat2cap.pairs.screening.rules import Funnel, Rules
 from sat2cap.pairs.screening.screen import screen_records
-from sat2cap.pairs.splits.split import BUFFER, SPLITS, SplitPlan, assign
+from sat2cap.pairs.splits.split import BUFFER, SPLITS, SplitPlan, assign_splits
 from sat2cap.photos import PhotoSource, PhotoTable, read_record_batches
 from sat2cap.progress import Progress, silent
 
 FORMAT = 1
-"""Version of what is on disk; see docs/pairs.md."""
+"""Version of the format on disk, see docs/pairs.md."""
 
 OUTSIDE = "outside the imagery"
 NEAR = "near another split"
-_NAMED = ("key", "lon", "lat", "taken", "user", "licence", "source")  # what makes a plan another one
+_IDENTITY_COLUMNS = ("key", "lon", "lat", "taken", "user", "licence", "source")
+"""Columns of the photos that are part of a plan's identity."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class PatchSpec:
     pixels: int = 800
     """Side in pixels."""
     max_missing: float = 0.5
-    """A patch with more than this share of its pixels missing leaves its pair out."""
+    """Largest share of a patch's pixels, from 0 to below 1, that may be missing; beyond it the pair is left
+    out."""
     quality: int = 92
-    """JPEG quality of the stored patch."""
+    """JPEG quality of the stored patch, 1 to 95."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.size_m) and self.size_m > 0):
@@ -52,33 +55,38 @@ class PatchSpec:
 
 @dataclass(frozen=True)
 class Shard:
-    """The pairs of one shard before they are made."""
+    """Planned content of one shard."""
 
     name: str
     """File name, such as ``train-00000.tar``."""
     split: str
+    """Name of the split: ``train``, ``val`` or ``test``."""
     photos: PhotoTable
+    """Photos of the planned pairs, in the order in which they are written."""
 
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What will be built."""
+    """Plan of a build: its shards, the photos left out so far, and its identity."""
 
     shards: tuple[Shard, ...]
     funnel: Funnel
-    """Up to here; making the pairs may leave out more."""
+    """Records left out before any pair is made; making the pairs may leave out more."""
     provenance: Mapping[str, Any]
     """Sources and settings, as plain JSON values."""
     identity: str
-    """Equal for equal plans: a build is resumed only by its own plan."""
+    """Hash that is equal for equal plans; a build is resumed only by a plan with the same one."""
 
     @property
-    def pairs(self) -> int:
-        """How many pairs are planned."""
+    def pair_count(self) -> int:
+        """Number of planned pairs."""
         return sum(len(shard.photos) for shard in self.shards)
 
 
-def _inside(imagery: Imagery, lon: np.ndarray[Any, Any], lat: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _within_footprint(
+    imagery: Imagery, lon: NDArray[np.float64], lat: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which of N points (degrees) lie inside the imagery's footprint; all of them if it has none."""
     if imagery.footprint is None:
         return np.ones(len(lon), bool)
     outline = imagery.footprint.to_crs("EPSG:4326").geom
@@ -86,29 +94,35 @@ def _inside(imagery: Imagery, lon: np.ndarray[Any, Any], lat: np.ndarray[Any, An
     return np.asarray(shapely.intersects_xy(outline, lon, lat))
 
 
-def shards_of(photos: PhotoTable, split: np.ndarray[Any, Any], seed: int, per_shard: int) -> Iterator[Shard]:
-    """Cut each split into shards in an order that is shuffled, yet fixed by the keys and the seed."""
-    shuffle = np.array([digest(str(seed), key) for key in photos.text_column("key")], "S64")
+def cut_shards(photos: PhotoTable, split: NDArray[np.str_], seed: int, per_shard: int) -> Iterator[Shard]:
+    """Yield the shards of each split, at most `per_shard` photos each.
+
+    `split` has the name of each photo's split. The order within a split is that of a hash of seed and key:
+    shuffled, yet the same for the same photos and seed.
+    """
+    hashes = np.array([digest(str(seed), key) for key in photos.text_column("key")], "S64")
     for name in SPLITS:
-        mine = np.flatnonzero(split == name)
-        mine = mine[np.argsort(shuffle[mine], kind="stable")]
-        for number, start in enumerate(range(0, len(mine), per_shard)):
-            yield Shard(f"{name}-{number:05d}.tar", name, photos.take_rows(mine[start : start + per_shard]))
+        rows = np.flatnonzero(split == name)
+        rows = rows[np.argsort(hashes[rows], kind="stable")]
+        for number, start in enumerate(range(0, len(rows), per_shard)):
+            yield Shard(f"{name}-{number:05d}.tar", name, photos.take_rows(rows[start : start + per_shard]))
 
 
-def _identity(shards: tuple[Shard, ...], provenance: Mapping[str, Any]) -> str:
-    """The hash of the plan as one JSON text, of which only a shard's part is in memory at a time."""
+def _compute_identity(shards: tuple[Shard, ...], provenance: Mapping[str, Any]) -> str:
+    """Return the hash of the plan as JSON text, of which one shard at a time is in memory."""
 
-    def pieces() -> Iterator[str]:
+    def json_pieces() -> Iterator[str]:
         yield f"[{FORMAT},{canonical_json(dict(provenance))},["
         for number, shard in enumerate(shards):
-            key, lon, lat, taken, *rest = (shard.photos.table[name].to_pylist() for name in _NAMED)
+            key, lon, lat, taken, *other_columns = (
+                shard.photos.table[name].to_pylist() for name in _IDENTITY_COLUMNS
+            )
             moments = map(str, taken)
-            rows = list(zip(repeat(shard.name), key, lon, lat, moments, *rest, strict=False))
+            rows = list(zip(repeat(shard.name), key, lon, lat, moments, *other_columns, strict=False))
             yield ("," if number else "") + canonical_json(rows)[1:-1]
         yield "]]"
 
-    return digest_pieces(pieces)
+    return digest_pieces(json_pieces)
 
 
 def plan_pairs(
@@ -122,25 +136,32 @@ def plan_pairs(
     per_shard: int,
     progress: Progress = silent,
 ) -> BuildPlan:
-    """Screen, keep what lies inside the imagery, split, sort, cut into shards. `PairsError` if none."""
+    """Screen the photos, leave out those outside the imagery, assign splits and cut the splits into shards.
+
+    Raises `PairsError` if `per_shard` is below 1 or no photo can be used.
+    """
     if per_shard < 1:
         raise PairsError(f"per_shard {per_shard} must be at least 1; use 1000")
-    kept, funnel = screen_records(read_record_batches(photos), rules, progress)
-    inside = _inside(imagery, *kept.coordinates())
-    kept = kept.take_rows(np.flatnonzero(inside))
-    names = assign(
-        *kept.coordinates(), split, seed=seed, patch_m=patch.size_m, users=kept.text_column("user")
+    photo_table, funnel = screen_records(read_record_batches(photos), rules, progress)
+    inside = _within_footprint(imagery, *photo_table.coordinates())
+    photo_table = photo_table.take_rows(np.flatnonzero(inside))
+    names = assign_splits(
+        *photo_table.coordinates(),
+        split,
+        seed=seed,
+        patch_m=patch.size_m,
+        users=photo_table.text_column("user"),
     )
     funnel = funnel.drop({OUTSIDE: int((~inside).sum()), NEAR: int((names == BUFFER).sum())})
-    if funnel.kept == 0:
-        why = (
+    if funnel.kept_count == 0:
+        counts = (
             ", ".join(f"{reason} {count}" for reason, count in funnel.dropped.items())
             or "the source is empty"
         )
         raise PairsError(
-            f"{photos.uri}: none of {funnel.records} photos can be used ({why}); check the source"
+            f"{photos.uri}: none of {funnel.records} photos can be used ({counts}); check the source"
         )
-    shards = tuple(shards_of(kept, names, seed, per_shard))
+    shards = tuple(cut_shards(photo_table, names, seed, per_shard))
     provenance = {
         "photos": photos.uri,
         "imagery": imagery.info.as_dict(),
@@ -150,4 +171,4 @@ def plan_pairs(
         "seed": seed,
         "per_shard": per_shard,
     }
-    return BuildPlan(shards, funnel, provenance, _identity(shards, provenance))
+    return BuildPlan(shards, funnel, provenance, _compute_identity(shards, provenance))

@@ -1,4 +1,4 @@
-"""Making one shard: reading photos and patches, and writing them as a webdataset tar."""
+"""Making one shard: read photos and patches, and write them as a webdataset tar."""
 
 import io
 import json
@@ -20,152 +20,53 @@ from sat2cap.imagery import Imagery, fill_missing, missing_share
 from sat2cap.pairs.plan import PatchSpec, Shard
 from sat2cap.photos import Photo, PhotoSource
 
-Bytes = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 
 NO_PHOTO = "photo cannot be had"
 BROKEN_PHOTO = "photo cannot be decoded"
 NO_IMAGERY = "imagery cannot be read"
 MISSING = "patch mostly missing"
 
-_BATCH_BYTES = 48 * 2**20  # pixels in memory at once for each worker
+_BATCH_BYTES = 48 * 2**20
+"""Bytes of decoded patches that a worker has in memory at once."""
 
 
 @runtime_checkable
 class PatchReader(Protocol):
-    """Imagery that can give many patches at once faster than one by one."""
+    """Imagery that reads many patches at once faster than one by one."""
 
     def read_patches(
         self, lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64], size_m: float, pixels: int
-    ) -> Bytes:
-        """RGBA patches `[N, P, P, 4]` centred on the points, each equal to reading `patch_around` it."""
+    ) -> Pixels:
+        """Return RGBA patches centred on N points, uint8 (N, P, P, 4).
+
+        Each equals `read` of `patch_around` its point. `lon` and `lat` are degrees, `size_m` is the side of a
+        patch in metres and `pixels` in pixels.
+        """
         ...
 
 
 @runtime_checkable
 class ImagesReader(Protocol):
-    """Photos that can be had many at once faster than one by one."""
+    """Photo source that returns many images at once faster than one by one."""
 
     def images(self, photos: list[Photo]) -> list[bytes]:
-        """Encoded images in the order of `photos`."""
+        """Return the encoded images in the order of `photos`. Raises `JobError` if one is missing."""
         ...
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """A shard as it lies on disk."""
+    """A shard on disk, as the journal describes it."""
 
     name: str
+    """File name, such as ``train-00000.tar``."""
     sha256: str
-    """Of the file's bytes, as 64 hex digits."""
+    """SHA-256 of the file's bytes, 64 hex digits."""
     pairs: int
+    """Number of pairs in the shard."""
     dropped: dict[str, str] = field(default_factory=dict)
-    """Keys left out while making it, each with the reason."""
-
-
-def date_text(taken: datetime) -> str:
-    """``YYYY-MM-DD HH:MM:SS.f`` with as many decimals as needed, at least one."""
-    decimals = f"{taken.microsecond:06d}".rstrip("0") or "0"
-    return f"{taken:%Y-%m-%d %H:%M:%S}.{decimals}"
-
-
-def _patches(imagery: Imagery, photos: Sequence[Photo], patch: PatchSpec) -> list[Bytes | None]:
-    """The RGBA patch `[P, P, 4]` of each photo; None where reading failed."""
-    if isinstance(imagery, PatchReader):
-        lon = np.array([photo.lon for photo in photos], np.float64)
-        lat = np.array([photo.lat for photo in photos], np.float64)
-        try:
-            return list(imagery.read_patches(lon, lat, patch.size_m, patch.pixels))
-        except ImageryError:
-            pass  # one bad patch fails the batch: find out which
-    result: list[Bytes | None] = []
-    for photo in photos:
-        assert photo.lon is not None
-        assert photo.lat is not None
-        try:
-            read = imagery.read(patch_around(photo.lon, photo.lat, patch.size_m, patch.pixels))
-        except ImageryError:
-            result.append(None)
-        else:
-            result.append(np.asarray(read.transpose("y", "x", "band").values, np.uint8))
-    return result
-
-
-def _images(source: PhotoSource, photos: Sequence[Photo]) -> list[bytes | None]:
-    """The encoded photo of each record; None where it cannot be had."""
-    if isinstance(source, ImagesReader):
-        try:
-            return list(source.images(list(photos)))
-        except JobError:
-            pass  # one missing photo fails the batch: find out which
-    result: list[bytes | None] = []
-    for photo in photos:
-        try:
-            result.append(source.read_image(photo))
-        except JobError:
-            result.append(None)
-    return result
-
-
-def _jpeg(pixels: Bytes, quality: int) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=quality)
-    return out.getvalue()
-
-
-def _ground(data: bytes) -> bytes | None:
-    """The photo as JPEG: as it came if it is one, else encoded again; None if it cannot be decoded."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.format == "JPEG":
-                image.load()  # a torn file opens well enough; only decoding tells
-                return data
-            return _jpeg(np.asarray(image.convert("RGB")), 95)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-
-
-def _overhead(rgba: Bytes, patch: PatchSpec) -> bytes | None:
-    """The patch as JPEG, its holes filled; None if too much is missing."""
-    if missing_share(rgba) > patch.max_missing:
-        return None
-    return _jpeg(fill_missing(rgba[None])[0], patch.quality)
-
-
-def _pair(
-    photo: Photo, image: bytes | None, rgba: Bytes | None, patch: PatchSpec
-) -> tuple[bytes, bytes] | str:
-    """Ground and overhead JPEG of a pair, or why there is none."""
-    if image is None:
-        return NO_PHOTO
-    ground = _ground(image)
-    if ground is None:
-        return BROKEN_PHOTO
-    if rgba is None:
-        return NO_IMAGERY
-    overhead = _overhead(rgba, patch)
-    return MISSING if overhead is None else (ground, overhead)
-
-
-def _pairs(
-    shard: Shard, source: PhotoSource, imagery: Imagery, patch: PatchSpec, left_out: Mapping[str, str]
-) -> Iterator[tuple[Photo, tuple[bytes, bytes] | str]]:
-    step = max(1, min(256, _BATCH_BYTES // (patch.pixels**2 * 4)))
-    for start in range(0, len(shard.photos), step):
-        photos = list(shard.photos[start : start + step])
-        yield from ((photo, left_out[photo.key]) for photo in photos if photo.key in left_out)
-        batch = [photo for photo in photos if photo.key not in left_out]
-        if not batch:
-            continue
-        images, patches = _images(source, batch), _patches(imagery, batch, patch)
-        for photo, image, rgba in zip(batch, images, patches, strict=True):
-            yield photo, _pair(photo, image, rgba, patch)
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    # owner, mode and time stay at TarInfo's fixed defaults, so equal pairs make equal bytes
-    info = tarfile.TarInfo(name)
-    info.size = len(data)
-    tar.addfile(info, io.BytesIO(data))
+    """Photos of the plan that made no pair: reason by key."""
 
 
 def write_shard(
@@ -176,20 +77,131 @@ def write_shard(
     patch: PatchSpec,
     folder: Path,
 ) -> ShardResult:
-    """Make the pairs of `shard` and publish them as one tar in `folder`: always the same bytes.
+    """Make the pairs of `shard`, publish them as one tar file in `folder`, and return what was written.
 
-    `left_out` names photos, by key and with the reason, that are known to make no pair.
+    Equal pairs give equal bytes. `left_out` maps the keys of photos that are known to make no pair to the
+    reason.
     """
     dropped: dict[str, str] = {}
     path = folder / shard.name
     with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for photo, made in _pairs(shard, source, imagery, patch, left_out):
-            if isinstance(made, str):
-                dropped[photo.key] = made
+        for photo, images in _make_pairs(shard, source, imagery, patch, left_out):
+            if isinstance(images, str):
+                dropped[photo.key] = images
                 continue
             assert photo.taken is not None
-            metadata = {"latitude": photo.lat, "longitude": photo.lon, "date_taken": date_text(photo.taken)}
-            _add(tar, f"{photo.key}.groundlevel.jpg", made[0])
-            _add(tar, f"{photo.key}.overhead.jpg", made[1])
-            _add(tar, f"{photo.key}.metadata.json", json.dumps(metadata).encode())
+            metadata = {
+                "latitude": photo.lat,
+                "longitude": photo.lon,
+                "date_taken": format_date_taken(photo.taken),
+            }
+            _add_member(tar, f"{photo.key}.groundlevel.jpg", images[0])
+            _add_member(tar, f"{photo.key}.overhead.jpg", images[1])
+            _add_member(tar, f"{photo.key}.metadata.json", json.dumps(metadata).encode())
     return ShardResult(shard.name, digest_file(path), len(shard.photos) - len(dropped), dropped)
+
+
+def format_date_taken(taken: datetime) -> str:
+    """Return a date as ``YYYY-MM-DD HH:MM:SS.f``, with as many decimals as needed and at least one."""
+    decimals = f"{taken.microsecond:06d}".rstrip("0") or "0"
+    return f"{taken:%Y-%m-%d %H:%M:%S}.{decimals}"
+
+
+def _make_pairs(
+    shard: Shard, source: PhotoSource, imagery: Imagery, patch: PatchSpec, left_out: Mapping[str, str]
+) -> Iterator[tuple[Photo, tuple[bytes, bytes] | str]]:
+    """Yield every photo of a shard with its ground and overhead JPEG, or with the reason why it has none."""
+    step = max(1, min(256, _BATCH_BYTES // (patch.pixels**2 * 4)))
+    for start in range(0, len(shard.photos), step):
+        photos = list(shard.photos[start : start + step])
+        yield from ((photo, left_out[photo.key]) for photo in photos if photo.key in left_out)
+        batch = [photo for photo in photos if photo.key not in left_out]
+        if not batch:
+            continue
+        images, patches = _read_images(source, batch), _read_patches(imagery, batch, patch)
+        for photo, image, rgba in zip(batch, images, patches, strict=True):
+            yield photo, _encode_pair(image, rgba, patch)
+
+
+def _read_images(source: PhotoSource, photos: Sequence[Photo]) -> list[bytes | None]:
+    """Return the encoded image of each photo; None where there is none."""
+    if isinstance(source, ImagesReader):
+        try:
+            return list(source.images(list(photos)))
+        except JobError:
+            pass  # one missing photo fails the batch; reading one by one tells which
+    images: list[bytes | None] = []
+    for photo in photos:
+        try:
+            images.append(source.read_image(photo))
+        except JobError:
+            images.append(None)
+    return images
+
+
+def _read_patches(imagery: Imagery, photos: Sequence[Photo], patch: PatchSpec) -> list[Pixels | None]:
+    """Return the patch around each photo, uint8 RGBA (P, P, 4); None where reading failed."""
+    if isinstance(imagery, PatchReader):
+        lon = np.array([photo.lon for photo in photos], np.float64)
+        lat = np.array([photo.lat for photo in photos], np.float64)
+        try:
+            return list(imagery.read_patches(lon, lat, patch.size_m, patch.pixels))
+        except ImageryError:
+            pass  # one bad patch fails the batch; reading one by one tells which
+    patches: list[Pixels | None] = []
+    for photo in photos:
+        assert photo.lon is not None
+        assert photo.lat is not None
+        try:
+            rgba = imagery.read(patch_around(photo.lon, photo.lat, patch.size_m, patch.pixels))
+        except ImageryError:
+            patches.append(None)
+        else:
+            patches.append(np.asarray(rgba.transpose("y", "x", "band").values, np.uint8))
+    return patches
+
+
+def _encode_pair(image: bytes | None, rgba: Pixels | None, patch: PatchSpec) -> tuple[bytes, bytes] | str:
+    """Return the ground and overhead JPEG of a pair, or the reason why there is none."""
+    if image is None:
+        return NO_PHOTO
+    ground = _encode_ground(image)
+    if ground is None:
+        return BROKEN_PHOTO
+    if rgba is None:
+        return NO_IMAGERY
+    overhead = _encode_overhead(rgba, patch)
+    return MISSING if overhead is None else (ground, overhead)
+
+
+def _encode_ground(data: bytes) -> bytes | None:
+    """Return a photo as JPEG: the same bytes if they are JPEG, else encoded again; None if it is broken."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.format == "JPEG":
+                image.load()  # opening reads the header only: a truncated file fails when it is decoded
+                return data
+            return encode_jpeg(np.asarray(image.convert("RGB")), 95)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _encode_overhead(rgba: Pixels, patch: PatchSpec) -> bytes | None:
+    """Return a patch as JPEG with its missing pixels filled; None if too many are missing."""
+    if missing_share(rgba) > patch.max_missing:
+        return None
+    return encode_jpeg(fill_missing(rgba[None])[0], patch.quality)
+
+
+def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
+    """Return RGB pixels, uint8 (H, W, 3), as JPEG of a quality from 1 to 95."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Append a file to a tar; owner, mode and time keep their defaults, so equal pairs make equal bytes."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))

@@ -65,7 +65,7 @@ def inspect(
             *describe_screening(pair_set.manifest["funnel"]),
         ]
     )
-    problems = pair_set.problems() if check else []
+    problems = pair_set.find_problems() if check else []
     for problem in problems:
         print(problem)
     if problems:
@@ -73,7 +73,7 @@ def inspect(
     if sheet is not None:
         from sat2cap.pairs import contact_sheet, read_borders
 
-        sheet_pairs = pair_set.some(count, split, seed)
+        sheet_pairs = pair_set.sample_pairs(count, split, seed)
         splits = index.set_index("key").split
         contact_sheet(sheet_pairs, [splits[pair.key] for pair in sheet_pairs], sheet, read_borders(borders))
         print(f"\n{sheet}: {len(sheet_pairs)} pairs")
@@ -98,13 +98,13 @@ def split_pairs(
     The pairs are copied byte for byte. The exit status is 1 if splits share what their kind must not.
     """
     from sat2cap.cli import console
-    from sat2cap.pairs import SplitPlan, find_leakage_violations, measure_leakage, open_pairs, resplit
+    from sat2cap.pairs import SplitPlan, find_leakage_violations, measure_leakage, open_pairs, resplit_pairs
 
     pair_set = open_pairs(folder)
     if out is not None:
         plan = SplitPlan(split.value, block_km=block_km)
         with console.show_progress() as progress:
-            pair_set = resplit(pair_set, out, plan, seed=seed, per_shard=per_shard, progress=progress)
+            pair_set = resplit_pairs(pair_set, out, plan, seed=seed, per_shard=per_shard, progress=progress)
     provenance = pair_set.manifest["provenance"]
     leakage = measure_leakage(pair_set.index, provenance["patch"]["size_m"])
     console.print_facts([("split", provenance["split"]["method"]), *pair_set.manifest["counts"].items()])

@@ -1,4 +1,4 @@
-"""The data card of a pair set: what is in it, where it comes from, whom to credit, what was left out."""
+"""The data card of a pair set: content, sources, photographers to credit, and records left out."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -9,12 +9,15 @@ import geopandas as gpd
 
 from sat2cap.files import publish, write_bytes
 from sat2cap.pairs.dataset import PairSet
-from sat2cap.pairs.overview.pictures import density_picture, funnel_picture, times_picture
+from sat2cap.pairs.overview.pictures import draw_density, draw_funnel, draw_times
 from sat2cap.pairs.splits.leakage import measure_leakage
 from sat2cap.pairs.splits.split import SPLITS
 
-CARD, ATTRIBUTION = "README.md", "attribution.csv"
-_CREDIT = ("key", "author", "user", "title", "licence", "source")
+CARD = "README.md"
+"""File name of the card."""
+ATTRIBUTION = "attribution.csv"
+"""File name of the list of photos with author, page and licence."""
+_CREDIT_COLUMNS = ("key", "author", "user", "title", "licence", "source")
 
 
 def write_card(
@@ -23,28 +26,31 @@ def write_card(
     borders: gpd.GeoDataFrame | None = None,
     loss: Mapping[str, float] | None = None,
 ) -> Path:
-    """Write the card, its pictures and the list of attributions into `folder`; the path of the card.
+    """Write the card, its pictures and the list of attributions into `folder`, and return the card's path.
 
-    `borders` are drawn on the map. `loss` is the result of `measure_storage_psnr`.
+    `borders` are drawn on the map. `loss` is the result of `measure_storage_psnr`; without it the card says
+    that the loss was not measured.
     """
     index = pairs.index
-    funnel_picture(pairs.manifest["funnel"], folder / "funnel.png")
-    density_picture(index, folder / "density.png", borders)
-    times_picture(index, folder / "times.png")
-    _attribution(index, folder / ATTRIBUTION)
-    write_bytes(folder / CARD, "\n".join(_lines(pairs, loss)).encode())
+    draw_funnel(pairs.manifest["funnel"], folder / "funnel.png")
+    draw_density(index, folder / "density.png", borders)
+    draw_times(index, folder / "times.png")
+    _write_attribution(index, folder / ATTRIBUTION)
+    write_bytes(folder / CARD, "\n".join(_card_lines(pairs, loss)).encode())
     return folder / CARD
 
 
-def _attribution(index: gpd.GeoDataFrame, path: Path) -> None:
-    names = [name for name in _CREDIT if name in index]
+def _write_attribution(index: gpd.GeoDataFrame, path: Path) -> None:
+    """Write whom to credit as CSV, a row for each photo, sorted by key."""
+    names = [name for name in _CREDIT_COLUMNS if name in index]
     with publish(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows(index[names].sort_values("key").itertuples(index=False))
 
 
-def _lines(pairs: PairSet, loss: Mapping[str, float] | None) -> Iterable[str]:
+def _card_lines(pairs: PairSet, loss: Mapping[str, float] | None) -> Iterable[str]:
+    """Yield the lines of the card, in Markdown."""
     manifest, index = pairs.manifest, pairs.index
     west, south, east, north = index.total_bounds
     yield from ("---", "license: other", "task_categories: [image-feature-extraction]", "---", "")
@@ -53,24 +59,25 @@ def _lines(pairs: PairSet, loss: Mapping[str, float] | None) -> Iterable[str]:
     yield f"{index.taken.min():%Y-%m-%d} to {index.taken.max():%Y-%m-%d} by {index.user.nunique():,} users,"
     yield f"within {west:.4f},{south:.4f},{east:.4f},{north:.4f} degrees.\n"
     counts = [(name, manifest["counts"][name]) for name in SPLITS if name in manifest["counts"]]
-    yield from _table(("split", "pairs"), counts)
-    yield from _made(manifest["provenance"])
-    yield from _stored(manifest["provenance"]["patch"], loss)
+    yield from _table_lines(("split", "pairs"), counts)
+    yield from _source_lines(manifest["provenance"])
+    yield from _storage_lines(manifest["provenance"]["patch"], loss)
     yield from ("## What was left out", "", "![Records left after each rule](funnel.png)", "")
     funnel = manifest["funnel"]
-    yield from _table(
+    yield from _table_lines(
         ("", "records"),
         [("listed", funnel["records"]), *funnel["dropped"].items(), ("**kept**", funnel["kept"])],
     )
     yield from ("## Licences and credit", "")
-    yield from _table(("licence", "pairs"), index.licence.value_counts().items())
+    yield from _table_lines(("licence", "pairs"), index.licence.value_counts().items())
     yield f"Every photo's author, page and licence are in [{ATTRIBUTION}]({ATTRIBUTION}).\n"
     yield from ("## Where and when", "", "![Pairs on the map](density.png)", "")
     yield from ("![Pairs by month and local hour](times.png)", "")
-    yield from ("## What the splits share", "", *_shared(pairs))
+    yield from ("## What the splits share", "", *_leakage_lines(pairs))
 
 
-def _made(provenance: Mapping[str, Any]) -> Iterable[str]:
+def _source_lines(provenance: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the section on photos, imagery, split and rules."""
     imagery, split = provenance["imagery"], provenance["split"]
     yield from ("## What it was made from", "")
     credit = imagery["attribution"] or "attribution unknown"
@@ -80,15 +87,16 @@ def _made(provenance: Mapping[str, Any]) -> Iterable[str]:
         ("split", f"{split['method']}, seed {provenance['seed']}, shares {split['fractions']}"),
         *((f"rule {name}", f"`{value}`") for name, value in provenance["rules"].items()),
     ]
-    yield from _table(("", ""), rows)
+    yield from _table_lines(("", ""), rows)
 
 
-def _stored(patch: Mapping[str, Any], loss: Mapping[str, float] | None) -> Iterable[str]:
+def _storage_lines(patch: Mapping[str, Any], loss: Mapping[str, float] | None) -> Iterable[str]:
+    """Yield the section on the size and quality of the stored patches."""
     yield from ("## The patches as stored", "")
     size_m, pixels = patch["size_m"], patch["pixels"]
     yield f"{size_m:g} m at {pixels} pixels ({size_m / pixels:.2f} m each), JPEG quality {patch['quality']}."
     if loss is None:
-        yield "What a network loses to 800 pixels was not measured; the card made with `--imagery` says it.\n"
+        yield "The loss against 800 pixels was not measured; make the card with `--imagery` to measure it.\n"
         return
     yield f"Against 800 pixels, a network at 224 pixels reads the whole patch with {loss['whole_db']} dB"
     yield f"PSNR and its middle half, as augmentation may crop it, with {loss['crop_db']} dB. A patch takes"
@@ -96,17 +104,21 @@ def _stored(patch: Mapping[str, Any], loss: Mapping[str, float] | None) -> Itera
     yield f"({loss['patches']:.0f} patches)\n"
 
 
-def _shared(pairs: PairSet) -> Iterable[str]:
+def _leakage_lines(pairs: PairSet) -> Iterable[str]:
+    """Yield a table of the ground and users that two splits share."""
     leakage = measure_leakage(pairs.index, pairs.manifest["provenance"]["patch"]["size_m"])
     if not leakage:
         yield "There is only one split.\n"
         return
-    heads = list(next(iter(leakage.values())))
-    yield from _table(("splits", *heads), [(name, *values.values()) for name, values in leakage.items()])
+    headings = list(next(iter(leakage.values())))
+    yield from _table_lines(
+        ("splits", *headings), [(name, *values.values()) for name, values in leakage.items()]
+    )
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterable[str]:
-    names = list(heads)
+def _table_lines(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterable[str]:
+    """Yield a Markdown table, integers with thousands separators, and an empty line."""
+    names = list(headings)
     yield f"| {' | '.join(names)} |"
     yield f"|{'---|' * len(names)}"
     for row in rows:

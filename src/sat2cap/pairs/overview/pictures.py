@@ -18,46 +18,49 @@ from sat2cap.pairs.dataset import Pair
 
 _BLUE, _GREY, _RED = "#2a6f97", "#b8b8b8", "#c1121f"
 _MONTHS = "JFMAMJJASOND"
-_ACROSS = 3  # pairs in a row of the contact sheet
+_PAIRS_PER_ROW = 3  # of the contact sheet
 
 
-def funnel_picture(funnel: Mapping[str, Any], path: Path) -> None:
-    """How many records are left after each rule, as bars; what each rule dropped is written beside it."""
+def draw_funnel(funnel: Mapping[str, Any], path: Path) -> None:
+    """Draw the number of records left after each rule as bars, with the number that each rule dropped.
+
+    `funnel` is the manifest's: ``records`` and, by reason in the order of the rules, ``dropped``.
+    """
     dropped: Mapping[str, int] = funnel["dropped"]
-    names, left = ["listed"], [int(funnel["records"])]
+    names, remaining = ["listed"], [int(funnel["records"])]
     for reason, count in dropped.items():
         names.append(reason)
-        left.append(left[-1] - count)
+        remaining.append(remaining[-1] - count)
     figure = Figure(figsize=(8, 0.34 * len(names) + 0.9), layout="constrained")
     axes = figure.subplots()
     rows = np.arange(len(names))
-    axes.barh(rows, left, color=_BLUE, height=0.72)
-    axes.barh(rows[1:], list(dropped.values()), left=left[1:], color=_GREY, height=0.72)
-    for row, value in enumerate(left):
-        gone = f"   − {left[row - 1] - value:,}" if row else ""
-        axes.annotate(f" {value:,}{gone}", (left[max(row - 1, 0)], row), va="center", fontsize=8)
+    axes.barh(rows, remaining, color=_BLUE, height=0.72)
+    axes.barh(rows[1:], list(dropped.values()), left=remaining[1:], color=_GREY, height=0.72)
+    for row, value in enumerate(remaining):
+        drop = f"   − {remaining[row - 1] - value:,}" if row else ""
+        axes.annotate(f" {value:,}{drop}", (remaining[max(row - 1, 0)], row), va="center", fontsize=8)
     axes.set_yticks(rows, names)
     axes.invert_yaxis()
-    axes.set_xlim(0, max(1, left[0]) * 1.25)
+    axes.set_xlim(0, max(1, remaining[0]) * 1.25)
     axes.set_xlabel("records left (grey: dropped by this rule)")
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    _save_figure(figure, path)
 
 
-def density_picture(index: gpd.GeoDataFrame, path: Path, borders: gpd.GeoDataFrame | None = None) -> None:
-    """Pairs in cells of the map, on a logarithmic scale."""
+def draw_density(index: gpd.GeoDataFrame, path: Path, borders: gpd.GeoDataFrame | None = None) -> None:
+    """Draw the number of pairs in hexagonal cells of the map, on a logarithmic scale."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    extent = _map(axes, index.lon.to_numpy(), index.lat.to_numpy(), borders)
+    extent = _frame_map(axes, index.lon.to_numpy(), index.lat.to_numpy(), borders)
     cells = axes.hexbin(
         index.lon, index.lat, gridsize=70, extent=extent, mincnt=1, norm=LogNorm(vmin=1), cmap="viridis"
     )
     figure.colorbar(cells, ax=axes, label="pairs in a cell", shrink=0.8)
-    _save(figure, path)
+    _save_figure(figure, path)
 
 
-def times_picture(index: gpd.GeoDataFrame, path: Path) -> None:
-    """Pairs by month, by local hour, and by both."""
+def draw_times(index: gpd.GeoDataFrame, path: Path) -> None:
+    """Draw the number of pairs by month, by local hour, and by both."""
     month, hour = index.taken.dt.month.to_numpy(), index.taken.dt.hour.to_numpy()
     figure = Figure(figsize=(9, 5), layout="constrained")
     by_month, by_hour, both = figure.subplot_mosaic([["month", "hour"], ["both", "both"]]).values()
@@ -67,64 +70,68 @@ def times_picture(index: gpd.GeoDataFrame, path: Path) -> None:
     by_hour.bar(np.arange(24), np.bincount(hour, minlength=24), color=_BLUE)
     by_hour.set_xlabel("local hour")
     counts, _, _ = np.histogram2d(month, hour, bins=(np.arange(0.5, 13), np.arange(-0.5, 24)))
-    shown = both.imshow(np.where(counts, counts, np.nan), aspect="auto", cmap="viridis", norm=LogNorm(vmin=1))
+    image = both.imshow(np.where(counts, counts, np.nan), aspect="auto", cmap="viridis", norm=LogNorm(vmin=1))
     both.set_yticks(np.arange(12), list(_MONTHS))
     both.set_xlabel("local hour")
-    figure.colorbar(shown, ax=both, label="pairs")
-    _save(figure, path)
+    figure.colorbar(image, ax=both, label="pairs")
+    _save_figure(figure, path)
 
 
 def contact_sheet(
     pairs: Sequence[Pair], splits: Sequence[str], path: Path, borders: gpd.GeoDataFrame | None = None
 ) -> None:
-    """Photo beside patch with place and local time, numbered as on the map above them."""
-    down = -(-len(pairs) // _ACROSS)
-    figure = Figure(figsize=(12, 3.4 + 2.4 * down), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=[3.4, 2.4 * down])
-    above, below = parts
+    """Draw each photo beside its patch, with place, local time and split, numbered as on the map above them.
+
+    `splits` has the name of each pair's split.
+    """
+    row_count = -(-len(pairs) // _PAIRS_PER_ROW)
+    figure = Figure(figsize=(12, 3.4 + 2.4 * row_count), layout="constrained")
+    halves: Any = figure.subfigures(2, 1, height_ratios=[3.4, 2.4 * row_count])
+    above, below = halves
     axes = above.subplots()
     lon, lat = (np.array([getattr(pair, name) for pair in pairs]) for name in ("lon", "lat"))
-    _map(axes, lon, lat, borders)
+    _frame_map(axes, lon, lat, borders)
     axes.plot(lon, lat, "o", color=_RED, markersize=4)
     for number, place in enumerate(zip(lon, lat, strict=True), 1):
         axes.annotate(str(number), place, xytext=(3, 3), textcoords="offset points", fontsize=8)
-    cells = below.subplots(down, 2 * _ACROSS, squeeze=False).ravel()
+    cells = below.subplots(row_count, 2 * _PAIRS_PER_ROW, squeeze=False).ravel()
     for cell in cells:
         cell.axis("off")
     for number, (pair, split) in enumerate(zip(pairs, splits, strict=True)):
         photo, patch = cells[2 * number : 2 * number + 2]
-        photo.imshow(_pixels(pair.ground))
-        patch.imshow(_pixels(pair.overhead))
+        photo.imshow(_decode_photo(pair.ground))
+        patch.imshow(_decode_photo(pair.overhead))
         side = Image.open(io.BytesIO(pair.overhead)).size[0]
         patch.plot(side / 2 - 0.5, side / 2 - 0.5, "+", color=_RED, markersize=9)
         photo.set_title(f"{number + 1}  {pair.taken:%Y-%m-%d %H:%M}", fontsize=8, loc="left")
         patch.set_title(f"{pair.lat:.4f}, {pair.lon:.4f}  {split}", fontsize=8, loc="left")
-    _save(figure, path)
+    _save_figure(figure, path)
 
 
 def read_borders(path: Path | None) -> gpd.GeoDataFrame | None:
-    """Outlines for a map, from any vector file; None for none. Raises `RegionError`."""
+    """Read the outlines to draw on a map from a vector file; None if `path` is None. Raises `RegionError`."""
     if path is None:
         return None
     return gpd.GeoDataFrame(geometry=[parse_region(str(path)).geometry.geom], crs="EPSG:4326")
 
 
-def _pixels(data: bytes) -> np.ndarray[Any, Any]:
+def _decode_photo(data: bytes) -> np.ndarray[Any, Any]:
+    """Decode an image to RGB, uint8 (H, W, 3); large JPEGs at a fraction of their size."""
     with Image.open(io.BytesIO(data)) as image:
         image.draft("RGB", (480, 480))
         return np.asarray(image.convert("RGB"))
 
 
-def _map(
+def _frame_map(
     axes: Axes, lon: np.ndarray[Any, Any], lat: np.ndarray[Any, Any], borders: gpd.GeoDataFrame | None
 ) -> tuple[float, float, float, float]:
-    """Frame the places with some room around them; (west, east, south, north)."""
-    room = max(0.1 * np.ptp(lon), 0.1 * np.ptp(lat), 0.02)
+    """Set the limits of a map around some places and return them in degrees: west, east, south, north."""
+    margin = max(0.1 * np.ptp(lon), 0.1 * np.ptp(lat), 0.02)
     extent = (
-        max(-180.0, lon.min() - room),
-        min(180.0, lon.max() + room),
-        max(-90.0, lat.min() - room),
-        min(90.0, lat.max() + room),
+        max(-180.0, lon.min() - margin),
+        min(180.0, lon.max() + margin),
+        max(-90.0, lat.min() - margin),
+        min(90.0, lat.max() + margin),
     )
     if borders is not None:
         borders.boundary.plot(ax=axes, color=_GREY, linewidth=0.6)
@@ -137,6 +144,7 @@ def _map(
     return extent
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save_figure(figure: Figure, path: Path) -> None:
+    """Publish a figure as PNG, without the version of matplotlib, so that equal figures are equal bytes."""
     with publish(path) as temporary:
         figure.savefig(temporary, dpi=120, metadata={"Software": None})

@@ -23,8 +23,10 @@ from sat2cap.photos import Photo, PhotoSource, PhotoTable
 from sat2cap.progress import Progress
 
 LOOK_ALIKE = "looks like another"
+"""Reason for leaving out a near-duplicate."""
 STAGE = "comparing photos"
 FOLDER = "looks"
+"""Folder of the cached hashes inside that of an unfinished set."""
 _CHUNK = 4096
 _FLAT = 4.0  # grey levels of deviation below which a photo has no hash: the night sky is no copy of another
 _NEAR_DEG = 0.01  # photos of different users are only compared within about a kilometre
@@ -68,7 +70,7 @@ def find_near_duplicates(
             hashes.append(chunk_hashes)
             hashed.append(has_hash)
             done += len(photos)
-            progress(STAGE, done, plan.pairs)
+            progress(STAGE, done, plan.pair_count)
     photos = PhotoTable(pa.concat_tables([shard.photos.table for shard in plan.shards]))
     keys, users = (np.array(photos.text_column(name)) for name in ("key", "user"))
     order = np.lexsort((keys, photos.table["taken"].to_numpy()))
@@ -86,9 +88,14 @@ def within_hamming_distance(
 
     Only hashes of the same user, or of places within `_NEAR_DEG`, are compared. Exact: when at most `bits`
     bits differ, at least one of ``bits + 1`` bands of the hash is equal, so only hashes with an
-    equal band are compared. `place` is (lon, lat), `[N, 2]`.
+    equal band are compared. With ``bits=2``, for example, a hash has three bands of 21 bits::
+
+        band 2   band 1   band 0
+        ......x  .......  x......    two differing bits touch two bands at most: band 1 is equal
+
+    `place` is (lon, lat), `[N, 2]`.
     """
-    near_duplicate = np.zeros(len(hashes), bool)
+    is_duplicate = np.zeros(len(hashes), bool)
     width = 64 // (bits + 1)
     for band in range(bits + 1):
         value = (hashes >> np.uint64(band * width)) & np.uint64(2**width - 1)
@@ -96,33 +103,33 @@ def within_hamming_distance(
             close = np.bitwise_count(hashes[early] ^ hashes[late]) <= bits
             early, late = early[close], late[close]
             near = (np.abs(place[early] - place[late]) < _NEAR_DEG).all(-1)
-            near_duplicate[late[near | (user[early] == user[late])]] = True
-    return near_duplicate
+            is_duplicate[late[near | (user[early] == user[late])]] = True
+    return is_duplicate
 
 
 def _equal_pairs(value: Hashes) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield all pairs of rows with equal values, the earlier row first, in arrays no longer than `value`."""
     order = np.argsort(value, kind="stable")
     left = np.arange(len(order) - 1)
-    apart = 1
-    while len(left := left[left + apart < len(order)]):
-        left = left[value[order[left]] == value[order[left + apart]]]
-        yield order[left], order[left + apart]
-        apart += 1
+    distance = 1  # between two rows in the sorted order
+    while len(left := left[left + distance < len(order)]):
+        left = left[value[order[left]] == value[order[left + distance]]]
+        yield order[left], order[left + distance]
+        distance += 1
 
 
 def _cached_hashes(
     source: PhotoSource, photos: PhotoTable, left_out: Mapping[str, str], folder: Path
 ) -> tuple[Hashes, NDArray[np.bool_]]:
     """Return the hashes of N photos, uint64 (N,), and which photos have one; cached in `folder`."""
-    wanted = [photo for photo in photos if photo.key not in left_out]
-    path = folder / f"{digest(*(photo.key for photo in wanted))}.npy"
+    usable_photos = [photo for photo in photos if photo.key not in left_out]
+    path = folder / f"{digest(*(photo.key for photo in usable_photos))}.npy"
     if not path.exists():
         with ThreadPoolExecutor() as pool, publish(path) as temporary:
-            values = list(pool.map(partial(_hash_photo, source), wanted))
+            values = list(pool.map(partial(_hash_photo, source), usable_photos))
             rows = [(value is not None, value or 0) for value in values]
             np.save(temporary, np.array(rows, np.uint64).reshape(-1, 2))
-    row_by_key = {photo.key: row for photo, row in zip(wanted, np.load(path), strict=True)}
+    row_by_key = {photo.key: row for photo, row in zip(usable_photos, np.load(path), strict=True)}
     stored = np.array([row_by_key.get(key, (0, 0)) for key in photos.text_column("key")], np.uint64).reshape(
         -1, 2
     )

@@ -66,15 +66,19 @@ class Rules:
         Rules added after the first version are left out while they have their default values.
         """
         values: dict[str, object] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.name in _FIRST_FIELDS or value != each.default:
-                values[each.name] = _plain(value)
+        for rule in fields(self):
+            value = getattr(self, rule.name)
+            if rule.name in _FIRST_FIELDS or value != rule.default:
+                values[rule.name] = _to_json_value(value)
         return values
 
-    def by_record(self, latest: datetime) -> dict[str, str]:
-        """Return the rules that judge one record alone: the SQL condition of failing by reason, in order."""
-        licence_matches = " or ".join(f"licence glob {quoted(pattern)}" for pattern in self.licences)
+    def failing_conditions(self, latest: datetime) -> dict[str, str]:
+        """Return the rules that judge one record alone, in the order in which they are tried.
+
+        Each reason for leaving a record out comes with the SQL condition under which it applies. `latest` is
+        the moment after which a date is implausible.
+        """
+        licence_matches = " or ".join(f"licence glob {sql_literal(pattern)}" for pattern in self.licences)
         return {
             "bad key": "key is null or not regexp_full_match(key, '[A-Za-z0-9_-]{1,80}')",
             "video": "video",
@@ -90,12 +94,13 @@ class Rules:
         }
 
 
-def quoted(text: str) -> str:
+def sql_literal(text: str) -> str:
     """Return text as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def _plain(value: object) -> object:
+def _to_json_value(value: object) -> object:
+    """Return the value of a rule as a JSON value: dates as ISO text, areas by their `as_dict`."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Area):
@@ -113,8 +118,8 @@ class Funnel:
     """Records left out by reason, in the order the rules were tried; without reasons that never applied."""
 
     @property
-    def kept(self) -> int:
-        """Records that passed every rule."""
+    def kept_count(self) -> int:
+        """Number of records that passed every rule."""
         return self.records - sum(self.dropped.values())
 
     def drop(self, reasons: Mapping[str, int]) -> "Funnel":
@@ -127,9 +132,9 @@ class Funnel:
 
     def as_dict(self) -> dict[str, object]:
         """Return the funnel as plain JSON values, as in the manifest."""
-        return {"records": self.records, "dropped": dict(self.dropped), "kept": self.kept}
+        return {"records": self.records, "dropped": dict(self.dropped), "kept": self.kept_count}
 
 
-REASONS = (*Rules().by_record(datetime.max), REPEATED, DUPLICATE, USER_CAP, CELL_CAP)
+REASONS = (*Rules().failing_conditions(datetime.max), REPEATED, DUPLICATE, USER_CAP, CELL_CAP)
 """Every reason that screening gives, in the order the rules are tried; before them come what the source found
 wrong itself (`Photo.fault`), such as "date with a zone"."""

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import geopandas as gpd
 
-from sat2cap.pairs.splits.split import SPLITS, leaking
+from sat2cap.pairs.splits.split import SPLITS, find_overlapping_pairs
 
 
 def measure_leakage(index: gpd.GeoDataFrame, patch_m: float) -> dict[str, dict[str, int]]:
@@ -25,7 +25,9 @@ def measure_leakage(index: gpd.GeoDataFrame, patch_m: float) -> dict[str, dict[s
             continue
         leakage[f"{lesser}, {greater}"] = {
             "pairs": len(second),
-            "overlapping patches": int(leaking(lon, lat, split, patch_m, greater, lesser).sum()),
+            "overlapping patches": int(
+                find_overlapping_pairs(lon, lat, split, patch_m, greater, lesser).sum()
+            ),
             "users in both": len(users),
             "pairs by them": int(second.user.isin(users).sum()),
         }
