@@ -93,10 +93,13 @@ def test_a_broken_tile_costs_its_own_pixels(tmp_path):
 def test_what_is_no_archive_of_pictures_is_one_clear_line(tmp_path):
     vector = write_archive(tmp_path / "vector.pmtiles", kind=TileType.MVT)
     (tmp_path / "text.pmtiles").write_text("not an archive" * 100)
+    old = str(tmp_path / "old.pmtiles")
+    Path(old).write_bytes(b"PM\x02\x00" + bytes(600))
     for path, rule in {
         vector: "holds MVT tiles",
         str(tmp_path / "text.pmtiles"): "no PMTiles archive",
         str(tmp_path / "none.pmtiles"): "no such file",
+        old: "of another version than 3",
     }.items():
         with pytest.raises(ImageryError, match=rule) as caught:
             open_archive(path)

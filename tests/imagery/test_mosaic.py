@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 from odc.geo.geobox import GeoBox
+from PIL import Image
 from rasterio.transform import from_origin
 
 from sat2cap.errors import ImageryError
@@ -108,6 +109,30 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path):
         open_folder(str(tmp_path))
     (tmp_path / "bad.tif").write_text("not an image")
     with pytest.raises(ImageryError, match=r"bad\.tif.*, or take it out of folder"):
+        open_folder(str(tmp_path))
+
+
+def test_what_is_left_out_of_a_folder_is_named(sheets, tmp_path):
+    """The hidden files of macOS, a preview without a place, and a format that is not looked for."""
+    _, whole, rgb = sheets
+    write(tmp_path / "a.tif", whole[:50, :50], rgb[:50, :50])
+    (tmp_path / "._a.tif").write_bytes(b"\x00\x05\x16\x07" + bytes(100))
+    (tmp_path / ".trash").mkdir()
+    (tmp_path / ".trash" / "b.tif").write_text("not an image")
+    Image.fromarray(rgb[:50, :50]).save(tmp_path / "preview.png")
+    (tmp_path / "c.nc").write_text("not an image")
+    (tmp_path / "readme.txt").write_text("sheets")
+    mosaic = open_folder(str(tmp_path))
+    assert [Path(file.path).name for file in mosaic.files] == ["a.tif"]
+    assert [text.partition(" (")[0] for text in sorted(mosaic.skipped)] == [
+        "._a.tif",
+        ".trash/b.tif",
+        "c.nc",
+        "preview.png",
+    ]
+    assert open_folder(str(tmp_path)).info.identity == mosaic.info.identity
+    (tmp_path / "a.tif").unlink()
+    with pytest.raises(ImageryError, match=r"has no \.tif.*left out: .*preview\.png \(a picture without"):
         open_folder(str(tmp_path))
 
 

@@ -1,5 +1,6 @@
 """Tile services: the right pixels of the right zoom, from servers slow, failing, strict or broken."""
 
+import io
 import pickle
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from PIL import Image
 from servers import GARBLED, TRUNCATED, after, late, no_fault, tile_box, tile_server
 
 from sat2cap.errors import ImageryError, JobError
@@ -260,8 +262,31 @@ def test_bounds_keep_requests_inside(server):
 
 
 def test_tiles_of_another_size_are_one_clear_line(server):
-    with pytest.raises(ImageryError, match=r"256 px wide, not 512.*tile_pixels"):
+    with pytest.raises(ImageryError, match=r"a tile is 256 x 256 px, not 512 px wide.*tile_pixels"):
         open_tiles(server.url, tile_pixels=512).read(HERE)
+
+
+@pytest.mark.parametrize(("rgba", "expected"), [((0, 0, 0, 0), None), ((9, 8, 7, 255), (9, 8, 7))])
+def test_a_tile_of_one_pixel_is_blank_ground(server, rgba, expected):
+    """Services send it for sea and sky; it costs nothing but its own ground."""
+    imagery = open_tiles(server.url)
+    whole = imagery.read(HERE).values
+    blank = sorted(server.asked)[0]
+    one_pixel = io.BytesIO()
+    Image.new("RGBA", (1, 1), rgba).save(one_pixel, "PNG")
+    body = server.body
+    server.body = lambda tile: one_pixel.getvalue() if tile == blank else body(tile)
+    try:
+        pixels = open_tiles(server.url).read(HERE).values
+    finally:
+        del server.body
+    changed = (pixels != whole).any(-1)
+    assert 0 < changed.mean() < 1
+    inside = pixels[:20, :20]  # of the blank tile, which is the first: the upper left one
+    if expected is None:
+        assert not inside.any()
+    else:
+        assert (inside[..., :3] == expected).all()
 
 
 def test_a_read_that_would_take_thousands_of_tiles_is_refused_unasked(server):

@@ -4,6 +4,7 @@ from .bands import parse_rendering as parse_rendering
 from .failures import FailureRecordingImagery as FailureRecordingImagery
 from .infill import fill_missing as fill_missing
 from .infill import missing_share as missing_share
+from .mosaic import MosaicImagery as MosaicImagery
 from .named import MACHINE_USE as MACHINE_USE
 from .named import named_sources as named_sources
 from .named import usage_caveats as usage_caveats

@@ -59,6 +59,12 @@ def open_dataset(path: str, overview_level: int | None = None) -> Iterator[raste
         raise _reading_error(path, error) from None
 
 
+def is_georeferenced(path: str) -> bool:
+    """Return whether a raster states its CRS, in the file or beside it. Raises `ImageryError`."""
+    with open_dataset(path) as dataset:
+        return dataset.crs is not None
+
+
 def _reading_error(path: str, error: RasterioError) -> ImageryError:
     is_file = not is_remote(path) and not path.startswith("/vsi") and not _DRIVER_NAME.match(path)
     if is_file and not Path(path).exists():

@@ -1,21 +1,24 @@
 """Imagery in a folder of raster files that lie beside or over each other."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+import rasterio
 import shapely
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
+from rasterio.drivers import raster_driver_extensions
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
 from sat2cap.geo import LONLAT, outline
 from sat2cap.imagery.bands import DEFAULT_RENDERING, BandRendering
+from sat2cap.imagery.gdal import is_georeferenced
 from sat2cap.imagery.pixels import as_imagery
 from sat2cap.imagery.protocol import ImageryInfo
 from sat2cap.imagery.raster import RasterImagery, open_raster
@@ -23,6 +26,8 @@ from sat2cap.imagery.raster import RasterImagery, open_raster
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg")
 """Suffixes of the files in a folder that are read as imagery; a picture needs a world file beside it."""
 
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_MAX_NAMED = 5  # files in an error message
 _MARGIN = 2  # pixels around a file, for the interpolation at its edges
 
 
@@ -36,6 +41,9 @@ class MosaicImagery:
     files: tuple[RasterImagery, ...]
     """In order of precedence: the finest first, then by name."""
     info: ImageryInfo
+    """Provenance; its `gsd_m` is that of the finest file."""
+    skipped: tuple[str, ...] = ()
+    """Files in the folder that are left out, each with its reason."""
 
     @cached_property
     def footprint(self) -> Geometry:
@@ -91,17 +99,49 @@ def open_folder(
 ) -> MosaicImagery:
     """Return all imagery in a folder and its subfolders as one mosaic.
 
-    Every file is opened once, to learn where it lies. Raises `ImageryError` if the folder holds no imagery,
-    or a file, which it names, cannot be read.
+    Every file is opened once, to learn where it lies. Hidden files, such as the ``._`` files of macOS, are
+    left out, as are pictures without a place on Earth and rasters of other suffixes; `skipped` names them.
+    Raises `ImageryError` if the folder holds no imagery, or a file, which it names, cannot be read.
     """
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise ImageryError(f"imagery folder {folder!r} has no {', '.join(SUFFIXES)}; check the path")
-    files = [_open_file(folder, path, rendering, attribution, licence) for path in paths]
+    paths, skipped = _list_rasters(Path(folder))
+    files = []
+    for path in paths:
+        if path.suffix.lower() in _PICTURE_SUFFIXES and not is_georeferenced(str(path)):
+            skipped.append(f"{path.relative_to(folder)} (a picture without a place on Earth)")
+        else:
+            files.append(_open_file(folder, path, rendering, attribution, licence))
+    if not files:
+        named = f" (left out: {', '.join(skipped[:_MAX_NAMED])})" if skipped else ""
+        raise ImageryError(f"imagery folder {folder!r} has no {', '.join(SUFFIXES)}{named}; check the path")
     files.sort(key=lambda file: (file.info.gsd_m, file.path))
     identity = digest("mosaic", *(file.info.identity for file in files))
     credits_ = "; ".join(sorted({file.info.attribution for file in files} - {""}))
-    return MosaicImagery(tuple(files), ImageryInfo(folder, identity, files[0].info.gsd_m, credits_, licence))
+    info = ImageryInfo(folder, identity, files[0].info.gsd_m, credits_, licence)
+    return MosaicImagery(tuple(files), info, tuple(skipped))
+
+
+def _list_rasters(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the imagery files below a folder, sorted, and the names and reasons of files left out."""
+    paths, skipped = [], []
+    for path in sorted(folder.rglob("*")):
+        name, suffix = path.relative_to(folder), path.suffix.lower()
+        if not path.is_file() or (suffix not in SUFFIXES and suffix not in _other_raster_suffixes()):
+            continue
+        if any(part.startswith(".") for part in name.parts):
+            skipped.append(f"{name} (hidden)")
+        elif suffix not in SUFFIXES:
+            skipped.append(f"{name} (not one of {', '.join(SUFFIXES)}; name the file itself)")
+        else:
+            paths.append(path)
+    return paths, skipped
+
+
+@lru_cache
+def _other_raster_suffixes() -> frozenset[str]:
+    """Return the suffixes of GDAL's formats that hold imagery, without those of sidecars and tables."""
+    with rasterio.Env():
+        suffixes = {f".{name}" for name in raster_driver_extensions()}
+    return frozenset(suffixes) & {".ecw", ".sid", ".nc", ".h5", ".hdf", ".grd", ".asc", ".dem", ".mbtiles"}
 
 
 def _open_file(

@@ -79,7 +79,7 @@ def check(
 def _describe_imagery(source: "Imagery") -> list[tuple[str, object]]:
     """Return names and values: resolution, licence, extent, and what its kind of imagery adds."""
     from sat2cap.geo import lonlat_bounds, outline
-    from sat2cap.imagery import RasterImagery, TileImagery
+    from sat2cap.imagery import MosaicImagery, RasterImagery, TileImagery
 
     info = source.info
     rows: list[tuple[str, object]] = [
@@ -96,6 +96,8 @@ def _describe_imagery(source: "Imagery") -> list[tuple[str, object]]:
         rows += [("bands", ",".join(map(str, source.bands)))]
         overviews = ", ".join(f"1:{factor}" for factor in source.overviews)
         rows += [("overviews", overviews or "none: coarse reads are slow; gdaladdo FILE, or make a COG")]
+    if isinstance(source, MosaicImagery):
+        rows += [("files", len(source.files)), *(("left out", text) for text in source.skipped)]
     if isinstance(source, TileImagery):
         rows += [("zooms", f"{source.zooms[0]} to {source.zooms[1]}, {source.tile_pixels} px a tile")]
     if info.items:

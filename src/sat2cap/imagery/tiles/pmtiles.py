@@ -28,6 +28,7 @@ from sat2cap.imagery.tiles.reader import TileImagery, TileResult, decode_tile, f
 
 _PICTURE_TYPES = (TileType.PNG, TileType.JPEG, TileType.WEBP)
 _HEADER_BYTES = 127
+_MAGIC = b"PMTiles\x03"  # with the version
 _MAX_DIRECTORY_DEPTH = 4  # levels of directories, by the specification
 _MAX_CACHED_DIRECTORIES = 64  # one covers thousands of tiles
 
@@ -78,12 +79,15 @@ class PmtilesArchive:
         return int(decode_tile(self._read_tile_data(directory[0])).shape[-1])
 
     def _read_header(self) -> dict[str, Any]:
+        data = self._read_bytes(0, _HEADER_BYTES)
+        if data[:2] == b"PM" and data[:8] != _MAGIC:
+            rule = "is a PMTiles archive of another version than 3"
+            raise ImageryError(f"imagery {self.path!r} {rule}; convert it: pmtiles convert IN OUT")
         try:
-            header = dict(deserialize_header(self._read_bytes(0, _HEADER_BYTES)))
-        except ImageryError:
-            raise
+            header = dict(deserialize_header(data))
         except Exception as error:  # the library's errors are of no class of its own
-            raise ImageryError(f"imagery {self.path!r} is no PMTiles archive ({error}); check it") from None
+            reason = str(error) or type(error).__name__
+            raise ImageryError(f"imagery {self.path!r} is no PMTiles archive ({reason}); check it") from None
         if header["tile_type"] not in _PICTURE_TYPES:
             kind = TileType(header["tile_type"]).name
             raise ImageryError(

@@ -91,8 +91,8 @@ class TileImagery:
     def read(self, box: GeoBox) -> xr.DataArray:
         """Return pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
 
-        Raises `PartlyReadError` when some or all tiles fail, `ImageryError` when the read would take too many
-        tiles or they are not of the size that `tile_pixels` states.
+        Raises `PartlyReadError` when some or all tiles fail, as those do whose size is not what `tile_pixels`
+        states, and `ImageryError` when the read would take too many tiles.
         """
         zoom = self.zoom_for(box)
         pixels = np.zeros((4, *box.shape), np.uint8)
@@ -150,14 +150,15 @@ class TileImagery:
         """Return RGBA ``[4, h, w]`` on `box`, which of its pixels a failed tile touches, and the failures."""
         mosaic, failed_mosaic = window.empty_mosaic(4), window.empty_mosaic(1)
         errors = []
-        for tile, result in self.store.fetch(window.tiles):
+        for tile, fetched in self.store.fetch(window.tiles):
+            result = self._fit_tile(fetched)
             if isinstance(result, ImageryError):
                 errors.append(result)
             for part in window.slices_of(tile):
                 if isinstance(result, ImageryError):
                     failed_mosaic[:, *part] = 255
                 elif result is not None:
-                    mosaic[:, *part] = self._require_size(result)
+                    mosaic[:, *part] = result
         pixels = window.warp_onto(box, mosaic, alpha_band=4)
         failed_mask = np.zeros(box.shape, bool)
         if errors:
@@ -165,13 +166,20 @@ class TileImagery:
         pixels[:, failed_mask] = 0
         return pixels, failed_mask, errors
 
-    def _require_size(self, rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a tile unchanged; raise `ImageryError` if its side is not `tile_pixels`."""
-        size = self.tile_pixels
-        if rgba.shape[1:] != (size, size):
-            rule = f"its tiles are {rgba.shape[2]} px wide, not {size}"
-            raise ImageryError(f"imagery {self.info.uri!r}: {rule}; say so in a source file: tile_pixels")
-        return rgba
+    def _fit_tile(self, result: TileResult) -> TileResult:
+        """Return a tile of `tile_pixels` a side; one of a single pixel, sent for blank ground, is spread.
+
+        A tile of any other size becomes an `ImageryError`.
+        """
+        if result is None or isinstance(result, ImageryError):
+            return result
+        side = self.tile_pixels
+        if result.shape[1:] == (1, 1):
+            return np.broadcast_to(result, (len(result), side, side))
+        if result.shape[1:] != (side, side):
+            rule = f"a tile is {result.shape[2]} x {result.shape[1]} px, not {side} px wide"
+            return ImageryError(f"imagery {self.info.uri!r}: {rule}; say so in a source file: tile_pixels")
+        return result
 
 
 @dataclass(frozen=True)
