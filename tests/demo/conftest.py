@@ -10,7 +10,7 @@ import torch
 sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model and tiny_captioner live there
 
 from sat2cap.demo import run_demo
-from sat2cap.demo.plan import CountryPlan, DemoPlan, chosen
+from sat2cap.demo.plan import CountryPlan, DemoPlan, select_prompts
 from sat2cap.miniworld.prompts import PROMPTS, SEASONAL_PROMPTS
 from sat2cap.model.formats.captioner import save_captioner
 from sat2cap.pairs import PatchSpec
@@ -41,8 +41,8 @@ class Ran(NamedTuple):
     out: Path
     plan: DemoPlan
     figures: dict[str, float]
-    told: list[tuple[str, int, int]]
-    """What it said of its progress."""
+    reports: list[tuple[str, int, int]]
+    """What it reported of its progress."""
 
 
 def tiny_plan(folder: Path) -> DemoPlan:
@@ -55,8 +55,8 @@ def tiny_plan(folder: Path) -> DemoPlan:
         tiny_clip(clip, image=16, hidden=64, dim=32)
         run_file.write_text(RUN)
         save_captioner(tiny_captioner(dim=32), captioner)
-    prompts = chosen(PROMPTS, "sea", "church", "rice paddy", "market", "vineyard", "autumn leaves")
-    timed = chosen(SEASONAL_PROMPTS, "traffic jam", "snow")
+    prompts = select_prompts(PROMPTS, "sea", "church", "rice paddy", "market", "vineyard", "autumn leaves")
+    timed = select_prompts(SEASONAL_PROMPTS, "traffic jam", "snow")
     return DemoPlan(
         train_photos=130,
         test_photos=40,
@@ -72,16 +72,16 @@ def tiny_plan(folder: Path) -> DemoPlan:
             CountryPlan("south", "-67.30,-35.88,-67.23,-35.83", south=True),
         ),
         prompts=prompts,
-        timed=timed,
-        shown=prompts[:4],
-        winter=chosen(SEASONAL_PROMPTS, "snow"),
-        summer=chosen(SEASONAL_PROMPTS, "bathers"),
-        by_hour=timed[:1],
-        by_calendar=timed[:1],
-        sought=prompts[3:4],
+        seasonal_prompts=timed,
+        map_prompts=prompts[:4],
+        winter_prompts=select_prompts(SEASONAL_PROMPTS, "snow"),
+        summer_prompts=select_prompts(SEASONAL_PROMPTS, "bathers"),
+        hour_prompts=timed[:1],
+        calendar_prompts=timed[:1],
+        search_prompts=prompts[3:4],
         captioner=str(captioner),
-        captioned=chosen(PROMPTS, "broadleaf forest"),
-        captioned_pairs=20,
+        caption_prompts=select_prompts(PROMPTS, "broadleaf forest"),
+        caption_pairs=20,
         mosaic_pixels=4,
     )
 
@@ -90,7 +90,7 @@ def tiny_plan(folder: Path) -> DemoPlan:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     torch.set_num_threads(1)  # the networks are too small to share
     folder = tmp_path_factory.mktemp("demo")
-    plan, told = tiny_plan(folder), []
+    plan, reports = tiny_plan(folder), []
     out = folder / "out"
-    figures = run_demo(out, plan=plan, progress=lambda *said: told.append(said))
-    return Ran(out, plan, figures, told)
+    figures = run_demo(out, plan=plan, progress=lambda *report: reports.append(report))
+    return Ran(out, plan, figures, reports)

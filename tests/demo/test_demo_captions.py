@@ -9,8 +9,8 @@ from conftest import Ran
 
 from sat2cap.atlas import open_atlas
 from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
-from sat2cap.demo.captions import ASKED, caption_figures, in_words
-from sat2cap.demo.figures import Measured
+from sat2cap.demo.captions import CAPTION_MOMENTS, caption_likely_places, caption_metrics
+from sat2cap.demo.metrics import EvaluationInputs
 from sat2cap.evaluation.captions.evaluation import evaluate_captions
 from sat2cap.evaluation.captions.options import CaptionOptions
 from sat2cap.evaluation.metric import metric_values
@@ -26,55 +26,60 @@ from sat2cap.query.points import embeddings_at
 
 
 @pytest.fixture(scope="module")
-def given(ran: Ran) -> Measured:
+def inputs(ran: Ran) -> EvaluationInputs:
     trained, clip = resolve_model(ran.out / "train" / "checkpoint"), resolve_model(str(ran.plan.init))
 
-    def countries(kind: str) -> list[Country]:
-        found = []
+    def open_countries(kind: str) -> list[Country]:
+        countries = []
         for place in ran.plan.countries:
             atlas = open_atlas(ran.out / "atlas" / f"{place.name}{kind}.zarr")
-            found.append(Country(place.name, atlas, prepare_ground_truth(World(2), atlas.grid), place.south))
-        return found
+            countries.append(
+                Country(place.name, atlas, prepare_ground_truth(World(2), atlas.grid), place.south)
+            )
+        return countries
 
     captioner = resolve_captioner(ran.plan.captioner, clip)
-    return Measured(trained, clip, countries(""), countries("-clip"), captioner)
+    return EvaluationInputs(trained, clip, open_countries(""), open_countries("-clip"), captioner)
 
 
-def test_figures_are_those_of_the_command_line(ran: Ran, given: Measured) -> None:
+def test_figures_are_those_of_the_command_line(ran: Ran, inputs: EvaluationInputs) -> None:
     pairs, options = open_pairs(ran.out / "heldout"), CaptionOptions(gallery=20, draws=0)
     whole = metric_values(
-        evaluate_captions(pairs, given.trained, given.clip, given.captioner, options).metrics
+        evaluate_captions(pairs, inputs.trained, inputs.clip, inputs.captioner, options).metrics
     )
-    mine = {n.removeprefix("captions."): v for n, v in ran.figures.items() if n.startswith("captions.")}
-    assert mine.pop("pairs") == 20
-    assert {"truth.stated", "clip.truth.stated", "months.changed"} <= set(mine)
-    assert mine == pytest.approx({name: whole[name] for name in mine})
+    of_demo = {n.removeprefix("captions."): v for n, v in ran.figures.items() if n.startswith("captions.")}
+    assert of_demo.pop("pairs") == 20
+    assert {"truth.stated", "clip.truth.stated", "months.changed"} <= set(of_demo)
+    assert of_demo == pytest.approx({name: whole[name] for name in of_demo})
 
 
-def test_marks_are_those_of_the_truth(ran: Ran, given: Measured) -> None:
-    found = in_words(ran.plan, given, open_imagery("miniworld:2"))
-    assert [word.place for word in found] == ["north", "south"]
+def test_marks_are_those_of_the_truth(ran: Ran, inputs: EvaluationInputs) -> None:
+    captioned = caption_likely_places(ran.plan, inputs, open_imagery("miniworld:2"))
+    assert [word.place for word in captioned] == ["north", "south"]
     seen = set()
-    for words, country in zip(found, given.countries, strict=True):
-        truth = country.truth(ran.plan.captioned[0]).reshape(country.atlas.grid.shape)
+    for words, country in zip(captioned, inputs.countries, strict=True):
+        truth = country.truth(ran.plan.caption_prompts[0]).reshape(country.atlas.grid.shape)
         x, y = transformer(LONLAT, country.atlas.grid.crs).transform(words.lon, words.lat)
         col, row = ~country.atlas.grid.affine * (x, y)
         assert truth[int(row), int(col)] > 0.9 * truth.max()
-        rows = [embeddings_at(country.atlas, given.trained, [(words.lon, words.lat)], when) for when in ASKED]
-        said = given.captioner.captions(np.concatenate(rows))
-        assert [remark.text for remark in words.remarks[:-1]] == said
-        assert [remark.when for remark in words.remarks] == [
+        rows = [
+            embeddings_at(country.atlas, inputs.trained, [(words.lon, words.lat)], when)
+            for when in CAPTION_MOMENTS
+        ]
+        said = inputs.captioner.captions(np.concatenate(rows))
+        assert [caption.text for caption in words.captions[:-1]] == said
+        assert [caption.when for caption in words.captions] == [
             "January, 12:00", "July, 12:00", "July, 08:00", "July, 23:00", "",
         ]  # fmt: skip
         here = sample_surroundings(np.array([words.lon]), np.array([words.lat]), World(2).seed)
-        for remark, when in zip(words.remarks[:-1], ASKED, strict=True):
+        for caption, when in zip(words.captions[:-1], CAPTION_MOMENTS, strict=True):
             m = local_times(here.lat, np.array([when.month]), np.array([when.day]), np.array([when.hour]))
             can = [
                 CONCEPTS[CONCEPT_NAMES.index(n)].probability(here, m)[0] >= 0.05
-                for n in stated_concepts(remark.text)
+                for n in stated_concepts(caption.text)
             ]
-            assert remark.true == (all(can) if can else None)
-            seen.add(remark.true)
+            assert caption.true == (all(can) if can else None)
+            seen.add(caption.true)
     assert len(seen) > 1, "not all alike"
 
 
@@ -86,7 +91,7 @@ def test_the_page_shows_them(ran: Ran) -> None:
     assert 'data-figure="captions.truth.chance"' in part or "captions.truth.chance" not in ran.figures
 
 
-def test_without_a_captioner_there_are_none(ran: Ran, given: Measured) -> None:
-    mute = replace(given, captioner=None)
-    assert in_words(ran.plan, mute, open_imagery("miniworld:2")) == []
-    assert list(caption_figures(ran.plan, mute, open_pairs(ran.out / "heldout"))) == []
+def test_without_a_captioner_there_are_none(ran: Ran, inputs: EvaluationInputs) -> None:
+    without = replace(inputs, captioner=None)
+    assert caption_likely_places(ran.plan, without, open_imagery("miniworld:2")) == []
+    assert list(caption_metrics(ran.plan, without, open_pairs(ran.out / "heldout"))) == []

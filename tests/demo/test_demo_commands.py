@@ -11,13 +11,13 @@ from conftest import Ran
 
 from sat2cap.cli import main
 from sat2cap.cli.app import app
-from sat2cap.demo.commands import commands
+from sat2cap.demo.commands import list_commands
+from sat2cap.demo.labels import to_slug
 from sat2cap.demo.plan import DemoPlan
-from sat2cap.demo.words import slug
 
 
 def test_every_command_is_one_that_the_command_line_knows(ran: Ran) -> None:
-    lines = [shlex.split(command.line) for command in commands(DemoPlan(), ran.out)]
+    lines = [shlex.split(command.line) for command in list_commands(DemoPlan(), ran.out)]
     assert len(lines) >= 6
     for name, *words in lines:
         assert name == "sat2cap"
@@ -29,14 +29,14 @@ def test_every_command_is_one_that_the_command_line_knows(ran: Ran) -> None:
 
 
 def test_a_map_made_by_hand_is_that_of_the_demo(ran: Ran, tmp_path: Path) -> None:
-    command = next(c for c in commands(ran.plan, ran.out) if c.line.endswith(".tif"))
+    command = next(c for c in list_commands(ran.plan, ran.out) if c.line.endswith(".tif"))
     words = [*shlex.split(command.line)[1:-1], str(tmp_path / "mine.tif")]
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert not stop.value.code
-    prompt = next(p for p in ran.plan.shown if p.when)
+    prompt = next(p for p in ran.plan.map_prompts if p.when)
     with (
         rasterio.open(words[-1]) as mine,
-        rasterio.open(ran.out / "maps" / f"{slug(prompt.text)}-north.tif") as theirs,
+        rasterio.open(ran.out / "maps" / f"{to_slug(prompt.text)}-north.tif") as theirs,
     ):
         np.testing.assert_array_equal(mine.read(), theirs.read())

@@ -130,7 +130,13 @@ def test_its_charts_are_sound(html: str) -> None:
 
 
 def test_it_tells_the_whole_story(ran: Ran, html: str, page: Page) -> None:
-    for prompt in (*ran.plan.prompts, *ran.plan.timed, *ran.plan.winter, *ran.plan.summer, *ran.plan.sought):
+    for prompt in (
+        *ran.plan.prompts,
+        *ran.plan.seasonal_prompts,
+        *ran.plan.winter_prompts,
+        *ran.plan.summer_prompts,
+        *ran.plan.search_prompts,
+    ):
         assert prompt.text in html
     for words in ("8:00", "23:00", "15 January", "15 July", "chance", "CLIP", "sat2cap embed", "viewport"):
         assert words in html

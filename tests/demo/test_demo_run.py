@@ -12,7 +12,7 @@ from conftest import Ran
 from sat2cap.atlas import open_atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo import headline_metrics, run_demo
-from sat2cap.demo.words import slug
+from sat2cap.demo.labels import to_slug
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import metric_values
 from sat2cap.evaluation.retrieval.evaluation import gallery_metrics
@@ -45,18 +45,18 @@ def test_results_are_a_flat_object_of_finite_numbers_with_all_that_is_promised(r
     assert all(isinstance(value, float) and math.isfinite(value) for value in stored.values())
 
 
-def test_every_prompt_has_its_figure_beside_both_baselines(ran: Ran) -> None:
+def test_every_prompt_has_its_metric_beside_both_baselines(ran: Ran) -> None:
     for kind in ("", "clip.", "location."):
         found = {n: v for n, v in ran.figures.items() if n.startswith(f"map.auroc.{kind}prompt.")}
         assert len(found) == ran.figures["map.prompts"] >= 5
         assert np.mean(list(found.values())) == pytest.approx(ran.figures[f"map.auroc.{kind}mean"])
-    assert f"map.auroc.prompt.{slug('where can i see the sea')}" in ran.figures
+    assert f"map.auroc.prompt.{to_slug('where can i see the sea')}" in ran.figures
 
 
 def test_a_prompts_auroc_is_that_of_its_map_file_against_the_truth(ran: Ran) -> None:
     """Rice grows in the south alone, so its figure is of one country and one file."""
     prompt = next(p for p in ran.plan.prompts if p.concept == "rice paddy")
-    with rasterio.open(ran.out / "maps" / f"{slug(prompt.text)}-south.tif") as file:
+    with rasterio.open(ran.out / "maps" / f"{to_slug(prompt.text)}-south.tif") as file:
         scores = file.read(1)
         assert file.descriptions == (prompt.text,)
     grid = open_atlas(ran.out / "atlas" / "south.zarr").grid
@@ -64,7 +64,7 @@ def test_a_prompts_auroc_is_that_of_its_map_file_against_the_truth(ran: Ran) -> 
     known = np.isfinite(scores)
     positive = expected >= 0.5 * expected.max()
     auroc = sklearn.metrics.roc_auc_score(positive[known], scores[known])
-    assert ran.figures[f"map.auroc.prompt.{slug(prompt.text)}"] == pytest.approx(auroc, abs=1e-9)
+    assert ran.figures[f"map.auroc.prompt.{to_slug(prompt.text)}"] == pytest.approx(auroc, abs=1e-9)
 
 
 def test_the_location_baseline_sees_no_imagery(ran: Ran) -> None:
@@ -83,7 +83,7 @@ def test_the_location_baseline_sees_no_imagery(ran: Ran) -> None:
         expected = truth_map(World(2), "market", grid, when).values.ravel()
         scores = offset @ checkpoint.embed_text([prompt.text])[0]
         found.append(sklearn.metrics.roc_auc_score(expected >= 0.5 * expected.max(), scores))
-    figure = ran.figures[f"map.auroc.location.prompt.{slug(prompt.text)}"]
+    figure = ran.figures[f"map.auroc.location.prompt.{to_slug(prompt.text)}"]
     assert figure == pytest.approx(np.mean(found), abs=2e-3)  # float32 in another order may swap near ties
 
 
@@ -99,10 +99,10 @@ def test_chance_and_the_ratio_to_clip_follow_from_the_gallery(ran: Ran) -> None:
 
 def test_hemispheres_are_counted_from_their_own_figures(ran: Ran) -> None:
     expected = 0
-    for prompt, sign in ((ran.plan.winter[0], 1), (ran.plan.summer[0], -1)):
+    for prompt, sign in ((ran.plan.winter_prompts[0], 1), (ran.plan.summer_prompts[0], -1)):
         north, south = (
-            ran.figures[f"hemispheres.{slug(prompt.text)}.{place}.january"]
-            - ran.figures[f"hemispheres.{slug(prompt.text)}.{place}.july"]
+            ran.figures[f"hemispheres.{to_slug(prompt.text)}.{place}.january"]
+            - ran.figures[f"hemispheres.{to_slug(prompt.text)}.{place}.july"]
             for place in ("north", "south")
         )
         expected += sign * north > 0 and sign * south < 0
@@ -119,7 +119,7 @@ def test_the_demo_leaves_what_a_person_would_have_made(ran: Ran) -> None:
     for name in ("north", "south", "north-clip", "south-clip"):
         assert open_atlas(ran.out / "atlas" / f"{name}.zarr").complete
     files = sorted(path.suffix for path in (ran.out / "maps").iterdir())
-    assert files == [".png"] * len(ran.plan.shown) + [".tif"] * len(ran.plan.shown)
+    assert files == [".png"] * len(ran.plan.map_prompts) + [".tif"] * len(ran.plan.map_prompts)
 
 
 def test_its_atlases_find_their_models_by_themselves(ran: Ran) -> None:
@@ -134,8 +134,8 @@ def test_its_atlases_find_their_models_by_themselves(ran: Ran) -> None:
         np.testing.assert_array_equal(mapped.values, by_hand.values[0])
 
 
-def test_progress_of_every_long_step_is_told_to_its_end(ran: Ran) -> None:
-    ended = {stage.split(",")[0] for stage, done, total in ran.told if done == total}
+def test_progress_of_every_long_step_is_reported_to_its_end(ran: Ran) -> None:
+    ended = {stage.split(",")[0] for stage, done, total in ran.reports if done == total}
     expected = {
         *("building pairs of miniworld:1", "building pairs of miniworld:2", "training", "writing maps"),
         *("embedding cells of north", "embedding cells of south-clip", "evaluating", "drawing the page"),

@@ -1,2 +1,2 @@
-from .figures import headline_metrics as headline_metrics
+from .metrics import headline_metrics as headline_metrics
 from .run import run_demo as run_demo

@@ -1,4 +1,4 @@
-"""Captions in the demo: how much of what they state is true, and a few places in words."""
+"""Captions in the demo: how much of what they state is true, and captions of a few places."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from sat2cap.atlas import CellStatus
-from sat2cap.demo.figures import JANUARY, JULY, Measured
+from sat2cap.demo.metrics import JANUARY, JULY, EvaluationInputs
 from sat2cap.demo.plan import DemoPlan
-from sat2cap.demo.story import InWords, Remark
+from sat2cap.demo.story import Caption, CaptionedPlace
 from sat2cap.evaluation import (
     Bootstrap,
     CaptionedPairs,
@@ -28,70 +28,82 @@ from sat2cap.pairs import PairSet
 from sat2cap.query import embeddings_at
 from sat2cap.report import picture_from_pixels
 
-ASKED = (JANUARY, JULY, replace(JULY, hour=8.0), replace(JULY, hour=23.0))
-"""When places are put in words."""
+CAPTION_MOMENTS = (JANUARY, JULY, replace(JULY, hour=8.0), replace(JULY, hour=23.0))
+"""The dates for which a place is captioned."""
 
 _PATCH_PIXELS = 160
 
 
-def caption_figures(plan: DemoPlan, given: Measured, heldout: PairSet) -> Iterator[tuple[str, float]]:
-    """Of captions of held-out places told the time of their photo, and of CLIP's: how much of them is true.
+def caption_metrics(
+    plan: DemoPlan, inputs: EvaluationInputs, heldout: PairSet
+) -> Iterator[tuple[str, float]]:
+    """Yield metrics of the captions of held-out places, at the time of their photo, and of CLIP's captions.
 
-    Also how they change with the month: see `evaluate.captioned`. Nothing without a captioner; what is not
-    defined is left out.
+    They say how much of the captions is true and how these change with the month, as `evaluate_captions`
+    defines it. Nothing is yielded without a captioner, and no metric that is not defined.
     """
-    if (captioner := given.captioner) is None:
+    if (captioner := inputs.captioner) is None:
         return
-    ours = embed_gallery(heldout, given.trained, gallery=plan.captioned_pairs)
-    same_photos = given.clip.ground_identity == given.trained.ground_identity
+    ours = embed_gallery(heldout, inputs.trained, gallery=plan.caption_pairs)
+    same_photos = inputs.clip.ground_identity == inputs.trained.ground_identity
     clip = embed_gallery(
-        heldout, given.clip, gallery=plan.captioned_pairs, ground=ours.ground if same_photos else None
+        heldout, inputs.clip, gallery=plan.caption_pairs, ground=ours.ground if same_photos else None
     )
-    place = CaptionedPairs.of(heldout, "test", ours, None)
-    rows = {"": ours.overhead, "clip.": clip.overhead}
-    found = {"pairs": float(len(ours.lon))}
-    if given.trained.dynamic is not None:
-        rows[""] = ours.overhead + ours.dynamic_offsets(given.trained)
+    captioned = CaptionedPairs.of(heldout, "test", ours, None)
+    embeddings = {"": ours.overhead, "clip.": clip.overhead}
+    metrics = {"pairs": float(len(ours.lon))}
+    if inputs.trained.dynamic is not None:
+        embeddings[""] = ours.overhead + ours.dynamic_offsets(inputs.trained)
         months = {
-            when: generate_captions_at(ours, given.trained, captioner, when) for when in (JANUARY, JULY)
+            when: generate_captions_at(ours, inputs.trained, captioner, when) for when in (JANUARY, JULY)
         }
-        changed, _ = month_metrics(months, place, Bootstrap(np.arange(len(ours.lon)), draws=0))
-        found |= {figure.name: figure.value for figure in changed}
-    for row, embeddings in rows.items():
-        measures = measure_caption_truth(captioner.captions(embeddings), place)
-        found |= {f"{row}{name}": one.value() for name, one in measures}
-    yield from ((f"captions.{name}", value) for name, value in found.items() if math.isfinite(value))
+        changes, _ = month_metrics(months, captioned, Bootstrap(np.arange(len(ours.lon)), draws=0))
+        metrics |= {metric.name: metric.value for metric in changes}
+    for prefix, rows in embeddings.items():
+        shares = measure_caption_truth(captioner.captions(rows), captioned)
+        metrics |= {f"{prefix}{name}": share.value() for name, share in shares}
+    yield from ((f"captions.{name}", value) for name, value in metrics.items() if math.isfinite(value))
 
 
-def in_words(plan: DemoPlan, given: Measured, imagery: Imagery) -> list[InWords]:
-    """In each country, for each thing that the plan names, the place that is likeliest to show it."""
-    if given.captioner is None:
+def caption_likely_places(plan: DemoPlan, inputs: EvaluationInputs, imagery: Imagery) -> list[CaptionedPlace]:
+    """Return, for each prompt and each country that can judge it, its likeliest place, captioned."""
+    if inputs.captioner is None:
         return []
     return [
-        _in_words(plan, given, imagery, country, baseline, prompt)
-        for prompt in plan.captioned
-        for country, baseline in zip(given.countries, given.baseline, strict=True)
+        _caption_place(plan, inputs, imagery, country, baseline, prompt)
+        for prompt in plan.caption_prompts
+        for country, baseline in zip(inputs.countries, inputs.baseline, strict=True)
         if can_judge(country, prompt)
     ]
 
 
-def _in_words(
-    plan: DemoPlan, given: Measured, imagery: Imagery, country: Country, baseline: Country, prompt: Prompt
-) -> InWords:
-    lon, lat = _likeliest(country, prompt)
-    ours = np.concatenate([embeddings_at(country.atlas, given.trained, [(lon, lat)], when) for when in ASKED])
-    clip = embeddings_at(baseline.atlas, given.clip, [(lon, lat)])
-    assert given.captioner is not None
-    *texts, by_clip = given.captioner.captions(np.concatenate([ours, clip]))
-    remarks = [
-        Remark(
-            f"{format_month(when.month)}, {int(when.hour):02d}:00", text, _true(plan, lon, lat, text, [when])
+def _caption_place(
+    plan: DemoPlan,
+    inputs: EvaluationInputs,
+    imagery: Imagery,
+    country: Country,
+    baseline: Country,
+    prompt: Prompt,
+) -> CaptionedPlace:
+    """Return the place of a country that is likeliest to show a prompt's concept, with its captions."""
+    lon, lat = _find_likeliest_place(country, prompt)
+    ours = np.concatenate(
+        [embeddings_at(country.atlas, inputs.trained, [(lon, lat)], when) for when in CAPTION_MOMENTS]
+    )
+    clip = embeddings_at(baseline.atlas, inputs.clip, [(lon, lat)])
+    assert inputs.captioner is not None
+    *texts, clip_text = inputs.captioner.captions(np.concatenate([ours, clip]))
+    captions = [
+        Caption(
+            f"{format_month(when.month)}, {int(when.hour):02d}:00",
+            text,
+            _can_be_true(plan, lon, lat, text, [when]),
         )
-        for when, text in zip(ASKED, texts, strict=True)
+        for when, text in zip(CAPTION_MOMENTS, texts, strict=True)
     ]
-    remarks.append(Remark("", by_clip, _true(plan, lon, lat, by_clip, ASKED)))
+    captions.append(Caption("", clip_text, _can_be_true(plan, lon, lat, clip_text, CAPTION_MOMENTS)))
     patch = imagery.read(patch_around(lon, lat, plan.patch.size_m, _PATCH_PIXELS)).values
-    return InWords(
+    return CaptionedPlace(
         prompt.concept,
         lon,
         lat,
@@ -99,25 +111,28 @@ def _in_words(
         picture_from_pixels(
             patch, f"A place in the {country.name} from above, likely to show {prompt.concept}"
         ),
-        remarks,
+        captions,
     )
 
 
-def _likeliest(country: Country, prompt: Prompt) -> tuple[float, float]:
-    """Degrees of the embedded cell with the greatest truth, its neighbours' too: many are as likely."""
+def _find_likeliest_place(country: Country, prompt: Prompt) -> tuple[float, float]:
+    """Return the embedded cell, in degrees, around which the truth is greatest.
+
+    The mean over a cell and its eight neighbours decides, as many single cells have the same truth.
+    """
     grid = country.atlas.grid
     truth = np.pad(country.truth(prompt).reshape(grid.shape), 1)
-    around = np.lib.stride_tricks.sliding_window_view(truth, (3, 3)).mean((2, 3))
-    cell = int(np.argmax(np.where(country.atlas.status == CellStatus.OK, around, -1.0)))
+    mean_around = np.lib.stride_tricks.sliding_window_view(truth, (3, 3)).mean((2, 3))
+    cell = int(np.argmax(np.where(country.atlas.status == CellStatus.OK, mean_around, -1.0)))
     lon, lat = (side.ravel() for side in cell_lonlat(grid))
     return float(lon[cell]), float(lat[cell])
 
 
-def _true(plan: DemoPlan, lon: float, lat: float, text: str, moments: Sequence[When]) -> bool | None:
-    """Whether all that a caption states can be there at one of some moments; None if it states nothing."""
+def _can_be_true(plan: DemoPlan, lon: float, lat: float, text: str, moments: Sequence[When]) -> bool | None:
+    """Return whether all that a caption states can be seen at one moment; None if it states nothing."""
     count = len(moments)
     lons, lats = np.full(count, lon), np.full(count, lat)
-    planet = sample_surroundings(lons, lats, World(plan.test_world).seed)
-    place = CaptionedPairs([""] * count, lats, tuple(moments), [], planet)
+    surroundings = sample_surroundings(lons, lats, World(plan.test_world).seed)
+    place = CaptionedPairs([""] * count, lats, tuple(moments), [], surroundings)
     possible = dict(measure_caption_truth([text] * count, place))["truth.possible"]
     return bool((possible.part == possible.whole).any()) if possible.whole.any() else None

@@ -1,4 +1,4 @@
-"""What the demo does, how much of it, and what its page shows."""
+"""The plan of the demo: how much of everything is made, and what its page shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,81 +22,85 @@ class CountryPlan:
     region: str
     """``west,south,east,north`` in degrees."""
     south: bool = False
-    """South of the equator."""
+    """Whether it lies south of the equator."""
 
 
-def chosen(prompts: Sequence[Prompt], *concepts: str) -> tuple[Prompt, ...]:
-    """The prompts that mean these concepts, in this order; concepts without one are left out."""
-    known = {prompt.concept: prompt for prompt in prompts}
-    return tuple(known[concept] for concept in concepts if concept in known)
+def select_prompts(prompts: Sequence[Prompt], *concepts: str) -> tuple[Prompt, ...]:
+    """Return the prompts that mean these concepts, in this order; concepts without one are left out."""
+    by_concept = {prompt.concept: prompt for prompt in prompts}
+    return tuple(by_concept[concept] for concept in concepts if concept in by_concept)
 
 
-_SHOWN = (
+_MAP_CONCEPTS = (
     "market", "vineyard", "traffic jam", "skyscrapers", "mountains", "sea",
     "skiers", "autumn leaves", "factory", "bathers", "fishermen", "rice paddy",
 )  # fmt: skip
 
-_OF_SUMMER = (
+_SUMMER_CONCEPTS = (
     "bathers", "harvest", "festival", "cafe terrace", "camp fire", "sailing boats", "cows",
 )  # fmt: skip
-"""Every timed concept that the truth gives to summer in both countries."""
+"""The seasonal concepts that, by the truth of both countries, belong to summer."""
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """The default is the full demo; tests take less of everything."""
+    """The amounts, prompts and regions of a demo; the default is the full one, tests take less."""
 
     train_world: int = 1
     train_photos: int = 24_000
     test_world: int = 2
-    """Another planet: nothing on it was ever trained on."""
+    """The other planet, on which nothing was trained."""
     test_photos: int = 2_300
     gallery: int = 2_000
-    """Pairs of the other planet to find each other in."""
+    """Pairs of the other planet among which photos and patches retrieve each other."""
     patch: PatchSpec = field(default_factory=lambda: PatchSpec(480.0, 48))
-    """Its side is the side of a cell, too."""
+    """Overhead patches; a cell has the same side."""
     per_shard: int = 500
     workers: int = 2
     run_file: Path = RUN_FILE
     steps: int | None = None
-    """Training steps; None for those of the run file."""
+    """Number of training steps; None for that of the run file."""
     init: str | None = None
-    """The CLIP model to begin with and to compare with; None for that of the run file."""
+    """The CLIP model that training starts from and that is compared with; None for that of the run file."""
     countries: tuple[CountryPlan, ...] = (
         CountryPlan("north", "-70,46,-69.67,46.22"),
         CountryPlan("south", "-67.5,-36,-67.17,-35.78", south=True),
     )
-    """The first is the one that the page begins with."""
+    """The page begins with the first."""
     prompts: tuple[Prompt, ...] = PROMPTS
-    """What maps are measured with."""
-    timed: tuple[Prompt, ...] = SEASONAL_PROMPTS
-    """What is measured over the calendar."""
+    """The prompts whose maps are measured against the truth."""
+    seasonal_prompts: tuple[Prompt, ...] = SEASONAL_PROMPTS
+    """The prompts that are measured over the calendar."""
     calendar: tuple[When, ...] = CALENDAR
-    """Every month, and in each the same hours."""
-    shown: tuple[Prompt, ...] = field(default_factory=lambda: chosen(PROMPTS, *_SHOWN))
-    """Maps that are written to files and shown beside the truth."""
-    winter: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL_PROMPTS, "snow", "skiers"))
-    summer: tuple[Prompt, ...] = field(default_factory=lambda: chosen(SEASONAL_PROMPTS, *_OF_SUMMER))
-    """What must swap hemispheres between January and July; the page shows the first two of each."""
-    by_hour: tuple[Prompt, ...] = field(
-        default_factory=lambda: chosen(SEASONAL_PROMPTS, "traffic jam", "night lights")
+    """Dates in every month, with the same hours in each, sorted by month."""
+    map_prompts: tuple[Prompt, ...] = field(default_factory=lambda: select_prompts(PROMPTS, *_MAP_CONCEPTS))
+    """The prompts whose maps are written to files and shown beside the truth."""
+    winter_prompts: tuple[Prompt, ...] = field(
+        default_factory=lambda: select_prompts(SEASONAL_PROMPTS, "snow", "skiers")
     )
-    """Shown at 08:00 and 23:00."""
-    by_calendar: tuple[Prompt, ...] = field(
-        default_factory=lambda: chosen(SEASONAL_PROMPTS, "traffic jam", "bathers", "snow", "festival")
+    summer_prompts: tuple[Prompt, ...] = field(
+        default_factory=lambda: select_prompts(SEASONAL_PROMPTS, *_SUMMER_CONCEPTS)
     )
-    """Shown month by hour."""
-    sought: tuple[Prompt, ...] = field(
-        default_factory=lambda: chosen(PROMPTS, "harbour", "festival", "grape pickers", "camp fire")
+    """Prompts that must swap hemispheres between January and July; the page shows the first two of each."""
+    hour_prompts: tuple[Prompt, ...] = field(
+        default_factory=lambda: select_prompts(SEASONAL_PROMPTS, "traffic jam", "night lights")
     )
-    """Shown by their best places."""
+    """Prompts shown at 08:00 and at 23:00."""
+    calendar_prompts: tuple[Prompt, ...] = field(
+        default_factory=lambda: select_prompts(SEASONAL_PROMPTS, "traffic jam", "bathers", "snow", "festival")
+    )
+    """Prompts shown over months and hours."""
+    search_prompts: tuple[Prompt, ...] = field(
+        default_factory=lambda: select_prompts(PROMPTS, "harbour", "festival", "grape pickers", "camp fire")
+    )
+    """Prompts shown by their best places."""
     captioner: str | None = MINICAPTIONER
-    """For the CLIP model; None for no captions."""
-    captioned: tuple[Prompt, ...] = field(
-        default_factory=lambda: chosen(PROMPTS, "skyscrapers", "meadow", "wheat field")
+    """A captioner in the space of the CLIP model; None for no captions."""
+    caption_prompts: tuple[Prompt, ...] = field(
+        default_factory=lambda: select_prompts(PROMPTS, "skyscrapers", "meadow", "wheat field")
     )
-    """Places that are likeliest to show these are put in words."""
-    captioned_pairs: int = 500
-    """Held-out pairs whose captions are held against the truth."""
+    """Prompts for each of which the place that is likeliest to show it is captioned."""
+    caption_pairs: int = 500
+    """Number of held-out pairs whose captions are compared with the truth."""
     mosaic_pixels: int = 16
-    """Pixels to a cell in the mosaic of the page: 16 make 30 m each."""
+    """Side of a cell in the mosaic of the page, in pixels: 16 make pixels of 30 m."""

@@ -1,4 +1,4 @@
-"""What the page of the demo shows, collected before it is drawn."""
+"""The contents of the demo's page, and its rendering to HTML."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,33 +12,33 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A prompt as the page writes it."""
+class PromptLabel:
+    """A prompt as the page prints it."""
 
     text: str
     when: str
-    """Such as ``15 January, 12:00``; empty for any time."""
+    """A date and hour such as ``15 January, 12:00``; empty for a prompt of no date."""
     name: str
-    """What names its figures: letters, digits and underscores."""
-    meaning: str = ""
-    """The concept of the miniature world that it is held against."""
+    """The prompt in the names of its metrics: lower-case letters, digits and underscores."""
+    concept: str = ""
+    """The concept of the miniature world whose truth it is measured against."""
     hidden: bool = False
-    """Whether what it means cannot be seen from above."""
+    """Whether its concept cannot be seen from above."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A map to lay over the mosaic."""
+    """A map that can be laid over the mosaic."""
 
-    asked: Asked
+    prompt: PromptLabel
     picture: Picture
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The same prompt three times."""
+    """Maps of one prompt in one country: the truth, Sat2Cap's and CLIP's."""
 
-    asked: Asked
+    prompt: PromptLabel
     place: str
     truth: Picture
     ours: Picture
@@ -46,29 +46,32 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Moments:
-    """The same prompt at two moments, in one range of colours for the maps and one for the truths."""
+class DatePair:
+    """Maps of one prompt at two dates, and the truth of each.
 
-    asked: Asked
-    moments: tuple[str, str]
+    The two maps share one range of colours, and the two truths another.
+    """
+
+    prompt: PromptLabel
+    dates: tuple[str, str]
     ours: tuple[Picture, Picture]
     truth: tuple[Picture, Picture]
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """Month by hour of a prompt."""
+    """Charts of a prompt over months and hours, as SVG: its mean score, and its mean truth."""
 
-    asked: Asked
+    prompt: PromptLabel
     ours: Markup
     truth: Markup
 
 
 @dataclass(frozen=True)
 class Year:
-    """A prompt over the year, north and south."""
+    """Charts of a prompt over the year in both hemispheres, as SVG: its mean score, and its mean truth."""
 
-    asked: Asked
+    prompt: PromptLabel
     season: str
     """``winter`` or ``summer``."""
     ours: Markup
@@ -76,52 +79,52 @@ class Year:
 
 
 @dataclass(frozen=True)
-class Spot:
-    """One of the best places for a prompt."""
+class BestPlace:
+    """One of the places that fit a prompt best."""
 
     lon: float
     lat: float
     place: str
     patch: Picture
     photos: Sequence[Picture]
-    """The ground photos nearest to it in the space of embeddings."""
+    """The ground photos whose embeddings are nearest to its own, nearest first."""
 
 
 @dataclass(frozen=True)
-class Find:
-    """The best places for a prompt."""
+class BestPlaces:
+    """The places that fit a prompt best, best first."""
 
-    asked: Asked
-    spots: Sequence[Spot]
+    prompt: PromptLabel
+    places: Sequence[BestPlace]
 
 
 @dataclass(frozen=True)
-class Remark:
-    """A caption."""
+class Caption:
+    """A caption of a place, and whether it is true."""
 
     when: str
-    """Such as ``January, 12:00``; empty for CLIP's, which knows no time."""
+    """Month and hour, such as ``January, 12:00``; empty for CLIP's caption, which depends on no date."""
     text: str
     true: bool | None
-    """Whether all that it states can be there and then; None if it states nothing."""
+    """Whether all that it states can be seen at that place and time; None if it states nothing."""
 
 
 @dataclass(frozen=True)
-class InWords:
-    """A place and what captions say of it."""
+class CaptionedPlace:
+    """A place with its captions: at several dates, then CLIP's."""
 
-    shows: str
-    """The concept that it was chosen for."""
+    concept: str
+    """The concept that it is likely to show, for which it was chosen."""
     lon: float
     lat: float
     place: str
     patch: Picture
-    remarks: Sequence[Remark]
+    captions: Sequence[Caption]
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a person would type."""
+    """A command line, and what it is for."""
 
     purpose: str
     line: str
@@ -129,35 +132,35 @@ class Command:
 
 @dataclass(frozen=True)
 class Story:
-    """Everything on the page but its figures."""
+    """Everything on the page except its metrics."""
 
     mosaic: Picture
     mosaic_km: float
-    """How wide the mosaic is on the ground."""
+    """Width of the mosaic on the ground, in kilometres."""
     layers: Sequence[Layer]
     comparisons: Sequence[Comparison]
-    seasons: Sequence[Moments]
-    hours: Sequence[Moments]
+    seasons: Sequence[DatePair]
+    hours: Sequence[DatePair]
     calendars: Sequence[Calendar]
     years: Sequence[Year]
-    finds: Sequence[Find]
-    captions: Sequence[InWords]
-    """None without a captioner."""
-    prompts: Sequence[Asked]
-    """All whose maps were measured."""
-    timed: Sequence[Asked]
-    """All that were measured over month and hour."""
+    best_places: Sequence[BestPlaces]
+    captioned_places: Sequence[CaptionedPlace]
+    """Empty without a captioner."""
+    map_prompts: Sequence[PromptLabel]
+    """The prompts whose maps were measured."""
+    seasonal_prompts: Sequence[PromptLabel]
+    """The prompts that were measured over month and hour."""
     steps: Sequence[tuple[str, str]]
-    """Name in the figures, and what it does."""
+    """Each step's name in the metrics, and what it does."""
     commands: Sequence[Command]
     facts: Mapping[str, str]
-    """Names of what was made by whom, for the foot of the page."""
+    """Versions, attributions and identities by name, for the foot of the page."""
 
 
-def render_story(story: Story, figures: Mapping[str, float]) -> str:
-    """Return the page of the demo as HTML; `figures` are those of ``results.json``."""
+def render_story(story: Story, metrics: Mapping[str, float]) -> str:
+    """Return the page of the demo as HTML; `metrics` are those of ``results.json``, from which it prints."""
     values = {field.name: getattr(story, field.name) for field in fields(story)}
     values["longest"] = max(
-        (figures.get(f"demo.seconds.{name}", 0.0) for name, _ in story.steps), default=0.0
+        (metrics.get(f"demo.seconds.{name}", 0.0) for name, _ in story.steps), default=0.0
     )
-    return render_page("demo.html", values, figures, folder=_TEMPLATES)
+    return render_page("demo.html", values, metrics, folder=_TEMPLATES)

@@ -1,4 +1,4 @@
-"""The steps of the demo that leave something behind: pairs, a checkpoint, atlases, maps."""
+"""The steps of the demo that write files: pairs, a checkpoint, atlases and maps."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sat2cap.atlas import USER_SPEC_KEY, Atlas, open_atlas
 from sat2cap.catalogue import open_imagery, open_photos, resolve_model
+from sat2cap.demo.labels import to_slug
 from sat2cap.demo.plan import CountryPlan, DemoPlan
-from sat2cap.demo.words import slug
 from sat2cap.embedding import embed_region
 from sat2cap.errors import AtlasError
 from sat2cap.evaluation import Country, can_judge
@@ -23,13 +23,16 @@ from sat2cap.training import Run, load_run
 from sat2cap.training import train as run_training
 
 TRAINING, HELDOUT, TRAIN, ATLAS, MAPS = "pairs", "heldout", "train", "atlas", "maps"
-"""Folders of the demo."""
+"""Names of the demo's folders."""
 
 _UNDERLAY_PIXELS = 12
 
 
-def run_of(plan: DemoPlan, out: Path) -> Run:
-    """The shipped run file with its folders in `out`; pairs are named from there, so that `out` can move."""
+def configure_run(plan: DemoPlan, out: Path) -> Run:
+    """Return the plan's training run with its folders in `out`.
+
+    Pairs are named relative to the run's folder, so that `out` can be moved.
+    """
     run = load_run(plan.run_file)
     steps = {} if plan.steps is None else {"steps": plan.steps, "epochs": None}
     init = {} if plan.init is None else {"init": plan.init}
@@ -43,26 +46,29 @@ def run_of(plan: DemoPlan, out: Path) -> Run:
     )
 
 
-def named(checkpoint: Checkpoint, given: str, name: str) -> Checkpoint:
-    """A model whose atlases find it again by what it was called."""
-    return replace(checkpoint, card={**checkpoint.card, USER_SPEC_KEY: given, "name": name})
+def name_model(checkpoint: Checkpoint, user_spec: str, name: str) -> Checkpoint:
+    """Return a model under a `name`, whose atlases find it again by `user_spec`, a folder or a name."""
+    return replace(checkpoint, card={**checkpoint.card, USER_SPEC_KEY: user_spec, "name": name})
 
 
-def pairs_state(out: Path) -> dict[str, bool]:
-    """How far the pairs are."""
+def check_pairs(out: Path) -> dict[str, bool]:
+    """Return whether the pairs are complete, and whether they were begun."""
     return {
         "complete": all((out / name / "pairs.json").is_file() for name in (TRAINING, HELDOUT)),
         "begun": (out / TRAINING).exists(),
     }
 
 
-def pairs(plan: DemoPlan, out: Path, progress: Progress) -> tuple[PairSet, PairSet]:
-    """Training pairs of one planet, split by blocks of land; held-out pairs of another, all of them test."""
+def build_pair_sets(plan: DemoPlan, out: Path, progress: Progress) -> tuple[PairSet, PairSet]:
+    """Return the training pairs of one planet, split by blocks of land, and held-out pairs of another.
+
+    The held-out pairs are all in the split ``test``.
+    """
 
     def build(world: int, photos: int, folder: str, split: SplitPlan) -> PairSet:
         uri = f"miniworld:{world}"
 
-        def tell(stage: str, done: int, total: int) -> None:
+        def report(stage: str, done: int, total: int) -> None:
             progress(f"{stage} of {uri}", done, total)
 
         return build_pairs(
@@ -73,7 +79,7 @@ def pairs(plan: DemoPlan, out: Path, progress: Progress) -> tuple[PairSet, PairS
             split=split,
             per_shard=plan.per_shard,
             workers=plan.workers,
-            progress=tell,
+            progress=report,
         )
 
     training = build(plan.train_world, plan.train_photos, TRAINING, SplitPlan())
@@ -81,42 +87,44 @@ def pairs(plan: DemoPlan, out: Path, progress: Progress) -> tuple[PairSet, PairS
     return training, build(plan.test_world, plan.test_photos, HELDOUT, everything_is_test)
 
 
-def train_state(out: Path) -> dict[str, bool]:
-    """How far the training is."""
+def check_training(out: Path) -> dict[str, bool]:
+    """Return whether the training is complete, and whether it was begun."""
     folder = out / TRAIN
     return {"complete": (folder / "checkpoint" / CHECKPOINT_MANIFEST).is_file(), "begun": folder.exists()}
 
 
-def train(run: Run, training: PairSet, progress: Progress) -> Path:
-    """The folder of the trained checkpoint."""
+def train_model(run: Run, training: PairSet, progress: Progress) -> Path:
+    """Train, and return the folder of the checkpoint."""
     return run_training(run, pairs=training, resolve=resolve_model, progress=progress)
 
 
-def embed_state(plan: DemoPlan, out: Path) -> dict[str, bool]:
-    """How far the atlases are."""
+def check_atlases(plan: DemoPlan, out: Path) -> dict[str, bool]:
+    """Return whether the atlases are complete, and whether one was begun."""
     paths = [_atlas_path(out, place, kind) for place in plan.countries for kind in ("", "-clip")]
-    return {"complete": all(map(_complete, paths)), "begun": any(path.exists() for path in paths)}
+    return {"complete": all(map(_is_complete_atlas, paths)), "begun": any(path.exists() for path in paths)}
 
 
-def atlases(plan: DemoPlan, out: Path, checkpoint: Checkpoint, kind: str, progress: Progress) -> list[Atlas]:
-    """An atlas of every country by one model; `kind` ends its name."""
+def embed_countries(
+    plan: DemoPlan, out: Path, checkpoint: Checkpoint, kind: str, progress: Progress
+) -> list[Atlas]:
+    """Return an atlas of every country by one model; its file name ends in `kind`."""
     imagery = open_imagery(f"miniworld:{plan.test_world}")
 
     def embed(place: CountryPlan) -> Atlas:
         region = parse_region(place.region)
         grid = cell_grid(region, plan.patch.size_m)
 
-        def tell(stage: str, done: int, total: int) -> None:
+        def report(stage: str, done: int, total: int) -> None:
             progress(f"{stage} of {place.name}{kind}", done, total)
 
         path = _atlas_path(out, place, kind)
         wanted, patch_m = cell_mask(grid, region), plan.patch.size_m
-        return embed_region(grid, wanted, imagery, checkpoint, path, patch_m=patch_m, progress=tell)
+        return embed_region(grid, wanted, imagery, checkpoint, path, patch_m=patch_m, progress=report)
 
     return [embed(place) for place in plan.countries]
 
 
-def maps(
+def write_maps(
     plan: DemoPlan,
     out: Path,
     countries: Sequence[Country],
@@ -124,33 +132,35 @@ def maps(
     imagery: Imagery,
     progress: Progress,
 ) -> None:
-    """A GeoTIFF and a picture of each prompt that the page shows."""
+    """Write a GeoTIFF and a picture for each prompt that the page shows."""
     underlays = {
         country.name: imagery.read(patch_box(country.atlas.grid, slice(None), slice(None), _UNDERLAY_PIXELS))
         for country in countries
     }
-    progress("writing maps", 0, len(plan.shown))
-    for number, prompt in enumerate(plan.shown, 1):
-        country = where(prompt, countries)
-        found = select_prompt(
+    progress("writing maps", 0, len(plan.map_prompts))
+    for number, prompt in enumerate(plan.map_prompts, 1):
+        country = choose_country(prompt, countries)
+        scores = select_prompt(
             score_atlas(country.atlas, checkpoint, [prompt.text], when=country.when(prompt))
         )
-        path = out / MAPS / f"{slug(prompt.text)}-{country.name}"
-        write_cog(found, path.with_suffix(".tif"))
-        write_png(found, path.with_suffix(".png"), MapOptions(underlay=underlays[country.name]))
-        progress("writing maps", number, len(plan.shown))
+        path = out / MAPS / f"{to_slug(prompt.text)}-{country.name}"
+        write_cog(scores, path.with_suffix(".tif"))
+        write_png(scores, path.with_suffix(".png"), MapOptions(underlay=underlays[country.name]))
+        progress("writing maps", number, len(plan.map_prompts))
 
 
-def where(prompt: Prompt, countries: Sequence[Country]) -> Country:
-    """The first country that can judge a prompt; the first of all if none can."""
+def choose_country(prompt: Prompt, countries: Sequence[Country]) -> Country:
+    """Return the first country whose truth can judge a prompt, or the first of all if none can."""
     return next((country for country in countries if can_judge(country, prompt)), countries[0])
 
 
 def _atlas_path(out: Path, place: CountryPlan, kind: str) -> Path:
+    """Return the path of a country's atlas by one model."""
     return out / ATLAS / f"{place.name}{kind}.zarr"
 
 
-def _complete(path: Path) -> bool:
+def _is_complete_atlas(path: Path) -> bool:
+    """Return whether there is a finished atlas; False where there is none."""
     try:
         return open_atlas(path).complete
     except AtlasError:
