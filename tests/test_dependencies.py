@@ -11,7 +11,6 @@ SOURCE = ROOT / "src" / "sat2cap"
 
 DISTRIBUTION_OF = {
     "PIL": "pillow",
-    "attr": "attrs",
     "av": "av",
     "bert_score": "bert-score",
     "huggingface_hub": "huggingface-hub",

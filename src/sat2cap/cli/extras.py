@@ -26,7 +26,6 @@ EXTRA_OF_MODULE = {
     "rio_tiler": "serve",
     "morecantile": "serve",
     "starlette": "serve",
-    "attr": "serve",
 }
 """Extra in pyproject.toml by module name, as in an import statement; a test holds it against that file."""
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import attr
 import morecantile
 import morecantile.defaults
 import numpy as np
@@ -37,7 +36,6 @@ _COLOURS = cmap.get("magma")
 _PICTURES = {None, ImageType.png, ImageType.jpeg, ImageType.jpg, ImageType.webp}
 
 
-@attr.s
 class AnswerReader(Reader):
     """A reader whose input is an `Answer`, not a path."""
 
