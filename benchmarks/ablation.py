@@ -24,8 +24,8 @@ VARIANTS = {
 }
 
 
-def variant(base: Run, demo: Path, name: str, steps: int) -> Run:
-    """The demo's run with the model section of one row of the table."""
+def configure_variant(base: Run, demo: Path, name: str, steps: int) -> Run:
+    """Return the demo's run with the model section of one row of the table."""
     folder = demo / "ablation" / name.replace(" ", "-").replace(",", "")
     return base.model_copy(
         update={
@@ -38,17 +38,19 @@ def variant(base: Run, demo: Path, name: str, steps: int) -> Run:
 
 
 def main(demo: Path, out: Path, steps: int) -> None:
-    """Train the three, measure them with and without metadata on the held-out planet."""
+    """Train the three models, and measure them with and without metadata on the held-out planet."""
     heldout = open_pairs(demo / "heldout")
     models = {
-        name: resolve_model(train(variant(load_run(RUN_FILE), demo, name, steps), resolve=resolve_model))
+        name: resolve_model(
+            train(configure_variant(load_run(RUN_FILE), demo, name, steps), resolve=resolve_model)
+        )
         for name in reversed(VARIANTS)  # the whole method first
     }
     options = TableOptions(split=str(heldout.index["split"].mode()[0]))
-    found = evaluate_table(heldout, models, resolve_model("miniclip"), options)
-    for figure in found.metrics:
-        print(figure.name, f"{figure.value:.4f}", figure.interval or "", flush=True)
-    write_json(out, {"steps": float(steps), **metric_values(found.metrics)})
+    table = evaluate_table(heldout, models, resolve_model("miniclip"), options)
+    for metric in table.metrics:
+        print(metric.name, f"{metric.value:.4f}", metric.interval or "", flush=True)
+    write_json(out, {"steps": float(steps), **metric_values(table.metrics)})
 
 
 if __name__ == "__main__":

@@ -38,35 +38,38 @@ from sat2cap.model import Checkpoint
 from sat2cap.query import MeanScale, score_atlas
 
 STEP = 5
-"""Of the calendar's months by hours, every so many are asked for."""
+"""Every how many of the calendar's months and hours a prompt is scored."""
 
 LINES = (
     ("any time", "share", "share among generic prompts", "o--C7"),
     ("high time", "contrast", "calibrated, asked at the best time", "o-C9"),
     ("any time", "contrast", "calibrated, asked at any time", "o-C0"),
 )
-"""The last is the one whose cells are counted."""
+"""The last line is the one whose cells are counted."""
 
 
-def draw(prompts_by_time: dict[str, list[PromptTruth]], path: Path) -> None:
-    """The reliability diagram, and how seldom real and nonsense prompts pass each threshold."""
+def draw_reliability(prompts_by_time: dict[str, list[PromptTruth]], path: Path) -> None:
+    """Draw a reliability diagram, and the share of cells of each kind of prompt above a threshold."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     left.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     for when, name, label, style in LINES:
-        real = [one for one in prompts_by_time[when] if not one.nonsense]
-        truth = np.concatenate([one.truth for one in real])
-        bins = reliability(np.concatenate([one.scores[name] for one in real]), truth)
-        left.plot([one.chance for one in bins], [one.truth for one in bins], style, label=label)
-    for one in bins:
-        left.annotate(f"{one.cells:,}", (one.chance, one.truth), (4, -10), textcoords="offset points", size=7)
+        real = [prompt for prompt in prompts_by_time[when] if not prompt.nonsense]
+        truth = np.concatenate([prompt.truth for prompt in real])
+        bins = reliability(np.concatenate([prompt.scores[name] for prompt in real]), truth)
+        left.plot([point.chance for point in bins], [point.truth for point in bins], style, label=label)
+    for point in bins:
+        left.annotate(
+            f"{point.cells:,}", (point.chance, point.truth), (4, -10), textcoords="offset points", size=7
+        )
     left.set(xlim=(0, 1), ylim=(0, 1), xlabel="contrast", title="Reliability (number of cells)")
     left.set(ylabel="share of photos that show it")
     left.legend(fontsize=8)
     real, nonsense = (
-        [o for o in prompts_by_time["high time"] if o.nonsense is kind] for kind in (False, True)
+        [prompt for prompt in prompts_by_time["high time"] if prompt.nonsense is kind]
+        for kind in (False, True)
     )
     for group, label, colour in ((real, "prompts", "tab:blue"), (nonsense, "nonsense", "tab:red")):
-        chances = np.sort(np.concatenate([one.scores["contrast"] for one in group]))
+        chances = np.sort(np.concatenate([prompt.scores["contrast"] for prompt in group]))
         right.plot(chances, 1 - np.arange(len(chances)) / len(chances), label=label, color=colour)
     right.set(yscale="log", xlim=(0, 1), ylim=(1e-5, 1), xlabel="contrast", title="Cells above a threshold")
     right.set(ylabel="share of all cells")
@@ -75,25 +78,25 @@ def draw(prompts_by_time: dict[str, list[PromptTruth]], path: Path) -> None:
         figure.savefig(temporary, dpi=100)
 
 
-def agreement(countries: Sequence[Country], model: Checkpoint) -> Iterator[tuple[str, float]]:
-    """AUROC of maps and rank correlations of their means in time, by the cosine and by the contrast."""
+def measure_agreement(countries: Sequence[Country], model: Checkpoint) -> Iterator[tuple[str, float]]:
+    """Yield the AUROC of maps and the rank correlation of their means in time, for cosine and contrast."""
     scales: tuple[MeanScale, ...] = ("cosine", "contrast")
     for scale in scales:
-        maps = map_agreement(countries, model, PROMPTS, scores=partial(map_of, scale))
+        maps = map_agreement(countries, model, PROMPTS, scores=partial(score_cells, scale))
         yield from summary(f"map.auroc.{scale}", list(maps)).items()
         times = time_agreement(countries, model, SEASONAL_PROMPTS, scale=scale)
         yield from summary(f"time.rank_correlation.{scale}", list(times)).items()
 
 
-def map_of(
+def score_cells(
     scale: MeanScale, country: Country, model: Checkpoint, texts: Sequence[str], when: When | None
 ) -> np.ndarray:
-    """Every cell's score `[texts, cells]`."""
+    """Return the score of every cell, shape (texts, cells)."""
     return score_atlas(country.atlas, model, texts, when=when, scale=scale).values.reshape(len(texts), -1)
 
 
 def main(demo: Path, out: Path, picture: Path) -> None:
-    """Ask everything, print and write the figures, draw the picture."""
+    """Score all prompts, print and write the figures, and draw the picture."""
     plan, model = DemoPlan(), resolve_model(demo / "train" / "checkpoint")
     world, countries = World(plan.test_world), []
     for place in plan.countries:
@@ -108,12 +111,12 @@ def main(demo: Path, out: Path, picture: Path) -> None:
         for when, truths in prompts_by_time.items()
         for name, value in evaluate_calibration(truths)
     }
-    figures |= dict(agreement(countries, model))
+    figures |= dict(measure_agreement(countries, model))
     for name, value in figures.items():
         print(f"{name}: {value:.4f}")
     print(f"{len(NONSENSE)} nonsense prompts in {len(countries)} countries")
     write_json(out, figures)
-    draw(prompts_by_time, picture)
+    draw_reliability(prompts_by_time, picture)
 
 
 if __name__ == "__main__":

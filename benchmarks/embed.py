@@ -42,8 +42,8 @@ BATCH = 64
 WEST, NORTH, CRS = 614_400, 5_808_000, "EPSG:32631"
 
 
-def random_b32(folder: Path) -> Path:
-    """CLIP ViT-B/32 in the Hugging Face layout: the sizes of the real one, weights at random."""
+def write_random_b32(folder: Path) -> Path:
+    """Write a CLIP ViT-B/32 with random weights in the Hugging Face layout, and return its folder."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     torch.manual_seed(0)
@@ -54,13 +54,13 @@ def random_b32(folder: Path) -> Path:
 
 
 def write_cog(path: Path, width_m: float, height_m: float, pixel_m: float) -> None:
-    """A made-up country of so many metres from the corner."""
+    """Write a COG of a made-up country of `width_m` by `height_m` metres."""
     shape = round(height_m / pixel_m), round(width_m / pixel_m)
     write_cog_over(path, GeoBox(shape, Affine(pixel_m, 0, WEST, 0, -pixel_m, NORTH), CRS), pixel_m)
 
 
 def write_cog_over(path: Path, grid: GeoBox, pixel_m: float) -> None:
-    """A made-up country under `grid`: one square of it, mirrored again and again."""
+    """Write a COG of a made-up country under `grid`: one square of it, mirrored again and again."""
     a, scale = grid.affine, abs(grid.affine.a) / pixel_m
     affine = Affine(pixel_m, 0, a.c, 0, -pixel_m, a.f)
     box = GeoBox((1024, 1024), affine, grid.crs)
@@ -73,23 +73,24 @@ def write_cog_over(path: Path, grid: GeoBox, pixel_m: float) -> None:
         with rasterio.open(plain.name, "w", transform=affine, crs=str(grid.crs), **profile) as file:
             for top in range(0, rows, 2048):
                 for left in range(0, cols, 2048):
-                    part = rgb[:, : min(2048, rows - top), : min(2048, cols - left)]
-                    file.write(part, window=Window(left, top, part.shape[2], part.shape[1]))
+                    piece = rgb[:, : min(2048, rows - top), : min(2048, cols - left)]
+                    file.write(piece, window=Window(left, top, piece.shape[2], piece.shape[1]))
         copy(plain.name, path, driver="COG", compress="JPEG", quality=85)
 
 
 class Clock:
-    """Seconds on the wall, and of all processors for this process."""
+    """A stopwatch of wall time and of the processor time of this process."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
-    def seconds(self) -> tuple[float, float]:
+    def elapsed_s(self) -> tuple[float, float]:
+        """Return seconds since the start: of wall time, and of processor time on all cores."""
         return time.perf_counter() - self._wall, time.process_time() - self._cpu
 
 
 def time_network_alone(checkpoint: Checkpoint, patches: int, precision: str) -> tuple[float, float]:
-    """Seconds, wall and processor, for one patch through the overhead network alone."""
+    """Return seconds per patch of the overhead network alone: wall and processor time."""
     size, rounds = checkpoint.patch_pixels, max(patches // BATCH, 1)
     batch, tower = torch.randn(BATCH, 3, size, size), checkpoint.overhead
     with torch.inference_mode():
@@ -99,25 +100,25 @@ def time_network_alone(checkpoint: Checkpoint, patches: int, precision: str) -> 
         clock = Clock()
         for _ in range(rounds):
             embed_pixels(tower, batch).numpy()
-    wall, cpu = clock.seconds()
+    wall, cpu = clock.elapsed_s()
     return wall / rounds / BATCH, cpu / rounds / BATCH
 
 
 def time_embedding(
     spec: AtlasSpec, imagery: Imagery, checkpoint: Checkpoint, out: Path
 ) -> tuple[float, float]:
-    """The same for a cell of an atlas, from the file on disk to the atlas on disk."""
+    """Return seconds per cell from imagery on disk to an atlas on disk: wall and processor time."""
     clock = Clock()
     embed_atlas(spec, imagery, checkpoint, out)
-    wall, cpu = clock.seconds()
+    wall, cpu = clock.elapsed_s()
     shutil.rmtree(out)
     return wall / spec.wanted.sum(), cpu / spec.wanted.sum()
 
 
-def compare(
+def compare_turns(
     grid: GeoBox, imagery: Imagery, checkpoint: Checkpoint, precision: str, turns: int, out: Path
 ) -> None:
-    """Both in turns, each first in every second one, and what comes of it."""
+    """Time network and job in turns, each first in every second turn, and print their ratios."""
     spec = plan_atlas(grid, np.ones(grid.shape, bool), imagery, checkpoint, precision=precision)
     speed = measure_throughput(spec, pending_chunks(out, spec), imagery, checkpoint)
     cells = int(spec.wanted.sum())
@@ -159,7 +160,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        checkpoint = resolve_model(random_b32(folder / "b32") if options.model == "b32" else options.model)
+        checkpoint = resolve_model(
+            write_random_b32(folder / "b32") if options.model == "b32" else options.model
+        )
         side = round(options.cells**0.5)
         grid = GeoBox((side, side), Affine(PATCH_M, 0, WEST, 0, -PATCH_M, NORTH), CRS)
         pixel_m = PATCH_M / checkpoint.patch_pixels / options.finer
@@ -171,7 +174,7 @@ def main() -> None:
         )
         imagery = open_raster(str(folder / "a.tif"))
         for precision in options.precisions.split(","):
-            compare(grid, imagery, checkpoint, precision, options.turns, folder / "x.zarr")
+            compare_turns(grid, imagery, checkpoint, precision, options.turns, folder / "x.zarr")
 
 
 if __name__ == "__main__":

@@ -12,15 +12,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from embed import random_b32, write_cog_over
+from embed import write_cog_over, write_random_b32
 
 from sat2cap.geo import cell_grid, parse_region
 
 SCRIPT = "import sys; from sat2cap.cli import main; main(sys.argv[1:])"
 
 
-def typed(*words: object) -> None:
-    """Run a command, and say how long it took."""
+def run_sat2cap(*words: object) -> None:
+    """Run a command of sat2cap, and print how long it took."""
     print("$ sat2cap", *words, flush=True)
     began = time.monotonic()
     subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, *map(str, words)], check=True)
@@ -30,14 +30,14 @@ def typed(*words: object) -> None:
 def main(region: str, cell_m: float, precision: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        image, model, out = folder / "ortho.tif", random_b32(folder / "b32"), folder / "city.zarr"
+        image, model, out = folder / "ortho.tif", write_random_b32(folder / "b32"), folder / "city.zarr"
         write_cog_over(image, cell_grid(parse_region(region)).pad(1), 1.0)
         print(f"imagery on disk: {image.stat().st_size / 1e6:.0f} MB")
         options = ("--imagery", image, "--model", model, "--cell", cell_m, "--precision", precision)
-        typed("embed", region, *options, "-o", out)
-        typed("atlas", "info", out)
+        run_sat2cap("embed", region, *options, "-o", out)
+        run_sat2cap("atlas", "info", out)
 
 
 if __name__ == "__main__":
-    given = [*sys.argv[1:], *["480", "float32"][len(sys.argv) - 2 :]]
-    main(given[0], float(given[1]), given[2])
+    arguments = [*sys.argv[1:], *["480", "float32"][len(sys.argv) - 2 :]]
+    main(arguments[0], float(arguments[1]), arguments[2])

@@ -4,7 +4,7 @@
 
 Embeds square regions of so many cells (1,000, 10,000 and 100,000) from one COG, each in a process of its own;
 cells of 120 m with patches of 480 m and 48 px. The network is a CLIP tower of one thin layer: it is the job
-whose memory is asked for. Prints the peak of each job beside what its process held before.
+whose memory is measured. Prints the peak of each job beside what its process held before.
 """
 
 import json
@@ -28,8 +28,8 @@ from sat2cap.imagery.raster import open_raster
 CELL_M, PIXELS = 120.0, 48
 
 
-def thin_clip(folder: Path) -> Path:
-    """A vision tower that costs next to nothing, with embeddings as long as ViT-B/32's."""
+def write_thin_clip(folder: Path) -> Path:
+    """Write a vision tower of next to no cost, with the features of ViT-B/32, and return its folder."""
     config = CLIPVisionConfig(
         hidden_size=16,
         intermediate_size=16,
@@ -45,14 +45,14 @@ def thin_clip(folder: Path) -> Path:
     return folder
 
 
-def memory_mb(what: str) -> float:
-    """Of this process: ``VmRSS`` now, ``VmHWM`` at its peak."""
-    (kilobytes,) = re.findall(rf"^{what}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+def memory_mb(field: str) -> float:
+    """Return the memory of this process in MB: `field` is ``VmRSS`` for now, ``VmHWM`` for the peak."""
+    (kilobytes,) = re.findall(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     return int(kilobytes) / 1024
 
 
-def child(folder: Path, side: int) -> None:
-    """One region; prints a line."""
+def embed_square(folder: Path, side: int) -> None:
+    """Embed one square region of `side` cells a side, and print the peak of memory."""
     checkpoint, imagery = resolve_model(folder / "model"), open_raster(str(folder / "a.tif"))
     checkpoint.embed_overhead(np.zeros((64, PIXELS, PIXELS, 3), np.uint8))
     grid = GeoBox((side, side), Affine(CELL_M, 0, WEST, 0, -CELL_M, NORTH), CRS)
@@ -65,16 +65,16 @@ def child(folder: Path, side: int) -> None:
 
 def main(counts: list[int]) -> None:
     with tempfile.TemporaryDirectory() as name:
-        thin_clip(Path(name) / "model")
+        write_thin_clip(Path(name) / "model")
         side_m = (round(max(counts) ** 0.5) + 4) * CELL_M
         write_cog(Path(name) / "a.tif", side_m, side_m, 5.0)
         for count in counts:
-            words = [sys.executable, "-W", "ignore", __file__, "child", name, str(round(count**0.5))]
-            subprocess.run(words, check=True)
+            command = [sys.executable, "-W", "ignore", __file__, "child", name, str(round(count**0.5))]
+            subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
-        child(Path(sys.argv[2]), int(sys.argv[3]))
+        embed_square(Path(sys.argv[2]), int(sys.argv[3]))
     else:
         main([int(count) for count in sys.argv[1:]] or [1_000, 10_000, 100_000])

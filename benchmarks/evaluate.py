@@ -20,11 +20,11 @@ import numpy as np
 
 from sat2cap.files import write_json
 
-Made = dict[str, float]
+Figures = dict[str, float]
 
 
-def embeddings(count: int, dim: int = 512) -> tuple[np.ndarray, np.ndarray]:
-    """Unit queries and gallery, `[count, dim]` each, in place: no third copy."""
+def make_embeddings(count: int, dim: int = 512) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit queries and gallery, float32 (count, dim) each, made in place without a third copy."""
     random = np.random.default_rng(0)
     query = random.standard_normal((count, dim), np.float32)
     gallery = random.standard_normal((count, dim), np.float32)
@@ -35,71 +35,73 @@ def embeddings(count: int, dim: int = 512) -> tuple[np.ndarray, np.ndarray]:
     return query, gallery
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds."""
+def time_call(work: Callable[[], object]) -> float:
+    """Return the wall seconds of one call."""
     start = perf_counter()
     work()
     return perf_counter() - start
 
 
-def ranks_part() -> Made:
-    """Ranks and the figures of table 1 at 10,000 pairs, beside the whole matrix sorted."""
+def measure_ranks() -> Figures:
+    """Time ranks and the intervals of table 1 at 10,000 pairs, beside sorting the whole matrix."""
     from sat2cap.evaluation import Bootstrap
     from sat2cap.evaluation.retrieval.ranks import match_ranks
     from sat2cap.pairs import retrieval_metrics
 
-    query, gallery = embeddings(10_000)
+    query, gallery = make_embeddings(10_000)
 
     def by_sorting() -> np.ndarray:
         order = np.argsort(-(query @ gallery.T), axis=1)
         return np.argmax(order == np.arange(len(query))[:, None], axis=1) + 1
 
-    began = process_time()
-    ours = timed(lambda: match_ranks(query, gallery))
-    processor, sorting = process_time() - began, timed(by_sorting)
-    found = match_ranks(query, gallery)
-    assert (found == by_sorting()).mean() > 0.999  # float32 sorting may swap near ties
-    draws = timed(lambda: Bootstrap(np.arange(10_000)).intervals(lambda w: retrieval_metrics(found, w)))
+    start_s = process_time()
+    our_seconds = time_call(lambda: match_ranks(query, gallery))
+    processor, sorting = process_time() - start_s, time_call(by_sorting)
+    ranks = match_ranks(query, gallery)
+    assert (ranks == by_sorting()).mean() > 0.999  # float32 sorting may swap near ties
+    draws = time_call(lambda: Bootstrap(np.arange(10_000)).intervals(lambda w: retrieval_metrics(ranks, w)))
     return {
-        "ranks.10k.seconds": ours,
+        "ranks.10k.seconds": our_seconds,
         "ranks.10k.processor_seconds": processor,
-        "ranks.10k.times_faster_than_sorting": sorting / ours,
+        "ranks.10k.times_faster_than_sorting": sorting / our_seconds,
         "ranks.10k.intervals.seconds": draws,
     }
 
 
-def large_part() -> Made:
-    """Ranks of 100,000 among 100,000, one direction."""
+def measure_large_gallery() -> Figures:
+    """Time the ranks of 100,000 queries among 100,000 embeddings, in one direction."""
     from sat2cap.evaluation.retrieval.ranks import match_ranks
 
-    query, gallery = embeddings(100_000)
-    return {"ranks.100k.seconds": timed(lambda: match_ranks(query, gallery))}
+    query, gallery = make_embeddings(100_000)
+    return {"ranks.100k.seconds": time_call(lambda: match_ranks(query, gallery))}
 
 
-def clusters_part() -> Made:
-    """Figure 4 for one model and seed at 10,000 points; silhouettes beside scikit-learn's, all points."""
+def measure_clusters() -> Figures:
+    """Time figure 4 for one model and seed at 10,000 points, and silhouettes beside scikit-learn's."""
     from sklearn.metrics import silhouette_samples
 
     from sat2cap.evaluation import ClusterOptions, evaluate_clusters
     from sat2cap.evaluation.clusters.evaluation import fit_kmeans
     from sat2cap.evaluation.clusters.silhouette import point_silhouettes
 
-    rows, _ = embeddings(10_000)
+    rows, _ = make_embeddings(10_000)
     labels, _ = fit_kmeans(rows, 100)
-    theirs: list[np.ndarray] = []
-    ours = timed(lambda: point_silhouettes(rows, labels))
-    sklearn = timed(lambda: theirs.append(silhouette_samples(rows.astype(np.float64), labels)))
-    assert np.allclose(point_silhouettes(rows, labels), theirs[0], atol=1e-9)
-    whole = timed(lambda: evaluate_clusters({"made up": rows}, ClusterOptions((10, 100, 1000), seeds=1)))
+    expected: list[np.ndarray] = []
+    our_seconds = time_call(lambda: point_silhouettes(rows, labels))
+    sklearn = time_call(lambda: expected.append(silhouette_samples(rows.astype(np.float64), labels)))
+    assert np.allclose(point_silhouettes(rows, labels), expected[0], atol=1e-9)
+    figure_4 = time_call(
+        lambda: evaluate_clusters({"made up": rows}, ClusterOptions((10, 100, 1000), seeds=1))
+    )
     return {
-        "silhouettes.10k.seconds": ours,
-        "silhouettes.10k.times_faster_than_sklearn": sklearn / ours,
-        "clusters.10k.k10_100_1000.seconds": whole,
+        "silhouettes.10k.seconds": our_seconds,
+        "silhouettes.10k.times_faster_than_sklearn": sklearn / our_seconds,
+        "clusters.10k.k10_100_1000.seconds": figure_4,
     }
 
 
-def maps_part() -> Made:
-    """Land cover and time on 10,000 cells."""
+def measure_maps() -> Figures:
+    """Time the evaluations of land cover and of months and hours on 10,000 cells."""
     import torch
 
     from sat2cap.catalogue import open_imagery, resolve_model
@@ -115,19 +117,19 @@ def maps_part() -> Made:
     from sat2cap.miniworld import SEASONAL_PROMPTS
     from sat2cap.model import DynamicEncoder
 
-    plain = resolve_model("miniclip")
+    static_model = resolve_model("miniclip")
     torch.manual_seed(0)
-    model = replace(plain, dynamic=DynamicEncoder(plain.dim).eval(), encoding="cyclic")
+    model = replace(static_model, dynamic=DynamicEncoder(static_model.dim).eval(), encoding="cyclic")
     region = parse_region("-70,46,-69.38,46.43")
     grid = cell_grid(region)
     with tempfile.TemporaryDirectory() as folder:
         atlas = embed_region(
             grid, cell_mask(grid, region), open_imagery("miniworld:2"), model, Path(folder) / "a.zarr"
         )
-        given = load_classes("miniworld", "miniworld:2")
-        cover = timed(lambda: evaluate_landcover(atlas, model, given))
+        classes = load_classes("miniworld", "miniworld:2")
+        cover = time_call(lambda: evaluate_landcover(atlas, model, classes))
         prompts = [TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL_PROMPTS]
-        time = timed(lambda: evaluate_time([TrackedRegion("north", atlas)], model, prompts))
+        time = time_call(lambda: evaluate_time([TrackedRegion("north", atlas)], model, prompts))
         return {
             "maps.cells": float(atlas.wanted.sum()),
             "landcover.seconds": cover,
@@ -135,21 +137,26 @@ def maps_part() -> Made:
         }
 
 
-PARTS = {"ranks": ranks_part, "large": large_part, "clusters": clusters_part, "maps": maps_part}
+PARTS = {
+    "ranks": measure_ranks,
+    "large": measure_large_gallery,
+    "clusters": measure_clusters,
+    "maps": measure_maps,
+}
 
 
-def measured(part: str) -> Made:
-    """One part, with the peak memory of its process."""
-    found = PARTS[part]()
-    return found | {f"{part}.peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+def run_part(part: str) -> Figures:
+    """Return the figures of one part, with the peak memory of this process."""
+    figures = PARTS[part]()
+    return figures | {f"{part}.peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 if __name__ == "__main__":
     out, parts = Path(sys.argv[1]), sys.argv[2:] or list(PARTS)
-    figures: Made = {}
+    figures: Figures = {}
     for name in parts:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            figures |= pool.apply(measured, (name,))
+            figures |= pool.apply(run_part, (name,))
         for key, value in figures.items():
             print(f"{key}: {value:.4g}", flush=True)
     write_json(out, figures)

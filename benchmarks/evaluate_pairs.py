@@ -18,14 +18,14 @@ from typing import TypeVar
 
 from sat2cap.files import write_json
 
-Made = dict[str, float]
+Figures = dict[str, float]
 T = TypeVar("T")
 
 WORLD, PHOTOS_A_PAIR = 2, 1.04
 """The demo's other planet, and how many photos make a pair: some have no place or time."""
 
 
-class Given:
+class Inputs:
     """The pairs and models of one run."""
 
     def __init__(self, demo: Path, work: Path, count: int) -> None:
@@ -41,8 +41,8 @@ class Given:
         self.count, self.cache = count, work / "embeddings"
 
 
-def build(work: Path, count: int) -> None:
-    """The pairs, if they are not there yet."""
+def build_missing_pairs(work: Path, count: int) -> None:
+    """Build the pairs, if they are not there yet."""
     from sat2cap.catalogue import open_imagery, open_photos
     from sat2cap.demo.plan import DemoPlan
     from sat2cap.pairs import SplitPlan, build_pairs
@@ -59,46 +59,46 @@ def build(work: Path, count: int) -> None:
     )
 
 
-def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Seconds of processor time, and what came of them."""
-    began = process_time()
-    found = work()
-    return process_time() - began, found
+def time_call(work: Callable[[], T]) -> tuple[float, T]:
+    """Return the processor seconds of a call, and its result."""
+    start_s = process_time()
+    result = work()
+    return process_time() - start_s, result
 
 
-def embed_part(given: Given) -> Made:
-    """Photos and patches of both models; other parts read what this one keeps."""
+def measure_embedding(inputs: Inputs) -> Figures:
+    """Time embedding photos and patches by both models; the other parts read the stored embeddings."""
     from sat2cap.evaluation import embed_gallery
 
-    both = {"model": given.model, "clip": given.clip}
-    embed = partial(embed_gallery, given.pairs, gallery=given.count, cache=given.cache)
-    return {f"embed.{name}.seconds": timed(partial(embed, model))[0] for name, model in both.items()}
+    models = {"model": inputs.model, "clip": inputs.clip}
+    embed = partial(embed_gallery, inputs.pairs, gallery=inputs.count, cache=inputs.cache)
+    return {f"embed.{name}.seconds": time_call(partial(embed, model))[0] for name, model in models.items()}
 
 
-def retrieval_part(given: Given) -> Made:
-    """Table 1 with all its baselines, intervals and the figures of the same place at two times."""
+def measure_retrieval(inputs: Inputs) -> Figures:
+    """Time table 1 with all baselines, intervals and the metrics of one place at two times."""
     from sat2cap.evaluation import TableOptions, evaluate_table
 
-    options = TableOptions(gallery=given.count)
-    models = {"model": given.model}
-    return whole(
-        "retrieval", given, lambda: evaluate_table(given.pairs, models, given.clip, options, given.cache)
+    options = TableOptions(gallery=inputs.count)
+    models = {"model": inputs.model}
+    return time_step(
+        "retrieval", inputs, lambda: evaluate_table(inputs.pairs, models, inputs.clip, options, inputs.cache)
     )
 
 
-def clusters_part(given: Given) -> Made:
-    """Figure 4 up to a thousand clusters, three seeds, both models."""
+def measure_clusters(inputs: Inputs) -> Figures:
+    """Time figure 4 up to a thousand clusters, with three seeds and both models."""
     from sat2cap.evaluation import ClusterOptions, embed_gallery, evaluate_clusters
 
     spaces = {
-        name: embed_gallery(given.pairs, model, gallery=given.count, cache=given.cache).overhead
-        for name, model in (("sat2cap", given.model), ("clip", given.clip))
+        name: embed_gallery(inputs.pairs, model, gallery=inputs.count, cache=inputs.cache).overhead
+        for name, model in (("sat2cap", inputs.model), ("clip", inputs.clip))
     }
-    return whole("clusters", given, lambda: evaluate_clusters(spaces, ClusterOptions((10, 100, 1000))))
+    return time_step("clusters", inputs, lambda: evaluate_clusters(spaces, ClusterOptions((10, 100, 1000))))
 
 
-def captions_part(given: Given) -> Made:
-    """Table 2 and figure 6, greedy, and each of their steps by itself."""
+def measure_captions(inputs: Inputs) -> Figures:
+    """Time table 2 and figure 6 with greedy captions, and each of their steps by itself."""
     from sat2cap.evaluation import (
         CaptionedPairs,
         CaptionOptions,
@@ -109,18 +109,18 @@ def captions_part(given: Given) -> Made:
     from sat2cap.evaluation.captions import agreement
     from sat2cap.report import caption_figure
 
-    options = CaptionOptions(gallery=given.count)
-    seconds, found = timed(
+    options = CaptionOptions(gallery=inputs.count)
+    seconds, evaluated = time_call(
         lambda: evaluate_captions(
-            given.pairs, given.model, given.clip, given.captioner, options, None, given.cache
+            inputs.pairs, inputs.model, inputs.clip, inputs.captioner, options, None, inputs.cache
         )
     )
-    made = per_pair("captions", given, seconds)
-    drawing, _ = timed(lambda: caption_figure(given.pairs, "test", found.material, given.model))
-    gallery = embed_gallery(given.pairs, given.model, gallery=given.count, cache=given.cache)
-    captioning, texts = timed(lambda: given.captioner.captions(gallery.overhead))
-    people, place = timed(lambda: CaptionedPairs.of(given.pairs, "test", gallery, None))
-    embed = agreement.cache_embeddings(given.model.embed_text)
+    figures = pair_rates("captions", inputs, seconds)
+    drawing, _ = time_call(lambda: caption_figure(inputs.pairs, "test", evaluated.material, inputs.model))
+    gallery = embed_gallery(inputs.pairs, inputs.model, gallery=inputs.count, cache=inputs.cache)
+    captioning, texts = time_call(lambda: inputs.captioner.captions(gallery.overhead))
+    people_seconds, place = time_call(lambda: CaptionedPairs.of(inputs.pairs, "test", gallery, None))
+    embed = agreement.cache_embeddings(inputs.model.embed_text)
     steps: dict[str, Callable[[], object]] = {
         "bleu": lambda: agreement.bleu(texts, place.written),
         "rouge_l": lambda: agreement.rouge_l(texts, place.written),
@@ -128,46 +128,48 @@ def captions_part(given: Given) -> Made:
         "clip_text": lambda: agreement.nearest_cosine(texts, place.written, embed),
         "truth": lambda: list(measure_caption_truth(texts, place)),
     }
-    made |= per_pair("captions.figure", given, drawing) | per_pair("captions.one_row", given, captioning)
-    made |= per_pair("captions.people", given, people)
+    figures |= pair_rates("captions.figure", inputs, drawing) | pair_rates(
+        "captions.one_row", inputs, captioning
+    )
+    figures |= pair_rates("captions.people", inputs, people_seconds)
     for name, step in steps.items():
-        made |= per_pair(f"captions.{name}.against_six", given, timed(step)[0])
-    return made
+        figures |= pair_rates(f"captions.{name}.against_six", inputs, time_call(step)[0])
+    return figures
 
 
-def beams_part(given: Given) -> Made:
-    """One row of captions by five beams, which `sat2cap caption` takes unasked."""
+def measure_beams(inputs: Inputs) -> Figures:
+    """Time one row of captions by five beams, the default of `sat2cap caption`."""
     from sat2cap.evaluation import embed_gallery
 
-    gallery = embed_gallery(given.pairs, given.model, gallery=given.count, cache=given.cache)
-    return whole(
-        "captions.one_row.5_beams", given, lambda: given.captioner.captions(gallery.overhead, beams=5)
+    gallery = embed_gallery(inputs.pairs, inputs.model, gallery=inputs.count, cache=inputs.cache)
+    return time_step(
+        "captions.one_row.5_beams", inputs, lambda: inputs.captioner.captions(gallery.overhead, beams=5)
     )
 
 
-def whole(name: str, given: Given, work: Callable[[], object]) -> Made:
-    """One thing to do, timed."""
-    return per_pair(name, given, timed(work)[0])
+def time_step(name: str, inputs: Inputs, work: Callable[[], object]) -> Figures:
+    """Return the seconds of a call, and the pairs per second."""
+    return pair_rates(name, inputs, time_call(work)[0])
 
 
-def per_pair(name: str, given: Given, seconds: float) -> Made:
-    """Seconds, and pairs a second."""
-    return {f"{name}.seconds": seconds, f"{name}.pairs_per_second": given.count / max(seconds, 1e-9)}
+def pair_rates(name: str, inputs: Inputs, seconds: float) -> Figures:
+    """Return seconds and pairs per second as figures."""
+    return {f"{name}.seconds": seconds, f"{name}.pairs_per_second": inputs.count / max(seconds, 1e-9)}
 
 
 PARTS = {
-    "embed": embed_part,
-    "retrieval": retrieval_part,
-    "clusters": clusters_part,
-    "captions": captions_part,
-    "beams": beams_part,
+    "embed": measure_embedding,
+    "retrieval": measure_retrieval,
+    "clusters": measure_clusters,
+    "captions": measure_captions,
+    "beams": measure_beams,
 }
 
 
-def measured(part: str, demo: Path, work: Path, count: int) -> Made:
-    """One part, with the peak memory of its process."""
-    found = PARTS[part](Given(demo, work, count))
-    return found | {f"{part}.peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+def run_part(part: str, demo: Path, work: Path, count: int) -> Figures:
+    """Return the figures of one part, with the peak memory of this process."""
+    figures = PARTS[part](Inputs(demo, work, count))
+    return figures | {f"{part}.peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 if __name__ == "__main__":
@@ -175,12 +177,12 @@ if __name__ == "__main__":
     count = next((int(word) for word in sys.argv[3:] if word.isdecimal()), 10_000)
     parts = [word for word in sys.argv[3:] if not word.isdecimal()] or list(PARTS)
     work = out.with_suffix("")
-    build(work, count)
-    figures: Made = {"pairs": float(count)}
+    build_missing_pairs(work, count)
+    figures: Figures = {"pairs": float(count)}
     for name in dict.fromkeys(["embed", *parts]):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            found = pool.apply(measured, (name, demo, work, count))
-        for key, value in found.items():
+            part_figures = pool.apply(run_part, (name, demo, work, count))
+        for key, value in part_figures.items():
             print(f"{key}: {value:.4g}", flush=True)
-        figures |= found
+        figures |= part_figures
     write_json(out, figures)

@@ -1,4 +1,4 @@
-"""How fast scores come, as ratios to what else one could do, measured in one run.
+"""Speed of queries, as ratios to other ways of getting the same scores, measured in one run.
 
     pip install 'sat2cap[bench]'
     python benchmarks/query.py FOLDER OUT.json [--sizes 10000,100000,1000000] [--largest 10000000]
@@ -47,37 +47,37 @@ MOMENTS = [When(2016 + n % 5, 1 + n % 12, 1 + n % 28, float(n % 24)) for n in ra
 Figures = dict[str, float]
 
 
-class Named(Checkpoint):
-    """Gives each text a random vector at once: what is timed is the scan."""
+class NamedTexts(Checkpoint):
+    """A model that gives each text a random vector at once, so that only the scan is timed."""
 
     def embed_text(self, texts: Sequence[str]) -> np.ndarray:
         rows = [np.random.default_rng(abs(hash(text))).normal(size=self.dim) for text in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
 
-def best(work: Callable[[], Any], times: int = 7) -> float:
-    """Seconds of the quickest of several, after one to warm up."""
+def fastest_s(work: Callable[[], Any], times: int = 7) -> float:
+    """Return the seconds of the fastest of several calls, after one to warm up."""
     work()
     seconds = []
     for _ in range(times):
-        began = time.perf_counter()
+        start_s = time.perf_counter()
         work()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start_s)
     return min(seconds)
 
 
-def once(work: Callable[[], Any]) -> float:
-    """Seconds of one."""
-    began = time.perf_counter()
+def time_call_s(work: Callable[[], Any]) -> float:
+    """Return the seconds of one call."""
+    start_s = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - start_s
 
 
 # --- what is scored ---------------------------------------------------------------------------------------
 
 
 def make_model(folder: Path) -> Path:
-    """A CLIP ViT-B/32 of random weights with a Dynamic Encoder, saved as a checkpoint."""
+    """Save a CLIP ViT-B/32 of random weights with a Dynamic Encoder, and return its folder."""
     from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
 
     if (folder / "model").exists():
@@ -96,17 +96,17 @@ def make_model(folder: Path) -> Path:
     )
     tokenizer.save_pretrained(folder / "clip")
     (folder / "clip/preprocessor_config.json").write_text(json.dumps({"size": 224, "crop_size": 224}))
-    plain = load_model(folder / "clip")
+    unprepared = load_model(folder / "clip")
     encoder = DynamicEncoder(DIM).eval()
     with torch.no_grad():  # as large beside the embeddings as a trained one is
         encoder.fc2.weight.mul_(0.5)
-    values = {field.name: getattr(plain, field.name) for field in fields(Checkpoint)}
+    values = {field.name: getattr(unprepared, field.name) for field in fields(Checkpoint)}
     values |= {"dynamic": encoder, "encoding": "cyclic", "card": {"name": "random"}}
     return save_checkpoint(Checkpoint(**values), folder / "model")
 
 
 def begin_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: str) -> AtlasWriter:
-    """A square of `cells` cells or a few more, in whole chunks."""
+    """Begin an atlas of a square of `cells` cells or a few more, in whole chunks."""
     chunks = max(1, round((cells / SIDE**2) ** 0.5))
     height, width = SIDE * -(-cells // (SIDE**2 * chunks)), SIDE * chunks
     model = {"identity": "m", "place_identity": checkpoint.place_identity, "source": str(source)}
@@ -124,7 +124,7 @@ def begin_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dt
 
 
 def end_atlas(writer: AtlasWriter, files: dict[tuple[int, int], dict[str, str]]) -> Atlas:
-    """Call it complete, with the hashes of each chunk's `files`; `finish` would read and hash everything."""
+    """Publish an atlas with the hashes of each chunk's `files`; `finish` would read and hash everything."""
     entries = {c.index: journal.Entry(c.index, files.get(c.index, {})) for c in writer.pending()}
     journal.rewrite_journal(writer.path / JOURNAL, entries)
     write_bytes(writer.path / ROOT, group_bytes(writer.spec))
@@ -132,11 +132,11 @@ def end_atlas(writer: AtlasWriter, files: dict[tuple[int, int], dict[str, str]])
 
 
 def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: str = "int8") -> Atlas:
-    """An atlas whose numbers are those of a pool of chunks."""
+    """Return an atlas whose chunks are drawn from a pool; it is made if it is not there."""
     if path.exists():
         return open_atlas(path)
     writer = begin_atlas(path, cells, checkpoint, source, dtype)
-    pool = [_chunk(np.random.default_rng(number), dtype) for number in range(POOL)]
+    pool = [make_chunk(np.random.default_rng(number), dtype) for number in range(POOL)]
     files: dict[tuple[int, int], dict[str, str]] = {}
     for number, chunk in enumerate(writer.pending()):
         files[chunk.index] = {}
@@ -150,7 +150,7 @@ def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dty
 
 
 def make_hollow(path: Path, cells: int, checkpoint: Checkpoint, source: Path) -> Atlas:
-    """An atlas whose prepared arrays are holes of zeros: what a scan costs does not depend on the numbers."""
+    """Return an atlas whose prepared arrays are sparse files of zeros: the numbers do not change the cost."""
     atlas = end_atlas(begin_atlas(path, cells, checkpoint, source, "int8"), {})
     folder = path / PREPARED_FOLDER
     folder.mkdir()
@@ -160,8 +160,8 @@ def make_hollow(path: Path, cells: int, checkpoint: Checkpoint, source: Path) ->
     return atlas
 
 
-def _chunk(rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
-    """Embeddings as alike as CLIP's are: half of their length they have in common."""
+def make_chunk(rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
+    """Return an encoded chunk of embeddings as alike as CLIP's: half of their length is common to all."""
     common = np.random.default_rng(99).normal(size=DIM)
     values = (common + rng.normal(size=(SIDE, SIDE, DIM))) * rng.uniform(0.3, 0.5, (SIDE, SIDE, 1))
     return encode_cells(values.astype(np.float32), np.full((SIDE, SIDE), CellStatus.OK, np.uint8), dtype)
@@ -170,8 +170,8 @@ def _chunk(rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
 # --- what it is compared with -----------------------------------------------------------------------------
 
 
-def read_of(atlas: Atlas) -> Callable[[], Any]:
-    """Reading the bytes of the embeddings from the mapped file, summed as 64-bit numbers by all threads."""
+def reader_of(atlas: Atlas) -> Callable[[], Any]:
+    """Return a function that reads the mapped embeddings, summing them as 64-bit integers in all threads."""
     words = np.load(atlas.path / PREPARED_FOLDER / "embeddings.npy", mmap_mode="r").reshape(-1).view(np.int64)
     step = 2**20
 
@@ -182,27 +182,30 @@ def read_of(atlas: Atlas) -> Callable[[], Any]:
     return read
 
 
-def floats(atlas: Atlas) -> np.ndarray:
-    """All embeddings float32 `[N, D]`, not normalised."""
+def float_embeddings(atlas: Atlas) -> np.ndarray:
+    """Return all embeddings, float32 (N, D), not normalised."""
     height, width = atlas.grid.shape
     rows = [atlas.read(slice(top, top + SIDE), slice(0, width)) for top in range(0, height, SIDE)]
     return np.concatenate(rows).reshape(-1, DIM)
 
 
-def faiss_seconds(values: np.ndarray, text: np.ndarray) -> float:
-    """IndexFlatIP, the best 1,000."""
+def time_faiss(values: np.ndarray, text: np.ndarray) -> float:
+    """Return the seconds of a search in faiss's IndexFlatIP for the best 1,000."""
     import faiss
 
     index = faiss.IndexFlatIP(DIM)
     index.add(values / np.linalg.norm(values, axis=1, keepdims=True))
-    return best(lambda: index.search(text, min(1000, len(values))), 3)
+    return fastest_s(lambda: index.search(text, min(1000, len(values))), 3)
 
 
-def reference_seconds(values: np.ndarray, text: np.ndarray, folder: Path) -> Figures:
-    """The reference scripts' way, as they are published: float32 in HDF5 handed to numpy as a dataset, which
-    is read once for its norms and once more to be divided; multiplied; and their map, a CSV of places with
-    the scores stretched to 0-1. For a date every place encoded in Python, the network, the sums written to
-    HDF5 anew. `read once` is what a careful user would make of it."""
+def time_reference(values: np.ndarray, text: np.ndarray, folder: Path) -> Figures:
+    """Return the seconds of the reference scripts, as they are published.
+
+    `static`: float32 embeddings in HDF5 are handed to numpy as a dataset, read once for their norms and
+    once more to be divided, and multiplied with the text. `map`: a CSV of places with the scores stretched to
+    0 to 1. `date`: every place is encoded in Python, passes the network, and the sums are written to HDF5
+    again. `read once`: what a careful user would write for `static`.
+    """
     import h5py
     import pandas as pd
 
@@ -210,24 +213,24 @@ def reference_seconds(values: np.ndarray, text: np.ndarray, folder: Path) -> Fig
     with h5py.File(path, "w") as file:
         file["embeddings"] = values
 
-    def ask() -> np.ndarray:
+    def query() -> np.ndarray:
         with h5py.File(path) as file:
             stored = file["embeddings"]
             return (stored / np.linalg.norm(stored, axis=-1, keepdims=True)) @ text.T
 
-    def ask_once() -> None:
+    def query_once() -> None:
         with h5py.File(path) as file:
             stored = file["embeddings"][:]
         _ = (stored / np.linalg.norm(stored, axis=1, keepdims=True)) @ text.T
 
-    def ask_for_a_map() -> None:
-        scores = ask()[:, 0]
+    def query_map() -> None:
+        scores = query()[:, 0]
         stretched = (scores - scores.min()) / (scores.max() - scores.min())
         place = np.zeros(len(scores), np.float32)
         columns = {"lat": place, "lon": place, "similarity": scores, "norm_similarity": stretched}
         pd.DataFrame(columns).to_csv(folder / "reference.csv")
 
-    encoder, part = DynamicEncoder(DIM), min(len(values), 50_000)
+    encoder, sample_size = DynamicEncoder(DIM), min(len(values), 50_000)
 
     def features(lat: float, lon: float, when: When) -> list[float]:
         angles = (pi * lat / 90, pi * lon / 180, 2 * pi * (when.year - 2015) / 15, 2 * pi * when.month / 12)
@@ -235,17 +238,21 @@ def reference_seconds(values: np.ndarray, text: np.ndarray, folder: Path) -> Fig
         return [f(angle) for angle in angles for f in (sin, cos)]
 
     def places() -> list[torch.Tensor]:
-        return [torch.tensor(features(52 + n * 1e-6, 4.0, MOMENTS[0])) for n in range(part)]
+        return [torch.tensor(features(52 + n * 1e-6, 4.0, MOMENTS[0])) for n in range(sample_size)]
 
-    encode = once(places) * len(values) / part
+    encode = time_call_s(places) * len(values) / sample_size
 
     def rewrite() -> None:
         with torch.inference_mode(), h5py.File(folder / "dated.h5", "w") as file:
             offset = encoder(torch.zeros(len(values), 12)).numpy()
             file["embeddings"] = values + offset
 
-    figures = {"static": best(ask, 2), "read once": best(ask_once, 2), "map": once(ask_for_a_map)}
-    figures["date"] = encode + once(rewrite) + best(ask, 1)
+    figures = {
+        "static": fastest_s(query, 2),
+        "read once": fastest_s(query_once, 2),
+        "map": time_call_s(query_map),
+    }
+    figures["date"] = encode + time_call_s(rewrite) + fastest_s(query, 1)
     for name in ("reference.h5", "dated.h5", "reference.csv"):
         (folder / name).unlink()
     return figures
@@ -254,76 +261,79 @@ def reference_seconds(values: np.ndarray, text: np.ndarray, folder: Path) -> Fig
 # --- measurements -----------------------------------------------------------------------------------------
 
 
-def times_of(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
-    """Seconds of queries to one atlas."""
+def time_queries(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
+    """Return the seconds of queries to one atlas."""
 
-    def ask(scan: Scan, **options: Any) -> Callable[[], Any]:
+    def make_query(scan: Scan, **options: Any) -> Callable[[], Any]:
         texts = options.pop("texts", PROMPTS[:1])
         return lambda: score_atlas(scan, checkpoint, texts, **options)
 
-    plain = Scan(atlas, checkpoint.encoding)
-    seconds = {"unprepared static": best(ask(plain), 3)}
-    seconds["unprepared new date"] = once(ask(plain, when=MOMENTS[0]))
-    seconds["prepare"] = once(lambda: prepare_atlas(atlas, checkpoint.encoding))
-    began = time.perf_counter()
+    unprepared = Scan(atlas, checkpoint.encoding)
+    seconds = {"unprepared static": fastest_s(make_query(unprepared), 3)}
+    seconds["unprepared new date"] = time_call_s(make_query(unprepared, when=MOMENTS[0]))
+    seconds["prepare"] = time_call_s(lambda: prepare_atlas(atlas, checkpoint.encoding))
+    start_s = time.perf_counter()
     scan = Scan(open_atlas(atlas.path), checkpoint.encoding)
-    seconds["open"] = time.perf_counter() - began
-    seconds["first after opening"] = once(ask(scan))
+    seconds["open"] = time.perf_counter() - start_s
+    seconds["first after opening"] = time_call_s(make_query(scan))
     file = atlas.path.with_suffix(".tif")
-    seconds["map"] = best(lambda: write_cog(select_prompt(ask(scan)()), file), 3)
+    seconds["map"] = fastest_s(lambda: write_cog(select_prompt(make_query(scan)()), file), 3)
     file.unlink()
     moments = iter(MOMENTS)
     turns = 15
     names = ("read", "static", "8 prompts", "new date", "known date", "8 prompts, known date", "contrast")
     seconds |= dict.fromkeys((*names, "8 prompts, new date"), np.inf)
-    read = read_of(atlas)
+    read = reader_of(atlas)
     for _ in range(turns):  # in turns, so that whatever else the machine does falls on all alike
         first, second = next(moments), next(moments)
         for name, work in (
             ("read", read),
-            ("static", ask(scan)),
-            ("8 prompts", ask(scan, texts=PROMPTS)),
-            ("new date", ask(scan, when=first)),
-            ("known date", ask(scan, when=first, texts=["another prompt"])),
-            ("8 prompts, new date", ask(scan, when=second, texts=PROMPTS)),
-            ("8 prompts, known date", ask(scan, when=first, texts=PROMPTS)),
-            ("contrast", ask(scan, scale="contrast")),
+            ("static", make_query(scan)),
+            ("8 prompts", make_query(scan, texts=PROMPTS)),
+            ("new date", make_query(scan, when=first)),
+            ("known date", make_query(scan, when=first, texts=["another prompt"])),
+            ("8 prompts, new date", make_query(scan, when=second, texts=PROMPTS)),
+            ("8 prompts, known date", make_query(scan, when=first, texts=PROMPTS)),
+            ("contrast", make_query(scan, scale="contrast")),
         ):
-            seconds[name] = min(seconds[name], once(work))
+            seconds[name] = min(seconds[name], time_call_s(work))
     return seconds
 
 
-def agreement(atlas: Atlas, checkpoint: Checkpoint, when: When | None) -> Figures:
-    """Against float64 brute force of the stored embeddings, float32 as they were before storing left out."""
-    values = floats(atlas).astype(np.float64)
+def measure_agreement(atlas: Atlas, checkpoint: Checkpoint, when: When | None) -> Figures:
+    """Compare scores with a float64 brute force over the stored embeddings."""
+    values = float_embeddings(atlas).astype(np.float64)
     if when is not None:
         lon, lat = (axis.ravel() for axis in cell_lonlat(atlas.grid))
         values += checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     expected = values @ checkpoint.embed_text(PROMPTS[:1])[0].astype(np.float64)
-    got = score_atlas(atlas, checkpoint, PROMPTS[:1], when=when).values[0].ravel()
-    return {"rank correlation": spearman(got, expected), "largest error": float(np.abs(got - expected).max())}
+    scores = score_atlas(atlas, checkpoint, PROMPTS[:1], when=when).values[0].ravel()
+    return {
+        "rank correlation": spearman(scores, expected),
+        "largest error": float(np.abs(scores - expected).max()),
+    }
 
 
-def memory() -> float:
-    """Private memory of this process in MB: what is mapped from files can be dropped and is not counted."""
+def private_memory_mb() -> float:
+    """Return the private memory of this process in MB, without pages that are mapped from files."""
     text = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) / 1e3 for line in text.splitlines() if line.startswith("RssAnon"))
 
 
-def growth(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
-    """What may grow with the number of cells."""
-    began = time.perf_counter()
+def measure_growth(atlas: Atlas, checkpoint: Checkpoint) -> Figures:
+    """Return the seconds and the memory that may grow with the number of cells."""
+    start_s = time.perf_counter()
     scan = Scan(open_atlas(atlas.path), checkpoint.encoding)
-    figures = {"open": time.perf_counter() - began, "read": best(read_of(atlas), 3)}
-    figures["static"] = best(lambda: score_atlas(scan, checkpoint, PROMPTS[:1]), 5)
+    figures = {"open": time.perf_counter() - start_s, "read": fastest_s(reader_of(atlas), 3)}
+    figures["static"] = fastest_s(lambda: score_atlas(scan, checkpoint, PROMPTS[:1]), 5)
     moments = iter(MOMENTS)
-    figures["new date"] = best(lambda: score_atlas(scan, checkpoint, PROMPTS[:1], when=next(moments)), 5)
-    return figures | {"private memory, MB": memory()}
+    figures["new date"] = fastest_s(lambda: score_atlas(scan, checkpoint, PROMPTS[:1], when=next(moments)), 5)
+    return figures | {"private memory, MB": private_memory_mb()}
 
 
 STAGES = """
-import time; began = time.perf_counter(); marks = []
+import time; start_s = time.perf_counter(); marks = []
 def mark(name): marks.append((name, time.perf_counter()))
 import sat2cap.cli; mark("command line")
 import numpy, xarray, geopandas; mark("numpy, xarray, geopandas")
@@ -341,18 +351,18 @@ model.embed_text(["a busy street"]); mark("text tower, first use")
 scores = score_atlas(Scan(opened.atlas, model.encoding), model, ["a busy street"])
 score = select_prompt(scores); mark("text and scan")
 write_cog(score, {out!r}); mark("writing the GeoTIFF")
-import json; last = began; parts = dict()
+import json; last = start_s; parts = dict()
 for name, at in marks: parts[name] = at - last; last = at
 print(json.dumps(parts))
 """
 
 
-def command_line(atlas: Atlas, model: Path, folder: Path) -> Figures:
-    """Wall seconds of ``sat2cap map`` in a new process, and where they go; CPU seconds of ``--help``."""
+def time_command_line(atlas: Atlas, model: Path, folder: Path) -> Figures:
+    """Return the wall seconds of ``sat2cap map`` and of its stages, and the CPU seconds of ``--help``."""
     out = str(folder / "m.tif")
     run = [sys.executable, "-c", "from sat2cap.cli import main; main()"]
-    ask = [*run, "map", str(atlas.path), "a busy street", "-o", out]
-    whole = best(lambda: subprocess.run(ask, check=True, stdout=subprocess.DEVNULL), 2)
+    command = [*run, "map", str(atlas.path), "a busy street", "-o", out]
+    whole = fastest_s(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), 2)
     code = STAGES.format(atlas=str(atlas.path), model=str(model), out=out)
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     helps = []
@@ -364,8 +374,8 @@ def command_line(atlas: Atlas, model: Path, folder: Path) -> Figures:
     return {"map": whole, **json.loads(done.stdout.splitlines()[-1]), "--help, CPU": min(helps)}
 
 
-def ratios(times: Figures) -> Figures:
-    """Ratios of seconds that the aims are stated in."""
+def compute_ratios(times: Figures) -> Figures:
+    """Return the ratios of seconds in which the aims are stated."""
     quotients = {
         "static / read": times["static"] / times["read"],
         "new date / static": times["new date"] / times["static"],
@@ -381,48 +391,50 @@ def ratios(times: Figures) -> Figures:
     return quotients
 
 
-def show(title: str, figures: Figures) -> None:
+def print_figures(title: str, figures: Figures) -> None:
     print(f"\n{title}")
     for name, value in figures.items():
         print(f"  {name:<28} {value:.6g}", flush=True)
 
 
 def main(folder: Path, out: Path, sizes: list[int], largest: int) -> None:
-    """All of it, written to OUT.json as it comes."""
-    made = make_model(folder)
-    plain = load_model(made)
-    checkpoint = Named(**{field.name: getattr(plain, field.name) for field in fields(Checkpoint)})
+    """Run all measurements; OUT.json is written after each."""
+    model_folder = make_model(folder)
+    unprepared = load_model(model_folder)
+    checkpoint = NamedTexts(**{field.name: getattr(unprepared, field.name) for field in fields(Checkpoint)})
     results: dict[str, Any] = {"threads": torch.get_num_threads(), "cores": os.cpu_count()}
 
-    def keep(title: str, figures: Figures) -> None:
+    def record(title: str, figures: Figures) -> None:
         results[title] = figures
-        show(title, figures)
+        print_figures(title, figures)
         write_json(out, results)
 
     for dtype in ("int8", "float16") if sizes else ():
-        small = make_atlas(folder / f"small-{dtype}.zarr", 10_000, checkpoint, made, dtype)
+        small = make_atlas(folder / f"small-{dtype}.zarr", 10_000, checkpoint, model_folder, dtype)
         for name, when in (("static", None), ("date", MOMENTS[3])):
-            keep(f"agreement, {dtype}, {name}", agreement(small, checkpoint, when))
+            record(f"agreement, {dtype}, {name}", measure_agreement(small, checkpoint, when))
     for cells in sizes:
         for dtype in ("int8", "float16"):
-            atlas = make_atlas(folder / f"{cells}-{dtype}.zarr", cells, checkpoint, made, dtype)
-            times = times_of(atlas, checkpoint)
-            times["private memory, MB"] = memory()
+            atlas = make_atlas(folder / f"{cells}-{dtype}.zarr", cells, checkpoint, model_folder, dtype)
+            times = time_queries(atlas, checkpoint)
+            times["private memory, MB"] = private_memory_mb()
             if dtype == "int8":
-                values, text = floats(atlas), checkpoint.embed_text(PROMPTS[:1])
-                times["faiss"] = faiss_seconds(values, text)
-                reference = reference_seconds(values, text, folder)
+                values, text = float_embeddings(atlas), checkpoint.embed_text(PROMPTS[:1])
+                times["faiss"] = time_faiss(values, text)
+                reference = time_reference(values, text, folder)
                 times |= {f"reference {name}": seconds for name, seconds in reference.items()}
                 del values
-            keep(f"{cells} cells, {dtype}, seconds", times)
-            keep(f"{cells} cells, {dtype}, ratios", ratios(times))
+            record(f"{cells} cells, {dtype}, seconds", times)
+            record(f"{cells} cells, {dtype}, ratios", compute_ratios(times))
             if cells == sizes[-1] and dtype == "int8":
-                keep(f"{cells} cells, command line, seconds", command_line(atlas, made, folder))
+                record(
+                    f"{cells} cells, command line, seconds", time_command_line(atlas, model_folder, folder)
+                )
             if cells != min(sizes):
                 shutil.rmtree(atlas.path)
     for cells in (largest // 100, largest // 10, largest) if largest else ():
-        atlas = make_hollow(folder / f"hollow-{cells}.zarr", cells, checkpoint, made)
-        keep(f"growth, {cells} cells, seconds", growth(atlas, checkpoint))
+        atlas = make_hollow(folder / f"hollow-{cells}.zarr", cells, checkpoint, model_folder)
+        record(f"growth, {cells} cells, seconds", measure_growth(atlas, checkpoint))
         shutil.rmtree(atlas.path)
 
 

@@ -51,13 +51,13 @@ from drawn order by n
 
 
 def write_rows(path: Path, count: int) -> None:
-    """Rows with the shares of the real ones: half have a place, half of those are accurate to a street."""
+    """Write rows with the shares of the real ones: half have a place, half of these to a street."""
     rows = _ROWS.format(count=count, text=_TEXT)
     duckdb.execute(f"copy ({rows}) to '{path}' (format csv, delimiter '\t', header false, quote '')")
 
 
-def with_pandas(path: Path) -> int:
-    """The same rules as one would write them with pandas, in chunks, without the check of each row's form."""
+def screen_with_pandas(path: Path) -> int:
+    """Return how many rows pass the same rules in pandas, in chunks, unchecked for their form."""
     parts = []
     read = {
         "sep": "\t",
@@ -86,7 +86,7 @@ def with_pandas(path: Path) -> int:
 
 @dataclass(frozen=True)
 class Everywhere:
-    """Imagery that a plan only asks for its outline."""
+    """Imagery of which a plan only needs the outline."""
 
     footprint: None = None
 
@@ -95,7 +95,7 @@ class Everywhere:
         return ImageryInfo("everywhere", "everywhere", 0.6)
 
 
-def plan(path: Path, rules: Rules) -> BuildPlan:
+def plan_dataset(path: Path, rules: Rules) -> BuildPlan:
     """All that a build does before the first pair: screening, splitting, cutting into shards."""
     photos = ListedPhotos(YfccRecords(path), FolderFiles(path.parent))
     settings = {"split": SplitPlan(), "seed": 0, "per_shard": 1000}
@@ -116,18 +116,18 @@ def main() -> None:
     usa = Area("box", shapely.box(-88, 30, -80, 45))
     rules = Rules(latest=datetime(2024, 12, 31), excluded=usa, per_user=1000, per_cell=100)
     before_mb = peak_mb()
-    began = time.perf_counter()
-    kept, funnel = screen_records(YfccRecords(path).records(), rules)
-    ours_s = time.perf_counter() - began
+    start_s = time.perf_counter()
+    screened, funnel = screen_records(YfccRecords(path).records(), rules)
+    ours_s = time.perf_counter() - start_s
     screened_mb = peak_mb()
-    began = time.perf_counter()
-    by_pandas = with_pandas(path)
-    pandas_s = time.perf_counter() - began
-    table_bytes = kept.table.nbytes
-    del kept
-    began = time.perf_counter()
-    pairs = plan(path, rules).pair_count
-    plan_s = time.perf_counter() - began
+    start_s = time.perf_counter()
+    by_pandas = screen_with_pandas(path)
+    pandas_s = time.perf_counter() - start_s
+    table_bytes = screened.table.nbytes
+    del screened
+    start_s = time.perf_counter()
+    pairs = plan_dataset(path, rules).pair_count
+    plan_s = time.perf_counter() - start_s
     figures = {
         "rows": rows,
         "file_gb": round(path.stat().st_size / 1e9, 2),

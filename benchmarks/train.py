@@ -45,8 +45,8 @@ from sat2cap.training.student import set_learning_rate
 BATCH, QUEUE, PAIRS, SOURCE, SIZE = 32, 2560, 256, 800, 224
 
 
-def photo(seed: int, pixels: int) -> bytes:
-    """A JPEG with detail at every scale, as patches have."""
+def encode_photo(seed: int, pixels: int) -> bytes:
+    """Return a JPEG with detail at every scale, as patches have."""
     draws = np.random.default_rng(seed)
     image = np.zeros((pixels, pixels, 3), np.float32)
     for cells in (4, 16, 64, 256):
@@ -58,8 +58,8 @@ def photo(seed: int, pixels: int) -> bytes:
 
 
 def write_pairs(folder: Path) -> Any:
-    """A shard of made-up pairs; patches of 800 px as in the paper. Each of 32 images serves several pairs."""
-    patches, photos = ([photo(100 * size + n, size) for n in range(32)] for size in (SOURCE, 500))
+    """Write a shard of made-up pairs with patches of 800 px, as in the paper; 32 images serve all pairs."""
+    patches, photos = ([encode_photo(100 * size + n, size) for n in range(32)] for size in (SOURCE, 500))
     (folder / "shards").mkdir()
     taken = datetime(2020, 5, 17, 12).strftime("%Y-%m-%d %H:%M:%S.%f")
     with tarfile.open(folder / "shards" / "train-00000.tar", "w") as tar:
@@ -70,18 +70,18 @@ def write_pairs(folder: Path) -> Any:
                 info = tarfile.TarInfo(f"{n:05d}.{name}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
-    fake = SimpleNamespace(path=folder, fingerprint="made up", count=lambda split: PAIRS)
-    return fake, patches, photos
+    pair_set = SimpleNamespace(path=folder, fingerprint="made up", count=lambda split: PAIRS)
+    return pair_set, patches, photos
 
 
-def tower() -> CLIPVisionModelWithProjection:
-    """CLIP's ViT-B/32 of random weights."""
+def build_tower() -> CLIPVisionModelWithProjection:
+    """Return CLIP's ViT-B/32 with random weights."""
     torch.manual_seed(0)
     return CLIPVisionModelWithProjection(CLIPVisionConfig(image_size=SIZE, patch_size=32)).train()
 
 
 def rand_augment(image: Image.Image) -> Image.Image:
-    """RandomResizedCrop and three random operations, in Pillow."""
+    """Return an image after RandomResizedCrop and three random operations, in Pillow."""
     area, ratio = random.uniform(0.08, 1), random.uniform(3 / 4, 4 / 3)
     width, height = (min(SOURCE, int(SOURCE * (area * r) ** 0.5)) for r in (ratio, 1 / ratio))
     left, top = random.randint(0, SOURCE - width), random.randint(0, SOURCE - height)
@@ -102,30 +102,34 @@ def rand_augment(image: Image.Image) -> Image.Image:
     return image
 
 
-def reference_steps(patches: list[bytes], photos: list[bytes]) -> Iterator[None]:
-    """A step of the reference's kind at each turn."""
-    preprocess, overhead = Preprocess(SIZE), tower()
-    ground = tower().eval().requires_grad_(False)
+def run_reference_steps(patches: list[bytes], photos: list[bytes]) -> Iterator[None]:
+    """Do a training step as the reference does at each turn."""
+    preprocess, overhead = Preprocess(SIZE), build_tower()
+    ground_tower = build_tower().eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(overhead.parameters(), lr=5e-5)
     queue = functional.normalize(torch.randn(QUEUE, 512), dim=1)
     rows = torch.arange(BATCH)
     for _ in count():
-        seen = [Image.open(io.BytesIO(patches[n % len(patches)])).convert("RGB") for n in range(BATCH)]
-        pixels = preprocess.images([rand_augment(image) for image in seen])
-        shown = [Image.open(io.BytesIO(photos[n % len(photos)])).convert("RGB") for n in range(BATCH)]
+        patch_images = [
+            Image.open(io.BytesIO(patches[n % len(patches)])).convert("RGB") for n in range(BATCH)
+        ]
+        pixels = preprocess.images([rand_augment(image) for image in patch_images])
+        photo_images = [Image.open(io.BytesIO(photos[n % len(photos)])).convert("RGB") for n in range(BATCH)]
         with torch.no_grad():
-            wanted = functional.normalize(ground(pixel_values=preprocess.images(shown)).image_embeds, dim=1)
-        found = functional.normalize(overhead(pixel_values=pixels).image_embeds, dim=1)
-        logits = torch.cat([found @ wanted.T, found @ queue.T], dim=1) / 0.07
+            ground = functional.normalize(
+                ground_tower(pixel_values=preprocess.images(photo_images)).image_embeds, dim=1
+            )
+        embeddings = functional.normalize(overhead(pixel_values=pixels).image_embeds, dim=1)
+        logits = torch.cat([embeddings @ ground.T, embeddings @ queue.T], dim=1) / 0.07
         functional.cross_entropy(logits, rows).backward()
         optimizer.step()
         optimizer.zero_grad()
-        queue = torch.cat([wanted, queue[:-BATCH]])
+        queue = torch.cat([ground, queue[:-BATCH]])
         yield
 
 
-def our_run(folder: Path, kind: str) -> Run:
-    """A run at the reference's sizes."""
+def configure_run(folder: Path, kind: str) -> Run:
+    """Return a run at the reference's sizes."""
     return Run.model_validate(
         {
             "data": {"pairs": "made up"},
@@ -138,8 +142,8 @@ def our_run(folder: Path, kind: str) -> Run:
     )
 
 
-def material(patches: Any, size: int, features: Any) -> TrainingData:
-    """What steps are made of, for made-up ground embeddings; rows repeat until they fill the queue."""
+def training_data(patches: Any, size: int, features: Any) -> TrainingData:
+    """Return training data with made-up ground embeddings; rows repeat until they fill the queue."""
     ground = functional.normalize(torch.randn(size, 512), dim=1).numpy()
     rows = np.arange(size)
     keys, place = [str(row) for row in rows], torch.from_numpy(rows)
@@ -159,10 +163,10 @@ class Repeated:
         return self.patches[rows % len(self.patches)]
 
 
-def our_steps(run: Run, data: TrainingData) -> Iterator[None]:
-    """A step of ours at each turn, through the training loop's own parts."""
+def run_our_steps(run: Run, data: TrainingData) -> Iterator[None]:
+    """Do a training step of this package at each turn, with the functions of the training loop."""
     preprocess = Preprocess(SIZE)
-    network = tower()
+    network = build_tower()
     start = Checkpoint(network, network, None, None, 1 / 0.07, "cyclic", preprocess, preprocess)
     fabric = start_fabric(run)
     learner = new_learner(run, start, data, fabric)
@@ -185,43 +189,45 @@ def our_steps(run: Run, data: TrainingData) -> Iterator[None]:
         yield
 
 
-def loader_rate(run: Run, data: TrainingData, seconds: float = 6.0) -> float:
-    """Samples a second that the loader alone makes ready, one batch after the other."""
+def measure_loader(run: Run, data: TrainingData, seconds: float = 6.0) -> float:
+    """Return samples per second that the loader alone prepares, one batch after the other."""
     fabric, rows = start_fabric(run), np.arange(BATCH)
     load_batch(run, data, fabric, Batch(0, 0, rows))
-    began, steps = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
+    start_s, steps = time.perf_counter(), 0
+    while time.perf_counter() - start_s < seconds:
         load_batch(run, data, fabric, Batch(steps, 0, rows + steps))
         steps += 1
-    return steps * BATCH / (time.perf_counter() - began)
+    return steps * BATCH / (time.perf_counter() - start_s)
 
 
 def main(steps: int, out: Path | None) -> None:
-    """Time all, print and write the figures."""
+    """Time all kinds of steps, print and write the figures."""
     with tempfile.TemporaryDirectory() as name:
-        fake, patches, photos = write_pairs(Path(name))
-        streamed = open_shards(fake, "train", Preprocess(SIZE), Path(name), silent)
+        pair_set, patches, photos = write_pairs(Path(name))
+        streamed = open_shards(pair_set, "train", Preprocess(SIZE), Path(name), silent)
         features = np.zeros((QUEUE, 12), np.float32)
-        once = material(Repeated(streamed.patches[np.arange(PAIRS)]), QUEUE, features)
-        always = material(Repeated(streamed.patches), QUEUE, features)
-        runs = {kind: our_run(Path(name) / kind, kind) for kind in ("light", "paper")}
-        kinds = {"reference": reference_steps(patches, photos)}
-        kinds |= {f"ours, {kind} augmentation": our_steps(run, once) for kind, run in runs.items()}
-        took: dict[str, list[float]] = {kind: [] for kind in kinds}
+        decoded_once = training_data(Repeated(streamed.patches[np.arange(PAIRS)]), QUEUE, features)
+        decoded_always = training_data(Repeated(streamed.patches), QUEUE, features)
+        runs = {kind: configure_run(Path(name) / kind, kind) for kind in ("light", "paper")}
+        step_iterators = {"reference": run_reference_steps(patches, photos)}
+        step_iterators |= {
+            f"ours, {kind} augmentation": run_our_steps(run, decoded_once) for kind, run in runs.items()
+        }
+        seconds: dict[str, list[float]] = {kind: [] for kind in step_iterators}
         for turn in range(steps + 1):
-            for kind, stepping in kinds.items():
-                began = time.perf_counter()
+            for kind, stepping in step_iterators.items():
+                start_s = time.perf_counter()
                 next(stepping)
                 if turn:  # the first is slower
-                    took[kind].append(time.perf_counter() - began)
-        figures = {f"{kind}, samples/s": BATCH / float(np.median(times)) for kind, times in took.items()}
+                    seconds[kind].append(time.perf_counter() - start_s)
+        figures = {f"{kind}, samples/s": BATCH / float(np.median(times)) for kind, times in seconds.items()}
         for kind in runs:
-            ours = figures[f"ours, {kind} augmentation, samples/s"]
-            figures[f"ours, {kind} augmentation / reference"] = ours / figures["reference, samples/s"]
-            for decode, data in (("once", once), ("always", always)):
-                rate = loader_rate(runs[kind], data)
+            our_rate = figures[f"ours, {kind} augmentation, samples/s"]
+            figures[f"ours, {kind} augmentation / reference"] = our_rate / figures["reference, samples/s"]
+            for decode, data in (("once", decoded_once), ("always", decoded_always)):
+                rate = measure_loader(runs[kind], data)
                 figures[f"loader, decode {decode}, {kind} augmentation, samples/s"] = rate
-                figures[f"loader, decode {decode}, {kind} augmentation / consumed"] = rate / ours
+                figures[f"loader, decode {decode}, {kind} augmentation / consumed"] = rate / our_rate
     for figure, value in figures.items():
         print(f"{figure}: {value:.2f}")
     if out is not None:

@@ -50,12 +50,12 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
         "loss": {"same_place": "ignore"},
     },
 }
-"""What differs from the demo's run file, at half its batch and with the default encoding."""
+"""Changes to the demo's run file for each row, at half its batch and with the default encoding."""
 
 
 @dataclass
 class Resplit:
-    """All pairs of a set, kept in memory, in splits as large as its own but drawn at random."""
+    """All pairs of a set in memory, in splits of the same sizes that are drawn at random."""
 
     whole: PairSet
     fingerprint: str = field(init=False)
@@ -79,8 +79,8 @@ class Resplit:
         return iter(self.splits[split])
 
 
-def variant(name: str, seed: int, steps: int, demo: Path, folder: Path) -> Run:
-    """The demo's run with what a row of the table changes."""
+def configure_variant(name: str, seed: int, steps: int, demo: Path, folder: Path) -> Run:
+    """Return the demo's run with the changes of one row of the table."""
     values: dict[str, Any] = load_run(RUN_FILE).model_dump()
     values["data"] |= {"pairs": str(demo / "pairs"), "validation": "test", "validation_pairs": GALLERY}
     values["model"] |= {"encoding": "cyclic"}
@@ -91,29 +91,31 @@ def variant(name: str, seed: int, steps: int, demo: Path, folder: Path) -> Run:
     return Run.model_validate(values)
 
 
-def measured(run: Run, pairs: Any) -> dict[str, float]:
-    """Train, then retrieval with and without metadata at inference."""
-    unjudged = run.model_copy(update={"data": run.data.model_copy(update={"validation_pairs": 0})})
-    model = resolve_model(train(unjudged, pairs=pairs, resolve=resolve_model))
-    held = read_validation(run, pairs, resolve_model(run.model.init), silent)
-    assert held is not None
-    overhead = model.embed_overhead(held.data.patches[np.arange(len(held.data))])
-    ways = {"without": overhead}
+def train_and_measure(run: Run, pairs: Any) -> dict[str, float]:
+    """Train, and return retrieval metrics with and without metadata at inference."""
+    without_validation = run.model_copy(update={"data": run.data.model_copy(update={"validation_pairs": 0})})
+    model = resolve_model(train(without_validation, pairs=pairs, resolve=resolve_model))
+    validation = read_validation(run, pairs, resolve_model(run.model.init), silent)
+    assert validation is not None
+    overhead = model.embed_overhead(validation.data.patches[np.arange(len(validation.data))])
+    conditions = {"without": overhead}
     if model.dynamic is not None:
-        ways["with"] = overhead + model.dynamic_from_features(held.data.encode_features(model.encoding))
+        conditions["with"] = overhead + model.dynamic_from_features(
+            validation.data.encode_features(model.encoding)
+        )
     return {
-        f"{way} metadata; {name}": value
-        for way, rows in ways.items()
-        for name, value in two_way_retrieval(rows, held.ground).items()
+        f"{condition} metadata; {name}": value
+        for condition, rows in conditions.items()
+        for name, value in two_way_retrieval(rows, validation.ground).items()
     }
 
 
-def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Mean and standard deviation over seeds, as Markdown."""
-    ways = ("overhead2ground.r10", "ground2overhead.r10")
-    heads = [f"{told} metadata; {way}" for told in ("with", "without") for way in ways]
+def format_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return a Markdown table of the mean and standard deviation over seeds."""
+    metrics = ("overhead2ground.r10", "ground2overhead.r10")
+    heads = [f"{condition} metadata; {metric}" for condition in ("with", "without") for metric in metrics]
     lines = ["| | seeds | o→g R@10, with metadata | g→o | o→g R@10, without | g→o |", "|---|" + "---|" * 5]
-    for name, seeds in found.items():
+    for name, seeds in results.items():
         cells = []
         for head in heads:
             values = np.array([figures[head] for figures in seeds.values() if head in figures]) * 100
@@ -124,24 +126,24 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
 
 def main(demo: Path, out: Path, steps: int, minutes: float) -> None:
     """Run what is missing, row by row, and print the table."""
-    found = json.loads(out.read_text()) if out.exists() else {}
-    began, spatial = time.monotonic(), open_pairs(demo / "pairs")
+    results = json.loads(out.read_text()) if out.exists() else {}
+    start_s, spatial = time.monotonic(), open_pairs(demo / "pairs")
     resplit: Resplit | None = None
     for name in VARIANTS:
         for seed in SEEDS:
-            if str(seed) in found.get(name, {}) or time.monotonic() - began > minutes * 60:
+            if str(seed) in results.get(name, {}) or time.monotonic() - start_s > minutes * 60:
                 continue
             if name == SPLIT and resplit is None:
                 resplit = Resplit(spatial)
             with tempfile.TemporaryDirectory() as folder:
-                run = variant(name, seed, steps, demo, Path(folder) / "run")
-                figures = measured(run, resplit if name == SPLIT else spatial)
-            found.setdefault(name, {})[str(seed)] = figures
-            write_json(out, found)
-            print(name, seed, f"{time.monotonic() - began:.0f} s", flush=True)
-    print(table({name: found[name] for name in VARIANTS if name in found}))
+                run = configure_variant(name, seed, steps, demo, Path(folder) / "run")
+                figures = train_and_measure(run, resplit if name == SPLIT else spatial)
+            results.setdefault(name, {})[str(seed)] = figures
+            write_json(out, results)
+            print(name, seed, f"{time.monotonic() - start_s:.0f} s", flush=True)
+    print(format_table({name: results[name] for name in VARIANTS if name in results}))
 
 
 if __name__ == "__main__":
-    given = dict(enumerate(sys.argv))
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(given.get(3, 150)), float(given.get(4, 600)))
+    arguments = dict(enumerate(sys.argv))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(arguments.get(3, 150)), float(arguments.get(4, 600)))

@@ -32,27 +32,33 @@ def made_up(
 
 def three_prompts(height: int = 20, width: int = 30) -> xr.DataArray:
     """Dims ``(prompt, y, x)``; each layer is a multiple of the first."""
-    one = made_up(height, width)
-    return xr.concat([one, one * 2, one * 3], dim="prompt").assign_coords(prompt=["snow", "a $5 ice", "ü"])
+    score = made_up(height, width)
+    return xr.concat([score, score * 2, score * 3], dim="prompt").assign_coords(
+        prompt=["snow", "a $5 ice", "ü"]
+    )
 
 
 def three_months(height: int = 20, width: int = 30) -> xr.DataArray:
     """Dims ``(time, y, x)``: January, April and July of 2024; each is a multiple of the first."""
-    one = made_up(height, width)
+    score = made_up(height, width)
     when = np.array(["2024-01-15T12:00", "2024-04-15T12:00", "2024-07-15T12:00"], "datetime64[ns]")
-    return xr.concat([one, one * 2, one * 3], dim="time").assign_coords(time=when).assign_attrs(one.attrs)
+    return (
+        xr.concat([score, score * 2, score * 3], dim="time")
+        .assign_coords(time=when)
+        .assign_attrs(score.attrs)
+    )
 
 
 def three_classes() -> xr.Dataset:
     """What `classify` makes of sea in the west, wood and $5 ice in the east; sure in the north alone."""
     from sat2cap.maps.compare import classify
 
-    one = made_up(30, 30, gaps=False)
+    score = made_up(30, 30, gaps=False)
     cosines = np.full((3, 30, 30), 0.2, np.float32)
-    for part in range(3):
-        cosines[part, :15, 10 * part : 10 * part + 10] = 0.6
-        cosines[part, 15:, 10 * part : 10 * part + 10] = 0.21
+    for category in range(3):
+        cosines[category, :15, 10 * category : 10 * category + 10] = 0.6
+        cosines[category, 15:, 10 * category : 10 * category + 10] = 0.21
     cosines[:, 29, 0] = np.nan
-    grid = grid_of(one)
+    grid = grid_of(score)
     prompts = {"prompt": ["the sea", "a wood", "a $5 ice"]}
-    return classify(on_grid(cosines, grid, ("prompt", "y", "x"), prompts, one.attrs), 20.0)
+    return classify(on_grid(cosines, grid, ("prompt", "y", "x"), prompts, score.attrs), 20.0)

@@ -41,8 +41,8 @@ def test_a_frame_for_each_date_in_the_same_colours(tmp_path: Path, name: str) ->
         drawn = draw_page(score.isel(time=i), limits=(norm.vmin, norm.vmax), dpi=100)
         drawn.canvas.draw()
         expected = np.asarray(drawn.canvas.buffer_rgba())[..., :3].astype(int)
-        shown = frame[: expected.shape[0], : expected.shape[1]].astype(int)
-        assert np.abs(shown - expected).mean() < 3, i
+        visible = frame[: expected.shape[0], : expected.shape[1]].astype(int)
+        assert np.abs(visible - expected).mean() < 3, i
     assert np.abs(frames[0].astype(int) - frames[2]).mean() > 5, "the months differ"
 
 

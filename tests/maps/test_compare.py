@@ -21,13 +21,13 @@ from sat2cap.maps.places import areas_of_categories
 def test_a_difference_says_both_sides() -> None:
     summer = made_up() * 0.5
     summer.attrs = {**made_up().attrs, "when": "2024-07-01T12:00"}
-    found = difference(made_up(), summer)
-    np.testing.assert_allclose(found.values, made_up().values / 2, rtol=1e-6)
-    known = provenance(found)
-    assert known["when"] == "2024-05-20T08:00 minus 2024-07-01T12:00"
-    assert known["prompt"] == "a busy street"
-    assert known["scale"] == "difference of cosine"
-    assert known["licence"] == "CC0-1.0"
+    result = difference(made_up(), summer)
+    np.testing.assert_allclose(result.values, made_up().values / 2, rtol=1e-6)
+    texts = provenance(result)
+    assert texts["when"] == "2024-05-20T08:00 minus 2024-07-01T12:00"
+    assert texts["prompt"] == "a busy street"
+    assert texts["scale"] == "difference of cosine"
+    assert texts["licence"] == "CC0-1.0"
     beach = made_up().assign_attrs(prompt="a beach", when="")
     assert provenance(difference(beach, made_up()))["prompt"] == "a beach minus a busy street"
     assert provenance(difference(beach, made_up()))["when"] == "any time minus 2024-05-20T08:00"
@@ -36,9 +36,9 @@ def test_a_difference_says_both_sides() -> None:
 def test_no_data_on_either_side_is_no_data() -> None:
     other = made_up(gaps=False)
     other.values[0, 0] = np.nan
-    found = difference(made_up(), other).values
-    assert np.isnan(found[0, 0])
-    assert np.isnan(found).sum() == np.isnan(made_up().values).sum() + 1
+    result = difference(made_up(), other).values
+    assert np.isnan(result[0, 0])
+    assert np.isnan(result).sum() == np.isnan(made_up().values).sum() + 1
 
 
 def test_what_cannot_be_compared() -> None:

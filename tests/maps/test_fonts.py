@@ -1,4 +1,4 @@
-"""Letters that matplotlib's own font lacks: found in another font, or said to be missing, once."""
+"""Letters that matplotlib's own font lacks: found in another font, or caught to be missing, once."""
 
 import warnings
 from pathlib import Path
@@ -29,10 +29,10 @@ def test_a_font_is_found_that_has_the_letter() -> None:
 def test_a_letter_without_a_font_is_said_once_and_a_box_is_drawn(tmp_path: Path) -> None:
     assert _families(NOBODYS) == (["DejaVu Sans"], NOBODYS)
     score = three_prompts().assign_coords(prompt=["snow", NOBODYS, f"{NOBODYS} again"])
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         write_png(score, tmp_path / "m.png")
-    words = [str(one.message) for one in said if one.category is UserWarning]
+    words = [str(warning.message) for warning in caught if warning.category is UserWarning]
     assert len(words) == 1
     assert NOBODYS in words[0]
     assert "install one that has them" in words[0]

@@ -12,8 +12,8 @@ def test_prompts_and_dates_are_names() -> None:
     assert names_of(made_up()) == ["a busy street"]
     assert names_of(three_prompts()) == ["snow", "a $5 ice", "ü"]
     assert names_of(three_months()) == ["2024-01-15T12:00", "2024-04-15T12:00", "2024-07-15T12:00"]
-    both = three_months().expand_dims(prompt=["snow", "sea"])
-    assert names_of(both)[:4] == [f"snow, {name}" for name in names_of(three_months())] + [
+    two_prompts = three_months().expand_dims(prompt=["snow", "sea"])
+    assert names_of(two_prompts)[:4] == [f"snow, {name}" for name in names_of(three_months())] + [
         "sea, 2024-01-15T12:00"
     ]
 
@@ -36,10 +36,10 @@ def test_contrast_says_whether_it_is_a_chance() -> None:
 
 
 def test_layers_hold_the_values_in_order() -> None:
-    both = three_months().expand_dims(prompt=["snow", "sea"])
-    layers = layers_of(both)
+    two_prompts = three_months().expand_dims(prompt=["snow", "sea"])
+    layers = layers_of(two_prompts)
     assert len(layers) == 6
-    np.testing.assert_array_equal(layers[5].values, both.values[1, 2])
+    np.testing.assert_array_equal(layers[5].values, two_prompts.values[1, 2])
 
 
 @pytest.mark.parametrize("dims", [("x", "y"), ("y", "x", "prompt"), ("band", "y", "x")])

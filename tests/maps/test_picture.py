@@ -106,9 +106,9 @@ def test_the_colours_are_those_of_the_bar_and_in_the_right_place(axes: Any) -> N
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3]
     for row, col in ((10, 45), (30, 50), (5, 20)):
         x, y = axes.transData.transform(grid_of(score).affine * (col + 0.5, row + 0.5))
-        shown = page[page.shape[0] - 1 - int(y), int(x)]
+        pixel = page[page.shape[0] - 1 - int(y), int(x)]
         expected = np.array(mappable.to_rgba(score.values[row, col])[:3]) * 255
-        assert np.abs(shown - expected).max() <= 2, (row, col)
+        assert np.abs(pixel - expected).max() <= 2, (row, col)
     x, y = axes.transData.transform(grid_of(score).affine * (7, 30))
     light = page[page.shape[0] - 1 - int(y) - 5 : page.shape[0] - 1 - int(y) + 5, int(x) - 5 : int(x) + 5]
     assert light.min() > 180, "no data is light, not the colour of a low score"
@@ -119,8 +119,8 @@ def test_a_picture_never_changes_the_scale_of_the_numbers(axes: Any) -> None:
     """The ends of the bar are scores that occur, not 0 and 1."""
     score = made_up()
     norm = draw_map(axes, score).norm
-    known = score.values[np.isfinite(score.values)]
-    assert known.min() <= norm.vmin < norm.vmax <= known.max()
+    valid_scores = score.values[np.isfinite(score.values)]
+    assert valid_scores.min() <= norm.vmin < norm.vmax <= valid_scores.max()
 
 
 def test_percentile_and_contrast_have_fixed_ends(axes: Any) -> None:
@@ -180,16 +180,16 @@ def test_no_data_is_hatched_over_imagery_too(axes: Any) -> None:
 
 def test_prompts_at_dates_have_a_row_and_a_bar_each(tmp_path: Path) -> None:
     dates = three_months()
-    both = xr.concat([dates, dates * 100], "prompt").assign_coords(prompt=["snow", "ice"])
-    figure = draw_page(both.assign_attrs(dates.attrs))
+    two_prompts = xr.concat([dates, dates * 100], "prompt").assign_coords(prompt=["snow", "ice"])
+    figure = draw_page(two_prompts.assign_attrs(dates.attrs))
     maps = figure.axes
     tops = [round(axes.get_position().y1, 3) for axes in maps]
     assert tops[0] == tops[1] == tops[2] > tops[3] == tops[4] == tops[5]
     bars = [[child for child in axes.child_axes if child.get_ylabel()] for axes in maps]
-    assert [len(found) for found in bars] == [0, 0, 1, 0, 0, 1]
+    assert [len(bars_of_map) for bars_of_map in bars] == [0, 0, 1, 0, 0, 1]
     first, second = bars[2][0].get_ylim()[1], bars[5][0].get_ylim()[1]
     assert second == pytest.approx(100 * first)
-    turned = draw_page(both.assign_attrs(dates.attrs).transpose("time", "prompt", "y", "x"))
+    turned = draw_page(two_prompts.assign_attrs(dates.attrs).transpose("time", "prompt", "y", "x"))
     assert [axes.get_title("left") for axes in turned.axes] == [axes.get_title("left") for axes in maps]
 
 

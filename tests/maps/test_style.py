@@ -15,9 +15,9 @@ from sat2cap.maps.style import write_style
 
 
 def renderer(path: Path) -> ET.Element:
-    found = ET.parse(path).getroot().find("pipe/rasterrenderer")
-    assert found is not None
-    return found
+    element = ET.parse(path).getroot().find("pipe/rasterrenderer")
+    assert element is not None
+    return element
 
 
 def test_it_has_the_colours_of_the_picture(tmp_path: Path) -> None:
@@ -31,22 +31,24 @@ def test_it_has_the_colours_of_the_picture(tmp_path: Path) -> None:
     assert float(items[0].get("value", "")) == pytest.approx(norm.vmin)
     assert float(style.get("classificationMax", "")) == pytest.approx(norm.vmax)
     for item in items:
-        shown = np.array(to_rgb(item.get("color", ""))) * 255
+        colour = np.array(to_rgb(item.get("color", ""))) * 255
         value = np.array([[float(item.get("value", ""))]], np.float32)
-        assert np.abs(shown - paint_of(score).to_rgba(value)[0, 0, :3]).max() <= 4, (
+        assert np.abs(colour - paint_of(score).to_rgba(value)[0, 0, :3]).max() <= 4, (
             "but for rounding to one of 256"
         )
 
 
 def test_the_first_band_of_several_prompts_but_all_dates(tmp_path: Path) -> None:
     write_style(three_prompts(), tmp_path / "p.tif")
-    one, three = (float(np.nanpercentile(made_up(20, 30).values, 99.5)) * n for n in (1, 3))
-    assert float(renderer(tmp_path / "p.qml").get("classificationMax", "")) == pytest.approx(one, rel=0.02)
+    first_limit, last_limit = (float(np.nanpercentile(made_up(20, 30).values, 99.5)) * n for n in (1, 3))
+    assert float(renderer(tmp_path / "p.qml").get("classificationMax", "")) == pytest.approx(
+        first_limit, rel=0.02
+    )
     write_style(three_months(), tmp_path / "t.tif")
-    assert one < float(renderer(tmp_path / "t.qml").get("classificationMax", "")) <= three
+    assert first_limit < float(renderer(tmp_path / "t.qml").get("classificationMax", "")) <= last_limit
     dates = three_months()
-    both = xr.concat([dates, dates * 100], "prompt").assign_coords(prompt=["snow", "ice"])
-    write_style(both.assign_attrs(dates.attrs), tmp_path / "b.tif")
+    two_prompts = xr.concat([dates, dates * 100], "prompt").assign_coords(prompt=["snow", "ice"])
+    write_style(two_prompts.assign_attrs(dates.attrs), tmp_path / "b.tif")
     assert (tmp_path / "b.qml").read_bytes() == (tmp_path / "t.qml").read_bytes(), "not of other prompts"
 
 
@@ -60,10 +62,10 @@ def test_categories_are_a_palette_with_names(tmp_path: Path) -> None:
 
 def test_a_style_somebody_saved_is_kept(tmp_path: Path) -> None:
     save(made_up(), tmp_path / "m.tif")
-    mine = tmp_path / "m.qml"
-    first = mine.read_text()
+    style_path = tmp_path / "m.qml"
+    first = style_path.read_text()
     save(made_up() * 2, tmp_path / "m.tif")
-    assert mine.read_text() != first, "ours follows the map"
-    mine.write_text("<qgis><pipe/></qgis>")
+    assert style_path.read_text() != first, "ours follows the map"
+    style_path.write_text("<qgis><pipe/></qgis>")
     save(made_up(), tmp_path / "m.tif")
-    assert mine.read_text() == "<qgis><pipe/></qgis>"
+    assert style_path.read_text() == "<qgis><pipe/></qgis>"

@@ -51,9 +51,9 @@ def test_every_cell_has_its_colour_in_its_place() -> None:
     head, paint = reader.header(), paint_of(score)
     assert head["tile_type"] == TileType.PNG
     for row, col in ((0, 0), (10, 45), (39, 59), (17, 3), (30, 40)):
-        shown = np.array(pixel(reader, head["max_zoom"], *lonlat(score, row + 0.5, col + 0.5)))
+        colour = np.array(pixel(reader, head["max_zoom"], *lonlat(score, row + 0.5, col + 0.5)))
         expected = paint.to_rgba(score.values)[row, col]
-        assert np.abs(shown - expected).max() <= 3, (row, col)
+        assert np.abs(colour - expected).max() <= 3, (row, col)
     assert pixel(reader, head["max_zoom"], *lonlat(score, 30, 5))[3] == 0, "no data is transparent"
     assert pixel(reader, head["max_zoom"], *lonlat(score, 20, 61))[3] == 0, "beside the map"
 

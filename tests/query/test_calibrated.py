@@ -70,18 +70,18 @@ def test_places_that_only_resemble_the_prompt_have_less():
     other = np.eye(16)[5]
     fits = np.where(places @ other > 0, 1e-3, logistic(10 * (places @ prompt) - 3))
     weights, intercept = fit_logistic(places, fits, prompt, 10.0)
-    got = logistic(places @ weights + intercept)
+    chance = logistic(places @ weights + intercept)
     turned, near = weights / np.linalg.norm(weights), places @ prompt > 0.4
     assert turned @ prompt > 0.6
     assert turned @ other < -0.3
-    assert got[near & (places @ other > 0.2)].mean() < 0.3 * got[near & (places @ other < -0.2)].mean()
+    assert chance[near & (places @ other > 0.2)].mean() < 0.3 * chance[near & (places @ other < -0.2)].mean()
 
 
 def test_chances_by_hand():
     chances = Chances(np.eye(2, dtype=np.float32), np.array([4.0, 0.0]), np.array([-2.0, 1.0]))
-    got = chances(np.float32([[0.5, 0.0], [1.0, -1.0]]))
-    np.testing.assert_allclose(got, [[0.5, logistic(-2)], [logistic(1)] * 2], rtol=1e-6)
-    assert got.dtype == np.float32
+    chance = chances(np.float32([[0.5, 0.0], [1.0, -1.0]]))
+    np.testing.assert_allclose(chance, [[0.5, logistic(-2)], [logistic(1)] * 2], rtol=1e-6)
+    assert chance.dtype == np.float32
 
 
 def predict(chances, places):
@@ -103,9 +103,9 @@ def test_curves_follow_what_photos_say_and_negatives_are_rivals_always():
     places = unit(checkpoint.calibration.overhead)
     for negatives, rivals in ((none, bank), (negative[None], np.stack([*bank, negative]))):
         fits = rival_share(checkpoint, prompt, rivals)
-        (got,) = predict(fit_chances(checkpoint, prompt[None], negatives, bank, conditioned=False), places)
-        assert got.mean() == pytest.approx(fits.mean(), rel=0.02), "as many as there are"
-        assert np.corrcoef(got, fits)[0, 1] > 0.6
+        (chance,) = predict(fit_chances(checkpoint, prompt[None], negatives, bank, conditioned=False), places)
+        assert chance.mean() == pytest.approx(fits.mean(), rel=0.02), "as many as there are"
+        assert np.corrcoef(chance, fits)[0, 1] > 0.6
 
 
 def test_a_prompt_is_no_rival_of_itself_nor_of_what_says_the_same():
@@ -142,18 +142,22 @@ def test_a_date_is_judged_by_places_at_their_dates():
 @pytest.mark.parametrize("when", [None, MAY], ids=str)
 def test_contrast_of_a_calibrated_model_is_the_chance_of_every_place(tmp_path, when):
     checkpoint = calibrated()
-    made = atlas(tmp_path / "a.zarr", embeddings(9, 7, 64), checkpoint, np.zeros((9, 7), bool))
+    opened = atlas(tmp_path / "a.zarr", embeddings(9, 7, 64), checkpoint, np.zeros((9, 7), bool))
     prompts = ["snow", "the sea + sand"]
     bank = ["a town", "a river", "sand"]
-    got = score_atlas(made, checkpoint, prompts, when=when, scale="contrast", bank=bank, negatives=["a car"])
+    chance = score_atlas(
+        opened, checkpoint, prompts, when=when, scale="contrast", bank=bank, negatives=["a car"]
+    )
     vectors = [embed_prompts(checkpoint, texts) for texts in (prompts, ["a car"], bank)]
     chances = fit_chances(checkpoint, *vectors, conditioned=when is not None)
-    places = made.read(slice(None), slice(None)).reshape(-1, 64)
+    places = opened.read(slice(None), slice(None)).reshape(-1, 64)
     if when is not None:
-        lon, lat = (side.ravel() for side in cell_lonlat(made.grid))
+        lon, lat = (side.ravel() for side in cell_lonlat(opened.grid))
         places = places + checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
-    np.testing.assert_allclose(got.values.reshape(2, -1), predict(chances, unit(places)), atol=1e-4)
-    assert got.attrs["calibration"] == "3,000 photos held out of training"
-    plain = score_atlas(made, replace(checkpoint, calibration=None), prompts, when=when, scale="contrast")
-    assert "calibration" not in plain.attrs
-    assert "calibration" not in score_atlas(made, checkpoint, prompts, when=when).attrs
+    np.testing.assert_allclose(chance.values.reshape(2, -1), predict(chances, unit(places)), atol=1e-4)
+    assert chance.attrs["calibration"] == "3,000 photos held out of training"
+    uncalibrated = score_atlas(
+        opened, replace(checkpoint, calibration=None), prompts, when=when, scale="contrast"
+    )
+    assert "calibration" not in uncalibrated.attrs
+    assert "calibration" not in score_atlas(opened, checkpoint, prompts, when=when).attrs

@@ -31,14 +31,14 @@ def test_percentile_agrees_with_scipy():
 def test_contrast_by_hand():
     """logits 2 and 1, 0: e² / (e² + e + 1); and for a prompt of the bank e / (e + 1)."""
     cosines, bank = np.float32([[0.2], [0.1]]), np.float32([[0.1], [0.0]])
-    got = contrast(cosines, bank, np.array([False, True]), 10)
+    shares = contrast(cosines, bank, np.array([False, True]), 10)
     e = np.e
-    np.testing.assert_allclose(got[:, 0], [e**2 / (e**2 + e + 1), e / (e + 1)], rtol=1e-5)
+    np.testing.assert_allclose(shares[:, 0], [e**2 / (e**2 + e + 1), e / (e + 1)], rtol=1e-5)
 
 
 def test_contrast_stays_a_share_at_any_scale():
     cosines, bank = np.float32([[1, -1, 0.5]]), np.float32([[-1, 1, 0.5], [-1, 1, 0.5]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        got = contrast(cosines, bank, np.array([False]), 1000)
-    np.testing.assert_allclose(got, [[1, 0, 1 / 3]], atol=1e-6)
+        shares = contrast(cosines, bank, np.array([False]), 1000)
+    np.testing.assert_allclose(shares, [[1, 0, 1 / 3]], atol=1e-6)

@@ -37,7 +37,7 @@ PROMPTS = ["busy street", "snow + the sea"]
 MAY, NIGHT = When(2024, 5, 20, 8.0), When(2019, 12, 31, 23.5)
 
 
-def made(tmp_path, dtype="int8", height=70, width=75, checkpoint=None):
+def make_atlas(tmp_path, dtype="int8", height=70, width=75, checkpoint=None):
     checkpoint = checkpoint or model()
     holes = np.random.default_rng(2).random((height, width)) < 0.2
     holes[:32, 32:64] = True  # a whole chunk without an embedding has no file
@@ -49,7 +49,7 @@ def made(tmp_path, dtype="int8", height=70, width=75, checkpoint=None):
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
 @pytest.mark.parametrize("when", [None, MAY])
 def test_a_prepared_atlas_scores_as_before(tmp_path, dtype, when):
-    opened, checkpoint = made(tmp_path, dtype)
+    opened, checkpoint = make_atlas(tmp_path, dtype)
     before = score_atlas(opened, checkpoint, PROMPTS, when=when).values
     assert open_prepared(opened, "cyclic") is None
     prepare_atlas(opened, "cyclic")
@@ -58,7 +58,7 @@ def test_a_prepared_atlas_scores_as_before(tmp_path, dtype, when):
 
 
 def test_the_prepared_folder_can_be_read_without_this_package(tmp_path):
-    opened, _ = made(tmp_path)
+    opened, _ = make_atlas(tmp_path)
     folder = prepare_atlas(opened, "cyclic")
     assert json.loads((folder / "manifest.json").read_text())["identity"] == opened.identity
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -95,7 +95,7 @@ def overwrite_numbers(path, value=0):
     ["journal", "version", "identity", "encoding", "cut", "longer", "rubbish", "zip", "missing", "shape"],
 )
 def test_a_prepared_folder_of_something_else_is_never_used(tmp_path, what):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     before = score_atlas(opened, checkpoint, PROMPTS, when=MAY).values
     folder = prepare_atlas(opened, "cyclic")
     embeddings_file, manifest = folder / "embeddings.npy", folder / "manifest.json"
@@ -129,7 +129,7 @@ def test_a_prepared_folder_of_something_else_is_never_used(tmp_path, what):
 
 
 def test_the_file_of_format_version_1_is_warned_of_and_replaced(tmp_path):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     before = score_atlas(opened, checkpoint, PROMPTS).values
     assert prepared_state(opened) == "no"
     old = opened.path / "_sat2cap/scan.safetensors"
@@ -150,7 +150,7 @@ def test_the_file_of_format_version_1_is_warned_of_and_replaced(tmp_path):
 
 
 def test_only_a_finished_atlas_is_prepared(tmp_path):
-    opened, _ = made(tmp_path)
+    opened, _ = make_atlas(tmp_path)
     (opened.path / "zarr.json").unlink()
     with pytest.raises(AtlasError, match="not finished; run its embed command"):
         prepare_atlas(opened, "cyclic")
@@ -159,7 +159,7 @@ def test_only_a_finished_atlas_is_prepared(tmp_path):
 
 def test_a_damaged_atlas_is_not_prepared(tmp_path):
     """Else its damage would stay in the copy when the chunks are mended, which gives the same journal."""
-    opened, _ = made(tmp_path)
+    opened, _ = make_atlas(tmp_path)
     chunk = sorted(path for path in opened.path.glob("embeddings/c/**/*") if path.is_file())[0]
     data = bytearray(chunk.read_bytes())
     data[7] ^= 1
@@ -171,7 +171,7 @@ def test_a_damaged_atlas_is_not_prepared(tmp_path):
 
 @pytest.mark.parametrize("array", ["embeddings", "scale", "inverse", "place"])
 def test_damage_in_the_prepared_folder_is_found(tmp_path, array):
-    opened, _ = made(tmp_path)
+    opened, _ = make_atlas(tmp_path)
     assert find_prepared_problem(opened) is None
     path = prepare_atlas(opened, "cyclic") / f"{array}.npy"
     assert find_prepared_problem(opened) is None
@@ -183,7 +183,7 @@ def test_damage_in_the_prepared_folder_is_found(tmp_path, array):
 
 
 def test_a_chunk_that_is_gone_is_not_taken_for_an_empty_one(tmp_path):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     assert np.isnan(score_atlas(opened, checkpoint, PROMPTS).values[0, :32, 32:64]).all(), (
         "an empty one has no file"
     )
@@ -194,7 +194,7 @@ def test_a_chunk_that_is_gone_is_not_taken_for_an_empty_one(tmp_path):
 
 def test_a_full_disk_leaves_no_prepared_folder(tmp_path):
     """A limit on the size of files stands in for the disk's end: the same call fails."""
-    opened, _ = made(tmp_path)
+    opened, _ = make_atlas(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
@@ -209,7 +209,7 @@ def test_a_full_disk_leaves_no_prepared_folder(tmp_path):
 
 
 def test_finishing_an_atlas_removes_what_a_killed_preparation_left(tmp_path):
-    opened, _ = made(tmp_path)
+    opened, _ = make_atlas(tmp_path)
     leftover = opened.path / "_sat2cap/.scan.killed"
     leftover.mkdir()
     (leftover / "embeddings.npy").write_bytes(b"half")
@@ -221,7 +221,7 @@ def test_finishing_an_atlas_removes_what_a_killed_preparation_left(tmp_path):
 @pytest.mark.parametrize("prepared", [False, True])
 @pytest.mark.parametrize("when", [None, MAY])
 def test_a_window_is_the_part_of_the_whole(tmp_path, monkeypatch, prepared, when):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     if prepared:
         prepare_atlas(opened, "cyclic")
     lon, lat = cell_lonlat(opened.grid)
@@ -246,7 +246,7 @@ def test_a_window_is_the_part_of_the_whole(tmp_path, monkeypatch, prepared, when
 
 
 def test_percentiles_are_those_within_the_region(tmp_path):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     lon, lat = cell_lonlat(opened.grid)
     region = parse_region(f"{lon[40, 10]:.6f},{lat[40, 10]:.6f},3km")
     scores = score_atlas(opened, checkpoint, ["p"], scale="percentile", region=region).values
@@ -254,14 +254,14 @@ def test_percentiles_are_those_within_the_region(tmp_path):
 
 
 def test_a_region_that_misses_is_refused(tmp_path):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     with pytest.raises(RegionError, match=r"covers no cell of atlas .*; give one within \d") as error:
         score_atlas(opened, checkpoint, ["p"], region=parse_region("100,10,5km"))
     assert "\n" not in str(error.value)
 
 
 def test_a_scan_remembers_a_date_and_is_not_mistaken_by_it(tmp_path):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     scan = Scan(opened, "cyclic")
     lon, lat = cell_lonlat(opened.grid)
     corner = parse_region(f"{lon[5, 5]:.6f},{lat[5, 5]:.6f},1km")
@@ -275,7 +275,7 @@ def test_a_scan_remembers_a_date_and_is_not_mistaken_by_it(tmp_path):
 
 
 def test_threads_that_ask_for_one_new_date_at_once_do_not_spoil_its_lengths(tmp_path):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     offset = dynamic_offset_at(checkpoint, MAY)
     cosines = Cosines(embed_prompts(checkpoint, ["p"]), offset)
     blocks = AtlasBlocks(opened, "cyclic")
@@ -294,7 +294,7 @@ def test_threads_that_ask_for_one_new_date_at_once_do_not_spoil_its_lengths(tmp_
 
 
 def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypatch):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     blocks = len(list(opened.chunks()))
     monkeypatch.setattr("sat2cap.query.engine.scan.DATE_LENGTHS_BYTES", 2 * 4 * blocks * 1024)
     scan = Scan(opened, "cyclic")
@@ -307,7 +307,7 @@ def test_a_scan_forgets_the_oldest_date_when_memory_is_short(tmp_path, monkeypat
 
 
 def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     prepare_atlas(opened, "cyclic")
     cells, scan = open_prepared(opened, "cyclic"), Scan(opened, "cyclic")
     for start, stop in ((2, 4), (0, 3), (0, len(cells.chunks))):
@@ -326,7 +326,7 @@ def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
 def test_hidden_numbers_that_change_sign_within_a_block_are_exact_too(tmp_path, dtype, encoding):
     """Cells so large that the atlas spans a continent: many hidden numbers are mixed in every block."""
     checkpoint = model(encoding=encoding)
-    opened, _ = made(tmp_path, dtype, 64, 64, checkpoint)
+    opened, _ = make_atlas(tmp_path, dtype, 64, 64, checkpoint)
     large = GeoBox((64, 64), Affine(60_000, 0, -1_500_000, 0, -60_000, 7_000_000), "EPSG:32631")
     wide = replace(opened, spec=replace(opened.spec, grid=large))
     offset = dynamic_offset_at(checkpoint, MAY)
@@ -370,7 +370,7 @@ def test_ranks_are_those_of_float64_brute_force(tmp_path, dtype, when):
 
 
 def test_a_cut_chunk_is_named(tmp_path):
-    opened, checkpoint = made(tmp_path)
+    opened, checkpoint = make_atlas(tmp_path)
     file = opened.path / "embeddings/c/0/0/1/0"
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(AtlasError, match=r"embeddings/c/0/0/1/0 is not 65536 bytes long; run: .*repair"):
@@ -382,7 +382,7 @@ def test_a_cut_chunk_is_named(tmp_path):
 def test_the_reader_on_the_page_reads_the_prepared_folder(tmp_path, monkeypatch, dtype):
     page = (Path(__file__).parents[2] / "docs/query.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    opened, checkpoint = made(tmp_path, dtype)
+    opened, checkpoint = make_atlas(tmp_path, dtype)
     prepare_atlas(opened, "cyclic")
     opened.path.rename(tmp_path / "town.zarr")
     monkeypatch.chdir(tmp_path)

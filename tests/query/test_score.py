@@ -19,7 +19,7 @@ PROMPTS = ["busy street", "snow in a forest + the sea", "fishing"]
 WHENS = [None, When(2024, 5, 20, 8.0), When(2019, 12, 31, 23.5)]
 
 
-def brute(stored, checkpoint, prompts, when):
+def exact_cosines(stored, checkpoint, prompts, when):
     """normalise(O + E)·T in float64, written out: [P, y, x]."""
     values = stored.astype(np.float64)
     if when is not None:
@@ -39,24 +39,24 @@ def test_cosines_are_those_of_brute_force(tmp_path, when, dtype, dim, encoding):
     checkpoint, values = model(dim, encoding=encoding), embeddings(37, 41, dim)
     holes = np.random.default_rng(0).random((37, 41)) < 0.2
     holes[:, 32:] |= np.arange(37)[:, None] >= 32  # one whole chunk has nothing
-    made = atlas(tmp_path / "a.zarr", values, checkpoint, holes, dtype)
-    got = score_atlas(made, checkpoint, PROMPTS, when=when).values
-    there = ~holes & made.wanted
-    assert (np.isfinite(got) == there).all()
-    stored = made.read(slice(0, 37), slice(0, 41))
-    assert np.abs(got - brute(stored, checkpoint, PROMPTS, when))[:, there].max() < 2e-6
+    opened = atlas(tmp_path / "a.zarr", values, checkpoint, holes, dtype)
+    scores = score_atlas(opened, checkpoint, PROMPTS, when=when).values
+    is_embedded = ~holes & opened.wanted
+    assert (np.isfinite(scores) == is_embedded).all()
+    stored = opened.read(slice(0, 37), slice(0, 41))
+    assert np.abs(scores - exact_cosines(stored, checkpoint, PROMPTS, when))[:, is_embedded].max() < 2e-6
     if dim == 512:  # what the quantisation itself costs, on noise, the worst case for it
-        lost = (got - brute(values, checkpoint, PROMPTS, when))[:, there]
-        assert np.sqrt((lost**2).mean()) < 5e-4
-        assert np.abs(lost).max() < 2e-3
+        loss = (scores - exact_cosines(values, checkpoint, PROMPTS, when))[:, is_embedded]
+        assert np.sqrt((loss**2).mean()) < 5e-4
+        assert np.abs(loss).max() < 2e-3
 
 
 def test_the_moment_matters_as_it_should(tmp_path):
     """Otherwise the test above would pass for an offset that is ignored on both sides."""
     checkpoint, values = model(), embeddings(5, 6, 64)
-    made = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((5, 6), bool))
+    opened = atlas(tmp_path / "a.zarr", values, checkpoint, np.zeros((5, 6), bool))
     static, may, night = (
-        score_atlas(made, checkpoint, PROMPTS, when=when).values[..., :-1] for when in WHENS
+        score_atlas(opened, checkpoint, PROMPTS, when=when).values[..., :-1] for when in WHENS
     )
     assert np.abs(may - static).mean() > 0.02
     assert np.abs(may - night).mean() > 0.02
@@ -67,11 +67,11 @@ def test_memory_is_a_runs_not_the_regions(tmp_path, monkeypatch):
     checkpoint = model(256)
     peaks = []
     for side in (96, 192):
-        made = atlas(
+        opened = atlas(
             tmp_path / f"{side}.zarr", embeddings(side, side, 256), checkpoint, np.zeros((side, side), bool)
         )
         tracemalloc.start()
-        score_atlas(made, checkpoint, PROMPTS, when=WHENS[1], scale="contrast")
+        score_atlas(opened, checkpoint, PROMPTS, when=WHENS[1], scale="contrast")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     more = (192**2 - 96**2) * 256 * 4  # what the added cells would take as float32
@@ -81,36 +81,39 @@ def test_memory_is_a_runs_not_the_regions(tmp_path, monkeypatch):
 
 def test_the_result_knows_where_it_is_and_where_it_comes_from(tmp_path):
     checkpoint = model()
-    made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), checkpoint, np.zeros((4, 5), bool))
-    got = score_atlas(made, checkpoint, PROMPTS, when=WHENS[1], negatives=["a car"])
-    assert got.dims == ("prompt", "y", "x")
-    assert got.dtype == np.float32
-    assert grid_of(got) == made.grid
-    assert got.rio.crs.to_epsg() == 32631
-    assert got.attrs == {
+    opened = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), checkpoint, np.zeros((4, 5), bool))
+    scores = score_atlas(opened, checkpoint, PROMPTS, when=WHENS[1], negatives=["a car"])
+    assert scores.dims == ("prompt", "y", "x")
+    assert scores.dtype == np.float32
+    assert grid_of(scores) == opened.grid
+    assert scores.rio.crs.to_epsg() == 32631
+    assert scores.attrs == {
         "prompt": PROMPTS,
         "negatives": ["a car"],
         "when": "2024-05-20T08:00",
         "dynamic": "dynamic",
         "scale": "cosine",
         "model": "made 0",
-        "identity": made.identity,
+        "identity": opened.identity,
         "imagery": "land.tif",
         "attribution": "Nobody",
         "licence": "CC0-1.0",
     }
-    layer = select_prompt(got, 2)
+    layer = select_prompt(scores, 2)
     assert layer.dims == ("y", "x")
     assert layer.attrs["prompt"] == "fishing"
-    assert grid_of(layer) == made.grid
-    assert (layer.values == got.values[2])[:, :-1].all()
-    assert score_atlas(made, checkpoint, ["fishing"]).attrs["prompt"] == "fishing"
+    assert grid_of(layer) == opened.grid
+    assert (layer.values == scores.values[2])[:, :-1].all()
+    assert score_atlas(opened, checkpoint, ["fishing"]).attrs["prompt"] == "fishing"
 
 
 def test_a_moment_without_dynamic_encoder_gives_static_scores_and_says_so(tmp_path):
-    plain = model(dynamic=False)
-    made = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), plain, np.zeros((4, 5), bool))
-    static, dated = score_atlas(made, plain, PROMPTS), score_atlas(made, plain, PROMPTS, when=WHENS[1])
+    static_model = model(dynamic=False)
+    opened = atlas(tmp_path / "a.zarr", embeddings(4, 5, 64), static_model, np.zeros((4, 5), bool))
+    static, dated = (
+        score_atlas(opened, static_model, PROMPTS),
+        score_atlas(opened, static_model, PROMPTS, when=WHENS[1]),
+    )
     np.testing.assert_array_equal(static.values, dated.values)
     assert (static.attrs["dynamic"], static.attrs["when"]) == ("static", "")
     assert dated.attrs["dynamic"] == Conditioning.NO_DYNAMIC_ENCODER
@@ -120,58 +123,58 @@ def test_a_moment_without_dynamic_encoder_gives_static_scores_and_says_so(tmp_pa
 
 def test_negatives_take_off_their_greatest_cosine(tmp_path):
     checkpoint = model()
-    made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, np.zeros((6, 7), bool))
-    each = score_atlas(made, checkpoint, ["p", "q", "r"], when=WHENS[1]).values
-    got = score_atlas(made, checkpoint, ["p"], when=WHENS[1], negatives=["q", "r"]).values[0]
-    np.testing.assert_allclose(got, each[0] - np.maximum(each[1], each[2]), atol=1e-6)
+    opened = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, np.zeros((6, 7), bool))
+    per_prompt = score_atlas(opened, checkpoint, ["p", "q", "r"], when=WHENS[1]).values
+    scores = score_atlas(opened, checkpoint, ["p"], when=WHENS[1], negatives=["q", "r"]).values[0]
+    np.testing.assert_allclose(scores, per_prompt[0] - np.maximum(per_prompt[1], per_prompt[2]), atol=1e-6)
 
 
 def test_percentile_ranks_within_the_region(tmp_path):
     checkpoint = model()
     holes = np.zeros((6, 7), bool)
     holes[2, 3] = True
-    made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, holes)
-    cosine = score_atlas(made, checkpoint, ["p", "q"]).values
-    got = score_atlas(made, checkpoint, ["p", "q"], scale="percentile").values
-    for mine, ranks in zip(cosine, got, strict=True):
-        known = np.isfinite(mine)
-        assert known.sum() == 35
-        expected = 100 * np.argsort(np.argsort(mine[known])) / 34
-        np.testing.assert_allclose(ranks[known], expected, rtol=1e-6)
-        assert np.isnan(ranks[~known]).all()
+    opened = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, holes)
+    cosine = score_atlas(opened, checkpoint, ["p", "q"]).values
+    scores = score_atlas(opened, checkpoint, ["p", "q"], scale="percentile").values
+    for layer_cosines, ranks in zip(cosine, scores, strict=True):
+        valid = np.isfinite(layer_cosines)
+        assert valid.sum() == 35
+        expected = 100 * np.argsort(np.argsort(layer_cosines[valid])) / 34
+        np.testing.assert_allclose(ranks[valid], expected, rtol=1e-6)
+        assert np.isnan(ranks[~valid]).all()
 
 
 def test_contrast_is_a_softmax_of_each_prompt_against_the_bank_alone(tmp_path):
     checkpoint = model()
-    made = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, np.zeros((6, 7), bool))
+    opened = atlas(tmp_path / "a.zarr", embeddings(6, 7, 64), checkpoint, np.zeros((6, 7), bool))
     bank = ["one", "two", "three"]
-    got = score_atlas(
-        made, checkpoint, ["p", "two"], scale="contrast", bank=bank, when=WHENS[1], negatives=["n"]
+    scores = score_atlas(
+        opened, checkpoint, ["p", "two"], scale="contrast", bank=bank, when=WHENS[1], negatives=["n"]
     ).values
     logits = 20 * score_atlas(
-        made, checkpoint, ["p", "two", "one", "three", "n"], when=WHENS[1]
+        opened, checkpoint, ["p", "two", "one", "three", "n"], when=WHENS[1]
     ).values.astype(float)
     odds = np.exp(logits)
-    np.testing.assert_allclose(got[0], odds[0] / odds.sum(0), rtol=1e-4)
-    np.testing.assert_allclose(got[1], odds[1] / odds[1:].sum(0), rtol=1e-4)
+    np.testing.assert_allclose(scores[0], odds[0] / odds.sum(0), rtol=1e-4)
+    np.testing.assert_allclose(scores[1], odds[1] / odds[1:].sum(0), rtol=1e-4)
 
 
 def test_the_shipped_bank_is_the_default(tmp_path):
     checkpoint = model()
-    made = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
-    got = score_atlas(made, checkpoint, ["p"], scale="contrast").values[..., :-1]
-    assert ((got > 0) & (got < 0.9)).all()
+    opened = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
+    scores = score_atlas(opened, checkpoint, ["p"], scale="contrast").values[..., :-1]
+    assert ((scores > 0) & (scores < 0.9)).all()
 
 
 def test_an_atlas_of_another_model_is_refused_and_another_text_tower_is_not(tmp_path):
     checkpoint = model()
-    made = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
+    opened = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
     with pytest.raises(
         AtlasError, match=r"made 1 .* is not the model of this atlas, made 0 .*; give that model"
     ):
-        score_atlas(made, model(seed=1), ["p"])
+        score_atlas(opened, model(seed=1), ["p"])
     with pytest.raises(AtlasError, match="not the model"):  # same tower, other Dynamic Encoder
-        score_atlas(made, model(dynamic=False), ["p"])
+        score_atlas(opened, model(dynamic=False), ["p"])
     assert model().place_identity == checkpoint.place_identity
 
 
@@ -192,7 +195,7 @@ def test_an_atlas_of_another_model_is_refused_and_another_text_tower_is_not(tmp_
 )
 def test_what_cannot_be_scored_is_one_line(tmp_path, settings, word):
     checkpoint = model()
-    made = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
+    opened = atlas(tmp_path / "a.zarr", embeddings(3, 4, 64), checkpoint, np.zeros((3, 4), bool))
     with pytest.raises(PromptError, match=word) as error:
-        score_atlas(made, checkpoint, **{"prompts": ["p"], **settings})
+        score_atlas(opened, checkpoint, **{"prompts": ["p"], **settings})
     assert "\n" not in str(error.value)
