@@ -6,23 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import geopandas
 import numpy as np
-import pyogrio
 import shapely
-from numpy.typing import NDArray
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import RegionError
 from sat2cap.geo.earth import WGS84
+from sat2cap.geo.region_file import REGION_FORMS, read_polygons
 
-_FORMS = (
-    "give west,south,east,north in degrees, lon,lat,radius (such as 5km), "
-    "or a GeoJSON, GeoPackage or shapefile"
-)
 _RADIUS = re.compile(r"(?P<value>[0-9.eE+-]+)\s*(?P<unit>m|km)?")
 _CIRCLE_POINTS = 128
-_MAX_LISTED = 12  # names in an error message
+_MAX_TEXT = 4096  # letters, as in the longest path of a file
 
 Place = tuple[float, float]
 """``(lon, lat)`` in degrees."""
@@ -52,22 +46,36 @@ def parse_region(text: str, *, layer: str | None = None, where: Sequence[str] = 
         parse_region("countries.gpkg", layer="land", where=["name=Iceland"])
     """
     text = text.strip()
+    if len(text) > _MAX_TEXT:
+        raise RegionError(f"region {text[:80]!r}… has {len(text)} letters; {REGION_FORMS}")
     parts = [part.strip() for part in text.split(",")]
-    if text.startswith("/vsi") or Path(text).is_file() or (text and len(parts) == 1 and Path(text).is_dir()):
+    if _is_file_name(text):
         label = ", ".join([Path(text).stem, *where])
-        return Region(Geometry(within_180(_read_polygons(text, layer, where)), "EPSG:4326"), label)
-    if Path(text).suffix and len(parts) == 1:
-        raise RegionError(f"region {text!r}: there is no such file; {_FORMS}")
+        return Region(Geometry(within_180(read_polygons(text, layer, where)), "EPSG:4326"), label)
+    if len(parts) == 1 and Path(text).suffix:
+        raise RegionError(f"region {text!r}: there is no such file; {REGION_FORMS}")
     if layer is not None or where:
-        raise RegionError(f"region {text!r} is no file, so it has no layers or features to choose; {_FORMS}")
+        raise RegionError(
+            f"region {text!r} is no file, so it has no layers or features to choose; {REGION_FORMS}"
+        )
     if len(parts) == 4:
         shape = _bounding_box(text, *(_parse_number(part, text) for part in parts))
     elif len(parts) == 3:
         lon, lat = _parse_number(parts[0], text), _parse_number(parts[1], text)
         shape = _make_circle(text, lon, lat, _parse_radius_m(parts[2], text))
     else:
-        raise RegionError(f"region {text!r} cannot be read; {_FORMS}")
+        raise RegionError(f"region {text!r} cannot be read; {REGION_FORMS}")
     return Region(Geometry(within_180(shape), "EPSG:4326"), ",".join(parts))
+
+
+def _is_file_name(text: str) -> bool:
+    """Return whether a region text is the path of a file or folder that exists, or one for GDAL to open."""
+    if not text:
+        return False
+    try:
+        return text.startswith("/vsi") or Path(text).is_file() or ("," not in text and Path(text).is_dir())
+    except (OSError, ValueError):  # too long for a file name, or with a character that no name has
+        return False
 
 
 def parse_place(text: str) -> Place:
@@ -123,7 +131,7 @@ def _parse_number(part: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise RegionError(f"region {text!r}: {part!r} is not a number; {_FORMS}")
+        raise RegionError(f"region {text!r}: {part!r} is not a number; {REGION_FORMS}")
     return value
 
 
@@ -155,7 +163,7 @@ def _bounding_box(text: str, west: float, south: float, east: float, north: floa
 
 def _make_circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geometry:
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise RegionError(f"region {text!r}: the centre must be lon,lat in degrees; {_FORMS}")
+        raise RegionError(f"region {text!r}: the centre must be lon,lat in degrees; {REGION_FORMS}")
     to_pole_m = WGS84.inv(lon, lat, lon, math.copysign(90, lat))[2]
     if radius_m >= to_pole_m:
         raise RegionError(
@@ -166,68 +174,3 @@ def _make_circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.
     lons, lats, _ = WGS84.fwd(lon * ones, lat * ones, bearing, radius_m * ones)
     lons = lon + (np.asarray(lons) - lon + 180) % 360 - 180  # continuous around the centre
     return shapely.Polygon(np.column_stack([lons, lats]))
-
-
-def _read_polygons(path: str, layer: str | None, where: Sequence[str]) -> shapely.Geometry:
-    """Return the polygons of a file joined to one geometry, in degrees."""
-    table = _read_layer(path, layer)
-    for condition in where:
-        table = table[_matching_rows(path, table, condition)]
-    if table.crs is None:
-        raise RegionError(f"region {path!r} does not say its CRS; add one, for example in QGIS")
-    shapes = shapely.make_valid(table.to_crs("EPSG:4326").geometry.dropna().to_numpy())
-    pieces = shapely.get_parts(shapely.get_parts(shapes))  # make_valid may put multipolygons in collections
-    pieces = pieces[np.isin(shapely.get_type_id(pieces), [3, 6])]
-    if pieces.size == 0:
-        raise RegionError(f"region {path!r} has no polygons; {_FORMS}")
-    south, north = shapely.total_bounds(pieces)[[1, 3]]
-    if not (np.isfinite([south, north]).all() and south >= -90 and north <= 90):
-        raise RegionError(f"region {path!r} has latitudes beyond 90 degrees; check the CRS it declares")
-    return shapely.union_all(pieces)
-
-
-def _read_layer(path: str, layer: str | None) -> geopandas.GeoDataFrame:
-    """Return one layer of a file: `layer`, or the only one."""
-    try:
-        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-        chosen = layers[0] if layer is None and len(layers) == 1 else layer
-        table = geopandas.read_file(path, layer=chosen) if chosen in layers else None
-    except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RegionError(f"region {path!r} cannot be read as polygons ({reason}); {_FORMS}") from None
-    if table is None:
-        rule = f"has no layer {layer!r}" if layer is not None else f"has {len(layers)} layers"
-        raise RegionError(f"region {path!r} {rule}; choose one with --layer: {_list_names(layers)}")
-    if not isinstance(table, geopandas.GeoDataFrame):
-        raise RegionError(f"region {path!r} has no polygons in layer {chosen!r}; {_FORMS}")
-    return table
-
-
-def _matching_rows(path: str, table: geopandas.GeoDataFrame, condition: str) -> NDArray[np.bool_]:
-    """Return which rows have the value that ``FIELD=VALUE`` names, bool ``[N]``.
-
-    Numbers are compared as numbers, all else as text.
-    """
-    field, equals, value = (part.strip() for part in condition.partition("="))
-    fields = [str(name) for name in table.columns if name != table.geometry.name]
-    if not equals or field not in fields:
-        rule = f"is not FIELD=VALUE with a field of {path!r}"
-        raise RegionError(f"filter {condition!r} {rule}; it has: {_list_names(fields)}")
-    column = table[field]
-    if column.dtype.kind in "iuf":
-        try:
-            rows: NDArray[np.bool_] = (column == float(value)).to_numpy()
-        except ValueError:
-            rows = np.zeros(len(table), bool)
-    else:
-        rows = (column.astype(str) == (value.capitalize() if column.dtype.kind == "b" else value)).to_numpy()
-    if not rows.any():
-        values = column.dropna() if column.dtype.kind in "iuf" else column.dropna().astype(str)
-        existing = _list_names([str(value) for value in sorted(set(values))])
-        raise RegionError(f"no feature of {path!r} has {field}={value}; it has: {existing}")
-    return rows
-
-
-def _list_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return ", ".join(names[:_MAX_LISTED]) + more
