@@ -1,8 +1,10 @@
 """Files published by rename, so that a reader sees the old or the whole new one; hashes of content."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +20,9 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_DISK_FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @contextmanager
@@ -43,11 +48,12 @@ def publish(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o644)  # mkstemp makes files private; a published one is not
         os.replace(temporary, target)
         _sync_folder(target.parent)
-    except OSError as error:
-        if error.errno is None or error.filename not in (None, name):
+    except Exception as error:
+        number = _disk_errno(error, temporary)
+        if number is None:
             raise
         # a full disk names no file, and a temporary name would tell nobody anything
-        raise OSError(error.errno, error.strerror, str(target)) from error
+        raise OSError(number, os.strerror(number), str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -74,8 +80,32 @@ def publish_folder(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, target)
         shutil.rmtree(old)
         _sync_folder(target.parent)
+    except Exception as error:
+        number = _disk_errno(error, temporary)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(target)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _disk_errno(error: Exception, temporary: Path) -> int | None:
+    """Return the system's error number if writing below `temporary` failed, on a full disk for example.
+
+    None for every other error. Writers that are not Python raise errors of their own: those of safetensors
+    and tokenizers end in ``(os error 28)``, and PyTorch's zip writer raises a `RuntimeError` while the
+    `OSError` of the file is handled.
+    """
+    if isinstance(error, OSError):
+        is_named = error.filename is not None and not Path(str(error.filename)).is_relative_to(temporary)
+        return None if is_named else error.errno
+    number = re.search(r"\(os error (\d+)\)$", str(error).strip())
+    if number is not None:
+        return int(number[1])
+    cause = error.__cause__ or error.__context__
+    if type(error) is RuntimeError and isinstance(cause, OSError) and cause.errno in _DISK_FAILURES:
+        return cause.errno
+    return None
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

@@ -18,6 +18,7 @@ from run_fake import Sections, start
 from tiny_model import tiny_clip
 
 from sat2cap.errors import JobError, PairsError, RunFileError
+from sat2cap.locks import folder_lock
 from sat2cap.model.load import load_model
 from sat2cap.model.networks.towers import digest_weights
 from sat2cap.training.data.patches import decode_image, pixel_stats
@@ -41,6 +42,37 @@ def root(tmp_path: Path, clip_folder: Path) -> Path:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_second_run_in_the_folder_is_refused_and_touches_nothing(root: Path, pairs: FakePairs) -> None:
+    run = small_run(root / "out", optim={"steps": 4})
+    with (
+        folder_lock(root / "out", "training folder"),
+        pytest.raises(JobError, match=r"training folder '.*out' is being written by process \d+ on"),
+    ):
+        train(run, pairs=pairs)
+    (root / "out").mkdir(exist_ok=True)
+    assert list((root / "out").iterdir()) == []
+    (root / "out" / ".checkpoint.x_1").mkdir()  # of a killed process
+    train(run, pairs=pairs)
+    assert not any(path.name.startswith(".") or path.name == "lock" for path in (root / "out").iterdir())
+
+
+def test_a_full_disk_is_an_error_of_the_system_that_names_the_file(
+    root: Path, pairs: FakePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.save
+
+    def save_to_full_disk(state: object, file: object) -> None:
+        with Path("/dev/full").open("wb") as full:
+            save(state, full)
+
+    run = small_run(root / "out", optim={"steps": 4})
+    monkeypatch.setattr(torch, "save", save_to_full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: '.*step-.*\.pt'"):
+        train(run, pairs=pairs)
+    monkeypatch.undo()
+    assert (train(run, pairs=pairs) / "sat2cap.json").is_file()
 
 
 def test_it_learns_and_the_checkpoint_carries_everything(root: Path, pairs: FakePairs) -> None:

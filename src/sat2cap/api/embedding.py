@@ -286,5 +286,6 @@ def _remove_stale_prepared(atlas: Atlas) -> str | None:
 
     if not find_prepared_problem(atlas):
         return None
-    shutil.rmtree(atlas.path / PREPARED_FOLDER)
+    with writer_lock(atlas.path):
+        shutil.rmtree(atlas.path / PREPARED_FOLDER)
     return PREPARED_FOLDER

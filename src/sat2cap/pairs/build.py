@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from sat2cap.errors import JobError, PairsError
 from sat2cap.imagery import Imagery
+from sat2cap.locks import folder_lock, remove_temporary_files, temporary_folder
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
-from sat2cap.pairs.finish import finish_build
+from sat2cap.pairs.finish import TEMPORARY_FILES, finish_build
 from sat2cap.pairs.plan import BuildPlan, PatchSpec, Shard, plan_pairs
 from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, find_near_duplicates
 from sat2cap.pairs.screening.rules import Rules
@@ -51,9 +51,9 @@ def _write_shards(
         for shard, reasons in zip(shards, left_out, strict=True):
             yield write_shard(shard, reasons, *inputs)
         return
-    with TemporaryDirectory(prefix="sat2cap-") as folder:
+    with temporary_folder("sat2cap-pairs-") as folder:
         # handed over in a file: a worker that dies before it has read a large argument hangs its parent
-        inputs_file = Path(folder) / "inputs.pickle"
+        inputs_file = folder / "inputs.pickle"
         inputs_file.write_bytes(pickle.dumps(inputs))
         # spawn, since forking a process that runs threads (a network was used before) may hang the child
         pool = ProcessPoolExecutor(
@@ -133,26 +133,44 @@ def build_pairs(
         build_pairs(photos, imagery, Path("pairs"), patch=PatchSpec(pixels=224), split="spatial", workers=4)
 
     Raises `PairsError` if a setting makes no sense, no photo can be used or `out` holds something else, and
-    `JobError` if a worker process dies.
+    `JobError` if another process builds in `out` or a worker process dies.
     """
     out = Path(out)
     if workers < 1:
         raise PairsError(f"workers {workers} must be at least 1; use 1")
-    plan = plan_pairs(
-        photos,
-        imagery,
-        patch=patch or PatchSpec(),
-        rules=rules or Rules(),
-        split=split if isinstance(split, SplitPlan) else SplitPlan(split),
-        seed=seed,
-        per_shard=per_shard,
-        progress=progress,
-    )
+    patch, rules = patch or PatchSpec(), rules or Rules()
+    split = split if isinstance(split, SplitPlan) else SplitPlan(split)
+    with folder_lock(out, "pair set"):
+        plan = plan_pairs(
+            photos,
+            imagery,
+            patch=patch,
+            rules=rules,
+            split=split,
+            seed=seed,
+            per_shard=per_shard,
+            progress=progress,
+        )
+        return _build_planned(plan, photos, imagery, out, patch, rules, workers, retry, progress)
+
+
+def _build_planned(
+    plan: BuildPlan,
+    photos: PhotoSource,
+    imagery: Imagery,
+    out: Path,
+    patch: PatchSpec,
+    rules: Rules,
+    workers: int,
+    retry: bool,
+    progress: Progress,
+) -> PairSet:
+    """Make the shards of a plan that the folder `out` lacks, and finish the set; `out` is locked."""
     results = journal.open_journal(out, plan.identity)
+    remove_temporary_files(out, *TEMPORARY_FILES)
     if (out / MANIFEST).exists() and len(results) == len(plan.shards) and not retry:
         return open_pairs(out)
-    bits = (rules or Rules()).look_alike_bits
-    unusable = _find_unusable_photos(photos, plan, out, bits, retry, progress)
+    unusable = _find_unusable_photos(photos, plan, out, rules.look_alike_bits, retry, progress)
     left_out = {shard.name: _select_photos_of(shard, unusable) for shard in plan.shards}
     results = {name: result for name, result in results.items() if _was_made_without(result, left_out[name])}
     if (out / MANIFEST).exists():
@@ -162,7 +180,7 @@ def build_pairs(
     done_count = sum(len(shard.photos) for shard in plan.shards if shard.name in results)
     progress(STAGE, done_count, plan.pair_count)
     pending = [shard for shard in plan.shards if shard.name not in results]
-    inputs = (photos, imagery, patch or PatchSpec(), out / "shards")
+    inputs = (photos, imagery, patch, out / "shards")
     new_results = _write_shards(pending, [left_out[shard.name] for shard in pending], inputs, workers)
     for shard, result in zip(pending, new_results, strict=True):
         journal.append_result(out, result)

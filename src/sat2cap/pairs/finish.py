@@ -19,6 +19,8 @@ from sat2cap.pairs.splits.split import find_overlapping_pairs
 
 _OPTIONAL_COLUMNS = ("author", "title")
 """Columns of the index that are left out if they are empty for every pair."""
+TEMPORARY_FILES = ("shards/.*.tar", "looks/.*.npy", ".index.*.parquet", ".journal.*.jsonl", ".pairs.*.json")
+"""Patterns of the files that a killed build leaves half written in the folder of a pair set."""
 
 
 def finish_build(plan: BuildPlan, results: Mapping[str, ShardResult], out: Path, imagery: str) -> PairSet:
@@ -35,8 +37,6 @@ def finish_build(plan: BuildPlan, results: Mapping[str, ShardResult], out: Path,
     with publish(out / INDEX) as temporary:
         index.to_parquet(temporary, index=False)
     journal.rewrite_journal(out, plan.identity, [results[shard.name] for shard in plan.shards])
-    for leftover in (out / "shards").glob(".*.tar"):  # temporary shards of killed builds
-        leftover.unlink(missing_ok=True)
     remove_hash_cache(out)
     write_json(out / MANIFEST, _make_manifest(plan, results, index))
     return open_pairs(out)

@@ -30,6 +30,7 @@ from sat2cap.http import (
     retry_after_s,
     user_agent,
 )
+from sat2cap.locks import folder_lock, remove_temporary_files
 from sat2cap.photos.protocol import Photo
 from sat2cap.progress import Progress, silent
 
@@ -99,10 +100,14 @@ class Downloads:
 
         With `retry`, those recorded as failed are tried again too. `total` is the number of photos, for
         `progress`. Returns the keys of the photos that cannot be had, each with the reason. Raises `JobError`
-        if the network is away.
+        if the network is away, or another process downloads into the folder.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self.folder / "downloads.sqlite")) as db:
+        with (
+            folder_lock(self.folder, "download folder") as left_behind,
+            closing(sqlite3.connect(self.folder / "downloads.sqlite")) as db,
+        ):
+            if left_behind:  # looking through millions of files takes long, so only after a kill
+                remove_temporary_files(self.folder, "*/.*")
             db.execute(_CREATE_TABLE)
             journal = _Journal(db, total, progress)
             asyncio.run(self._download_all(self._iter_pending(photos, db, journal, retry), journal))

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from sat2cap.errors import JobError, RunFileError
+from sat2cap.locks import folder_lock, remove_temporary_files
 from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, load_model
 from sat2cap.progress import Progress, silent
 from sat2cap.training.data.loader import LoadedBatch, TrainingData, load_batches, read_training_data
@@ -40,42 +42,45 @@ def train(
     An interrupted run continues from its newest resume state; a finished one is returned without training.
     `pairs` replaces the pair set at ``run.data.pairs``; `resolve` loads the model that ``run.model.init``
     names. Raises `RunFileError` if the folder holds another run or there are too few pairs, `JobError` if
-    the loss is not finite.
+    another process trains in the folder or the loss is not finite, and `OSError` on a full disk.
     """
     finished = Path(run.output.folder) / "checkpoint"
     fabric = start_fabric(run)
     progress = progress if fabric.is_global_zero else silent
     start = resolve(run.model.init)
     pairs = _open_pairs(run.data.pairs) if pairs is None else pairs
-    _claim_folder(run, pairs, start, fabric)
-    if (finished / CHECKPOINT_MANIFEST).is_file():
-        return finished
+    with _hold_folder(run, fabric):
+        _claim_folder(run, pairs, start, fabric)
+        if (finished / CHECKPOINT_MANIFEST).is_file():
+            return finished
 
-    data = read_training_data(run, pairs, start, fabric, progress)
-    learner = new_learner(run, start, data, fabric)
-    network = torch.compile(learner.student) if run.optim.compile else learner.student
-    model, optimizer = fabric.setup(network, learner.optimizer)
-    state = load_state(Path(run.output.folder) / "state")
-    done = _restore_learner(learner, state)
-    recorder = (
-        _new_recorder(run, pairs, start, learner, data, state, progress) if fabric.is_global_zero else None
-    )
-    total = total_steps(run, len(data))
+        data = read_training_data(run, pairs, start, fabric, progress)
+        learner = new_learner(run, start, data, fabric)
+        network = torch.compile(learner.student) if run.optim.compile else learner.student
+        model, optimizer = fabric.setup(network, learner.optimizer)
+        state = load_state(Path(run.output.folder) / "state")
+        done = _restore_learner(learner, state)
+        recorder = (
+            _new_recorder(run, pairs, start, learner, data, state, progress)
+            if fabric.is_global_zero
+            else None
+        )
+        total = total_steps(run, len(data))
 
-    for batch in load_batches(run, data, fabric, done):
-        lr = set_learning_rate(run, learner.optimizer, batch.step, total)
-        scale = learner.temperature.scale.item()
-        loss = _take_step(run, fabric, model, optimizer, learner, batch, data)
-        step = batch.step + 1
+        for batch in load_batches(run, data, fabric, done):
+            lr = set_learning_rate(run, learner.optimizer, batch.step, total)
+            scale = learner.temperature.scale.item()
+            loss = _take_step(run, fabric, model, optimizer, learner, batch, data)
+            step = batch.step + 1
+            if recorder is not None:
+                record = {"epoch": batch.epoch, "loss": loss, "lr": lr, "scale": scale}
+                recorder.record_step(step, record, last=step == total)
+            progress(f"training, loss {loss:.3f}", step * run.optim.batch, total * run.optim.batch)
+
         if recorder is not None:
-            record = {"epoch": batch.epoch, "loss": loss, "lr": lr, "scale": scale}
-            recorder.record_step(step, record, last=step == total)
-        progress(f"training, loss {loss:.3f}", step * run.optim.batch, total * run.optim.batch)
-
-    if recorder is not None:
-        recorder.finish_run(total)
-    fabric.barrier()
-    return finished
+            recorder.finish_run(total)
+        fabric.barrier()
+        return finished
 
 
 def start_fabric(run: Run) -> Fabric:
@@ -156,6 +161,11 @@ def _open_pairs(path: str) -> Pairs:
     return open_pairs(path)
 
 
+def _hold_folder(run: Run, fabric: Fabric) -> AbstractContextManager[object]:
+    """Lock the output folder, in the process of rank 0 alone. Raises `JobError` if another process has it."""
+    return folder_lock(Path(run.output.folder), "training folder") if fabric.is_global_zero else nullcontext()
+
+
 def _claim_folder(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric) -> None:
     """Claim the output folder for a run.
 
@@ -169,6 +179,7 @@ def _claim_folder(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric) -> 
         )
     if fabric.is_global_zero:
         claim_folder(Path(run.output.folder), run_identity(run, pairs, start), run.settings())
+        remove_temporary_files(Path(run.output.folder), ".checkpoint.*", ".best.*", ".run.*.json")
     fabric.barrier()
 
 

@@ -4,10 +4,8 @@ DuckDB screens one batch of records at a time, and compares the remaining record
 memory is bounded by `_MEMORY`, one batch, and the photos that pass.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -15,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sat2cap.geo import KM_PER_DEGREE
+from sat2cap.locks import temporary_folder
 from sat2cap.pairs.screening.rules import (
     CELL_CAP,
     DUPLICATE,
@@ -50,10 +49,10 @@ def screen_records(
     `progress` gets the number of records read. Photos and funnel are those of `screen_photos`.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="sat2cap-screen-") as folder,
-        duckdb.connect(str(Path(folder) / "records.db")) as db,
+        temporary_folder("sat2cap-screen-") as folder,
+        duckdb.connect(str(folder / "records.db")) as db,
     ):
-        db.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = {sql_literal(folder)}")
+        db.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = {sql_literal(str(folder))}")
         db.execute("set arrow_large_buffer_size = true")  # texts of many photos pass 2 GiB
         funnel = _screen_each_record(db, records, rules, progress)
         for reason, groups, order, limit in _group_limits(rules):

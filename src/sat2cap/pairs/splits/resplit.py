@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from sat2cap.errors import PairsError
 from sat2cap.files import canonical_json, digest, digest_file, publish
+from sat2cap.locks import folder_lock, remove_temporary_files
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
-from sat2cap.pairs.finish import finish_build
+from sat2cap.pairs.finish import TEMPORARY_FILES, finish_build
 from sat2cap.pairs.plan import FORMAT, NEAR, BuildPlan, Shard, cut_shards
 from sat2cap.pairs.screening.rules import Funnel
 from sat2cap.pairs.shard import ShardResult
@@ -40,12 +41,19 @@ def resplit_pairs(
 
     The shards are those that a build with this split makes from the same photos. A copy that was interrupted
     goes on where it stopped. Raises `PairsError` if `out` holds something else, a shard of `pairs` is broken,
-    or the split leaves no pair.
+    or the split leaves no pair, and `JobError` if another process writes in `out`.
     """
     if per_shard < 1:
         raise PairsError(f"per_shard {per_shard} must be at least 1; use 1000")
     plan = _plan_shards(pairs, split, seed, per_shard)
+    with folder_lock(out, "pair set"):
+        return _copy_planned(plan, pairs, out, progress)
+
+
+def _copy_planned(plan: BuildPlan, pairs: PairSet, out: Path, progress: Progress) -> PairSet:
+    """Copy the shards of a plan that the folder `out` lacks, and finish the set; `out` is locked."""
     results = journal.open_journal(out, plan.identity)
+    remove_temporary_files(out, *TEMPORARY_FILES)
     if (out / MANIFEST).exists():
         if len(results) == len(plan.shards):
             return open_pairs(out)

@@ -19,9 +19,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas import JOURNAL, Atlas, Chunk, verify_atlas
+from sat2cap.atlas import JOURNAL, Atlas, Chunk, verify_atlas, writer_lock
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file, publish_folder, write_json
+from sat2cap.locks import remove_temporary_files
 from sat2cap.model import ENCODINGS, Encoding, place_feature_count
 from sat2cap.progress import Progress, silent
 from sat2cap.query.engine.blocks import AtlasBlocks, BlockRanges, Cells, Floats
@@ -80,25 +81,38 @@ def prepare_atlas(atlas: Atlas, encoding: Encoding, progress: Progress = silent)
 
     `encoding` is the metadata encoding of the model that made the atlas. Does nothing if the folder is there
     and up to date. The file that an older version wrote is removed. Raises `AtlasError` if the atlas is not
-    finished or is damaged.
+    finished or is damaged, and `JobError` if another process is writing it.
     """
     folder = atlas.path / PREPARED_FOLDER
     if not atlas.complete:
         raise AtlasError(f"atlas {str(atlas.path)!r} is not finished; run its embed command again first")
-    if prepared_state(atlas, encoding) != "yes":
-        problems = verify_atlas(atlas)  # the copy would keep damage after the chunks themselves are mended
-        if problems:
-            raise AtlasError(f"atlas is damaged ({problems[0]}); run: sat2cap atlas repair {atlas.path}")
-        try:
-            _write_folder(folder, atlas, encoding, progress)
-        except OSError as error:
-            is_elsewhere = error.filename and not Path(error.filename).is_relative_to(folder.parent)
-            if error.errno is None or is_elsewhere:
-                raise
-            # a full disk names no file, and the name of a temporary folder means nothing to the user
-            raise OSError(error.errno, error.strerror, str(folder)) from error
-    (atlas.path / _VERSION_1_FILE).unlink(missing_ok=True)
+    if prepared_state(atlas, encoding) != "yes" or (atlas.path / _VERSION_1_FILE).exists():
+        with writer_lock(atlas.path):
+            remove_temporary_files(folder.parent, f".{folder.name}.*")
+            if prepared_state(atlas, encoding) != "yes":  # another process may just have written it
+                _check_sound(atlas)
+                _write_folder_or_fail(folder, atlas, encoding, progress)
+            (atlas.path / _VERSION_1_FILE).unlink(missing_ok=True)
     return folder
+
+
+def _check_sound(atlas: Atlas) -> None:
+    """Raise `AtlasError` for a damaged atlas: a copy would keep the damage after the chunks are repaired."""
+    problems = verify_atlas(atlas)
+    if problems:
+        raise AtlasError(f"atlas is damaged ({problems[0]}); run: sat2cap atlas repair {atlas.path}")
+
+
+def _write_folder_or_fail(folder: Path, atlas: Atlas, encoding: Encoding, progress: Progress) -> None:
+    """Write the prepared folder; an `OSError` names the folder instead of a temporary file."""
+    try:
+        _write_folder(folder, atlas, encoding, progress)
+    except OSError as error:
+        is_elsewhere = error.filename and not Path(error.filename).is_relative_to(folder.parent)
+        if error.errno is None or is_elsewhere:
+            raise
+        # a full disk names no file, and the name of a temporary folder means nothing to the user
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def prepared_state(atlas: Atlas, encoding: Encoding | None = None) -> PreparedState:

@@ -54,8 +54,8 @@ def _setting_differences(recorded: Any, current: Any, name: str = "") -> list[st
 
 def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
     """Publish the state after `step` steps and remove all but the newest `keep`."""
-    with publish(folder / f"step-{step:09d}.pt") as temporary:
-        torch.save({"step": step, **state}, temporary)
+    with publish(folder / f"step-{step:09d}.pt") as temporary, temporary.open("wb") as file:
+        torch.save({"step": step, **state}, file)  # a file of Python's: its error says that the disk is full
     for path in sorted(folder.glob("step-*.pt"))[:-keep]:
         path.unlink()
 
@@ -96,6 +96,7 @@ class Log:
             raise JobError(
                 f"{path} has fewer lines than the {after} steps done: remove the run's folder and start again"
             )
+        self._path = path
         self._file = path.open("r+b" if path.exists() else "w+b")
         self._file.truncate(sum(len(line) for line in lines))
         self._file.seek(0, os.SEEK_END)
@@ -103,9 +104,12 @@ class Log:
         self._since = (after, time.monotonic())
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record as a JSON line and flush it to the system."""
-        self._file.write(json.dumps(record).encode() + b"\n")
-        self._file.flush()
+        """Append one record as a JSON line and flush it to the system. Raises `OSError` on a full disk."""
+        try:
+            self._file.write(json.dumps(record).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def sync_to_disk(self, step: int, batch: int) -> None:
         """Flush the log to disk; append the speed, which differs between equal runs, to ``times.jsonl``."""
