@@ -115,7 +115,7 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_folders_layer_must_be_said(bert: Path) -> None:
-    with pytest.raises(InputError, match=r"which layer of BERTScore model .* give --bert-layer"):
+    with pytest.raises(InputError, match=r"its layer must be named; give --bert-layer"):
         bert_scorer(str(bert))
 
 

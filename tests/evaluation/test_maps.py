@@ -20,7 +20,7 @@ def best_f1(score: ArrayLike, positive: ArrayLike) -> float:
 
 def _metric(name: str, score: ArrayLike, positive: ArrayLike) -> float:
     labels = np.ravel(positive)
-    return Agreement.of(np.ravel(score), labels, labels.astype(bool)).figures()[name]
+    return Agreement.from_cells(np.ravel(score), labels, labels.astype(bool)).weighted_metrics()[name]
 
 
 def test_auroc_by_hand() -> None:
@@ -99,7 +99,9 @@ def test_weights_count_as_repeated_cells_do(seed: int) -> None:
     score, truth = rng.integers(0, 9, 60) / 4, rng.integers(0, 5, 60) / 4
     positive, weight = truth > 0.5, rng.integers(0, 4, 60)
     again = [np.repeat(side, weight) for side in (score, truth, positive)]
-    assert Agreement.of(score, truth, positive).figures(weight.astype(float)) == pytest.approx(
+    assert Agreement.from_cells(score, truth, positive).weighted_metrics(
+        weight.astype(float)
+    ) == pytest.approx(
         {
             "auroc": auroc(again[0], again[2]),
             "average_precision": average_precision(again[0], again[2]),

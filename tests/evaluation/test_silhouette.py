@@ -6,7 +6,7 @@ from sklearn.metrics import silhouette_samples
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.clusters import silhouette as module
-from sat2cap.evaluation.clusters.silhouette import ClusterOrder, point_silhouettes
+from sat2cap.evaluation.clusters.silhouette import _OrderedClusters, point_silhouettes
 
 COUNTRIES = ("BEL", "BRA", "CHI", "CUB", "EGY", "FRA", "IND", "ISR", "USA", "USS", "YUG", "ZAI")
 DISSIMILARITIES = """
@@ -49,7 +49,7 @@ def distances() -> np.ndarray:
     ],
 )
 def test_rousseeuws_own_example(labels: list[int], expected: dict[str, float], mean: float) -> None:
-    clusters = ClusterOrder(labels, 12)
+    clusters = _OrderedClusters(labels, 12)
     silhouettes = clusters.silhouettes(distances()[:, clusters.order], np.argsort(clusters.order))
     for country, value in zip(COUNTRIES, silhouettes, strict=True):
         assert value == pytest.approx(expected[country], abs=0.0051), country

@@ -32,7 +32,7 @@ Float32 = NDArray[np.float32]
 
 _LABELS = {
     "": "{name}",
-    NO_METADATA: "{name}, told nothing",
+    NO_METADATA: "{name}, without place and time",
     CLIP: "CLIP",
     CHANCE: "captions of other places' photos",
     GROUND: "the photo itself",

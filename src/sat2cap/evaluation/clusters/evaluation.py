@@ -1,4 +1,4 @@
-"""How many kinds of place a space of embeddings can tell apart (section 4.2 and figure 4 of the paper)."""
+"""Clusters of overhead embeddings, and how distinct they are (section 4.2 and figure 4 of the paper)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ from sat2cap.query import embed_prompts
 Float32 = NDArray[np.float32]
 
 CLUSTER_COUNTS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
-"""Numbers of clusters that are tried, as far as the set allows: at least `MEMBERS` points a cluster, and no
-more clusters than there are different points."""
-MEMBERS = 2
+"""Numbers of clusters to try. Those are left out that would have fewer than `MIN_POINTS_PER_CLUSTER` points a
+cluster in the mean, or more clusters than there are distinct points."""
+MIN_POINTS_PER_CLUSTER = 2
 
-_ITERATIONS = 100
+_MAX_ITERATIONS = 100
 
 DEFAULT_PHRASES = (
     "the open sea", "a sandy beach", "a rocky coast", "a harbour with boats", "a river", "a lake",
@@ -38,22 +38,23 @@ DEFAULT_PHRASES = (
     "a highway", "a traffic jam", "a bridge", "a railway station", "an airport", "a parking lot",
     "a country lane", "a bicycle path", "wind turbines", "a dam", "a camp site", "a cemetery",
 )  # fmt: skip
-"""What clusters are named after if nothing else is given."""
+"""Phrases that clusters are named after by default."""
 
 
 def fit_kmeans(rows: Float32, k: int, seed: int = 0) -> tuple[NDArray[np.int64], Float32]:
-    """Labels `[N]` and centres `[k, D]` of Lloyd's k-means: k-means++ once, at most 100 rounds.
+    """Return labels, int64 `[N]`, and centres, float32 `[k, D]`, of k-means on `rows` `[N, D]`.
 
-    The same parameters for every model and every k. Raises `InputError` without scikit-learn, or for a k
-    that is not between 1 and the number of different rows.
+    Lloyd's algorithm from one k-means++ start, at most 100 iterations: the same for every model and every
+    k. Raises `InputError` without scikit-learn, or for a k that is not between 1 and the number of
+    distinct rows.
     """
     try:
         from sklearn.cluster import KMeans
     except ImportError as error:
         raise InputError("k-means needs scikit-learn; run: pip install 'sat2cap[evaluate]'") from error
     if not 1 <= k <= (distinct := _count_distinct(rows)):
-        raise InputError(f"k {k} must lie between 1 and the number of different points, {distinct}")
-    fitted = KMeans(k, init="k-means++", n_init=1, max_iter=_ITERATIONS, random_state=seed).fit(rows)
+        raise InputError(f"k {k} must lie between 1 and the number of distinct points, {distinct}")
+    fitted = KMeans(k, init="k-means++", n_init=1, max_iter=_MAX_ITERATIONS, random_state=seed).fit(rows)
     return np.asarray(fitted.labels_, np.int64), np.asarray(fitted.cluster_centers_, np.float32)
 
 
@@ -63,12 +64,14 @@ def _count_distinct(rows: Float32) -> int:
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """What decides the figures beside the embeddings: plain values."""
+    """Settings that decide the metrics beside the embeddings, as plain values."""
 
     ks: tuple[int, ...] = CLUSTER_COUNTS
+    """Numbers of clusters."""
     seeds: int = 3
+    """Number of k-means runs for each number of clusters, with seeds 0, 1, …"""
     sample: int = 2000
-    """Points whose silhouette is worked out, against all others."""
+    """Number of points whose silhouette is computed, against all others."""
 
 
 def evaluate_clusters(
@@ -76,25 +79,27 @@ def evaluate_clusters(
     options: ClusterOptions | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Evaluation:
-    """Figure 4: the mean silhouette of k-means clusters for each k, in each space `[N, D]` of the same
-    places.
+    """Compute figure 4: the mean silhouette of k-means clusters for each number of clusters k.
 
-    Embeddings are brought to length 1 first. ``NAME.silhouette.k100`` is the mean over the seeds, its
-    interval the least and greatest; ``NAME.fall`` the silhouette at the least k less that at the greatest,
-    ``NAME.kept`` their ratio; ``above.k``, with two spaces, the least k from which on the first is above
-    the second (NaN for never). Raises `InputError` where not even the least k has enough points.
+    `spaces` are embeddings `[N, D]` of the same N places by the name of their model; they are normalised
+    first. ``NAME.silhouette.k100`` is the mean over the seeds, its interval the least and greatest;
+    ``NAME.fall`` the silhouette at the least k less that at the greatest, ``NAME.kept`` their ratio;
+    ``above.k``, with two spaces, the least k from which on the first is above the second (NaN for never).
+    Raises `InputError` where not even the least k has enough points.
     """
     options = options or ClusterOptions()
     counts = {len(rows) for rows in spaces.values()}
     if len(counts) != 1:
-        raise InputError(f"the spaces hold {sorted(counts)} points; give the same places in each")
+        raise InputError(
+            f"the models have embeddings of {sorted(counts)} places; embed the same places with each"
+        )
     total = counts.pop()
     units = {name: normalise_rows(rows) for name, rows in spaces.items()}
     distinct = min(map(_count_distinct, units.values()))
-    ks = sorted({k for k in options.ks if 2 <= k <= min(total / MEMBERS, distinct)})
+    ks = sorted({k for k in options.ks if 2 <= k <= min(total / MIN_POINTS_PER_CLUSTER, distinct)})
     if not ks:
         raise InputError(
-            f"{total} points, {distinct} of them different, are too few for {sorted(options.ks)} clusters; "
+            f"{total} points, {distinct} of them distinct, are too few for {sorted(options.ks)} clusters; "
             "give more pairs, or a smaller --k"
         )
     sample = np.sort(np.random.default_rng(0).permutation(total)[: options.sample])
@@ -103,31 +108,33 @@ def evaluate_clusters(
     for name, unit in units.items():
         curves[name] = []
         for k in ks:
-            tried = []
+            silhouettes = []
             for seed in range(options.seeds):
                 labels, _ = fit_kmeans(unit, k, seed)
-                tried.append(float(point_silhouettes(unit, labels, sample).mean()))
+                silhouettes.append(float(point_silhouettes(unit, labels, sample).mean()))
                 done += 1
                 progress("clustering", done, len(spaces) * len(ks) * options.seeds)
-            curves[name].append(tried)
-    shown = {"ks": ks, "curves": curves, "points": total, "sample": len(sample), "seeds": options.seeds}
-    return Evaluation(tuple(_silhouette_metrics(ks, curves, total, len(sample))), shown)
+            curves[name].append(silhouettes)
+    table_data = {"ks": ks, "curves": curves, "points": total, "sample": len(sample), "seeds": options.seeds}
+    return Evaluation(tuple(_silhouette_metrics(ks, curves, total, len(sample))), table_data)
 
 
 def _silhouette_metrics(
     ks: Sequence[int], curves: Mapping[str, Sequence[Sequence[float]]], total: int, sample: int
 ) -> Iterator[Metric]:
+    """Yield the metrics that `evaluate_clusters` describes, from the silhouette of each seed."""
     yield Metric("points", float(total))
     yield Metric("sample", float(sample))
     for name, curve in curves.items():
-        for k, tried in zip(ks, curve, strict=True):
-            yield Metric(f"{name}.silhouette.k{k}", float(np.mean(tried)), (min(tried), max(tried)))
+        for k, by_seed in zip(ks, curve, strict=True):
+            yield Metric(f"{name}.silhouette.k{k}", float(np.mean(by_seed)), (min(by_seed), max(by_seed)))
         first, last = float(np.mean(curve[0])), float(np.mean(curve[-1]))
         yield Metric(f"{name}.fall", first - last)
         yield Metric(f"{name}.kept", last / first if first > 0 else float("nan"))
-    for one, other in pairwise(curves):
+    for first_name, second_name in pairwise(curves):
         above = [
-            float(np.mean(a)) > float(np.mean(b)) for a, b in zip(curves[one], curves[other], strict=True)
+            float(np.mean(a)) > float(np.mean(b))
+            for a, b in zip(curves[first_name], curves[second_name], strict=True)
         ]
         start = next((i for i in range(len(ks)) if all(above[i:])), None)
         yield Metric("above.k", float("nan") if start is None else float(ks[start]))
@@ -135,12 +142,12 @@ def _silhouette_metrics(
 
 @dataclass(frozen=True)
 class ClusterMap:
-    """A region's cells by kind."""
+    """The clusters of a region's cells."""
 
     label: NDArray[np.int64]
-    """Which cluster each cell is in, the largest being 0: `[y, x]`, -1 where nothing is embedded."""
+    """Number of each cell's cluster, 0 being the largest; -1 where nothing is embedded: int64 `[y, x]`."""
     names: tuple[tuple[str, ...], ...]
-    """The phrases that tell each cluster from the others, best first."""
+    """Phrases that set each cluster apart from the rest, best first."""
 
 
 def cluster_map(
@@ -151,10 +158,11 @@ def cluster_map(
     *,
     named_by: int = 3,
 ) -> ClusterMap:
-    """Cluster an atlas's cells, without a date, and name each cluster after the nearest phrases.
+    """Cluster an atlas's cells, without a date, and name each cluster after `named_by` phrases.
 
-    Nearest is by how far a centre's cosine with a phrase lies above its mean over the centres: some phrases
-    are near everything, and name nothing. Raises `InputError`, `ModelError` without a text tower.
+    A phrase fits a cluster by how far its cosine with the centre lies above its mean cosine with all
+    centres: some phrases are near everything, and would name every cluster. Raises `InputError`,
+    `ModelError` without a text tower.
     """
     embedded = atlas.status == CellStatus.OK
     height, width = atlas.grid.shape
@@ -169,7 +177,7 @@ def cluster_map(
 def name_clusters(
     centres: Float32, checkpoint: Checkpoint, phrases: Sequence[str], named_by: int = 3
 ) -> Iterator[tuple[str, ...]]:
-    """The phrases of each centre of `[k, D]`, best first."""
+    """Yield the `named_by` phrases that fit each of the centres `[k, D]`, best first; see `cluster_map`."""
     cosines = normalise_rows(centres) @ embed_prompts(checkpoint, phrases).T
     lead = cosines - cosines.mean(0) if len(centres) > 1 else cosines
     for row in lead:
@@ -191,7 +199,7 @@ def add_cluster_map(
 
 
 def read_phrases(path: Path) -> tuple[str, ...]:
-    """Phrases from a text file, one a line. Raises `InputError`."""
+    """Read phrases from a text file, one a line. Raises `InputError` if it cannot be read or has none."""
     try:
         lines = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     except (OSError, ValueError) as error:

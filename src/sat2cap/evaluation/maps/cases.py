@@ -98,9 +98,9 @@ def evaluate_maps(
         has_both = np.isfinite(values) & np.isfinite(truth)
         if not has_both.any():
             raise InputError(f"none of {atlas.path}'s cells has both a score and a truth in {case.truth!r}")
-        agreement = Agreement.of(values[has_both], truth[has_both], truth[has_both] >= case.threshold)
-        intervals = bootstrap.restrict_to(has_both).intervals(agreement.figures)
-        figures = agreement.figures()
+        agreement = Agreement.from_cells(values[has_both], truth[has_both], truth[has_both] >= case.threshold)
+        intervals = bootstrap.restrict_to(has_both).intervals(agreement.weighted_metrics)
+        figures = agreement.weighted_metrics()
         for name in MEASURES:
             value = figures[name]
             yield Metric(f"{name}.{number}", value, intervals.get(name))

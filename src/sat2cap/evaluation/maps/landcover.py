@@ -15,7 +15,7 @@ from sat2cap.evaluation.maps.cases import Case, read_truth
 from sat2cap.evaluation.maps.class_shares import class_shares
 from sat2cap.evaluation.maps.classes import Classes, LandClass
 from sat2cap.evaluation.maps.location_baseline import location_cosines
-from sat2cap.evaluation.metric import Evaluation, Metric
+from sat2cap.evaluation.metric import Evaluation, Metric, metric_name
 from sat2cap.evaluation.rows import CLIP, LOCATION, LOOKUP, OURS
 from sat2cap.geo import When, cell_lonlat
 from sat2cap.model import Checkpoint
@@ -24,24 +24,24 @@ from sat2cap.query import PART_SEPARATOR, embed_prompts, score_atlas
 Float32 = NDArray[np.float32]
 Weight = NDArray[np.float64]
 
-FEWEST = 12
-"""Positive, and negative, cells that a class needs to be judged."""
-PURE = 0.5
-"""Share of a cell that one class must cover for the cell to enter the confusion."""
+MIN_CELLS = 12
+"""Least number of positive cells, and of negative cells, for a class to be judged."""
+MIN_PURE_SHARE = 0.5
+"""Share of a cell that one class must cover for the cell to enter the confusion matrix."""
 
 
 @dataclass(frozen=True)
 class LandMaps:
-    """The layers behind the figures, to be drawn."""
+    """The layers that the metrics are computed from, for drawing."""
 
     classes: tuple[LandClass, ...]
-    """Those that were judged."""
+    """The classes that were judged."""
     truth: Float32
-    """Share or probability `[classes, y, x]`."""
+    """Share of each class in a cell, or its probability, 0 to 1: `[classes, y, x]`."""
     layers: Mapping[str, Float32]
-    """Scores of each kind of map, likewise."""
+    """Scores of each kind of map by its row's name, `[classes, y, x]` each."""
     pure: NDArray[np.bool_]
-    """Cells of the confusion, `[y, x]`."""
+    """Cells that enter the confusion matrix, bool `[y, x]`."""
 
 
 def evaluate_landcover(
@@ -53,14 +53,15 @@ def evaluate_landcover(
     block_km: float = 5.0,
     draws: int = 1000,
 ) -> Evaluation:
-    """Hold the map of each class's prompts against where the class is, beside maps made without the method.
+    """Compare the map of each class's prompts with where the class is, beside baseline maps.
 
-    ``auroc.CLASS``, ``average_precision.…``, ``f1.…`` (the best of all thresholds) and ``spearman.…``
-    (score and share), their means over the classes as ``….mean``, and ``confusion.accuracy`` and
-    ``confusion.mean_recall`` of the map of the best prompt; the same with ``clip.``, ``location.`` (place
-    and time without imagery) and ``lookup.`` (no imagery and no model of places: the reference's own
-    shares, weighted by how near the words of prompt and class are). Raises `InputError` for grids that
-    differ, or where no class can be judged.
+    Metrics: ``auroc.CLASS``, ``average_precision.…``, ``f1.…`` (the best of all thresholds) and
+    ``spearman.…`` (of score and share), their means over the classes as ``….mean``, and
+    ``confusion.accuracy`` and ``confusion.mean_recall`` of the map of the best prompt. The same with the
+    prefix ``clip.`` (`clip`, an atlas of the same cells and its model), ``location.`` (place and time
+    without imagery) and ``lookup.`` (the reference's own shares, weighted by the cosine of the texts of
+    prompt and class; no imagery). Intervals resample blocks of `block_km`, `draws` times. Raises
+    `InputError` for grids that differ, or if no class can be judged.
     """
     truth = _class_truths(land_classes, atlas)
     layers = dict(_score_layers(atlas, checkpoint, land_classes, truth, clip))
@@ -72,44 +73,47 @@ def evaluate_landcover(
     ]
     if not judged:
         raise InputError(
-            f"no class of {land_classes.reference} has {FEWEST} cells that are and {FEWEST} that are not "
-            f"of it in {atlas.path}; take a larger region, or lower the thresholds"
+            f"no class of {land_classes.reference} has {MIN_CELLS} positive and {MIN_CELLS} negative cells "
+            f"in {atlas.path}; take a larger region, or lower the thresholds"
         )
     classes = tuple(land_classes.classes[i] for i in judged)
     lon, lat = (side[comparable] for side in cell_lonlat(atlas.grid))
     bootstrap = Bootstrap(number_blocks(lon, lat, block_km), draws)
-    figures = [Metric("cells", float(comparable.sum())), Metric("classes", float(len(judged)))]
-    figures += _agreement_metrics(
+    metrics = [Metric("cells", float(comparable.sum())), Metric("classes", float(len(judged)))]
+    metrics += _agreement_metrics(
         classes, truth[judged], {n: v[judged] for n, v in layers.items()}, comparable, bootstrap
     )
-    tellable = [i for i in judged if land_classes.classes[i].values]
+    covering = [i for i in judged if land_classes.classes[i].values]
     pure = (
-        comparable & (truth[tellable].max(0, initial=0.0) >= PURE) if tellable else np.zeros_like(comparable)
+        comparable & (truth[covering].max(0, initial=0.0) >= MIN_PURE_SHARE)
+        if covering
+        else np.zeros_like(comparable)
     )
     confusions: dict[str, Any] = {}
-    if len(tellable) >= 2 and pure.any():
-        seen = {name: values[tellable] for name, values in layers.items()}
-        figures += _confusion_metrics(
-            truth[tellable], seen, pure, bootstrap.restrict_to(pure[comparable]), confusions
+    if len(covering) >= 2 and pure.any():
+        covering_layers = {name: values[covering] for name, values in layers.items()}
+        metrics += _confusion_metrics(
+            truth[covering], covering_layers, pure, bootstrap.restrict_to(pure[comparable]), confusions
         )
-    shown = {
+    table_data = {
         "reference": land_classes.reference,
         "classes": [{"name": kind.name, "prompts": list(kind.prompts)} for kind in classes],
         "left_out": [kind.name for i, kind in enumerate(land_classes.classes) if i not in judged],
-        "confusion_classes": [land_classes.classes[i].name for i in tellable],
+        "confusion_classes": [land_classes.classes[i].name for i in covering],
         "confusion": confusions,
     }
     judged_layers = {name: values[judged] for name, values in layers.items()}
-    return Evaluation(tuple(figures), shown, LandMaps(classes, truth[judged], judged_layers, pure))
+    return Evaluation(tuple(metrics), table_data, LandMaps(classes, truth[judged], judged_layers, pure))
 
 
 def _can_judge(truth: Float32, threshold: float) -> bool:
+    """Return whether a class has enough positive and enough negative cells."""
     positive = int((truth >= threshold).sum())
-    return FEWEST <= positive <= truth.size - FEWEST
+    return MIN_CELLS <= positive <= truth.size - MIN_CELLS
 
 
 def _class_truths(land_classes: Classes, atlas: Atlas) -> Float32:
-    """Share, or probability, of every class, `[classes, y, x]`."""
+    """Return the share, or the probability, of every class: float32 `[classes, y, x]`, NaN where unknown."""
     shares = iter(class_shares(land_classes, atlas.grid))
     return np.stack(
         [
@@ -128,7 +132,7 @@ def _score_layers(
     truth: Float32,
     clip: tuple[Atlas, Checkpoint] | None,
 ) -> Iterator[tuple[str, Float32]]:
-    """Every kind of map by the prefix of its figures, `[classes, y, x]`."""
+    """Yield every kind of map by its row's name, float32 `[classes, y, x]`; see `evaluate_landcover`."""
     yield (
         OURS,
         _by_moment(land_classes, lambda texts, when: score_atlas(atlas, checkpoint, texts, when=when).values),
@@ -143,33 +147,39 @@ def _score_layers(
         yield CLIP, _by_moment(land_classes, lambda texts, _: score_atlas(clip_atlas, model, texts).values)
     if checkpoint.dynamic is not None:
 
-        def located(texts: Sequence[str], when: When | None) -> Float32:
+        def score_locations(texts: Sequence[str], when: When | None) -> Float32:
             cosines = location_cosines(atlas.grid, checkpoint, texts, when)
             return cosines.reshape(len(texts), *atlas.grid.shape)
 
-        yield LOCATION, _by_moment(land_classes, located)
-    covered = [i for i, kind in enumerate(land_classes.classes) if kind.values]
-    if covered:
+        yield LOCATION, _by_moment(land_classes, score_locations)
+    covering = [i for i, kind in enumerate(land_classes.classes) if kind.values]
+    if covering:
         class_embeddings = embed_prompts(checkpoint, [_joined_prompt(kind) for kind in land_classes.classes])
-        name_embeddings = embed_prompts(checkpoint, [land_classes.classes[i].name for i in covered])
+        name_embeddings = embed_prompts(checkpoint, [land_classes.classes[i].name for i in covering])
         yield (
             LOOKUP,
-            np.einsum("ck,kyx->cyx", class_embeddings @ name_embeddings.T, truth[covered]).astype(np.float32),
+            np.einsum("ck,kyx->cyx", class_embeddings @ name_embeddings.T, truth[covering]).astype(
+                np.float32
+            ),
         )
 
 
 def _joined_prompt(kind: LandClass) -> str:
-    """All prompts of a class as one."""
+    """Return all prompts of a class as one prompt of several parts."""
     return PART_SEPARATOR.join(kind.prompts)
 
 
-def _by_moment(land_classes: Classes, ask: Callable[[Sequence[str], When | None], Float32]) -> Float32:
-    """One layer a class, those of one moment asked together."""
+def _by_moment(
+    land_classes: Classes, score_texts: Callable[[Sequence[str], When | None], Float32]
+) -> Float32:
+    """Return one layer for each class, scoring the prompts of one moment together."""
     layer_of: dict[int, Float32] = {}
     for when in dict.fromkeys(kind.when for kind in land_classes.classes):
         members = [i for i, kind in enumerate(land_classes.classes) if kind.when == when]
         layer_of |= zip(
-            members, ask([_joined_prompt(land_classes.classes[i]) for i in members], when), strict=True
+            members,
+            score_texts([_joined_prompt(land_classes.classes[i]) for i in members], when),
+            strict=True,
         )
     return np.stack([layer_of[i] for i in range(len(land_classes.classes))])
 
@@ -181,9 +191,9 @@ def _agreement_metrics(
     comparable: NDArray[np.bool_],
     bootstrap: Bootstrap,
 ) -> Iterator[Metric]:
-    """The figures of every class and kind of map, with intervals from the same draws."""
-    sorted_once = {
-        (kind, land_class.name): Agreement.of(
+    """Yield the metrics of every class and kind of map, with intervals from the same draws."""
+    agreements = {
+        (kind, land_class.name): Agreement.from_cells(
             values[i][comparable], truth[i][comparable], truth[i][comparable] >= land_class.threshold
         )
         for kind, values in layers.items()
@@ -193,10 +203,10 @@ def _agreement_metrics(
     def measure(weight: Weight | None) -> dict[str, float]:
         metrics: dict[str, float] = {}
         totals: dict[str, list[float]] = {}
-        for (kind, name), agreement in sorted_once.items():
-            for metric, value in agreement.figures(weight).items():
-                metrics[_metric_name(kind, metric, name)] = value
-                totals.setdefault(_metric_name(kind, metric, "mean"), []).append(value)
+        for (kind, name), agreement in agreements.items():
+            for metric, value in agreement.weighted_metrics(weight).items():
+                metrics[metric_name(kind, metric, name)] = value
+                totals.setdefault(metric_name(kind, metric, "mean"), []).append(value)
         # a draw may miss a class altogether: the mean is over those that it holds
         metrics |= {name: float(np.nanmean(v)) for name, v in totals.items() if np.isfinite(v).any()}
         if CLIP in layers:
@@ -215,26 +225,26 @@ def _confusion_metrics(
     bootstrap: Bootstrap,
     matrices: dict[str, Any],
 ) -> Iterator[Metric]:
-    """Accuracy and mean recall of each cell's best prompt; the matrices go into `matrices`.
+    """Yield accuracy and mean recall of each cell's best prompt; the matrices are added to `matrices`.
 
-    ``confusion`` takes the prompt of the highest cosine, ``confusion_standardised`` of the highest in
-    standard deviations over the region, since some prompts are nearer to everything than others.
+    ``confusion`` takes the prompt of the highest score; ``confusion_standardised`` that of the score which is
+    the most standard deviations above its mean over the region, since some prompts are near to everything.
     """
-    right = truth.argmax(0)[pure]
+    true_class = truth.argmax(0)[pure]
     count = len(truth)
     guesses = {}
     for kind, values in layers.items():
         cells = values[:, pure]
         spread = np.maximum(cells.std(1, keepdims=True), 1e-12)
-        guesses[_metric_name(kind, "confusion")] = cells.argmax(0)
-        guesses[_metric_name(kind, "confusion_standardised")] = (
+        guesses[metric_name(kind, "confusion")] = cells.argmax(0)
+        guesses[metric_name(kind, "confusion_standardised")] = (
             (cells - cells.mean(1, keepdims=True)) / spread
         ).argmax(0)
 
     def measure(weight: Weight | None) -> dict[str, float]:
         metrics = {}
         for name, guess in guesses.items():
-            matrix = _confusion_matrix(right, guess, count, weight)
+            matrix = _confusion_matrix(true_class, guess, count, weight)
             rows = matrix.sum(1)
             metrics[f"{name}.accuracy"] = float(np.trace(matrix) / matrix.sum())
             metrics[f"{name}.mean_recall"] = float((np.diag(matrix)[rows > 0] / rows[rows > 0]).mean())
@@ -242,18 +252,21 @@ def _confusion_metrics(
 
     intervals = bootstrap.intervals(measure)
     matrices.update(
-        {n: _confusion_matrix(right, guess, count, None).astype(int).tolist() for n, guess in guesses.items()}
+        {
+            n: _confusion_matrix(true_class, guess, count, None).astype(int).tolist()
+            for n, guess in guesses.items()
+        }
     )
     for name, value in measure(None).items():
         yield Metric(name, value, intervals.get(name))
 
 
 def _confusion_matrix(
-    right: NDArray[np.intp], guess: NDArray[np.intp], count: int, weight: Weight | None
+    true_class: NDArray[np.intp], guess: NDArray[np.intp], count: int, weight: Weight | None
 ) -> NDArray[np.float64]:
-    """Cells by true class (rows) and guessed one (columns)."""
-    return np.bincount(right * count + guess, weight, count * count).reshape(count, count).astype(np.float64)
-
-
-def _metric_name(*parts: str) -> str:
-    return ".".join(part for part in parts if part)
+    """Return the weights of cells by true class (rows) and guessed class (columns)."""
+    return (
+        np.bincount(true_class * count + guess, weight, count * count)
+        .reshape(count, count)
+        .astype(np.float64)
+    )

@@ -1,4 +1,4 @@
-"""What place and time say without imagery: the baseline of a model that knows where and when."""
+"""The baseline ``location``: maps from place and time alone, without imagery."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,18 @@ from sat2cap.query import dynamic_offset_at, embed_prompts, place_features
 Float32 = NDArray[np.float32]
 
 CALENDAR = tuple(When(2020, month, 15, float(hour)) for month in range(1, 13) for hour in range(2, 24, 3))
-"""Month by hour: when a year is asked, and what `location_cosines` takes for no date."""
+"""Times that stand for a year, 12 months by 8 hours: the 15th of each month at 2, 5, … 23 o'clock."""
 
 
 def location_cosines(
     grid: GeoBox, checkpoint: Checkpoint, texts: Sequence[str], when: When | None
 ) -> Float32:
-    """The cosine of each text and the Dynamic Encoder's offset at every cell, imagery unseen: [texts, cells].
+    """Return the cosine of each text and the Dynamic Encoder's output at every cell: float32 `[T, N]`.
 
-    The offset is a function of a place and a time, so no date means the mean of the cosines over `CALENDAR`.
-    Raises `ModelError` for a model without one.
+    No imagery is used. The output depends on a place and a time; for None it is the mean of the cosines over
+    `CALENDAR`. Raises `ModelError` for a model without a Dynamic Encoder.
     """
-    lon, lat = (side.ravel() for side in cell_lonlat(grid))
+    lon, lat = (degrees.ravel() for degrees in cell_lonlat(grid))
     vectors = embed_prompts(checkpoint, texts)
     place = place_features(lon, lat, checkpoint.encoding)
     times = CALENDAR if when is None else (when,)
@@ -34,6 +34,6 @@ def location_cosines(
         offset = dynamic_offset_at(checkpoint, time)
         if offset is None:
             raise ModelError("this model has no Dynamic Encoder, so place and time alone say nothing")
-        moved = offset.vectors(place)
-        total += vectors @ (moved / np.linalg.norm(moved, axis=1, keepdims=True)).T
+        offsets = offset.vectors(place)
+        total += vectors @ (offsets / np.linalg.norm(offsets, axis=1, keepdims=True)).T
     return total / np.float32(len(times))

@@ -23,7 +23,7 @@ Weight = NDArray[np.float64]
 
 DIRECTIONS = ("overhead2ground", "ground2overhead")
 BASELINES = (CLIP, LOCATION, CHANCE, NO_METADATA)
-"""Rows of the table beside the models, and what a model that is told nothing is called; no model's name."""
+"""Names of rows beside the models, and of a model without metadata; no model may have such a name."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Row:
     """One row of table 1."""
 
     name: str
-    """Before the names of its figures; empty for the first model as it is meant to be used."""
+    """Prefix of its metrics' names; empty for the first model with all that it can use."""
     label: str
     meta_training: bool | None
-    """Whether the model was trained with place and time; None where it is not a trained one or not known."""
+    """Whether the model was trained with place and time; None if it is not ours, or not known."""
     dropout: bool | None
     """Whether the Dynamic Encoder was left out at random in training."""
     meta_inference: bool | None
-    """Whether it is told place and time here."""
+    """Whether its embeddings are conditioned on place and time here."""
 
 
 def gallery_metrics(gallery: Gallery, checkpoint: Checkpoint, use_metadata: bool) -> Iterator[Metric]:
@@ -75,9 +75,9 @@ class TableOptions:
     gallery: int = 2000
     seed: int = 0
     metadata: bool | None = None
-    """Only the rows that are told place and time, only those that are not, or both."""
+    """True for rows with place and time only, False for rows without only, None for both."""
     same_place_m: float = 1.0
-    """Pairs no further apart are one place, and each other's right answer."""
+    """Pairs at most this far apart are one place, and right answers to each other."""
     block_km: float = 10.0
     draws: int = 1000
 
@@ -91,14 +91,14 @@ def evaluate_table(
 ) -> Evaluation:
     """Compute table 1 for models by name, the first being the one in question, and for the baselines.
 
-    Figures of the first model have no prefix, without metadata ``no_metadata.``; those of the others begin
+    Metrics of the first model have no prefix, without metadata ``no_metadata.``; those of the others begin
     with their names. Then ``clip.``, ``location.`` (the Dynamic Encoder of the first model alone), and
     ``chance.``; ``times.`` as `moment_metrics` gives; ``above_clip.overhead2ground.r10`` is the first
     model's less CLIP's, its interval paired. `Evaluation.material` is the gallery of the first model.
     Raises `PairsError`, `ModelError`, and `InputError` without scikit-learn.
     """
     if not models:
-        raise ModelError("no model is given to measure; give at least one")
+        raise ModelError("there is no model to measure; name at least one")
     options = options or TableOptions()
     rows, ranks, first = [], {}, None
     for row, overhead, gallery in _embedded_rows(pairs, models, clip, options, cache):
@@ -109,14 +109,14 @@ def evaluate_table(
     assert first is not None  # every model has a row
     place = first.places(options.same_place_m)
     bootstrap = Bootstrap(number_blocks(first.lon, first.lat, options.block_km), options.draws)
-    figures = [Metric("gallery", float(len(place))), Metric("places", float(place.max() + 1))]
-    figures += _row_metrics(ranks, bootstrap)
+    metrics = [Metric("gallery", float(len(place))), Metric("places", float(place.max() + 1))]
+    metrics += _row_metrics(ranks, bootstrap)
     use_metadata, model = options.metadata is not False, next(iter(models.values()))
     if use_metadata and model.dynamic is not None:
-        figures += moment_metrics(first, model, bootstrap)
+        metrics += moment_metrics(first, model, bootstrap)
     rows.append(Row(CHANCE, "chance", None, None, None))
-    figures += [Metric(f"{CHANCE}.{name}", value) for name, value in chance_metrics(place).items()]
-    return Evaluation(tuple(figures), {"rows": [asdict(row) for row in rows]}, first)
+    metrics += [Metric(f"{CHANCE}.{name}", value) for name, value in chance_metrics(place).items()]
+    return Evaluation(tuple(metrics), {"rows": [asdict(row) for row in rows]}, first)
 
 
 def _embedded_rows(
@@ -154,20 +154,26 @@ def _embedded_rows(
 
 def _model_rows(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool | None) -> Iterator[Row]:
     """Yield the rows of one model: with place and time if it can use them, and without."""
-    knows = checkpoint.dynamic is not None
-    if metadata and not knows:
+    has_dynamic = checkpoint.dynamic is not None
+    if metadata and not has_dynamic:
         raise ModelError(
-            f"{name} has no Dynamic Encoder, so it cannot be told place and time; leave that out"
+            f"{name} has no Dynamic Encoder, so it cannot use place and time; leave out --metadata"
         )
     card = checkpoint.card.get("training", {}).get("run", {}).get("model", {})
     rate = card.get("dropout")
-    dropout = None if not knows or rate is None else bool(rate > 0)
-    with_metadata = knows and metadata is not False
+    dropout = None if not has_dynamic or rate is None else bool(rate > 0)
+    with_metadata = has_dynamic and metadata is not False
     if with_metadata:
         yield Row(prefix, name, True, dropout, True)
     if not with_metadata or metadata is None:
         without_name = metric_name(prefix, NO_METADATA) if with_metadata else prefix
-        yield Row(without_name, f"{name}, told nothing" if knows else name, knows, dropout, False)
+        yield Row(
+            without_name,
+            f"{name}, without place and time" if has_dynamic else name,
+            has_dynamic,
+            dropout,
+            False,
+        )
 
 
 def _row_metrics(
@@ -176,7 +182,7 @@ def _row_metrics(
     """Yield the metrics of every row, and ``above_clip.…``: the first row less CLIP's, from paired draws."""
 
     def measure(weight: Weight | None) -> dict[str, float]:
-        figures = {
+        metrics = {
             metric_name(row, direction, name): value
             for row, sides in ranks.items()
             for direction, direction_ranks in sides.items()
@@ -185,9 +191,9 @@ def _row_metrics(
         if CLIP in ranks:
             first = next(iter(ranks))
             for way in DIRECTIONS:
-                ours = figures[metric_name(first, way, "r10")]
-                figures[f"above_clip.{way}.r10"] = ours - figures[f"{CLIP}.{way}.r10"]
-        return figures
+                ours = metrics[metric_name(first, way, "r10")]
+                metrics[f"above_clip.{way}.r10"] = ours - metrics[f"{CLIP}.{way}.r10"]
+        return metrics
 
     intervals = bootstrap.intervals(measure)
     for name, value in measure(None).items():

@@ -1,4 +1,4 @@
-"""Pairs as a model sees them, embedded once for everything that is measured with them."""
+"""Galleries: embedded pairs of one split, made once for everything that is measured with them."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -25,29 +25,38 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Gallery:
-    """N pairs as a model sees them, to be measured in several ways."""
+    """Embeddings, places and times of N pairs of one split, by one model."""
 
     overhead: Float32
-    """`[N, D]`, not normalised, without the Dynamic Encoder's offset."""
+    """Overhead embeddings, float32 `[N, D]`, neither normalised nor conditioned on place and time."""
     ground: Float32
-    """`[N, D]`, of length 1."""
+    """Embeddings of the photos, float32 `[N, D]`, unit length."""
     lon: NDArray[np.float64]
+    """Degrees, `[N]`."""
     lat: NDArray[np.float64]
+    """Degrees, `[N]`."""
     taken: tuple[When, ...]
+    """When each photo was taken."""
     row: NDArray[np.int64]
     """Position of each pair in its split."""
 
     @cached_property
     def unit_overhead(self) -> Float32:
-        """`[N, D]`, of length 1."""
+        """Overhead embeddings without place and time: float32 `[N, D]`, unit length."""
         return normalise_rows(self.overhead)
 
     def conditioned_embeddings(self, checkpoint: Checkpoint) -> Float32:
-        """Unit overhead embeddings `[N, D]` with the Dynamic Encoder told each photo's place and time."""
+        """Return unit embeddings conditioned on each photo's place and time: float32 `[N, D]`.
+
+        `checkpoint` is the model that embedded the gallery. Raises `ModelError` without a Dynamic Encoder.
+        """
         return normalise_rows(self.overhead + self.dynamic_offsets(checkpoint))
 
     def dynamic_offsets(self, checkpoint: Checkpoint) -> Float32:
-        """The Dynamic Encoder at each pair's place and time, `[N, D]`. Raises `ModelError`."""
+        """Return the Dynamic Encoder's output at each pair's place and time: float32 `[N, D]`.
+
+        Raises `ModelError` for a model without one.
+        """
         moments = (
             np.array([getattr(when, name) for when in self.taken])
             for name in ("year", "month", "day", "hour")
@@ -55,12 +64,15 @@ class Gallery:
         return checkpoint.dynamic_offset(self.lat, self.lon, *moments)
 
     def places(self, apart_m: float = 1.0) -> NDArray[np.int64]:
-        """The place of each pair, numbered: pairs no further apart than `apart_m` metres share one."""
+        """Return the number of each pair's place, int64 `[N]`; pairs within `apart_m` metres share one.
+
+        See `same_places`.
+        """
         return same_places(self.lon, self.lat, apart_m)
 
 
 def normalise_rows(rows: Float32) -> Float32:
-    """Rows of length 1."""
+    """Return the rows of `[N, D]` divided by their lengths, as float32."""
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
@@ -97,10 +109,11 @@ def embed_gallery(
     ground: Float32 | None = None,
     cache: Path | None = None,
 ) -> Gallery:
-    """Embed `gallery` pairs of `split` chosen by `seed`, or all of them where there are fewer.
+    """Embed `gallery` pairs of `split`, chosen at random by `seed`; all of them if there are fewer.
 
-    `ground` are the photos of the very same pairs, embedded by a model with the same ground tower: a baseline
-    need not embed them again. With a folder `cache` what was embedded there before is read, not made again.
+    `ground` `[N, D]` are embeddings of the photos of the very same pairs by a model with the same ground
+    tower, so that a baseline need not compute them again. With a folder `cache`, a gallery that was embedded
+    before is read from there.
     Raises `PairsError` for a split without pairs.
     """
     total = pairs.count(split)
@@ -114,15 +127,22 @@ def embed_gallery(
         raise PairsError(f"ground embeddings have shape {ground.shape}, not {expected}; leave them out")
     if cache is None:
         return _embed_rows(pairs, checkpoint, split, chosen, ground)
-    what = [pairs.fingerprint, split, gallery, seed, checkpoint.place_identity, checkpoint.ground_identity]
-    path = cache / f"gallery-{digest(canonical_json(what))[:24]}.npz"
+    identity = [
+        pairs.fingerprint,
+        split,
+        gallery,
+        seed,
+        checkpoint.place_identity,
+        checkpoint.ground_identity,
+    ]
+    path = cache / f"gallery-{digest(canonical_json(identity))[:24]}.npz"
     if not path.exists():
         _save_gallery(path, _embed_rows(pairs, checkpoint, split, chosen, ground))
     return _load_gallery(path)
 
 
 def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pair]:
-    """The pairs at some positions of a split."""
+    """Return the pairs at the positions `rows` of a split, by position."""
     wanted = set(rows)
     return {row: pair for row, pair in enumerate(pairs.read(split)) if row in wanted}
 
@@ -130,6 +150,7 @@ def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pai
 def _embed_rows(
     pairs: PairSet, checkpoint: Checkpoint, split: str, chosen: NDArray[np.int64], ground: Float32 | None
 ) -> Gallery:
+    """Embed the pairs at the positions `chosen` of a split; photos only if `ground` is None."""
     wanted = set(chosen.tolist())
     stream = (pair for row, pair in enumerate(pairs.read(split)) if row in wanted)
     overheads, grounds = [], []
@@ -155,7 +176,7 @@ def _batch_pairs(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
 
 
 def decode_image(data: bytes) -> Image.Image:
-    """A picture of a pair."""
+    """Return the JPEG or PNG bytes of a pair's picture as an RGB image."""
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
@@ -181,4 +202,4 @@ def _load_gallery(path: Path) -> Gallery:
                 arrays["overhead"], arrays["ground"], arrays["lon"], arrays["lat"], taken, arrays["row"]
             )
     except (OSError, ValueError, KeyError) as error:
-        raise PairsError(f"{path} cannot be read ({error}); remove it, it is made again") from error
+        raise PairsError(f"{path} cannot be read ({error}); remove it, so that it is made again") from error

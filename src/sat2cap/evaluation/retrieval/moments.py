@@ -1,7 +1,7 @@
-"""The same place at two times: which photos a place calls up at 08:00 and 23:00, in January and July.
+"""Retrieval for one place at two times: 08:00 and 23:00, January and July.
 
-The paper shows it in pictures; here it is also counted: how many of the photos called up were taken near the
-hour, or in the season, that was asked for.
+The paper shows it in pictures. Here it is also counted: the share of the retrieved photos that were taken
+near the hour, or in the season, that the place's embedding was conditioned on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,22 +21,23 @@ Float32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 NEAREST_COUNT = 9
-"""Photos of figure 3."""
+"""Number of photos that figure 3 shows for a patch."""
 
-_BLOCK = 500
+_QUERIES_AT_A_TIME = 500
 _NEAR_HOURS, _NEAR_MONTHS = 3.0, 1.5
-_MOST_QUERIES = 1000
+_MAX_QUERIES = 1000
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A time to ask for."""
+    """A date and hour to condition embeddings on, and what retrieved photos are compared by."""
 
     name: str
-    """In figures: ``hour.08``."""
+    """Part of the metrics' names, such as ``hour.08``."""
     label: str
+    """For readers, such as ``08:00``."""
     kind: str
-    """``hour`` or ``month``: what is compared."""
+    """``hour`` or ``month``: what of a photo's time must be near this moment."""
     when: When
 
 
@@ -49,23 +50,26 @@ MOMENTS = (
 
 
 def nearest_rows(query: Float32, gallery: Float32, top: int = NEAREST_COUNT) -> NDArray[np.int64]:
-    """Rows of `gallery` [N, D] with the greatest inner products for each of [Q, D], best first: [Q, top]."""
+    """Return the rows of `gallery` `[N, D]` with the greatest inner products with each query, best first.
+
+    `query` is `[Q, D]`; the result is int64 `[Q, top]`, or `[Q, N]` if the gallery has fewer rows.
+    """
     top = min(top, len(gallery))
-    out = np.empty((len(query), top), np.int64)
-    for start in range(0, len(query), _BLOCK):
-        scores = query[start : start + _BLOCK] @ gallery.T
-        some = np.argpartition(-scores, top - 1, axis=1)[:, :top]
-        order = np.argsort(-np.take_along_axis(scores, some, 1), axis=1, kind="stable")
-        out[start : start + _BLOCK] = np.take_along_axis(some, order, 1)
-    return out
+    nearest = np.empty((len(query), top), np.int64)
+    for start in range(0, len(query), _QUERIES_AT_A_TIME):
+        scores = query[start : start + _QUERIES_AT_A_TIME] @ gallery.T
+        unsorted = np.argpartition(-scores, top - 1, axis=1)[:, :top]
+        order = np.argsort(-np.take_along_axis(scores, unsorted, 1), axis=1, kind="stable")
+        nearest[start : start + _QUERIES_AT_A_TIME] = np.take_along_axis(unsorted, order, 1)
+    return nearest
 
 
 def conditioned_embeddings_at(
     gallery: Gallery, checkpoint: Checkpoint, rows: NDArray[np.int64], when: When
 ) -> Float32:
-    """Return unit embeddings of the places of some rows, conditioned on the moment `when`: float32 [Q, D].
+    """Return overhead embeddings of some rows, conditioned on `when`: float32 `[Q, D]`, unit length.
 
-    It replaces the place's own time, that of its photo. Raises `ModelError` without a Dynamic Encoder.
+    `when` stands in place of the time of each row's photo. Raises `ModelError` without a Dynamic Encoder.
     """
     offset = checkpoint.dynamic_offset(
         gallery.lat[rows], gallery.lon[rows], when.year, when.month, when.day, when.hour
@@ -74,44 +78,50 @@ def conditioned_embeddings_at(
 
 
 def moment_metrics(gallery: Gallery, checkpoint: Checkpoint, bootstrap: Bootstrap) -> Iterator[Metric]:
-    """For each of `MOMENTS`, the share of the photos called up that are from near it.
+    """Yield, for each of `MOMENTS`, the share of retrieved photos that were taken near it.
 
-    ``times.hour.08.near`` is of the nine nearest photos of a place conditioned on the moment,
-    ``….told_nothing`` of a place without its position and time, ``….gallery`` of all photos. Near is
-    within three hours, or within a month and a half of the same season in either hemisphere. Over at most
-    1,000 places, the first of the gallery in an order that a fixed seed decides. Raises `ModelError`.
+    ``times.hour.08.near`` counts among the nine photos nearest to a place's embedding conditioned on the
+    moment, ``….told_nothing`` among those nearest to its embedding without place and time, ``….gallery``
+    among all photos; ``….above_told_nothing`` is the first less the second. Near is within three hours,
+    or within a month and a half of the same season in either hemisphere. Over at most 1,000 places, the
+    first of the gallery in an order that a fixed seed decides. Raises `ModelError`.
     """
-    rows = np.sort(np.random.default_rng(0).permutation(len(gallery.lon))[:_MOST_QUERIES])
+    rows = np.sort(np.random.default_rng(0).permutation(len(gallery.lon))[:_MAX_QUERIES])
     chosen = np.zeros(len(gallery.lon), bool)
     chosen[rows] = True
-    some = bootstrap.restrict_to(chosen)
+    bootstrap_of_chosen = bootstrap.restrict_to(chosen)
     unconditioned = nearest_rows(gallery.unit_overhead[rows], gallery.ground)
     for moment in MOMENTS:
         near = _near_moment(gallery, moment, rows)
         conditioned = nearest_rows(
             conditioned_embeddings_at(gallery, checkpoint, rows, moment.when), gallery.ground
         )
-        each = {
+        shares_by_name = {
             "near": _share_near(near, conditioned),
             "told_nothing": _share_near(near, unconditioned),
             "gallery": near.mean(1),
         }
-        each["above_told_nothing"] = each["near"] - each["told_nothing"]
-        intervals = some.intervals(partial(_weighted_means, each))
-        for name, shares in each.items():
+        shares_by_name["above_told_nothing"] = shares_by_name["near"] - shares_by_name["told_nothing"]
+        intervals = bootstrap_of_chosen.intervals(partial(_weighted_means, shares_by_name))
+        for name, shares in shares_by_name.items():
             yield Metric(f"times.{moment.name}.{name}", float(shares.mean()), intervals.get(name))
 
 
-def _weighted_means(each: Mapping[str, Floats], weight: Floats) -> dict[str, float]:
-    return {name: float(np.average(shares, weights=weight)) for name, shares in each.items()}
+def _weighted_means(shares_by_name: Mapping[str, Floats], weight: Floats) -> dict[str, float]:
+    return {name: float(np.average(shares, weights=weight)) for name, shares in shares_by_name.items()}
 
 
 def _share_near(near: NDArray[np.bool_], nearest: NDArray[np.int64]) -> Floats:
+    """Return the share of each query's nearest photos `[Q, top]` for which `near` `[Q, N]` is true: `[Q]`."""
     return np.asarray(np.take_along_axis(near, nearest, 1).mean(1))
 
 
 def _near_moment(gallery: Gallery, moment: Moment, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each photo of the gallery is from near a moment, for the places of some rows: [Q, N]."""
+    """Return whether each photo of the gallery was taken near a moment, seen from some rows: bool `[Q, N]`.
+
+    For hours the rows do not matter. A month is a season there: July in the north is near January in the
+    south, so months are turned by six for southern photos and southern rows.
+    """
     if moment.kind == "hour":
         hours = np.array([when.hour for when in gallery.taken])
         close = _circular_distance(hours, moment.when.hour, 24.0) <= _NEAR_HOURS
@@ -126,6 +136,6 @@ def _near_moment(gallery: Gallery, moment: Moment, rows: NDArray[np.int64]) -> N
     return np.asarray(seasons[south[rows].astype(int)])
 
 
-def _circular_distance(values: Floats, one: float, turn: float) -> Floats:
-    """Distance on a circle."""
-    return np.asarray(np.abs((values - one + turn / 2) % turn - turn / 2))
+def _circular_distance(values: Floats, target: float, period: float) -> Floats:
+    """Return the distance of each value to `target` on a circle, 0 to half of `period`."""
+    return np.asarray(np.abs((values - target + period / 2) % period - period / 2))

@@ -1,8 +1,15 @@
-"""The exact rank of the right answer among all, for galleries of any size (table 1 of the paper).
+"""Exact retrieval ranks, for galleries of any size (table 1 of the paper).
 
-The rank of query i is 1 and the number of wrong gallery rows that score at least as high as the best right
-one. So ties count against the query: a model that gives every row the same embedding earns the last rank,
-not the first. Right is row i and every other row of the same place.
+The right answers to query i are gallery row i and every other row of the same place. The rank of the
+query is 1 plus the number of wrong rows that score at least as high as its best right answer. So ties
+count against the query: a model that gives every row the same embedding earns the last rank, not the
+first.
+
+A worked example: gallery rows 0 to 3, of which 0 and 2 are of one place, and the scores of query 0::
+
+    row      0     1     2     3
+    score   0.5   0.7   0.6   0.6        best right answer: row 2, 0.6
+    counts         x           x         wrong and at least 0.6: rows 1 and 3, so the rank is 3
 """
 
 import numpy as np
@@ -19,12 +26,13 @@ Integers = NDArray[np.int64]
 
 
 def match_ranks(query: Floats, gallery: Floats, place: Integers | None = None) -> Integers:
-    """Rank of the best right row of `gallery` for each row of `query`, by inner product: int64 [N].
+    """Return the rank of the best right row of `gallery` for each row of `query`: int64 `[N]`, from 1.
 
-    Both are [N, D], row i of one for row i of the other; they may be memory maps, of which a block of
-    queries is read at a time. `place` [N] numbers the place of each row; None if all differ.
+    Rows are scored by inner product. Both are `[N, D]`, and row i of one answers row i of the other; they may
+    be memory maps, of which a block of queries is read at a time. `place` `[N]` numbers the place of each
+    row; None if all differ.
 
-    Exact to float64: products are taken in float32 and those too close to call again in float64. Equal
+    Exact to float64: products are computed in float32, and those too close to call again in float64. Equal
     gallery rows always tie. Needs 100 MB beside the inputs and once more the size of the gallery. Raises
     `PairsError` for shapes that differ, and for values that are not finite.
     """
@@ -40,61 +48,71 @@ def match_ranks(query: Floats, gallery: Floats, place: Integers | None = None) -
     return out
 
 
-class _Members:
-    """The rows of each place, one behind the other."""
+class _PlaceMembers:
+    """The rows of each place, one behind the other in a single array."""
 
     def __init__(self, place: Integers) -> None:
         _, group, count = np.unique(place, return_inverse=True, return_counts=True)
-        self.row = np.argsort(group, kind="stable")
+        self.rows = np.argsort(group, kind="stable")
         self.first = (np.cumsum(count) - count)[group.reshape(-1)]
-        """Where the rows of each row's place begin in `row`, [N]."""
+        """Where in `rows` the members of each row's place begin, `[N]`."""
         self.count = count[group.reshape(-1)]
+        """Number of rows of each row's place, `[N]`."""
 
 
 class _Answers:
-    """The distinct rows of a gallery, and which of them are right for each query."""
+    """The distinct rows of a gallery, and which of them are right for each query.
+
+    `rows` `[M, D]` are the distinct rows, `owner` `[N]` is the distinct row that each gallery row equals,
+    `weight` `[M]` counts how many gallery rows equal each, and `members` lists the rows of each place.
+    """
 
     def __init__(
-        self, rows: Float32, owner: NDArray[np.intp], weight: NDArray[np.intp], members: _Members | None
+        self, rows: Float32, owner: NDArray[np.intp], weight: NDArray[np.intp], members: _PlaceMembers | None
     ) -> None:
         self.rows, self.owner, self.weight, self.members = rows, owner, weight, members
-        self.length = float(np.linalg.norm(rows, axis=1).max()) if len(rows) else 0.0
+        self.longest = float(np.linalg.norm(rows, axis=1).max()) if len(rows) else 0.0
 
-    def best(self, query: Float32, index: NDArray[np.intp]) -> tuple[NDArray[np.intp], Integers]:
-        """The distinct row that is right and scores best, and how many right rows score no less, [B] each."""
+    def best_rows(self, query: Float32, index: NDArray[np.intp]) -> tuple[NDArray[np.intp], Integers]:
+        """Return the distinct right row that scores best, and how many right rows tie with it, `[B]` each.
+
+        `query` `[B, D]` are the queries of rows `index` `[B]`.
+        """
         best, tied = self.owner[index], np.ones(len(index), np.int64)
         if self.members is None:
             return best, tied
         for nth in range(1, int(self.members.count[index].max(initial=1))):
-            some = np.flatnonzero(self.members.count[index] > nth)
+            remaining = np.flatnonzero(self.members.count[index] > nth)
             # from the second on, skipping the query's own row, which is where it began
-            other = self.members.row[self.members.first[index[some]] + nth]
-            own = other == index[some]
-            other = np.where(own, self.members.row[self.members.first[index[some]]], other)
+            other = self.members.rows[self.members.first[index[remaining]] + nth]
+            own = other == index[remaining]
+            other = np.where(own, self.members.rows[self.members.first[index[remaining]]], other)
             candidate = self.owner[other]
-            lead = _score_lead(query[some], self.rows, candidate, best[some])
-            tied[some] = np.where(lead > 0, 1, tied[some] + (lead == 0))
-            best[some] = np.where(lead > 0, candidate, best[some])
+            lead = _score_lead(query[remaining], self.rows, candidate, best[remaining])
+            tied[remaining] = np.where(lead > 0, 1, tied[remaining] + (lead == 0))
+            best[remaining] = np.where(lead > 0, candidate, best[remaining])
         return best, tied
 
 
-def _place_members(count: int, place: Integers | None) -> _Members | None:
+def _place_members(count: int, place: Integers | None) -> _PlaceMembers | None:
+    """Return the members of every place, or None if every row has a place of its own."""
     if place is None:
         return None
     if len(place) != count:
-        raise PairsError(f"{len(place)} places are given for {count} rows; give one a row")
-    return None if len(np.unique(place)) == count else _Members(np.asarray(place))
+        raise PairsError(f"{len(place)} places for {count} rows; give one place for each row")
+    return None if len(np.unique(place)) == count else _PlaceMembers(np.asarray(place))
 
 
 def _score_lead(
-    query: Float32, rows: Float32, one: NDArray[np.intp], other: NDArray[np.intp]
+    query: Float32, rows: Float32, first: NDArray[np.intp], second: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """By how much `one` row outscores the `other` for each query, in float64; 0 for equal rows."""
-    difference = rows[one].astype(np.float64) - rows[other]
+    """Return by how much row `first` outscores row `second` for each query, float64; 0 for equal rows."""
+    difference = rows[first].astype(np.float64) - rows[second]
     return np.asarray(np.einsum("nd,nd->n", query.astype(np.float64), difference))
 
 
 def _check_shapes(query: Floats, gallery: Floats) -> Float32:
+    """Return the gallery as finite float32. Raises `PairsError` unless both are `[N, D]`."""
     if query.ndim != 2 or query.shape != gallery.shape:
         shapes = f"{query.shape} and {gallery.shape}"
         raise PairsError(
@@ -104,23 +122,31 @@ def _check_shapes(query: Floats, gallery: Floats) -> Float32:
 
 
 def _finite_float32(rows: Floats) -> Float32:
+    """Return `rows` as float32. Raises `PairsError` for a value that is not finite."""
     if not np.isfinite(rows).all():
         raise PairsError("an embedding is not finite, so it has no rank; leave such pairs out")
-    # Adding zero makes -0.0 and 0.0 the same bytes.
+    # adding zero makes -0.0 and 0.0 the same bytes.
     return np.asarray(np.asarray(rows, np.float32) + np.float32(0))
 
 
 def _block_ranks(query: Float32, index: NDArray[np.intp], answers: _Answers) -> Integers:
-    """Ranks of a block of queries [B, D], which are the rows `index` of all."""
-    each, rows = np.arange(len(query)), answers.rows
-    best, tied = answers.best(query, index)
+    """Return the ranks of a block of queries `[B, D]`, which are the rows `index` of all.
+
+    Most wrong rows score so much above or below the best right one that float32 settles it. Where the
+    difference is within the rounding error, `unsure`, the two products are compared again in float64::
+
+        score - best right score    < -slack    within +-slack     > slack
+        counts against the query       no         if >= 0 in f64      yes
+    """
+    query_numbers, rows = np.arange(len(query)), answers.rows
+    best, tied = answers.best_rows(query, index)
     scores = query @ rows.T
-    own = scores[each, best]
-    # How far rounding can move a float32 product of length D, for the longest row.
-    slack = 2 * query.shape[1] * np.finfo(np.float32).eps * np.linalg.norm(query, axis=1) * answers.length
+    own = scores[query_numbers, best]
+    # the most that rounding can move a float32 product of length D, for the longest row
+    slack = 2 * query.shape[1] * np.finfo(np.float32).eps * np.linalg.norm(query, axis=1) * answers.longest
     above = scores > (own + slack)[:, None]
     unsure = (scores >= (own - slack)[:, None]) ^ above
-    unsure[each, best] = False
+    unsure[query_numbers, best] = False
     row, col = np.divmod(np.flatnonzero(unsure), len(rows))
     higher = _at_least_own(query, rows, best, row, col)
     count = _weighted_count(above, answers.weight) + answers.weight[best]
@@ -129,7 +155,10 @@ def _block_ranks(query: Float32, index: NDArray[np.intp], answers: _Answers) -> 
 
 
 def _weighted_count(chosen: NDArray[np.bool_], weight: NDArray[np.intp]) -> Integers:
-    """Sum of the weights [M] of the chosen columns in each row of [B, M]; most weights are 1."""
+    """Return the sum of the weights `[M]` of the chosen columns in each row of `[B, M]`.
+
+    Most weights are 1, so columns are counted, and only the heavier ones are weighed.
+    """
     heavy = np.flatnonzero(weight > 1)
     return np.asarray(
         np.count_nonzero(chosen, axis=1) + chosen[:, heavy] @ (weight[heavy] - 1), dtype=np.int64
@@ -139,7 +168,10 @@ def _weighted_count(chosen: NDArray[np.bool_], weight: NDArray[np.intp]) -> Inte
 def _at_least_own(
     query: Float32, rows: Float32, best: NDArray[np.intp], row: NDArray[np.intp], col: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
-    """Whether query `row[k]` scores gallery row `col[k]` at least as high as its own, in float64."""
+    """Return whether query `row[k]` scores gallery row `col[k]` at least as high as its best right row.
+
+    Computed in float64: pair by pair, or as a whole matrix where there are many pairs.
+    """
     if len(row) > _RECHECKS_PER_ROW * len(query):
         exact = query.astype(np.float64) @ rows.T.astype(np.float64)
         return np.asarray(exact[row, col] >= exact[row, best[row]])
