@@ -61,7 +61,7 @@ def test_points_that_coincide_make_no_clusters_of_their_own() -> None:
     same = np.repeat(blobs(4, 15, 0.2), 8, axis=0)
     found = evaluate_clusters({"same": same, "apart": blobs(4, 120)}, ClusterOptions((10, 15, 20), seeds=1))
     assert found.table_data["ks"] == [10, 15]
-    with pytest.raises(InputError, match="120 points, 15 of them different, are too few"):
+    with pytest.raises(InputError, match="120 points, 15 of them distinct, are too few"):
         evaluate_clusters({"same": same}, ClusterOptions((20,), seeds=1))
 
 

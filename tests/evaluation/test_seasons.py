@@ -122,5 +122,5 @@ def test_months_apart_by_hand() -> None:
 def test_what_does_not_change_is_refused(regions) -> None:
     with pytest.raises(InputError, match="no Dynamic Encoder"):
         evaluate_time(regions, model(16, dynamic=False), [JAM])
-    with pytest.raises(InputError, match="one name"):
+    with pytest.raises(InputError, match="the same name"):
         evaluate_time([regions[0], regions[0]], model(16), [JAM])

@@ -2,7 +2,6 @@
 
 EXTRA_OF_MODULE = {
     "lightning_fabric": "train",
-    "kornia": "train",
     "peft": "train",
     "tensorboard": "log",
     "wandb": "log",

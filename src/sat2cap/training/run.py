@@ -148,7 +148,7 @@ class Augment(Section):
     """Section ``[augment]``: random changes of overhead patches, different in each epoch."""
 
     kind: Literal["none", "light", "paper"] = "light"
-    """``light``: as set below, nearly free. ``paper``: RandomResizedCrop and RandAugment by kornia."""
+    """``light``: as set below, nearly free. ``paper``: RandomResizedCrop and RandAugment (torchvision's)."""
     turns: bool = True
     """Whether ``light`` applies one of the eight flips and right-angle turns."""
     min_area: float = Field(default=0.7, gt=0, le=1)
