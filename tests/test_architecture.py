@@ -26,7 +26,7 @@ catalogue
 maps | miniworld
 pairs | atlas | model
 imagery | photos
-geo | http | config | locks
+geo | http | config | locks | pictures
 errors | files | progress | lookahead | display | formatting
 """
 """Top to bottom. A name imports only from lines below its own; `sat2cap` is the package's __init__."""

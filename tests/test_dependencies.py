@@ -17,6 +17,7 @@ DISTRIBUTION_OF = {
     "lazy_loader": "lazy-loader",
     "lightning_fabric": "lightning-fabric",
     "mpl_toolkits": "matplotlib",
+    "pillow_heif": "pillow-heif",
     "odc.geo": "odc-geo",
     "odc.stac": "odc-stac",
     "rio_tiler": "rio-tiler",

@@ -10,6 +10,7 @@
     │   ├── ImageryError        imagery that is missing, unreadable or without a place on Earth
     │   ├── ModelError          a model that is unknown, incomplete or of another kind
     │   ├── AtlasError          an atlas that is missing, broken, or made by something else
+    │   ├── PictureError        a picture that cannot be decoded
     │   ├── PairsError          a pair set that is missing or broken
     │   └── RunFileError        a run file with problems, all of them listed
     └── JobError                a long job that could not go on (disk, a NaN, a broken worker)
@@ -52,6 +53,10 @@ class ModelError(InputError):
 
 class AtlasError(InputError):
     """An atlas that is missing, broken, or made by something else."""
+
+
+class PictureError(InputError):
+    """A picture that cannot be decoded; the text is a short reason, and who catches it names the picture."""
 
 
 class PairsError(InputError):

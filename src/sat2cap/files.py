@@ -6,11 +6,12 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def _sync_folder(folder: Path) -> None:
@@ -106,6 +107,27 @@ def _disk_errno(error: Exception, temporary: Path) -> int | None:
     if type(error) is RuntimeError and isinstance(cause, OSError) and cause.errno in _DISK_FAILURES:
         return cause.errno
     return None
+
+
+def open_regular_file(path: Path | str) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading.
+
+    Raises `OSError` for anything else: reading a pipe or a device may block for ever, or never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)  # never waits
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular_file(path: Path | str, max_bytes: int) -> bytes:
+    """Return the bytes of a regular file. Raises `OSError`, also if it has more than `max_bytes`."""
+    with open_regular_file(path) as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes >> 20} MB", str(path))
+    return data
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

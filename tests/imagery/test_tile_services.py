@@ -181,7 +181,7 @@ def test_an_answer_that_is_no_image_says_what_it_is(server):
     server.faults = lambda tile, nth: GARBLED
     with pytest.raises(ImageryError, match=r"failed 3 times \(the answer, of no stated type, is broken: "):
         open_tiles(server.url, policy=HASTY).read(HERE)
-    with pytest.raises(ValueError, match=r"^it is no image$"):
+    with pytest.raises(ValueError, match=r"^not JPEG, PNG, WebP"):
         decode_tile(b"<html>quota exceeded</html>")
 
 

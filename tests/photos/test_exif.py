@@ -1,15 +1,30 @@
 """Photos that say where and when they were taken, and the ways in which they say it wrongly."""
 
+import os
+import sys
+import tempfile
 from datetime import datetime
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 from real_data import DATA, needs_data
 
-from sat2cap.errors import InputError
+from sat2cap.errors import InputError, JobError
 from sat2cap.pairs.screening.screen import screen_photos
-from sat2cap.photos.exif import BROKEN_GPS, CLOCKS_DISAGREE, UNREADABLE_FILE, ExifFolder, read_photo
+from sat2cap.photos.exif import (
+    BROKEN_GPS,
+    CLOCKS_DISAGREE,
+    NOT_A_FILE,
+    UNREADABLE_FILE,
+    ExifFolder,
+    read_photo,
+)
+from sat2cap.photos.protocol import Photo
+from sat2cap.photos.timestamps import UNKNOWN_ZONE, UNREADABLE_DATE
 
 TAKEN, DIGITIZED, CHANGED = 0x9003, 0x9004, 0x0132
 TAKEN_OFFSET, ARTIST, ERROR = 0x9011, 0x013B, 0x001F
@@ -77,7 +92,9 @@ def test_the_southern_and_western_hemispheres(tmp_path):
         {**HERE, 2: (91.0, 0.0, 0.0)},
         {**HERE, 4: (181.0, 0.0, 0.0)},
         {**HERE, 2: (IFDRational(43, 0), 28.0, 2.0)},
-        {**HERE, 2: (43.0, 28.0)},
+        {**HERE, 2: (43.0, 28.0, 2.0, 1.0)},
+        {**HERE, 2: (43.0, 28.0, IFDRational(0, 0))},
+        {**HERE, 2: (43.0, 28.0, 60.5)},
         {**HERE, 9: "V"},
     ],
 )
@@ -85,6 +102,50 @@ def test_an_incomplete_or_impossible_position_is_a_fault(tmp_path, gps):
     photo = shoot(tmp_path / "a.jpg", gps, {TAKEN: "2012:03:04 05:06:07"})
     assert photo.fault == BROKEN_GPS
     assert screen_photos([photo])[1].dropped == {BROKEN_GPS: 1}
+
+
+@pytest.mark.parametrize(
+    ("latitude", "degrees"),
+    [
+        ((52.0, 20.82, 0.0), 52.347),
+        ((52.0, 20.82), 52.347),
+        ((52.0, 20.82, IFDRational(0, 0)), 52.347),
+        (52.347, 52.347),
+        ((52.0, 19.0, 60.0), 52 + 20 / 60),
+        ((51.0, 60.0, 0.0), 52.0),
+    ],
+)
+def test_positions_with_decimal_minutes_or_rounded_up_seconds_are_read(tmp_path, latitude, degrees):
+    photo = shoot(tmp_path / "a.jpg", {**HERE, 2: latitude}, {TAKEN: "2012:03:04 05:06:07"})
+    assert (photo.lat, photo.fault) == (pytest.approx(degrees, abs=1e-6), "")
+
+
+@pytest.mark.parametrize("offset", ["-5:00", "-0500", "-05", "-05:00", "UTC-5"])
+def test_every_form_of_an_offset_is_heeded(tmp_path, offset):
+    photo = shoot(tmp_path / "a.jpg", HERE, {TAKEN: "2012:07:04 14:30:00", TAKEN_OFFSET: offset})
+    assert (photo.taken, photo.fault) == (datetime(2012, 7, 4, 21, 30), "")
+
+
+@pytest.mark.parametrize(
+    ("clock", "fault"),
+    [
+        ({TAKEN: "2012:07:04 14:30:00", TAKEN_OFFSET: "CST"}, UNKNOWN_ZONE),
+        ({TAKEN: "2012:07:04 14:30:00", TAKEN_OFFSET: "+25:00"}, UNKNOWN_ZONE),
+        ({TAKEN: "2012:07:04 14:30:00 CST"}, UNKNOWN_ZONE),
+        ({TAKEN: "2012:07:04 14:30:00Z", TAKEN_OFFSET: "+02:00"}, CLOCKS_DISAGREE),
+        ({TAKEN: "2012:02:30 10:00:00"}, UNREADABLE_DATE),
+        ({TAKEN: "4 July 2012"}, UNREADABLE_DATE),
+    ],
+)
+def test_a_zone_or_date_that_is_not_understood_is_a_fault(tmp_path, clock, fault):
+    photo = shoot(tmp_path / "a.jpg", HERE, clock)
+    assert (photo.taken, photo.fault) == (None, fault)
+
+
+def test_a_time_with_its_zone_written_behind_it_is_an_instant(tmp_path):
+    for text in ("2012:07:04 14:30:00Z", "2012-07-04T16:30:00.25+02:00"):
+        photo = shoot(tmp_path / "a.jpg", TOKYO, {TAKEN: text})
+        assert photo.taken.replace(microsecond=0) == datetime(2012, 7, 4, 23, 30)
 
 
 JULY = {29: "2012:07:04", 7: (22.0, 30.0, 0.0)}
@@ -109,7 +170,6 @@ TOKYO = {1: "N", 2: (35.0, 41.0, 0.0), 3: "E", 4: (139.0, 45.0, 0.0)}
         ({**HERE, **JULY}, {TAKEN: "2012:07:04 00:31:00"}, datetime(2012, 7, 4, 0, 31)),
         # what is no date
         (HERE, {TAKEN: "0000:00:00 00:00:00"}, None),
-        (HERE, {TAKEN: "2012:02:30 10:00:00"}, None),
         (HERE, {TAKEN: "    :  :     :  :  ", DIGITIZED: "2012:02:03 10:00:00"}, datetime(2012, 2, 3, 10)),
         ({**HERE, 29: "2012:13:04", 7: (22.0, 30.0, 0.0)}, {}, None),
         ({**HERE, 29: "2012:01:04"}, {}, None),
@@ -151,3 +211,50 @@ def test_broken_files_are_counted_and_keys_are_unique(tmp_path):
     assert ExifFolder(tmp_path).read_image(usable[0]) == (tmp_path / "sub" / "a b.jpg").read_bytes()
     with pytest.raises(InputError, match="no such folder"):
         list(ExifFolder(tmp_path / "nowhere").photos())
+
+
+def test_photos_of_other_formats_are_counted_by_their_reason(tmp_path):
+    shoot(tmp_path / "good.jpg", HERE, {TAKEN: "2012:07:04 22:30:00"})
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
+    (tmp_path / "IMG_2.CR2").write_bytes(b"II*\0")
+    (tmp_path / "clip.MOV").write_bytes(b"x")
+    (tmp_path / "script.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n{} loop\n")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    usable, funnel = screen_photos(list(ExifFolder(tmp_path).photos()))
+    assert [photo.url for photo in usable] == ["good.jpg"]
+    assert funnel.dropped == {
+        NOT_A_FILE: 1,
+        UNREADABLE_FILE: 1,
+        "unreadable HEIC file": 1,
+        "unsupported format .cr2": 1,
+        "video": 1,
+    }
+    with pytest.raises(JobError, match="not a regular file"):
+        ExifFolder(tmp_path).read_image(Photo("k", None, None, None, url="pipe.jpg"))
+
+
+def test_heic_photos_have_places_and_dates(tmp_path, monkeypatch):
+    heif = pytest.importorskip("pillow_heif")
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update(HERE)
+    exif.get_ifd(0x8769).update({TAKEN: "2012:07:04 22:30:00"})
+    heif.from_pillow(Image.new("RGB", (64, 64), (200, 0, 0))).save(tmp_path / "a.heic", exif=exif.tobytes())
+    photo = read_photo(tmp_path / "a.heic", "a.heic")
+    assert (photo.taken, photo.fault) == (datetime(2012, 7, 4, 22, 30), "")
+    assert (photo.lat, photo.lon) == (pytest.approx(43.467448, abs=1e-6), pytest.approx(11.885127, abs=1e-6))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert read_photo(tmp_path / "a.heic", "a.heic").fault == "HEIC is read with an extra"
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=5))
+def test_damaged_exif_is_a_record_or_a_fault(changes):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jpg"
+        shoot(path, {**HERE, **JULY}, {TAKEN: "2012:07:05 00:30:00", TAKEN_OFFSET: "+02:00"})
+        data = bytearray(path.read_bytes())
+        for position, value in changes:
+            data[position % len(data)] = value
+        path.write_bytes(data)
+        photo = read_photo(path, "a.jpg")
+        assert photo.fault or photo.lat is None or abs(photo.lat) <= 90

@@ -88,7 +88,7 @@ def test_a_photo_is_turned_as_it_was_held(atlas_and_model, tmp_path, monkeypatch
         ("place:1,2,3", "write place:LON,LAT"),
         ("place:100,10", "outside the atlas"),
         ("{hole}", "has no embedding .*imagery has no pixels"),
-        ("photo:no.jpg", "no photo that can be read .*no.jpg"),
+        ("photo:no.jpg", "no photo that can be read .no such file"),
         ("photo:{text}", "no photo that can be read"),
     ],
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sat2cap.errors import ModelError
+from sat2cap.pictures import upright_picture
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -118,7 +119,7 @@ class Preprocess:
             if image.shape[:2] == (self.size, self.size) and self._leaves_square_unchanged():
                 return image
             image = Image.fromarray(image)
-        image = image.convert("RGB")
+        image = upright_picture(image)
         if self.crop is not None:
             image = _centre_crop(image, min(self.crop, image.width), min(self.crop, image.height))
         width, height = self._resized_shape(image.size)

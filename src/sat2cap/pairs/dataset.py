@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-from PIL import Image
 
 from sat2cap.display import facts_html
 from sat2cap.errors import PairsError
 from sat2cap.files import digest_file
 from sat2cap.pairs.splits.split import SPLITS
+from sat2cap.pictures import decode_picture
 
 INDEX = "index.parquet"
 MANIFEST = "pairs.json"
@@ -63,9 +63,8 @@ class PairSet:
             "licences": ", ".join(sorted(index.licence.unique())),
             "imagery": ", ".join(sorted(index.imagery.unique())),
         }
-        with Image.open(io.BytesIO(self.sample_pairs(1)[0].overhead)) as patch:
-            buffer = io.BytesIO()
-            patch.resize((160, 160)).save(buffer, "PNG")
+        buffer = io.BytesIO()
+        decode_picture(self.sample_pairs(1)[0].overhead).resize((160, 160)).save(buffer, "PNG")
         return facts_html(str(self.path), facts, buffer.getvalue())
 
     @property

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sat2cap.errors import ImageryError, JobError
+from sat2cap.errors import ImageryError, JobError, PictureError
 from sat2cap.files import digest_file, publish
 from sat2cap.geo import patch_around
 from sat2cap.imagery import Imagery, fill_missing, missing_share
 from sat2cap.pairs.plan import PatchSpec, Shard
 from sat2cap.photos import Photo, PhotoSource
+from sat2cap.pictures import decode_picture, open_header
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -177,13 +178,13 @@ def _encode_pair(image: bytes | None, rgba: Pixels | None, patch: PatchSpec) -> 
 def _encode_ground(data: bytes) -> bytes | None:
     """Return a photo as JPEG: the same bytes if they are JPEG, else encoded again; None if it is broken."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.format == "JPEG":
-                image.load()  # opening reads the header only: a truncated file fails when it is decoded
+        picture = decode_picture(data)  # a truncated file has a sound header and fails when it is decoded
+        with open_header(data) as header:
+            if header.format == "JPEG":
                 return data
-            return encode_jpeg(np.asarray(image.convert("RGB")), 95)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except PictureError:
         return None
+    return encode_jpeg(np.asarray(picture), 95)
 
 
 def _encode_overhead(rgba: Pixels, patch: PatchSpec) -> bytes | None:

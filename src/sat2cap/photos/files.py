@@ -14,7 +14,10 @@ from sat2cap.photos.columns import RecordReader
 from sat2cap.photos.protocol import Photo
 from sat2cap.progress import Progress
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jpe", ".jfif", ".mpo"),
+    *(".gif", ".bmp"),
+)
 """File name endings, in small letters, that are tried for a photo."""
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from sat2cap.atlas import STATUS_MEANINGS, Atlas, CellStatus
-from sat2cap.errors import PromptError
+from sat2cap.errors import PictureError, PromptError
 from sat2cap.geo import cell_at, cell_lonlat
 from sat2cap.model import Checkpoint
+from sat2cap.pictures import decode_picture
 from sat2cap.query.engine.blocks import place_features
 from sat2cap.query.engine.cosine import DynamicOffset
 from sat2cap.query.prompts import split_prompt
@@ -81,10 +81,10 @@ class Examples:
     def _embed_photo(self, part: str) -> Floats:
         path = Path(part.removeprefix(PHOTO))
         try:
-            with Image.open(path) as image:
-                photo = ImageOps.exif_transpose(image).convert("RGB")  # turned as the camera was held
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a broken file
-            reason = " ".join(str(error).split())
-            raise PromptError(f"example {part!r} is no photo that can be read ({reason})") from None
+            photo = decode_picture(path)
+        except PictureError as error:
+            raise PromptError(
+                f"example {part!r} is no photo that can be read ({error}); give another file"
+            ) from None
         vector: Floats = self.checkpoint.embed_ground([photo])[0]
         return vector

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sat2cap.maps import COLOURS, overlay_opacity
+from sat2cap.pictures import read_picture_size
 
 Values = NDArray[np.floating]
 
@@ -39,8 +40,8 @@ def picture_from_pixels(pixels: NDArray[np.uint8], alt: str, *, quality: int = 8
 
 def picture_from_jpeg(jpeg: bytes, alt: str) -> Picture:
     """Return the bytes of a JPEG file as a picture, unchanged."""
-    with Image.open(io.BytesIO(jpeg)) as image:
-        return Picture(_data_uri("jpeg", jpeg), image.width, image.height, alt)
+    width, height = read_picture_size(jpeg)
+    return Picture(_data_uri("jpeg", jpeg), width, height, alt)
 
 
 def colour_limits(*layers: Values) -> tuple[float, float]:

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from PIL import Image
-
 from sat2cap.evaluation import Record, read_run
 from sat2cap.files import write_bytes
+from sat2cap.pictures import read_picture_size
 from sat2cap.report.claims.claims import judge_claims
 from sat2cap.report.page import render_page
 from sat2cap.report.pictures import Picture
@@ -53,8 +52,7 @@ def _sort_records(records: Sequence[Record]) -> list[Record]:
 
 def _embed_picture(path: Path, caption: str) -> Picture:
     """Return a PNG or JPEG file as a picture that travels inside the page."""
-    with Image.open(path) as image:
-        size = image.size
+    size = read_picture_size(path)
     data = base64.b64encode(path.read_bytes()).decode()
     kind = "png" if path.suffix == ".png" else "jpeg"
     return Picture(f"data:image/{kind};base64,{data}", *size, caption)

@@ -1,14 +1,13 @@
 """How well a CLIP model knows what photos of the miniature world show, on a planet it never saw."""
 
-import io
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
 
 from sat2cap.evaluation.maps.agreement import auroc
 from sat2cap.miniworld import PROMPTS, SEASONAL_PROMPTS, MiniPhotos, World
 from sat2cap.model import Checkpoint
+from sat2cap.pictures import decode_picture
 
 PLANET = 9100
 """No model that ships was trained on it."""
@@ -25,7 +24,7 @@ def evaluate_zero_shot(
     source = MiniPhotos(World(planet), photos)
     records = list(source.photos())
     shown = [scene.shown for scene in source.scenes(records)]
-    embedded = checkpoint.embed_ground([Image.open(io.BytesIO(data)) for data in source.images(records)])
+    embedded = checkpoint.embed_ground([decode_picture(data) for data in source.images(records)])
     prompts = PROMPTS + SEASONAL_PROMPTS
     cosines = checkpoint.embed_text([prompt.text for prompt in prompts]) @ embedded.T
     truth = np.array([[prompt.concept in names for names in shown] for prompt in prompts])

@@ -1,6 +1,5 @@
 """Galleries: embedded pairs of one split, made once for everything that is measured with them."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sat2cap.errors import InputError, PairsError
+from sat2cap.errors import InputError, PairsError, PictureError
 from sat2cap.files import canonical_json, digest, publish
 from sat2cap.geo import M_PER_DEGREE, When
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import Pair, PairSet
+from sat2cap.pictures import DECODING_VERSION, decode_picture
 
 _BATCH = 64
 _EQUAL_M = 1e-6  # metres; DBSCAN wants a radius above 0
@@ -134,6 +134,7 @@ def embed_gallery(
         seed,
         checkpoint.place_identity,
         checkpoint.ground_identity,
+        DECODING_VERSION,
     ]
     path = cache / f"gallery-{digest(canonical_json(identity))[:24]}.npz"
     if not path.exists():
@@ -176,8 +177,13 @@ def _batch_pairs(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
 
 
 def decode_image(data: bytes) -> Image.Image:
-    """Return the JPEG or PNG bytes of a pair's picture as an RGB image."""
-    return Image.open(io.BytesIO(data)).convert("RGB")
+    """Return a picture of a pair, upright RGB. Raises `PairsError` if it is broken."""
+    try:
+        return decode_picture(data)
+    except PictureError as error:
+        raise PairsError(
+            f"a pair has a picture that cannot be decoded ({error}); build the pairs again"
+        ) from error
 
 
 def _save_gallery(path: Path, gallery: Gallery) -> None:

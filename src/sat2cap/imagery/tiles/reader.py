@@ -1,6 +1,5 @@
 """Imagery in Web Mercator tiles: choosing zoom and tiles for a read, and warping them onto its grid."""
 
-import io
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,11 +12,10 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from odc.geo.geom import box as geometry_box
-from PIL import Image, UnidentifiedImageError
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from sat2cap.errors import ImageryError
+from sat2cap.errors import ImageryError, PictureError
 from sat2cap.geo import (
     LONLAT,
     MAX_LATITUDE_DEG,
@@ -29,6 +27,7 @@ from sat2cap.geo import (
 )
 from sat2cap.imagery.pixels import PLACED_TO, as_imagery, gsd_m, lonlat_mesh, split_parts
 from sat2cap.imagery.protocol import ImageryInfo, PartlyReadError
+from sat2cap.pictures import decode_picture
 
 _WEB_MERCATOR = CRS("EPSG:3857")
 # The same projection centred on 180 degrees: tiles left and right of the antimeridian lie beside each other.
@@ -251,12 +250,11 @@ def finest_pixel_m(zoom: int, tile_pixels: int, bounds: Bounds | None) -> float:
 
 
 def decode_tile(data: bytes) -> NDArray[np.uint8]:
-    """Return an encoded tile as RGBA, uint8 ``[4, h, w]``. Raises `OSError` or `ValueError` if broken."""
+    """Return an encoded tile as RGBA, uint8 ``[4, h, w]``. Raises `ValueError` if it cannot be decoded."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            rgba = np.asarray(image.convert("RGBA"))
-    except UnidentifiedImageError:
-        raise ValueError("it is no image") from None
+        rgba = np.asarray(decode_picture(data, "RGBA"))
+    except PictureError as error:
+        raise ValueError(str(error)) from None
     return np.ascontiguousarray(np.moveaxis(rgba, -1, 0))
 
 

@@ -4,7 +4,6 @@ It takes the place of OpenAI's CLIP in the miniature world: same classes of tran
 sizes.
 """
 
-import io
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from sat2cap.errors import JobError, RunFileError
 from sat2cap.files import publish_folder
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import World
+from sat2cap.pictures import decode_picture
 from sat2cap.progress import Progress, silent
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -171,7 +171,7 @@ def _render_photos(run: ClipRun, progress: Progress) -> tuple[NDArray[np.uint8],
 
 def _decode_photo(data: bytes, size: int) -> Image.Image:
     """Return a JPEG as RGB with sides of `size` pixels."""
-    return Image.open(io.BytesIO(data)).convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+    return decode_picture(data).resize((size, size), Image.Resampling.BICUBIC)
 
 
 def _train_tokenizer(captions: Sequence[list[str]], size: ClipSize) -> PreTrainedTokenizerFast:

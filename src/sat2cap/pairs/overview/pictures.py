@@ -1,6 +1,5 @@
 """Pictures of a pair set: the funnel, where and when the photos were taken, and a contact sheet."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from PIL import Image
 
 from sat2cap.files import publish
 from sat2cap.geo import parse_region
 from sat2cap.pairs.dataset import Pair
+from sat2cap.pictures import decode_picture, read_picture_size
 
 _BLUE, _GREY, _RED = "#2a6f97", "#b8b8b8", "#c1121f"
 _MONTHS = "JFMAMJJASOND"
@@ -101,7 +100,7 @@ def contact_sheet(
         photo, patch = cells[2 * number : 2 * number + 2]
         photo.imshow(_decode_photo(pair.ground))
         patch.imshow(_decode_photo(pair.overhead))
-        side = Image.open(io.BytesIO(pair.overhead)).size[0]
+        side = read_picture_size(pair.overhead)[0]
         patch.plot(side / 2 - 0.5, side / 2 - 0.5, "+", color=_RED, markersize=9)
         photo.set_title(f"{number + 1}  {pair.taken:%Y-%m-%d %H:%M}", fontsize=8, loc="left")
         patch.set_title(f"{pair.lat:.4f}, {pair.lon:.4f}  {split}", fontsize=8, loc="left")
@@ -117,9 +116,7 @@ def read_borders(path: Path | None) -> gpd.GeoDataFrame | None:
 
 def _decode_photo(data: bytes) -> np.ndarray[Any, Any]:
     """Decode an image to RGB, uint8 (H, W, 3); large JPEGs at a fraction of their size."""
-    with Image.open(io.BytesIO(data)) as image:
-        image.draft("RGB", (480, 480))
-        return np.asarray(image.convert("RGB"))
+    return np.asarray(decode_picture(data, at_least=(480, 480)))
 
 
 def _frame_map(

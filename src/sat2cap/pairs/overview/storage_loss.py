@@ -1,6 +1,5 @@
 """Loss of quality, as PSNR, from storing patches at fewer pixels than the paper's 800."""
 
-import io
 import math
 
 import numpy as np
@@ -12,6 +11,7 @@ from sat2cap.geo import patch_around
 from sat2cap.imagery import Imagery, fill_missing
 from sat2cap.pairs.dataset import PairSet
 from sat2cap.pairs.shard import encode_jpeg
+from sat2cap.pictures import decode_picture
 
 PAPER_PIXELS, MODEL_PIXELS = 800, 224
 _CROP_SHARE = 0.5  # of the patch's side: a crop that augmentation may take
@@ -42,7 +42,7 @@ def measure_storage_psnr(
         except ImageryError:
             continue
         full = fill_missing(np.asarray(rgba.transpose("y", "x", "band").values)[None])[0]
-        stored = np.asarray(Image.open(io.BytesIO(pair.overhead)).convert("RGB"))
+        stored = np.asarray(decode_picture(pair.overhead))
         for name, share in (("whole", 1.0), ("crop", _CROP_SHARE)):
             difference = _resize_for_model(full, share).astype(float) - _resize_for_model(stored, share)
             errors[name].append(float(np.square(difference).mean()))

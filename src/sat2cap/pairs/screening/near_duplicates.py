@@ -4,7 +4,6 @@ The hash is the 64-bit difference hash (dHash): the photo in grey at 9 x 8 pixel
 neighbours whether it gets brighter to the right. Copies, thumbnails and slight crops differ in few bits.
 """
 
-import io
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from sat2cap.errors import JobError
+from sat2cap.errors import JobError, PictureError
 from sat2cap.files import digest, publish
 from sat2cap.pairs.plan import BuildPlan
 from sat2cap.photos import Photo, PhotoSource, PhotoTable
+from sat2cap.pictures import decode_picture
 from sat2cap.progress import Progress
 
 LOOK_ALIKE = "looks like another"
@@ -40,11 +40,10 @@ def difference_hash(data: bytes) -> int | None:
     None if it cannot be decoded, or is too uniform (grey levels deviate by less than `_FLAT`) to have one.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.draft("L", (72, 64))
-            grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), np.float32)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        picture = decode_picture(data, "L", at_least=(72, 64))
+    except PictureError:
         return None
+    grey = np.asarray(picture.resize((9, 8), Image.Resampling.BOX), np.float32)
     if grey.std() < _FLAT:
         return None
     return int(np.packbits((grey[:, 1:] > grey[:, :-1]).ravel()).view(">u8")[0])

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from sat2cap.files import digest, publish
 from sat2cap.model import Checkpoint, Precision
+from sat2cap.pictures import DECODING_VERSION
 from sat2cap.progress import Progress
 from sat2cap.training.data.patches import Pairs, check_count, decode_image, decode_in_chunks
 
@@ -49,7 +50,9 @@ def ground_embeddings(
     among `world_size` processes that meet at `barrier`. `limit` takes the first pairs only.
     """
     count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
-    key = digest(pairs.fingerprint, split, str(count), checkpoint.ground_identity, precision)[:24]
+    key = digest(
+        pairs.fingerprint, split, str(count), checkpoint.ground_identity, precision, DECODING_VERSION
+    )[:24]
     folder = cache_folder(pairs, fallback)
     shapes = [(min(PART_PHOTOS, count - start), checkpoint.dim) for start in range(0, count, PART_PHOTOS)]
     paths = [folder / f"ground-{split}-{key}-{part:05d}.safetensors" for part in range(len(shapes))]

@@ -1,6 +1,5 @@
 """The training set: patches and metadata of a whole split, decoded once or on each access."""
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sat2cap.errors import PairsError
+from sat2cap.errors import PairsError, PictureError
 from sat2cap.lookahead import map_ahead
 from sat2cap.model import SAT2CAP_MEAN, SAT2CAP_STD, Encoding, Preprocess, encode_metadata
+from sat2cap.pictures import decode_picture
 from sat2cap.progress import Progress
 
 CHUNK = 512
@@ -117,14 +117,11 @@ class TrainingSet:
 
 
 def decode_image(data: bytes, key: str) -> Image.Image:
-    """Decode an image as RGB. Raises PairsError, which names the pair `key`, if it is broken."""
+    """Decode a stored image as upright RGB. Raises PairsError with the pair's `key` if it is broken."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for broken files
-        raise PairsError(
-            f"pair {key} has an image that is broken ({error}): build the pairs again"
-        ) from error
+        return decode_picture(data)
+    except PictureError as error:
+        raise PairsError(f"pair {key} has a broken image ({error}); build the pairs again") from error
 
 
 def decode_in_chunks(
