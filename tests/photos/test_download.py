@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from real_data import photo_answer, photo_site, placeholder
 
-from sat2cap.errors import JobError
+from sat2cap.errors import InputError, JobError
 from sat2cap.photos.download import Downloads, _site_name
 from sat2cap.photos.protocol import Photo
 
@@ -150,3 +150,35 @@ def test_hosts_of_one_domain_are_one_site():
     sites = {_site_name(f"http://{host}/x") for host in ("farm1.flickr.test", "farm9.flickr.test:80")}
     assert sites == {"flickr.test"}
     assert _site_name("http://127.0.0.1:81/x") != _site_name("http://127.0.0.1:82/x")
+
+
+def test_an_address_that_is_no_url_is_a_failure_of_its_photo(tmp_path):
+    with photo_site() as site:
+        bad = [
+            "http://[removed]/a.jpg",
+            "http://\u2100.test/",
+            "http://x.test:port/a.jpg",
+            "file:///etc/passwd",
+        ]
+        photos = [Photo(f"b{n}", 5.0, 52.0, TAKEN, url=url) for n, url in enumerate(bad)]
+        downloads = Downloads(tmp_path, per_second=1000, max_attempts=1)
+        failures = fetch_all(downloads, [*photos, *make_photos(site, 2)])
+        assert set(failures) == {"b0", "b1", "b2", "b3"}
+        assert failures["b0"] == "no valid URL"
+        assert sorted(site.requested_paths) == ["/p/0.jpg", "/p/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    "mirror", ["https://x.test/{id}", "https://x.test/{}", "https://x.test/{path", "{path.x}"]
+)
+def test_a_mirror_with_other_fields_is_refused(tmp_path, mirror):
+    with pytest.raises(InputError, match=r"\{path\} and \{key\}"):
+        Downloads(tmp_path, mirror=mirror)
+
+
+def test_a_content_type_is_read_in_any_case(tmp_path):
+    def answer(path, times):
+        return 200, placeholder(path), {"Content-Type": "IMAGE/JPEG"}
+
+    with photo_site(answer) as site:
+        assert fetch_all(Downloads(tmp_path, per_second=1000), make_photos(site, 1)) == {}

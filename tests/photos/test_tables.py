@@ -1,19 +1,28 @@
 """Photos in tables and in shards: columns by name, moments with and without zones, and the images."""
 
 import io
+import json
+import os
 import tarfile
 from datetime import UTC, datetime, timedelta, timezone
 
 import geopandas as gpd
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as papq
 import pytest
+import shapely
 from made_up import build_small, picture
 
 from sat2cap.errors import InputError, JobError
+from sat2cap.photos.columns import TORN_ROW
 from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, iterate_photos, open_photo_files
 from sat2cap.photos.protocol import Photo
-from sat2cap.photos.shards import UNREADABLE_METADATA, open_shards
+from sat2cap.photos.shards import REPEATED_MEMBER, UNREADABLE_METADATA, open_shards
 from sat2cap.photos.table import TableRecords
+from sat2cap.photos.table_values import NOT_UTF8
+from sat2cap.photos.tar_members import NOT_REGULAR, TOO_LARGE
+from sat2cap.photos.timestamps import UNKNOWN_ZONE, UNREADABLE_DATE, UNREADABLE_PLACE
 
 ROME = {"id": ["a"], "lon": [12.5], "lat": [41.9]}
 
@@ -39,8 +48,14 @@ def test_a_csv_with_guessed_names(tmp_path):
         Photo(
             "a", 5.5, 52.0, datetime(2012, 3, 4, 5, 6, 7), "", "CC0-1.0", "", "", "a, b", "1.jpg", None, 5.0
         ),
-        Photo("b", None, 51.0, None, "", "unknown", "", "", 'say "c"\nand d', "2.jpg"),
-        Photo("c", None, 50.0, None, "", "CC-BY-4.0", "", "", "", "3.jpg", None, 200.0),
+        Photo(
+            *("b", None, 51.0, None, "", "unknown", "", "", 'say "c"\nand d', "2.jpg"),
+            fault=UNREADABLE_DATE,
+        ),
+        Photo(
+            *("c", None, 50.0, None, "", "CC-BY-4.0", "", "", "", "3.jpg", None, 200.0),
+            fault=UNREADABLE_PLACE,
+        ),
     ]
 
 
@@ -54,6 +69,14 @@ def test_a_csv_with_guessed_names(tmp_path):
         ("taken", "2012-01-04T22:30:00+09:00", datetime(2012, 1, 4, 14, 30)),
         ("utc", "2012-07-04 22:30:00", datetime(2012, 7, 5, 0, 30)),
         ("utc", 1341441000, datetime(2012, 7, 5, 0, 30)),
+        ("taken", 1341441000_000, datetime(2012, 7, 5, 0, 30)),
+        ("taken", 1341441000_000_000, datetime(2012, 7, 5, 0, 30)),
+        ("utc", 1341441000_000_000_000, datetime(2012, 7, 5, 0, 30)),
+        ("taken", "2012-07-04T22:30:00-5:00", datetime(2012, 7, 5, 5, 30)),
+        ("taken", "2012:07:04 22:30:00", datetime(2012, 7, 4, 22, 30)),
+        ("taken", "2012-07-04 22:29:60", datetime(2012, 7, 4, 22, 30)),
+        ("taken", "2012-07-04 22:30:00 CST", None),
+        ("utc", "2012-07-04 22:30:00+25:00", None),
         ("taken", datetime(2012, 7, 4, 22, 30), datetime(2012, 7, 4, 22, 30)),
         ("utc", datetime(2012, 7, 4, 22, 30), datetime(2012, 7, 5, 0, 30)),
         ("taken", datetime(2012, 7, 4, 22, 30, tzinfo=UTC), datetime(2012, 7, 5, 0, 30)),
@@ -71,8 +94,6 @@ def test_moments_become_the_local_time_of_the_place(tmp_path, column, value, tak
     path = tmp_path / f"x.{form}"
     frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
     (photo,) = iterate_photos(TableRecords(path))
-    if form == "csv" and column == "utc" and isinstance(value, int):
-        taken = None  # seconds are told from text by the column's type, which a CSV has not
     assert photo.taken == taken
 
 
@@ -203,3 +224,166 @@ def test_faults_in_shards_are_counted(tmp_path):
         list(open_shards(str(tmp_path)).photos())
     with pytest.raises(InputError, match=r"no \.tar there"):
         open_shards(str(tmp_path / "nowhere"))
+
+
+def test_values_that_are_not_understood_are_faults_of_their_rows(tmp_path):
+    path = csv(
+        tmp_path / "x.csv",
+        key=["a", "b", "c", "d", "e"],
+        lon=["4 54.0 E", "4.9", "4.9", "4,9", "4.9"],
+        lat=["52° 20.82' N", "52", "52", "52", "-52 S"],
+        taken=["2012-07-04 22:30", "2012-07-04 22:30:00 CST", "4 July", "2012-07-04 22:30:00", ""],
+    )
+    photos = list(iterate_photos(TableRecords(path)))
+    assert [photo.fault for photo in photos] == [
+        "",
+        UNKNOWN_ZONE,
+        UNREADABLE_DATE,
+        UNREADABLE_PLACE,
+        UNREADABLE_PLACE,
+    ]
+    assert (photos[0].lon, photos[0].lat) == (pytest.approx(4.9), pytest.approx(52.347))
+    assert photos[0].taken == datetime(2012, 7, 4, 22, 30)
+    assert [photo.taken for photo in photos[1:3]] == [None, None]
+
+
+def test_rows_that_are_torn_or_no_text_do_not_end_the_reading(tmp_path):
+    rows = [b"key,lon,lat,taken,title", b"a,5,52,2012-07-04 22:30:00,one", b"b,5,52", b"c,5,52,,Stra\xdfe"]
+    (tmp_path / "x.csv").write_bytes(b"\n".join([*rows, b"d,5,52,2012-07-04 22:30:00,two"]) + b"\n")
+    photos = list(iterate_photos(TableRecords(tmp_path / "x.csv")))
+    assert [(p.key, p.fault) for p in photos] == [("a", ""), ("c", NOT_UTF8), ("d", ""), ("", TORN_ROW)]
+
+
+@pytest.mark.parametrize("encoding", ["WKB", "geoarrow"])
+def test_points_in_every_encoding_and_empty_ones(tmp_path, encoding):
+    points = [shapely.Point(5.5, 52), shapely.Point(), None, shapely.Point(6.5, 53)]
+    frame = gpd.GeoDataFrame(
+        {"key": list("abcd"), "taken": ["2012-07-04 22:30:00"] * 4}, geometry=points, crs=4326
+    )
+    frame.to_parquet(tmp_path / "x.parquet", geometry_encoding=encoding)
+    photos = list(iterate_photos(TableRecords(tmp_path / "x.parquet")))
+    assert [(p.lon, p.lat) for p in photos] == [(5.5, 52.0), (None, None), (None, None), (6.5, 53.0)]
+
+
+def test_a_point_that_is_no_wkb_is_no_place(tmp_path):
+    geo = {"primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB"}}}
+    table = pa.table(
+        {
+            "key": ["a", "b"],
+            "taken": ["2012-07-04 22:30:00"] * 2,
+            "geometry": [b"x", shapely.Point(5, 52).wkb],
+        }
+    )
+    papq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), tmp_path / "x.parquet")
+    photos = list(iterate_photos(TableRecords(tmp_path / "x.parquet")))
+    assert [(p.lon, p.lat) for p in photos] == [(None, None), (5.0, 52.0)]
+
+
+def test_the_columns_that_are_used_and_those_that_look_useful_are_named(tmp_path):
+    row = {"id": ["a"], "lon": [5.0], "lat": [52.0], "taken": ["2012-07-04 22:30:00"]}
+    lines = dict(TableRecords(csv(tmp_path / "a.csv", **row, accuracy_coordinates=[250])).explain_columns())
+    assert lines == {"columns used": "key=id, lon=lon, lat=lat, taken=taken, error_m=accuracy_coordinates"}
+    path = csv(tmp_path / "b.csv", **row, accuracy=[250], observer=["Ann"], colour=["red"])
+    lines = dict(TableRecords(path).explain_columns())
+    assert (
+        lines["columns not used"]
+        == "accuracy (--column error_m=accuracy?), observer (--column user=observer?)"
+    )
+    assert "no place is too coarse" in lines["accuracy"]
+    (photo,) = iterate_photos(TableRecords(path, {"error_m": "accuracy"}))
+    assert photo.error_m == 250
+
+
+def write_tar(path, members):
+    """Write a tar of ``(name, bytes)`` members, or of `TarInfo` members without content."""
+    with tarfile.open(path, "w") as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+            else:
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                tar.addfile(info, io.BytesIO(member[1]))
+    return path
+
+
+METADATA = b'{"latitude": 1, "longitude": 2, "date_taken": "2012-03-04 05:06:07.0"}'
+
+
+def sample(key):
+    return [(f"{key}.groundlevel.jpg", picture(1)), (f"{key}.metadata.json", METADATA)]
+
+
+def test_equal_names_in_two_folders_of_a_shard_are_two_photos(tmp_path):
+    write_tar(tmp_path / "0.tar", [*sample("one/a"), *sample("two/a"), *sample("./b"), *sample("one_a")])
+    photos = list(open_shards(str(tmp_path)).photos())
+    assert [photo.fault for photo in photos] == [""] * 4
+    assert len({photo.key for photo in photos}) == 4
+    assert [photo.key for photo in photos[2:]] == ["b", "one_a"]
+    assert photos[0].key.startswith("one_a-")
+
+
+def test_members_that_must_not_be_read_are_faults_of_their_samples(tmp_path):
+    link = tarfile.TarInfo("link.groundlevel.jpg")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    device = tarfile.TarInfo("device.metadata.json")
+    device.type = tarfile.CHRTYPE
+    huge = ("huge.groundlevel.jpg", picture(1))
+    path = write_tar(
+        tmp_path / "0.tar",
+        [
+            *(link, ("link.metadata.json", METADATA)),
+            *(("device.groundlevel.jpg", picture(1)), device),
+            *(*sample("twice"), ("twice.metadata.json", METADATA)),
+            *sample("good"),
+        ],
+    )
+    photos = {photo.key: photo for photo in open_shards(str(path)).photos()}
+    assert {key: photo.fault for key, photo in photos.items()} == {
+        "link": NOT_REGULAR,
+        "device": NOT_REGULAR,
+        "twice": REPEATED_MEMBER,
+        "good": "",
+    }
+    write_tar(tmp_path / "1.tar", [huge, ("huge.metadata.json", METADATA)])
+    data = bytearray((tmp_path / "1.tar").read_bytes())
+    header = tarfile.TarInfo("huge.groundlevel.jpg")
+    header.size = 2**40
+    data[:512] = header.tobuf()
+    (tmp_path / "1.tar").write_bytes(data)
+    with pytest.raises(InputError, match="cannot be read as a tar"):
+        list(open_shards(str(tmp_path / "1.tar")).photos())
+    with (tmp_path / "1.tar").open("r+b") as file:
+        file.truncate(2**40 + 2**20)  # as large as it claims, though nothing is there
+    assert [photo.fault for photo in open_shards(str(tmp_path / "1.tar")).photos()] == [TOO_LARGE]
+
+
+def test_a_tar_whose_sizes_lead_back_or_that_is_a_pipe_ends_in_one_line(tmp_path):
+    path = write_tar(tmp_path / "0.tar", sample("a"))
+    data = bytearray(path.read_bytes())
+    header = tarfile.TarInfo("a.groundlevel.jpg")
+    header.size = -1024
+    data[:512] = header.tobuf(tarfile.GNU_FORMAT)
+    path.write_bytes(data)
+    os.mkfifo(tmp_path / "1.tar")
+    for name in ("0.tar", "1.tar"):
+        with pytest.raises(InputError, match="cannot be read as a tar"):
+            list(open_shards(str(tmp_path / name)).photos())
+
+
+def test_a_file_name_in_two_folders_of_a_tar_is_not_guessed(tmp_path):
+    path = write_tar(
+        tmp_path / "0.tar", [("x/1.jpg", picture(1)), ("y/1.jpg", picture(2)), ("y/2.jpg", picture(3))]
+    )
+    files = open_photo_files(str(path))
+    assert files.read_image(Photo("a", 1, 1, None, url="y/1.jpg")) == picture(2)
+    assert files.read_image(Photo("b", 1, 1, None, url="https://x.test/2.jpg")) == picture(3)
+    with pytest.raises(JobError, match="several folders"):
+        files.read_image(Photo("c", 1, 1, None, url="https://x.test/1.jpg"))
+
+
+def test_only_regular_files_of_a_folder_are_read(tmp_path):
+    os.mkfifo(tmp_path / "1.jpg")
+    for url in ("1.jpg", "a\0b.jpg", "x" * 5000 + ".jpg"):
+        with pytest.raises(JobError):
+            FolderFiles(tmp_path).read_image(Photo("a", 1, 1, None, url=url))

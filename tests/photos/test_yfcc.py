@@ -17,6 +17,7 @@ from sat2cap.pairs import Rules, read_area
 from sat2cap.pairs.screening.rules import EXCLUDED
 from sat2cap.pairs.screening.screen import screen_records
 from sat2cap.photos.files import iterate_photos
+from sat2cap.photos.table_values import NOT_UTF8
 from sat2cap.photos.yfcc import _COLUMNS, TORN_ROW, YfccRecords
 
 pytestmark = needs_data
@@ -191,3 +192,11 @@ def test_other_files_are_refused_in_one_line(tmp_path) -> None:
             list(YfccRecords(path).records())
         assert "\n" not in str(error.value)
         assert str(path) in str(error.value)
+
+
+def test_a_row_that_is_not_utf8_is_a_fault(tmp_path) -> None:
+    lines = YFCC.read_bytes().splitlines(keepends=True)
+    lines[5] = lines[5].replace(b"\thttp", b"\xdf\thttp", 1)
+    (tmp_path / "latin").write_bytes(b"".join(lines))
+    faults = [photo.fault for photo in iterate_photos(YfccRecords(tmp_path / "latin"))]
+    assert [(row, fault) for row, fault in enumerate(faults) if fault] == [(5, NOT_UTF8)]

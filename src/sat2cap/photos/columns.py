@@ -34,6 +34,10 @@ DATE_WITH_ZONE = "date with a zone"
 """Fault of a record whose date has a zone: hours are local, see `sat2cap.photos.local_time`."""
 
 
+TORN_ROW = "torn row"
+"""Fault of a row with too few or too many columns."""
+
+
 @runtime_checkable
 class RecordReader(Protocol):
     """A photo source that lists records faster as Arrow batches than one `Photo` at a time."""
@@ -64,6 +68,13 @@ def record_batches(photos: Iterable[Photo]) -> Iterator[pa.RecordBatch]:
                 columns["taken"][row] = None
                 columns["fault"][row] = columns["fault"][row] or DATE_WITH_ZONE
         yield pa.RecordBatch.from_pydict(columns, schema=PHOTO_SCHEMA)
+
+
+def make_fault_batch(count: int, fault: str) -> pa.RecordBatch:
+    """Return `count` records that hold nothing but a fault."""
+    blank = Photo("", None, None, None, fault=fault)
+    columns = {name: [getattr(blank, name)] * count for name in PHOTO_SCHEMA.names}
+    return pa.RecordBatch.from_pydict(columns, schema=PHOTO_SCHEMA)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from string import Formatter
 from urllib.parse import urlsplit
 
 import httpx
 
-from sat2cap.errors import JobError
+from sat2cap.errors import InputError, JobError
 from sat2cap.files import digest, write_bytes
 from sat2cap.http import (
     MAX_PAUSE_S,
@@ -64,6 +65,21 @@ class Downloads:
     """Seconds before the second try of a photo; doubled for the third."""
     timeout_s: float = 30.0
     """Seconds without an answer after which a try has failed."""
+    max_photo_s: float = 300.0
+    """Seconds after which a try has failed in any case, however many bytes keep coming."""
+
+    def __post_init__(self) -> None:
+        """Check the mirror. Raises `InputError` if it has other fields than ``{path}`` and ``{key}``."""
+        try:
+            fields = {name for _, name, _, _ in Formatter().parse(self.mirror) if name is not None}
+            self.mirror.format(path="", key="")
+        except (ValueError, LookupError, AttributeError):
+            fields = {""}
+        if not fields <= {"path", "key"}:
+            raise InputError(
+                f"mirror {self.mirror!r} has a field that is not filled in; {{path}} and {{key}} are, "
+                "as in https://host/{path}"
+            )
 
     @property
     def policy(self) -> FetchPolicy:
@@ -136,8 +152,15 @@ class Downloads:
         ) as client:
 
             async def download(photo: Photo) -> _Outcome:
-                url = self._download_url(photo)
-                return photo, url, *await _fetch_image(client, sites[_site_name(url)], url)
+                url = photo.url
+                try:
+                    url = self._download_url(photo)
+                    site = sites[_site_name(url)]
+                    return photo, url, *await _fetch_image(client, site, url, self.max_photo_s)
+                except (ValueError, httpx.InvalidURL):  # UnicodeError of a host name is a ValueError
+                    return photo, url, b"", "no valid URL"
+                except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict) as error:
+                    return photo, url, b"", _describe_error(error)
 
             tasks = {asyncio.ensure_future(download(photo)) for photo in islice(pending, _MAX_PENDING)}
             try:
@@ -237,7 +260,9 @@ class _Journal:
         self._progress(_STAGE, self._count, self._total)
 
 
-async def _fetch_image(client: httpx.AsyncClient, site: _Site, url: str) -> tuple[bytes, str]:
+async def _fetch_image(
+    client: httpx.AsyncClient, site: _Site, url: str, max_photo_s: float
+) -> tuple[bytes, str]:
     """Return the image, or the reason why there is none; exactly one of the two is empty."""
     if urlsplit(url).scheme not in ("http", "https"):
         return b"", "no URL"
@@ -248,9 +273,12 @@ async def _fetch_image(client: httpx.AsyncClient, site: _Site, url: str) -> tupl
         async with site.slots:
             await site.wait_for_start()
             try:
-                data, reason, pause_s = await _request_image(client, url)
-            except httpx.InvalidURL as error:
-                return b"", type(error).__name__
+                async with asyncio.timeout(max_photo_s):
+                    data, reason, pause_s = await _request_image(client, url)
+            except TimeoutError:
+                reason = "timed out"
+                retry.record_failure()
+                continue
             except TRANSIENT_ERRORS as error:
                 reason = _describe_error(error)
                 retry.record_failure()
@@ -281,7 +309,7 @@ async def _request_image(client: httpx.AsyncClient, url: str) -> tuple[bytes, st
             return b"", "removed by its owner", None
         if "noai" in answer.headers.get("X-Robots-Tag", "").lower():
             return b"", "not for machine learning (X-Robots-Tag)", None
-        kind = answer.headers.get("Content-Type", "image/").split(";")[0]
+        kind = answer.headers.get("Content-Type", "image/").split(";")[0].strip().lower()
         if not kind.startswith(("image/", "application/octet-stream", "binary/")):
             return b"", f"not an image ({kind})", None
         data = bytearray()

@@ -129,7 +129,7 @@ def _describe_unreadable(path: Path, reason: str) -> str:
     if NOT_A_FILE in reason:
         return NOT_A_FILE
     if path.suffix.lower() in _HEIC_SUFFIXES:
-        return reason.split(";")[0] if "extra" in reason else "unreadable HEIC file"
+        return reason.split(";", maxsplit=1)[0] if "extra" in reason else "unreadable HEIC file"
     return UNREADABLE_FILE
 
 

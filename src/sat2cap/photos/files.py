@@ -1,6 +1,5 @@
 """Images of listed photos, in a folder or in tar files. Downloads are in `sat2cap.photos.download`."""
 
-import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +9,11 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from sat2cap.errors import InputError, JobError
+from sat2cap.files import read_regular_file
 from sat2cap.photos.columns import RecordReader
 from sat2cap.photos.protocol import Photo
+from sat2cap.photos.tar_members import TarMember, list_members, read_member
+from sat2cap.pictures import MAX_PICTURE_BYTES
 from sat2cap.progress import Progress
 
 IMAGE_SUFFIXES = (
@@ -49,6 +51,15 @@ class Records(RecordReader, Protocol):
         ...
 
 
+@runtime_checkable
+class ColumnReader(Protocol):
+    """A list of photos whose columns are named by its maker, so that their use is to be explained."""
+
+    def explain_columns(self) -> list[tuple[str, str]]:
+        """Return lines, each a name and a text, on which columns are used and which are not."""
+        ...
+
+
 @dataclass(frozen=True)
 class ListedPhotos:
     """A `PhotoSource` that takes its records from a list and its images from files."""
@@ -72,6 +83,13 @@ class ListedPhotos:
     def read_image(self, photo: Photo) -> bytes:
         """Return the encoded image from the files. Raises `JobError` when it cannot be had."""
         return self.files.read_image(photo)
+
+    def explain_columns(self) -> list[tuple[str, str]]:
+        """Return lines, each a name and a text, on which columns of a table are used; none for other lists.
+
+        Raises `InputError` if the table cannot be read or lacks a column.
+        """
+        return self.listed.explain_columns() if isinstance(self.listed, ColumnReader) else []
 
     def fetch(
         self, photos: Iterable[Photo], total: int, *, retry: bool, progress: Progress
@@ -114,8 +132,14 @@ class FolderFiles:
         """Return the bytes of the first file that exists. Raises `JobError` when there is none."""
         for name in _candidate_names(photo):
             path = self.folder / name
-            if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
-                return path.read_bytes()
+            try:
+                if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
+                    return read_regular_file(path, MAX_PICTURE_BYTES)
+            except (OSError, ValueError) as error:  # a name that no file can have, or a file too large
+                reason = getattr(error, "strerror", None) or "no file can have this name"
+                raise JobError(
+                    f"photo {photo.key} cannot be read ({reason}); it was {name[:100]!r}"
+                ) from None
         raise JobError(
             f"photo {photo.key} is not in {self.folder}; it was looked for as {_candidate_names(photo)[0]}"
         )
@@ -128,35 +152,37 @@ class TarFiles:
     paths: tuple[Path, ...]
 
     @cached_property
-    def _member_locations(self) -> dict[str, tuple[Path, int, int]]:
-        """Archive, offset and size in bytes of each member, by its path and by its file name alone."""
-        locations: dict[str, tuple[Path, int, int]] = {}
+    def _member_locations(self) -> dict[str, tuple[Path, TarMember] | None]:
+        """Archive and member by path, and by file name; None for a file name in several folders."""
+        locations: dict[str, tuple[Path, TarMember] | None] = {}
+        by_file_name: dict[str, tuple[Path, TarMember] | None] = {}
         for path in self.paths:
-            try:
-                with tarfile.open(path, "r:") as tar:
-                    for member in tar:
-                        if member.isfile():
-                            location = (path, member.offset_data, member.size)
-                            name = member.name.removeprefix("./")
-                            locations.setdefault(name, location)
-                            locations.setdefault(name.rsplit("/", 1)[-1], location)
-            except (tarfile.TarError, OSError) as error:
-                raise InputError(
-                    f"{path} cannot be read as a tar ({error}); it must not be compressed"
-                ) from None
-        return locations
+            for member in list_members(path):
+                if not member.fault:
+                    locations.setdefault(member.name, (path, member))
+                    folder, _, file_name = member.name.rpartition("/")
+                    if folder:
+                        by_file_name[file_name] = None if file_name in by_file_name else (path, member)
+        return {**by_file_name, **locations}
 
     def read_image(self, photo: Photo) -> bytes:
-        """Return the bytes of the photo's member. Raises `JobError` when there is none."""
+        """Return the bytes of the photo's member. Raises `JobError` when there is none, or not only one."""
         for name in _candidate_names(photo):
             if name in self._member_locations:
-                path, offset, size = self._member_locations[name]
-                with path.open("rb") as file:
-                    file.seek(offset)
-                    return file.read(size)
-        raise JobError(
-            f"photo {photo.key} is in none of the tar files; looked for as {_candidate_names(photo)[0]}"
-        )
+                location = self._member_locations[name]
+                if location is None:
+                    raise JobError(
+                        f"photo {photo.key}: {name} is in several folders of the tars; give its path"
+                    )
+                path, member = location
+                try:
+                    return read_member(path, member.offset, member.size)
+                except OSError as error:
+                    raise JobError(
+                        f"photo {photo.key} cannot be read from {path} ({error}); check it"
+                    ) from None
+        name = _candidate_names(photo)[0]
+        raise JobError(f"photo {photo.key} is in none of the tar files; it was looked for as {name}")
 
 
 def open_photo_files(spec: str) -> PhotoFiles:

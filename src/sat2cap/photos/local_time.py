@@ -1,5 +1,6 @@
 """Local clock times of places, computed from instants in UTC."""
 
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import JobError
+from sat2cap.photos.timestamps import parse_clock_time
 
 
 @lru_cache(maxsize=1)
@@ -42,6 +44,20 @@ def local_times(
         zone = _load_zone(_load_zone_map().timezone_at(lng=float(lon[row]), lat=float(lat[row])))
         if zone is not None:
             local[row] = utc[row] + _utc_offset(zone, utc[row])
+    return local
+
+
+def read_local_time(text: str, lon: float, lat: float) -> datetime | None:
+    """Return the local clock time that a text tells at a place in degrees; None for a blank text.
+
+    A text with a zone is an instant, and becomes the time of the place; None if the place is off the globe.
+    Raises `RecordFaultError` if date or zone cannot be understood.
+    """
+    clock = parse_clock_time(text)
+    if clock is None or clock.instant is None:
+        return None if clock is None else clock.shown
+    instants = np.array([clock.instant], "datetime64[us]")
+    local: datetime | None = local_times(np.array([lon]), np.array([lat]), instants)[0].item()
     return local
 
 

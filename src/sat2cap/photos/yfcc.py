@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sat2cap.errors import InputError
-from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA
+from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW
+from sat2cap.photos.table_values import RowFaults, decode_text
 
 _COLUMNS = [
     *("line", "photoid", "hash", "uid", "unickname", "datetaken", "dateuploaded", "capturedevice"),
@@ -30,8 +31,6 @@ _USED_COLUMNS = [
     *("photoid", "uid", "unickname", "datetaken", "title", "longitude", "latitude", "accuracy"),
     *("pageurl", "downloadurl", "licensename", "licenseurl", "marker"),
 ]
-TORN_ROW = "torn row"
-"""Fault of a row with too few or too many columns."""
 _BLOCK_BYTES = 16 * 2**20  # of text, read at a time
 _COMPRESSION = {".bz2": "bz2", ".gz": "gzip"}
 
@@ -57,7 +56,7 @@ select photoid as key,
     try_cast(accuracy as integer) as level,
     null::double as error_m,
     coalesce(marker = '1', false) as video,
-    case when photoid is null then '{TORN_ROW}' else '' end as fault
+    case when photoid is null then '{TORN_ROW}' else coalesce(fault, '') end as fault
 from (select *,
     regexp_extract(licenseurl, '/licenses/([a-z-]+)/([0-9.]+)', ['kind', 'version']) as parts from texts)
 """
@@ -82,9 +81,16 @@ class YfccRecords:
         """
         texts = self._read_sqlite() if _is_sqlite(self.path) else self._read_text()
         with duckdb.connect() as db:
-            for batch in texts:
-                db.register("texts", batch)
-                yield from db.sql(_RECORDS).to_arrow_table().cast(PHOTO_SCHEMA).combine_chunks().to_batches()
+            try:
+                for batch in texts:
+                    db.register("texts", batch)
+                    records = db.sql(_RECORDS).to_arrow_table().cast(PHOTO_SCHEMA)
+                    yield from records.combine_chunks().to_batches()
+            except (pa.ArrowException, sqlite3.Error, EOFError, OSError) as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
+                raise InputError(
+                    f"{self.path} cannot be read as YFCC100M metadata ({reason}); check the file"
+                ) from None
 
     def _read_text(self) -> Iterator[pa.Table]:
         torn_rows = 0
@@ -95,7 +101,7 @@ class YfccRecords:
             return "skip"
 
         column_names = self._read_column_names()
-        text_type = pa.string()
+        text_type = pa.binary()  # decoded below, row by row if it must be
         reader = pacsv.open_csv(
             pa.input_stream(str(self.path), compression=_COMPRESSION.get(self.path.suffix)),
             read_options=pacsv.ReadOptions(column_names=column_names, block_size=_BLOCK_BYTES),
@@ -108,15 +114,11 @@ class YfccRecords:
                 strings_can_be_null=False,
             ),
         )
-        try:
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
-        except pa.ArrowInvalid as error:
-            raise InputError(
-                f"{self.path} cannot be read as YFCC100M metadata ({error}); check the file"
-            ) from None
+        for batch in reader:
+            yield _decode_texts({name: batch.column(name) for name in _USED_COLUMNS}, len(batch))
         if torn_rows:
-            yield pa.table({name: pa.nulls(torn_rows, text_type) for name in _USED_COLUMNS})
+            nulls = {name: pa.nulls(torn_rows, pa.large_string()) for name in (*_USED_COLUMNS, "fault")}
+            yield pa.table(nulls)
 
     def _read_column_names(self) -> list[str]:
         """Return the names of the columns, by how many the first line has. Raises `InputError`."""
@@ -137,15 +139,26 @@ class YfccRecords:
                     break
             else:
                 raise InputError(f"{self.path} has no table with the columns of YFCC100M, such as photoid")
+            db.text_factory = bytes  # decoded below, row by row if it must be
             cursor = db.execute(f'select {", ".join(_USED_COLUMNS)} from "{name}" order by rowid')
             while rows := cursor.fetchmany(BATCH_SIZE):
-                column_values = zip(*rows, strict=True)
-                yield pa.table(
-                    {
-                        name: pa.array([None if v is None else str(v) for v in values], pa.string())
-                        for name, values in zip(_USED_COLUMNS, column_values, strict=True)
-                    }
-                )
+                columns_of_bytes = {
+                    name: pa.array([_to_bytes(value) for value in values], pa.binary())
+                    for name, values in zip(_USED_COLUMNS, zip(*rows, strict=True), strict=True)
+                }
+                yield _decode_texts(columns_of_bytes, len(rows))
+
+
+def _to_bytes(value: object) -> bytes | None:
+    return value if value is None or isinstance(value, bytes) else str(value).encode()
+
+
+def _decode_texts(columns: dict[str, pa.Array], count: int) -> pa.Table:
+    """Return columns of bytes as a table of texts, and the fault of each row, empty for none."""
+    faults = RowFaults()
+    texts = {name: decode_text(column, faults) for name, column in columns.items()}
+    by_row = [faults.by_row.get(row, "") for row in range(count)] if faults.by_row else [""] * count
+    return pa.table({**texts, "fault": pa.array(by_row, pa.large_string())})
 
 
 def _is_sqlite(path: Path) -> bool:

@@ -163,6 +163,7 @@ def build(
     from sat2cap.catalogue import open_listed_images, open_photos
     from sat2cap.cli import console
     from sat2cap.pairs import PatchSpec, Rules, SplitPlan, read_area
+    from sat2cap.photos import ListedPhotos
 
     rules = Rules(
         earliest=since or Rules.earliest,
@@ -183,6 +184,9 @@ def build(
         files=open_listed_images(files, download, mirror or "", per_site, per_second),
         licence=licence_of,
     )
+    if isinstance(source, ListedPhotos) and (lines := source.explain_columns()):
+        console.print_facts(lines)
+        print()
     with console.show_progress() as progress:
         built = api.build_pairs(
             source,
