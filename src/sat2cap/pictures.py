@@ -133,9 +133,12 @@ def open_header(source: bytes | Path) -> Iterator[Image.Image]:
 def upright_picture(image: Image.Image, mode: Literal["RGB", "RGBA", "L"] = "RGB") -> Image.Image:
     """Return an opened picture turned as its EXIF says, with 8 bits a channel and without its metadata.
 
-    Raises `PictureError` for pixels of 32 bits, whose range no one knows, and for a mode without colours.
+    Raises `PictureError` for pixels of 32 bits, whose range no one knows, and for a picture that is broken.
     """
-    image.load()
+    try:
+        image.load()
+    except Exception as error:  # decoders raise whatever a crafted file leads them to
+        raise PictureError(f"broken ({describe_failure(error)})") from error
     turn = _TURNS.get(_read_orientation(image))
     scaled = image if image.mode in ("RGB", "RGBA", "L", "P") else _scale_to_8_bits(image)
     converted = scaled.convert(mode)

@@ -17,6 +17,7 @@ from transformers import GPT2Config
 
 from sat2cap.config import Section, load
 from sat2cap.errors import InputError, JobError, RunFileError
+from sat2cap.files import read_regular_file
 from sat2cap.miniworld import MiniPhotos, World
 from sat2cap.model import (
     Captioner,
@@ -26,6 +27,7 @@ from sat2cap.model import (
     load_captioner,
     save_captioner,
 )
+from sat2cap.pictures import MAX_PICTURE_BYTES
 from sat2cap.progress import Progress, silent
 from sat2cap.training.data.patches import decode_image
 
@@ -303,7 +305,7 @@ def _read_caption_file(path: Path) -> Iterator[tuple[list[Image.Image], list[lis
         photos = [(path.parent / line["image"], captions_from_json(line)) for line in lines]
         for batch in _split_into_batches(photos, _CHUNK):
             yield (
-                [decode_image(image.read_bytes(), str(image)) for image, _ in batch],
+                [decode_image(read_regular_file(image, MAX_PICTURE_BYTES), str(image)) for image, _ in batch],
                 [texts for _, texts in batch],
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
