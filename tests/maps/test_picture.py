@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import shapely
 import xarray as xr
 from affine import Affine
 from made_up_scores import made_up, three_months, three_prompts
@@ -22,6 +24,7 @@ from sat2cap.maps.decoration.text import credits_of
 from sat2cap.maps.options import MapOptions
 from sat2cap.maps.panel import _reduce_cells, draw_map
 from sat2cap.maps.picture import draw_page, write_png
+from sat2cap.maps.places import read_places
 
 PLACES = [("Old Harbour", 4.9, 52.3), ("Millbrook", 4.6, 52.25), ("Nowhere", 99.0, 9.0)]
 
@@ -230,6 +233,19 @@ def test_places_are_drawn_where_they_fit(axes: Any) -> None:
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == len(drawn)
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_a_place_without_a_name_is_a_point_alone(axes: Any, tmp_path: Path) -> None:
+    score = made_up()
+    points = [shapely.Point(4.6, 52.25), shapely.Point(4.8, 52.25), shapely.Point()]
+    frame = gpd.GeoDataFrame({"name": ["Mill", None, "Void"]}, geometry=points, crs=4326)
+    frame.to_file(tmp_path / "places.gpkg")
+    places = read_places(tmp_path / "places.gpkg")
+    assert places == [("Mill", 4.6, 52.25), ("", 4.8, 52.25)]
+    draw_map(axes, score, scale_and_north=False, legend=False)
+    lines = len(axes.lines)
+    assert draw_places(axes, grid_of(score), places) == ["Mill", ""]
+    assert len(axes.lines) == lines + 2
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,9 @@ def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
 
 
 def read_places(path: Path | str) -> list[LabelledPoint]:
-    """Return ``(name, lon, lat)`` of each point of a file, in its order.
+    """Return ``(name, lon, lat)`` of each point of a file, in its order; an empty name for one without.
+
+    Empty points are left out.
 
     Raises `InputError` if the file cannot be read or its points have no column ``name`` or no CRS.
     """
@@ -143,8 +145,12 @@ def read_places(path: Path | str) -> list[LabelledPoint]:
     points = _read_vectors(path, "places", form)
     if "name" not in points or points.crs is None or not (points.geom_type == "Point").all():
         raise InputError(f"places {str(path)!r} are not named points with a CRS; {form}")
-    points = points.to_crs("EPSG:4326")
-    return list(zip(points["name"].astype(str), points.geometry.x, points.geometry.y, strict=True))
+    points = points[~points.geometry.is_empty].to_crs("EPSG:4326")
+    names = [
+        "" if missing else str(name)
+        for name, missing in zip(points["name"], points["name"].isna(), strict=True)
+    ]
+    return list(zip(names, points.geometry.x, points.geometry.y, strict=True))
 
 
 def read_outlines(path: Path | str) -> gpd.GeoSeries:
