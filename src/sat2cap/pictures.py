@@ -141,8 +141,8 @@ def upright_picture(image: Image.Image, mode: Literal["RGB", "RGBA", "L"] = "RGB
         raise PictureError(f"broken ({describe_failure(error)})") from error
     turn = _TURNS.get(_read_orientation(image))
     scaled = image if image.mode in ("RGB", "RGBA", "L", "P") else _scale_to_8_bits(image)
-    converted = scaled.convert(mode)
-    turned = converted if turn is None else converted.transpose(turn)
+    converted = scaled if turn is not None and scaled.mode == mode else scaled.convert(mode)
+    turned = converted if turn is None else converted.transpose(turn)  # either is a copy
     turned.info = {}  # so that no one turns it again
     return turned
 
