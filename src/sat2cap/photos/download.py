@@ -7,9 +7,8 @@ retried and when requests start is the policy of `sat2cap.http`.
 
 import asyncio
 import sqlite3
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 import httpx
 
 from sat2cap.errors import InputError, JobError
-from sat2cap.files import digest, write_bytes
 from sat2cap.http import (
     MAX_PAUSE_S,
     TRANSIENT_ERRORS,
@@ -32,19 +30,19 @@ from sat2cap.http import (
     user_agent,
 )
 from sat2cap.locks import folder_lock, remove_temporary_files
+from sat2cap.photos.download_journal import (
+    CANNOT_CONNECT,
+    CREATE_TABLE,
+    STAGE,
+    DownloadJournal,
+    Outcome,
+    photo_file_name,
+)
 from sat2cap.photos.protocol import Photo
 from sat2cap.progress import Progress, silent
 
-_STAGE = "downloading photos"
 _MAX_PENDING = 256  # photos under way or waiting for their site's turn
 _MAX_PHOTO_BYTES = 32 * 2**20
-_MAX_UNREACHED = 50  # failures to connect in a row: the network is away, not the photos
-_SAVE_INTERVAL_S = 1.0
-_CANNOT_CONNECT = "cannot connect"
-_CREATE_TABLE = (
-    "create table if not exists photos (name text primary key, url text, reason text, bytes integer)"
-)
-_Outcome = tuple[Photo, str, bytes, str]  # photo, URL, and either the image or why there is none
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Downloads:
 
         Its name depends on key and URL, as another list may have another photo of the same key.
         """
-        return self._file_path(_file_name(photo))
+        return self._file_path(photo_file_name(photo))
 
     def _file_path(self, name: str) -> Path:
         return self.folder / name[-3:] / name  # 4,096 folders, since one of millions is slow
@@ -124,26 +122,26 @@ class Downloads:
         ):
             if left_behind:  # looking through millions of files takes long, so only after a kill
                 remove_temporary_files(self.folder, "*/.*")
-            db.execute(_CREATE_TABLE)
-            journal = _Journal(db, total, progress)
+            db.execute(CREATE_TABLE)
+            journal = DownloadJournal(db, total, progress)
             asyncio.run(self._download_all(self._iter_pending(photos, db, journal, retry), journal))
             journal.record_unreached()
             journal.save()
-        progress(_STAGE, total, total)
+        progress(STAGE, total, total)
         return journal.failures
 
     def _iter_pending(
-        self, photos: Iterable[Photo], db: sqlite3.Connection, journal: "_Journal", retry: bool
+        self, photos: Iterable[Photo], db: sqlite3.Connection, journal: DownloadJournal, retry: bool
     ) -> Iterator[Photo]:
         """Yield the photos that need a request, and count the others in the journal."""
         for photo in photos:
-            row = db.execute("select reason from photos where name = ?", (_file_name(photo),)).fetchone()
+            row = db.execute("select reason from photos where name = ?", (photo_file_name(photo),)).fetchone()
             if row is None or (row[0] and retry) or (not row[0] and not self.path(photo).is_file()):
                 yield photo
             else:
                 journal.count_photo(photo.key, row[0])
 
-    async def _download_all(self, pending: Iterator[Photo], journal: "_Journal") -> None:
+    async def _download_all(self, pending: Iterator[Photo], journal: DownloadJournal) -> None:
         """Download photos, at most `_MAX_PENDING` of them under way or waiting for their site at a time."""
         sites: defaultdict[str, _Site] = defaultdict(lambda: _Site(self.policy))
         limits = httpx.Limits(max_connections=_MAX_PENDING, max_keepalive_connections=64)
@@ -151,7 +149,7 @@ class Downloads:
             headers={"User-Agent": user_agent()}, timeout=self.timeout_s, limits=limits, follow_redirects=True
         ) as client:
 
-            async def download(photo: Photo) -> _Outcome:
+            async def download(photo: Photo) -> Outcome:
                 url = photo.url
                 try:
                     url = self._download_url(photo)
@@ -180,10 +178,6 @@ class Downloads:
         return self.mirror.format(path=urlsplit(photo.url).path.lstrip("/"), key=photo.key)
 
 
-def _file_name(photo: Photo) -> str:
-    return f"{photo.key}-{digest(photo.key, photo.url)[:12]}"
-
-
 def _site_name(url: str) -> str:
     """Return the domain that is treated as one server, e.g. flickr.com for farm1.flickr.com to farm9."""
     parts = urlsplit(url)
@@ -203,61 +197,6 @@ class _Site:
         """Wait until the pacer lets the next request start."""
         while (delay_s := self.pacer.claim_start()) > 0:
             await asyncio.sleep(delay_s)
-
-
-class _Journal:
-    """The outcome of each photo, saved about every second."""
-
-    def __init__(self, db: sqlite3.Connection, total: int, progress: Progress) -> None:
-        self.failures: dict[str, str] = {}
-        self._db, self._total, self._progress = db, total, progress
-        self._count = 0
-        self._unreached: list[_Outcome] = []  # failures only if the network proves to be there
-        self._saved_s = time.monotonic()
-
-    def count_photo(self, key: str, reason: str) -> None:
-        """Count a photo as finished; `reason` is why it failed, or empty."""
-        if reason:
-            self.failures[key] = reason
-        self._count += 1
-
-    def record_outcome(self, outcome: _Outcome, file_path: Callable[[str], Path]) -> None:
-        """Write a downloaded image and its row. Raises `JobError` when no site can be reached any more."""
-        photo, url, data, reason = outcome
-        if reason == _CANNOT_CONNECT:
-            self._unreached.append(outcome)
-            if len(self._unreached) >= _MAX_UNREACHED:
-                self._unreached.clear()
-                self.save()
-                raise JobError(
-                    f"{url}: cannot connect, nor to {_MAX_UNREACHED - 1} others before it; "
-                    "check the network, then the same command goes on"
-                )
-            return
-        self.record_unreached()
-        if not reason:
-            write_bytes(file_path(_file_name(photo)), data)
-        self._insert_row(outcome)
-        if time.monotonic() - self._saved_s > _SAVE_INTERVAL_S:
-            self.save()
-
-    def record_unreached(self) -> None:
-        """Record as failed the photos whose site could not be reached: another could, or all are tried."""
-        for outcome in self._unreached:
-            self._insert_row(outcome)
-        self._unreached.clear()
-
-    def _insert_row(self, outcome: _Outcome) -> None:
-        photo, url, data, reason = outcome
-        row = (_file_name(photo), url, reason, len(data))
-        self._db.execute("insert or replace into photos values (?, ?, ?, ?)", row)
-        self.count_photo(photo.key, reason)
-
-    def save(self) -> None:
-        """Commit the rows and report progress."""
-        self._db.commit()
-        self._saved_s = time.monotonic()
-        self._progress(_STAGE, self._count, self._total)
 
 
 async def _fetch_image(
@@ -294,7 +233,7 @@ async def _fetch_image(
 
 def _describe_error(error: Exception) -> str:
     if isinstance(error, httpx.ConnectError):
-        return _CANNOT_CONNECT
+        return CANNOT_CONNECT
     return "timed out" if isinstance(error, httpx.TimeoutException) else type(error).__name__
 
 
