@@ -26,12 +26,22 @@ catalogue
 maps | miniworld
 pairs | atlas | model
 imagery | photos
-geo | http | config | locks | pictures
+geo | http | config | locks | pictures | extras
 errors | files | progress | lookahead | display | formatting
 """
 """Top to bottom. A name imports only from lines below its own; `sat2cap` is the package's __init__."""
 
-_FOUNDATION = {"errors", "files", "progress", "lookahead", "display", "formatting", "http", "config"}
+_FOUNDATION = {
+    "errors",
+    "files",
+    "progress",
+    "lookahead",
+    "display",
+    "formatting",
+    "http",
+    "config",
+    "extras",
+}
 FORBIDDEN = {
     "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps", "zones"},
     "transformers": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps", "zones"},

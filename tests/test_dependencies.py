@@ -29,7 +29,6 @@ DISTRIBUTION_OF = {
 """Modules whose distribution has another name."""
 
 USED_WITHOUT_AN_IMPORT = {
-    "rioxarray": "users import it for the .rio accessor of scores",
     "sentencepiece": "transformers imports it for SigLIP's tokenizer",
     "protobuf": "transformers imports it for that tokenizer",
     "tensorboard": "torch.utils.tensorboard imports it",

@@ -3,31 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError, InputError, ModelError
 from sat2cap.imagery import DEFAULT_RENDERING, BandRendering, Imagery, open_source
-from sat2cap.miniworld import MiniImagery, MiniPhotos, World
-from sat2cap.model import (
-    CAPTIONER_MANIFEST,
-    Captioner,
-    Checkpoint,
-    load_captioner,
-    load_model,
-    treat_as_published,
-)
-from sat2cap.photos import (
-    Downloads,
-    ExifFolder,
-    ListedPhotos,
-    PhotoFiles,
-    PhotoSource,
-    TableRecords,
-    YfccRecords,
-    open_photo_files,
-    open_shards,
-)
+
+# Networks, photos and planets are imported where a name asks for them: each takes seconds, or needs an extra.
+if TYPE_CHECKING:
+    from sat2cap.miniworld import World
+    from sat2cap.model import Captioner, Checkpoint
+    from sat2cap.photos import ListedPhotos, PhotoFiles, PhotoSource, TableRecords, YfccRecords
 
 MINICLIP = "miniclip"
 """The miniature CLIP that ships in the package."""
@@ -52,11 +39,13 @@ def open_imagery(
     """
     world = find_world(spec)
     if world is not None:
+        from sat2cap.miniworld import MiniImagery
+
         return MiniImagery(world)
     return open_source(spec, rendering, region=region, cache=cache)
 
 
-def find_world(uri: str) -> World | None:
+def find_world(uri: str) -> "World | None":
     """Return the planet that ``miniworld:SEED`` names, or None for a name of anything else.
 
     Raises `ImageryError` if what follows ``miniworld:`` is not a whole number.
@@ -72,6 +61,8 @@ def find_world(uri: str) -> World | None:
         raise ImageryError(
             f"{uri!r} names no planet; write {_MINIWORLD} and a whole number, such as {_MINIWORLD}7"
         )
+    from sat2cap.miniworld import World
+
     return World(int(seed))
 
 
@@ -80,9 +71,9 @@ def open_photos(
     count: int | None = None,
     *,
     columns: Mapping[str, str] | None = None,
-    files: PhotoFiles | None = None,
+    files: "PhotoFiles | None" = None,
     licence: str = "unknown",
-) -> PhotoSource:
+) -> "PhotoSource":
     """Open photos by name.
 
     ``miniworld:SEED``      the first `count` photos of a planet, 12,000 if None
@@ -96,11 +87,15 @@ def open_photos(
     """
     world = find_world(spec)
     if world is not None:
+        from sat2cap.miniworld import MiniPhotos
+
         return MiniPhotos(world) if count is None else MiniPhotos(world, count)
     if count is not None:
         raise InputError(
             f"count {count} is for miniworld only; leave it out, or shorten the list {spec!r} itself"
         )
+    from sat2cap.photos import ExifFolder, TableRecords, YfccRecords, open_shards
+
     kind, colon, rest = spec.partition(":")
     if kind == "shards" and colon:
         return open_shards(rest)
@@ -122,7 +117,7 @@ def open_listed_images(
     mirror: str = "",
     per_site: int = 4,
     per_second: float = 8.0,
-) -> PhotoFiles | None:
+) -> "PhotoFiles | None":
     """Open the images of listed photos: `files` is a folder or tars, `download` a folder to download to.
 
     `mirror`, `per_site` (requests at once) and `per_second` are settings of `Downloads`. Returns None if
@@ -130,12 +125,14 @@ def open_listed_images(
     """
     if files is not None and download is not None:
         raise InputError(f"both files {files!r} and download {str(download)!r} are given; give one")
+    from sat2cap.photos import Downloads, open_photo_files
+
     if files is not None:
         return open_photo_files(files)
     return None if download is None else Downloads(download, mirror, per_site, per_second)
 
 
-def _join_files(records: YfccRecords | TableRecords, files: PhotoFiles | None) -> ListedPhotos:
+def _join_files(records: "YfccRecords | TableRecords", files: "PhotoFiles | None") -> "ListedPhotos":
     """Join a list with the files that hold its images. Raises `InputError` if either is missing."""
     if not records.path.is_file():
         raise InputError(f"photos {str(records.path)!r}: there is no such file; check the path")
@@ -144,15 +141,19 @@ def _join_files(records: YfccRecords | TableRecords, files: PhotoFiles | None) -
             f"{records.uri} lists photos without their images; say where these are (--files) "
             "or where to download them to (--download)"
         )
+    from sat2cap.photos import ListedPhotos
+
     return ListedPhotos(records, files)
 
 
-def resolve_model(spec: str | Path, text: str | None = None, like: str | None = None) -> Checkpoint:
+def resolve_model(spec: str | Path, text: str | None = None, like: str | None = None) -> "Checkpoint":
     """Load a model by name: ``miniclip``, a folder, a ``.ckpt``, or ``owner/name[@revision]`` on the hub.
 
     `text` names the CLIP model whose text tower to add, `like` the published model that a folder is a copy
     of. Raises `ModelError` if there is no such model or it cannot be loaded.
     """
+    from sat2cap.model import load_model, treat_as_published
+
     clip = None if text is None else resolve_model(text)
     checkpoint = load_model(_miniclip_folder() if str(spec) == MINICLIP else spec, clip)
     if like is not None:
@@ -161,8 +162,8 @@ def resolve_model(spec: str | Path, text: str | None = None, like: str | None = 
 
 
 def resolve_captioner(
-    spec: str | Path | None, checkpoint: Checkpoint, tokenizer: str | Path = "gpt2"
-) -> Captioner:
+    spec: str | Path | None, checkpoint: "Checkpoint", tokenizer: str | Path = "gpt2"
+) -> "Captioner":
     """Load a captioner by name for a model's embeddings: ``minicaptioner``, a folder, or a file of CLIPCap's.
 
     None stands for ``minicaptioner`` if the model is in the miniature CLIP's space. `tokenizer` is that of
@@ -177,6 +178,8 @@ def resolve_captioner(
                 '--captioner, a folder (sat2cap train, method = "captioner") or a file of CLIPCap\'s'
             )
         return captioner
+    from sat2cap.model import load_captioner
+
     captioner = _load_minicaptioner() if str(spec) == MINICAPTIONER else load_captioner(spec, tokenizer)
     captioner.check_model(checkpoint)
     return captioner
@@ -186,7 +189,10 @@ def _miniclip_folder() -> Path:
     return _shipped_folder(MINICLIP, "clip", "config.json", "runs/miniclip.toml")
 
 
-def _load_minicaptioner() -> Captioner:
+def _load_minicaptioner() -> "Captioner":
+    """Load the captioner that ships."""
+    from sat2cap.model import CAPTIONER_MANIFEST, load_captioner
+
     folder = _shipped_folder(MINICAPTIONER, "captioner", CAPTIONER_MANIFEST, "runs/captioner.toml")
     captioner = load_captioner(folder)
     return replace(captioner, card={**captioner.card, "name": MINICAPTIONER})

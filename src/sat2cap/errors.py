@@ -12,7 +12,8 @@
     │   ├── AtlasError          an atlas that is missing, broken, or made by something else
     │   ├── PictureError        a picture that cannot be decoded
     │   ├── PairsError          a pair set that is missing or broken
-    │   └── RunFileError        a run file with problems, all of them listed
+    │   ├── RunFileError        a run file with problems, all of them listed
+    │   └── MissingExtraError   an optional extra of this package that is not installed
     └── JobError                a long job that could not go on (disk, a NaN, a broken worker)
 
 A message is one line: the value, the rule it breaks, the next step.
@@ -65,6 +66,10 @@ class PairsError(InputError):
 
 class RunFileError(InputError):
     """A run file with problems, all of them listed."""
+
+
+class MissingExtraError(InputError):
+    """An optional extra of this package is not installed."""
 
 
 class JobError(Sat2CapError):

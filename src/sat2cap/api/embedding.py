@@ -28,6 +28,7 @@ from sat2cap.atlas import (
     writer_lock,
 )
 from sat2cap.errors import RegionError
+from sat2cap.extras import require_extra
 from sat2cap.geo import PATCH_M, Region, cell_grid, cell_mask, outline, parse_region
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 
@@ -91,6 +92,7 @@ def plan_embedding(
     `layer` and `where` (``FIELD=VALUE``) choose from a region's file; `bands`, `stretch`, `recipe` and
     `cache` are those of `open_imagery`. Raises as `embed` does.
     """
+    require_extra("embed", "embedding")
     text = str(region) if isinstance(region, str | Path) else None
     place = _read_region(region, layer, where)
     # after the region is read: importing the networks takes seconds, and a wrong region should not

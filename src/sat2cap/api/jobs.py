@@ -9,6 +9,7 @@ from sat2cap.api.inputs import ProgressLike, listening
 from sat2cap.catalogue import open_photos, resolve_model
 from sat2cap.config import read_toml
 from sat2cap.errors import InputError, RunFileError
+from sat2cap.extras import require_extra
 from sat2cap.imagery import Imagery
 from sat2cap.pairs import PairSet, PatchSpec, Rules, SplitPlan
 from sat2cap.pairs import build_pairs as build_pair_set
@@ -39,6 +40,7 @@ def build_pairs(
     Raises `InputError`, `ImageryError`, `PairsError`, `JobError`. A script must call this under ``if __name__
     == "__main__":`` when `workers` is more than 1.
     """
+    require_extra("pairs", "building pairs")
     source = open_photos(photos, count) if isinstance(photos, str) else photos
     with listening(progress) as report:
         return build_pair_set(
@@ -75,6 +77,7 @@ def train(run: str | Path, *, progress: ProgressLike = None) -> TrainingResult:
     """
     if not isinstance(run, str | Path):
         raise InputError(f"run is a {type(run).__name__}; give the path of a run file, see docs/train.md")
+    require_extra("train", "training")
     method = read_toml(run, RunFileError, kind="run file").get("method")
     with listening(progress) as report:
         if method == "clip":

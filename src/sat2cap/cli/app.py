@@ -14,10 +14,10 @@ from sat2cap.cli.ask import map as map_commands
 from sat2cap.cli.build import demo, embed, pairs, train
 from sat2cap.cli.evaluate import group as evaluate
 from sat2cap.cli.evaluate import report
-from sat2cap.cli.extras import explain_missing_module
 from sat2cap.cli.manage import atlas, imagery, models
 from sat2cap.cli.options import ACCEPT_OLD_STRETCH
 from sat2cap.errors import Sat2CapError
+from sat2cap.extras import explain_missing_module
 
 _NEGATIVE_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sat2cap.extras import require_extra
+
 
 def demo(
     out: Annotated[
@@ -15,6 +17,7 @@ def demo(
 
     Builds pairs, trains, embeds, maps and evaluates; then open DIR/index.html.
     """
+    require_extra("demo", "sat2cap demo")
     from sat2cap.cli import console
     from sat2cap.demo import headline_metrics, run_demo
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat2cap.cli.options import Bands, ImagerySource, Model, Recipe, Stretch, TileCache
+from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
     from sat2cap.api import EmbeddingPlan
@@ -101,6 +102,7 @@ def embed(
 
     The same command continues a run that was stopped.
     """
+    require_extra("embed", "sat2cap embed")
     from sat2cap import api
     from sat2cap.cli import console
 

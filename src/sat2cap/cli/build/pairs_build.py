@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat2cap.cli.options import Bands, ImagerySource, Recipe, Stretch, TileCache
+from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
     from sat2cap.pairs import PairSet
@@ -159,6 +160,7 @@ def build(
 
     The same command continues a run that was stopped.
     """
+    require_extra("pairs", "sat2cap pairs build")
     from sat2cap import api
     from sat2cap.catalogue import open_listed_images, open_photos
     from sat2cap.cli import console

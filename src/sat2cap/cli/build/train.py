@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sat2cap.extras import require_extra
+
 
 def train(
     run_file: Annotated[
@@ -16,6 +18,7 @@ def train(
 
     The same command continues a run that was stopped.
     """
+    require_extra("train", "sat2cap train")
     from sat2cap import api
     from sat2cap.cli import console
     from sat2cap.config import read_toml

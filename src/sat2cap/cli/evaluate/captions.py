@@ -9,6 +9,7 @@ from sat2cap.cli.ask.caption import CaptionerName, Tokenizer
 from sat2cap.cli.evaluate.pairs import Pairs, Seed, Split
 from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, run_evaluation
 from sat2cap.cli.options import Json, Model
+from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
     from sat2cap.evaluation import Evaluation
@@ -63,6 +64,7 @@ def captions(
     what people wrote, over the months too; in the miniature world, also how much of them is true. With -o
     also figure 6: patches, the photos nearest to them in January and July, and captions.
     """
+    require_extra("evaluate", "sat2cap evaluate captions")
     from sat2cap.catalogue import MINICAPTIONER, resolve_captioner, resolve_model
     from sat2cap.cli import console
     from sat2cap.evaluation import CaptionOptions, caption_inputs, evaluate_captions, read_captions

@@ -8,6 +8,7 @@ import typer
 
 from sat2cap.cli.evaluate.shared import BlockKm, Draws, Run, run_evaluation
 from sat2cap.cli.options import AtlasModel, AtlasPath, Json, Text
+from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
     from sat2cap.api import OpenAtlas
@@ -34,6 +35,7 @@ def maps(
 
     For prompts whose truth is known: from rasters of yours, or in the miniature world.
     """
+    require_extra("evaluate", "sat2cap evaluate maps")
     from sat2cap import api
     from sat2cap.evaluation import Evaluation, cases_identity, evaluate_maps, evaluate_miniworld, load_cases
 
@@ -92,6 +94,7 @@ def landcover(
     of the best prompt against the land cover; beside CLIP, place and time alone, and a look-up of words in
     the land cover itself.
     """
+    require_extra("evaluate", "sat2cap evaluate landcover")
     from sat2cap import api
     from sat2cap.evaluation import RecordPicture, evaluate_landcover, load_classes, reference_identity
     from sat2cap.report import CLASSES_SHOWN, landcover_picture
@@ -152,6 +155,7 @@ def time(
     when it peaks, how far it swings, and how many months the hemispheres are apart; in the miniature world
     also its rank correlation with the truth.
     """
+    require_extra("evaluate", "sat2cap evaluate time")
     from sat2cap import api
     from sat2cap.evaluation import RecordPicture, TrackedRegion, evaluate_time
     from sat2cap.query import default_mean_scale

@@ -9,6 +9,7 @@ import typer
 
 from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, run_evaluation
 from sat2cap.cli.options import Json, Model
+from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
     from sat2cap.evaluation import ClusterMap, ClusterOptions, Evaluation, RecordPicture
@@ -65,6 +66,7 @@ def retrieval(
     the reverse, beside CLIP, place and time alone, and chance. With -o also figure 3: patches and the nine
     photos nearest to each.
     """
+    require_extra("evaluate", "sat2cap evaluate retrieval")
     from sat2cap.catalogue import resolve_model
     from sat2cap.evaluation import TableOptions, evaluate_table, retrieval_inputs
     from sat2cap.pairs import open_pairs
@@ -140,6 +142,7 @@ def clusters(
     Figure 4 of the paper: silhouettes of k-means clusters of overhead embeddings for growing k, beside
     CLIP's. With --map also a map of a region's clusters, each named after the phrases nearest to it.
     """
+    require_extra("evaluate", "sat2cap evaluate clusters")
     from sat2cap import api
     from sat2cap.catalogue import resolve_model
     from sat2cap.evaluation import (

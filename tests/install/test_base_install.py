@@ -1,0 +1,116 @@
+"""The wheel, installed without extras into an environment of its own, as a mapper would: what runs there, and
+what names the extra that it needs.
+
+It is skipped, and says so, where no package index can be reached.
+"""
+
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import sat2cap
+
+pytestmark = pytest.mark.timeout(1800)
+
+ROOT = Path(__file__).parents[2]
+REGION = (-69.98, 46.0, -69.95, 46.02)
+NO_INDEX = ("connection", "Connection", "No matching distribution", "Temporary failure", "timed out")
+"""What pip says where it reaches no package index."""
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run_pip(python: str | Path, *words: str) -> None:
+    """Run pip, or skip the test if it reaches no package index."""
+    done = subprocess.run([str(python), "-m", "pip", *words], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode and any(sign in done.stderr for sign in NO_INDEX):
+        pytest.skip(f"no package index can be reached, so no base install: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with nothing but the wheel and what it depends on; its folder of programs."""
+    folder = tmp_path_factory.mktemp("base")
+    run_pip(sys.executable, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    (wheel,) = folder.glob("sat2cap-*.whl")
+    environment = folder / "venv"
+    venv.create(environment, with_pip=True)
+    programs = environment / ("Scripts" if sys.platform == "win32" else "bin")
+    run_pip(programs / "python", "install", "--quiet", "--no-compile", str(wheel))
+    return programs
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run ``sat2cap`` of the base install in a folder of its own, where nothing of the checkout is found."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+
+    def run_command(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": str(base), "HOME": str(folder), "MPLCONFIGDIR": str(folder / "matplotlib")}
+        command = [str(base / "sat2cap"), *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+
+    return run_command
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small atlas, embedded by this environment, which has all extras."""
+    path = tmp_path_factory.mktemp("atlas") / "country.zarr"
+    sat2cap.embed(REGION, "miniworld:2", "miniclip", path)
+    return str(path)
+
+
+def test_the_base_install_has_no_networks(base: Path) -> None:
+    done = subprocess.run(
+        [str(base / "python"), "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True
+    )
+    names = {line.split("==")[0].lower() for line in done.stdout.splitlines()}
+    assert {"sat2cap", "numpy", "rasterio"} <= names
+    assert names & {"torch", "transformers", "lightning-fabric", "kornia", "scikit-learn", "duckdb"} == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--version"], "sat2cap "),
+        (["imagery", "list"], "pdok-ortho-25cm"),
+        (["imagery", "check", "miniworld:2", "--at", "-69.97,46.01"], "mean colour"),
+    ],
+)
+def test_commands_without_an_atlas_run(run: Run, words: list[str], expected: str) -> None:
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_an_atlas_is_described_and_verified(run: Run, atlas: str, command: str) -> None:
+    done = run("atlas", command, atlas)
+    assert done.returncode == 0, done.stderr
+    assert atlas in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (["embed", "--imagery", "missing.tif", "--model", "nobody", "-o", "x.zarr"], "embed"),
+        (["train", "missing.toml"], "train"),
+        (["demo"], "demo"),
+        (["pairs", "build", "--photos", "missing", "--imagery", "missing.tif", "-o", "x"], "pairs"),
+        (["evaluate", "retrieval", "missing", "--model", "nobody"], "evaluate"),
+        (["evaluate", "maps", "missing.zarr"], "evaluate"),
+    ],
+)
+def test_what_needs_an_extra_names_it_in_one_line(run: Run, words: list[str], extra: str) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: sat2cap {words[0]} ")
+    assert done.stderr.endswith(f"pip install 'sat2cap[{extra}]'\n")
+    assert len(done.stderr.splitlines()) == 1
