@@ -55,7 +55,7 @@ def measure(imagery: RasterImagery, values: np.ndarray, factor: float) -> tuple[
     """Return the mean error of a read, of 255, and its time in milliseconds, the least of some."""
     first = 64 + factor / 2
     count = int((SIDE - 128) / factor) - 2
-    affine = imagery.grid.affine * Affine.translation(first, first) * Affine.scale(factor)
+    affine = imagery.grid.affine @ Affine.translation(first, first) @ Affine.scale(factor)
     box = GeoBox((count, count), affine, imagery.grid.crs)
     weights = overlap_weights(first, factor, count)
     expected = np.stack([weights @ band @ weights.T for band in values])

@@ -60,7 +60,7 @@ def test_marks_are_those_of_the_truth(ran: Ran, inputs: EvaluationInputs) -> Non
     for words, country in zip(captioned, inputs.countries, strict=True):
         truth = country.truth(ran.plan.caption_prompts[0]).reshape(country.atlas.grid.shape)
         x, y = transformer(LONLAT, country.atlas.grid.crs).transform(words.lon, words.lat)
-        col, row = ~country.atlas.grid.affine * (x, y)
+        col, row = ~country.atlas.grid.affine @ (x, y)
         assert truth[int(row), int(col)] > 0.9 * truth.max()
         rows = [
             embeddings_at(country.atlas, inputs.trained, [(words.lon, words.lat)], when)

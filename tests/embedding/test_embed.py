@@ -238,7 +238,7 @@ def test_patches_that_overlap_or_leave_gaps_are_each_of_their_own_ground(tmp_pat
     got = made.read(slice(0, 9), slice(0, 11))
     pixel_m = 480 / PIXELS
     for row, col in np.ndindex(*shape):
-        x, y = cells.affine * (col + 0.5, row + 0.5)
+        x, y = cells.affine @ (col + 0.5, row + 0.5)
         west, north = (480_000 - (480 - cell_m) / 2, 5_760_000 + (480 - cell_m) / 2)
         # to the nearest pixel of the lattice that begins with the first patch
         left = west + np.floor((x - 240 - west) / pixel_m + 0.5) * pixel_m

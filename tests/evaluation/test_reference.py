@@ -130,7 +130,7 @@ def test_the_planet_is_covered_as_its_own_code_says(tmp_path: Path) -> None:
     shares = class_shares(given, grid)
     assert shares.shape == (len(given.classes), *grid.shape)
     # one cell again, from its own sixteen by sixteen points
-    fine = GeoBox((16, 16), grid[3:4, 4:5].affine * Affine.scale(1 / 16), grid.crs)
+    fine = GeoBox((16, 16), grid[3:4, 4:5].affine @ Affine.scale(1 / 16), grid.crs)
     x, y = to_web_mercator(*cell_lonlat(fine))
     kinds = classify_land_cover(sample_terrain(x[None], y[None], World(2).seed), World(2).seed)
     for kind, share in zip(given.classes, shares[:, 3, 4], strict=True):

@@ -79,12 +79,12 @@ def test_web_mercator_tiles_are_those_of_morecantile(zoom: int) -> None:
         assert (int(column), int(row)) == (tile.x, tile.y)
         bounds = tms.xy_bounds(tile)
         affine = tile_affine(zoom, tile.x, tile.y, 256)
-        corners = (*(affine * (0, 256)), *(affine * (256, 0)))
+        corners = (*(affine @ (0, 256)), *(affine @ (256, 0)))
         np.testing.assert_allclose(corners, (bounds.left, bounds.bottom, bounds.right, bounds.top), atol=1e-3)
 
 
 def test_the_square_of_web_mercator() -> None:
     assert tile_position(0.0, 0.0, 1) == (1.0, 1.0)
     np.testing.assert_allclose(tile_position(180.0, -MAX_LATITUDE_DEG, 3), (8, 8), atol=1e-9)
-    assert tile_affine(0, 0, 0, 256) * (128, 128) == (0, 0)
+    assert tile_affine(0, 0, 0, 256) @ (128, 128) == (0, 0)
     assert pytest.approx(EQUATOR_M) == 40_075_016.686

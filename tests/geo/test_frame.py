@@ -28,7 +28,7 @@ def test_turned_around_and_thinned_every_cell_stays_in_its_place():
         rows, cols = np.meshgrid(
             np.arange(grid.shape[0]) + 0.5, np.arange(grid.shape[1]) + 0.5, indexing="ij"
         )
-        x, y = grid.affine * (cols, rows)
+        x, y = grid.affine @ (cols, rows)
         np.testing.assert_allclose(x[0], some.x)
         np.testing.assert_allclose(y[:, 0], some.y)
     assert grid_of(ARRAY.isel(x=slice(None, None, 4))).affine.a == 40

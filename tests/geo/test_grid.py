@@ -147,8 +147,8 @@ def test_patches_lie_around_the_centres_of_their_cells_to_half_a_pixel(cell_m, p
         assert box.shape == (down[-1] - down[0] + 224, across[-1] - across[0] + 224)
         for row, col in [(0, 0), (len(down) - 1, len(across) - 1)]:
             top, left = down[row] - down[0], across[col] - across[0]
-            middle = box.affine * (left + 112, top + 112)
-            centre = grid.affine * (cols.start + col + 0.5, rows.start + row + 0.5)
+            middle = box.affine @ (left + 112, top + 112)
+            centre = grid.affine @ (cols.start + col + 0.5, rows.start + row + 0.5)
             assert middle == pytest.approx(centre, abs=pixel_m / 2 * 1.001)
 
 

@@ -101,13 +101,13 @@ def ground(affine: Affine, crs: str, mask: np.ndarray) -> tuple[float, tuple[flo
     to_lonlat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
     height, width = mask.shape
     points = [
-        affine * at
+        affine @ at
         for at in ((width / 2, height / 2), (width / 2 + 1, height / 2), (width / 2, height / 2 + 1))
     ]
     (lon, *lons), (lat, *lats) = to_lonlat.transform(*zip(*points, strict=True))
     _, _, metres = Geod(ellps="WGS84").inv([lon] * 2, [lat] * 2, lons, lats)
     row, col = (float(np.median(axis)) for axis in np.nonzero(mask))
-    return min(metres), to_lonlat.transform(*(affine * (col, row)))
+    return min(metres), to_lonlat.transform(*(affine @ (col, row)))
 
 
 def box_at(
@@ -176,16 +176,16 @@ def expected(
     """
     height, width = box.shape
     rows, cols = np.mgrid[:height, :width].astype(float)
-    corner = [to_source.transform(*(box.affine * at)) for at in ((0, 0), (1, 0))]
-    (c0, r0), (c1, r1) = (~affine * at for at in corner)
+    corner = [to_source.transform(*(box.affine @ at)) for at in ((0, 0), (1, 0))]
+    (c0, r0), (c1, r1) = (~affine @ at for at in corner)
     ratio = math.hypot(c1 - c0, r1 - r0)
     points = max(1, round(ratio)) if ratio > 1.3 else 1
     present = mask.astype(float)
     total, there = np.zeros((height, width, 3)), np.zeros((height, width))
     for v in (np.arange(points) + 0.5) / points:
         for u in (np.arange(points) + 0.5) / points:
-            x, y = to_source.transform(*(box.affine * (cols + u + shift[1], rows + v + shift[0])))
-            col, row = ~affine * (np.asarray(x), np.asarray(y))
+            x, y = to_source.transform(*(box.affine @ (cols + u + shift[1], rows + v + shift[0])))
+            col, row = ~affine @ (np.asarray(x), np.asarray(y))
             at = np.stack([row - 0.5, col - 0.5])
             there += map_coordinates(present, at, order=1, mode="constant") / points**2
             for band in range(3):

@@ -75,14 +75,14 @@ def test_coarse_reads_average_unless_an_overview_fits(tmp_path):
     plain = open_raster(write_tif(tmp_path / "plain.tif", values))
     layered = open_raster(write_tif(tmp_path / "layered.tif", values, overviews=(2, 4, 8)))
     assert layered.overviews == (2, 4, 8)
-    grid = GeoBox((32, 32), plain.grid.affine * Affine.scale(8), plain.grid.crs)
+    grid = GeoBox((32, 32), plain.grid.affine @ Affine.scale(8), plain.grid.crs)
     expected = values.reshape(3, 32, 8, 32, 8).mean((2, 4))
     pixels = np.moveaxis(plain.read(grid).values[..., :3], -1, 0)
     np.testing.assert_allclose(pixels, expected, atol=1)
     # Overviews are decimated by default, and lie where the pixels are that they repeat: overview pixel i is
     # centred on pixel 4 i, so that pixels 8 wide from -1.5 on cover two of them.
     assert layered.decimated
-    affine = plain.grid.affine * Affine.translation(8 - 1.5, 8 - 1.5) * Affine.scale(8)
+    affine = plain.grid.affine @ Affine.translation(8 - 1.5, 8 - 1.5) @ Affine.scale(8)
     with rasterio.open(layered.path, overview_level=1) as file:
         overview = file.read()[:, 2:62, 2:62].astype(float)
     expected = overview.reshape(3, 30, 2, 30, 2).mean((2, 4))
@@ -218,7 +218,7 @@ def test_a_coarse_read_off_the_grid_is_the_mean_of_its_ground(tmp_path, beside, 
     imagery = open_raster(path)
     assert imagery.overviews == (2, 4, 8)
     first, count = 8 + factor / 2, int(480 / factor)
-    affine = imagery.grid.affine * Affine.translation(first, first) * Affine.scale(factor)
+    affine = imagery.grid.affine @ Affine.translation(first, first) @ Affine.scale(factor)
     pixels = imagery.read(GeoBox((count, count), affine, imagery.grid.crs)).values[..., :3]
     low, pixel = first + np.arange(count)[:, None] * factor, np.arange(512)
     weights = np.clip(np.minimum(low + factor, pixel + 1) - np.maximum(low, pixel), 0, None) / factor
@@ -234,7 +234,7 @@ def test_averaged_overviews_stay_where_they_are(tmp_path):
         file.build_overviews((2, 4), Resampling.average)
     imagery = open_raster(path)
     assert not imagery.decimated
-    grid = GeoBox((64, 64), imagery.grid.affine * Affine.scale(4), imagery.grid.crs)
+    grid = GeoBox((64, 64), imagery.grid.affine @ Affine.scale(4), imagery.grid.crs)
     expected = values.reshape(3, 64, 4, 64, 4).mean((2, 4))
     np.testing.assert_allclose(np.moveaxis(imagery.read(grid).values[..., :3], -1, 0), expected, atol=1)
 
@@ -276,7 +276,7 @@ def test_a_world_cut_at_the_antimeridian_is_read_across(tmp_path, crs):
         box = patch_around(lon, 10, 400_000, 16)
         middle = imagery.read(box).values[8]
         assert (middle[:, 3] == 255).all()
-        x, y = box.affine * (np.arange(16) + 0.5, np.full(16, 8.5))
+        x, y = box.affine @ (np.arange(16) + 0.5, np.full(16, 8.5))
         lons, _ = transformer(box.crs, LONLAT).transform(x, y)
         west, east = lons > 0, lons < 0
         assert west.any()
@@ -307,7 +307,7 @@ def test_longitudes_beyond_180_are_the_same_ground(tmp_path, left, places, withi
         box = patch_around(lon, 10, 20_000, 32)
         middle = imagery.read(box).values[16]
         assert (middle[:, 3] == 255).all()
-        x, y = box.affine * (np.arange(32) + 0.5, np.full(32, 16.5))
+        x, y = box.affine @ (np.arange(32) + 0.5, np.full(32, 16.5))
         lons, _ = transformer(box.crs, LONLAT).transform(x, y)
         red = (lons - left) % 360 / 0.005 - 0.5 + 10
         np.testing.assert_allclose(middle[:, 0], red, atol=1)
@@ -357,7 +357,7 @@ def test_over_http_a_coarse_read_fetches_a_part_of_the_file(tmp_path):
     with file_server(tmp_path) as (root, server):
         imagery = open_raster(f"{root}/a.tif")
         at_open = server.sent
-        box = GeoBox((256, 256), imagery.grid.affine * Affine.scale(8), imagery.grid.crs)
+        box = GeoBox((256, 256), imagery.grid.affine @ Affine.scale(8), imagery.grid.crs)
         near = open_raster(str(tmp_path / "a.tif")).read(box)
         np.testing.assert_array_equal(imagery.read(box), near)
         assert at_open < 3 * 2**20, "a few blocks, to know its pixels by; the same for a larger file"

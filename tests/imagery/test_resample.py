@@ -31,10 +31,10 @@ def picture(kind: str = "uint8", bands: int = 3) -> np.ndarray:
 
 def box_over(crs: str, step: float, side: int, *, turn: float = 0.0, off: float = 0.0) -> GeoBox:
     """A square around the raster's middle, `off` metres to the east."""
-    x, y = RASTER.affine * (200, 150)
+    x, y = RASTER.affine @ (200, 150)
     x, y = Transformer.from_crs(RD, crs, always_xy=True).transform(x + off, y)
-    middle = Affine.translation(x, y) * Affine.rotation(turn) * Affine.scale(step, -step)
-    return GeoBox((side, side), middle * Affine.translation(-side / 2 + 0.3, -side / 2 - 0.4), crs)
+    middle = Affine.translation(x, y) @ Affine.rotation(turn) @ Affine.scale(step, -step)
+    return GeoBox((side, side), middle @ Affine.translation(-side / 2 + 0.3, -side / 2 - 0.4), crs)
 
 
 def resample_aligned(values: np.ndarray, box: GeoBox) -> tuple[np.ndarray, np.ndarray]:
@@ -104,8 +104,8 @@ def test_a_pixel_lies_where_its_coordinates_are(step: float, crs: str, turn: flo
     box = box_over(crs, step, 130, turn=turn)
     resampled, inside = resample_aligned(np.stack([col, row]).astype(np.uint16) * 100, box)
     down, right = np.mgrid[:130, :130] + 0.5
-    x, y = Transformer.from_crs(crs, RD, always_xy=True).transform(*(box.affine * (right, down)))
-    wanted = np.stack(~RASTER.affine * (np.asarray(x), np.asarray(y))) - 0.5
+    x, y = Transformer.from_crs(crs, RD, always_xy=True).transform(*(box.affine @ (right, down)))
+    wanted = np.stack(~RASTER.affine @ (np.asarray(x), np.asarray(y))) - 0.5
     far = inside & (np.abs(wanted - [[[199.5]], [[149.5]]]) < [[[196]], [[146]]]).all(0)  # from the edges
     assert far.mean() > 0.4
     off = (resampled / 100 - wanted)[:, far]
@@ -184,8 +184,8 @@ def test_a_coarser_pixel_is_the_mean_of_its_ground(step: float, turn: float) -> 
     values, box = picture(), box_over(RD, step, 30, turn=turn)
     resampled, inside = resample_aligned(values, box)
     points = (np.arange(30 * 40) + 0.5) / 40
-    x, y = box.affine * tuple(np.meshgrid(points, points))
-    cols, rows = ~RASTER.affine * (x, y)
+    x, y = box.affine @ tuple(np.meshgrid(points, points))
+    cols, rows = ~RASTER.affine @ (x, y)
     fine = values[:, rows.astype(int), cols.astype(int)].reshape(3, 30, 40, 30, 40).mean((2, 4))
     assert inside.all()
     assert np.abs(resampled - fine).mean() < (0.3 if turn == 0 else 1.0)

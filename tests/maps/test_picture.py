@@ -39,7 +39,7 @@ def axes() -> Any:
 def underlay_of(score: xr.DataArray, pixels: int = 4) -> xr.DataArray:
     grid = grid_of(score)
     shape = (grid.shape[0] * pixels, grid.shape[1] * pixels)
-    box = GeoBox(shape, grid.affine * Affine.scale(1 / pixels), grid.crs)
+    box = GeoBox(shape, grid.affine @ Affine.scale(1 / pixels), grid.crs)
     rgba = np.random.default_rng(0).integers(0, 255, (*shape, 4)).astype(np.uint8)
     return on_grid(rgba, box, ("y", "x", "band"))
 
@@ -108,11 +108,11 @@ def test_the_colours_are_those_of_the_bar_and_in_the_right_place(axes: Any) -> N
     axes.figure.canvas.draw()
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3]
     for row, col in ((10, 45), (30, 50), (5, 20)):
-        x, y = axes.transData.transform(grid_of(score).affine * (col + 0.5, row + 0.5))
+        x, y = axes.transData.transform(grid_of(score).affine @ (col + 0.5, row + 0.5))
         pixel = page[page.shape[0] - 1 - int(y), int(x)]
         expected = np.array(mappable.to_rgba(score.values[row, col])[:3]) * 255
         assert np.abs(pixel - expected).max() <= 2, (row, col)
-    x, y = axes.transData.transform(grid_of(score).affine * (7, 30))
+    x, y = axes.transData.transform(grid_of(score).affine @ (7, 30))
     light = page[page.shape[0] - 1 - int(y) - 5 : page.shape[0] - 1 - int(y) + 5, int(x) - 5 : int(x) + 5]
     assert light.min() > 180, "no data is light, not the colour of a low score"
     assert np.ptp(light.astype(int), axis=-1).max() < 12, "and grey"
@@ -155,8 +155,8 @@ def test_imagery_shows_through_where_scores_are_low(axes: Any) -> None:
 
     def spread(row: int, col: int) -> float:
         """How much the imagery's noise is seen within 8 x 8 cells."""
-        corner = axes.transData.transform(grid_of(score).affine * (col, row))
-        end = axes.transData.transform(grid_of(score).affine * (col + 8, row + 8))
+        corner = axes.transData.transform(grid_of(score).affine @ (col, row))
+        end = axes.transData.transform(grid_of(score).affine @ (col + 8, row + 8))
         (x0, x1), (y0, y1) = sorted((int(corner[0]), int(end[0]))), sorted((int(corner[1]), int(end[1])))
         return float(page[page.shape[0] - y1 : page.shape[0] - y0, x0:x1].std(axis=(0, 1)).mean())
 
@@ -173,7 +173,7 @@ def test_no_data_is_hatched_over_imagery_too(axes: Any) -> None:
     page = np.asarray(axes.figure.canvas.buffer_rgba())[..., :3].astype(int)
 
     def around(row: int, col: int) -> np.ndarray:
-        x, y = (int(part) for part in axes.transData.transform(grid.affine * (col + 0.5, row + 0.5)))
+        x, y = (int(part) for part in axes.transData.transform(grid.affine @ (col + 0.5, row + 0.5)))
         return page[page.shape[0] - y - 12 : page.shape[0] - y + 12, x - 12 : x + 12]
 
     assert around(30, 7).min() > 140, "faint"

@@ -18,7 +18,7 @@ from sat2cap.maps.places import areas_above, top_places, write_geojson
 def test_the_best_place_is_the_peak() -> None:
     score = made_up()
     places = top_places(score, 3)
-    x, y = grid_of(score).affine * (45.5, 10.5)
+    x, y = grid_of(score).affine @ (45.5, 10.5)
     lon, lat = Transformer.from_crs("EPSG:32631", "EPSG:4326", always_xy=True).transform(x, y)
     assert places["rank"].tolist() == [1, 2, 3]
     assert (places.lon[0], places.lat[0]) == pytest.approx((lon, lat), abs=1e-9)
@@ -70,7 +70,7 @@ def test_areas_hold_exactly_the_cells_above() -> None:
     assert areas["max"].tolist() == pytest.approx([0.9, 0.8])
     assert areas["km2"].tolist() == pytest.approx([0.48**2, 8 * 0.48**2], rel=2e-3)
     assert areas.crs == "EPSG:4326"
-    x, y = grid_of(score).affine * (7, 3)
+    x, y = grid_of(score).affine @ (7, 3)
     lon, lat = Transformer.from_crs("EPSG:32631", "EPSG:4326", always_xy=True).transform(x, y)
     assert (areas.geometry[1].centroid.x, areas.geometry[1].centroid.y) == pytest.approx((lon, lat), abs=1e-5)
     assert len(areas_above(score, 1.0)) == 0

@@ -40,7 +40,7 @@ def pixel(reader: Reader, zoom: int, lon: float, lat: float) -> tuple[int, ...]:
 
 
 def lonlat(score: Any, row: float, col: float) -> tuple[float, float]:
-    x, y = grid_of(score).affine * (col, row)
+    x, y = grid_of(score).affine @ (col, row)
     lon, lat = Transformer.from_crs(grid_of(score).crs.proj, "EPSG:4326", always_xy=True).transform(x, y)
     return lon, lat
 

@@ -73,7 +73,7 @@ def cell_at(grid: GeoBox, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.in
     A point outside the grid, or without a place in its CRS, gets (-1, -1).
     """
     x, y = transformer(LONLAT, grid.crs).transform(np.asarray(lon, float), np.asarray(lat, float))
-    col, row = ~grid.affine * (np.asarray(x), np.asarray(y))
+    col, row = ~grid.affine @ (np.asarray(x), np.asarray(y))
     with np.errstate(invalid="ignore"):
         inside = (row >= 0) & (row < grid.shape[0]) & (col >= 0) & (col < grid.shape[1])
         cells = [np.where(inside, np.floor(np.where(inside, axis, 0)), -1) for axis in (row, col)]
@@ -82,4 +82,4 @@ def cell_at(grid: GeoBox, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.in
 
 def _grid_centre(grid: GeoBox) -> NDArray[np.float64]:
     """Return ``(x, y)`` of the middle of `grid`, in units of its CRS."""
-    return np.array(grid.affine * (grid.shape[1] / 2, grid.shape[0] / 2))
+    return np.array(grid.affine @ (grid.shape[1] / 2, grid.shape[0] / 2))

@@ -87,7 +87,7 @@ def patch_box(grid: GeoBox, rows: slice, cols: slice, pixels: int) -> GeoBox:
     """
     block = grid[rows, cols]
     shape = (block.shape[0] * pixels, block.shape[1] * pixels)
-    return GeoBox(shape, block.affine * Affine.scale(1 / pixels), grid.crs)
+    return GeoBox(shape, block.affine @ Affine.scale(1 / pixels), grid.crs)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def patch_around(lon: float, lat: float, size_m: float, pixels: int) -> GeoBox:
 def cell_lonlat(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return ``(lon, lat)`` of the cell centres in degrees, float64 ``[y, x]`` each."""
     row, col = np.meshgrid(np.arange(grid.shape[0]) + 0.5, np.arange(grid.shape[1]) + 0.5, indexing="ij")
-    x, y = grid.affine * (col, row)
+    x, y = grid.affine @ (col, row)
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
 
@@ -172,7 +172,7 @@ def _lonlat_box(grid: GeoBox) -> Geometry:
     For grids of the whole world, whose corners lie outside their projection.
     """
     rows, cols = (np.linspace(0, size, 65) for size in grid.shape)
-    x, y = grid.affine * tuple(np.meshgrid(cols, rows))
+    x, y = grid.affine @ tuple(np.meshgrid(cols, rows))
     lon, lat = (np.asarray(part) for part in transformer(grid.crs, LONLAT).transform(x, y))
     on_earth = np.isfinite(lon) & np.isfinite(lat)
     if not on_earth.any():

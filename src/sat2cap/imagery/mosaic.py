@@ -168,7 +168,7 @@ def _covered_window(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:
     corners = [(x, y) for x in (bounds.left, bounds.right) for y in (bounds.bottom, bounds.top)]
     if not np.isfinite(corners).all():
         return slice(0, box.shape[0]), slice(0, box.shape[1])
-    cols, rows = zip(*(~box.affine * corner for corner in corners), strict=True)
+    cols, rows = zip(*(~box.affine @ corner for corner in corners), strict=True)
     spans = []
     for values, size in ((rows, box.shape[0]), (cols, box.shape[1])):
         first, last = int(np.floor(min(values))) - _MARGIN, int(np.ceil(max(values))) + _MARGIN

@@ -48,7 +48,7 @@ def are_decimated(full: rasterio.DatasetReader, overview: rasterio.DatasetReader
 def decimated_transform(grid: GeoBox, overview: rasterio.DatasetReader) -> Affine:
     """Return the transform of a decimated `overview` of `grid`: each pixel centred on the one it repeats."""
     across, down = grid.shape[1] / overview.width, grid.shape[0] / overview.height
-    shifted: Affine = overview.transform * Affine.translation(0.5 / across - 0.5, 0.5 / down - 0.5)
+    shifted: Affine = overview.transform @ Affine.translation(0.5 / across - 0.5, 0.5 / down - 0.5)
     return shifted
 
 

@@ -20,7 +20,7 @@ _PART_PX = 2048
 def gsd_m(grid: GeoBox) -> float:
     """Return the shorter side of a pixel on the ground, in metres, at the middle of `grid`."""
     row, col = grid.shape[0] / 2, grid.shape[1] / 2
-    x, y = grid.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    x, y = grid.affine @ (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     _, _, metres = WGS84.inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
     return round(float(min(metres)), 6)
@@ -32,9 +32,9 @@ def source_pixels_per_pixel(grid: GeoBox, box: GeoBox) -> float:
     The smaller of the two directions; 1 where the centre has no place in the CRS of `grid`.
     """
     row, col = box.shape[0] / 2, box.shape[1] / 2
-    x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    x, y = box.affine @ (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
     x, y = transformer(box.crs, grid.crs).transform(x, y)
-    col, row = ~grid.affine * (np.asarray(x), np.asarray(y))
+    col, row = ~grid.affine @ (np.asarray(x), np.asarray(y))
     steps = np.hypot(col[1:] - col[0], row[1:] - row[0])
     return float(steps.min()) if np.isfinite(steps).all() else 1.0
 
@@ -47,7 +47,7 @@ def lonlat_mesh(box: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     height, width = box.shape
     col, row = np.meshgrid(np.linspace(0, width, 17), np.linspace(0, height, 17))
-    lon, lat = transformer(box.crs, LONLAT).transform(*(box.affine * (col, row)))
+    lon, lat = transformer(box.crs, LONLAT).transform(*(box.affine @ (col, row)))
     lon, lat = np.asarray(lon), np.asarray(lat)
     middle = lon[8, 8] if np.isfinite(lon[8, 8]) else 0.0
     with np.errstate(invalid="ignore"):  # infinite where the projection has no place
@@ -65,9 +65,9 @@ def seam_options(grid: GeoBox, box: GeoBox) -> dict[str, float]:
     if not cut or not (np.abs(lon) > 180).any():
         return {}
     row, col = box.shape[0] / 2, box.shape[1] / 2
-    x, y = box.affine * (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    x, y = box.affine @ (np.array([col, col + 1, col]), np.array([row, row, row + 1]))
     x, y = transformer(box.crs, grid.crs).transform(x, y)
-    cols, rows = ~grid.affine * (np.asarray(x), np.asarray(y))
+    cols, rows = ~grid.affine @ (np.asarray(x), np.asarray(y))
     turn = (360 if grid.crs.geographic else EQUATOR_M) / abs(grid.affine.a)
     across = abs((cols[1] - cols[0] + turn / 2) % turn - turn / 2)
     down = abs(rows[2] - rows[0])

@@ -99,7 +99,7 @@ class RasterImagery:
             resampled, inside = aligned.resample(values)
             return resampled, inside * np.uint8(255)
         (top, _), (left, _) = window
-        placed = affine * Affine.translation(left, top)
+        placed = affine @ Affine.translation(left, top)
         return warp_window((values, alpha), placed, dataset.crs, box, pixels_per_pixel)
 
     def _warp_across_180(

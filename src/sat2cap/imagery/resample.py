@@ -1,4 +1,4 @@
-"""Resampling of a raster onto a grid that runs nearly along it: by area, or bilinear where the grid is finer.
+r"""Resampling of a raster onto a grid that runs nearly along it: by area, or bilinear where the grid is finer.
 
 Nearly all imagery lies along the grid it is read on, turned by a few degrees at most. One row of the grid is
 then a nearly horizontal line across the raster, and is computed in two passes::
@@ -96,8 +96,8 @@ def align_grid(raster: GeoBox, box: GeoBox) -> AlignedGrid | None:
     """
     height, width = (-(-side // _NODE_STEP_PX) for side in box.shape)
     row, col = np.mgrid[: 2 * height + 1, : 2 * width + 1] * (_NODE_STEP_PX / 2)
-    x, y = transformer(box.crs, raster.crs).transform(*(box.affine * (col, row)))
-    cols, rows = ~raster.affine * (np.asarray(x), np.asarray(y))
+    x, y = transformer(box.crs, raster.crs).transform(*(box.affine @ (col, row)))
+    cols, rows = ~raster.affine @ (np.asarray(x), np.asarray(y))
     if not (np.isfinite(cols).all() and np.isfinite(rows).all()):
         return None
     if max(_deviation_from_linear(cols), _deviation_from_linear(rows)) > PLACED_TO:

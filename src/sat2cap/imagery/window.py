@@ -30,8 +30,8 @@ def needed_window(raster: GeoBox, box: GeoBox) -> Window | None:
     """
     height, width = box.shape
     col, row = np.meshgrid(np.linspace(0, width, _POINTS), np.linspace(0, height, _POINTS))
-    x, y = transformer(box.crs, raster.crs).transform(*(box.affine * (col, row)))
-    cols, rows = ~raster.affine * (np.asarray(x), np.asarray(y))
+    x, y = transformer(box.crs, raster.crs).transform(*(box.affine @ (col, row)))
+    cols, rows = ~raster.affine @ (np.asarray(x), np.asarray(y))
     finite = np.isfinite(cols) & np.isfinite(rows)
     if not finite.any():
         return None

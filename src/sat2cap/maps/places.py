@@ -175,7 +175,7 @@ def _read_vectors(path: Path | str, subject: str, form: str) -> gpd.GeoDataFrame
 def _centres_lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return longitude and latitude, degrees, of the centres of cells given by their flat index."""
     row, col = np.divmod(cells, grid.shape[1])
-    x, y = grid.affine * (col + 0.5, row + 0.5)
+    x, y = grid.affine @ (col + 0.5, row + 0.5)
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
 

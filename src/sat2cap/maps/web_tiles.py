@@ -98,7 +98,7 @@ def _sample_lonlat(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float6
         np.unique(np.append(np.arange(0, side, _SAMPLE_SPACING), side)).astype(np.float64)
         for side in grid.shape
     )
-    x, y = grid.affine * tuple(np.meshgrid(cols, rows))
+    x, y = grid.affine @ tuple(np.meshgrid(cols, rows))
     lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
     finite = np.isfinite(lon) & np.isfinite(lat)
     return np.asarray(lon)[finite], np.asarray(lat)[finite]

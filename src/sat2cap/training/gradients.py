@@ -1,4 +1,4 @@
-"""Gradients of the loss of a large batch, computed in micro-batches, on any number of devices.
+r"""Gradients of the loss of a large batch, computed in micro-batches, on any number of devices.
 
 A contrastive loss needs all embeddings of a batch at once. These are small; it is the activations of the
 tower that do not fit in memory. The method is that of GradCache (Gao et al. 2021):

@@ -80,7 +80,7 @@ class TileImagery:
         They are compared at the middle of `box`. If no zoom is that fine, it is the finest there is.
         """
         row, col = box.shape[0] / 2, box.shape[1] / 2
-        lat = float(transformer(box.crs, LONLAT).transform(*(box.affine * (col, row)))[1])
+        lat = float(transformer(box.crs, LONLAT).transform(*(box.affine @ (col, row)))[1])
         needed_m = gsd_m(box) * _ZOOM_TOLERANCE
         if not (math.isfinite(lat) and needed_m > 0):
             return self.zooms[0]
