@@ -1,4 +1,4 @@
-r"""Resampling of a raster onto a grid that runs nearly along it: by area, or bilinear where the grid is finer.
+r"""Resampling of a raster onto a grid nearly parallel to it: by area, or bilinear where the grid is finer.
 
 Nearly all imagery lies along the grid it is read on, turned by a few degrees at most. One row of the grid is
 then a nearly horizontal line across the raster, and is computed in two passes::
