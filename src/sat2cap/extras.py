@@ -21,6 +21,7 @@ EXTRA_OF_MODULE = {
     "faiss": "bench",
     "h5py": "bench",
     "av": "video",
+    "pillow_heif": "heic",
     "sklearn": "evaluate",
     "duckdb": "pairs",
     "timezonefinder": "pairs",
