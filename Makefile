@@ -3,13 +3,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check clean
+.PHONY: demo test check page clean
 
 demo: $(STAMP)   ## the whole story on the miniature world; open demo/index.html afterwards
 	$(BIN)/sat2cap demo --out demo
 
 test: $(STAMP)   ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+page:            ## the live map's page, after a change in web/
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 check: $(STAMP)  ## style, types and architecture
 	$(BIN)/ruff check .

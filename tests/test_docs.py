@@ -104,6 +104,8 @@ def packages() -> set[str]:
         name = path.relative_to(PACKAGE).as_posix()
         if "__pycache__" in name or path.stem == "__init__":
             continue
+        if name.startswith("server/page"):  # built from web/, not in the repository
+            continue
         # A folder of nothing but caches is what a removed package left behind.
         if path.is_dir() and any(entry.is_file() for entry in path.glob("*.*")):
             paths.add(f"{name}/")

@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
 from sat2cap.server.collection import AtlasCollection
@@ -58,9 +59,20 @@ def create_app(collection: AtlasCollection, settings: ServerSettings) -> FastAPI
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "testserver"])
     app.add_middleware(Protection, settings=settings, metrics=metrics)
     page = find_page()
-    if page is not None:
+    if page is None:
+        app.add_api_route("/", _say_page_is_missing, include_in_schema=False)
+    else:
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
     return app
+
+
+def _say_page_is_missing() -> PlainTextResponse:
+    """Return what to do where this installation was built without Node."""
+    sentence = (
+        "This installation was built without the page, as Node could not be reached; /api works. "
+        "Install again with Node, or run in web/: npm ci && npm run build\n"
+    )
+    return PlainTextResponse(sentence)
 
 
 def find_page() -> Path | None:

@@ -134,7 +134,7 @@ def _to_paths(atlases: "str | Path | OpenAtlas | Sequence[str | Path]") -> list[
 def _configure(collection: AtlasCollection, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(collection, settings),
-        log_level="warning",
+        log_level="critical",  # faults are logged by the application itself
         access_log=False,  # prompts are what people typed
         server_header=False,
         timeout_graceful_shutdown=int(_STOP_S),

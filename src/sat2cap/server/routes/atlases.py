@@ -5,12 +5,15 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter
 
+from sat2cap.api import OpenAtlas
 from sat2cap.geo import LONLAT, lonlat_bounds, outline, transformer
 from sat2cap.server.collection import ServedAtlas
 from sat2cap.server.state import AskedAtlas, Server
 
 router = APIRouter(prefix="/api/atlases", tags=["atlases"])
 
+_NONSENSE = ("blorf wug tama", "xqzv prrt 77", "zanf otrip", "lorem ipsum dolor", "qwertz uiopas")
+"""Texts that describe no place."""
 _MESH_STEPS = 16
 """Steps along each side of the mesh that places cells in Web Mercator; between its points it is straight."""
 
@@ -40,7 +43,21 @@ def describe_atlas(served: AskedAtlas) -> dict[str, Any]:
         "model": str(checkpoint.card.get("name", "unnamed")),
         "text_scale": checkpoint.logit_scale,
         "version": _version_text(served),
+        "nonsense_chance": nonsense_chance(served.opened),
     }
+
+
+def nonsense_chance(opened: OpenAtlas) -> float | None:
+    """Return the chance that words without meaning reach in an atlas, 0 to 1; None if not calibrated.
+
+    The highest of a few such texts, each by the chance that one cell in a thousand exceeds. A prompt whose
+    best cell does not exceed it says nothing.
+    """
+    if opened.checkpoint.calibration is None:
+        return None
+    scores = opened.map(list(_NONSENSE), scale="contrast").values.reshape(len(_NONSENSE), -1)
+    valid = scores[:, np.isfinite(scores[0])]
+    return float(np.percentile(valid, 99.9, axis=1).max()) if valid.size else None
 
 
 def _summarise(served: ServedAtlas) -> dict[str, Any]:

@@ -1,0 +1,215 @@
+/**
+ * The score of every cell, drawn on the GPU.
+ *
+ * The levels lie in a texture of one byte a cell. A mesh of 17 × 17 points places it in Web Mercator, so the server
+ * reprojects nothing and cells stay as they are. Colours, stretch, threshold, opacity and the border between two maps
+ * are numbers of the shader: changing one costs a frame, and no request.
+ */
+
+import type { CustomLayerInterface, CustomRenderMethodInput, Map as MapLibreMap } from "maplibre-gl";
+import type { Atlas, Scores } from "./api";
+
+export interface Look {
+  /** Levels of the first and last colour, 1 to 255. */
+  low: number;
+  high: number;
+  /** Lowest level that is drawn. */
+  threshold: number;
+  /** 0 to 1. */
+  opacity: number;
+}
+
+const VERTEX = `#version 300 es
+uniform mat4 matrix;
+in vec2 position;
+in vec2 cell;
+out vec2 texel;
+void main() {
+  texel = cell;
+  gl_Position = matrix * vec4(position, 0.0, 1.0);
+}`;
+
+const FRAGMENT = `#version 300 es
+precision highp float;
+uniform sampler2D levels;
+uniform sampler2D colours;
+uniform vec2 ends;
+uniform float threshold;
+uniform float opacity;
+uniform vec2 visible;
+in vec2 texel;
+out vec4 colour;
+void main() {
+  if (gl_FragCoord.x < visible.x || gl_FragCoord.x >= visible.y) discard;
+  float level = texture(levels, texel).r * 255.0;
+  if (level < max(threshold, 0.5)) discard;
+  float share = clamp((level - ends.x) / max(ends.y - ends.x, 1.0), 0.0, 1.0);
+  colour = vec4(texture(colours, vec2((share * 255.0 + 0.5) / 256.0, 0.5)).rgb, 1.0) * opacity;
+}`;
+
+export class ScoreLayer implements CustomLayerInterface {
+  readonly type = "custom" as const;
+  readonly renderingMode = "2d" as const;
+  look: Look = { low: 1, high: 255, threshold: 0, opacity: 0.85 };
+  /** Part of the canvas that is drawn, as shares of its width. */
+  visible: [number, number] = [0, 1];
+  /** Called after a frame that shows the newest scores. */
+  onPainted: () => void = () => undefined;
+
+  private map?: MapLibreMap;
+  private gl?: WebGL2RenderingContext;
+  private program?: WebGLProgram;
+  private vertices?: WebGLVertexArrayObject;
+  private levelTexture?: WebGLTexture;
+  private colourTexture?: WebGLTexture;
+  private count = 0;
+  private origin: [number, number] = [0, 0];
+  private atlas?: Atlas;
+  private scores?: Scores;
+  private table?: Uint8Array;
+  private stale = { mesh: false, levels: false, colours: false };
+
+  constructor(readonly id: string) {}
+
+  setAtlas(atlas: Atlas): void {
+    this.atlas = atlas;
+    this.scores = undefined;
+    this.stale.mesh = true;
+    this.repaint();
+  }
+
+  setScores(scores: Scores | undefined): void {
+    this.scores = scores;
+    this.stale.levels = scores !== undefined;
+    this.repaint();
+  }
+
+  setColours(table: Uint8Array): void {
+    this.table = table;
+    this.stale.colours = true;
+    this.repaint();
+  }
+
+  repaint(): void {
+    this.map?.triggerRepaint();
+  }
+
+  onAdd(map: MapLibreMap, context: WebGLRenderingContext | WebGL2RenderingContext): void {
+    const gl = context as WebGL2RenderingContext;
+    this.map = map;
+    this.gl = gl;
+    this.program = linkProgram(gl);
+    this.vertices = gl.createVertexArray();
+    this.levelTexture = createTexture(gl, gl.NEAREST);
+    this.colourTexture = createTexture(gl, gl.NEAREST);
+    this.stale = { mesh: this.atlas !== undefined, levels: this.scores !== undefined, colours: this.table !== undefined };
+  }
+
+  render(_: WebGLRenderingContext | WebGL2RenderingContext, input: CustomRenderMethodInput): void {
+    const gl = this.gl;
+    if (!gl || !this.program || !this.scores || !this.atlas || !this.table) return;
+    const isNew = this.stale.levels;
+    this.upload(gl);
+    gl.useProgram(this.program);
+    gl.bindVertexArray(this.vertices!);
+    const uniform = (name: string) => gl.getUniformLocation(this.program!, name);
+    gl.uniformMatrix4fv(uniform("matrix"), false, shift(input.defaultProjectionData.mainMatrix, this.origin));
+    gl.uniform2f(uniform("ends"), this.look.low, this.look.high);
+    gl.uniform1f(uniform("threshold"), this.look.threshold);
+    gl.uniform1f(uniform("opacity"), this.look.opacity);
+    gl.uniform2f(uniform("visible"), this.visible[0] * gl.drawingBufferWidth, this.visible[1] * gl.drawingBufferWidth);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, this.levelTexture!);
+    gl.uniform1i(uniform("levels"), 0);
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, this.colourTexture!);
+    gl.uniform1i(uniform("colours"), 1);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    gl.drawElements(gl.TRIANGLES, this.count, gl.UNSIGNED_SHORT, 0);
+    gl.bindVertexArray(null);
+    if (isNew) this.onPainted();
+  }
+
+  /** Send to the GPU what has changed since the last frame. */
+  private upload(gl: WebGL2RenderingContext): void {
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, false);
+    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+    if (this.stale.mesh) this.uploadMesh(gl);
+    if (this.stale.levels) {
+      const [height, width] = this.scores!.shape;
+      gl.bindTexture(gl.TEXTURE_2D, this.levelTexture!);
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, width, height, 0, gl.RED, gl.UNSIGNED_BYTE, this.scores!.levels);
+    }
+    if (this.stale.colours) {
+      gl.bindTexture(gl.TEXTURE_2D, this.colourTexture!);
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, this.table!);
+    }
+    this.stale = { mesh: false, levels: false, colours: false };
+  }
+
+  /** Points as differences from the first one: float32 alone would move cells by metres. */
+  private uploadMesh(gl: WebGL2RenderingContext): void {
+    const { steps, xy } = this.atlas!.mesh;
+    this.origin = [xy[0]![0], xy[0]![1]];
+    const points = new Float32Array(xy.length * 4);
+    xy.forEach(([x, y], index) => {
+      const row = Math.floor(index / (steps + 1));
+      const col = index % (steps + 1);
+      points.set([x - this.origin[0], y - this.origin[1], col / steps, row / steps], 4 * index);
+    });
+    const corners: number[] = [];
+    for (let row = 0; row < steps; row++) {
+      for (let col = 0; col < steps; col++) {
+        const at = row * (steps + 1) + col;
+        corners.push(at, at + 1, at + steps + 1, at + 1, at + steps + 2, at + steps + 1);
+      }
+    }
+    this.count = corners.length;
+    gl.bindVertexArray(this.vertices!);
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ARRAY_BUFFER, points, gl.STATIC_DRAW);
+    for (const [name, offset] of [["position", 0], ["cell", 8]] as const) {
+      const place = gl.getAttribLocation(this.program!, name);
+      gl.enableVertexAttribArray(place);
+      gl.vertexAttribPointer(place, 2, gl.FLOAT, false, 16, offset);
+    }
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, new Uint16Array(corners), gl.STATIC_DRAW);
+    gl.bindVertexArray(null);
+  }
+}
+
+function createTexture(gl: WebGL2RenderingContext, filter: number): WebGLTexture {
+  const texture = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_2D, texture);
+  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, filter);
+  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, filter);
+  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
+  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
+  return texture;
+}
+
+function linkProgram(gl: WebGL2RenderingContext): WebGLProgram {
+  const program = gl.createProgram();
+  for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]] as const) {
+    const shader = gl.createShader(kind)!;
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader) ?? "shader");
+    gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) ?? "program");
+  return program;
+}
+
+/** The matrix for points that were moved by minus `origin`, computed in float64 before it becomes float32. */
+function shift(matrix: ArrayLike<number>, origin: [number, number]): Float32Array {
+  const moved = Float64Array.from(matrix);
+  for (let row = 0; row < 4; row++) {
+    moved[12 + row] = matrix[12 + row]! + matrix[row]! * origin[0] + matrix[4 + row]! * origin[1];
+  }
+  return Float32Array.from(moved);
+}
