@@ -6,6 +6,7 @@ import typer
 
 from sat2cap.cli.ask import output
 from sat2cap.cli.ask.output import Outlines, Places, Title, Underlay
+from sat2cap.cli.ask.prompts import refuse_paths
 from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
 
 
@@ -13,7 +14,11 @@ def classify(
     atlas: AtlasPath,
     prompts: Annotated[
         list[str],
-        typer.Argument(metavar="PROMPT", help="The categories, 2 to 12: what a photo of each would show."),
+        typer.Argument(
+            metavar="PROMPT",
+            callback=refuse_paths,
+            help="The categories, 2 to 12: what a photo of each would show.",
+        ),
     ],
     out: output.Still,
     when: When = None,

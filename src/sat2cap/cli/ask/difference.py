@@ -7,17 +7,22 @@ import typer
 from sat2cap.cli.ask import output
 from sat2cap.cli.ask.map import Scale
 from sat2cap.cli.ask.output import Above, Best, Outlines, Places, Title, Underlay
+from sat2cap.cli.ask.prompts import refuse_paths
 from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
 
 
 def difference(
     atlas: AtlasPath,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What a photo there would show.")],
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", callback=refuse_paths, help="What a photo there would show.")
+    ],
     out: output.Still,
     less: Annotated[
         str | None,
         typer.Argument(
-            metavar="LESS", help="The prompt to subtract; by default the same prompt, at another date."
+            metavar="LESS",
+            callback=refuse_paths,
+            help="The prompt to subtract; by default the same prompt, at another date.",
         ),
     ] = None,
     when: When = None,

@@ -8,12 +8,14 @@ import typer
 
 from sat2cap.cli.ask import output
 from sat2cap.cli.ask.output import Above, Best, Outlines, Places, Title, Underlay
+from sat2cap.cli.ask.prompts import refuse_paths
 from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
 
 Prompts = Annotated[
     list[str],
     typer.Argument(
         metavar="PROMPT",
+        callback=refuse_paths,
         help='What a photo there would show; "one thing + another" for both; place:LON,LAT or photo:FILE for '
         "places like that one.",
     ),
@@ -45,7 +47,9 @@ def map_prompts(
     hours: output.Hours = None,
     negatives: Annotated[
         list[str] | None,
-        typer.Option("--not", metavar="PROMPT", help="A prompt to subtract; may be repeated."),
+        typer.Option(
+            "--not", metavar="PROMPT", callback=refuse_paths, help="A prompt to subtract; may be repeated."
+        ),
     ] = None,
     scale: Annotated[
         Scale,

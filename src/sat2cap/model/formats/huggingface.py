@@ -17,7 +17,7 @@ from sat2cap.model.networks.towers import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     TextTower,
-    build_text_model,
+    build_text_tower,
     build_vision_tower,
     has_tokenizer,
     load_tokenizer,
@@ -141,7 +141,7 @@ def _build_text_tower(
         values |= {"model_type": "clip_text_model", "projection_dim": config.get("projection_dim", 512)}
     else:
         values["model_type"] = siglip.TEXT
-    return TextTower(build_text_model(values, weights, str(folder)), load_tokenizer(folder), scale)
+    return build_text_tower(values, weights, load_tokenizer(folder), scale, str(folder))
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:

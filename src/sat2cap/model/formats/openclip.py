@@ -63,9 +63,8 @@ def read_openclip(folder: Path, spec: str) -> Checkpoint:
     text = None
     if towers.has_tokenizer(folder):
         config = {**_text_config(model["text_cfg"]), **dim}
-        text = towers.TextTower(
-            towers.build_text_model(config, weights, str(folder)), towers.load_tokenizer(folder), scale
-        )
+        tokenizer = towers.load_tokenizer(folder)
+        text = towers.build_text_tower(config, weights, tokenizer, scale, str(folder))
     preprocess = _read_preprocess(values.get("preprocess_cfg", {}), int(vision.config.image_size), folder)
     return Checkpoint(
         overhead=vision,

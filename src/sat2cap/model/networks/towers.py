@@ -32,6 +32,8 @@ from sat2cap.model.networks import siglip
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+_GREATEST_TOKEN = 2
+"""End-of-text token of a CLIP config that stands for the greatest number in the text."""
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model")
 """Files of which at least one is in every folder with a tokenizer."""
 
@@ -108,6 +110,49 @@ def build_text_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], w
     if config.get("model_type") == siglip.TEXT:
         return build_with_weights(lambda: siglip.build_text_tower(config), weights, where, "text_model.")
     return build_with_weights(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**config)), weights, where)
+
+
+def build_text_tower(
+    config: Mapping[str, Any], weights: Mapping[str, Tensor], tokenizer: Any, scale: float | None, where: str
+) -> TextTower:
+    """Return a text tower with its tokenizer, after checking that they belong together.
+
+    `scale` is the logit scale of its CLIP, or None. Raises `ModelError`, which names the file or folder as
+    `where`, as `build_vision_tower` does, and if the end-of-text token of the config is not the tokenizer's.
+    """
+    model = build_text_model(config, weights, where)
+    _check_token_ids(model, tokenizer, where)
+    return TextTower(model, tokenizer, scale)
+
+
+def _check_token_ids(model: Any, tokenizer: Any, where: str) -> None:
+    """Raise `ModelError` if a text tower looks for its end-of-text token under a number of another tokenizer.
+
+    CLIP's embedding is read where the first end-of-text token stands. Where there is none it is read at the
+    start of the text, which is the same for every prompt. The number 2 in a config, as in OpenAI's files, is
+    a convention of transformers for the greatest number in the text.
+    """
+    end, size = tokenizer.eos_token_id, int(model.config.vocab_size)
+    named = {"end-of-text": end, "start-of-text": tokenizer.bos_token_id, "padding": tokenizer.pad_token_id}
+    for name, number in named.items():
+        if number is not None and number >= size:
+            raise ModelError(
+                f"{where}: its tokenizer has {name} token {number}, and its config only {size} tokens: "
+                "put back the tokenizer that it was saved with"
+            )
+    if model.config.model_type == siglip.TEXT:  # reads its embedding at the last place, whatever stands there
+        return
+    expected = model.config.eos_token_id
+    if expected == _GREATEST_TOKEN:
+        others = [number for number in named.values() if number is not None]
+        is_right = end is not None and end == max(others)
+    else:
+        is_right = end == expected
+    if not is_right:
+        raise ModelError(
+            f"{where}: its config has end-of-text token {expected} and its tokenizer {end}, so that "
+            "every prompt would get one vector: put back the config.json that it was saved with"
+        )
 
 
 def build_with_weights(
@@ -208,9 +253,8 @@ def load_vision_tower(folder: Path) -> Any:
 def load_text_tower(folder: Path, scale: float | None = None) -> TextTower:
     """Return the text tower that `save_text_tower` wrote; `scale` is from the checkpoint's manifest."""
     weights = read_tensors(folder / WEIGHTS_FILE)
-    return TextTower(
-        build_text_model(read_json(folder / CONFIG_FILE), weights, str(folder)), load_tokenizer(folder), scale
-    )
+    config = read_json(folder / CONFIG_FILE)
+    return build_text_tower(config, weights, load_tokenizer(folder), scale, str(folder))
 
 
 def has_tokenizer(folder: Path) -> bool:
