@@ -12,7 +12,7 @@ test: $(STAMP)   ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 page:            ## the live map's page, after a change in web/
-	cd web && npm ci --no-audit --no-fund && npm run build
+	cd web && npm install --no-save --no-audit --no-fund && npm run build
 
 check: $(STAMP)  ## style, types and architecture
 	$(BIN)/ruff check .

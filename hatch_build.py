@@ -29,7 +29,7 @@ class PageBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if not (web / "package.json").is_file() or _is_current(web, page):
             return
         try:
-            for arguments in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
+            for arguments in (["install", "--no-save", "--no-audit", "--no-fund"], ["run", "build"]):
                 command = [*_find_npm(), *arguments]
                 subprocess.run(command, cwd=web, check=True, timeout=_BUILD_S, env=_environment())
         except (OSError, subprocess.SubprocessError) as error:

@@ -23,7 +23,9 @@ WAIT_MS = 30_000
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium"),
-    pytest.mark.skipif(find_page() is None, reason="the page is not built; in web/: npm ci && npm run build"),
+    pytest.mark.skipif(
+        find_page() is None, reason="the page is not built; in web/: npm install && npm run build"
+    ),
     pytest.mark.timeout(300),
 ]
 

@@ -70,7 +70,7 @@ def _say_page_is_missing() -> PlainTextResponse:
     """Return what to do where this installation was built without Node."""
     sentence = (
         "This installation was built without the page, as Node could not be reached; /api works. "
-        "Install again with Node, or run in web/: npm ci && npm run build\n"
+        "Install again with Node, or run in web/: npm install && npm run build\n"
     )
     return PlainTextResponse(sentence)
 
