@@ -18,7 +18,8 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.catalogue import resolve_model
 from sat2cap.model import Preprocess
-from sat2cap.model.compute import convert_tower, embed_pixels, has_int8
+from sat2cap.model.compute import has_int8
+from sat2cap.model.conversion import convert_tower, embed_pixels
 
 
 def build_random_b32() -> tuple[CLIPVisionModelWithProjection, Preprocess]:

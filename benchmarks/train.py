@@ -4,9 +4,10 @@
 
 Made-up pairs and a ViT-B/32 of random weights, batch 32, queue 2,560, on the processor. Reference: both
 towers forward in every step, float32, patches decoded and augmented (RandomResizedCrop, three operations of
-RandAugment) one by one in Pillow before it. Ours: ground embeddings made before, bfloat16, patches decoded
-once and augmented for the whole batch while the step before is computed. Steps of each kind take turns, so
-that other work on the machine slows all alike; medians are reported.
+RandAugment) one by one in Pillow before it. Ours: ground embeddings made before, in the precision that this
+machine is fastest in, patches decoded once and augmented for the whole batch while the step before is
+computed. Steps of each kind take turns, so that other work on the machine slows all alike; medians are
+reported.
 """
 
 import io
@@ -40,6 +41,7 @@ from sat2cap.training.data.streaming import open_shards
 from sat2cap.training.gradients import large_batch_gradients
 from sat2cap.training.loop import new_learner, start_fabric
 from sat2cap.training.losses import contrastive_loss, pair_masks
+from sat2cap.training.precision import settle_compute
 from sat2cap.training.student import set_learning_rate
 
 BATCH, QUEUE, PAIRS, SOURCE, SIZE = 32, 2560, 256, 800, 224
@@ -168,7 +170,8 @@ def run_our_steps(run: Run, data: TrainingData) -> Iterator[None]:
     preprocess = Preprocess(SIZE)
     network = build_tower()
     start = Checkpoint(network, network, None, None, 1 / 0.07, "cyclic", preprocess, preprocess)
-    fabric = start_fabric(run)
+    run, compute = settle_compute(run)
+    fabric = start_fabric(run, compute)
     learner = new_learner(run, start, data, fabric)
     model, optimizer = fabric.setup(learner.student, learner.optimizer)
     for batch in load_batches(run, data, fabric, 0):
@@ -191,7 +194,7 @@ def run_our_steps(run: Run, data: TrainingData) -> Iterator[None]:
 
 def measure_loader(run: Run, data: TrainingData, seconds: float = 6.0) -> float:
     """Return samples per second that the loader alone prepares, one batch after the other."""
-    fabric, rows = start_fabric(run), np.arange(BATCH)
+    fabric, rows = start_fabric(*settle_compute(run)), np.arange(BATCH)
     load_batch(run, data, fabric, Batch(0, 0, rows))
     start_s, steps = time.perf_counter(), 0
     while time.perf_counter() - start_s < seconds:

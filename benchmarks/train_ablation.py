@@ -26,6 +26,7 @@ from sat2cap.pairs.splits.split import random_split
 from sat2cap.progress import silent
 from sat2cap.training import Run, load_run, train
 from sat2cap.training.output.checkpoint import read_validation, two_way_retrieval
+from sat2cap.training.precision import settle_compute
 
 SEEDS = (0, 1, 2)
 GALLERY = 2000
@@ -95,7 +96,7 @@ def train_and_measure(run: Run, pairs: Any) -> dict[str, float]:
     """Train, and return retrieval metrics with and without metadata at inference."""
     without_validation = run.model_copy(update={"data": run.data.model_copy(update={"validation_pairs": 0})})
     model = resolve_model(train(without_validation, pairs=pairs, resolve=resolve_model))
-    validation = read_validation(run, pairs, resolve_model(run.model.init), silent)
+    validation = read_validation(settle_compute(run)[0], pairs, resolve_model(run.model.init), silent)
     assert validation is not None
     overhead = model.embed_overhead(validation.data.patches[np.arange(len(validation.data))])
     conditions = {"without": overhead}

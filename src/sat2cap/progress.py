@@ -10,5 +10,10 @@ Progress = Callable[[str, int, int], None]
 """Callback with ``(stage, done, total)``: name of the stage, units finished, units in all."""
 
 
+def announce(progress: Progress, text: str) -> None:
+    """Report a line that says something once, such as the precision of a run: a stage of a single unit."""
+    progress(text, 1, 1)
+
+
 def silent(stage: str, done: int, total: int) -> None:
     """Ignore the progress; the default of every job."""

@@ -1,7 +1,9 @@
 """Precisions and devices: what is chosen, how close it stays, what is refused."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +13,10 @@ from torch import nn
 
 from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.errors import ModelError
-from sat2cap.model import compute
+from sat2cap.model import compute, conversion
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.compute import MIN_MEDIAN_COSINE, Compute, Int8Linear, choose_compute
+from sat2cap.model.compute import Compute, choose_compute
+from sat2cap.model.conversion import MIN_MEDIAN_COSINE, Int8Linear
 from sat2cap.model.load import load_model
 
 needs_int8 = pytest.mark.skipif(not compute.has_int8(), reason="this processor has no VNNI instructions")
@@ -86,30 +89,145 @@ def test_weights_that_do_not_survive_are_refused(clip: Checkpoint, monkeypatch: 
             made.visual_projection.weight.neg_()
         return made
 
-    original = compute._copy_in_precision
-    monkeypatch.setattr(compute, "_copy_in_precision", spoiled)
+    original = conversion._copy_in_precision
+    monkeypatch.setattr(conversion, "_copy_in_precision", spoiled)
     with pytest.raises(ModelError, match=r"bfloat16 keeps a cosine of -.* less than 0\.999: use float32"):
         replace(clip).embed_overhead(patches(3, 16), precision="bfloat16")
 
 
-def test_the_choice_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for has, precision in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(compute, "has_bfloat16", lambda has=has: has)
-        chosen = choose_compute()
+@pytest.fixture
+def only_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a GPU, on which nothing may be timed."""
+    for module in (torch.cuda, torch.xpu, torch.backends.mps):
+        monkeypatch.setattr(module, "is_available", lambda: False)
+
+    def refuse(device: str) -> float:
+        raise AssertionError("timed, though instructions tell")
+
+    monkeypatch.setattr(compute, "measure_bfloat16_speedup", refuse)
+
+
+def set_processor(monkeypatch: pytest.MonkeyPatch, machine: str, avx512_bf16: bool, amx: bool) -> None:
+    monkeypatch.setattr(compute.platform, "machine", lambda: machine)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+
+
+@pytest.mark.parametrize(
+    ("machine", "avx512_bf16", "amx", "precision"),
+    [
+        ("x86_64", False, False, "float32"),
+        ("AMD64", True, False, "bfloat16"),
+        ("x86_64", True, True, "bfloat16"),
+        ("x86_64", False, True, "bfloat16"),
+    ],
+)
+@pytest.mark.usefixtures("only_a_processor")
+def test_the_flags_of_the_processor_decide(
+    monkeypatch: pytest.MonkeyPatch, machine: str, avx512_bf16: bool, amx: bool, precision: str
+) -> None:
+    set_processor(monkeypatch, machine, avx512_bf16, amx)
+    for wanted in (None, "auto"):
+        chosen = choose_compute(wanted)
         assert (chosen.device, chosen.precision) == ("cpu", precision)
-        assert "bfloat16 instructions" in str(chosen)
-        assert choose_compute("float32") == Compute("cpu", "float32", "as asked")
-    with pytest.raises(ModelError, match="'float16' is not known: give one of float32, bfloat16, int8"):
+        assert (
+            chosen.reason
+            == f"this processor has {'no ' if precision == 'float32' else ''}bfloat16 instructions"
+        )
+    assert choose_compute("float32") == Compute("cpu", "float32", "as requested")
+
+
+@pytest.mark.parametrize(
+    ("speedup", "precision"), [(0.0, "float32"), (0.3, "float32"), (1.05, "float32"), (1.8, "bfloat16")]
+)
+@pytest.mark.usefixtures("only_a_processor")
+def test_where_flags_do_not_tell_a_timed_step_does(
+    monkeypatch: pytest.MonkeyPatch, speedup: float, precision: str
+) -> None:
+    set_processor(monkeypatch, "arm64", avx512_bf16=False, amx=False)
+    monkeypatch.setattr(compute, "measure_bfloat16_speedup", lambda device: speedup)
+    chosen = choose_compute()
+    assert (chosen.device, chosen.precision) == ("cpu", precision)
+    assert f"measured at {speedup:.2g} x the speed of float32" in chosen.reason
+
+
+@pytest.mark.usefixtures("only_a_processor")
+def test_a_requested_bfloat16_that_is_emulated_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_processor(monkeypatch, "x86_64", avx512_bf16=False, amx=False)
+    monkeypatch.setattr(compute, "measure_bfloat16_speedup", lambda device: 1 / 17)
+    with pytest.warns(UserWarning, match="bfloat16 takes 17 times as long as float32 .*: use precision auto"):
+        assert choose_compute("bfloat16").precision == "bfloat16"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        choose_compute("float32")
+        choose_compute("auto")
+        monkeypatch.setattr(compute, "measure_bfloat16_speedup", lambda device: 1.4)
+        choose_compute("bfloat16")
+        set_processor(monkeypatch, "x86_64", avx512_bf16=True, amx=False)
+        choose_compute("bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("device", "module", "is_fast"),
+    [("cuda", torch.cuda, True), ("cuda", torch.cuda, False), ("xpu", torch.xpu, True)],
+)
+@pytest.mark.usefixtures("only_a_processor")
+def test_a_gpu_is_chosen_and_its_instructions_decide(
+    monkeypatch: pytest.MonkeyPatch, device: str, module: Any, is_fast: bool
+) -> None:
+    monkeypatch.setattr(module, "is_available", lambda: True)
+    monkeypatch.setattr(
+        module, "is_bf16_supported", lambda including_emulation: is_fast or including_emulation
+    )
+    monkeypatch.setattr(compute, "find_device_error", lambda device: None)
+    chosen = choose_compute()
+    assert (chosen.device, chosen.precision) == (device, "bfloat16" if is_fast else "float32")
+    assert "this GPU" in chosen.reason
+    monkeypatch.setattr(compute, "has_int8", lambda: True)
+    with pytest.raises(ModelError, match=f"this runs on {device}: use bfloat16"):
+        choose_compute("int8")
+
+
+@pytest.mark.usefixtures("only_a_processor")
+def test_apples_gpu_is_timed_and_one_that_lacks_an_operator_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(compute, "measure_bfloat16_speedup", lambda device: {"mps": 1.5}[device])
+    monkeypatch.setattr(compute, "find_device_error", lambda device: None)
+    assert (choose_compute().device, choose_compute().precision) == ("mps", "bfloat16")
+
+    set_processor(monkeypatch, "x86_64", avx512_bf16=False, amx=False)
+    error = "The operator 'aten::x' is not implemented for mps"
+    monkeypatch.setattr(compute, "find_device_error", lambda device: error)
+    chosen = choose_compute()
+    assert (chosen.device, chosen.precision) == ("cpu", "float32")
+    assert chosen.reason.startswith(f"mps does not run it: {error}; this processor has no")
+    assert "\n" not in str(chosen)
+
+
+def test_a_device_that_is_not_there_is_an_error_of_one_line() -> None:
+    assert compute.find_device_error("cpu") is None
+    error = compute.find_device_error("mps")
+    assert error is not None
+    assert "\n" not in error
+
+
+def test_timing_leaves_torchs_generator_alone_and_agrees_with_a_second_measurement() -> None:
+    before = torch.random.get_rng_state()
+    compute.measure_bfloat16_speedup.cache_clear()
+    speedup = compute.measure_bfloat16_speedup("cpu")
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert speedup > 0
+    if compute.has_bfloat16() is False:
+        assert speedup < 1, "emulation is slower"
+
+
+def test_a_precision_that_does_not_exist_or_is_missing_here_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ModelError, match="'float16' is not known: give one of auto, float32, bfloat16, int8"):
         choose_compute("float16")
     monkeypatch.setattr(compute, "has_int8", lambda: False)
     with pytest.raises(ModelError, match="int8 needs a CPU with VNNI"):
-        choose_compute("int8")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    assert (choose_compute().device, choose_compute().precision) == ("cuda", "bfloat16")
-    monkeypatch.setattr(compute, "has_int8", lambda: True)
-    with pytest.raises(ModelError, match="this runs on cuda: use bfloat16"):
         choose_compute("int8")
 
 
@@ -117,18 +235,18 @@ def test_compiling_gives_the_same_or_leaves_it(clip: Checkpoint, monkeypatch: py
     pixels = clip.overhead_preprocess.images(patches(3, 16))
     whole = torch.compile
     monkeypatch.setattr(torch, "compile", lambda tower: whole(tower, backend="eager"))
-    made = compute._compile_tower(clip.overhead, pixels)
+    made = conversion._compile_tower(clip.overhead, pixels)
     assert made is not clip.overhead
     with torch.inference_mode():
         torch.testing.assert_close(
-            compute.embed_pixels(made, pixels), compute.embed_pixels(clip.overhead, pixels)
+            conversion.embed_pixels(made, pixels), conversion.embed_pixels(clip.overhead, pixels)
         )
 
     def broken(tower: nn.Module) -> nn.Module:
         raise RuntimeError("no Triton here")
 
     monkeypatch.setattr(torch, "compile", broken)
-    assert compute._compile_tower(clip.overhead, pixels) is clip.overhead
+    assert conversion._compile_tower(clip.overhead, pixels) is clip.overhead
 
 
 def test_moving_a_model_forgets_its_copies(clip: Checkpoint) -> None:

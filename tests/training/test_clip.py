@@ -100,6 +100,7 @@ def in_order(some: list[str], words: list[str]) -> bool:
 
 def test_the_shipped_run_file_is_right() -> None:
     run = load_clip_run(Path(sat2cap.__file__).parent / "runs" / "miniclip.toml")
+    assert run.optim.precision == "auto"
     assert isinstance(run, ClipRun)
     assert not {DemoPlan().train_world, DemoPlan().test_world} & set(run.data.worlds)
     folder = Path(sat2cap.__file__).parent / "miniworld" / "clip"

@@ -104,6 +104,7 @@ def test_shipped_run_files_load() -> None:
     names = [path.name for path in sorted((ROOT / "runs").glob("*.toml")) if path.name not in OTHERS]
     runs = {name: load_run(ROOT / "runs" / name) for name in names}
     assert runs.keys() >= {"miniworld.toml", "laptop.toml", "gpu.toml", "paper.toml"}
+    assert {run.optim.precision for run in runs.values()} == {"auto"}
     for name in names:
         head = (ROOT / "runs" / name).read_text().split("\nmethod")[0]
         assert f"#   sat2cap train runs/{name}\n" in head

@@ -96,7 +96,14 @@ def calibrate_model(
     checkpoint = resolve_model(model) if isinstance(model, str | Path) else model
     opened = pairs if isinstance(pairs, PairSet) else open_pairs(pairs)
     with listening(progress) as report:
-        calibrated = calibrate(checkpoint, opened, split, cache=Path(out).parent / "cache", progress=report)
+        calibrated = calibrate(
+            checkpoint,
+            opened,
+            split,
+            cache=Path(out).parent / "cache",
+            precision=checkpoint.fast_precision,
+            progress=report,
+        )
     return save_checkpoint(calibrated, Path(out))
 
 

@@ -141,6 +141,9 @@ def _draw_bars() -> Iterator[Progress]:
 
         def update_bar(text: str, done: int, total: int) -> None:
             stage = _stage_name(text)
+            if done == total == 1:  # an announcement
+                bars.console.print(text, highlight=False, markup=False)
+                return
             if stage not in tasks:
                 tasks[stage] = bars.add_task(text, total=total, completed=done, rate="")
             rate = meter.units_per_s(stage, done)
@@ -157,6 +160,9 @@ def _line_printer() -> Progress:
 
     def print_line(text: str, done: int, total: int) -> None:
         stage, now_s = _stage_name(text), time.monotonic()
+        if done == total == 1:  # an announcement
+            print(text, file=sys.stderr)
+            return
         rate = meter.units_per_s(stage, done)
         last_s = printed_at_s.setdefault(stage, now_s)
         if done >= total and last_s != math.inf:

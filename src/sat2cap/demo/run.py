@@ -57,7 +57,8 @@ def run_demo(out: Path, *, plan: DemoPlan | None = None, progress: Progress = si
         metrics = compute_metrics(plan, inputs, heldout, progress)
         metrics |= dict(caption_metrics(plan, inputs, heldout))
     with clock.time_step("report"):
-        story = collect_story(plan, inputs, imagery, training, run.optim.precision, out, progress)
+        precision = trained.card["training"]["run"]["optim"]["precision"]
+        story = collect_story(plan, inputs, imagery, training, precision, out, progress)
     metrics |= timing_metrics(clock)
     write_json(out / RESULTS, metrics)
     write_bytes(out / PAGE, render_story(story, metrics).encode())

@@ -15,7 +15,7 @@ from sat2cap.geo import cell_grid, cell_mask, parse_region, patch_box
 from sat2cap.imagery import Imagery
 from sat2cap.maps import MapOptions, write_cog, write_png
 from sat2cap.miniworld import Prompt
-from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint
+from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, Precision
 from sat2cap.pairs import PairSet, SplitPlan, build_pairs
 from sat2cap.progress import Progress
 from sat2cap.query import score_atlas, select_prompt
@@ -118,8 +118,16 @@ def embed_countries(
             progress(f"{stage} of {place.name}{kind}", done, total)
 
         path = _atlas_path(out, place, kind)
-        wanted, patch_m = cell_mask(grid, region), plan.patch.size_m
-        return embed_region(grid, wanted, imagery, checkpoint, path, patch_m=patch_m, progress=report)
+        return embed_region(
+            grid,
+            cell_mask(grid, region),
+            imagery,
+            checkpoint,
+            path,
+            patch_m=plan.patch.size_m,
+            precision=_atlas_precision(path, checkpoint),
+            progress=report,
+        )
 
     return [embed(place) for place in plan.countries]
 
@@ -157,6 +165,15 @@ def choose_country(prompt: Prompt, countries: Sequence[Country]) -> Country:
 def _atlas_path(out: Path, place: CountryPlan, kind: str) -> Path:
     """Return the path of a country's atlas by one model."""
     return out / ATLAS / f"{place.name}{kind}.zarr"
+
+
+def _atlas_precision(path: Path, checkpoint: Checkpoint) -> Precision:
+    """Return the precision of an atlas that was begun, so that it continues; else the fastest one here."""
+    try:
+        precision: Precision = open_atlas(path).model["precision"]
+    except AtlasError:
+        return checkpoint.fast_precision
+    return precision
 
 
 def _is_complete_atlas(path: Path) -> bool:

@@ -6,6 +6,7 @@ from .captioner import captions_from_json as captions_from_json
 from .checkpoint import Checkpoint as Checkpoint
 from .compute import Compute as Compute
 from .compute import Precision as Precision
+from .compute import PrecisionChoice as PrecisionChoice
 from .compute import choose_compute as choose_compute
 from .formats.captioner import CAPTIONER_MANIFEST as CAPTIONER_MANIFEST
 from .formats.captioner import load_captioner as load_captioner

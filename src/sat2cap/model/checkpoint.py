@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from sat2cap.display import facts_html
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest
 from sat2cap.model.calibration import Calibration
-from sat2cap.model.compute import Precision, convert_tower, embed_pixels
+from sat2cap.model.compute import Precision, choose_compute
+from sat2cap.model.conversion import convert_tower, embed_pixels
 from sat2cap.model.networks import towers
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.networks.metadata import Encoding, encode_metadata
@@ -86,6 +87,11 @@ class Checkpoint:
         return self.overhead_preprocess.size
 
     @property
+    def fast_precision(self) -> Precision:
+        """Precision that the device of the networks is fastest in: float32 or bfloat16."""
+        return choose_compute(device=next(self.overhead.parameters()).device.type).precision
+
+    @property
     def text_scale(self) -> float:
         """Logit scale for photos and texts: that of the text tower's CLIP if known, else `logit_scale`."""
         clip_scale = None if self.text is None else self.text.scale
@@ -142,16 +148,22 @@ class Checkpoint:
             parts["calibration"] = towers.digest_weights(self.calibration.as_tensors())
         return digest(canonical_json(parts))
 
-    def embed_overhead(self, rgb: NDArray[np.uint8], *, precision: Precision = "float32") -> Floats:
+    def embed_overhead(
+        self, rgb: NDArray[np.uint8], *, precision: Precision | Literal["auto"] = "float32"
+    ) -> Floats:
         """Return embeddings, float32 `[B, D]`, **not** normalised, of overhead patches, uint8 `[B, H, W, 3]`.
 
-        This is fastest with H = W = `patch_pixels`, and in the precision that `choose_compute` returns.
+        This is fastest with H = W = `patch_pixels`, and with `precision` ``auto``, which is `fast_precision`.
         Raises `ModelError` if embeddings of this model are too inaccurate in `precision`.
         """
         return self._embed_images(self.overhead, self.overhead_preprocess, rgb, precision)
 
     def embed_ground(
-        self, images: Sequence[AnyImage], *, precision: Precision = "float32", unit: bool = True
+        self,
+        images: Sequence[AnyImage],
+        *,
+        precision: Precision | Literal["auto"] = "float32",
+        unit: bool = True,
     ) -> Floats:
         """Return embeddings of B ground photos, float32 `[B, D]`, of unit length unless `unit` is false.
 
@@ -253,9 +265,10 @@ class Checkpoint:
         tower: Any,
         preprocess: Preprocess,
         images: Sequence[AnyImage] | NDArray[np.uint8],
-        precision: Precision,
+        requested: Precision | Literal["auto"],
     ) -> Floats:
         """Return the unnormalised outputs of an image tower, float32 `[B, D]`."""
+        precision = self.fast_precision if requested == "auto" else requested
         device = next(tower.parameters()).device
         rows = [np.zeros((0, self.dim), np.float32)]
         with torch.inference_mode():

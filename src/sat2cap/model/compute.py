@@ -1,25 +1,33 @@
-"""Device and number format of a computation: float32, bfloat16 or int8, on a CPU or a GPU.
+"""Choice of the device and the precision of a computation: float32, bfloat16 or int8, on a CPU or a GPU.
 
 Measured by ``benchmarks/precision.py``; what was tried and not taken is in docs/LOG.md.
 """
 
-import copy
+import math
+import platform
+import time
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import cache
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sat2cap.errors import ModelError
 
 Precision = Literal["float32", "bfloat16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-MIN_MEDIAN_COSINE: dict[Precision, float] = {"float32": 1.0, "bfloat16": 0.999, "int8": 0.99}
-"""Smallest accepted cosine to the float32 embedding, in the median of the first patches, by precision."""
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+"""Precision of a run file: ``auto`` leaves the choice to `choose_compute`."""
 
-_COMPARED_PATCHES = 8
-"""Number of patches on which a converted tower is compared with its float32 original."""
+_MIN_SPEEDUP = 1.1
+"""How many times faster than float32 a measured bfloat16 must be to be chosen."""
+
+_TIMED_ROUNDS = 3
+"""Number of times that a step in each precision is timed; the fastest counts."""
 
 
 @dataclass(frozen=True)
@@ -27,43 +35,98 @@ class Compute:
     """A device and a precision, with the reason for the choice."""
 
     device: str
-    """Torch's name of the device: ``cpu`` or ``cuda``."""
+    """Torch's name of the device: ``cpu``, ``cuda``, ``xpu`` (Intel) or ``mps`` (Apple silicon)."""
     precision: Precision
     reason: str
-    """Why this precision, in a few words for people."""
+    """Reason for the choice, in a few words for people."""
 
     def __str__(self) -> str:
         return f"{self.precision} on {self.device} ({self.reason})"
 
 
-def choose_compute(wanted: str | None = None) -> Compute:
-    """Return the fastest device of this machine, with the precision `wanted` or the fastest one if None.
+def choose_compute(wanted: str | None = None, device: str | None = None) -> Compute:
+    """Return the device and the precision to compute with.
 
-    int8 is chosen only on request, since its accuracy depends on the weights. Raises `ModelError` if `wanted`
-    is no `Precision`, or this machine cannot compute in it.
+    `wanted` is a `Precision`; with None or ``auto`` it is the fastest one of float32 and bfloat16: by the
+    instructions of the processor or GPU or, where these do not tell, by timing a few steps in each. int8 is
+    chosen only on request, since its accuracy depends on the weights. `device` is torch's name of a device;
+    if None, it is a GPU that runs every operator of a vision transformer, else the processor.
+
+    bfloat16 that is requested where it is emulated causes a warning with the measured ratio. Raises
+    `ModelError` if `wanted` is no precision, or the device cannot compute in it.
     """
     requested = next((precision for precision in PRECISIONS if precision == wanted), None)
-    if wanted is not None and requested is None:
-        raise ModelError(f"precision {wanted!r} is not known: give one of {', '.join(PRECISIONS)}")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if requested is None and wanted not in (None, "auto"):
+        raise ModelError(f"precision {wanted!r} is not known: give one of auto, {', '.join(PRECISIONS)}")
+    device, note = (device, "") if device is not None else _choose_device()
     if requested == "int8" and not (device == "cpu" and has_int8()):
         raise ModelError(
             f"int8 needs a CPU with VNNI instructions, and this runs on {device}: use bfloat16 or float32"
         )
-    if requested is not None:
-        return Compute(device, requested, "as asked")
+    if requested is None:
+        precision, reason = _fastest_precision(device)
+        return Compute(device, precision, note + reason)
+    if requested == "bfloat16" and not has_bfloat16(device):
+        _warn_if_emulated(device)
+    return Compute(device, requested, f"{note}as requested")
+
+
+def _choose_device() -> tuple[str, str]:
+    """Return the first GPU that runs a vision transformer, else ``cpu``; and what is to be said of others."""
+    if torch.cuda.is_available():
+        return "cuda", ""
+    for name, is_available in (("xpu", torch.xpu.is_available), ("mps", torch.backends.mps.is_available)):
+        if is_available():
+            error = find_device_error(name)
+            return (name, "") if error is None else ("cpu", f"{name} does not run it: {error}; ")
+    return "cpu", ""
+
+
+def find_device_error(device: str) -> str | None:
+    """Return the first line of the error of a training step on a device; None if it runs."""
+    try:
+        _make_timed_step(device, torch.float32)()
+    except (RuntimeError, NotImplementedError, AssertionError) as error:  # an operator that is missing
+        return str(error).split("\n")[0][:100]
+    return None
+
+
+def _fastest_precision(device: str) -> tuple[Precision, str]:
+    """Return the precision that a device is fastest in, and the reason."""
+    processor = "processor" if device == "cpu" else "GPU"
+    has_instructions = has_bfloat16(device)
+    if has_instructions is not None:
+        text = f"this {processor} has {'' if has_instructions else 'no '}bfloat16 instructions"
+        return "bfloat16" if has_instructions else "float32", text
+    speedup = measure_bfloat16_speedup(device)
+    precision: Precision = "bfloat16" if speedup >= _MIN_SPEEDUP else "float32"
+    return precision, f"bfloat16 was measured at {speedup:.2g} x the speed of float32 on this {processor}"
+
+
+def _warn_if_emulated(device: str) -> None:
+    """Warn of bfloat16 that is slower than float32 on a device, with the measured ratio."""
+    speedup = measure_bfloat16_speedup(device)
+    if speedup < 1:
+        warnings.warn(
+            f"bfloat16 takes {1 / speedup:.2g} times as long as float32 on this "
+            f"{'processor' if device == 'cpu' else 'GPU'}, measured now: use precision auto",
+            stacklevel=3,
+        )
+
+
+def has_bfloat16(device: str = "cpu") -> bool | None:
+    """Return whether a device has bfloat16 instructions; None if only timing can tell.
+
+    Processors without them emulate bfloat16, slower than float32. Those of ARM may have instructions that
+    torch's matrix products make no use of, and Apple's GPUs do not say.
+    """
     if device == "cuda":
-        fast, processor = torch.cuda.is_bf16_supported(), "GPU"
-    else:
-        fast, processor = has_bfloat16(), "processor"
-    if fast:
-        return Compute(device, "bfloat16", f"this {processor} has bfloat16 instructions")
-    return Compute(device, "float32", f"this {processor} has no bfloat16 instructions")
-
-
-def has_bfloat16() -> bool:
-    """Return whether the CPU has bfloat16 instructions; without them bfloat16 is slower than float32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device == "xpu":
+        return torch.xpu.is_bf16_supported(including_emulation=False)
+    if device != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def has_int8() -> bool:
@@ -71,103 +134,50 @@ def has_int8() -> bool:
     return torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
-def convert_tower(tower: Any, precision: Precision, pixels: Tensor) -> Any:
-    """Return a copy of a float32 image tower that computes in `precision`, compiled if it is on a GPU.
+@cache
+def measure_bfloat16_speedup(device: str) -> float:
+    """Return how many times as fast a training step is in bfloat16 as in float32 on a device.
 
-    The copy is compared with the original on the first of `pixels`, float32 `[B, 3, S, S]`. Raises
-    `ModelError` if the median cosine of their embeddings is below `MIN_MEDIAN_COSINE`.
+    The fastest of a few steps counts, which alternate between the precisions; 0 if the device cannot compute
+    in bfloat16. It takes a second or two where bfloat16 is emulated.
     """
-    converted = _copy_in_precision(tower, precision)
-    sample = pixels[:_COMPARED_PATCHES]
-    if pixels.is_cuda:
-        converted = _compile_tower(converted, sample)
-    exact, approximate = (embed_pixels(network, sample) for network in (tower, converted))
-    median_cosine = float(nn.functional.cosine_similarity(exact, approximate).median())
-    if median_cosine < MIN_MEDIAN_COSINE[precision]:
-        raise ModelError(
-            f"{precision} keeps a cosine of {median_cosine:.4f} to this model's float32 embeddings, less "
-            f"than {MIN_MEDIAN_COSINE[precision]}: use {'bfloat16' if precision == 'int8' else 'float32'}"
-        )
-    return converted
-
-
-def embed_pixels(tower: Any, pixels: Tensor) -> Tensor:
-    """Return the unnormalised embeddings, float32 `[B, D]`, of normalised pixels, float32 `[B, 3, S, S]`."""
-    dtype = next(tower.parameters()).dtype
-    embeddings: Tensor = tower(pixel_values=pixels.to(dtype)).image_embeds
-    return embeddings.float()
-
-
-def _copy_in_precision(tower: Any, precision: Precision) -> Any:
-    """Return a copy in bfloat16, for int8 with its matrix products in int8."""
-    converted = copy.deepcopy(tower).to(torch.bfloat16)
-    on_cpu = next(converted.parameters()).device.type == "cpu"
-    if on_cpu and hasattr(converted, "set_attn_implementation"):
-        # With the few tokens of a patch, plain attention is faster than the fused kernel of CPUs.
-        converted.set_attn_implementation("eager")
-    return _with_int8_products(converted, tower) if precision == "int8" else converted
-
-
-def _compile_tower(tower: Any, pixels: Tensor) -> Any:
-    """Return the tower compiled, or unchanged on a machine without a compiler."""
+    fastest_s = {torch.float32: math.inf, torch.bfloat16: math.inf}
     try:
-        compiled = torch.compile(tower)
-        embed_pixels(compiled, pixels)
-    except Exception:  # no Triton, no C compiler: each part of the compiler raises errors of its own
-        return tower
-    return compiled
+        steps = {dtype: _make_timed_step(device, dtype) for dtype in fastest_s}
+        for _ in range(_TIMED_ROUNDS):
+            for dtype, step in steps.items():
+                fastest_s[dtype] = min(fastest_s[dtype], step())
+    except (RuntimeError, NotImplementedError):  # no bfloat16 on this device
+        return 0.0
+    return fastest_s[torch.float32] / fastest_s[torch.bfloat16]
 
 
-def _with_int8_products(network: nn.Module, exact: nn.Module) -> nn.Module:
-    """Replace the plain linear layers of `network`, in place, by `Int8Linear` with the weights of `exact`."""
-    for name, child in list(network.named_children()):
-        original = exact.get_submodule(name)
-        if type(original) is nn.Linear:
-            setattr(network, name, Int8Linear(original))
-        else:
-            _with_int8_products(child, original)
-    return network
+def _make_timed_step(device: str, dtype: torch.dtype) -> Callable[[], float]:
+    """Return a function that takes a training step of a small vision transformer, and returns its seconds."""
+    width = 128
+    with torch.random.fork_rng(devices=[]):  # the weights are drawn without a trace in torch's generator
+        network = nn.ModuleDict(
+            {
+                "patches": nn.Conv2d(3, width, 8, 8),
+                "norm": nn.LayerNorm(width),
+                "attention": nn.Linear(width, 3 * width),
+                "up": nn.Linear(width, 4 * width),
+                "down": nn.Linear(4 * width, width),
+            }
+        ).to(device)
+        images = torch.randn(32, 3, 48, 48).to(device)
 
+    def take_step() -> float:
+        start_s = time.perf_counter()
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            tokens = network["patches"](images).flatten(2).transpose(1, 2)
+            query, key, value = network["attention"](network["norm"](tokens)).chunk(3, -1)
+            tokens = tokens + (query @ key.transpose(1, 2) / width**0.5).softmax(-1) @ value
+            hidden = network["up"](network["norm"](tokens))
+            tokens = tokens + network["down"](hidden * torch.sigmoid(1.702 * hidden))
+        loss = tokens.float().square().mean()
+        loss.backward()
+        loss.item()  # waits for a GPU
+        return time.perf_counter() - start_s
 
-class Int8Linear(nn.Module):
-    """A linear layer in int8, with one scale per row of the weights and one per token of the input.
-
-    A token's scale is its own largest magnitude / 127, so an embedding does not depend on the rest of the
-    batch, and nothing has to be calibrated. Inputs are shifted by 128 to unsigned bytes, because VNNI
-    multiplies unsigned by signed bytes.
-    """
-
-    def __init__(self, exact: nn.Linear) -> None:
-        super().__init__()
-        weight = exact.weight.detach().float()
-        scale = weight.abs().amax(1).clamp_(min=1e-12) / 127
-        bias = torch.zeros(len(weight)) if exact.bias is None else exact.bias.detach()
-        quantised = (weight / scale[:, None]).round().to(torch.int8)
-        self.weight = torch.ops.onednn.qlinear_prepack(quantised, None)
-        self.scale = scale
-        self.zero = torch.zeros_like(scale, dtype=torch.int32)
-        self.bias = bias.to(torch.bfloat16)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map bfloat16 `[..., N]` to bfloat16 `[..., M]`."""
-        rows = x.reshape(-1, x.shape[-1])
-        scale = rows.abs().amax(1, keepdim=True).float().clamp_(min=1e-12).div_(127)
-        # Conversion truncates, so adding 128.5 shifts by 128 and rounds; the largest value becomes 255.
-        quantised = (rows * scale.reciprocal()).add_(128.5).to(torch.uint8)
-        sums = torch.ops.onednn.qlinear_pointwise(
-            quantised,
-            1.0,
-            128,
-            self.weight,
-            self.scale,
-            self.zero,
-            None,
-            1.0,
-            0,
-            torch.bfloat16,
-            "none",
-            [],
-            "",
-        )
-        out = torch.addcmul(self.bias, sums, scale.to(torch.bfloat16))
-        return out.view(*x.shape[:-1], len(self.scale))
+    return take_step

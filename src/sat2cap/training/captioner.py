@@ -274,7 +274,7 @@ def _embed_photos(data: CaptionData, clip: Checkpoint, progress: Progress) -> _C
     source = _read_caption_file(data.captions) if data.captions else _render_world_photos(data)
     total = 0 if data.captions else len(data.worlds) * data.photos_per_world
     for images, texts in source:
-        embeddings.append(clip.embed_ground(images, unit=False))
+        embeddings.append(clip.embed_ground(images, precision="auto", unit=False))
         captions += texts
         progress("embedding photos", len(captions), max(total, len(captions)))
     if not captions:

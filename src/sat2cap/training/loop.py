@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sat2cap.errors import JobError, RunFileError
 from sat2cap.locks import folder_lock, remove_temporary_files
-from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, load_model
-from sat2cap.progress import Progress, silent
+from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, Compute, load_model
+from sat2cap.progress import Progress, announce, silent
 from sat2cap.training.data.loader import LoadedBatch, TrainingData, load_batches, read_training_data
 from sat2cap.training.data.patches import Pairs
 from sat2cap.training.data.sampler import initial_queue_rows, total_steps
@@ -25,6 +25,7 @@ from sat2cap.training.output.checkpoint import build_card, read_validation, run_
 from sat2cap.training.output.loggers import open_loggers
 from sat2cap.training.output.recorder import RunRecorder
 from sat2cap.training.output.resume_state import LOG_FILE, Log, claim_folder, load_state
+from sat2cap.training.precision import settle_compute
 from sat2cap.training.queue import RingQueue
 from sat2cap.training.run import Run
 from sat2cap.training.student import Learner, Temperature, new_optimizer, new_student, set_learning_rate
@@ -45,7 +46,8 @@ def train(
     another process trains in the folder or the loss is not finite, and `OSError` on a full disk.
     """
     finished = Path(run.output.folder) / "checkpoint"
-    fabric = start_fabric(run)
+    run, compute = settle_compute(run)
+    fabric = start_fabric(run, compute)
     progress = progress if fabric.is_global_zero else silent
     start = resolve(run.model.init)
     pairs = _open_pairs(run.data.pairs) if pairs is None else pairs
@@ -54,6 +56,7 @@ def train(
         if (finished / CHECKPOINT_MANIFEST).is_file():
             return finished
 
+        announce(progress, f"training in {compute}")
         data = read_training_data(run, pairs, start, fabric, progress)
         learner = new_learner(run, start, data, fabric)
         network = torch.compile(learner.student) if run.optim.compile else learner.student
@@ -83,25 +86,24 @@ def train(
         return finished
 
 
-def start_fabric(run: Run) -> Fabric:
+def start_fabric(run: Run, compute: Compute) -> Fabric:
     """Return Fabric with the device, precision and processes of a run, launched.
 
-    Further processes are started here unless torchrun or SLURM started them. Raises `RunFileError` if the
-    device does not exist on this machine.
+    Further processes are started here unless torchrun or SLURM started them. Raises `RunFileError` if they
+    chose different precisions.
     """
-    device = run.optim.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RunFileError('optim.device "cuda" is not available on this machine: use "auto" or "cpu"')
-    precision: Any = "bf16-mixed" if run.optim.precision == "bfloat16" else "32-true"
+    precision: Any = "bf16-mixed" if compute.precision == "bfloat16" else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its settings otherwise
     devices, nodes = run.optim.devices, run.optim.nodes
     strategy = "ddp" if devices * nodes > 1 else "auto"
     fabric = Fabric(
-        accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision
+        accelerator=compute.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision
     )
     fabric.launch()
+    if fabric.broadcast(compute.precision) != compute.precision:
+        raise RunFileError(
+            "processes on different machines chose different precisions: set optim.precision to float32"
+        )
     return fabric
 
 

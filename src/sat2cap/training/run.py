@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from sat2cap.config import Section, load
 from sat2cap.errors import RunFileError
-from sat2cap.model import Encoding
+from sat2cap.model import Encoding, Precision, PrecisionChoice
 
 
 class Data(Section):
@@ -113,8 +113,10 @@ class Optim(Section):
     """Number of passes over the pairs; either this or `steps` is given."""
     steps: int | None = Field(default=None, ge=1)
     """Number of optimiser steps; either this or `epochs` is given."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: PrecisionChoice = "auto"
+    """Precision of the networks; ``auto`` takes the one that this machine is fastest in."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Device of the networks; ``auto`` takes a GPU if there is one."""
     devices: int = Field(default=1, ge=1)
     """Number of processes on each machine, one per device, that share each batch."""
     nodes: int = Field(default=1, ge=1)
@@ -203,6 +205,13 @@ class Run(Section):
         if self.output.validate_every and not self.data.validation_pairs:
             raise ValueError("output.validate_every needs data.validation_pairs above 0")
         return self
+
+    @property
+    def precision(self) -> Precision:
+        """Precision that is settled. Raises `RunFileError` before `settle_compute` has chosen one."""
+        if self.optim.precision == "auto":
+            raise RunFileError('optim.precision is "auto" and was not settled before the run')
+        return self.optim.precision
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that decide the result, as plain JSON values: all but ``[output]``."""

@@ -98,4 +98,4 @@ def _embed_photos(pairs: PairSet, gallery: Gallery, checkpoint: Checkpoint, spli
     """Return the photos' embeddings `[N, D]` before normalisation, which a gallery does not hold."""
     samples = read_pairs(pairs, split, gallery.row.tolist())
     images = [decode_image(samples[row].ground) for row in gallery.row.tolist()]
-    return checkpoint.embed_ground(images, unit=False)
+    return checkpoint.embed_ground(images, precision="auto", unit=False)

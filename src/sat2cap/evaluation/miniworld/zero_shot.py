@@ -24,7 +24,8 @@ def evaluate_zero_shot(
     source = MiniPhotos(World(planet), photos)
     records = list(source.photos())
     shown = [scene.shown for scene in source.scenes(records)]
-    embedded = checkpoint.embed_ground([decode_picture(data) for data in source.images(records)])
+    images = [decode_picture(data) for data in source.images(records)]
+    embedded = checkpoint.embed_ground(images, precision="auto")
     prompts = PROMPTS + SEASONAL_PROMPTS
     cosines = checkpoint.embed_text([prompt.text for prompt in prompts]) @ embedded.T
     truth = np.array([[prompt.concept in names for names in shown] for prompt in prompts])

@@ -136,6 +136,8 @@ def embed_gallery(
         checkpoint.ground_identity,
         DECODING_VERSION,
     ]
+    if checkpoint.fast_precision != "float32":
+        identity.append(checkpoint.fast_precision)
     path = cache / f"gallery-{digest(canonical_json(identity))[:24]}.npz"
     if not path.exists():
         _save_gallery(path, _embed_rows(pairs, checkpoint, split, chosen, ground))
@@ -157,11 +159,11 @@ def _embed_rows(
     overheads, grounds = [], []
     lon, lat, taken = [], [], []
     for batch in _batch_pairs(stream):
-        overheads.append(
-            checkpoint.embed_overhead(np.stack([np.asarray(decode_image(p.overhead)) for p in batch]))
-        )
+        patches = np.stack([np.asarray(decode_image(pair.overhead)) for pair in batch])
+        overheads.append(checkpoint.embed_overhead(patches, precision="auto"))
         if ground is None:
-            grounds.append(checkpoint.embed_ground([decode_image(pair.ground) for pair in batch]))
+            images = [decode_image(pair.ground) for pair in batch]
+            grounds.append(checkpoint.embed_ground(images, precision="auto"))
         lon += [pair.lon for pair in batch]
         lat += [pair.lat for pair in batch]
         taken += [When.from_datetime(pair.taken) for pair in batch]

@@ -24,8 +24,9 @@ from sat2cap.errors import JobError, RunFileError
 from sat2cap.files import publish_folder
 from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.world import World
+from sat2cap.model import Precision, PrecisionChoice, choose_compute
 from sat2cap.pictures import decode_picture
-from sat2cap.progress import Progress, silent
+from sat2cap.progress import Progress, announce, silent
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -77,7 +78,8 @@ class ClipOptim(Section):
     """Number of steps with a rising learning rate."""
     weight_decay: float = 0.1
     """Weight decay of matrices; biases and gains have none."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: PrecisionChoice = "auto"
+    """Precision of the towers; ``auto`` takes the one that this processor is fastest in."""
     word_dropout: float = 0.0
     """Share of a caption's words that are left out, other words each time.
 
@@ -116,12 +118,14 @@ def train_clip(run: ClipRun, progress: Progress = silent) -> dict[str, float]:
     """
     if run.out.exists() and not (run.out / "config.json").is_file() and any(run.out.iterdir()):
         raise RunFileError(f"out {run.out} holds something other than a model: give another folder")
+    compute = choose_compute(run.optim.precision, "cpu")
+    announce(progress, f"training in {compute}")
     torch.manual_seed(run.optim.seed)
     started = time.monotonic()
     pixels, captions = _render_photos(run, progress)
     tokenizer = _train_tokenizer(captions[0::4], run.size)
     model = CLIPModel(_clip_config(run.size, tokenizer))
-    if run.optim.precision == "bfloat16":
+    if compute.precision == "bfloat16":
         model.set_attn_implementation("eager")  # fused attention is slow backwards in bfloat16 on a CPU
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": run.size.image_size}, crop_size=run.size.image_size
@@ -141,7 +145,7 @@ def train_clip(run: ClipRun, progress: Progress = silent) -> dict[str, float]:
             for i in rows
         ]
         images = (torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2).float() / 255 - mean) / std
-        loss = _backward_step(forward, images, _tokenize(tokenizer, texts), run.optim)
+        loss = _backward_step(forward, images, _tokenize(tokenizer, texts), compute.precision)
         if not math.isfinite(loss):
             raise JobError(f"the loss is {loss} at step {step}; lower lr in the run file and start again")
         optimiser.step()
@@ -268,9 +272,9 @@ def _tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> dict[str,
     return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
 
 
-def _backward_step(model: Any, images: Tensor, tokens: dict[str, Tensor], optim: ClipOptim) -> float:
+def _backward_step(model: Any, images: Tensor, tokens: dict[str, Tensor], precision: Precision) -> float:
     """Compute the gradients of CLIP's symmetric cross-entropy for one batch; return the loss."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=optim.precision == "bfloat16"):
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         output = model(pixel_values=images, **tokens)
     similarity = model.logit_scale.exp() * output.image_embeds.float() @ output.text_embeds.float().T
     target = torch.arange(len(images))

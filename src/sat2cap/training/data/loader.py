@@ -79,14 +79,14 @@ def read_training_data(
     """
     start.to(fabric.device)
     if start.ground is not None:
-        set_fastest_attention(start.ground, fabric.device)
+        set_fastest_attention(start.ground, fabric.device, run.precision)
     data = _training_set(run, pairs, start, fabric, progress)
     ground = ground_embeddings(
         pairs,
         run.data.split,
         start,
         fallback=Path(run.output.folder) / "cache",
-        precision=run.optim.precision,
+        precision=run.precision,
         progress=progress,
         rank=fabric.global_rank,
         world_size=fabric.world_size,

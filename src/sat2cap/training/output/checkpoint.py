@@ -60,6 +60,7 @@ def build_card(
             "pairs": {"fingerprint": pairs.fingerprint, "count": pairs.count(run.data.split)},
             "init": {"identity": start.identity, "name": start.card.get("name", run.model.init)},
             "years": list(years),
+            "precision": run.precision,
             "steps": steps,
             "samples": steps * run.optim.batch,
             "libraries": {name: version(name) for name in LIBRARIES},
@@ -82,7 +83,7 @@ class Validation:
 
         The metrics are those of embeddings with the Dynamic Encoder's offset if the model has one.
         """
-        overhead, features = embed_places(self.data, trained, run.optim.precision)
+        overhead, features = embed_places(self.data, trained, run.precision)
         conditioned = (
             overhead if trained.dynamic is None else overhead + trained.dynamic_from_features(features)
         )
@@ -102,7 +103,7 @@ def read_validation(run: Run, pairs: Pairs, start: Checkpoint, progress: Progres
         split,
         start,
         fallback=Path(run.output.folder) / "cache",
-        precision=run.optim.precision,
+        precision=run.precision,
         progress=progress,
         limit=count,
     )
