@@ -326,7 +326,7 @@ def test_a_loss_that_is_no_number_stops_naming_the_pairs(root: Path, pairs: Fake
 def test_too_few_pairs_and_broken_images_are_named(root: Path, pairs: FakePairs) -> None:
     with pytest.raises(RunFileError, match=r"has 50 pairs, fewer than optim\.batch 8 or loss\.queue 51"):
         train(small_run(root / "out", loss={"queue": 51}), pairs=pairs)
-    with pytest.raises(PairsError, match="pair train-007 has an image that is broken"):
+    with pytest.raises(PairsError, match="pair train-007 has a broken image"):
         train(small_run(root / "broken"), pairs=replace(pairs, broken="train-007"))
 
 
