@@ -1,4 +1,5 @@
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.maps.conditioning import Conditioning
 from sat2cap.maps.layers import provenance
+from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.query import score_atlas, select_prompt
 from sat2cap.query.engine import scan
 from sat2cap.query.prompts import embed_prompts
@@ -157,6 +159,30 @@ def test_contrast_is_a_softmax_of_each_prompt_against_the_bank_alone(tmp_path):
     odds = np.exp(logits)
     np.testing.assert_allclose(scores[0], odds[0] / odds.sum(0), rtol=1e-4)
     np.testing.assert_allclose(scores[1], odds[1] / odds[1:].sum(0), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(100.0, 0.996), (None, 0.107)])
+def test_contrast_without_calibration_takes_the_scale_of_the_text_towers_clip(
+    tmp_path, scale: float | None, expected: float
+):
+    """The published weights say no scale of their own: cosine 0.30 among thirty generic ones at 0.21."""
+
+    class Chosen(Checkpoint):
+        def embed_text(self, texts):
+            cosines = np.array([0.30 if text == "p" else 0.21 for text in texts])
+            rows = np.zeros((len(texts), self.dim))
+            rows[:, 0], rows[:, 1] = cosines, np.sqrt(1 - cosines**2)
+            return rows.astype(np.float32)
+
+    made = model(dynamic=False)
+    text = SimpleNamespace(scale=scale, find_cut_off_text=lambda text: "")
+    checkpoint = Chosen(**{**vars(made), "text": text, "logit_scale": 1 / 0.07})
+    vectors = np.zeros((2, 3, 64), np.float32)
+    vectors[..., 0] = 1
+    opened = atlas(tmp_path / "a.zarr", vectors, checkpoint, np.zeros((2, 3), bool))
+    bank = [f"generic {number}" for number in range(30)]
+    shares = score_atlas(opened, checkpoint, ["p"], scale="contrast", bank=bank).values
+    np.testing.assert_allclose(shares, expected, atol=2e-3)
 
 
 def test_the_shipped_bank_is_the_default(tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from fake_pairs import FakePairs, log_of, small_run, write_shards
+from PIL import Image
 from run_fake import Sections, start
 from tiny_model import tiny_clip
 
@@ -73,6 +74,21 @@ def test_a_full_disk_is_an_error_of_the_system_that_names_the_file(
         train(run, pairs=pairs)
     monkeypatch.undo()
     assert (train(run, pairs=pairs) / "sat2cap.json").is_file()
+
+
+def test_squashed_photos_and_the_filter_are_recorded_in_the_checkpoint(root: Path, pairs: FakePairs) -> None:
+    settings = {"ground_resize": "squash", "overhead_filter": "bilinear"}
+    trained = load_model(train(small_run(root / "out", model=settings, optim={"steps": 1}), pairs=pairs))
+    assert trained.ground_preprocess.squash
+    assert trained.overhead_preprocess.resample == "bilinear"
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 60, 3), dtype=np.uint8))
+    start = load_model(root / "clip")
+    assert np.array_equal(
+        trained.ground_preprocess.pixels([photo])[0],
+        np.asarray(photo.resize((24, 24), Image.Resampling.BICUBIC)),
+    )
+    assert not np.allclose(trained.embed_ground([photo]), start.embed_ground([photo]), atol=1e-3)
+    assert trained.ground_identity != start.ground_identity
 
 
 def test_it_learns_and_the_checkpoint_carries_everything(root: Path, pairs: FakePairs) -> None:

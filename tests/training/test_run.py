@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from fake_pairs import small_run
 
 from sat2cap.errors import RunFileError
 from sat2cap.training.run import load_run
+from sat2cap.training.student import Student, Temperature, new_optimizer
 
 ROOT = Path(__file__).parents[2]
 OTHERS = ("miniclip.toml", "captioner.toml")
@@ -124,3 +127,32 @@ def test_the_papers_run_has_the_papers_settings() -> None:
     )
     assert (run.loss.form, run.loss.temperature, run.model.dropout) == ("paper", 0.07, 0.3)
     assert (run.model.init, run.augment.kind) == ("openai/clip-vit-base-patch32", "paper")
+    assert (optim.steps, optim.epochs, optim.decay_all) == (86_750, None, True)
+    assert (run.model.ground_resize, run.model.overhead_filter) == ("squash", "bilinear")
+    text = (ROOT / "runs" / "paper.toml").read_text()
+    differences = re.findall(r"^#   (\w+) {2,}", text.split("Deliberate differences")[1], re.MULTILINE)
+    marked = set(re.findall(r"# difference: (\w+)", text))
+    assert marked == set(differences) - {"metadata", "photos"}, "those two are no settings of a run"
+
+
+def test_settings_added_later_leave_the_identity_of_older_runs(tmp_path: Path) -> None:
+    plain = small_run(tmp_path).settings()
+    assert "decay_all" not in plain["optim"]
+    assert not {"ground_resize", "overhead_filter"} & plain["model"].keys()
+    changed = small_run(tmp_path, optim={"decay_all": True}, model={"ground_resize": "squash"}).settings()
+    assert changed["optim"]["decay_all"] is True
+    assert changed["model"]["ground_resize"] == "squash"
+
+
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_weight_decay_spares_vectors_and_the_temperature_unless_it_is_of_all(
+    tmp_path: Path, decay_all: bool
+) -> None:
+    run = small_run(tmp_path, optim={"decay_all": decay_all, "weight_decay": 0.2})
+    student = Student(torch.nn.Linear(3, 2), None)
+    temperature = Temperature(0.07, -10.0)
+    groups = new_optimizer(run, student, temperature).param_groups
+    decay = {id(value): group["weight_decay"] for group in groups for value in group["params"]}
+    assert decay[id(student.tower.weight)] == 0.2
+    spared = 0.2 if decay_all else 0.0
+    assert decay[id(student.tower.bias)] == decay[id(temperature.log_scale)] == spared

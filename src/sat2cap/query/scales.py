@@ -29,15 +29,16 @@ def percentile(values: Floats) -> Floats:
     return percentiles
 
 
-def contrast(cosines: Floats, bank: Floats, in_bank: NDArray[np.bool_], logit_scale: float) -> Floats:
+def contrast(cosines: Floats, bank: Floats, in_bank: NDArray[np.bool_], text_scale: float) -> Floats:
     """Return each prompt's share in a softmax over itself and the bank, float32 `[K, N]` in 0 to 1.
 
-    `cosines` `[K, N]` are those of K prompts with N cells, `bank` `[B, N]` those of the generic prompts; the
-    softmax is at the model's `logit_scale`. A prompt is set against the bank alone, not against the other
-    prompts; one that is in the bank itself (`in_bank` `[K]`) is counted once.
+    `cosines` `[K, N]` are those of K prompts with N cells, `bank` `[B, N]` those of the generic prompts;
+    the softmax is at `text_scale`, the logit scale of the CLIP that the text tower belongs to. A prompt
+    is set against the bank alone, not against the other prompts; one that is in the bank itself
+    (`in_bank` `[K]`) is counted once.
     """
     largest = bank.max(0)
-    log_sum = logit_scale * largest + np.log(np.exp(logit_scale * (bank - largest)).sum(0))
+    log_sum = text_scale * largest + np.log(np.exp(text_scale * (bank - largest)).sum(0))
     # e^p / (e^p + sum e^b) = 1 / (1 + sum e^b / e^p)
-    ratio = np.exp(np.clip(log_sum - logit_scale * cosines, -_MAX_EXPONENT, _MAX_EXPONENT))
+    ratio = np.exp(np.clip(log_sum - text_scale * cosines, -_MAX_EXPONENT, _MAX_EXPONENT))
     return np.asarray(1 / np.where(in_bank[:, None], ratio, 1 + ratio), np.float32)

@@ -72,7 +72,7 @@ def score_atlas(
     - `scale`: `cosine` is the cosine itself. `percentile` is its rank within the atlas or region, 0 to 100.
       `contrast` is the chance, 0 to 1, that a photo taken there fits the prompt better than anything in
       `bank`, fitted to the model's held-out photos (attribute `calibration`); for a model without such photos
-      it is the share of the prompt in a softmax with the bank at the model's logit scale.
+      it is the share of the prompt in a softmax with the bank at the logit scale of the text tower's CLIP.
     - `negatives`: the largest of their cosines is subtracted; for `contrast` they join the bank.
     - `templates`: a prompt's vector is the mean over them.
     - `vectors`: unit vectors `[D]` of prompts that are no text, by the name they have in `prompts` or
@@ -170,7 +170,7 @@ def _embed_query(
         )
         return _EmbeddedQuery(chances.directions, count, offset, chances)
     in_bank = np.array([prompt in rivals for prompt in prompts])
-    to_share = partial(_share_against_bank, count, in_bank, checkpoint.logit_scale)
+    to_share = partial(_share_against_bank, count, in_bank, checkpoint.text_scale)
     return _EmbeddedQuery(np.concatenate([prompt_vectors, embed(rivals)]), count, offset, to_share)
 
 
@@ -196,13 +196,13 @@ def _subtract_negatives(prompt_count: int, cosines: Floats) -> Floats:
 
 
 def _share_against_bank(
-    prompt_count: int, in_bank: NDArray[np.bool_], logit_scale: float, cosines: Floats
+    prompt_count: int, in_bank: NDArray[np.bool_], text_scale: float, cosines: Floats
 ) -> Floats:
     """Return each prompt's share in a softmax with the bank, `[P, N]`.
 
     The rows of `cosines` `[T, N]` are the P prompts, then the bank.
     """
-    return contrast(cosines[:prompt_count], cosines[prompt_count:], in_bank, logit_scale)
+    return contrast(cosines[:prompt_count], cosines[prompt_count:], in_bank, text_scale)
 
 
 def _score_window(scan: Scan, query: _EmbeddedQuery, window: Window, *, is_whole: bool) -> Floats:

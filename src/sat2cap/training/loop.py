@@ -28,7 +28,14 @@ from sat2cap.training.output.resume_state import LOG_FILE, Log, claim_folder, lo
 from sat2cap.training.precision import settle_compute
 from sat2cap.training.queue import RingQueue
 from sat2cap.training.run import Run
-from sat2cap.training.student import Learner, Temperature, new_optimizer, new_student, set_learning_rate
+from sat2cap.training.student import (
+    Learner,
+    Temperature,
+    initial_checkpoint,
+    new_optimizer,
+    new_student,
+    set_learning_rate,
+)
 
 
 def train(
@@ -49,7 +56,7 @@ def train(
     run, compute = settle_compute(run)
     fabric = start_fabric(run, compute)
     progress = progress if fabric.is_global_zero else silent
-    start = resolve(run.model.init)
+    start = initial_checkpoint(run, resolve(run.model.init))
     pairs = _open_pairs(run.data.pairs) if pairs is None else pairs
     with _hold_folder(run, fabric):
         _claim_folder(run, pairs, start, fabric)

@@ -53,6 +53,15 @@ class Model(Section):
 
     ``init``: the CLIP model; ``measure``: the training patches; ``paper``: the Sat2Cap authors.
     """
+    overhead_filter: Literal["init", "bilinear", "bicubic"] = "init"
+    """Filter that resizes overhead patches; ``init``: that of the CLIP model (bicubic for CLIP)."""
+    ground_resize: Literal["init", "squash"] = "init"
+    """Treatment of ground photos that are not square.
+
+    ``init``: that of the CLIP model, a centre crop for CLIP; ``squash``: the whole photo is resized to a
+    square, as in the authors' code. It is recorded in the checkpoint, whose ground embeddings depend on
+    it.
+    """
     train_layers: int | None = Field(default=None, ge=0)
     """Number of last layers of the overhead tower that are trained, with everything behind them.
 
@@ -100,6 +109,8 @@ class Optim(Section):
     eps: float = Field(default=1e-6, gt=0)
     weight_decay: float = Field(default=0.2, ge=0)
     """Weight decay of matrices; biases, gains and the temperature have none, as in CLIP."""
+    decay_all: bool = False
+    """Whether biases, gains and the temperature have weight decay too, as in the authors' code."""
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of the gradients, which are scaled down beyond it; no limit if left out."""
     schedule: Literal["cosine", "warm_restarts"] = "cosine"
@@ -182,6 +193,9 @@ class Output(Section):
     """Loggers that are written in addition to ``log.jsonl``."""
 
 
+_ADDED_SETTINGS = (("model", "overhead_filter"), ("model", "ground_resize"), ("optim", "decay_all"))
+
+
 class Run(Section):
     """Run file of method ``sat2cap``."""
 
@@ -214,8 +228,18 @@ class Run(Section):
         return self.optim.precision
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that decide the result, as plain JSON values: all but ``[output]``."""
-        return self.model_dump(mode="json", exclude={"output"})
+        """Return the settings that decide the result, as plain JSON values: all but ``[output]``.
+
+        A setting that was added later is left out at its default, so that older runs keep their identity.
+        """
+        settings = self.model_dump(mode="json", exclude={"output"})
+        for section, name in _ADDED_SETTINGS:  # their defaults are what runs before them did
+            if (
+                getattr(getattr(self, section), name)
+                == type(getattr(self, section)).model_fields[name].default
+            ):
+                del settings[section][name]
+        return settings
 
 
 def load_run(path: Path | str) -> Run:

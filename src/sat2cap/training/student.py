@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -107,6 +107,20 @@ def new_student(run: Run, start: Checkpoint, device: torch.device) -> Student:
     return Student(tower, dynamic).train()
 
 
+def initial_checkpoint(run: Run, start: Checkpoint) -> Checkpoint:
+    """Return the initial model with the preprocessing that a run file asks for; its checkpoints keep it.
+
+    ``model.overhead_filter`` replaces the filter of overhead patches; ``model.ground_resize`` replaces the
+    centre crop of ground photos by a resize of the whole photo to a square.
+    """
+    overhead, ground = start.overhead_preprocess, start.ground_preprocess
+    if run.model.overhead_filter != "init":
+        overhead = replace(overhead, resample=run.model.overhead_filter)
+    if run.model.ground_resize == "squash":
+        ground = replace(ground, squash=True, crop=None, shortest_edge=None)
+    return replace(start, overhead_preprocess=overhead, ground_preprocess=ground)
+
+
 def set_fastest_attention(tower: Any, device: torch.device, precision: Precision) -> None:
     """Choose the attention kernel that is fastest on a device in a precision.
 
@@ -120,15 +134,16 @@ def set_fastest_attention(tower: Any, device: torch.device, precision: Precision
 def new_optimizer(run: Run, student: Student, temperature: Temperature) -> torch.optim.Optimizer:
     """Return AdamW as the run file sets it; each parameter group holds its own ``base_lr``."""
     settings = run.optim
+    vector_decay = settings.weight_decay if settings.decay_all else 0.0
     groups = []
     for lr, module in ((settings.lr, student.tower), (settings.dynamic_lr or settings.lr, student.dynamic)):
         trained = [] if module is None else [value for value in module.parameters() if value.requires_grad]
         matrices = [value for value in trained if value.ndim >= 2]
         vectors = [value for value in trained if value.ndim < 2]
         groups.append({"params": matrices, "base_lr": lr, "weight_decay": settings.weight_decay})
-        groups.append({"params": vectors, "base_lr": lr, "weight_decay": 0.0})
+        groups.append({"params": vectors, "base_lr": lr, "weight_decay": vector_decay})
     scalars = [*temperature.parameters()] if run.loss.form == "siglip" else [temperature.log_scale]
-    groups.append({"params": scalars, "base_lr": settings.lr, "weight_decay": 0.0})
+    groups.append({"params": scalars, "base_lr": settings.lr, "weight_decay": vector_decay})
     groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
 

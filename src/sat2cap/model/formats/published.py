@@ -8,8 +8,11 @@ SAT2CAP_MEAN = (0.3670, 0.3827, 0.3338)
 SAT2CAP_STD = (0.2209, 0.1975, 0.1988)
 """Channel statistics, in 0-1, of the authors' overhead images; from their code, and not those of CLIP."""
 
-SAT2CAP_OVERHEAD = Preprocess(224, SAT2CAP_MEAN, SAT2CAP_STD, crop=800)
-"""Preprocessing of the authors' overhead tower: the central 800 px of 0.6 m, which is 480 m, as 224 px."""
+SAT2CAP_OVERHEAD = Preprocess(224, SAT2CAP_MEAN, SAT2CAP_STD, resample="bilinear", crop=800)
+"""Preprocessing of the authors' overhead tower: the central 800 px of 0.6 m, which is 480 m, as 224 px.
+
+The filter is torchvision's default, bilinear with antialiasing.
+"""
 
 SAT2CAP_GROUND = Preprocess(224, squash=True)
 """Preprocessing of the authors' ground photos: resized to 224 x 224 px whatever their aspect ratio."""

@@ -16,6 +16,7 @@ from sat2cap.lookahead import map_ahead
 from sat2cap.model import Checkpoint, Preprocess
 from sat2cap.progress import Progress
 from sat2cap.training.data.augment import augment_patches
+from sat2cap.training.data.decoded_file import open_decoded_file
 from sat2cap.training.data.ground_embeddings import cache_folder, ground_embeddings
 from sat2cap.training.data.neighbours import morton_order, place_ids
 from sat2cap.training.data.patches import Pairs, Patches, TrainingSet, overhead_preprocess, read_training_set
@@ -115,9 +116,9 @@ def _training_set(
     if run.output.decode == "always":
         with fabric.rank_zero_first():  # the other ranks read the index that it writes
             return open_shards(pairs, run.data.split, source, cache_folder(pairs, cache), progress)
-    large = pairs.count(run.data.split) * 3 * pixels**2 > run.output.cache_gb * 1e9
-    spill = cache / f"overhead-{fabric.global_rank}.npy" if large else None
-    return read_training_set(pairs, run.data.split, source, progress=progress, spill=spill)
+    if pairs.count(run.data.split) * 3 * pixels**2 > run.output.cache_gb * 1e9:
+        return open_decoded_file(pairs, run.data.split, source, cache_folder(pairs, cache), progress)
+    return read_training_set(pairs, run.data.split, source, progress=progress)
 
 
 def load_batches(run: Run, data: TrainingData, fabric: Fabric, start: int) -> Iterator[LoadedBatch]:

@@ -152,17 +152,16 @@ def read_training_set(
     preprocess: Preprocess,
     *,
     progress: Progress,
-    spill: Path | None = None,
     limit: int | None = None,
 ) -> TrainingSet:
     """Read a split and decode its patches to `preprocess.size` pixels a side.
 
-    Patches are stored in memory, or in the memory-mapped file `spill` if it is given. With `limit`, only the
-    first pairs are read. Raises PairsError if an image is broken or pairs are missing.
+    Patches are stored in memory. With `limit`, only the first pairs are read. Raises PairsError if an
+    image is broken or pairs are missing.
     """
     count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
     shape = (count, preprocess.size, preprocess.size, 3)
-    overhead = np.zeros(shape, np.uint8) if spill is None else _create_memmap(spill, shape)
+    overhead = np.zeros(shape, np.uint8)
     keys: list[str] = []
     moments: list[tuple[float, ...]] = []
     progress("decoding overhead patches", 0, count)
@@ -187,14 +186,6 @@ def decode_patch(data: bytes, key: str, preprocess: Preprocess) -> NDArray[np.ui
     """
     image: NDArray[np.uint8] = preprocess.pixels([decode_image(data, key)])[0]
     return image
-
-
-def _create_memmap(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Create a memory-mapped uint8 array in a new .npy file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    array: Any = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    mapped: NDArray[np.uint8] = array
-    return mapped
 
 
 def calendar_fields(taken: datetime) -> tuple[float, float, float, float]:
