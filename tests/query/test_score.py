@@ -182,7 +182,7 @@ def test_contrast_without_calibration_takes_the_scale_of_the_text_towers_clip(
     opened = atlas(tmp_path / "a.zarr", vectors, checkpoint, np.zeros((2, 3), bool))
     bank = [f"generic {number}" for number in range(30)]
     shares = score_atlas(opened, checkpoint, ["p"], scale="contrast", bank=bank).values
-    np.testing.assert_allclose(shares, expected, atol=2e-3)
+    np.testing.assert_allclose(shares[..., :2], expected, atol=2e-3)  # the last column is outside the region
 
 
 def test_the_shipped_bank_is_the_default(tmp_path):
