@@ -120,7 +120,7 @@ def test_embed_says_what_it_computes_with_and_follows_the_option(model: Checkpoi
     assert said is not None
     assert open_atlas(tmp_path / "x.zarr").model["precision"] == said[1]
     done = run("embed", "-o", tmp_path / "y.zarr", "--precision", "float32", *region)
-    assert re.search(r"computing +float32 on cpu \(as asked\)", done.err)
+    assert re.search(r"computing +float32 on cpu \(as requested\)", done.err)
     assert open_atlas(tmp_path / "y.zarr").model["precision"] == "float32"
     done = run("embed", "-o", tmp_path / "y.zarr", *region)
     assert done.status == 0, "an atlas goes on in the precision it was begun in"
