@@ -12,4 +12,4 @@ HEIGHT, WIDTH = 40, 50
 
 def make_client(folder, checkpoint, **settings):
     app = create_app(AtlasCollection([folder], checkpoint), ServerSettings(**settings))
-    return TestClient(app, raise_server_exceptions=False)
+    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)

@@ -56,7 +56,7 @@ def create_app(collection: AtlasCollection, settings: ServerSettings) -> FastAPI
         )
     if settings.is_local and settings.public_url is None:
         # a page elsewhere cannot reach this machine by a name that it made to point here
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "testserver"])
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
     app.add_middleware(Protection, settings=settings, metrics=metrics)
     page = find_page()
     if page is None:

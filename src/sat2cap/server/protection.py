@@ -67,7 +67,10 @@ class Protection:
     def _find_refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and sentence for a request that must not go further; None if it may."""
         headers = Headers(scope=scope)
-        if int(headers.get("content-length", "0") or 0) > MAX_BODY_BYTES:
+        length = headers.get("content-length", "0")
+        if not length.isdigit():
+            return 400, "the length of the body is not a number; leave it out, or send it right"
+        if int(length) > MAX_BODY_BYTES:
             return 413, f"the body is larger than {MAX_BODY_BYTES // 2**20} MB; send less"
         key, path = self._settings.api_key, scope["path"].removeprefix(self._settings.root_path)
         needs_key = key is not None and (path.startswith(("/api", "/metrics"))) and path not in _OPEN_PATHS

@@ -45,12 +45,7 @@ def map_prompts(
     when: output.Moments = None,
     months: output.Months = None,
     hours: output.Hours = None,
-    negatives: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--not", metavar="PROMPT", callback=refuse_paths, help="A prompt to subtract; may be repeated."
-        ),
-    ] = None,
+    negatives: output.Negatives = None,
     scale: Annotated[
         Scale,
         typer.Option(
@@ -113,7 +108,9 @@ def map_prompts(
 
 def search(
     atlas: AtlasPath,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What a photo there would show.")],
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", callback=refuse_paths, help="What a photo there would show.")
+    ],
     top: Annotated[int, typer.Option(metavar="N", help="Number of places.", min=1)] = 20,
     when: When = None,
     within: Within = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sat2cap.cli import console
+from sat2cap.cli.ask.prompts import refuse_paths
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +38,12 @@ Months = Annotated[
 ]
 Hours = Annotated[
     str | None, typer.Option(metavar="DATE", help="Map every full hour of a day, such as 2024-05-20.")
+]
+Negatives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--not", metavar="PROMPT", callback=refuse_paths, help="A prompt to subtract; may be repeated."
+    ),
 ]
 Above = Annotated[
     float | None,

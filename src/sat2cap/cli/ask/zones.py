@@ -43,10 +43,7 @@ def zones(
     when: output.Moments = None,
     months: output.Months = None,
     hours: output.Hours = None,
-    negatives: Annotated[
-        list[str] | None,
-        typer.Option("--not", metavar="PROMPT", help="A prompt to subtract; may be repeated."),
-    ] = None,
+    negatives: output.Negatives = None,
     scale: Annotated[
         Scale,
         typer.Option(metavar="cosine|percentile|contrast", help="The scores to summarise, as in map."),
