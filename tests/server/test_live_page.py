@@ -188,8 +188,29 @@ def test_two_prompts_beside_each_other(page, server, beach):
     assert page.problems == []
 
 
-def test_it_fits_a_phone(browser, server):
-    page = browser.new_page(viewport={"width": 390, "height": 844})
+LAYOUT = """() => {
+  const boxes = (selector) => [...document.querySelectorAll(selector)]
+    .filter((element) => element.checkVisibility() && !element.closest(".hidden, #chips, #map"))
+    .map((element) => [element.id || element.tagName, element.getBoundingClientRect()]);
+  const outside = boxes("input, select, button, output, a, label, p").filter(
+    ([, box]) => box.width && (box.left < 0 || box.right > innerWidth + 0.5)).map(([name]) => name);
+  const sections = boxes("section, aside");
+  const overlapping = sections.flatMap(([a, first], i) => sections.slice(i + 1)
+    .filter(([, second]) => first.bottom > second.top + 0.5 && second.bottom > first.top + 0.5
+      && first.right > second.left + 0.5 && second.right > first.left + 0.5)
+    .map(([b]) => `${a} and ${b}`));
+  return { outside, overlapping, width: document.documentElement.scrollWidth };
+}"""
+"""Controls outside the window, pairs of sections that overlap, and how wide the document is, in pixels."""
+
+
+@pytest.mark.parametrize("font_px", [15, 19])
+@pytest.mark.parametrize("width_px", [360, 390])
+def test_it_fits_a_phone_with_any_size_of_letters(browser, server, width_px, font_px):
+    page = browser.new_page(viewport={"width": width_px, "height": 844})
     open_page(page, server.url)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    ask(page, "a beach")
+    page.evaluate("size => { document.documentElement.style.fontSize = `${size}px`; }", font_px)
+    layout = page.evaluate(LAYOUT)
     page.close()
+    assert layout == {"outside": [], "overlapping": [], "width": width_px}
