@@ -1,5 +1,6 @@
 """Imagery, photos and models opened by the names that people write, of the real and the miniature world."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,16 @@ def resolve_captioner(
     captioner = _load_minicaptioner() if str(spec) == MINICAPTIONER else load_captioner(spec, tokenizer)
     captioner.check_model(checkpoint)
     return captioner
+
+
+def has_shipped_captioner(checkpoint: "Checkpoint") -> bool:
+    """Return whether the captioner that ships is in a model's space; reads no weights."""
+    from sat2cap.model import CAPTIONER_MANIFEST
+
+    path = Path(__file__).parent / "miniworld" / "captioner" / CAPTIONER_MANIFEST
+    if checkpoint.text is None or not path.exists():
+        return False
+    return bool(json.loads(path.read_text(encoding="utf-8")).get("space") == checkpoint.text_identity)
 
 
 def _miniclip_folder() -> Path:

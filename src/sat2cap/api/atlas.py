@@ -45,7 +45,7 @@ from sat2cap.maps import (
 
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
 if TYPE_CHECKING:
-    from sat2cap.model import Checkpoint
+    from sat2cap.model import Captioner, Checkpoint
     from sat2cap.query import Scan, ScoreScale, SpreadOver
 
 _APART_CELLS = 3
@@ -145,11 +145,12 @@ class OpenAtlas:
         less_when: Moment | None = None,
         scale: "ScoreScale" = "cosine",
         region: RegionLike = None,
+        negatives: Prompt | Sequence[Prompt] = (),
     ) -> xr.DataArray:
         """Return the map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
 
-        What is left out is the same on both sides. Raises as `map` does, and `PromptError` where both sides
-        would be the same.
+        What is left out is the same on both sides; `negatives` count on both. Raises as `map` does, and
+        `PromptError` where both sides would be the same.
         """
         from sat2cap.maps import difference
 
@@ -158,8 +159,9 @@ class OpenAtlas:
             raise PromptError(f"{prompt!r} minus itself is 0; give another prompt or date to take off")
         if other == prompt:
             self._several([to_moment(each) for each in (when, then) if each is not None])
-        first = self.map(prompt, when, scale=scale, region=region)
-        return with_standard_attributes(difference(first, self.map(other, then, scale=scale, region=region)))
+        first = self.map(prompt, when, negatives, scale, region=region)
+        second = self.map(other, then, negatives, scale, region=region)
+        return with_standard_attributes(difference(first, second))
 
     def classify(
         self, prompts: Sequence[str], when: Moment | None = None, region: RegionLike = None
@@ -288,7 +290,7 @@ class OpenAtlas:
         points: object,
         when: Moment | Sequence[Moment] | None = None,
         *,
-        captioner: str | Path | None = None,
+        captioner: "str | Path | Captioner | None" = None,
         beams: int = 5,
         tokenizer: str | Path = "gpt2",
     ) -> gpd.GeoDataFrame:
@@ -296,14 +298,18 @@ class OpenAtlas:
         caption.
 
         `points` are those of `sample`; each is captioned at each date of `when`. `captioner` is a folder, a
-        file of CLIPCap's weights, or None for the one that ships, where the model is in its space;
-        `tokenizer` is GPT-2's, needed by weights of CLIPCap. A language model finds the words, so it may say
-        what is not there; `phrases` does not. Raises `InputError`, `WhenError`, `ModelError`.
+        file of CLIPCap's weights, one that was loaded, or None for the one that ships, where the model is in
+        its space; `tokenizer` is GPT-2's, needed by weights of CLIPCap. A language model finds the words, so
+        it may say what is not there; `phrases` does not. Raises `InputError`, `WhenError`, `ModelError`.
         """
         from sat2cap.api.places import caption_places
         from sat2cap.catalogue import resolve_captioner
 
-        loaded = resolve_captioner(captioner, self.checkpoint, tokenizer)
+        if captioner is None or isinstance(captioner, str | Path):
+            loaded = resolve_captioner(captioner, self.checkpoint, tokenizer)
+        else:
+            loaded = captioner
+            loaded.check_model(self.checkpoint)
         moments = _as_moments(when)
         return caption_places(self.atlas, self.checkpoint, loaded, to_places(points), moments, beams)
 

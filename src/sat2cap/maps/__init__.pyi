@@ -8,6 +8,7 @@ from .conditioning import TRAINING_YEARS_KEY as TRAINING_YEARS_KEY
 from .conditioning import Conditioning as Conditioning
 from .conditioning import date_warning as date_warning
 from .formats import save as save
+from .layers import DIFFERENCE as DIFFERENCE
 from .layers import LabelledPoint as LabelledPoint
 from .layers import layers_of as layers_of
 from .layers import stack_times as stack_times

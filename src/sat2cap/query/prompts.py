@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
 from sat2cap.model import Checkpoint
+from sat2cap.query.text_vectors import embed_texts
 
 Floats = NDArray[np.float32]
 
@@ -131,8 +132,7 @@ def embed_prompts(
     ]
     texts = [text for text in dict.fromkeys(chain(*groups)) if text not in vectors]
     if texts:
-        _check_length(checkpoint, texts)
-        vectors |= dict(zip(texts, checkpoint.embed_text(texts), strict=True))
+        vectors |= dict(zip(texts, embed_texts(checkpoint, texts, _check_length), strict=True))
     if not groups:
         return np.zeros((0, checkpoint.dim), np.float32)
     means = np.stack([np.mean([vectors[text] for text in group], 0) for group in groups])

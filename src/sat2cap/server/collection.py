@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from sat2cap.api import OpenAtlas
 from sat2cap.api import open as open_atlas
 from sat2cap.atlas import JOURNAL, PLAN, is_atlas
-from sat2cap.errors import AtlasError, InputError, Sat2CapError
+from sat2cap.catalogue import has_shipped_captioner, resolve_captioner
+from sat2cap.errors import AtlasError, InputError, ModelError, Sat2CapError
 from sat2cap.query import PREPARED_FOLDER
 
 _STAMPED_FILES = ("zarr.json", JOURNAL, PLAN, f"{PREPARED_FOLDER}/manifest.json")
@@ -19,7 +20,7 @@ _STAMPED_FILES = ("zarr.json", JOURNAL, PLAN, f"{PREPARED_FOLDER}/manifest.json"
 
 
 if TYPE_CHECKING:
-    from sat2cap.model import Checkpoint
+    from sat2cap.model import Captioner, Checkpoint
 
 
 class UnknownAtlasError(AtlasError):
@@ -51,11 +52,14 @@ class AtlasCollection:
         paths: Sequence[Path | str],
         model: "str | Path | Checkpoint | None" = None,
         text: str | Path | None = None,
+        captioner: str | Path | None = None,
     ) -> None:
-        """`paths` are atlases, or folders of atlases. Raises `InputError` if there is none."""
+        """`paths` are atlases, or folders that hold some, at most one folder deeper. Raises `InputError`."""
         self._model, self._text, self._lock = model, text, Lock()
         self._paths = _assign_slugs(_find_atlases(paths))
         self._opened: dict[str, ServedAtlas] = {}
+        self._captioner = captioner
+        self._captioners: dict[str, tuple[tuple[tuple[int, int], ...], Captioner]] = {}
 
     @property
     def slugs(self) -> list[str]:
@@ -81,6 +85,23 @@ class AtlasCollection:
             raise AtlasError(served.problem)
         return served
 
+    def has_captioner(self, served: ServedAtlas) -> bool:
+        """Return whether places of an atlas can be captioned; loads nothing."""
+        assert served.opened is not None
+        return self._captioner is not None or has_shipped_captioner(served.opened.checkpoint)
+
+    def load_captioner(self, served: ServedAtlas) -> "Captioner":
+        """Return the captioner of an atlas, loaded with the first caption. Raises `ModelError`."""
+        assert served.opened is not None
+        if not self.has_captioner(served):
+            raise ModelError("no captioner is here for this atlas's model; start the server with --captioner")
+        with self._lock:
+            version, captioner = self._captioners.get(served.slug, ((), None))
+            if captioner is None or version != served.version:
+                captioner = resolve_captioner(self._captioner, served.opened.checkpoint)
+                self._captioners[served.slug] = served.version, captioner
+        return captioner
+
     def _open(self, slug: str, path: Path, version: tuple[tuple[int, int], ...]) -> ServedAtlas:
         try:
             opened = open_atlas(path, self._model, self._text)
@@ -98,13 +119,23 @@ def _find_atlases(paths: Sequence[Path | str]) -> list[Path]:
         if is_atlas(path) or path.suffix == ".zarr":
             atlases.append(path)
         elif path.is_dir():
-            atlases += sorted(child for child in path.iterdir() if is_atlas(child))
+            atlases += _atlases_in(path)
         else:
             raise InputError(
                 f"{str(path)!r} is neither an atlas nor a folder; give one made by: sat2cap embed"
             )
     if not atlases:
         raise InputError(f"no atlas in {', '.join(map(str, paths))}; make one with: sat2cap embed")
+    return atlases
+
+
+def _atlases_in(folder: Path) -> list[Path]:
+    """Return the atlases in a folder, and in the folders in it, such as those of a demo, by name."""
+    children = sorted(folder.iterdir(), key=lambda child: child.stem)
+    atlases = [child for child in children if is_atlas(child)]
+    for child in children:
+        if child not in atlases and child.is_dir():
+            atlases += sorted(filter(is_atlas, child.iterdir()), key=lambda path: path.stem)
     return atlases
 
 

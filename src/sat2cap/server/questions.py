@@ -23,6 +23,15 @@ class Question:
     when: When | None = None
     scale: ScoreScale = "cosine"
     negatives: tuple[str, ...] = ()
+    minus: str | None = None
+    """Of a difference: the prompt of the map that is taken off; None for the same prompt."""
+    minus_when: When | None = None
+    """Of a difference: the date of the map that is taken off; None for the same date."""
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether another map is taken off."""
+        return self.minus is not None or self.minus_when is not None
 
 
 def read_question(
@@ -36,12 +45,21 @@ def read_question(
         Query(description="cosine; percentile within the atlas, 0 to 100; or contrast, a chance, 0 to 1."),
     ] = "cosine",
     negative: Annotated[list[str] | None, Query(description="Prompts to subtract.")] = None,
+    minus: Annotated[
+        str | None, Query(description="A prompt whose map is taken off: the answer is a difference.")
+    ] = None,
+    minus_when: Annotated[
+        str | None, Query(description="The date of the map that is taken off: a difference of two dates.")
+    ] = None,
 ) -> Question:
     """Return the question in a request's address. Raises `PromptError`, `WhenError`."""
     negatives = tuple(check_prompt(text, "negative") for text in negative or ())
     if len(negatives) > MAX_PROMPTS:
         raise PromptError(f"{len(negatives)} negatives are given; give at most {MAX_PROMPTS}")
-    return Question(check_prompt(prompt), read_moment(when), scale, negatives)
+    taken_off = None if minus is None else check_prompt(minus, "minus")
+    return Question(
+        check_prompt(prompt), read_moment(when), scale, negatives, taken_off, read_moment(minus_when)
+    )
 
 
 def refuse_unknown_parameters(request: Request) -> None:

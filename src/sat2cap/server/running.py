@@ -74,18 +74,20 @@ def serve(
     model: "str | Path | Checkpoint | None" = None,
     text: str | Path | None = None,
     settings: ServerSettings | None = None,
+    captioner: str | Path | None = None,
 ) -> ServerHandle:
     """Serve atlases from this process, in the background, and return a handle with their addresses.
 
     `atlases` is an opened atlas, the path of one or of a folder of them, or several paths. `port` 0 takes any
-    that is free. Raises `InputError`, `JobError` if the port is taken.
+    that is free. `captioner` is that of `OpenAtlas.caption`. Raises `InputError`, `JobError` if the port
+    is taken.
 
     >>> with sat2cap.serve("region.zarr") as server:
     ...     print(server.url, server.tile_url("a busy street"))
     """
     if isinstance(atlases, OpenAtlas):
         model, text = model or atlases.model, text or atlases.text
-    collection = AtlasCollection(_to_paths(atlases), model, text)
+    collection = AtlasCollection(_to_paths(atlases), model, text, captioner)
     chosen = settings or ServerSettings(port=port)
     listener = _listen(chosen)
     server = uvicorn.Server(_configure(collection, chosen))
@@ -106,13 +108,14 @@ def run_server(
     settings: ServerSettings,
     model: str | None = None,
     text: str | None = None,
+    captioner: str | None = None,
     started: Callable[[str, AtlasCollection], None] = lambda url, collection: None,
 ) -> None:
     """Serve atlases until the process is interrupted; `started` is called with the address once it listens.
 
     Raises `InputError`, `JobError` if the port is taken.
     """
-    collection = AtlasCollection(paths, model, text)
+    collection = AtlasCollection(paths, model, text, captioner)
     listener = _listen(settings)
     server = uvicorn.Server(_configure(collection, settings))
     started(_address(settings, listener), collection)

@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.errors import JobError
+from sat2cap.maps import DIFFERENCE
 from sat2cap.server.collection import ServedAtlas
 from sat2cap.server.metrics import Metrics
 from sat2cap.server.questions import Question
@@ -52,6 +53,13 @@ class Answer:
     """Lowest score; NaN if no cell has data."""
     high: float
     """Highest score; NaN if no cell has data."""
+    counts: NDArray[np.int64]
+    """How many cells have each level, `[256]`."""
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether this is a difference: then low is -high, and level 128 is 0."""
+        return str(self.score.attrs.get("scale", "")).startswith(DIFFERENCE)
 
     @property
     def size_bytes(self) -> int:
@@ -60,15 +68,24 @@ class Answer:
 
 
 def quantise_scores(score: xr.DataArray) -> Answer:
-    """Return scores ``(y, x)`` with their 8-bit levels; a level is at most (high - low) / 508 off."""
+    """Return scores ``(y, x)`` with their 8-bit levels; a level is at most (high - low) / 508 off.
+
+    The levels of a difference are centred: from -m to m, where m is the largest change either way, so that
+    128 is exactly no change.
+    """
     values = np.asarray(score.values, np.float32)
-    has_data = np.isfinite(values)
-    if not has_data.any():
-        return Answer(score, np.zeros(values.shape, np.uint8), float("nan"), float("nan"))
-    low, high = float(values[has_data].min()), float(values[has_data].max())
-    steps = (values - low) * (254 / (high - low) if high > low else 0.0)
-    levels = np.where(has_data, np.rint(np.where(has_data, steps, 0)) + 1, 0).astype(np.uint8)
-    return Answer(score, levels, low, high)
+    low, high = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+    levels = np.zeros(values.shape, np.uint8)
+    if np.isfinite(low):
+        first = 1
+        if str(score.attrs.get("scale", "")).startswith(DIFFERENCE):
+            high = max(-low, high)
+            low = -high
+            first = 1 if high > low else 128
+        steps = np.float32(254 / (high - low) if high > low else 0.0)
+        half_up = (values - np.float32(low)) * steps + np.float32(first + 0.5)  # as integers lose the rest
+        levels = np.nan_to_num(half_up, nan=0.0).astype(np.uint8)
+    return Answer(score, levels, low, high, np.bincount(levels.ravel(), minlength=256))
 
 
 @dataclass(eq=False)
@@ -149,6 +166,12 @@ class ScoreService:
 
 def _score(served: ServedAtlas, question: Question) -> Answer:
     assert served.opened is not None
-    return quantise_scores(
-        served.opened.map(question.prompt, question.when, question.negatives, question.scale)
-    )
+    opened, negatives = served.opened, question.negatives
+    if question.is_difference:
+        score = opened.difference(
+            question.prompt, question.minus, question.when, question.minus_when, question.scale,
+            negatives=negatives,
+        )  # fmt: skip
+    else:
+        score = opened.map(question.prompt, question.when, negatives, question.scale)
+    return quantise_scores(score)

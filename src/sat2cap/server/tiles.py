@@ -32,7 +32,9 @@ PREFIX = "/api/atlases/{atlas}/map"
 MAX_PIXELS = 2048
 """Longest side of a picture or tile, pixels."""
 
-_COLOURS = cmap.get("magma")
+_COLOURS, _DIVERGING = cmap.get("magma"), cmap.get("rdbu_r")
+DIFFERENCE_BAND = "difference"
+"""Name of the band of a difference."""
 _PICTURES = {None, ImageType.png, ImageType.jpeg, ImageType.jpg, ImageType.webp}
 
 
@@ -95,9 +97,8 @@ def render_score(
     if output_format not in _PICTURES:
         return render_image(image, colormap, output_format, rescale=rescale, **options)
     rescale = rescale or image.dataset_statistics
-    return render_image(
-        image, colormap or _COLOURS, output_format or ImageType.png, rescale=rescale, **options
-    )
+    colours = colormap or (_DIVERGING if image.band_descriptions == [DIFFERENCE_BAND] else _COLOURS)
+    return render_image(image, colours, output_format or ImageType.png, rescale=rescale, **options)
 
 
 tiler = TilerFactory(
@@ -130,5 +131,6 @@ def _as_geotiff(answer: Answer) -> bytes:
             crs=grid.crs.to_wkt(), transform=grid.affine, nodata=np.nan,
         ) as dataset:  # fmt: skip
             dataset.write(values, 1)
+            dataset.set_band_description(1, DIFFERENCE_BAND if answer.is_centred else "score")
             dataset.update_tags(1, STATISTICS_MINIMUM=low, STATISTICS_MAXIMUM=max(high, low + 1e-6))
         return bytes(memory.read())

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat2cap.cli import console
+from sat2cap.cli.ask.caption import CaptionerName
 from sat2cap.cli.options import AtlasModel, Text
+from sat2cap.errors import InputError
 
 if TYPE_CHECKING:
     from sat2cap.server import AtlasCollection
@@ -42,6 +44,7 @@ def serve(
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
     model: AtlasModel = None,
     text: Text = None,
+    captioner: CaptionerName = None,
 ) -> None:
     """Serve atlases over HTTP: prompts become map layers in a page, in QGIS, in anything that reads tiles.
 
@@ -69,7 +72,17 @@ def serve(
 
             webbrowser.open(url)
 
-    run_server(atlases or [_DEMO_FOLDER], settings, model, text, say_address)
+    run_server(atlases or [_find_demo()], settings, model, text, captioner, say_address)
+
+
+def _find_demo() -> Path:
+    """Return the folder of the demo's atlases. Raises `InputError` if it has not been made here."""
+    if not _DEMO_FOLDER.is_dir():
+        raise InputError(
+            "no atlas is given, and there is no folder demo here; give an atlas, or make one with: "
+            "sat2cap demo --out demo"
+        )
+    return _DEMO_FOLDER
 
 
 def _say_what_is_open(has_key: bool) -> None:

@@ -25,7 +25,7 @@ def list_atlases(server: Server) -> list[dict[str, Any]]:
 
 
 @router.get("/{atlas}", summary="Describe an atlas")
-def describe_atlas(served: AskedAtlas) -> dict[str, Any]:
+def describe_atlas(server: Server, served: AskedAtlas) -> dict[str, Any]:
     """Its grid, its extent, what its model can do, and the mesh that places its cells on a map."""
     assert served.opened is not None
     atlas = served.opened.atlas
@@ -41,6 +41,7 @@ def describe_atlas(served: AskedAtlas) -> dict[str, Any]:
         },
         "mesh": _mercator_mesh(served),
         "model": str(checkpoint.card.get("name", "unnamed")),
+        "captions": server.collection.has_captioner(served),
         "text_scale": checkpoint.logit_scale,
         "version": _version_text(served),
         "nonsense_chance": nonsense_chance(served.opened),

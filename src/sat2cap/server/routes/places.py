@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,9 +12,9 @@ from sat2cap.errors import InputError, ModelError, Sat2CapError
 from sat2cap.geo import When, cell_at, hours_of, months_of
 from sat2cap.maps import top_places
 from sat2cap.server.collection import ServedAtlas
-from sat2cap.server.questions import Question
+from sat2cap.server.questions import Question, read_moment
 from sat2cap.server.settings import MAX_TOP_PLACES
-from sat2cap.server.state import AskedAnswer, AskedAtlas, AskedQuestion, Server
+from sat2cap.server.state import AskedAnswer, AskedAtlas, AskedQuestion, Server, ServerState
 
 router = APIRouter(prefix="/api/atlases/{atlas}", tags=["places"])
 
@@ -77,10 +78,31 @@ async def follow_point(
     time.
     """
     _cell_of(served, lon, lat)
+    if question.is_difference:
+        raise InputError("a series is that of one prompt; leave minus and minus_when out")
     day = question.when or When(2024, 6, 21, 12.0)
     moments = months_of(day.year) if over == "months" else hours_of(day)
     values = await server.scores.run(_follow_cell, served, question, lon, lat, moments)
     return {"over": over, "when": [moment.isoformat() for moment in moments], "scores": values}
+
+
+@router.get("/caption", summary="Caption a place")
+async def caption_point(
+    server: Server,
+    served: AskedAtlas,
+    lon: Lon,
+    lat: Lat,
+    when: Annotated[str | None, Query(description="Local date and hour, such as 2024-05-20T08:00.")] = None,
+) -> dict[str, Any]:
+    """What a photo at a place would show, as a sentence that a language model writes; None without imagery.
+
+    Raises ModelError if there is no captioner for the atlas's model; ``captions`` of an atlas says whether
+    there is.
+    """
+    moment = read_moment(when)
+    _cell_of(served, lon, lat)
+    caption = await server.scores.run(_caption_cell, server, served, lon, lat, moment)
+    return {"lon": lon, "lat": lat, "when": moment.isoformat() if moment else None, "caption": caption}
 
 
 def _cell_of(served: ServedAtlas, lon: float, lat: float) -> tuple[int, int]:
@@ -100,7 +122,8 @@ def _describe_cell(served: ServedAtlas, question: Question, lon: float, lat: flo
     """Return the chance of a place, None without calibration, and the phrases nearest to it."""
     assert served.opened is not None
     opened, chance = served.opened, None
-    if opened.checkpoint.calibration is not None and question.scale != "percentile":
+    is_chance = question.scale != "percentile" and not question.is_difference
+    if opened.checkpoint.calibration is not None and is_chance:
         try:
             fit = opened.map(
                 question.prompt, question.when, question.negatives, "contrast", region=_cell_region(lon, lat)
@@ -113,6 +136,21 @@ def _describe_cell(served: ServedAtlas, question: Question, lon: float, lat: flo
         "chance": chance,
         "phrases": [{"text": text, "cosine": float(cosine)} for text, cosine in phrases],
     }
+
+
+def _caption_cell(
+    server: ServerState, served: ServedAtlas, lon: float, lat: float, when: When | None
+) -> str | None:
+    """Return the caption of a cell; None where it has no embedding. Raises `ModelError`."""
+    assert served.opened is not None
+    captioner = server.collection.load_captioner(served)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is missing is in the answer
+        try:
+            captions = served.opened.caption([(lon, lat)], when, captioner=captioner)
+        except InputError:
+            return None  # no embedding there
+    return str(captions["caption"].iloc[0])
 
 
 def _follow_cell(

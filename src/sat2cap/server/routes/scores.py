@@ -1,11 +1,14 @@
 """The scores of all cells in 8 bits: what the page colours on its own, without asking again."""
 
 import json
+from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
+from sat2cap.geo import grid_of
 from sat2cap.maps import date_warning, with_standard_attributes
+from sat2cap.server.parts import Part, part_within, read_bounds
 from sat2cap.server.scores import Answer
 from sat2cap.server.state import AskedAnswer
 
@@ -20,27 +23,36 @@ router = APIRouter(prefix="/api/atlases/{atlas}", tags=["scores"])
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "One byte for each cell."}},
 )
-def read_scores(answer: AskedAnswer) -> Response:
+def read_scores(
+    answer: AskedAnswer, bounds: Annotated[tuple[float, float, float, float] | None, Depends(read_bounds)]
+) -> Response:
     """One byte for each cell, row by row from the top left: 0 for no data, 1 to 255 evenly from low to high.
 
     The header ``X-Score`` holds, as JSON, ``shape``, ``low``, ``high``, the percentiles 2, 50, 95 and 98,
-    the name and unit of the scale, and a warning about the date, if there is one.
+    the name and unit of the scale, and a warning about the date, if there is one. With ``bbox`` the answer is
+    the block of cells that lies there, whose first is at row and column ``offset`` of the atlas; low, high
+    and percentiles are still those of the whole map, so that colours stay while one pans. A difference
+    (``minus``, ``minus_when``) is ``centred``: low is -high, and the level 128 is no change.
     """
+    part = part_within(grid_of(answer.score), bounds)
+    levels = answer.levels[part.rows, part.cols]
     return Response(
-        answer.levels.tobytes(),
+        levels.tobytes(),
         media_type="application/octet-stream",
-        headers={"X-Score": json.dumps(_describe(answer)), "Cache-Control": "no-cache"},
+        headers={"X-Score": json.dumps(_describe(answer, part)), "Cache-Control": "no-cache"},
     )
 
 
-def _describe(answer: Answer) -> dict[str, object]:
+def _describe(answer: Answer, part: Part) -> dict[str, object]:
     """Return what a legend needs to know about the levels; numbers are None without any data."""
     attrs = with_standard_attributes(answer.score).attrs
-    has_data = bool(answer.levels.any())
+    has_data = bool(answer.counts[1:].any())
     return {
-        "shape": list(answer.levels.shape),
+        "shape": list(part.shape),
+        "offset": [part.rows.start, part.cols.start],
         "low": answer.low if has_data else None,
         "high": answer.high if has_data else None,
+        "centred": answer.is_centred,
         **{f"p{percent}": score for percent, score in _percentiles(answer).items()},
         "name": attrs.get("long_name", ""),
         "unit": attrs.get("units", ""),
@@ -50,9 +62,7 @@ def _describe(answer: Answer) -> dict[str, object]:
 
 def _percentiles(answer: Answer) -> dict[int, float | None]:
     """Return percentiles of the scores from the counts of their levels: sorting them takes longer."""
-    counts = np.bincount(answer.levels.ravel(), minlength=256)
-    counts[0] = 0
-    reached = np.cumsum(counts)
+    reached = np.cumsum(np.where(np.arange(256) > 0, answer.counts, 0))
     if reached[-1] == 0:
         return dict.fromkeys(_PERCENTILES)
     step = (answer.high - answer.low) / 254

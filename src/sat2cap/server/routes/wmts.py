@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 from fastapi import APIRouter, Request, Response
 
 from sat2cap.geo import EQUATOR_M, lonlat_bounds, outline
+from sat2cap.server.questions import Question
 from sat2cap.server.state import AskedAtlas, AskedQuestion
 from sat2cap.server.tiles import TILE_MATRIX_SET
 
@@ -31,10 +32,20 @@ def read_capabilities(request: Request, served: AskedAtlas, question: AskedQuest
     )
     template = re.sub(r"/Z/X/Y$", "/{TileMatrix}/{TileCol}/{TileRow}.png", tiles)
     bounds = lonlat_bounds(outline(served.opened.atlas.grid))
-    document = build_capabilities(
-        served.slug, f"{question.prompt} ({served.path.stem})", f"{template}?{request.url.query}", bounds
-    )
+    title = f"{_title_of(question)} ({served.path.stem})"
+    document = build_capabilities(served.slug, title, f"{template}?{request.url.query}", bounds)
     return Response(document, media_type="application/xml")
+
+
+def _title_of(question: Question) -> str:
+    """Return the prompt, and what is taken off in a difference."""
+    if not question.is_difference:
+        return question.prompt
+    when = [moment.isoformat() if moment else "any time" for moment in (question.when, question.minus_when)]
+    sides = [question.prompt, question.minus or question.prompt]
+    if question.minus_when is not None:
+        sides = [f"{side}, {moment}" for side, moment in zip(sides, when, strict=True)]
+    return " minus ".join(sides)
 
 
 def build_capabilities(

@@ -4,10 +4,12 @@ import json
 from typing import Annotated, Any
 
 import geopandas as gpd
+import numpy as np
 import shapely
 from fastapi import APIRouter, Body, Query, Response
 
 from sat2cap.errors import InputError
+from sat2cap.maps import with_standard_attributes
 from sat2cap.server.problems import TooLargeError
 from sat2cap.server.settings import MAX_VERTICES, MAX_ZONES
 from sat2cap.server.state import AskedAnswer, Server
@@ -27,10 +29,27 @@ async def summarise_zones(
         list[str] | None, Query(description="mean, min, max, median, p90, share-above=0.3 …")
     ] = None,
 ) -> Response:
-    """The features with statistics of the map among their properties, as GeoJSON; null without data."""
+    """The features with statistics of the map among their properties, as GeoJSON; null without data.
+
+    The member ``statistics`` of the collection has for each of them ``low`` and ``high`` over all zones, to
+    colour them by, and ``scale`` what the map's numbers are: name, unit, and whether 0 is the middle.
+    """
     statistics = [parse_statistic(text[:40]) for text in (stat or ["mean"])[:_MAX_STATISTICS]]
     table = await server.scores.run(lambda: zone_statistics(answer.score, _read_features(body), statistics))
-    return Response(json.dumps(table.to_geo_dict(drop_id=True)), media_type="application/geo+json")
+    document = table.to_geo_dict(drop_id=True) | _describe_statistics(table, answer)
+    return Response(json.dumps(document), media_type="application/geo+json")
+
+
+def _describe_statistics(table: gpd.GeoDataFrame, answer: AskedAnswer) -> dict[str, Any]:
+    """Return the range of every statistic, None where no zone has data, and what the numbers are."""
+    ranges = {
+        name: {end: float(value) if np.isfinite(value) else None for end, value in
+               (("low", table[name].min()), ("high", table[name].max()))}
+        for name in table.attrs["columns"]
+    }  # fmt: skip
+    attrs = with_standard_attributes(answer.score).attrs
+    scale = {"name": attrs["long_name"], "unit": attrs.get("units", ""), "centred": answer.is_centred}
+    return {"statistics": ranges, "scale": scale}
 
 
 def _read_features(body: dict[str, Any]) -> gpd.GeoDataFrame:
