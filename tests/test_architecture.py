@@ -28,10 +28,12 @@ pairs | atlas | model
 imagery | photos
 geo | http | config | locks | pictures | extras
 errors | files | progress | lookahead | display | formatting
+redaction
 """
 """Top to bottom. A name imports only from lines below its own; `sat2cap` is the package's __init__."""
 
 _FOUNDATION = {
+    "redaction",
     "errors",
     "files",
     "progress",

@@ -16,14 +16,20 @@
     │   └── MissingExtraError   an optional extra of this package that is not installed
     └── JobError                a long job that could not go on (disk, a NaN, a broken worker)
 
-A message is one line: the value, the rule it breaks, the next step.
+A message is one line: the value, the rule it breaks, the next step. `sat2cap.redaction` leaves the secrets in
+addresses out of it.
 """
+
+from sat2cap.redaction import redact_secrets
 
 
 class Sat2CapError(Exception):
     """Root of the errors that this package raises on purpose."""
 
     exit_status = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact_secrets(str(message)))
 
 
 class InputError(Sat2CapError):

@@ -11,6 +11,7 @@ from sat2cap.atlas import USER_SPEC_KEY
 from sat2cap.catalogue import open_imagery as open_by_name
 from sat2cap.geo import Region, parse_region
 from sat2cap.imagery import Imagery, parse_rendering, usage_caveats
+from sat2cap.redaction import redact_secrets
 
 
 def open_imagery(
@@ -51,12 +52,12 @@ def imagery_options(
     layer: str | None = None,
     where: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return what named the imagery and the region that a search looked in, as an atlas keeps it.
+    """Return what named the imagery and the region that a search looked in, as an atlas keeps it: no secrets.
 
     The key of `stretch` is ``scale``, as in atlases written before the option was renamed.
     """
-    options = {"imagery": imagery, "bands": bands, "scale": stretch, "recipe": recipe}
-    options |= {"region": region, "layer": layer}
+    options = {"imagery": redact_secrets(imagery), "bands": bands, "scale": stretch, "recipe": recipe}
+    options |= {"region": region and redact_secrets(region), "layer": layer}
     return {name: text for name, text in options.items() if text is not None} | {"where": list(where)}
 
 

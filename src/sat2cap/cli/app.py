@@ -18,6 +18,7 @@ from sat2cap.cli.manage import atlas, imagery, models
 from sat2cap.cli.options import ACCEPT_OLD_STRETCH
 from sat2cap.errors import Sat2CapError
 from sat2cap.extras import explain_missing_module
+from sat2cap.redaction import redact_secrets
 
 _NEGATIVE_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
 
@@ -92,7 +93,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"error: {explanation}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        print(f"error: {error}; check the path, the permissions and the disk", file=sys.stderr)
+        print(
+            f"error: {redact_secrets(str(error))}; check the path, the permissions and the disk",
+            file=sys.stderr,
+        )
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from sat2cap.progress import Progress
+from sat2cap.redaction import redact_secrets
 
 if TYPE_CHECKING:
     from sat2cap.evaluation import Metric
@@ -69,7 +70,7 @@ def _format_metric(metric: "Metric") -> str:
 
 def print_warning(message: str) -> None:
     """Print one line to standard error."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {redact_secrets(message)}", file=sys.stderr)
 
 
 class RateMeter:

@@ -22,6 +22,7 @@ from typing import Any
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.files import canonical_json, digest, write_bytes, write_json
+from sat2cap.redaction import redact_secrets
 
 FORMAT, VERSION = "sat2cap evaluation", 1
 """The version is also raised when the same inputs would give other metrics."""
@@ -106,11 +107,11 @@ def cached_evaluation(
         "kind": kind,
         "identity": identity,
         "inputs": dict(inputs),
-        "names": dict(names),
+        "names": {name: redact_secrets(value) for name, value in names.items()},
         "figures": [_metric_to_json(metric) for metric in evaluation.metrics],
         "shown": evaluation.table_data,
         "pictures": [{"file": p.name, "caption": p.caption} for p in pictures],
-        "command": command,
+        "command": redact_secrets(command),
         "seconds": round(seconds, 3),
         "sat2cap": version("sat2cap"),
     }

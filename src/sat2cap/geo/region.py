@@ -13,6 +13,7 @@ from odc.geo.geom import Geometry
 from sat2cap.errors import RegionError
 from sat2cap.geo.earth import WGS84
 from sat2cap.geo.region_file import REGION_FORMS, read_polygons
+from sat2cap.redaction import redact_secrets
 
 _RADIUS = re.compile(r"(?P<value>[0-9.eE+-]+)\s*(?P<unit>m|km)?")
 _CIRCLE_POINTS = 128
@@ -29,7 +30,11 @@ class Region:
     geometry: Geometry
     """Polygons in EPSG:4326, longitudes within -180 to 180: in two parts when across the antimeridian."""
     label: str
-    """Its name: the text it was read from, or that of a file without folder and suffix."""
+    """Its name: the text it was read from, or that of a file without folder and suffix; no secrets."""
+
+    def __post_init__(self) -> None:
+        """Leave the secrets of an address out of the label, which is stored and shown."""
+        object.__setattr__(self, "label", redact_secrets(self.label))
 
 
 def parse_region(text: str, *, layer: str | None = None, where: Sequence[str] = ()) -> Region:

@@ -72,7 +72,7 @@ class Fetcher:
             try:
                 answer = self._open_client().get(url, headers=headers)
             except TRANSIENT_ERRORS as error:
-                reason = str(error) or type(error).__name__
+                reason = (str(error) or type(error).__name__).replace(url, self.name)
                 retry.record_failure()
                 continue
             if answer.status_code in _ABSENT_STATUSES or answer.is_success:

@@ -11,6 +11,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from sat2cap.errors import ImageryError
+from sat2cap.http import with_secrets
 
 HTTP_RETRY_SETTINGS = {
     "GDAL_HTTP_MAX_RETRY": 4,
@@ -43,20 +44,22 @@ def is_remote(path: str) -> bool:
 def open_dataset(path: str, overview_level: int | None = None) -> Iterator[rasterio.DatasetReader]:
     """Open a raster, or one of its overviews, and close it at the end of the block.
 
-    `path` is a path, a URL, or any other name that GDAL takes, such as ``NETCDF:a.nc:band``. Raises
-    `ImageryError` if it cannot be opened, and for any error of GDAL in the block.
+    `path` is a path, a URL, or any other name that GDAL takes, such as ``NETCDF:a.nc:band``; ``${NAME}`` in a
+    URL is read from the environment. Raises `ImageryError` if it cannot be opened, and for any error of GDAL
+    in the block.
     """
+    address = with_secrets(path, path) if is_remote(path) else path
     options = {} if overview_level is None else {"overview_level": overview_level}
     settings = _SETTINGS | _REMOTE_SETTINGS if is_remote(path) else _SETTINGS
     try:
         with rasterio.Env(**{**settings, **_user_settings(settings)}):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `native_grid` raises for these
-                dataset = rasterio.open(path, **options)
+                dataset = rasterio.open(address, **options)
             with dataset:
                 yield dataset
     except RasterioError as error:
-        raise _reading_error(path, error) from None
+        raise _reading_error(path, address, error) from None
 
 
 def is_georeferenced(path: str) -> bool:
@@ -65,11 +68,11 @@ def is_georeferenced(path: str) -> bool:
         return dataset.crs is not None
 
 
-def _reading_error(path: str, error: RasterioError) -> ImageryError:
+def _reading_error(path: str, address: str, error: RasterioError) -> ImageryError:
     is_file = not is_remote(path) and not path.startswith("/vsi") and not _DRIVER_NAME.match(path)
     if is_file and not Path(path).exists():
         return ImageryError(f"imagery {path!r}: there is no such file; check the path")
-    reason = str(error.__cause__ or error).splitlines()[0]
+    reason = str(error.__cause__ or error).splitlines()[0].replace(address, path)
     public = "for a public bucket, set AWS_NO_SIGN_REQUEST=YES"
     fix = public if "AWS_NO_SIGN_REQUEST" in reason else "check it with gdalinfo"
     return ImageryError(f"imagery {path!r} cannot be read ({reason}); {fix}")

@@ -10,6 +10,7 @@ from pydantic import Field
 from sat2cap.config import Section, read_toml, validate
 from sat2cap.errors import ImageryError
 from sat2cap.imagery.tiles.template import is_template
+from sat2cap.redaction import redact_secrets
 
 SHIPPED_SOURCES = Path(__file__).with_name("named.toml")
 """The file of the named sources that ship with the package."""
@@ -35,7 +36,7 @@ class Source(Section):
     """One line about it, for lists."""
     kind: Literal["tiles", "raster", "stac"]
     """How it is read: a tile service, a raster file, or a STAC search."""
-    url: str = Field(min_length=1)
+    url: str = Field(min_length=1, repr=False)
     """A tile template, the path or URL of a raster, or the root of a STAC API or catalogue."""
     licence: str = "unknown"
     """Name of the licence of its pixels."""
@@ -54,7 +55,7 @@ class Source(Section):
     scale: tuple[float, float] | None = None
     """For rasters and STAC: the values that become 0 (black) and 255 (white)."""
 
-    headers: dict[str, str] = Field(default={})
+    headers: dict[str, str] = Field(default={}, repr=False)
     """For tiles: headers of each request; ``${NAME}`` is read from the environment."""
     zooms: tuple[int, int] = (0, 22)
     """For tiles: the coarsest and the finest zoom."""
@@ -105,7 +106,7 @@ def find_source(spec: str) -> Source | None:
     """
     if spec.startswith(STAC_PREFIX):
         url, changes = _split_changes(spec.removeprefix(STAC_PREFIX))
-        return _validate_source(spec, {"name": spec, "kind": "stac", "url": url, **changes})
+        return _validate_source(spec, {"name": redact_secrets(spec), "kind": "stac", "url": url, **changes})
     name, changes = _split_changes(spec)
     if name.endswith(".toml"):
         sources = read_sources(Path(name))
@@ -116,7 +117,8 @@ def find_source(spec: str) -> Source | None:
         source = named_sources()[name]
     else:
         return None
-    return _validate_source(spec, {**source.model_dump(exclude_unset=True), "name": spec, **changes})
+    keys = {**source.model_dump(exclude_unset=True), "name": redact_secrets(spec), **changes}
+    return _validate_source(spec, keys)
 
 
 def _split_changes(spec: str) -> tuple[str, dict[str, Any]]:
@@ -142,7 +144,9 @@ def usage_caveats(spec: str) -> list[str]:
     """
     source = find_source(spec)
     if source is None:
-        return [f"licence of {spec} is unknown: ask its provider"] if is_template(spec) else []
+        if not is_template(spec):
+            return []
+        return [f"licence of {redact_secrets(spec)} is unknown: ask its provider"]
     terms = f"; terms: {source.terms}" if source.terms else ""
     caveats = []
     if source.licence == "unknown":

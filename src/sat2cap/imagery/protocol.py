@@ -10,6 +10,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError
+from sat2cap.redaction import redact_secrets
 
 RGBA = ("red", "green", "blue", "alpha")
 """Names of the bands that every read returns, in order."""
@@ -20,7 +21,7 @@ class ImageryInfo:
     """Provenance of imagery: where its pixels come from, and what may be done with them."""
 
     uri: str
-    """What the user wrote to open it: a path, a URL, ``miniworld:SEED``."""
+    """What the user wrote to open it: a path, a URL (without secrets), ``miniworld:SEED``."""
     identity: str
     """A hash that changes when the pixels change: of the content, or of size and time for large files."""
     gsd_m: float
@@ -31,6 +32,12 @@ class ImageryInfo:
     """Name of the licence of the pixels."""
     items: tuple[dict[str, Any], ...] = ()
     """STAC items that are read: ``id``, ``collection``, ``datetime``, ``cloud_cover``, ``href`` of each."""
+
+    def __post_init__(self) -> None:
+        """Leave secrets out of what is stored in atlases and shown on every map."""
+        object.__setattr__(self, "uri", redact_secrets(self.uri))
+        items = tuple({**item, "href": redact_secrets(str(item.get("href", "")))} for item in self.items)
+        object.__setattr__(self, "items", items)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values, without `items` if there are none."""

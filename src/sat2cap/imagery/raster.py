@@ -1,7 +1,7 @@
 """Imagery in one raster file: GeoTIFF, COG, VRT, or any other format of GDAL, local or by URL."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +33,15 @@ from sat2cap.imagery.protocol import RGBA, ImageryInfo
 from sat2cap.imagery.requirements import choose_bands, native_grid, require_usable_values
 from sat2cap.imagery.resample import align_grid
 from sat2cap.imagery.window import Planes, needed_window, read_window, warp_window
+from sat2cap.redaction import redact_secrets
 
 
 @dataclass(frozen=True)
 class RasterImagery:
     """An `Imagery` over one raster file; holds no open file, so it can be sent to other processes."""
 
-    path: str
-    """Path or URL, as GDAL takes it."""
+    path: str = field(repr=False)
+    """Path or URL, as GDAL takes it; a URL may hold secrets."""
     bands: tuple[int, ...]
     """Three band numbers from 1 for red, green and blue, or one for grey."""
     stretch: tuple[float, float] | None
@@ -223,7 +224,7 @@ def _content_hash(path: str, dataset: rasterio.DatasetReader, glance: bool) -> s
     factor = max(dataset.height, dataset.width) / 64
     height, width = max(1, int(dataset.height / factor)), max(1, int(dataset.width / factor))
     view = dataset.read(out_shape=(dataset.count, height, width))
-    return digest(path, repr(sorted(map(str, dataset.profile.items()))), view.tobytes())
+    return digest(redact_secrets(path), repr(sorted(map(str, dataset.profile.items()))), view.tobytes())
 
 
 def _pixel_metadata(dataset: rasterio.DatasetReader) -> str:

@@ -9,6 +9,7 @@ from sat2cap.errors import JobError
 from sat2cap.files import digest, write_bytes
 from sat2cap.photos.protocol import Photo
 from sat2cap.progress import Progress
+from sat2cap.redaction import redact_secrets
 
 STAGE = "downloading photos"
 """Name of the stage, for progress."""
@@ -72,7 +73,7 @@ class DownloadJournal:
 
     def _insert_row(self, outcome: Outcome) -> None:
         photo, url, data, reason = outcome
-        row = (photo_file_name(photo), url, reason, len(data))
+        row = (photo_file_name(photo), redact_secrets(url), reason, len(data))
         self._db.execute("insert or replace into photos values (?, ?, ?, ?)", row)
         self.count_photo(photo.key, reason)
 

@@ -21,10 +21,11 @@ from pmtiles.tile import (
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
 from sat2cap.geo import Tile
-from sat2cap.http import Fetcher
+from sat2cap.http import Fetcher, with_secrets
 from sat2cap.imagery.identity import file_identity
 from sat2cap.imagery.protocol import ImageryInfo
 from sat2cap.imagery.tiles.reader import TileImagery, TileResult, decode_tile, finest_pixel_m
+from sat2cap.redaction import redact_secrets
 
 _PICTURE_TYPES = (TileType.PNG, TileType.JPEG, TileType.WEBP)
 _HEADER_BYTES = 127
@@ -37,8 +38,8 @@ _MAX_CACHED_DIRECTORIES = 64  # one covers thousands of tiles
 class PmtilesArchive:
     """A `TileStore` over one PMTiles file (version 3)."""
 
-    path: str
-    """Path or ``http(s)`` URL."""
+    path: str = field(repr=False)
+    """Path or ``http(s)`` URL, which may hold secrets."""
     fetcher: Fetcher
     """The client for a URL, whose server must serve byte ranges."""
     header: dict[str, Any] = field(default_factory=dict)
@@ -144,7 +145,8 @@ class PmtilesArchive:
                 return file.read(length)
         byte_range = {"Range": f"bytes={offset}-{offset + length - 1}"}
         check_length = partial(_require_length, length)
-        data = self.fetcher.get(self.path, f"a part ({length} bytes)", check_length, byte_range)
+        address = with_secrets(self.path, self.path)
+        data = self.fetcher.get(address, f"a part ({length} bytes)", check_length, byte_range)
         if data is None:
             raise ImageryError(f"imagery {self.path!r}: there is no such file; check the address")
         return data
@@ -163,14 +165,17 @@ def open_archive(path: str, attribution: str | None = None, licence: str = "unkn
     """
     if not is_remote(path) and not Path(path).is_file():
         raise ImageryError(f"imagery {path!r}: there is no such file; check the path")
-    archive = PmtilesArchive(path, Fetcher(path))
+    archive = PmtilesArchive(path, Fetcher(redact_secrets(path)))
     header, tile_pixels = archive.header, archive.read_tile_pixels()
     west, south, east, north = (
         header[f"{end}_{axis}_e7"] / 1e7
         for end, axis in (("min", "lon"), ("min", "lat"), ("max", "lon"), ("max", "lat"))
     )
     bounds = (west, south, east, north) if west < east and south < north else None
-    identity = digest(path, repr(sorted(header.items()))) if is_remote(path) else file_identity(Path(path))
+    if is_remote(path):
+        identity = digest(redact_secrets(path), repr(sorted(header.items())))
+    else:
+        identity = file_identity(Path(path))
     if attribution is None:
         attribution = str(archive.read_metadata().get("attribution", ""))
     gsd_m = finest_pixel_m(header["max_zoom"], tile_pixels, bounds)

@@ -106,7 +106,7 @@ class ServiceTiles:
     def _cache_path(self, tile: Tile) -> Path:
         assert self.folder is not None
         z, x, y = tile
-        return self.folder / digest(self.template.text)[:16] / str(z) / str(x) / str(y)
+        return self.folder / digest(self.template.shown)[:16] / str(z) / str(x) / str(y)
 
 
 def open_tiles(
@@ -125,18 +125,19 @@ def open_tiles(
 
     `url` has ``{z}``, ``{x}`` and ``{y}`` (``{-y}`` counts rows from the south, as TMS does), ``{q}`` for a
     quadkey, or WMTS's ``{TileMatrix}``, ``{TileCol}`` and ``{TileRow}``; ``{switch:a,b}`` spreads requests
-    over hosts. ``${NAME}``, in it or in `headers`, is read from the environment and never stored. `zooms` are
-    the coarsest and the finest; `cache` is a folder that keeps tiles for other runs. The identity is that of
-    the template, since a service does not tell when its pixels change. Raises `ImageryError` if `url` is not
-    a template or a variable is not set.
+    over hosts. ``${NAME}``, in it or in `headers`, is read from the environment and never stored; nor is a
+    token that is written into it. `zooms` are the coarsest and the finest; `cache` is a folder that keeps
+    tiles for other runs. The identity is that of the template without its secrets, since a service does not
+    tell when its pixels change. Raises `ImageryError` if `url` is not a template or a variable is not set.
 
     Example:
         open_tiles("https://example.org/{z}/{x}/{y}.png", bounds=(3.2, 50.7, 7.3, 53.6))
     """
     template = TileTemplate(url)
-    store = ServiceTiles(template, Fetcher(url, headers or {}, policy or FetchPolicy()), cache)
-    identity = digest("tiles", url, repr((zooms, tile_pixels, bounds)))
-    info = ImageryInfo(url, identity, finest_pixel_m(zooms[1], tile_pixels, bounds), attribution, licence)
+    store = ServiceTiles(template, Fetcher(template.shown, headers or {}, policy or FetchPolicy()), cache)
+    identity = digest("tiles", template.shown, repr((zooms, tile_pixels, bounds)))
+    gsd_m = finest_pixel_m(zooms[1], tile_pixels, bounds)
+    info = ImageryInfo(template.shown, identity, gsd_m, attribution, licence)
     return TileImagery(store, info, zooms, tile_pixels, bounds)
 
 

@@ -1,11 +1,12 @@
 """URL templates of tile services: XYZ, TMS, WMTS and quadkeys, with secrets left in the environment."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sat2cap.errors import ImageryError
 from sat2cap.geo import Tile
 from sat2cap.http import with_secrets
+from sat2cap.redaction import redact_secrets
 
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([^{}]+)\}")
 _CANONICAL_NAMES = {"tilematrix": "z", "tilecol": "x", "tilerow": "y", "quadkey": "q"}
@@ -22,8 +23,8 @@ class TileTemplate:
     set.
     """
 
-    text: str
-    """The template; may be stored and shown, as secrets are read from the environment when a URL is made."""
+    text: str = field(repr=False)
+    """The template as it was written; ``${NAME}`` is read from the environment when a URL is made."""
 
     def __post_init__(self) -> None:
         if not self.text.lower().startswith(("http://", "https://")):
@@ -38,6 +39,11 @@ class TileTemplate:
         if "q" not in names and not ({"z", "x"} <= names and names & {"y", "-y"}):
             raise ImageryError(f"tiles {self.text!r} do not say which tile; use {_SUPPORTED}")
         with_secrets(self.text, self.text)
+
+    @property
+    def shown(self) -> str:
+        """The template without the values of secrets, as it may be stored and shown."""
+        return redact_secrets(self.text)
 
     def url_of(self, tile: Tile) -> str:
         """Return the address of one tile, with the values of secrets: not to be shown or stored."""
