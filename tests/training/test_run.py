@@ -12,7 +12,7 @@ from sat2cap.training.run import load_run
 from sat2cap.training.student import Student, Temperature, new_optimizer
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ("miniclip.toml", "captioner.toml")
+OTHERS = ("miniclip.toml", "captioner.toml", "linear.toml")
 """Run files of other methods, which their own tests load."""
 GOOD = """
 [data]

@@ -94,6 +94,11 @@ def train(run: str | Path, *, progress: ProgressLike = None) -> TrainingResult:
             caption_run = load_caption_run(Path(run))
             metrics = train_captioner(caption_run, resolve_model, report)
             return TrainingResult(caption_run.output.folder, metrics)
+        if method == "linear":
+            from sat2cap.training import load_linear_run, train_linear
+
+            folder = train_linear(load_linear_run(Path(run)), resolve=resolve_model, progress=report)
+            return TrainingResult(folder)
         from sat2cap.training import load_run
         from sat2cap.training import train as run_training
 

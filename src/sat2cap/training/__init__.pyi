@@ -2,6 +2,8 @@ from .calibration import calibrate as calibrate
 from .captioner import load_caption_run as load_caption_run
 from .captioner import train_captioner as train_captioner
 from .data.ground_embeddings import ground_embeddings as ground_embeddings
+from .linear import train_linear as train_linear
+from .linear_run import load_linear_run as load_linear_run
 from .loop import train as train
 from .run import Run as Run
 from .run import load_run as load_run

@@ -25,7 +25,7 @@ def train(
     from sat2cap.errors import RunFileError
 
     method = read_toml(run_file, RunFileError, kind="run file").get("method")
-    with console.show_progress(resumes=method not in ("clip", "captioner")) as progress:
+    with console.show_progress(resumes=method not in ("clip", "captioner", "linear")) as progress:
         result = api.train(run_file, progress=progress)
     if _is_first_process():
         if result.metrics:
