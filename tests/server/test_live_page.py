@@ -1,7 +1,9 @@
 """The page in a real browser: a prompt lights up the right cells, and a link is a map."""
 
+import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from made_model import unit
 import sat2cap
 from sat2cap.geo import cell_lonlat
 from sat2cap.server.app import find_page
+from sat2cap.server.settings import ServerSettings
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -76,16 +79,34 @@ def keep_problem(page, line):
 
 
 def open_page(page, url):
+    """Open an address and wait until the atlas is there."""
     page.goto(url)
-    page.wait_for_function("() => document.querySelectorAll('#atlas option').length > 0")
+    wait_until(page, "empty", "ready")
+
+
+def wait_until(page, *states):
+    page.wait_for_function(
+        "states => states.includes(document.querySelector('#page').dataset.state)", arg=list(states)
+    )
 
 
 def ask(page, prompt):
     """Type a prompt and wait until the map shows it."""
-    page.evaluate("() => performance.clearMeasures()")
     page.locator("#prompt").fill(prompt)
-    page.wait_for_function("() => performance.getEntriesByName('sat2cap-painted').length > 0")
-    page.wait_for_timeout(300)
+    wait_for_shown(page, prompt=prompt)
+
+
+def wait_for_shown(page, other=None, **wanted):
+    """Wait until the map on the screen is that of a question, and of another beside it if one is wanted."""
+    page.wait_for_function(
+        """([wanted, other]) => {
+          const shown = JSON.parse(document.querySelector('#page').dataset.shown ?? '[]');
+          const fits = (question, parts) =>
+            question && Object.entries(parts).every(([name, value]) => question[name] === value);
+          return fits(shown[0], wanted) && (other === null || fits(shown[1], other));
+        }""",
+        arg=[wanted, other],
+    )
 
 
 def pixels_at(page, beach, cells):
@@ -129,7 +150,7 @@ def test_a_link_is_a_map_and_the_back_button_goes_back(page, server, browser):
     link = page.evaluate("() => location.href")
     other = browser.new_page(viewport={"width": 1280, "height": 720})
     open_page(other, link)
-    other.wait_for_function("() => performance.getEntriesByName('sat2cap-painted').length > 0")
+    wait_for_shown(other, prompt="a forest")
     assert other.input_value("#prompt") == "a forest"
     assert other.input_value("#colours") == "viridis"
     other.close()
@@ -144,26 +165,193 @@ def test_time_places_points_and_files(page, server):
     page.wait_for_function("() => location.hash.includes('month=7')")
     assert page.inner_text("#month-text") == "Jul"
     page.click("#show-places")
-    page.wait_for_selector("#places li button")
+    page.wait_for_selector("#places-list button")
     page.click("#show-files")
     assert "format=tif" in page.get_attribute("#file-tif", "href")
-    page.mouse.click(640, 360)
+    page.mouse.click(700, 360)
     page.wait_for_selector("#place dl")
     page.wait_for_selector("#place svg:nth-of-type(2)")
-    assert "through the year" in page.inner_text("#place")
+    assert "Through the year" in page.inner_text("#place")
     assert page.problems == []
 
 
-def test_an_area_that_is_drawn_gets_its_mean(page, server):
+def test_an_area_that_is_drawn_gets_its_mean_and_is_in_the_link(page, server, browser):
     open_page(page, server.url)
     ask(page, "a beach")
+    page.click("#show-areas")
     page.click("#draw")
-    for x, y in ((600, 330), (700, 330), (650, 400)):
+    for x, y in ((640, 330), (760, 330), (700, 420)):
         page.mouse.click(x, y)
-        page.wait_for_timeout(400)  # two clicks in quick succession are a double-click
     page.click("#draw")
     page.wait_for_selector("#zones table")
     assert "area 1" in page.inner_text("#zones")
+    mean = page.inner_text("#zones td:nth-child(2)")
+    other = browser.new_page(viewport={"width": 1280, "height": 720})
+    open_page(other, page.url)
+    other.wait_for_selector("#zones table")
+    assert other.inner_text("#zones td:nth-child(2)") == mean
+    other.close()
+
+
+def boxes_of(beach):
+    """Two areas as GeoJSON: one within the beach, one far from it."""
+    lon, lat = cell_lonlat(beach.grid)
+
+    def box(name, rows, cols):
+        corners = [(rows[0], cols[0]), (rows[0], cols[1]), (rows[1], cols[1]), (rows[1], cols[0])]
+        ring = [[float(lon[corner]), float(lat[corner])] for corner in [*corners, corners[0]]]
+        return {
+            "type": "Feature",
+            "properties": {"name": name},
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
+
+    return {
+        "type": "FeatureCollection",
+        "features": [box("dull", (25, 32), (20, 28)), box("sandy", (11, 14), (21, 26))],
+    }
+
+
+def test_areas_of_a_file_are_coloured_by_their_mean(page, server, beach):
+    open_page(page, server.url)
+    ask(page, "a beach")
+    page.click("#show-areas")
+    content = json.dumps(boxes_of(beach)).encode()
+    page.set_input_files(
+        "#upload", files=[{"name": "a.geojson", "mimeType": "application/json", "buffer": content}]
+    )
+    page.wait_for_selector("#zones table")
+    assert [row.split("\t")[0] for row in page.locator("#zones tbody tr").all_inner_texts()] == [
+        "sandy",
+        "dull",
+    ]
+    swatches = page.eval_on_selector_all(
+        "#zones .swatch", "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    )
+    assert swatches == ["rgb(252, 253, 191)", "rgb(0, 0, 4)"]  # the ends of magma
+    assert page.is_visible("#zones-bar")
+    page.uncheck("#colour-areas")
+    page.wait_for_function("() => location.hash.includes('areas=outlines')")
+    assert page.locator("#zones-bar").count() == 0
+    assert page.problems == []
+
+
+def test_a_difference_of_two_months_has_its_own_colours_and_a_link(page, server, browser):
+    open_page(page, server.url)
+    ask(page, "a beach")
+    page.locator("#month").fill("7")
+    page.click("#compare")
+    page.select_option("#second-month", "1")
+    page.click("#show-difference")
+    wait_for_shown(page, minusWhen="2024-01-15T12:00", when="2024-07-15T12:00")
+    assert page.inner_text("#legend-title") == "Difference"
+    low, *_, high = page.locator("#legend-ticks span").all_inner_texts()
+    assert low == f"-{high}"
+    other = browser.new_page(viewport={"width": 1280, "height": 720})
+    open_page(other, page.url)
+    wait_for_shown(other, minusWhen="2024-01-15T12:00", when="2024-07-15T12:00")
+    other.close()
+    page.go_back()
+    page.wait_for_function("() => !location.hash.includes('show=difference')")
+    assert page.get_attribute("#show-swipe", "aria-pressed") == "true"
+    assert page.problems == []
+
+
+def test_a_key_is_asked_for_once_and_sent(browser, beach, checkpoint):
+    settings = ServerSettings(port=0, api_key="open sesame")
+    with sat2cap.serve(beach.path, model=checkpoint, settings=settings) as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(server.url)
+        page.wait_for_selector("#key-dialog[open]")
+        page.fill("#key", "wrong")
+        page.press("#key", "Enter")
+        page.wait_for_function(
+            "() => document.querySelector('#key-problem').textContent.includes('not accepted')"
+        )
+        page.fill("#key", "open sesame")
+        page.press("#key", "Enter")
+        wait_until(page, "empty")
+        ask(page, "a beach")
+        page.click("#show-files")
+        with page.expect_download() as download:
+            page.click("#file-tif")
+        assert Path(download.value.path()).read_bytes()[:2] == b"II"
+        assert "sesame" not in page.evaluate("() => location.href + JSON.stringify(localStorage)")
+        page.close()
+
+
+def test_a_server_that_has_gone_is_waited_for(page, beach, checkpoint):
+    server = sat2cap.serve(beach.path, model=checkpoint)
+    port = int(server.url.rsplit(":", 1)[1].strip("/"))
+    open_page(page, server.url)
+    ask(page, "a beach")
+    server.stop()
+    page.locator("#prompt").fill("a forest")
+    wait_until(page, "offline")
+    assert "does not answer" in page.inner_text("#answer")
+    with sat2cap.serve(beach.path, model=checkpoint, port=port):
+        wait_for_shown(page, prompt="a forest")
+        wait_until(page, "ready")
+
+
+def test_the_keyboard_alone_will_do(page, server):
+    open_page(page, server.url)
+    assert page.evaluate("() => document.activeElement.id") == "prompt"
+    page.keyboard.type("a beach")
+    wait_for_shown(page, prompt="a beach")
+    page.focus("#month")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => location.hash.includes('month=1')")
+    page.focus("#show-places")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#places-list button")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#panel")
+    assert page.evaluate("() => document.activeElement.id") == "show-places"
+    outline = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"  # the focus is seen
+
+
+def test_the_hours_play_until_escape(page, server):
+    open_page(page, server.url)
+    ask(page, "a beach")
+    page.click("#play-hour")
+    page.wait_for_function("() => location.hash.includes('hour=15')")
+    page.keyboard.press("Escape")
+    assert page.get_attribute("#play-hour", "aria-pressed") == "false"
+    assert page.problems == []
+
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="no axe-core here; in web/: npm install")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [390, 1280])
+def test_axe_sees_nothing_serious(browser, server, scheme, width_px):
+    page = browser.new_page(viewport={"width": width_px, "height": 800}, color_scheme=scheme)
+    open_page(page, server.url)
+    ask(page, "a beach")
+    page.evaluate(AXE.read_text())
+    for button, inside in (
+        (None, "#legend"),
+        ("#show-places", "#places-list button"),
+        ("#show-areas", "#zones p"),
+        ("#show-files", "#file-tif"),
+        ("#compare", "#second"),
+    ):
+        if button:
+            page.click(button)
+        page.wait_for_selector(inside)
+        found = page.evaluate("async () => (await axe.run()).violations")
+        serious = [
+            (rule["id"], node["html"][:200])
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+        ]
+        assert serious == []
+    page.close()
 
 
 def test_hostile_prompts_are_shown_as_they_are(page, server):
@@ -174,7 +362,7 @@ def test_hostile_prompts_are_shown_as_they_are(page, server):
     assert page.locator("#chips img").count() == 0
     assert "<img src=x onerror=alert(1)>" in page.inner_text("#chips")
     page.locator("#prompt").fill("photo:/etc/passwd")
-    page.wait_for_function("() => document.querySelector('#answer').classList.contains('problem')")
+    wait_until(page, "error")
     assert "names a file of the server" in page.inner_text("#answer")
 
 
@@ -183,7 +371,7 @@ def test_two_prompts_beside_each_other(page, server, beach):
     ask(page, "a beach")
     page.click("#compare")
     page.locator("#second").fill("a forest")
-    page.wait_for_function("() => location.hash.includes('q2=a+forest')")
+    wait_for_shown(page, {"prompt": "a forest"}, prompt="a beach")
     assert page.is_visible("#swipe")
     assert page.problems == []
 
@@ -204,9 +392,9 @@ LAYOUT = """() => {
 """Controls outside the window, pairs of sections that overlap, and how wide the document is, in pixels."""
 
 
-@pytest.mark.parametrize("font_px", [15, 19])
-@pytest.mark.parametrize("width_px", [360, 390])
-def test_it_fits_a_phone_with_any_size_of_letters(browser, server, width_px, font_px):
+@pytest.mark.parametrize("font_px", [16, 20])
+@pytest.mark.parametrize("width_px", [360, 390, 1280])
+def test_it_fits_a_window_with_any_size_of_letters(browser, server, width_px, font_px):
     page = browser.new_page(viewport={"width": width_px, "height": 844})
     open_page(page, server.url)
     ask(page, "a beach")

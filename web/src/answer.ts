@@ -1,31 +1,48 @@
 /** The plain sentence above the map. */
 
 import type { Atlas, Scores } from "./api";
+import { countLevels } from "./counts";
+import { formatScore } from "./elements";
 
-/** How many cells have a chance of at least one half that a photo there fits, as a share of those with data. */
-function shareThatFits(scores: Scores): number {
-  const half = 1 + ((0.5 - scores.low!) / (scores.high! - scores.low! || 1)) * 254;
-  let fitting = 0;
-  let all = 0;
-  for (const level of scores.levels) {
-    if (level === 0) continue;
-    all++;
-    if (level >= half) fitting++;
-  }
-  return all ? fitting / all : 0;
+/** Share of the cells with data whose score is at least `least`, 0 to 1. */
+export function shareFrom(scores: Scores, least: number): number {
+  const leastLevel = 1 + ((least - scores.low!) / (scores.high! - scores.low! || 1)) * 254;
+  const counts = countLevels(scores).slice(1);
+  const sum = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((total, count) => total + count, 0);
+  const all = sum(counts);
+  return all ? sum(counts.filter((_, index) => index + 1 >= leastLevel)) / all : 0;
 }
 
-export function answerOf(scores: Scores, atlas: Atlas, scale: string): string {
-  if (scores.low === null || scores.high === null) return "No cell of this atlas has data.";
-  const warning = scores.warning ? ` The date is ${scores.warning}.` : "";
-  if (scale !== "contrast") return warning.trim();
-  if (atlas.nonsense_chance !== null && scores.high <= atlas.nonsense_chance) {
-    return `Nothing here looks like this: no chance is above what words without meaning reach.${warning}`;
-  }
-  const share = shareThatFits(scores);
-  if (share === 0) {
-    return `No cell is likelier than not to show this; the best reaches ${Math.round(scores.high * 100)} %.${warning}`;
-  }
+function percentOf(share: number): string {
   const percent = share * 100;
-  return `${percent < 1 ? percent.toFixed(2) : percent.toFixed(0)} % of the region is likelier than not to show this.${warning}`;
+  return `${percent >= 1 ? percent.toFixed(0) : percent >= 0.01 ? percent.toFixed(2) : "less than 0.01"} %`;
+}
+
+/** How much of the region fits, from chances; "nothing here" where no chance is above what nonsense reaches. */
+export function answerFromChance(chance: Scores, atlas: Atlas): string {
+  if (chance.low === null || chance.high === null) return "No cell of this region has data.";
+  if (atlas.nonsense_chance !== null && chance.high <= atlas.nonsense_chance) {
+    return "Nothing here clearly looks like this: words without meaning reach chances as high.";
+  }
+  const share = shareFrom(chance, 0.5);
+  const place = chance.offset && chance.levels.length < atlas.grid.shape[0] * atlas.grid.shape[1] ? "what is in view" : "the region";
+  if (share === 0) {
+    return `Rarely, if at all: the best place has a chance of ${formatScore(chance.high, "contrast")}.`;
+  }
+  return `About ${percentOf(share)} of ${place} would probably show this.`;
+}
+
+/** What can be said without chances: of a difference, of ranks, or of a model that is not calibrated. */
+export function answerFromScores(scores: Scores, scale: string): string {
+  if (scores.low === null || scores.high === null) return "No cell of this region has data.";
+  if (scores.centred) {
+    if (scores.high < 1e-6) return "The two maps are the same.";
+    return `More in red, less in blue; the largest change is ${formatScore(scores.high, scale)}.`;
+  }
+  return `Scores run from ${formatScore(scores.low, scale)} to ${formatScore(scores.high, scale)}; they rank places, and are no chances.`;
+}
+
+/** The warning about the date, as a sentence after the answer. */
+export function warningOf(scores: Scores): string {
+  return scores.warning ? ` The date is ${scores.warning}.` : "";
 }

@@ -1,5 +1,7 @@
 /** What the server answers (docs/serve.md), typed. */
 
+import { askKey, keyHeaders } from "./key";
+
 export interface AtlasSummary {
   id: string;
   title: string;
@@ -19,12 +21,18 @@ export interface Atlas extends AtlasSummary {
   version: string;
   /** Chance that texts without meaning reach in this atlas; null for a model that is not calibrated. */
   nonsense_chance: number | null;
+  /** Whether the server can write a sentence about a place. */
+  captions?: boolean;
 }
 
 export interface Scores {
   /** One byte for each cell: 0 for no data, 1 to 255 evenly from low to high. */
   levels: Uint8Array;
   shape: [number, number];
+  /** Row and column of the first cell in the atlas, where the answer is a part of it. */
+  offset?: [number, number];
+  /** Whether this is a difference: low is then -high, and level 128 is no change. */
+  centred?: boolean;
   low: number | null;
   high: number | null;
   p2: number | null;
@@ -39,6 +47,9 @@ export interface Question {
   prompt: string;
   when: string | null;
   scale: string;
+  /** Of a difference: the prompt and the date of the map that is taken off; null for the same. */
+  minus: string | null;
+  minusWhen: string | null;
 }
 
 export interface PlaceDescription {
@@ -55,67 +66,104 @@ export interface Series {
   scores: (number | null)[];
 }
 
+export type Box = [west: number, south: number, east: number, north: number];
+
 /** Something that the server, or the way to it, refused; the message is for people. */
 export class Problem extends Error {}
 
-async function request(path: string, options: RequestInit = {}): Promise<Response> {
+/** Nothing answers at the address of the server. */
+export class Unreachable extends Problem {}
+
+const BUSY_TRIES = 3;
+
+/** Ask the server: with the key where it wants one, and again in a moment where it is busy. */
+export async function request(path: string, options: RequestInit = {}, tries = BUSY_TRIES): Promise<Response> {
   let response: Response;
+  const key = keyHeaders();
   try {
-    response = await fetch(path, options);
+    response = await fetch(path, { ...options, headers: { ...options.headers, ...key } });
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
-    throw new Problem("The server does not answer. Is it still running?");
+    throw new Unreachable("The server does not answer. Is it still running? This page goes on when it is back.");
   }
   if (response.ok) return response;
+  if (response.status === 401) {
+    const isOutdated = keyHeaders()["X-API-Key"] !== key["X-API-Key"]; // another request has brought one meanwhile
+    if (isOutdated || (await askKey())) return request(path, options, tries);
+  }
+  if (response.status === 503 && tries > 1) {
+    const seconds = Number(response.headers.get("Retry-After") ?? 1);
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(seconds || 1, 5)));
+    options.signal?.throwIfAborted();
+    return request(path, options, tries - 1);
+  }
   const body = (await response.json().catch(() => ({}))) as { detail?: string };
   throw new Problem(body.detail ?? `The server answered ${response.status}.`);
+}
+
+async function requestJson<T>(path: string, options: RequestInit = {}): Promise<T> {
+  return (await request(path, options)).json() as Promise<T>;
 }
 
 /** The query of a question, with more parameters after it. */
 export function queryOf(question: Question, more: Record<string, string> = {}): string {
   const query = new URLSearchParams({ prompt: question.prompt, scale: question.scale });
   if (question.when) query.set("when", question.when);
+  if (question.minus) query.set("minus", question.minus);
+  if (question.minusWhen) query.set("minus_when", question.minusWhen);
   for (const [name, value] of Object.entries(more)) query.set(name, value);
   return query.toString();
 }
 
+/** The address of something about an atlas. */
+export function atlasAddress(atlas: string, what = ""): string {
+  return `./api/atlases/${encodeURIComponent(atlas)}${what && "/"}${what}`;
+}
+
 /** The address of something about a question. */
 export function addressOf(question: Question, what: string, more: Record<string, string> = {}): string {
-  return `./api/atlases/${encodeURIComponent(question.atlas)}/${what}?${queryOf(question, more)}`;
+  return `${atlasAddress(question.atlas, what)}?${queryOf(question, more)}`;
 }
 
-export async function listAtlases(): Promise<AtlasSummary[]> {
-  return (await request("./api/atlases")).json() as Promise<AtlasSummary[]>;
+export function listAtlases(): Promise<AtlasSummary[]> {
+  return requestJson("./api/atlases");
 }
 
-export async function describeAtlas(id: string): Promise<Atlas> {
-  return (await request(`./api/atlases/${encodeURIComponent(id)}`)).json() as Promise<Atlas>;
+export function describeAtlas(id: string): Promise<Atlas> {
+  return requestJson(atlasAddress(id));
 }
 
-export async function readScores(question: Question, signal: AbortSignal): Promise<Scores> {
-  const response = await request(addressOf(question, "scores"), { signal });
+export async function readScores(question: Question, box: Box | null, signal: AbortSignal): Promise<Scores> {
+  const more: Record<string, string> = box ? { bbox: box.map((degrees) => degrees.toFixed(5)).join(",") } : {};
+  const response = await request(addressOf(question, "scores", more), { signal });
   const about = JSON.parse(response.headers.get("X-Score") ?? "{}") as Omit<Scores, "levels">;
   return { ...about, levels: new Uint8Array(await response.arrayBuffer()) };
 }
 
-export async function findPlaces(question: Question, top: number): Promise<GeoJSON.FeatureCollection<GeoJSON.Point>> {
-  const response = await request(addressOf(question, "search", { top: String(top) }));
-  return response.json() as Promise<GeoJSON.FeatureCollection<GeoJSON.Point>>;
+export function findPlaces(question: Question, top: number): Promise<GeoJSON.FeatureCollection<GeoJSON.Point>> {
+  return requestJson(addressOf(question, "search", { top: String(top) }));
 }
 
-export async function describePlace(question: Question, lon: number, lat: number): Promise<PlaceDescription> {
-  const where = { lon: lon.toFixed(6), lat: lat.toFixed(6) };
-  return (await request(addressOf(question, "point", where))).json() as Promise<PlaceDescription>;
+const at = (lon: number, lat: number) => ({ lon: lon.toFixed(6), lat: lat.toFixed(6) });
+
+export function describePlace(question: Question, lon: number, lat: number, signal: AbortSignal): Promise<PlaceDescription> {
+  return requestJson(addressOf(question, "point", at(lon, lat)), { signal });
 }
 
-export async function followPlace(question: Question, lon: number, lat: number, over: "months" | "hours"): Promise<Series> {
-  const where = { lon: lon.toFixed(6), lat: lat.toFixed(6), over };
-  return (await request(addressOf(question, "series", where))).json() as Promise<Series>;
+/** The score of a place through a year or a day: of the question's own prompt, also where it is a difference. */
+export function followPlace(question: Question, lon: number, lat: number, over: string, signal: AbortSignal): Promise<Series> {
+  const plain = { ...question, minus: null, minusWhen: null };
+  return requestJson(addressOf(plain, "series", { ...at(lon, lat), over }), { signal });
 }
 
-export async function summariseZones(question: Question, zones: unknown): Promise<GeoJSON.FeatureCollection> {
+export async function captionPlace(question: Question, lon: number, lat: number, signal: AbortSignal): Promise<string | null> {
+  const query = new URLSearchParams({ ...at(lon, lat), ...(question.when ? { when: question.when } : {}) });
+  const path = `${atlasAddress(question.atlas, "caption")}?${query.toString()}`;
+  return (await requestJson<{ caption: string | null }>(path, { signal })).caption;
+}
+
+export function summariseZones(question: Question, zones: unknown): Promise<GeoJSON.FeatureCollection> {
   const body = JSON.stringify(zones);
   const headers = { "Content-Type": "application/json" };
-  const response = await request(addressOf(question, "zones", { stat: "mean" }), { method: "POST", body, headers });
-  return response.json() as Promise<GeoJSON.FeatureCollection>;
+  return requestJson(addressOf(question, "zones", { stat: "mean" }), { method: "POST", body, headers });
 }

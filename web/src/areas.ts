@@ -1,116 +1,221 @@
-/** Areas that are drawn or come from a file: statistics, and their mean as colours. */
+/** Areas that are drawn or come from a file: their means, as a table and as colours on the map. */
 
-import type { GeoJSONSource, Map as MapLibreMap, MapMouseEvent } from "maplibre-gl";
-import type { Question } from "./api";
+import type { ExpressionSpecification, GeoJSONSource, Map as MapLibreMap, MapMouseEvent } from "maplibre-gl";
+import { LngLatBounds } from "maplibre-gl";
 import { summariseZones } from "./api";
-import { create, element, formatScore } from "./elements";
+import { listAreas, withoutAreas } from "./areaTable";
+import { colourAt, colourName, colourTable } from "./colours";
+import { element, onClick } from "./elements";
+import type { Page } from "./page";
 
 const MAX_FILE_BYTES = 20 * 2 ** 20;
-const LISTED = 20;
+const STORED = "sat2cap-areas";
+const STORED_LETTERS = 2 ** 20;
+const COLOUR_STEPS = 16;
+const NO_DATA = "#8a8f98";
+
+const HINT = "Draw an area, or open a GeoJSON file of many: each gets the mean of the map.";
+const DRAWING = "Click the corners on the map; double-click, or press Enter, to finish, and Escape to leave off.";
 
 export class Areas {
-  private vertices: [number, number][] = [];
-  private zones: unknown = null;
+  private corners: [number, number][] = [];
+  /** Areas of a file; those drawn are in the state. */
+  private file: unknown = readStored();
+  private asked = 0;
+  private features: GeoJSON.Feature[] = [];
+  isDrawing = false;
 
   constructor(
+    private readonly page: Page,
     private readonly map: MapLibreMap,
-    private readonly question: () => Question | null,
   ) {
     map.addSource("areas", { type: "geojson", data: { type: "FeatureCollection", features: [] } });
-    map.addLayer({ id: "areas", type: "line", source: "areas", paint: { "line-color": "#00b7ff", "line-width": 2 } });
-    map.on("click", (event) => this.addVertex(event));
+    map.addLayer({ id: "areas-fill", type: "fill", source: "areas", paint: { "fill-opacity": 0 } });
+    map.addLayer({ id: "areas-edge", type: "line", source: "areas", paint: { "line-color": "#ffffff", "line-width": 4, "line-opacity": 0.8 } });
+    map.addLayer({ id: "areas", type: "line", source: "areas", paint: { "line-color": "#10131a", "line-width": 1.8 } });
+    map.on("click", (event) => this.addCorner(event));
     map.on("dblclick", (event) => {
       if (!this.isDrawing) return;
       event.preventDefault();
-      void this.finish();
+      this.finish();
+    });
+    onClick("draw", () => (this.isDrawing ? this.finish() : this.draw()));
+    element<HTMLInputElement>("upload").addEventListener("change", (event) => {
+      const input = event.target as HTMLInputElement;
+      const file = input.files?.[0];
+      input.value = ""; // so that the same file can be opened again
+      if (file) void this.openFile(file);
     });
   }
 
-  get isDrawing(): boolean {
-    return element("draw").getAttribute("aria-pressed") === "true";
+  get hasAreas(): boolean {
+    return this.file !== null || this.page.state.area.length > 2;
   }
 
-  toggleDrawing(): void {
-    const drawing = !this.isDrawing;
-    element("draw").setAttribute("aria-pressed", String(drawing));
-    if (drawing) {
-      this.vertices = [];
+  /** Ask for the means of the areas at hand again, since the question or the areas have changed. */
+  async refresh(): Promise<void> {
+    const ticket = ++this.asked;
+    if (this.isDrawing) return;
+    const question = this.page.question();
+    if (!this.hasAreas || !question) {
       this.show([]);
-      this.say("Click the corners of the area; press “Draw an area” again, or double-click, to finish.");
-    } else {
-      void this.finish();
+      return withoutAreas(this.hasAreas ? "Type a prompt, and every area gets its mean." : HINT);
     }
-  }
-
-  async readFile(file: File): Promise<void> {
-    if (file.size > MAX_FILE_BYTES) return this.say("This file is larger than 20 MB; simplify its areas.");
+    const ring = [...this.page.state.area, this.page.state.area[0]];
+    const drawn = { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [ring] } };
     try {
-      this.zones = JSON.parse(await file.text());
-    } catch {
-      return this.say("This file is not GeoJSON; export the areas as GeoJSON in longitude and latitude.");
-    }
-    await this.summarise();
-  }
-
-  /** Ask for the statistics of the areas at hand again, since the question has changed. */
-  async summarise(): Promise<void> {
-    const question = this.question();
-    if (!this.zones || !question) return;
-    try {
-      const answer = await summariseZones(question, this.zones);
+      const answer = await summariseZones(question, this.page.state.area.length > 2 ? drawn : this.file);
+      if (ticket !== this.asked || this.isDrawing) return;
       this.show(answer.features);
-      this.list(answer.features, question.scale);
     } catch (error) {
-      this.say((error as Error).message);
+      if (ticket !== this.asked) return;
+      this.show([]);
+      withoutAreas((error as Error).message, true);
     }
   }
 
-  private addVertex(event: MapMouseEvent): void {
-    if (!this.isDrawing) return;
-    this.vertices.push([event.lngLat.lng, event.lngLat.lat]);
-    this.show([{ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates: this.vertices } }]);
+  /** Colour the areas as the state says, and list them. */
+  applyLook(): void {
+    const { state, scores } = this.page;
+    const isCentred = scores?.centred === true;
+    const means = this.features.map(meanOf).filter((mean): mean is number => mean !== null);
+    if (this.isDrawing || !this.features.length) {
+      this.map.setPaintProperty("areas-fill", "fill-opacity", 0);
+      return;
+    }
+    const most = Math.max(...means.map(Math.abs));
+    const [low, high] = isCentred ? [-most, most] : [Math.min(...means), Math.max(...means)];
+    const table = colourTable(colourName(state.colours, isCentred));
+    const shareOf = (mean: number) => (high > low ? (mean - low) / (high - low) : 0.5);
+    const ramp: (number | string)[] = [];
+    for (let step = 0; step <= COLOUR_STEPS; step++) {
+      const share = step / COLOUR_STEPS;
+      ramp.push(low + share * (high > low ? high - low : 1e-6), colourAt(table, high > low ? share : 0.5));
+    }
+    const coloured = means.length ? ["interpolate", ["linear"], ["get", "mean"], ...ramp] : NO_DATA;
+    const colour = ["case", ["==", ["get", "mean"], null], NO_DATA, coloured] as ExpressionSpecification;
+    this.map.setPaintProperty("areas-fill", "fill-color", colour);
+    this.map.setPaintProperty("areas-fill", "fill-opacity", state.coloured ? 0.92 : 0);
+    listAreas(this.features, {
+      scale: state.scale,
+      ends: means.length ? [low, high] : null,
+      table,
+      coloured: state.coloured,
+      colourOf: (mean) => (mean === null ? NO_DATA : colourAt(table, shareOf(mean))),
+      onColour: (coloured) => {
+        Object.assign(state, { coloured });
+        this.page.write();
+        this.page.commit();
+        this.applyLook();
+      },
+      onChoose: (feature) => this.map.fitBounds(boundsOf(feature), { padding: 80, maxZoom: 13 }),
+      onRemove: () => this.remove(),
+    });
   }
 
-  private async finish(): Promise<void> {
-    element("draw").setAttribute("aria-pressed", "false");
-    if (this.vertices.length < 3) return this.say("An area needs three corners.");
-    const ring = [...this.vertices, this.vertices[0]!];
-    this.zones = { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [ring] } };
-    await this.summarise();
+  /** Leave off drawing. */
+  cancel(): void {
+    this.setDrawing(false);
+    this.corners = [];
+    void this.refresh();
+  }
+
+  finish(): void {
+    this.setDrawing(false);
+    const corners = this.corners.filter((corner, index) => index === 0 || String(corner) !== String(this.corners[index - 1]));
+    this.corners = [];
+    if (corners.length < 3) {
+      this.show([]);
+      return withoutAreas("An area needs three corners; nothing was drawn.", true);
+    }
+    this.keepFile(null);
+    this.page.state.area = corners;
+    this.page.write();
+    this.page.commit();
+    void this.refresh();
+  }
+
+  private draw(): void {
+    this.corners = [];
+    this.setDrawing(true);
+    this.show([]);
+    withoutAreas(DRAWING);
+    this.map.getCanvas().focus();
+  }
+
+  private setDrawing(drawing: boolean): void {
+    this.isDrawing = drawing;
+    element("draw").setAttribute("aria-pressed", String(drawing));
+    element("draw").textContent = drawing ? "Finish the area" : "Draw an area";
+    this.map.getCanvas().style.cursor = drawing ? "crosshair" : "";
+  }
+
+  private async openFile(file: File): Promise<void> {
+    this.setDrawing(false);
+    if (file.size > MAX_FILE_BYTES) return withoutAreas("This file is larger than 20 MB; simplify its areas.", true);
+    const text = await file.text();
+    try {
+      this.file = JSON.parse(text) as unknown;
+    } catch {
+      return withoutAreas("This file is not GeoJSON; export the areas as GeoJSON in longitude and latitude.", true);
+    }
+    this.keepFile(text);
+    this.page.state.area = [];
+    this.page.write();
+    this.page.commit();
+    await this.refresh();
+  }
+
+  /** Keep the areas of a file for as long as the tab lives: an address is too short for them. */
+  private keepFile(text: string | null): void {
+    if (text === null) this.file = null;
+    sessionStorage.removeItem(STORED);
+    if (text !== null && text.length < STORED_LETTERS) sessionStorage.setItem(STORED, text);
+  }
+
+  private remove(): void {
+    this.keepFile(null);
+    this.page.state.area = [];
+    this.page.write();
+    this.page.commit();
+    void this.refresh();
+  }
+
+  private addCorner(event: MapMouseEvent): void {
+    if (!this.isDrawing) return;
+    this.corners.push([event.lngLat.lng, event.lngLat.lat]);
+    const geometry: GeoJSON.Geometry =
+      this.corners.length > 2
+        ? { type: "Polygon", coordinates: [[...this.corners, this.corners[0]!]] }
+        : { type: "LineString", coordinates: this.corners };
+    this.show([{ type: "Feature", properties: {}, geometry }]);
   }
 
   private show(features: GeoJSON.Feature[]): void {
+    this.features = features;
     void (this.map.getSource("areas") as GeoJSONSource).setData({ type: "FeatureCollection", features });
+    this.applyLook();
   }
+}
 
-  private list(features: GeoJSON.Feature[], scale: string): void {
-    const rows = features
-      .map((feature, index) => ({
-        name: String(feature.properties?.["name"] ?? `area ${index + 1}`),
-        mean: (feature.properties?.["mean"] ?? null) as number | null,
-        covered: (feature.properties?.["covered_share"] ?? 0) as number,
-      }))
-      .sort((a, b) => (b.mean ?? -Infinity) - (a.mean ?? -Infinity));
-    const table = create("table");
-    const head = create("tr");
-    for (const name of ["area", "mean", "covered"]) head.append(create("th", name));
-    table.append(head);
-    for (const row of rows.slice(0, LISTED)) {
-      const line = create("tr");
-      for (const text of [row.name, formatScore(row.mean, scale), `${Math.round(row.covered * 100)} %`]) {
-        line.append(create("td", text));
-      }
-      table.append(line);
-    }
-    const zones = element("zones");
-    zones.hidden = false;
-    zones.replaceChildren(table);
-    if (rows.length > LISTED) zones.append(create("p", `and ${rows.length - LISTED} more`, "quiet"));
-  }
+export function meanOf(feature: GeoJSON.Feature): number | null {
+  return (feature.properties?.["mean"] ?? null) as number | null;
+}
 
-  private say(sentence: string): void {
-    const zones = element("zones");
-    zones.hidden = false;
-    zones.replaceChildren(create("p", sentence));
+function boundsOf(feature: GeoJSON.Feature): LngLatBounds {
+  const bounds = new LngLatBounds();
+  const extend = (coordinates: unknown[]): void => {
+    if (typeof coordinates[0] === "number") bounds.extend(coordinates as [number, number]);
+    else for (const part of coordinates) extend(part as unknown[]);
+  };
+  extend((feature.geometry as GeoJSON.Polygon).coordinates);
+  return bounds;
+}
+
+function readStored(): unknown {
+  try {
+    return JSON.parse(sessionStorage.getItem(STORED) ?? "null") as unknown;
+  } catch {
+    return null;
   }
 }

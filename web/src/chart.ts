@@ -1,26 +1,38 @@
 /** A line of scores through the year or the day, as a small SVG picture. */
 
-const WIDTH = 240;
-const HEIGHT = 64;
+const WIDTH = 260;
+const HEIGHT = 72;
+const BASE = HEIGHT - 15;
 const SVG = "http://www.w3.org/2000/svg";
 
-export function drawSeries(label: string, scores: (number | null)[], marks: string[], current: number): SVGSVGElement {
+export function drawSeries(
+  label: string,
+  scores: (number | null)[],
+  marks: string[],
+  current: number,
+  format: (score: number) => string,
+): SVGSVGElement {
   const valid = scores.filter((score): score is number => score !== null);
   const low = Math.min(...valid);
-  const span = Math.max(...valid) - low || 1;
-  const x = (index: number) => 6 + (index / Math.max(scores.length - 1, 1)) * (WIDTH - 12);
-  const y = (score: number) => HEIGHT - 16 - ((score - low) / span) * (HEIGHT - 24);
+  const high = Math.max(...valid);
+  const x = (index: number) => 8 + (index / Math.max(scores.length - 1, 1)) * (WIDTH - 16);
+  const y = (score: number) => BASE - 4 - ((score - low) / (high - low || 1)) * (BASE - 20);
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${label}: lowest ${low.toFixed(3)}, highest ${(low + span).toFixed(3)}`);
+  svg.setAttribute("aria-label", `${label}: from ${format(low)} to ${format(high)}`);
   const points = scores.flatMap((score, index) => (score === null ? [] : [`${x(index)},${y(score)}`]));
+  if (points.length === scores.length) {
+    add(svg, "polygon", { points: `${x(0)},${BASE} ${points.join(" ")} ${x(scores.length - 1)},${BASE}`, class: "under" });
+  }
   add(svg, "polyline", { points: points.join(" "), class: "line" });
   const here = scores[current];
-  if (here !== null && here !== undefined) add(svg, "circle", { cx: x(current), cy: y(here), r: 3.5, class: "dot" });
+  if (here !== null && here !== undefined) add(svg, "circle", { cx: x(current), cy: y(here), r: 4, class: "dot" });
+  const highest = scores.indexOf(high);
+  const side = highest < scores.length * 0.15 ? "start" : highest > scores.length * 0.85 ? "end" : "middle";
+  add(svg, "text", { x: x(highest), y: 9, "text-anchor": side }).textContent = format(high);
   marks.forEach((mark, index) => {
-    const text = add(svg, "text", { x: x(index), y: HEIGHT - 3, "text-anchor": "middle" });
-    text.textContent = mark;
+    add(svg, "text", { x: x(index), y: HEIGHT - 3, "text-anchor": "middle" }).textContent = mark;
   });
   return svg;
 }

@@ -5,7 +5,14 @@ const STOPS: Record<string, string[]> = {
   magma: ["#000004", "#1c1044", "#4f127b", "#812581", "#b5367a", "#e55064", "#fb8761", "#fec287", "#fcfdbf"],
   viridis: ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"],
   cividis: ["#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958", "#fee838"],
+  // of differences: RdBu, from what has become less to what has become more
+  difference: ["#053061", "#2a71b2", "#6bacd1", "#c2ddec", "#f7f6f6", "#fbccb4", "#e48066", "#ba2832", "#67001f"],
 };
+
+/** The name of the colour map in use: a difference has its own, with a middle. */
+export function colourName(chosen: string, isDifference: boolean): string {
+  return isDifference ? "difference" : chosen;
+}
 
 /** A table of 256 colours, RGBA, of a map by its name. */
 export function colourTable(name: string): Uint8Array {
@@ -23,4 +30,10 @@ export function colourTable(name: string): Uint8Array {
     table[4 * level + 3] = 255;
   }
   return table;
+}
+
+/** One colour of a table, `share` of the way from its first to its last, as CSS writes it. */
+export function colourAt(table: Uint8Array, share: number): string {
+  const at = 4 * Math.round(255 * Math.min(Math.max(share, 0), 1));
+  return `rgb(${table[at]}, ${table[at + 1]}, ${table[at + 2]})`;
 }

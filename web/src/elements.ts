@@ -21,5 +21,13 @@ export function create<K extends keyof HTMLElementTagNameMap>(
 export function formatScore(score: number | null, scale: string): string {
   if (score === null) return "no data";
   if (scale === "percentile") return `${score.toFixed(0)} %`;
-  return scale === "contrast" ? `${(score * 100).toFixed(score < 0.1 ? 1 : 0)} %` : score.toFixed(3);
+  return scale === "contrast" ? `${(score * 100).toFixed(score !== 0 && Math.abs(score) < 0.1 ? 1 : 0)} %` : score.toFixed(3);
+}
+
+export function onInput(id: string, change: (value: string) => void): void {
+  element<HTMLInputElement>(id).addEventListener("input", (event) => change((event.target as HTMLInputElement).value));
+}
+
+export function onClick(id: string, act: () => void): void {
+  element(id).addEventListener("click", act);
 }

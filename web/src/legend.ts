@@ -1,50 +1,130 @@
-/** The legend: the colours in use, the values at their ends, threshold and opacity. */
+/** The legend: how many cells have which score, the colours in use, the values at them, the threshold. */
 
 import type { Scores } from "./api";
-import { colourTable } from "./colours";
-import { element, formatScore } from "./elements";
+import { colourAt, colourName, colourTable } from "./colours";
+import { countLevels } from "./counts";
+import { create, element, formatScore } from "./elements";
 import type { Look } from "./scoreLayer";
 import type { State } from "./state";
 
-/** Levels of the first and last colour: nearly the lowest and highest score; for chances, from zero. */
-export function endsOf(scores: Scores, scale: string): [number, number] {
-  if (scores.low === null || scores.high === null || scores.high <= scores.low) return [1, 255];
-  const level = (score: number) => 1 + ((score - scores.low!) / (scores.high! - scores.low!)) * 254;
-  if (scale === "contrast") return [level(0), level(Math.max(scores.high, 0.05))];
-  if (scale === "percentile") return [1, 255];
-  return [level(scores.p2 ?? scores.low), level(scores.p98 ?? scores.high)];
+/** Lowest and highest score that have a colour of their own. */
+export type Range = [low: number, high: number];
+
+const BINS = 64;
+const TICKS = 4;
+const LEAST_CHANCE = 0.05;
+
+/** The scores of the first and last colour: nearly the lowest and highest; of chances from 0, of differences around 0. */
+export function rangeOf(scores: Scores, scale: string, nonsense: number | null): Range | null {
+  if (scores.low === null || scores.high === null) return null;
+  const [low, high] = [scores.p2 ?? scores.low, scores.p98 ?? scores.high];
+  if (scores.centred) {
+    const most = Math.max(Math.abs(low), Math.abs(high)) || scores.high || 1e-6;
+    return [-most, most];
+  }
+  // what words without meaning reach as well must not light up
+  if (scale === "contrast") return [0, nonsense !== null && scores.high <= nonsense ? 1 : Math.max(scores.high, LEAST_CHANCE)];
+  if (scale === "percentile") return [scores.low, scores.high];
+  return [low, high];
 }
 
-export function lookOf(scores: Scores, state: State): Look {
-  const [low, high] = endsOf(scores, state.scale);
-  const threshold = state.threshold > 0 ? low + state.threshold * (high - low) : 0;
-  return { low, high, threshold, opacity: state.opacity };
+/** A range that holds both, so that two maps beside each other can be compared. */
+export function commonRange(first: Range | null, second: Range | null): Range | null {
+  if (!first || !second) return first ?? second;
+  return [Math.min(first[0], second[0]), Math.max(first[1], second[1])];
 }
 
-export function drawLegend(scores: Scores | undefined, state: State): void {
+/** What the threshold is in scores; of a difference, how large a change is. */
+export function thresholdOf([low, high]: Range, isCentred: boolean, share: number): number {
+  return isCentred ? high * share : low + share * (high - low);
+}
+
+export function lookOf(scores: Scores, range: Range, state: State): Look {
+  const span = scores.high! - scores.low!;
+  const level = (score: number) => (span > 0 ? 1 + ((score - scores.low!) / span) * 254 : score > scores.low! ? 256 : 1);
+  const isCentred = scores.centred === true;
+  const threshold = thresholdOf(range, isCentred, state.threshold);
+  return {
+    low: level(range[0]),
+    high: level(range[1]),
+    threshold: state.threshold > 0 ? (isCentred ? (threshold / span) * 254 : level(threshold)) : 0,
+    centre: isCentred ? 128 : 0,
+    opacity: state.opacity,
+  };
+}
+
+export function drawLegend(scores: Scores | undefined, range: Range | null, state: State): void {
+  const table = colourTable(colourName(state.colours, scores?.centred === true));
+  element("legend-title").textContent = titleOf(scores, state);
+  drawBar(table, scores, range, state);
+  drawTicks(range, state.scale);
+  element("opacity").setAttribute("aria-valuetext", `${Math.round(state.opacity * 100)} %`);
+  const text = describeThreshold(scores, range, state);
+  element("threshold-text").textContent = text;
+  element("threshold").setAttribute("aria-valuetext", text);
+}
+
+function titleOf(scores: Scores | undefined, state: State): string {
+  if (!scores) return "Score";
+  if (scores.centred) return "Difference";
+  if (state.scale === "contrast") return "Chance to see this";
+  return state.scale === "percentile" ? "Rank within the region" : "Similarity";
+}
+
+function describeThreshold(scores: Scores | undefined, range: Range | null, state: State): string {
+  if (!scores || !range) return "";
+  if (state.threshold === 0) return "All cells are shown; drag the handle to keep the best.";
+  const value = formatScore(thresholdOf(range, scores.centred === true, state.threshold), state.scale);
+  return scores.centred ? `Only changes of at least ${value}` : `Only cells from ${value} on`;
+}
+
+/** Draw the histogram of the scores, and below it the bar of colours; what the threshold leaves out is pale. */
+function drawBar(table: Uint8Array, scores: Scores | undefined, range: Range | null, state: State): void {
   const canvas = element<HTMLCanvasElement>("legend-bar");
+  const ratio = window.devicePixelRatio || 1;
+  const width = (canvas.width = Math.max(1, Math.round(canvas.clientWidth * ratio)));
+  const height = (canvas.height = Math.max(1, Math.round(canvas.clientHeight * ratio)));
   const context = canvas.getContext("2d")!;
-  const table = colourTable(state.colours);
-  const image = context.createImageData(256, 12);
-  for (let row = 0; row < 12; row++) {
-    for (let column = 0; column < 256; column++) {
-      const share = column / 255;
-      const at = 4 * (row * 256 + column);
-      image.data.set(table.subarray(4 * column, 4 * column + 4), at);
-      image.data[at + 3] = share < state.threshold ? 40 : 255;
-    }
+  const bar = Math.round(height * 0.2);
+  const isShown = (share: number) => (scores?.centred ? Math.abs(2 * share - 1) : share) >= state.threshold;
+  for (let column = 0; column < width; column++) {
+    const share = column / Math.max(width - 1, 1);
+    context.globalAlpha = isShown(share) ? 1 : 0.2;
+    context.fillStyle = colourAt(table, share);
+    context.fillRect(column, height - bar, 1, bar);
   }
-  context.putImageData(image, 0, 0);
-  element("opacity-text").textContent = `${Math.round(state.opacity * 100)} %`;
-  if (!scores || scores.low === null || scores.high === null) {
-    for (const id of ["legend-title", "legend-low", "legend-high", "threshold-text"]) element(id).textContent = "";
-    return;
+  const ink = getComputedStyle(canvas).color;
+  const counts = scores && range ? countScores(scores, range) : [];
+  const most = Math.max(...counts, 1);
+  counts.forEach((count, bin) => {
+    const tall = Math.ceil(Math.sqrt(count / most) * (height - bar - 4));
+    context.globalAlpha = isShown((bin + 0.5) / BINS) ? 0.55 : 0.15;
+    context.fillStyle = ink;
+    context.fillRect(Math.floor((bin * width) / BINS), height - bar - 2 - tall, Math.max(1, Math.floor(width / BINS) - ratio), tall);
+  });
+}
+
+/** How many cells have a score in each of `BINS` even steps of a range; those beyond count in its ends. */
+export function countScores(scores: Scores, [low, high]: Range): number[] {
+  const counts = countLevels(scores);
+  const bins = new Array<number>(BINS).fill(0);
+  for (let level = 1; level < 256; level++) {
+    const score = scores.low! + ((level - 1) / 254) * (scores.high! - scores.low!);
+    const bin = Math.floor(((score - low) / (high - low || 1)) * BINS);
+    bins[Math.min(Math.max(bin, 0), BINS - 1)]! += counts[level]!;
   }
-  const score = (level: number) => scores.low! + ((level - 1) / 254) * (scores.high! - scores.low!);
-  const [low, high] = endsOf(scores, state.scale);
-  element("legend-title").textContent = scores.unit ? `${scores.name} (${scores.unit})` : scores.name;
-  element("legend-low").textContent = formatScore(score(low), state.scale);
-  element("legend-high").textContent = formatScore(score(high), state.scale);
-  const threshold = score(low + state.threshold * (high - low));
-  element("threshold-text").textContent = state.threshold > 0 ? formatScore(threshold, state.scale) : "all";
+  return bins;
+}
+
+function drawTicks(range: Range | null, scale: string): void {
+  const ticks = element("legend-ticks");
+  ticks.replaceChildren();
+  if (!range) return;
+  const [low, high] = range;
+  for (let tick = 0; tick <= TICKS; tick++) {
+    const label = create("span", formatScore(low + (tick / TICKS) * (high - low), scale));
+    label.className = tick === 0 ? "first" : tick === TICKS ? "last" : "";
+    label.style.left = `${(100 * tick) / TICKS}%`;
+    ticks.append(label);
+  }
 }

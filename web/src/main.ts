@@ -1,366 +1,315 @@
 /** The live map: the map answers while you type. */
 
-import { Map as MapLibreMap, Marker, setWorkerUrl } from "maplibre-gl";
-import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
-import "maplibre-gl/dist/maplibre-gl.css";
-import { answerOf } from "./answer";
-import type { Atlas, Question, Scores } from "./api";
-import { addressOf, describeAtlas, findPlaces, listAtlases, queryOf, readScores } from "./api";
+import { answerFromChance, answerFromScores, warningOf } from "./answer";
+import type { Atlas, Question } from "./api";
+import { describeAtlas, listAtlases, readScores, request, Unreachable } from "./api";
 import { Areas } from "./areas";
-import { colourTable } from "./colours";
-import { create, element, formatScore } from "./elements";
-import { drawLegend, lookOf } from "./legend";
-import { showPlace } from "./placePanel";
+import { colourName, colourTable } from "./colours";
+import { CompareControls, differenceOf, otherQuestion } from "./compare";
+import { create, element, onInput } from "./elements";
+import { Files } from "./files";
+import type { Range } from "./legend";
+import { commonRange, drawLegend, lookOf, rangeOf } from "./legend";
+import type { Shown } from "./maps";
+import { MapRequests, needsChance, readMaps } from "./maps";
+import { createMap, frameAtlas, holdsView, partToAsk, showAtlas } from "./mapView";
+import type { Page } from "./page";
+import { showPanel, wirePanels } from "./panels";
+import { PlacePanel } from "./placePanel";
+import { BestPlaces } from "./places";
+import { remember, showChips } from "./recent";
 import { ScoreLayer } from "./scoreLayer";
-import { readState, writeState } from "./state";
+import { readState, START, writeState } from "./state";
+import { momentOf, TimeControls } from "./time";
 
-const EXAMPLES = ["a busy street", "a quiet beach", "snow on the ground", "people skiing", "a field of crops"];
-const HISTORY_KEY = "sat2cap-history";
-const MONTHS = ["any date", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const PLAY_MS = 700;
-const TOP_PLACES = 10;
+/** What the page is doing; the style, and whoever drives the page, read it from `data-state`. */
+type Doing = "opening" | "empty" | "loading" | "ready" | "error" | "offline";
 
-setWorkerUrl(new URL(workerUrl, document.baseURI).href);
+const REST_MS = 200;
+const RETRY_MS = 2000;
+const PAINT_MS = 1000;
 
 const state = readState(location.hash);
+const map = createMap();
+const [first, second] = [new ScoreLayer("score"), new ScoreLayer("score-second")];
 let atlas: Atlas | undefined;
-let scores: Scores | undefined;
-let pending = new AbortController();
-let markers: Marker[] = [];
+let shown: Shown | undefined;
+let isFinished = false;
+let rest = 0;
+
+const page: Page = {
+  state,
+  map,
+  get atlas() {
+    return atlas;
+  },
+  get scores() {
+    return shown?.scores;
+  },
+  question: mainQuestion,
+  ask: () => requests.now(),
+  askInTurn: () => requests.inTurn(),
+  applyLook,
+  write,
+  commit: () => void (isFinished = true),
+  openPanel,
+};
+const requests = new MapRequests(send);
+const time = new TimeControls(page);
+const compare = new CompareControls(page);
+const files = new Files(page);
+const places = new BestPlaces(page);
+const place = new PlacePanel(page);
 let areas: Areas | undefined;
-let finishedPrompt: string | null = null;
 
-const first = new ScoreLayer("score");
-const second = new ScoreLayer("score-second");
-const map = new MapLibreMap({
-  container: "map",
-  style: { version: 8, sources: {}, layers: [{ id: "ground", type: "background", paint: { "background-color": "#8b929c" } }] },
-  attributionControl: { compact: true },
-  dragRotate: false,
-  pixelRatio: isSoftwareRendered() ? 0.5 : undefined,
-});
-map.touchZoomRotate.disableRotation();
-
-/** Whether the browser draws without a GPU; fewer pixels are then worth more than sharper ones. */
-function isSoftwareRendered(): boolean {
-  const gl = document.createElement("canvas").getContext("webgl2");
-  const info = gl?.getExtension("WEBGL_debug_renderer_info");
-  const name = info ? String(gl!.getParameter(info.UNMASKED_RENDERER_WEBGL)) : "";
-  return /swiftshader|llvmpipe|software/i.test(name);
+/** The question of the first map, as if nothing were compared. */
+function firstQuestion(): Question | null {
+  const prompt = state.prompt.trim();
+  if (!atlas || !prompt) return null;
+  const when = atlas.knows_time ? momentOf(state.month, state.hour, atlas.years) : null;
+  return { atlas: atlas.id, prompt, when, scale: state.scale, minus: null, minusWhen: null };
 }
 
-function whenOf(): string | null {
-  if (!state.month || !atlas?.knows_time) return null;
-  const year = atlas.years ? atlas.years[1] : 2024;
-  const two = (number: number) => String(number).padStart(2, "0");
-  return `${year}-${two(state.month)}-15T${two(state.hour)}:00`;
+function mainQuestion(): Question | null {
+  const question = firstQuestion();
+  const other = question && otherQuestion(question, state, atlas!.years);
+  return question && other && state.difference ? differenceOf(question, other) : question;
 }
 
-function questionOf(prompt: string): Question | null {
-  if (!atlas || !prompt.trim()) return null;
-  return { atlas: atlas.id, prompt: prompt.trim(), when: whenOf(), scale: state.scale };
-}
-
-/** Ask for the map of what is written now; what was asked before is dropped. */
-async function ask(): Promise<void> {
-  pending.abort();
-  pending = new AbortController();
-  const signal = pending.signal;
-  keepInHistory();
-  const question = questionOf(state.prompt);
-  if (!question) {
-    scores = undefined;
-    first.setScores(undefined);
-    second.setScores(undefined);
-    if (atlas) say("Type what a photo on the ground would show.");
-    drawLegend(undefined, state);
-    return;
-  }
-  document.body.setAttribute("aria-busy", "true");
+async function send(signal: AbortSignal): Promise<void> {
+  write();
+  const question = mainQuestion();
+  if (!question || !atlas) return showNothing();
+  setDoing("loading");
+  const started = performance.now();
   try {
-    const started = performance.now();
-    const other = state.second === null ? null : questionOf(state.second);
-    const [answer, beside] = await Promise.all([readScores(question, signal), other ? readScores(other, signal) : null]);
+    const other = state.difference ? null : otherQuestion(question, state, atlas.years);
+    const answer = await readMaps(question, other, partToAsk(map, atlas), signal);
     if (signal.aborted) return;
-    scores = answer;
-    first.onPainted = () => performance.measure("sat2cap-painted", { start: started });
-    first.setScores(answer);
-    second.setScores(beside ?? undefined);
-    say(answerOf(answer, atlas!, state.scale));
-    applyLook();
-    updateFiles(question);
-    void areas?.summarise();
-    if (!element("places").hidden) void listPlaces();
+    shown = answer;
+    await paint(started);
+    if (signal.aborted) return;
+    setDoing("ready");
+    element("page").dataset["shown"] = JSON.stringify([question, other]);
+    void follow(question, signal);
   } catch (error) {
-    if ((error as Error).name === "AbortError") return;
-    say((error as Error).message, true);
-  } finally {
-    if (!signal.aborted) document.body.removeAttribute("aria-busy");
+    if ((error as Error).name !== "AbortError" && !signal.aborted) fail(error as Error);
   }
 }
 
-/** Write the state into the address. Typing replaces it; the first letter after a finished prompt begins a new entry. */
-function keepInHistory(): void {
-  if (finishedPrompt !== null && finishedPrompt !== state.prompt) {
-    finishedPrompt = null;
-    history.pushState(null, "", writeState(state));
-  } else {
-    history.replaceState(null, "", writeState(state));
+/** Give the newest maps to the layers; resolves when they are on the screen, or should be. */
+function paint(started: number): Promise<void> {
+  return new Promise((resolve) => {
+    first.onPainted = () => {
+      performance.measure("sat2cap-painted", { start: started });
+      resolve();
+    };
+    setTimeout(resolve, PAINT_MS); // a hidden tab paints nothing
+    first.setScores(shown!.scores);
+    second.setScores(shown!.beside ?? undefined);
+    applyLook();
+  });
+}
+
+/** What depends on the map: the answer in words at once, all that costs a request when the page has come to rest. */
+async function follow(question: Question, signal: AbortSignal): Promise<void> {
+  const { scores } = shown!;
+  const isDifference = scores.centred === true;
+  const isChance = question.scale === "contrast" && !isDifference;
+  if (isChance) say(answerFromChance(scores, atlas!) + warningOf(scores));
+  else if (!needsChance(atlas!, question)) say(answerFromScores(scores, question.scale) + warningOf(scores));
+  files.show(question);
+  clearTimeout(rest);
+  rest = window.setTimeout(() => {
+    if (time.isPlaying || signal.aborted) return;
+    void areas?.refresh();
+    void places.refresh();
+    void place.refresh();
+    if (needsChance(atlas!, question)) void sayChance(question, signal);
+  }, REST_MS);
+}
+
+async function sayChance(question: Question, signal: AbortSignal): Promise<void> {
+  const part = shown?.part ?? null;
+  const chance = await readScores({ ...question, scale: "contrast" }, part, signal).catch(() => null);
+  if (signal.aborted || !shown) return;
+  say((chance ? answerFromChance(chance, atlas!) : answerFromScores(shown.scores, question.scale)) + warningOf(shown.scores));
+}
+
+function showNothing(): void {
+  shown = undefined;
+  first.setScores(undefined);
+  second.setScores(undefined);
+  delete element("page").dataset["shown"];
+  applyLook();
+  files.show(null);
+  for (const panel of [areas, places, place]) void panel?.refresh();
+  if (atlas) {
+    setDoing("empty");
+    const cells = atlas.cells.toLocaleString("en");
+    say(`Describe what a photo on the ground would show, and every one of ${cells} places is scored for it as you type.`);
   }
 }
 
-function say(sentence: string, isProblem = false): void {
+function setDoing(doing: Doing): void {
+  element("page").dataset["state"] = doing;
+  element("page").setAttribute("aria-busy", String(doing === "loading" || doing === "opening"));
+  element("retry").hidden = doing !== "error";
+}
+
+function say(sentence: string): void {
   const answer = element("answer");
-  answer.textContent = sentence;
-  answer.classList.toggle("problem", isProblem);
+  if (answer.textContent !== sentence) answer.textContent = sentence;
+}
+
+function fail(error: Error): void {
+  say(error.message);
+  time.stop();
+  setDoing(error instanceof Unreachable ? "offline" : "error");
+  if (error instanceof Unreachable) void waitForServer();
+}
+
+/** Ask for the server's health until it answers, and go on. */
+async function waitForServer(): Promise<void> {
+  while (element("page").dataset["state"] === "offline") {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    const isBack = await request("./api/health").then(Boolean, () => false);
+    if (isBack && element("page").dataset["state"] === "offline") return goOn();
+  }
+}
+
+/** Begin again where the page had to stop. */
+function goOn(): void {
+  void (atlas ? requests.now() : openAtlases().catch(fail));
+}
+
+/** Write the state into the address; a state that was finished stays behind in the history when it is changed. */
+function write(): void {
+  const address = writeState(state);
+  const view = ({ hash }: { hash: string }) => writeState({ ...readState(hash), lon: null, lat: null, zoom: null });
+  if (isFinished && view(location) !== view({ hash: address })) {
+    isFinished = false;
+    history.pushState(null, "", address);
+  } else {
+    history.replaceState(null, "", address);
+  }
+  document.title = state.prompt.trim() ? `${state.prompt.trim()} · sat2cap` : "sat2cap";
 }
 
 /** Colours, threshold and opacity, which need no request. */
 function applyLook(): void {
-  const table = colourTable(state.colours);
+  const nonsense = atlas?.nonsense_chance ?? null;
+  const table = colourTable(colourName(state.colours, shown?.scores.centred === true));
   for (const layer of [first, second]) layer.setColours(table);
-  if (scores) {
-    first.look = lookOf(scores, state);
-    second.look = first.look;
+  let range: Range | null = null;
+  if (shown) {
+    range = rangeOf(shown.scores, state.scale, nonsense);
+    if (shown.beside) range = commonRange(range, rangeOf(shown.beside, state.scale, nonsense));
+    if (range && shown.scores.low !== null) first.look = lookOf(shown.scores, range, state);
+    if (range && shown.beside && shown.beside.low !== null) second.look = lookOf(shown.beside, range, state);
   }
-  const border = state.second === null ? 1 : Number(element<HTMLInputElement>("swipe").value) / 100;
+  const border = shown?.beside ? compare.border : 1;
   first.visible = [0, border];
   second.visible = [border, 1];
+  compare.showBorder();
   first.repaint();
-  drawLegend(scores, state);
-  history.replaceState(null, "", writeState(state));
+  drawLegend(shown?.scores, range, state);
+  areas?.applyLook();
+  write();
 }
 
-function updateFiles(question: Question): void {
-  for (const format of ["tif", "png", "geojson", "pmtiles"]) {
-    element<HTMLAnchorElement>(`file-${format}`).href = addressOf(question, "export", { format });
-  }
-}
-
-function tileAddress(question: Question): string {
-  const tiles = new URL(`./api/atlases/${encodeURIComponent(question.atlas)}/map/tiles/WebMercatorQuad/`, document.baseURI);
-  return `${tiles.href}{z}/{x}/{y}.png?${queryOf(question)}`;
-}
-
-async function listPlaces(): Promise<void> {
-  const question = questionOf(state.prompt);
-  const list = element("places");
-  if (!question) return;
-  try {
-    const places = await findPlaces(question, TOP_PLACES);
-    clearMarkers();
-    list.replaceChildren(
-      ...places.features.map((feature) => {
-        const [lon, lat] = feature.geometry.coordinates as [number, number];
-        const button = create("button", formatScore(Number(feature.properties?.["score"]), state.scale));
-        button.type = "button";
-        button.addEventListener("click", () => map.flyTo({ center: [lon, lat], zoom: Math.max(map.getZoom(), 11) }));
-        markers.push(new Marker({ scale: 0.6 }).setLngLat([lon, lat]).addTo(map));
-        const item = create("li");
-        item.append(button);
-        return item;
-      }),
-    );
-  } catch (error) {
-    list.replaceChildren(create("li", (error as Error).message, "problem"));
-  }
-}
-
-function clearMarkers(): void {
-  for (const marker of markers) marker.remove();
-  markers = [];
+function openPanel(panel: Page["state"]["panel"]): void {
+  state.panel = panel;
+  if (panel !== "place") state.place = null;
+  showPanel(panel);
+  write();
+  page.commit();
+  if (panel !== "areas" && areas?.isDrawing) areas.cancel();
+  if (panel === "areas") void areas?.refresh();
+  void places.refresh();
+  void place.refresh();
 }
 
 async function chooseAtlas(id: string): Promise<void> {
   atlas = await describeAtlas(id);
   state.atlas = id;
   if (!state.scale || (state.scale === "contrast" && !atlas.calibrated)) state.scale = atlas.calibrated ? "contrast" : "cosine";
-  element<HTMLSelectElement>("scale").value = state.scale;
-  element("time").hidden = !atlas.knows_time;
+  element("scale").querySelector<HTMLOptionElement>("[value=contrast]")!.disabled = !atlas.calibrated;
+  for (const id of ["time", "show-time"]) element(id).hidden = !atlas.knows_time;
   for (const layer of [first, second]) layer.setAtlas(atlas);
-  showImagery(atlas);
+  showAtlas(map, atlas, first.id);
+  fillControls();
   if (state.lon !== null && state.lat !== null && state.zoom !== null) {
     map.jumpTo({ center: [state.lon, state.lat], zoom: state.zoom });
   } else {
-    const [west, south, east, north] = atlas.bounds;
-    map.fitBounds([west, south, east < west ? east + 360 : east, north], { padding: 40, animate: false });
+    frameAtlas(map, atlas);
   }
-  await ask();
-}
-
-function showImagery(shown: Atlas): void {
-  if (map.getLayer("imagery")) map.removeLayer("imagery");
-  if (map.getSource("imagery")) map.removeSource("imagery");
-  const address = new URL(`./api/atlases/${encodeURIComponent(shown.id)}/imagery/`, document.baseURI);
-  map.addSource("imagery", {
-    type: "raster",
-    tiles: [`${address.href}{z}/{x}/{y}.webp`],
-    tileSize: 256,
-    minzoom: 9,
-    maxzoom: 15,
-    bounds: shown.bounds,
-    attribution: shown.attribution.replace(/[<>&"]/g, ""),
-  });
-  map.addLayer({ id: "imagery", type: "raster", source: "imagery", minzoom: 9 }, first.id);
-}
-
-function showChips(): void {
-  const past = readHistory();
-  const texts = [...new Set([...past, ...EXAMPLES])].slice(0, 8);
-  element("chips").replaceChildren(
-    ...texts.map((text) => {
-      const item = create("li");
-      const button = create("button", text);
-      button.type = "button";
-      button.addEventListener("click", () => {
-        element<HTMLInputElement>("prompt").value = text;
-        state.prompt = text;
-        void ask();
-      });
-      item.append(button);
-      return item;
-    }),
-  );
-}
-
-function readHistory(): string[] {
-  try {
-    const past = JSON.parse(localStorage.getItem(HISTORY_KEY) ?? "[]") as unknown;
-    return Array.isArray(past) ? past.filter((text): text is string => typeof text === "string").slice(0, 5) : [];
-  } catch {
-    return [];
-  }
-}
-
-function remember(prompt: string): void {
-  if (prompt.trim().length < 3) return;
-  const past = [prompt.trim(), ...readHistory().filter((text) => text !== prompt.trim())].slice(0, 5);
-  localStorage.setItem(HISTORY_KEY, JSON.stringify(past));
-  finishedPrompt = prompt;
-  showChips();
+  await requests.now();
 }
 
 /** Put the state into the controls. */
 function fillControls(): void {
   element<HTMLInputElement>("prompt").value = state.prompt;
-  element<HTMLInputElement>("second").value = state.second ?? "";
-  element<HTMLInputElement>("month").value = String(state.month);
-  element<HTMLInputElement>("hour").value = String(state.hour);
   element<HTMLInputElement>("threshold").value = String(Math.round(state.threshold * 255));
   element<HTMLInputElement>("opacity").value = String(Math.round(state.opacity * 100));
   element<HTMLSelectElement>("colours").value = state.colours;
   element<HTMLSelectElement>("scale").value = state.scale;
-  element("second-row").hidden = state.second === null;
-  element("swipe").hidden = state.second === null;
-  element("compare").setAttribute("aria-pressed", String(state.second !== null));
-  showTime();
+  element<HTMLSelectElement>("atlas").value = state.atlas;
+  time.show();
+  compare.show();
+  showPanel(state.panel);
 }
 
-function showTime(): void {
-  element("month-text").textContent = MONTHS[state.month] ?? "";
-  element("hour-text").textContent = state.month ? `${String(state.hour).padStart(2, "0")}:00` : "";
-  element<HTMLInputElement>("hour").disabled = state.month === 0;
-}
-
-function setTime(month: number, hour: number): void {
-  state.month = month;
-  state.hour = hour;
-  element<HTMLInputElement>("month").value = String(month);
-  element<HTMLInputElement>("hour").value = String(hour);
-  showTime();
-  void ask();
-}
-
-/** A button that moves a slider on and on until it is pressed again. */
-function makePlayer(id: string, step: () => void): void {
-  const button = element<HTMLButtonElement>(id);
-  let timer = 0;
-  button.addEventListener("click", () => {
-    if (timer) {
-      clearInterval(timer);
-      timer = 0;
-    } else {
-      step();
-      timer = window.setInterval(step, PLAY_MS);
-    }
-    button.textContent = timer ? "⏸" : "▶";
-    button.setAttribute("aria-pressed", String(timer !== 0));
-  });
-}
-
-function onInput(id: string, change: (value: string) => void): void {
-  element<HTMLInputElement>(id).addEventListener("input", (event) => change((event.target as HTMLInputElement).value));
+function choosePrompt(text: string): void {
+  element<HTMLInputElement>("prompt").value = text;
+  state.prompt = text;
+  page.commit();
+  void requests.now();
+  page.commit();
 }
 
 function wireControls(): void {
   onInput("prompt", (value) => {
     state.prompt = value;
-    void ask();
+    void requests.now();
   });
-  element("prompt").addEventListener("change", () => remember(state.prompt));
-  onInput("second", (value) => {
-    state.second = value;
-    void ask();
+  element("prompt").addEventListener("change", () => {
+    page.commit();
+    if (remember(state.prompt)) showChips(choosePrompt);
   });
-  onInput("swipe", applyLook);
-  onInput("month", (value) => setTime(Number(value), state.hour));
-  onInput("hour", (value) => setTime(state.month, Number(value)));
-  onInput("threshold", (value) => {
-    state.threshold = Number(value) / 255;
-    applyLook();
-  });
-  onInput("opacity", (value) => {
-    state.opacity = Number(value) / 100;
-    applyLook();
-  });
+  const looks = { threshold: 255, opacity: 100 } as const;
+  for (const [id, most] of Object.entries(looks)) {
+    onInput(id, (value) => {
+      state[id as keyof typeof looks] = Number(value) / most;
+      applyLook();
+    });
+  }
   onInput("colours", (value) => {
     state.colours = value;
     applyLook();
   });
   onInput("scale", (value) => {
     state.scale = value;
-    void ask();
+    void requests.now();
   });
-  makePlayer("play-month", () => setTime((state.month % 12) + 1, state.hour));
-  makePlayer("play-hour", () => setTime(state.month || 6, (state.hour + 1) % 24));
-  element("compare").addEventListener("click", () => {
-    state.second = state.second === null ? "" : null;
-    fillControls();
-    void ask();
-    if (state.second !== null) element("second").focus();
-  });
-  wirePanels();
+  for (const id of ["threshold", "opacity", "colours", "scale"]) element(id).addEventListener("change", () => page.commit());
+  element("retry").addEventListener("click", goOn);
+  wirePanels(openPanel, () => state.panel);
+  document.addEventListener("keydown", onKey);
 }
 
-function wirePanels(): void {
-  for (const [button, panel] of [["show-places", "places"], ["show-files", "files"]] as const) {
-    element(button).addEventListener("click", () => {
-      const target = element(panel);
-      target.hidden = !target.hidden;
-      element(button).setAttribute("aria-expanded", String(!target.hidden));
-      if (panel === "places") {
-        if (target.hidden) clearMarkers();
-        else void listPlaces();
-      }
-    });
+function onKey(event: KeyboardEvent): void {
+  const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
+  if (event.key === "/" && !isTyping) {
+    event.preventDefault();
+    element("prompt").focus();
+  } else if (event.key === "Escape" && !element<HTMLDialogElement>("key-dialog").open) {
+    if (time.isPlaying) time.stop();
+    else if (areas?.isDrawing) areas.cancel();
+    else if (state.panel) element("close").click();
+  } else if (event.key === "Enter" && areas?.isDrawing && event.target === map.getCanvas()) {
+    areas.finish();
   }
-  element("draw").addEventListener("click", () => areas?.toggleDrawing());
-  element<HTMLInputElement>("upload").addEventListener("change", (event) => {
-    const file = (event.target as HTMLInputElement).files?.[0];
-    if (file) void areas?.readFile(file);
-  });
-  element("copy-tiles").addEventListener("click", async () => {
-    const question = questionOf(state.prompt);
-    if (!question) return;
-    await navigator.clipboard.writeText(tileAddress(question));
-    element("copy-tiles").textContent = "Copied: in QGIS, Layer, Add layer, Add XYZ layer";
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "/" && document.activeElement?.tagName !== "INPUT") {
-      event.preventDefault();
-      element("prompt").focus();
-    }
-  });
 }
 
 function wireMap(): void {
@@ -370,51 +319,61 @@ function wireMap(): void {
     else if (source !== "imagery") console.error(event.error);
   });
   map.on("moveend", () => {
+    if (!atlas) return; // the window was sized before there was anything to look at
     const { lng, lat } = map.getCenter();
     Object.assign(state, { lon: lng, lat, zoom: map.getZoom() });
-    history.replaceState(null, "", writeState(state));
+    write();
+    if (shown?.part && !holdsView(shown.part, map)) void requests.inTurn();
   });
   map.on("click", (event) => {
-    const question = questionOf(state.prompt);
-    if (areas?.isDrawing || !question || !atlas) return;
-    void showPlace(atlas, question, state, event.lngLat.lng, event.lngLat.lat);
+    if (areas?.isDrawing || !atlas) return;
+    state.place = [event.lngLat.lng, event.lngLat.lat];
+    openPanel("place");
   });
   window.addEventListener("popstate", () => {
     Object.assign(state, readState(location.hash));
+    isFinished = true;
     fillControls();
-    void (state.atlas && state.atlas !== atlas?.id ? chooseAtlas(state.atlas) : ask());
+    void (state.atlas && state.atlas !== atlas?.id ? chooseAtlas(state.atlas).catch(fail) : requests.now());
   });
-  window.addEventListener("offline", () => say("This machine is offline; a server on it still answers.", true));
+}
+
+async function openAtlases(): Promise<void> {
+  setDoing("opening");
+  const atlases = await listAtlases();
+  const usable = atlases.filter((entry) => entry.problem === null);
+  element("atlas-row").hidden = atlases.length < 2;
+  element("atlas").replaceChildren(
+    ...atlases.map((entry) => {
+      const option = create("option", entry.problem ? `${entry.title} (cannot be used: ${entry.problem})` : entry.title);
+      option.value = entry.id;
+      option.disabled = entry.problem !== null;
+      return option;
+    }),
+  );
+  const chosen = usable.find((entry) => entry.id === state.atlas) ?? usable[0];
+  if (!chosen) return fail(new Error(atlases[0]?.problem ?? "There is no atlas here; make one with: sat2cap embed"));
+  await chooseAtlas(chosen.id);
 }
 
 async function start(): Promise<void> {
   fillControls();
-  showChips();
+  showChips(choosePrompt);
   wireControls();
   element("prompt").focus();
   await map.once("load");
   map.addLayer(first);
   map.addLayer(second);
-  areas = new Areas(map, () => questionOf(state.prompt));
+  areas = new Areas(page, map);
   wireMap();
-  const atlases = await listAtlases();
-  const usable = atlases.filter((entry) => entry.problem === null);
-  const select = element<HTMLSelectElement>("atlas");
-  select.hidden = atlases.length < 2;
-  for (const entry of atlases) {
-    const option = create("option", entry.problem ? `${entry.title} (cannot be used: ${entry.problem})` : entry.title);
-    option.value = entry.id;
-    option.disabled = entry.problem !== null;
-    select.append(option);
-  }
-  select.addEventListener("change", () => {
-    Object.assign(state, { lon: null, lat: null, zoom: null });
-    void chooseAtlas(select.value);
+  element("atlas").addEventListener("change", (event) => {
+    const id = (event.target as HTMLSelectElement).value;
+    const { lon, lat, zoom, place, area } = START;
+    Object.assign(state, { lon, lat, zoom, place, area, panel: "" });
+    void chooseAtlas(id).catch(fail);
+    page.commit();
   });
-  const chosen = usable.find((entry) => entry.id === state.atlas) ?? usable[0];
-  if (!chosen) return say(atlases[0]?.problem ?? "There is no atlas here.", true);
-  select.value = chosen.id;
-  await chooseAtlas(chosen.id);
+  await openAtlases();
 }
 
-start().catch((error: unknown) => say((error as Error).message, true));
+start().catch(fail);

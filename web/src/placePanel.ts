@@ -1,69 +1,123 @@
-/** What is known of a place that was clicked: score, phrases, imagery, and how the score changes with the time. */
+/** What is known of a place that was clicked: score, caption, phrases, imagery, and how the score changes with the time. */
 
-import type { Atlas, PlaceDescription, Question, Series } from "./api";
-import { describePlace, followPlace } from "./api";
+import { Marker } from "maplibre-gl";
+import type { PlaceDescription, Question } from "./api";
+import { atlasAddress, captionPlace, describePlace, followPlace, request } from "./api";
 import { drawSeries } from "./chart";
 import { create, element, formatScore } from "./elements";
-import type { State } from "./state";
+import type { Page } from "./page";
 
 const IMAGERY_ZOOM = 14;
+const HOURS = [...Array(24).keys()].map((hour) => (hour % 6 === 0 ? String(hour) : ""));
 
-export async function showPlace(atlas: Atlas, question: Question, state: State, lon: number, lat: number): Promise<void> {
-  const panel = element("place");
-  panel.hidden = false;
-  panel.setAttribute("aria-busy", "true");
-  panel.replaceChildren(create("p", "Looking …", "quiet"));
-  try {
-    const described = await describePlace(question, lon, lat);
-    panel.replaceChildren(...describe(atlas, described, state));
-    if (atlas.knows_time && described.score !== null) await addSeries(panel, question, state, lon, lat);
-  } catch (error) {
-    panel.replaceChildren(create("p", (error as Error).message, "problem"));
-  } finally {
-    panel.removeAttribute("aria-busy");
+export class PlacePanel {
+  private pending = new AbortController();
+  private marker: Marker | null = null;
+
+  constructor(private readonly page: Page) {}
+
+  /** Describe the place of the state, if its panel is open. */
+  async refresh(): Promise<void> {
+    this.pending.abort();
+    this.marker?.remove();
+    const { place, panel: open } = this.page.state;
+    if (open !== "place" || !place) return;
+    const [lon, lat] = place;
+    const pin = create("div", "", "spot");
+    this.marker = new Marker({ element: pin }).setLngLat([lon, lat]).addTo(this.page.map);
+    element("panel-title").textContent = `${Math.abs(lat).toFixed(4)}° ${lat < 0 ? "S" : "N"}, ${Math.abs(lon).toFixed(4)}° ${lon < 0 ? "W" : "E"}`;
+    const panel = element("place");
+    const question = this.page.question();
+    if (!question) return panel.replaceChildren(create("p", "Type a prompt to learn how well this place fits.", "quiet"));
+    this.pending = new AbortController();
+    await this.describe(panel, question, lon, lat, this.pending.signal);
   }
-}
 
-function describe(atlas: Atlas, place: PlaceDescription, state: State): HTMLElement[] {
-  const parts: HTMLElement[] = [create("h2", `${place.lat.toFixed(4)}, ${place.lon.toFixed(4)}`)];
-  if (place.score === null) return [...parts, create("p", "There is no imagery here, so there is no score.")];
-  const facts = create("dl");
-  const add = (name: string, value: string) => facts.append(create("dt", name), create("dd", value));
-  add("score", formatScore(place.score, state.scale));
-  if (place.percentile !== null) add("higher than", `${place.percentile.toFixed(0)} % of the region`);
-  if (place.chance !== null && state.scale !== "contrast") add("chance", formatScore(place.chance, "contrast"));
-  parts.push(facts);
-  if (place.phrases.length) {
-    const phrases = create("ul", "", "phrases");
-    for (const phrase of place.phrases) phrases.append(create("li", phrase.text));
-    parts.push(create("h3", "A photo here would be nearest to"), phrases);
+  private async describe(panel: HTMLElement, question: Question, lon: number, lat: number, signal: AbortSignal): Promise<void> {
+    panel.setAttribute("aria-busy", "true");
+    if (!panel.hasChildNodes()) panel.append(create("p", "Looking …", "quiet"));
+    try {
+      const place = await describePlace(question, lon, lat, signal);
+      panel.replaceChildren(...this.facts(place, question));
+      if (place.score === null) return;
+      await Promise.all([this.addSeries(panel, question, lon, lat, signal), this.addPicture(panel, lon, lat, signal)]);
+    } catch (error) {
+      if ((error as Error).name !== "AbortError") panel.replaceChildren(create("p", (error as Error).message, "problem"));
+    } finally {
+      if (!signal.aborted) panel.removeAttribute("aria-busy");
+    }
   }
-  parts.push(imageryOf(atlas, place));
-  return parts;
-}
 
-/** The tile of imagery around the place; hidden where the imagery cannot be read. */
-function imageryOf(atlas: Atlas, place: PlaceDescription): HTMLImageElement {
-  const tiles = 2 ** IMAGERY_ZOOM;
-  const x = Math.floor((place.lon / 360 + 0.5) * tiles);
-  const sine = Math.sin((place.lat * Math.PI) / 180);
-  const y = Math.floor((0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI)) * tiles);
-  const picture = create("img");
-  picture.src = `./api/atlases/${encodeURIComponent(atlas.id)}/imagery/${IMAGERY_ZOOM}/${x}/${y}.webp`;
-  picture.alt = "The overhead imagery around this place";
-  picture.addEventListener("error", () => picture.remove());
-  return picture;
-}
+  private facts(place: PlaceDescription, question: Question): HTMLElement[] {
+    if (place.score === null) return [create("p", "There is no imagery here, so there is no score.")];
+    const { scale } = question;
+    const facts = create("dl");
+    const add = (name: string, value: string) => facts.append(create("dt", name), create("dd", value));
+    const isDifference = question.minus !== null || question.minusWhen !== null;
+    add(isDifference ? "change" : scale === "contrast" ? "chance" : "score", formatScore(place.score, scale));
+    if (place.percentile !== null) add("higher than", `${place.percentile.toFixed(0)} % of the region`);
+    if (place.chance !== null && scale !== "contrast") add("chance", formatScore(place.chance, "contrast"));
+    const parts: HTMLElement[] = [facts];
+    if (this.page.atlas?.captions) parts.push(this.caption(place, question));
+    if (place.phrases.length) {
+      const phrases = create("ul", "", "phrases");
+      for (const phrase of place.phrases) phrases.append(create("li", phrase.text));
+      parts.push(create("h3", "A photo here would be nearest to"), phrases);
+    }
+    for (const id of ["place-charts", "place-picture"]) {
+      const room = create("div");
+      room.id = id;
+      parts.push(room);
+    }
+    return parts;
+  }
 
-async function addSeries(panel: HTMLElement, question: Question, state: State, lon: number, lat: number): Promise<void> {
-  const months = "JFMAMJJASOND".split("");
-  const hours = [...Array(24).keys()].map((hour) => (hour % 6 === 0 ? String(hour) : ""));
-  const kinds = [
-    ["through the year", "months", months, state.month - 1],
-    ["through the day", "hours", hours, state.hour],
-  ] as const;
-  for (const [label, over, marks, current] of kinds) {
-    const series: Series = await followPlace(question, lon, lat, over);
-    panel.append(create("h3", label), drawSeries(label, series.scores, [...marks], current));
+  /** The sentence that the server's language model writes; it comes when it is written. */
+  private caption(place: PlaceDescription, question: Question): HTMLElement {
+    const sentence = create("p", "Writing a caption …", "caption quiet");
+    sentence.id = "place-caption";
+    captionPlace(question, place.lon, place.lat, this.pending.signal).then(
+      (text) => {
+        sentence.textContent = text === null ? "" : `“${text}”`;
+        sentence.className = "caption";
+      },
+      (error: Error) => {
+        if (error.name !== "AbortError") sentence.textContent = error.message;
+      },
+    );
+    return sentence;
+  }
+
+  private async addSeries(panel: HTMLElement, question: Question, lon: number, lat: number, signal: AbortSignal): Promise<void> {
+    const { atlas, state } = this.page;
+    if (!atlas?.knows_time) return;
+    const room = panel.querySelector("#place-charts");
+    const format = (score: number) => formatScore(score, state.scale === "percentile" ? "cosine" : state.scale);
+    for (const [label, over, marks, current] of [
+      ["Through the year", "months", [..."JFMAMJJASOND"], state.month - 1],
+      ["Through the day", "hours", HOURS, state.hour],
+    ] as const) {
+      const series = await followPlace(question, lon, lat, over, signal);
+      room?.append(create("h3", label), drawSeries(label, series.scores, [...marks], state.month ? current : -1, format));
+    }
+  }
+
+  /** Show the tile of imagery around the place; nothing where the imagery cannot be read. */
+  private async addPicture(panel: HTMLElement, lon: number, lat: number, signal: AbortSignal): Promise<void> {
+    const tiles = 2 ** IMAGERY_ZOOM;
+    const x = Math.floor((lon / 360 + 0.5) * tiles);
+    const sine = Math.sin((lat * Math.PI) / 180);
+    const y = Math.floor((0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI)) * tiles);
+    const address = atlasAddress(this.page.state.atlas, `imagery/${IMAGERY_ZOOM}/${x}/${y}.webp`);
+    const response = await request(address, { signal }).catch((error: Error) => {
+      if (error.name === "AbortError") throw error;
+      return null;
+    });
+    if (response?.status !== 200) return;
+    const picture = create("img");
+    picture.src = URL.createObjectURL(await response.blob());
+    picture.alt = "The overhead imagery around this place";
+    picture.addEventListener("load", () => URL.revokeObjectURL(picture.src), { once: true });
+    panel.querySelector("#place-picture")?.replaceChildren(picture);
   }
 }

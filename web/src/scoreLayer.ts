@@ -1,7 +1,7 @@
 /**
  * The score of every cell, drawn on the GPU.
  *
- * The levels lie in a texture of one byte a cell. A mesh of 17 × 17 points places it in Web Mercator, so the server
+ * The levels, of the whole atlas or of the part in view, lie in a texture of one byte a cell. A mesh of 17 × 17 points places it in Web Mercator, so the server
  * reprojects nothing and cells stay as they are. Colours, stretch, threshold, opacity and the border between two maps
  * are numbers of the shader: changing one costs a frame, and no request.
  */
@@ -13,19 +13,22 @@ export interface Look {
   /** Levels of the first and last colour, 1 to 255. */
   low: number;
   high: number;
-  /** Lowest level that is drawn. */
+  /** Least distance from `centre` of the levels that are drawn. */
   threshold: number;
+  /** 0; of a difference, the level of no change. */
+  centre: number;
   /** 0 to 1. */
   opacity: number;
 }
 
 const VERTEX = `#version 300 es
 uniform mat4 matrix;
+uniform vec4 part;
 in vec2 position;
 in vec2 cell;
 out vec2 texel;
 void main() {
-  texel = cell;
+  texel = cell * part.xy + part.zw;
   gl_Position = matrix * vec4(position, 0.0, 1.0);
 }`;
 
@@ -35,22 +38,26 @@ uniform sampler2D levels;
 uniform sampler2D colours;
 uniform vec2 ends;
 uniform float threshold;
+uniform float centre;
 uniform float opacity;
 uniform vec2 visible;
 in vec2 texel;
 out vec4 colour;
 void main() {
   if (gl_FragCoord.x < visible.x || gl_FragCoord.x >= visible.y) discard;
+  if (any(lessThan(texel, vec2(0.0))) || any(greaterThanEqual(texel, vec2(1.0)))) discard;
   float level = texture(levels, texel).r * 255.0;
-  if (level < max(threshold, 0.5)) discard;
+  if (level < 0.5 || abs(level - centre) < threshold) discard;
   float share = clamp((level - ends.x) / max(ends.y - ends.x, 1.0), 0.0, 1.0);
-  colour = vec4(texture(colours, vec2((share * 255.0 + 0.5) / 256.0, 0.5)).rgb, 1.0) * opacity;
+  colour = vec4(texture(colours, vec2((share * 255.0 + 0.5) / 256.0, 0.5)).rgb, 1.0);
+  float weight = centre > 0.0 ? abs(2.0 * share - 1.0) : share;
+  colour *= opacity * mix(0.6, 1.0, min(2.0 * weight, 1.0)); // the imagery shows where there is little to say
 }`;
 
 export class ScoreLayer implements CustomLayerInterface {
   readonly type = "custom" as const;
   readonly renderingMode = "2d" as const;
-  look: Look = { low: 1, high: 255, threshold: 0, opacity: 0.85 };
+  look: Look = { low: 1, high: 255, threshold: 0, centre: 0, opacity: 0.85 };
   /** Part of the canvas that is drawn, as shares of its width. */
   visible: [number, number] = [0, 1];
   /** Called after a frame that shows the newest scores. */
@@ -109,6 +116,11 @@ export class ScoreLayer implements CustomLayerInterface {
     const gl = this.gl;
     if (!gl || !this.program || !this.scores || !this.atlas || !this.table) return;
     const isNew = this.stale.levels;
+    if (this.scores.levels.length === 0) {
+      this.stale.levels = false;
+      if (isNew) this.onPainted();
+      return;
+    }
     this.upload(gl);
     gl.useProgram(this.program);
     gl.bindVertexArray(this.vertices!);
@@ -116,6 +128,8 @@ export class ScoreLayer implements CustomLayerInterface {
     gl.uniformMatrix4fv(uniform("matrix"), false, shift(input.defaultProjectionData.mainMatrix, this.origin));
     gl.uniform2f(uniform("ends"), this.look.low, this.look.high);
     gl.uniform1f(uniform("threshold"), this.look.threshold);
+    gl.uniform1f(uniform("centre"), this.look.centre);
+    gl.uniform4f(uniform("part"), ...partOf(this.atlas, this.scores));
     gl.uniform1f(uniform("opacity"), this.look.opacity);
     gl.uniform2f(uniform("visible"), this.visible[0] * gl.drawingBufferWidth, this.visible[1] * gl.drawingBufferWidth);
     gl.activeTexture(gl.TEXTURE0);
@@ -179,6 +193,14 @@ export class ScoreLayer implements CustomLayerInterface {
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, new Uint16Array(corners), gl.STATIC_DRAW);
     gl.bindVertexArray(null);
   }
+}
+
+/** Scale and shift from shares of the atlas's sides to shares of the sides of the part that the scores are of. */
+export function partOf(atlas: Atlas, scores: Scores): [number, number, number, number] {
+  const [rows, cols] = atlas.grid.shape;
+  const [height, width] = scores.shape;
+  const [row, col] = scores.offset ?? [0, 0];
+  return [cols / width, rows / height, -col / width, -row / height];
 }
 
 function createTexture(gl: WebGL2RenderingContext, filter: number): WebGLTexture {

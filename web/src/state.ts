@@ -3,8 +3,14 @@
 export interface State {
   atlas: string;
   prompt: string;
-  /** The prompt on the right of the border; null when nothing is compared. */
+  /** What the map is compared with; null when nothing is. An empty prompt, month or hour is that of the first map. */
   second: string | null;
+  secondMonth: number;
+  secondHour: number | null;
+  /** Whether one map is taken off the other; otherwise they lie side by side. */
+  difference: boolean;
+  /** Where the border between the two lies, 0 to 1. */
+  border: number;
   /** 1 to 12; 0 for no date. */
   month: number;
   hour: number;
@@ -16,12 +22,30 @@ export interface State {
   lon: number | null;
   lat: number | null;
   zoom: number | null;
+  /** The open panel; empty for none. */
+  panel: Panel;
+  /** The place that is described. */
+  place: [number, number] | null;
+  /** Corners of the drawn area. */
+  area: [number, number][];
+  /** Whether areas are coloured by their mean. */
+  coloured: boolean;
 }
+
+export type Panel = "" | "places" | "areas" | "files" | "place";
+
+const PANELS: Panel[] = ["places", "areas", "files", "place"];
+const MOST_CORNERS = 200;
+const MOST_LETTERS = 300;
 
 export const START: State = {
   atlas: "",
   prompt: "",
   second: null,
+  secondMonth: 0,
+  secondHour: null,
+  difference: false,
+  border: 0.5,
   month: 0,
   hour: 12,
   scale: "",
@@ -31,48 +55,85 @@ export const START: State = {
   lon: null,
   lat: null,
   zoom: null,
+  panel: "",
+  place: null,
+  area: [],
+  coloured: true,
 };
+
+/** Points from text such as `4.9,52.4;5.0,52.4`; those that are not on Earth are left out. */
+function readPoints(text: string | null): [number, number][] {
+  return (text ?? "")
+    .split(";")
+    .slice(0, MOST_CORNERS)
+    .map((pair) => pair.split(",").map(Number))
+    .filter((pair): pair is [number, number] => pair.length === 2 && Math.abs(pair[0]!) <= 540 && Math.abs(pair[1]!) <= 90);
+}
+
+function writePoints(points: [number, number][]): string {
+  return points.map(([lon, lat]) => `${Number(lon.toFixed(5))},${Number(lat.toFixed(5))}`).join(";");
+}
 
 export function readState(hash: string): State {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
-  const number = (name: string, low: number, high: number, otherwise: number | null) => {
+  const number = <T>(name: string, low: number, high: number, otherwise: T): number | T => {
     const value = Number(query.get(name));
     return query.get(name) && Number.isFinite(value) ? Math.min(Math.max(value, low), high) : otherwise;
   };
+  const whole = (value: number) => Math.round(value);
+  const secondHour = number("hour2", 0, 23, null);
   return {
     atlas: query.get("atlas") ?? "",
-    prompt: (query.get("q") ?? "").slice(0, 300),
-    second: query.has("q2") ? query.get("q2")!.slice(0, 300) : null,
-    month: Math.round(number("month", 0, 12, START.month)!),
-    hour: Math.round(number("hour", 0, 23, START.hour)!),
+    prompt: (query.get("q") ?? "").slice(0, MOST_LETTERS),
+    second: query.has("q2") ? query.get("q2")!.slice(0, MOST_LETTERS) : null,
+    secondMonth: whole(number("month2", 0, 12, START.secondMonth)),
+    secondHour: secondHour === null ? null : whole(secondHour),
+    difference: query.get("show") === "difference",
+    border: number("border", 0, 1, START.border),
+    month: whole(number("month", 0, 12, START.month)),
+    hour: whole(number("hour", 0, 23, START.hour)),
     scale: query.get("scale") ?? "",
     colours: query.get("colours") ?? START.colours,
-    threshold: number("above", 0, 1, START.threshold)!,
-    opacity: number("opacity", 0, 1, START.opacity)!,
+    threshold: number("above", 0, 1, START.threshold),
+    opacity: number("opacity", 0, 1, START.opacity),
     lon: number("lon", -180, 180, null),
     lat: number("lat", -85, 85, null),
     zoom: number("z", 0, 22, null),
+    panel: PANELS.find((panel) => panel === query.get("panel")) ?? "",
+    place: readPoints(query.get("at"))[0] ?? null,
+    area: readPoints(query.get("area")),
+    coloured: query.get("areas") !== "outlines",
   };
 }
 
 export function writeState(state: State): string {
   const query = new URLSearchParams();
-  const put = (name: string, value: string | number | null, otherwise: string | number | null) => {
+  const put = (name: string, value: string | number | null, otherwise: string | number | null = null) => {
     if (value !== null && value !== otherwise) query.set(name, String(value));
   };
   put("atlas", state.atlas, "");
   put("q", state.prompt, "");
-  put("q2", state.second, null);
+  put("q2", state.second);
+  if (state.second !== null) {
+    put("month2", state.secondMonth, START.secondMonth);
+    put("hour2", state.secondHour);
+    put("show", state.difference ? "difference" : null);
+    put("border", state.difference ? null : Number(state.border.toFixed(3)), START.border);
+  }
   put("month", state.month, START.month);
   put("hour", state.month ? state.hour : START.hour, START.hour);
   put("scale", state.scale, "");
   put("colours", state.colours, START.colours);
   put("above", Number(state.threshold.toFixed(3)), START.threshold);
   put("opacity", Number(state.opacity.toFixed(2)), START.opacity);
+  put("panel", state.panel, "");
+  put("at", state.place && state.panel === "place" ? writePoints([state.place]) : null);
+  put("area", writePoints(state.area), "");
+  put("areas", state.coloured ? null : "outlines");
   if (state.lon !== null && state.lat !== null && state.zoom !== null) {
-    put("lon", Number(state.lon.toFixed(5)), null);
-    put("lat", Number(state.lat.toFixed(5)), null);
-    put("z", Number(state.zoom.toFixed(2)), null);
+    put("lon", Number(state.lon.toFixed(5)));
+    put("lat", Number(state.lat.toFixed(5)));
+    put("z", Number(state.zoom.toFixed(2)));
   }
   return `#${query.toString()}`;
 }
