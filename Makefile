@@ -3,10 +3,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check page clean
+.PHONY: demo quick test check page clean
 
 demo: $(STAMP)   ## the whole story on the miniature world; open demo/index.html afterwards
 	$(BIN)/sat2cap demo --out demo
+
+quick: $(STAMP)  ## a smaller demo, in a third of the time; open demo-quick/index.html afterwards
+	$(BIN)/sat2cap demo --quick --out demo-quick
 
 test: $(STAMP)   ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -86,6 +86,7 @@ def collect_story(
         captioned_places=caption_likely_places(plan, inputs, imagery),
         map_prompts=[label_prompt(prompt, first.when(prompt)) for prompt in plan.prompts],
         seasonal_prompts=[label_prompt(prompt) for prompt in plan.seasonal_prompts],
+        quick=plan.quick,
         steps=STEPS,
         commands=list_commands(plan, out),
         facts=_provenance_facts(inputs),

@@ -104,3 +104,25 @@ class DemoPlan:
     """Number of held-out pairs whose captions are compared with the truth."""
     mosaic_pixels: int = 16
     """Side of a cell in the mosaic of the page, in pixels: 16 make pixels of 30 m."""
+    quick: bool = False
+    """Whether this is the small demo, whose page says so."""
+
+
+def quick_plan() -> DemoPlan:
+    """Return the plan of `sat2cap demo --quick`: an eighth of the photos and of the training.
+
+    Every step runs and everything is measured, but on less, so that the metrics are worse and less certain
+    than those of the full plan.
+    """
+    return DemoPlan(
+        train_photos=3_000,
+        test_photos=700,
+        gallery=600,
+        steps=80,
+        countries=(
+            CountryPlan("north", "-70,46,-69.83,46.15"),
+            CountryPlan("south", "-67.5,-36,-67.33,-35.85", south=True),
+        ),
+        caption_pairs=100,
+        quick=True,
+    )

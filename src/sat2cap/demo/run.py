@@ -7,6 +7,7 @@ from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
 from sat2cap.demo import steps
 from sat2cap.demo.captions import caption_metrics
 from sat2cap.demo.clock import StepClock
+from sat2cap.demo.duration import describe_duration, estimate_demo_seconds
 from sat2cap.demo.metrics import EvaluationInputs, compute_metrics, timing_metrics
 from sat2cap.demo.page import collect_story
 from sat2cap.demo.plan import DemoPlan
@@ -14,7 +15,7 @@ from sat2cap.demo.story import render_story
 from sat2cap.evaluation import Country
 from sat2cap.files import write_bytes, write_json
 from sat2cap.miniworld import World, prepare_ground_truth
-from sat2cap.progress import Progress, silent
+from sat2cap.progress import Progress, announce, silent
 
 RESULTS = "results.json"
 PAGE = "index.html"
@@ -32,6 +33,9 @@ def run_demo(out: Path, *, plan: DemoPlan | None = None, progress: Progress = si
     clip = steps.name_model(resolve_model(run.model.init), run.model.init, "CLIP")
     captioner = None if plan.captioner is None else resolve_captioner(plan.captioner, clip)
     clock = StepClock(out / "demo.json")
+    if not steps.check_pairs(out)["begun"]:
+        seconds = estimate_demo_seconds(plan, run, clip)
+        announce(progress, describe_duration(seconds, quick=plan.quick))
 
     with clock.time_step("pairs", **steps.check_pairs(out), workers=plan.workers):
         training, heldout = steps.build_pair_sets(plan, out, progress)

@@ -150,6 +150,8 @@ class Story:
     """The prompts whose maps were measured."""
     seasonal_prompts: Sequence[PromptLabel]
     """The prompts that were measured over month and hour."""
+    quick: bool
+    """Whether this is the small demo of ``--quick``, which the page must say."""
     steps: Sequence[tuple[str, str]]
     """Each step's name in the metrics, and what it does."""
     commands: Sequence[Command]

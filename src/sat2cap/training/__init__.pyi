@@ -7,3 +7,4 @@ from .linear_run import load_linear_run as load_linear_run
 from .loop import train as train
 from .run import Run as Run
 from .run import load_run as load_run
+from .step_time import measure_step_seconds as measure_step_seconds
