@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -357,6 +358,23 @@ def test_a_handle_serves_in_the_background_and_stops(folder, checkpoint):
         address = server.url
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{address}api/health")
+
+
+def test_small_answers_do_not_wait_for_the_acknowledgement_of_their_headers(folder, checkpoint, monkeypatch):
+    """Nagle's algorithm holds a body back until its headers are acknowledged, 40 ms where that is delayed."""
+    accepted = []
+    accept = socket.socket.accept
+
+    def keep(listener):
+        connection, address = accept(listener)
+        accepted.append(connection)
+        return connection, address
+
+    monkeypatch.setattr(socket.socket, "accept", keep)
+    with sat2cap.serve(folder / "The North.zarr", model=checkpoint) as server, httpx.Client() as client:
+        assert client.get(f"{server.url}api/health").status_code == 200
+        assert len(accepted) == 1
+        assert accepted[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_an_opened_atlas_keeps_its_model(opened):

@@ -28,7 +28,7 @@ class Part:
         return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
 
 
-def read_bounds(
+async def read_bounds(
     bbox: Annotated[
         str | None,
         Query(

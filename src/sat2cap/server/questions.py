@@ -34,7 +34,7 @@ class Question:
         return self.minus is not None or self.minus_when is not None
 
 
-def read_question(
+async def read_question(
     prompt: Annotated[str, Query(description="What a photo there would show.", examples=["a busy street"])],
     when: Annotated[
         str | None,
@@ -62,10 +62,13 @@ def read_question(
     )
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """Raise `InputError` for a query parameter that the route does not have: a typing error is not ignored.
 
     ``_`` is let through, which some clients add so that nothing is cached.
+
+    It is a coroutine, as all that only looks at a request here: plain functions run in threads, and each hop
+    to one waits for the interpreter where scans run.
     """
     dependant = getattr(request.scope.get("route"), "dependant", None)
     if dependant is None:

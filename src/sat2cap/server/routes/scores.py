@@ -23,7 +23,7 @@ router = APIRouter(prefix="/api/atlases/{atlas}", tags=["scores"])
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "One byte for each cell."}},
 )
-def read_scores(
+async def read_scores(
     answer: AskedAnswer, bounds: Annotated[tuple[float, float, float, float] | None, Depends(read_bounds)]
 ) -> Response:
     """One byte for each cell, row by row from the top left: 0 for no data, 1 to 255 evenly from low to high.

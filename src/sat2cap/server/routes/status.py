@@ -10,18 +10,18 @@ router = APIRouter(tags=["status"])
 
 
 @router.get("/api/health", summary="Whether the server answers")
-def read_health() -> dict[str, str]:
+async def read_health() -> dict[str, str]:
     """Always ``ok``: an answer is the sign of health."""
     return {"status": "ok"}
 
 
 @router.get("/api/version", summary="The version of the package")
-def read_version() -> dict[str, str]:
+async def read_version() -> dict[str, str]:
     """The installed version of sat2cap."""
     return {"version": metadata.version("sat2cap")}
 
 
 @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
-def read_metrics(server: Server) -> Response:
+async def read_metrics(server: Server) -> Response:
     """Requests, times, scans and memory, in Prometheus's text format."""
     return Response(server.metrics.as_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
