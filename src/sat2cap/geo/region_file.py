@@ -1,8 +1,9 @@
 """Polygons in files: any format of GDAL, archives of them, and GeoParquet; layers and features by name."""
 
 import zipfile
+import zlib
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import geopandas
 import numpy as np
@@ -22,6 +23,9 @@ REGION_FORMS = (
 _MAX_LISTED = 12  # names in an error message
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 _ARCHIVED_SUFFIXES = (".shp", ".geojson", ".json", ".gpkg", ".kml", ".gml", ".fgb", ".tab", ".mif")
+_LIST_MARKS = (b"<OGRVRTDataSource", b"<OGRWFSDataSource", b"<OGCAPIFeatures", b"<OGRGMLASDataSource")
+_HEAD_BYTES = 4096
+_MAX_MEMBERS = 1000  # of a zip that are looked at
 _GEOMETRY_COLUMNS = ("geometry", "geom", "wkb_geometry", "wkb", "the_geom")
 
 
@@ -53,6 +57,7 @@ def _read_layer(path: str, layer: str | None) -> geopandas.GeoDataFrame:
     """Return one layer of a file: `layer`, or the only one that holds geometries."""
     if path.lower().endswith(_PARQUET_SUFFIXES) and not path.startswith("/vsi"):
         return _read_parquet(path, layer)
+    _require_own_shapes(path)
     try:
         source, layers = _list_layers(path)
         chosen = layers[0] if layer is None and len(layers) == 1 else layer
@@ -67,6 +72,25 @@ def _read_layer(path: str, layer: str | None) -> geopandas.GeoDataFrame:
     if not isinstance(table, geopandas.GeoDataFrame):
         raise RegionError(f"region {path!r} has no polygons in layer {chosen!r}; {REGION_FORMS}")
     return table
+
+
+def _require_own_shapes(path: str) -> None:
+    """Raise `RegionError` if a file, or one in a zip, is a list of other files and addresses by its bytes."""
+    heads: list[bytes] = []
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.infolist()[:_MAX_MEMBERS]:
+                    with archive.open(member) as file:
+                        heads.append(file.read(_HEAD_BYTES))
+        elif Path(path).is_file():
+            with Path(path).open("rb") as file:
+                heads.append(file.read(_HEAD_BYTES))
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise _unreadable(path, error) from None
+    if any(mark in head for head in heads for mark in _LIST_MARKS):
+        fix = "save the polygons themselves, as GeoPackage or GeoJSON"
+        raise RegionError(f"region {path!r} is a list of other files or addresses by its content; {fix}")
 
 
 def _list_layers(path: str) -> tuple[str, list[str]]:

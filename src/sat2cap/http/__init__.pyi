@@ -1,3 +1,5 @@
+from .addresses import redirect_guard as redirect_guard
+from .addresses import require_reachable as require_reachable
 from .client import Fetcher as Fetcher
 from .client import user_agent as user_agent
 from .policy import MAX_PAUSE_S as MAX_PAUSE_S

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import httpx
 
 from sat2cap.errors import ImageryError, JobError
+from sat2cap.http.addresses import redirect_guard
 from sat2cap.http.policy import (
     MAX_PAUSE_S,
     TRANSIENT_ERRORS,
@@ -116,6 +117,7 @@ class Fetcher:
                     timeout=self.policy.timeout_s,
                     limits=httpx.Limits(max_connections=self.policy.max_concurrent),
                     follow_redirects=True,
+                    event_hooks={"response": [redirect_guard(self.name)]},
                 )
             return self._client
 

@@ -12,6 +12,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from sat2cap.errors import ImageryError
 from sat2cap.http import with_secrets
+from sat2cap.imagery.formats import check_driver, choose_driver, fetch_head, read_head, require_no_list
+from sat2cap.redaction import redact_secrets
 
 HTTP_RETRY_SETTINGS = {
     "GDAL_HTTP_MAX_RETRY": 4,
@@ -32,6 +34,10 @@ _REMOTE_SETTINGS = {
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)", re.IGNORECASE)
 
 
+_NETWORK = re.compile(
+    r"(https?|ftps?|s3|gs|az|adls?|oss|swift|hdfs|webhdfs)://|/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)",
+    re.IGNORECASE,
+)
 _DRIVER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")  # as in GPKG:a.gpkg:ortho, about which GDAL says more
 
 
@@ -45,21 +51,38 @@ def open_dataset(path: str, overview_level: int | None = None) -> Iterator[raste
     """Open a raster, or one of its overviews, and close it at the end of the block.
 
     `path` is a path, a URL, or any other name that GDAL takes, such as ``NETCDF:a.nc:band``; ``${NAME}`` in a
-    URL is read from the environment. Raises `ImageryError` if it cannot be opened, and for any error of GDAL
-    in the block.
+    URL is read from the environment. Only the formats that `path` names may open it, see
+    `sat2cap.imagery.formats`. Raises `ImageryError` if it cannot be opened, and for any error of GDAL in the
+    block.
     """
     address = with_secrets(path, path) if is_remote(path) else path
+    driver = None if _DRIVER_NAME.match(path) and not _is_network(path) else _choose_driver(path, address)
     options = {} if overview_level is None else {"overview_level": overview_level}
     settings = _SETTINGS | _REMOTE_SETTINGS if is_remote(path) else _SETTINGS
     try:
         with rasterio.Env(**{**settings, **_user_settings(settings)}):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `native_grid` raises for these
-                dataset = rasterio.open(address, **options)
+                dataset = rasterio.open(address, driver=driver, **options)
             with dataset:
+                if not is_remote(path) and not _DRIVER_NAME.match(path):
+                    check_driver(path, dataset.driver, list(dataset.files))
                 yield dataset
     except RasterioError as error:
         raise _reading_error(path, address, error) from None
+
+
+def _choose_driver(path: str, address: str) -> str | None:
+    """Return the driver that may open `path`, whose secrets are filled in in `address`; None for any."""
+    if _is_network(path):
+        return choose_driver(path, fetch_head(address, address, redact_secrets(path)), remote=True)
+    require_no_list(path)
+    return choose_driver(path, read_head(path), remote=False)
+
+
+def _is_network(path: str) -> bool:
+    """Return whether what is read comes from a server; false for names such as ``vrt://`` and ``zip://``."""
+    return _NETWORK.search(path) is not None and not path.lower().startswith("vrt:")
 
 
 def is_georeferenced(path: str) -> bool:

@@ -1,0 +1,94 @@
+"""Rasters and region files with flipped, cut or swapped bytes are read, or refused by one line of ours."""
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sat2cap.errors import ImageryError, RegionError
+from sat2cap.geo.region import parse_region
+from sat2cap.imagery.raster import open_raster
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["flip", "cut", "swap"]), st.floats(0, 1), st.integers(0, 7)),
+    min_size=1,
+    max_size=4,
+)
+QUICK = settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def damage(data: bytes, changes: list[tuple[str, float, int]]) -> bytes:
+    """Return `data` with bits flipped, its end cut off, or two parts swapped, at shares of its length."""
+    out = bytearray(data)
+    for kind, share, bit in changes:
+        place = min(int(share * len(out)), len(out) - 1)
+        if kind == "flip" and out:
+            out[place] ^= 1 << bit
+        elif kind == "cut":
+            out = out[: max(place, 1)]
+        else:
+            out = out[place:] + out[:place]
+    return bytes(out)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("damaged")
+    profile = {"height": 32, "width": 32, "count": 3, "dtype": "uint8", "crs": "EPSG:32631"}
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 32, 32), np.uint8)
+    for name, driver in (("a.tif", "GTiff"), ("a.jp2", "JP2OpenJPEG")):
+        place = Affine(10, 0, 5e5, 0, -10, 5.8e6)
+        with rasterio.open(folder / name, "w", driver, transform=place, **profile) as file:
+            file.write(pixels)
+    table = geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.box(1, 2, 3, 4)], crs="EPSG:4326")
+    table.to_file(folder / "r.geojson")
+    table.to_file(folder / "r.gpkg")
+    table.to_parquet(folder / "r.parquet")
+    table.to_file(folder / "r.kml", driver="KML")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.jp2"])
+def test_damaged_rasters(folder: Path, tmp_path: Path, name: str) -> None:
+    data, path = (folder / name).read_bytes(), tmp_path / name
+    outcomes = []
+
+    @QUICK
+    @given(CHANGES)
+    def check(changes: list[tuple[str, float, int]]) -> None:
+        path.write_bytes(damage(data, changes))
+        try:
+            imagery = open_raster(str(path))
+            assert max(imagery.grid.shape) <= 2**31
+            imagery.read(imagery.grid[:32, :32])
+            outcomes.append("read")
+        except ImageryError as error:
+            outcomes.append("refused" if "\n" not in str(error) else "in several lines")
+
+    check()
+    assert {"refused"} <= set(outcomes) <= {"read", "refused"}
+
+
+@pytest.mark.parametrize("name", ["r.geojson", "r.gpkg", "r.parquet", "r.kml"])
+def test_damaged_region_files(folder: Path, tmp_path: Path, name: str) -> None:
+    data, path = (folder / name).read_bytes(), tmp_path / name
+    outcomes = []
+
+    @QUICK
+    @given(CHANGES)
+    def check(changes: list[tuple[str, float, int]]) -> None:
+        path.write_bytes(damage(data, changes))
+        try:
+            assert not parse_region(str(path)).geometry.is_empty
+            outcomes.append("read")
+        except RegionError as error:
+            outcomes.append("refused" if "\n" not in str(error) else "in several lines")
+
+    check()
+    assert {"refused"} <= set(outcomes) <= {"read", "refused"}

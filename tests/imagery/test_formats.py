@@ -1,0 +1,194 @@
+"""A raster is opened as what its name says, and nothing that comes from elsewhere reads other files."""
+
+import shutil
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from sat2cap.errors import ImageryError
+from sat2cap.http import Fetcher, addresses
+from sat2cap.imagery.formats import fetch_head
+from sat2cap.imagery.raster import open_raster
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """A raster that a stranger's file must not reach."""
+    path = tmp_path / "private.tif"
+    profile = {"height": 64, "width": 64, "count": 3, "dtype": "uint8", "crs": "EPSG:32631"}
+    with rasterio.open(path, "w", "GTiff", transform=Affine(10, 0, 5e5, 0, -10, 5.8e6), **profile) as file:
+        file.write(np.full((3, 64, 64), 77, np.uint8))
+    return path
+
+
+def vrt_of(source: object) -> str:
+    band = (
+        '<VRTRasterBand dataType="Byte" band="{n}"><SimpleSource><SourceFilename relativeToVRT="0">'
+        "{source}</SourceFilename><SourceBand>{n}</SourceBand></SimpleSource></VRTRasterBand>"
+    )
+    bands = "".join(band.format(n=n, source=source) for n in (1, 2, 3))
+    head = "<SRS>EPSG:32631</SRS><GeoTransform>500000,10,0,5800000,0,-10</GeoTransform>"
+    return f'<VRTDataset rasterXSize="64" rasterYSize="64">{head}{bands}</VRTDataset>'
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.jp2", "a.png", "a.img", "a.dat"])
+@pytest.mark.parametrize("start", ["", "\ufeff", '<?xml version="1.0"?>\n', "\n  "])
+def test_a_vrt_under_another_name_is_refused(tmp_path: Path, private: Path, name: str, start: str) -> None:
+    (tmp_path / name).write_text(start + vrt_of(private))
+    with pytest.raises(ImageryError) as error:
+        open_raster(str(tmp_path / name))
+    assert "\n" not in str(error.value)
+
+
+def test_a_vrt_that_is_named_as_one_is_read(tmp_path: Path, private: Path) -> None:
+    (tmp_path / "mine.vrt").write_text(vrt_of(private))
+    imagery = open_raster(str(tmp_path / "mine.vrt"))
+    assert (imagery.read(imagery.grid).values[..., :3] == 77).all()
+
+
+def test_a_vrt_beside_a_raster_is_refused(tmp_path: Path, private: Path) -> None:
+    shutil.copy(private, tmp_path / "a.tif")
+    (tmp_path / "a.tif.ovr").write_text(vrt_of(private))
+    with pytest.raises(ImageryError, match="list of other files"):
+        open_raster(str(tmp_path / "a.tif"))
+
+
+class Answers(ThreadingHTTPServer):
+    """A server that answers paths with bytes, or redirects them, and counts requests."""
+
+    def __init__(self, answers: dict[str, bytes | str]) -> None:
+        self.answers, self.paths = answers, list[str]()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Answers
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path)
+        answer = self.server.answers.get(self.path)
+        self.send_response(404 if answer is None else 302 if isinstance(answer, str) else 200)
+        if isinstance(answer, str):
+            self.send_header("Location", answer)
+        data = answer if isinstance(answer, bytes) else b""
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
+
+
+@pytest.fixture
+def server() -> Iterator[Answers]:
+    fetch_head.cache_clear()
+    with Answers({}) as answers:
+        Thread(target=answers.serve_forever, daemon=True).start()
+        yield answers
+        answers.shutdown()
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.vrt"])
+def test_what_comes_over_http_is_a_picture_by_its_bytes(server: Answers, private: Path, name: str) -> None:
+    server.answers[f"/{name}"] = vrt_of(f"/vsicurl/{server.url}/secret").encode()
+    with pytest.raises(ImageryError, match="no picture by its first bytes"):
+        open_raster(f"{server.url}/{name}")
+    assert "/secret" not in server.paths
+
+
+def test_a_redirect_into_the_network_is_refused(server: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address counts as one outside, as a name in the internet would."""
+    server.answers |= {"/a.tif": f"http://127.0.0.2:{server.server_port}/inner.tif"}
+    monkeypatch.setattr(addresses, "is_private_host", lambda host: host != "127.0.0.1")
+    with pytest.raises(ImageryError, match="an address inside this network"):
+        fetch_head(f"{server.url}/a.tif", f"{server.url}/a.tif", "x")
+    assert server.paths == ["/a.tif"]
+    with pytest.raises(ImageryError, match="an address inside this network"):
+        Fetcher("x").get(f"{server.url}/a.tif", "a tile", bytes)
+    assert server.paths == ["/a.tif", "/a.tif"]
+
+
+def test_a_redirect_between_addresses_inside_the_network_is_followed(server: Answers) -> None:
+    server.answers |= {"/a.tif": f"{server.url}/inner.tif", "/inner.tif": b"II*\x00"}
+    assert Fetcher("x").get(f"{server.url}/a.tif", "a tile", bytes) == b"II*\x00"
+
+
+def test_a_redirect_to_another_scheme_is_refused(server: Answers) -> None:
+    server.answers |= {"/a.tif": "file:///etc/hostname"}
+    with pytest.raises(ImageryError, match="no web address"):
+        Fetcher("x").get(f"{server.url}/a.tif", "a tile", bytes)
+
+
+def test_an_asset_inside_the_network_is_refused_unless_the_search_is_there_too(server: Answers) -> None:
+    inner = f"{server.url}/inner.tif"
+    with pytest.raises(ImageryError, match="inside this network"):
+        fetch_head(inner, "https://8.8.8.8/stac", "a search")
+    assert not server.paths
+    server.answers["/inner.tif"] = b"II*\x00" + bytes(60)
+    assert fetch_head(inner, f"{server.url}/stac", "a search") == server.answers["/inner.tif"]
+
+
+@pytest.mark.parametrize(
+    ("host", "private"),
+    [
+        ("127.0.0.1", True),
+        ("169.254.169.254", True),
+        ("10.1.2.3", True),
+        ("192.168.1.1", True),
+        ("[::1]", True),
+        ("[::ffff:10.0.0.1]", True),
+        ("0.0.0.0", True),
+        ("localhost", True),
+        ("8.8.8.8", False),
+        ("[2606:4700::1111]", False),
+        ("name.invalid", False),
+    ],
+)
+def test_private_addresses(host: str, private: bool) -> None:
+    assert addresses.is_private(f"http://{host}:80/x") is private
+
+
+def test_a_picture_under_another_pictures_name_is_read(tmp_path: Path) -> None:
+    profile = {"height": 64, "width": 64, "count": 3, "dtype": "uint8", "crs": "EPSG:32631"}
+    with rasterio.open(tmp_path / "a.png", "w", "PNG", **{k: profile[k] for k in list(profile)[:4]}) as file:
+        file.write(np.full((3, 64, 64), 55, np.uint8))
+    (tmp_path / "a.png").rename(tmp_path / "a.tif")
+    (tmp_path / "a.tfw").write_text("10\n0\n0\n-10\n500005\n5799995\n")
+    (tmp_path / "a.tif.aux.xml").write_text("<PAMDataset><SRS>EPSG:32631</SRS></PAMDataset>")
+    imagery = open_raster(str(tmp_path / "a.tif"))
+    assert (imagery.read(imagery.grid).values[..., :3] == 55).all()
+
+
+@pytest.mark.parametrize("name", ["a.geojson", "a.kml", "a.gpkg", "a.vrt", "a.zip"])
+def test_a_region_file_that_is_a_list_of_others_is_refused(tmp_path: Path, name: str) -> None:
+    from zipfile import ZipFile
+
+    from sat2cap.errors import RegionError
+    from sat2cap.geo.region import parse_region
+
+    square = '{"type":"Polygon","coordinates":[[[1,2],[3,2],[3,4],[1,4],[1,2]]]}'
+    (tmp_path / "private.geojson").write_text(square)
+    source = f"<SrcDataSource>{tmp_path / 'private.geojson'}</SrcDataSource>"
+    text = f'<OGRVRTDataSource>\n<OGRVRTLayer name="private">{source}</OGRVRTLayer></OGRVRTDataSource>'
+    if name == "a.zip":
+        with ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("folder/a.geojson", text)
+    else:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(RegionError, match="list of other files or addresses") as error:
+        parse_region(str(tmp_path / name))
+    assert "\n" not in str(error.value)
+    assert parse_region(str(tmp_path / "private.geojson")).geometry.boundingbox.bbox == (1, 2, 3, 4)
