@@ -19,7 +19,6 @@ DISTRIBUTION_OF = {
     "mpl_toolkits": "matplotlib",
     "pillow_heif": "pillow-heif",
     "odc.geo": "odc-geo",
-    "odc.stac": "odc-stac",
     "rio_tiler": "rio-tiler",
     "titiler": "titiler-core",
     "pystac_client": "pystac-client",

@@ -10,7 +10,7 @@ from sat2cap.api.inputs import RegionLike, to_region
 from sat2cap.atlas import USER_SPEC_KEY
 from sat2cap.catalogue import open_imagery as open_by_name
 from sat2cap.geo import Region, parse_region
-from sat2cap.imagery import Imagery, parse_rendering, usage_caveats
+from sat2cap.imagery import Imagery, StacImagery, parse_rendering, usage_caveats
 from sat2cap.redaction import redact_secrets
 
 
@@ -29,17 +29,22 @@ def open_imagery(
     with ``{z}``, ``{x}`` and ``{y}``, ``stac:URL``, a name that `sat2cap imagery list` prints, or
     ``miniworld:SEED``. `bands` such as ``"4,3,2"`` choose red, green and blue; `stretch` such as ``"0,3000"``
     gives the values shown as black and white; `recipe` names both. `cache` is a folder to keep tiles in,
-    `region` where a search looks. Terms that want attention are warned of. Raises `ImageryError`.
+    `region` where a search looks. Terms that want attention, and what a search left
+    out, are warned of. Raises `ImageryError`.
     """
     for caveat in usage_caveats(imagery):
         warnings.warn(caveat, stacklevel=2)
     place = to_region(region)
-    return open_by_name(
+    source = open_by_name(
         imagery,
         parse_rendering(bands, stretch, recipe),
         region=None if place is None else place.geometry,
         cache=None if cache is None else Path(cache),
     )
+    if isinstance(source, StacImagery):
+        for note in source.notes:
+            warnings.warn(f"imagery {imagery}: {note}", stacklevel=2)
+    return source
 
 
 def imagery_options(

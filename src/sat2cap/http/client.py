@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from sat2cap.errors import ImageryError, JobError
+from sat2cap.errors import ImageryError, JobError, quote
 from sat2cap.http.addresses import redirect_guard
 from sat2cap.http.policy import (
     MAX_PAUSE_S,
@@ -23,6 +23,11 @@ from sat2cap.http.policy import (
 from sat2cap.http.secrets import headers_with_secrets
 
 Value = TypeVar("Value")
+
+
+class _TooLargeError(Exception):
+    """A body is larger than the policy allows."""
+
 
 _ABSENT_STATUSES = {204, 404, 410}
 _TRY_LATER = "try again later; what is finished is kept"
@@ -63,32 +68,81 @@ class Fetcher:
 
         Tried again are timeouts, broken connections, transient statuses (`is_transient`) and bodies of which
         `read` raises `OSError` or `ValueError`, such as a truncated image. `what` names the resource in
-        messages. Raises `ImageryError` when it cannot be fetched, `JobError` when the server demands a key
-        (401), so that no other request would succeed either.
+        messages. Raises `ImageryError` when it cannot be fetched within the policy's limits of tries, time
+        and bytes, `JobError` when the server demands a key (401), so that no other request would succeed.
         """
+        return self.send("GET", url, what, read, headers)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        read: Callable[[bytes], Value],
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> Value | None:
+        """Do what `get` does with another method, and with `body` as JSON unless it is None."""
         retry = RetryState(self.policy, self._pacer)
+        deadline_s = time.monotonic() + self.policy.max_request_s
         reason = "the server asks for pauses"
-        while not retry.exhausted:
+        while not retry.exhausted and time.monotonic() < deadline_s:
             self._wait_for_start(retry)
             try:
-                answer = self._open_client().get(url, headers=headers)
+                answer, content = self._receive(method, url, headers, body, deadline_s)
             except TRANSIENT_ERRORS as error:
-                reason = (str(error) or type(error).__name__).replace(url, self.name)
+                reason = quote(str(error).replace(url, self.name) or type(error).__name__)
                 retry.record_failure()
                 continue
+            except (httpx.InvalidURL, UnicodeError):
+                raise ImageryError(f"{what} of {self.name!r} has no valid address; check it") from None
+            except _TooLargeError:
+                limit = f"more than {self.policy.max_answer_bytes / 2**20:g} MiB"
+                raise ImageryError(
+                    f"{what} of {self.name!r} is {limit}, which is not read; check the address"
+                ) from None
             if answer.status_code in _ABSENT_STATUSES or answer.is_success:
                 self._pacer.record_answer()
                 try:
-                    return None if answer.status_code in _ABSENT_STATUSES else read(answer.content)
-                except (OSError, ValueError, SyntaxError) as error:  # the last is Pillow's, of a broken PNG
+                    return None if answer.status_code in _ABSENT_STATUSES else read(content)
+                except (
+                    OSError,
+                    ValueError,
+                    SyntaxError,
+                    RecursionError,
+                ) as error:  # Pillow's, of a broken PNG
                     kind = answer.headers.get("Content-Type", "").partition(";")[0] or "of no stated type"
-                    reason = f"the answer, {kind}, is broken: {error}"
+                    reason = f"the answer, {quote(kind)}, is broken: {quote(error)}"
                     retry.record_failure()
                     continue
-            reason = f"{answer.status_code} {answer.reason_phrase}".strip()
+            reason = f"{answer.status_code} {quote(answer.reason_phrase)}".strip()
             retry.record_status(self._read_pause(answer, what, reason))
-        outcome = "had to wait too often" if retry.out_of_patience else f"failed {retry.failures} times"
-        raise ImageryError(f"{what} of {self.name!r} {outcome} ({reason}); {_TRY_LATER}")
+        raise ImageryError(f"{what} of {self.name!r} {self._outcome(retry)} ({reason}); {_TRY_LATER}")
+
+    def _outcome(self, retry: RetryState) -> str:
+        """Return how a request ended whose tries or time are used up."""
+        if retry.out_of_patience:
+            return "had to wait too often"
+        tries = "once" if retry.failures == 1 else f"{retry.failures} times"
+        spent = "" if retry.exhausted else f" in {self.policy.max_request_s:g} s"
+        return f"failed {tries}{spent}"
+
+    def _receive(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: Any, deadline_s: float
+    ) -> tuple[httpx.Response, bytes]:
+        """Return an answer and its body. Raises `_TooLargeError` and errors of httpx, at the deadline too."""
+        timeout_s = min(self.policy.timeout_s, max(deadline_s - time.monotonic(), 0.01))
+        options: dict[str, Any] = {} if body is None else {"json": body}
+        with self._open_client().stream(method, url, headers=headers, timeout=timeout_s, **options) as answer:
+            content = bytearray()
+            for piece in answer.iter_bytes():
+                content += piece
+                if len(content) > self.policy.max_answer_bytes:
+                    raise _TooLargeError
+                if time.monotonic() > deadline_s:
+                    reached = f"{len(content)} bytes in {self.policy.max_request_s:g} s"
+                    raise httpx.ReadTimeout(f"the answer never ended: {reached}")
+            return answer, bytes(content)
 
     def _read_pause(self, answer: httpx.Response, what: str, reason: str) -> float:
         """Return the pause in seconds that a transient answer asks for; raise for any other answer."""

@@ -42,6 +42,10 @@ class FetchPolicy:
     """Seconds without an answer, or the next part of one, after which a try has failed."""
     max_per_s: float = math.inf
     """Requests begun in a second."""
+    max_request_s: float = 300.0
+    """Seconds after which a request with all its tries has failed, however many bytes keep coming."""
+    max_answer_bytes: int = 256 * 2**20
+    """Largest body of an answer, unpacked."""
 
 
 def is_transient(status: int) -> bool:

@@ -14,4 +14,5 @@ from .protocol import Imagery as Imagery
 from .protocol import ImageryInfo as ImageryInfo
 from .protocol import PartlyReadError as PartlyReadError
 from .raster import RasterImagery as RasterImagery
+from .stac.reader import StacImagery as StacImagery
 from .tiles.reader import TileImagery as TileImagery

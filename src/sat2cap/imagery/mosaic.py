@@ -57,7 +57,7 @@ class MosaicImagery:
         """
         pixels = np.zeros((*box.shape, 4), np.uint8)
         for file in self._files_under(box):
-            window = _covered_window(box, file.grid)
+            window = covered_window(box, file.grid)
             if window is None or (pixels[(*window, 3)] > 0).all():
                 continue
             file_pixels, merged = file.read(box[window]).values, pixels[window]
@@ -161,7 +161,7 @@ def _open_file(
         raise ImageryError(f"{error}, or take it out of folder {folder!r}") from None
 
 
-def _covered_window(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:
+def covered_window(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:
     """Return ``(rows, columns)`` of `box` that `grid` may reach, or None if it reaches none."""
     edge = grid.extent.boundingbox
     bounds = grid.extent.to_crs(box.crs, resolution=max(edge.span_x, edge.span_y) / 32).boundingbox

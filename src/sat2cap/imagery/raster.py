@@ -56,6 +56,8 @@ class RasterImagery:
     """Whether overviews hold single pixels instead of means, and so lie a little off their transform."""
     alpha_band: int | None = None
     """Number of the band that is read as alpha; None if there is none, or its mark is not heeded."""
+    nodata: float | None = None
+    """Nodata value that a catalogue states, for a file that states none itself."""
 
     @property
     def footprint(self) -> Geometry:
@@ -96,6 +98,8 @@ class RasterImagery:
         if window is None or any(first >= end for first, end in window):
             return np.zeros((1, *box.shape), np.uint8), np.zeros(box.shape, np.uint8)
         values, alpha = read_window(dataset, self.bands, self.alpha_band, window)
+        if self.nodata is not None and dataset.nodata is None:
+            alpha[(values == self.nodata).all(0)] = 0
         if aligned is not None and values.dtype.kind in "iu" and (alpha == 255).all():
             resampled, inside = aligned.resample(values)
             return resampled, inside * np.uint8(255)
@@ -120,6 +124,9 @@ class RasterImagery:
             fix = f"take the mark off: gdal_edit.py -colorinterp_{tagged} undefined FILE"
             raise ImageryError(f"imagery {self.path!r} has an alpha band that is none, at 180 degrees; {fix}")
         undefined = dataset.dtypes[0].startswith("float") and dataset.nodata is None
+        hole = self.nodata if dataset.nodata is None else None
+        if hole is None and undefined:
+            hole = math.nan
         options = {
             "crs": str(box.crs),
             "src_crs": _crs_around_middle(dataset) if _extends_past_180(self.grid) else None,
@@ -131,7 +138,7 @@ class RasterImagery:
             "add_alpha": tagged is None,
             "tolerance": PLACED_TO,
             **seam,
-            **({"src_nodata": math.nan, "nodata": math.nan} if undefined else {}),
+            **({} if hole is None else {"src_nodata": hole, "nodata": hole}),
             "UNIFIED_SRC_NODATA": "YES",  # a pixel is a hole if all bands are nodata, not one black channel
         }
         with WarpedVRT(dataset, **options) as warped:
@@ -148,6 +155,8 @@ def open_raster(
     attribution: str | None = None,
     licence: str = "unknown",
     glance: bool = False,
+    identity: str | None = None,
+    bands_hint: str = "bands 4,3,2",
 ) -> RasterImagery:
     """Return imagery from a raster file, given its path or URL, or a name of GDAL such as ``GPKG:a.gpkg:t``.
 
@@ -155,23 +164,24 @@ def open_raster(
     colours. `stretch` gives the values that become 0 and 255, and is needed for bands that are not 8-bit.
     Pixels at the file's nodata value in all bands, outside its mask, fully transparent or NaN are no data; a
     band that is marked as alpha is not transparency if it is one of `bands`, or `heed_alpha` is False.
-    `attribution` defaults to the file's copyright tag. With `glance` the identity is that of the file's size,
-    time and two ends. Raises `ImageryError` if the file cannot be read, is not on Earth, or bands or stretch
-    are missing or wrong.
+    `attribution` defaults to the file's copyright tag. The identity is a hash of the content; with `glance`
+    of the file's size, time and two ends; or `identity`, for a file that is known by its address.
+    `bands_hint` is how to choose bands, for a message. Raises `ImageryError` if the file cannot be read, is
+    not on Earth, or bands or stretch are missing or wrong.
 
     Example:
         open_raster("scene.tif", (4, 3, 2), stretch=(0, 3000))
     """
     with open_dataset(path) as dataset:
-        colour_bands = choose_bands(path, dataset, bands)
+        colour_bands = choose_bands(path, dataset, bands, bands_hint)
         require_usable_values(path, dataset, colour_bands, stretch)
         grid = native_grid(path, dataset)
         tagged = marked_alpha_band(dataset)
         alpha_band = tagged if heed_alpha and tagged not in colour_bands else None
         if attribution is None:
             attribution = dataset.tags().get("TIFFTAG_COPYRIGHT", "")
-        content, stretch_values = _content_hash(path, dataset, glance), stretch and tuple(map(float, stretch))
-        identity = digest(content, repr(colour_bands), repr(stretch_values))
+        content = _content_hash(path, dataset, glance) if identity is None else identity
+        identity = digest(content, repr(colour_bands), repr(stretch and tuple(map(float, stretch))))
         if tagged != alpha_band:
             identity = digest(identity, "alpha not heeded")
         overviews = tuple(dataset.overviews(colour_bands[0]))

@@ -15,12 +15,12 @@ _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 def choose_bands(
-    path: str, dataset: rasterio.DatasetReader, bands: tuple[int, ...] | None
+    path: str, dataset: rasterio.DatasetReader, bands: tuple[int, ...] | None, hint: str = "bands 4,3,2"
 ) -> tuple[int, ...]:
     """Return the band numbers, from 1, of red, green and blue, or of grey.
 
-    `bands` are those that the user has chosen; None looks for them by the colours that the file marks. Raises
-    `ImageryError` if `bands` do not exist, or which to use is not clear.
+    `bands` are those that the user has chosen; None looks for them by the colours that the file marks. `hint`
+    is how to choose others. Raises `ImageryError` if `bands` do not exist, or which to use is not clear.
     """
     if bands is not None:
         if len(bands) not in (1, 3) or not all(1 <= band <= dataset.count for band in bands):
@@ -36,7 +36,7 @@ def choose_bands(
     plain = [band for band, colour in enumerate(colours, 1) if colour != ColorInterp.alpha]
     if len(plain) not in (1, 3):
         rule = f"{len(plain)} bands, none marked red, green and blue"
-        raise ImageryError(f"imagery {path!r} has {rule}; say which to use, such as bands 4,3,2")
+        raise ImageryError(f"imagery {path!r} has {rule}; say which to use, such as {hint}")
     return tuple(plain)
 
 

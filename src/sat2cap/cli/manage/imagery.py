@@ -78,6 +78,7 @@ def check(
 
 def _describe_imagery(source: "Imagery") -> list[tuple[str, object]]:
     """Return names and values: resolution, licence, extent, and what its kind of imagery adds."""
+    from sat2cap.errors import quote
     from sat2cap.geo import lonlat_bounds, outline
     from sat2cap.imagery import MosaicImagery, RasterImagery, TileImagery
 
@@ -103,7 +104,8 @@ def _describe_imagery(source: "Imagery") -> list[tuple[str, object]]:
     if info.items:
         rows += [("items", len(info.items))]
         rows += [
-            (f"  {item['id']}", f"{item['datetime']}, clouds {item['cloud_cover']} %") for item in info.items
+            (f"  {quote(item['id'])}", f"{quote(item['datetime'])}, clouds {quote(item['cloud_cover'])} %")
+            for item in info.items
         ]
     return rows
 

@@ -1,12 +1,14 @@
-"""Imagery found by a STAC search, as one mosaic that odc-stac reads; it comes with the extra ``stac``."""
+"""Imagery of a STAC search: its items as one mosaic, each asset read as a raster file is."""
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote as percent_encode
 
 import numpy as np
 import shapely
@@ -14,43 +16,70 @@ import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
+from rasterio.features import geometry_mask
 
-from sat2cap.errors import ImageryError
+from sat2cap.errors import ImageryError, quote
 from sat2cap.files import canonical_json, digest
 from sat2cap.geo import LONLAT, outline
-from sat2cap.http import Fetcher
-from sat2cap.imagery.gdal import HTTP_RETRY_SETTINGS
+from sat2cap.http import Fetcher, FetchPolicy
+from sat2cap.imagery.mosaic import covered_window
 from sat2cap.imagery.named import Source
-from sat2cap.imagery.pixels import as_imagery, gsd_m, split_parts
-from sat2cap.imagery.protocol import ImageryInfo
-from sat2cap.imagery.stac.search import item_datetime, search_items
+from sat2cap.imagery.pixels import as_imagery
+from sat2cap.imagery.protocol import ImageryInfo, PartlyReadError
+from sat2cap.imagery.raster import RasterImagery, open_raster
+from sat2cap.imagery.stac.items import (
+    Item,
+    colour_bands,
+    find_asset,
+    has_invisible_bands,
+    item_datetime,
+    item_outline,
+    offset_applied,
+    scale_and_offset,
+    stated_nodata,
+)
+from sat2cap.imagery.stac.search import search_items
 
-_AVERAGE_ABOVE = 2.0
-_AT_ONCE = 4  # files under way at the same time
+_MAX_CONCURRENT = 4  # files under way at the same time
+_SIGNATURE_LIFETIME_S = 300.0  # signatures hold for longer: an hour at the Planetary Computer
+_SIGNING = FetchPolicy(max_request_s=60.0, max_answer_bytes=2**20)
+_DEFAULT_GSD_M = 10.0  # of items that do not state theirs: Sentinel-2, most searches' imagery
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Signer:
-    """Turns an asset's address into one that may be read."""
+    """Turns the address of an asset into one that may be read."""
 
     template: str
     """A URL with ``{href}``, which answers with JSON that has ``href``."""
     fetcher: Fetcher
+    signed: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """For each address, when it was signed, in seconds of a monotonic clock, and the signed address."""
 
-    def __call__(self, href: str) -> str:
-        url = self.template.replace("{href}", quote(href, safe=""))
-        signed = self.fetcher.get(url, "signing an asset", json.loads)
-        return href if signed is None else str(signed["href"])
+    def sign(self, href: str) -> str:
+        """Return a signed address, at most some minutes old. Raises `ImageryError`."""
+        signed_s, address = self.signed.get(href, (-1e9, ""))
+        if time.monotonic() - signed_s > _SIGNATURE_LIFETIME_S:
+            url = self.template.replace("{href}", percent_encode(href, safe=""))
+            answer = self.fetcher.get(url, "signing an asset", json.loads)
+            address = href if answer is None else str(answer["href"])
+            self.signed[href] = time.monotonic(), address
+        return address
 
 
 @dataclass(frozen=True)
 class StacImagery:
-    """An `Imagery` over STAC items; where several have pixels, the first shows."""
+    """An `Imagery` over STAC items; where several have pixels, the first of `items` is used."""
 
     source: Source
     info: ImageryInfo
-    items: tuple[Mapping[str, Any], ...]
+    """Provenance, with the items that are read."""
+    items: tuple[Item, ...]
     """The items as JSON, the least clouded first."""
+    common_scale: float | None = None
+    """The scale that most items state for the first asset; `source.scale` counts in its numbers."""
+    notes: tuple[str, ...] = ()
+    """What the search left out or cut short, and what is doubtful, one line each."""
 
     @cached_property
     def footprint(self) -> Geometry:
@@ -59,125 +88,174 @@ class StacImagery:
 
     @cached_property
     def _outlines(self) -> list[shapely.Geometry]:
-        return [shapely.make_valid(shapely.geometry.shape(item["geometry"])) for item in self.items]
+        return [item_outline(item) for item in self.items]
 
     @cached_property
-    def _bands(self) -> list[str]:
-        """As odc-stac names them: one asset that has three bands or more is red, green and blue."""
-        names = self.source.assets
-        asset = self.items[0]["assets"].get(names[0], {})
-        if len(names) == 1 and _band_count(asset) >= 3:
-            return [f"{names[0]}.{number}" for number in (1, 2, 3)]
-        return list(names)
+    def _rasters(self) -> dict[str, tuple[RasterImagery, ...]]:
+        """Assets opened so far, by item."""
+        return {}
 
     @cached_property
     def _signer(self) -> _Signer | None:
-        return _Signer(self.source.sign, Fetcher(self.source.name)) if self.source.sign else None
+        return (
+            _Signer(self.source.sign, Fetcher(self.source.name, policy=_SIGNING))
+            if self.source.sign
+            else None
+        )
 
     def read(self, box: GeoBox) -> xr.DataArray:
-        """Pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
+        """Return pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
 
-        Missing is what lies at the assets' nodata value in all bands, or outside them. Raises `ImageryError`
-        when an item that is needed cannot be read.
+        Raises `PartlyReadError` when an item that is needed cannot be read; its ground is failed, and not
+        filled from items that come after it.
         """
-        pixels = np.zeros((4, *box.shape), np.uint8)
-        for rows, cols in split_parts(box):
-            part = box[rows, cols]
-            area = outline(part).geom
-            pairs = zip(self.items, self._outlines, strict=True)
-            if items := [item for item, shape in pairs if shape.intersects(area)]:
-                found = as_imagery(*self._load(items, part), self.source.scale, part)
-                pixels[:, rows, cols] = np.moveaxis(found.values, -1, 0)
-        return as_imagery(pixels[:3], pixels[3], None, box)
+        pixels = np.zeros((*box.shape, 4), np.uint8)
+        failed_mask = np.zeros(box.shape, bool)
+        failures: list[str] = []
+        area = outline(box).geom
+        for item, item_area in zip(self.items, self._outlines, strict=True):
+            if not item_area.intersects(area):
+                continue
+            todo = (pixels[..., 3] == 0) & ~failed_mask
+            if not todo.any():
+                break
+            try:
+                self._fill(pixels, todo, item, box)
+            except ImageryError as error:
+                failures.append(f"item {item['id']} of {self.info.uri!r}: {error}")
+                failed_mask |= todo & _area_mask(item_area, box)
+        bands = np.moveaxis(pixels, -1, 0)
+        imagery = as_imagery(bands[:3], bands[3], None, box)
+        if failures:
+            count = f"{len(failures)} items failed; the first: " if len(failures) > 1 else ""
+            raise PartlyReadError(f"{count}{failures[0]}", imagery, failed_mask)
+        return imagery
 
-    def _load(
-        self, items: list[Mapping[str, Any]], box: GeoBox
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Values `[1 or 3, h, w]` and alpha `[h, w]`."""
-        import odc.stac
-        import pystac
+    def _fill(self, pixels: NDArray[np.uint8], todo: NDArray[np.bool_], item: Item, box: GeoBox) -> None:
+        """Copy the pixels that an item has on `box` to where `todo` says that some are wanted."""
+        rasters = self._open_item(item)
+        window = covered_window(box, rasters[0].grid)
+        if window is None or not todo[window].any():
+            return
+        part = box[window]
+        if len(rasters) == 1:
+            layers = [rasters[0].read(part).values]
+        else:
+            with ThreadPoolExecutor(_MAX_CONCURRENT, thread_name_prefix="assets") as pool:
+                layers = list(pool.map(lambda raster: raster.read(part).values, rasters))
+        merged = layers[0].copy()
+        for band, layer in enumerate(layers[1:], 1):  # grey layers, one for each colour
+            merged[..., band] = layer[..., 0]
+            merged[..., 3] = np.maximum(merged[..., 3], layer[..., 3])
+        if len(layers) == 3:  # a colour that lacks a pixel which others have is black there
+            merged[..., 0] = layers[0][..., 0]
+        wanted = todo[window] & (merged[..., 3] > 0)
+        pixels[window][wanted] = merged[wanted]
 
-        coarse = gsd_m(box) > self.info.gsd_m * _AVERAGE_ABOVE
-        odc.stac.configure_rio(cloud_defaults=True, **HTTP_RETRY_SETTINGS)
-        try:
-            loaded = odc.stac.load(
-                [pystac.Item.from_dict(_with_bands(item, self._bands)) for item in items],
-                bands=self._bands,
-                dtype="float32",
-                geobox=box,
-                groupby=_all_together,
-                preserve_original_order=True,
-                resampling="average" if coarse else "bilinear",
-                patch_url=self._signer,
-                pool=_AT_ONCE,
-            )
-        except Exception as error:  # of rasterio, of GDAL, of a malformed item: all mean unreadable
-            names = ", ".join(str(item["id"]) for item in items[:3])
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            message = f"items {names} of {self.info.uri!r} cannot be read ({reason})"
-            raise ImageryError(f"{message}; check their assets, or try again") from None
-        layers = [loaded[band].isel(time=0) for band in self._bands]
-        values = np.stack([layer.values for layer in layers])
-        empty = np.stack([_empty(layer.values, layer.attrs.get("nodata")) for layer in layers])
-        values[empty] = 0
-        if self.source.scale is None and values.max(initial=0) > 255:
-            rule = f"has values up to {values.max():g}, more than 8 bits hold"
-            raise ImageryError(f"imagery {self.info.uri!r} {rule}; give a stretch, such as --stretch 0,3000")
-        return values, np.where(empty.all(0), 0, 255).astype(np.uint8)
+    def _open_item(self, item: Item) -> tuple[RasterImagery, ...]:
+        """Return one raster with three bands or grey, or three of one band each, with signed addresses."""
+        key = str(item["id"])
+        if key not in self._rasters:
+            self._rasters[key] = self._open_assets(item)
+        if self._signer is None:
+            return self._rasters[key]
+        return tuple(replace(raster, path=self._signer.sign(raster.path)) for raster in self._rasters[key])
+
+    def _open_assets(self, item: Item) -> tuple[RasterImagery, ...]:
+        names = self.source.assets
+        chosen = [find_asset(item, name) for name in names]
+        numbers = [band for _, band in chosen]
+        if len(names) == 1 and numbers[0] is None:
+            return (self._open_asset(item, names[0], colour_bands(chosen[0][0])),)
+        if len({asset["href"] for asset, _ in chosen}) == 1:
+            return (self._open_asset(item, names[0], tuple(band or 1 for band in numbers)),)
+        return tuple(
+            self._open_asset(item, name, (band or 1,)) for name, band in zip(names, numbers, strict=True)
+        )
+
+    def _open_asset(self, item: Item, name: str, bands: tuple[int, ...] | None) -> RasterImagery:
+        asset, _ = find_asset(item, name)
+        href = str(asset["href"])
+        address = href if self._signer is None else self._signer.sign(href)
+        raster = open_raster(
+            address,
+            bands,
+            stretch=_stored_stretch(self.source, item, name, self.common_scale),
+            heed_alpha=not has_invisible_bands(asset),
+            attribution="",
+            identity=digest("asset", href),
+            bands_hint=f"?assets={name}.1,{name}.2,{name}.3",
+        )
+        return replace(raster, path=href, nodata=stated_nodata(asset))
 
 
 def open_stac(source: Source, region: Geometry | None) -> StacImagery:
-    """The mosaic of what a search finds in `region` (any CRS), or in the source's own bounds.
+    """Return the mosaic of the items that a search finds in `region` (any CRS) or in the source's own bounds.
 
-    Its identity is that of the items. Raises `ImageryError`.
+    Its identity is that of the items and of what their numbers mean. Raises `ImageryError` if the search
+    fails or finds no usable item.
     """
-    items = search_items(source, region)
-    kept = [_record(item) for item in items]
-    identity = digest("stac", canonical_json([kept, source.assets, source.scale]))
-    gsd = source.gsd_m or _gsd(items)
-    info = ImageryInfo(source.name, identity, gsd, source.attribution, source.licence, tuple(kept))
-    return StacImagery(source, info, tuple(items))
+    result = search_items(source, region)
+    items = result.items
+    records = [_record(item) for item in items]
+    scales = Counter(scale_and_offset(item, source.assets[0])[0] for item in items)
+    common_scale = scales.most_common(1)[0][0]
+    stretches = [
+        [_stored_stretch(source, item, name, common_scale) for name in source.assets] for item in items
+    ]
+    identity = digest("stac", canonical_json([records, source.assets, source.scale]))
+    if any(stretch != source.scale for row in stretches for stretch in row):
+        identity = digest(identity, repr(stretches))
+    gsd_m = source.gsd_m or _finest_gsd_m(items)
+    info = ImageryInfo(source.name, identity, gsd_m, source.attribution, source.licence, tuple(records))
+    return StacImagery(source, info, items, common_scale, (*result.notes, *_doubts(items)))
 
 
-def _record(item: Mapping[str, Any]) -> dict[str, Any]:
-    links = {link["rel"]: link["href"] for link in item.get("links", [])}
+def _stored_stretch(
+    source: Source, item: Item, name: str, common_scale: float | None
+) -> tuple[float, float] | None:
+    """Return a search's stretch in the stored numbers of an asset, so that equal reflectance looks equal.
+
+    The stretch counts in numbers of `common_scale` without an offset, such as reflectance x 10000.
+    """
+    if source.scale is None:
+        return None
+    scale, offset = scale_and_offset(item, name)
+    ratio = common_scale / scale if scale and common_scale else 1.0
+    low, high = (value * ratio - offset for value in source.scale)
+    return low, high
+
+
+def _doubts(items: Iterable[Item]) -> list[str]:
+    """Return what the metadata of `items` state that is known to be wrong at times."""
+    doubtful = [item for item in items if offset_applied(item) is False]
+    if not doubtful:
+        return []
+    claim = f"{len(doubtful)} items, such as {quote(doubtful[0]['id'])}, are said to lack Sentinel-2's offset"
+    return [f"{claim} (boa_offset_applied), which is wrong for some; check that they are not too dark"]
+
+
+def _record(item: Item) -> dict[str, Any]:
+    """Return what is kept of an item in an atlas."""
+    links = [link for link in item.get("links") or [] if isinstance(link, Mapping)]
     return {
         "id": item["id"],
         "collection": item.get("collection"),
         "datetime": item_datetime(item),
         "cloud_cover": item["properties"].get("eo:cloud_cover"),
-        "href": links.get("self", ""),
+        "href": next((str(link.get("href", "")) for link in links if link.get("rel") == "self"), ""),
     }
 
 
-def _gsd(items: list[dict[str, Any]]) -> float:
-    """What the items say of themselves; 10 m, most searches' imagery, when they do not."""
-    said = [item["properties"].get("gsd") for item in items]
-    return float(min((value for value in said if value), default=10.0))
+def _finest_gsd_m(items: Sequence[Item]) -> float:
+    """Return the finest ground sample distance that the items state, in metres."""
+    stated = [item["properties"].get("gsd") for item in items]
+    numbers = [float(value) for value in stated if isinstance(value, int | float) and value > 0]
+    return min(numbers, default=_DEFAULT_GSD_M)
 
 
-def _band_count(asset: Mapping[str, Any]) -> int:
-    return max((len(asset.get(key, ())) for key in ("bands", "raster:bands", "eo:bands")), default=0)
-
-
-def _with_bands(item: Mapping[str, Any], wanted: list[str]) -> dict[str, Any]:
-    """With the number of each asset's bands where odc-stac looks for it; many items do not say it there."""
-    assets = {}
-    for name, asset in item["assets"].items():
-        asked = [
-            int(band.rpartition(".")[2]) for band in wanted if re.fullmatch(rf"{re.escape(name)}\.\d+", band)
-        ]
-        count = max([_band_count(asset), *asked])
-        said = "raster:bands" in asset or "bands" in asset or count < 2
-        assets[name] = asset if said else {**asset, "raster:bands": [{} for _ in range(count)]}
-    return {**item, "assets": assets}
-
-
-def _all_together(_item: Any, _parsed: Any, _index: int) -> int:
-    """Every item belongs to one picture."""
-    return 0
-
-
-def _empty(values: NDArray[np.float32], nodata: float | None) -> NDArray[np.bool_]:
-    missing = np.isnan(values)
-    return missing if nodata is None else missing | (values == nodata)
+def _area_mask(area: shapely.Geometry, box: GeoBox) -> NDArray[np.bool_]:
+    """Return which pixels of `box` an area in degrees touches, bool ``[y, x]``."""
+    shape = Geometry(area, LONLAT).to_crs(box.crs).geom
+    mask: NDArray[np.bool_] = geometry_mask([shape], box.shape, box.affine, all_touched=True, invert=True)
+    return mask
