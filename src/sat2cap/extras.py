@@ -51,8 +51,9 @@ EXTRAS_WITHIN: dict[Extra, tuple[str, ...]] = {
 def explain_missing_module(module: str | None) -> str | None:
     """Return one line that names the extra to install for a module that is missing.
 
-    `module` is the `name` of a `ModuleNotFoundError`, such as ``"odc.stac"``. None for a module that no extra
-    brings: its absence is a broken installation or a mistake in the code, which deserves its traceback.
+    `module` is the `name` of a `ModuleNotFoundError`, such as ``"pystac_client.client"``. None for a module
+    that no extra brings: its absence is a broken installation or a mistake in the code, which deserves its
+    traceback.
     """
     for extra_module, extra in EXTRA_OF_MODULE.items():
         if module == extra_module or (module or "").startswith(f"{extra_module}."):

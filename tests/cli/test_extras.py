@@ -106,8 +106,8 @@ def test_another_missing_module_keeps_its_traceback(monkeypatch):
 
 
 def test_only_modules_of_extras_are_explained():
-    assert explain_missing_module("odc.stac.model") == (
-        "this command needs odc.stac, which comes with an extra: pip install 'sat2cap[stac]'"
+    assert explain_missing_module("pystac_client.client") == (
+        "this command needs pystac_client, which comes with an extra: pip install 'sat2cap[stac]'"
     )
     assert explain_missing_module("averages") is None
     assert explain_missing_module(None) is None
