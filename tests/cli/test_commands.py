@@ -321,15 +321,22 @@ def test_train_reports_where_the_checkpoint_is(monkeypatch: pytest.MonkeyPatch, 
     assert seen["resolve"] is resolve_model
 
 
-def test_demo_prints_its_headline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "photos"), [((), 24_000), (("--quick",), 3_000)])
+def test_demo_prints_its_headline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...], photos: int
+) -> None:
     """The demo has its own tests; here, that its figures are printed and its page is named."""
     from sat2cap import demo
 
-    def run_demo(out: Path, *, progress: object) -> dict[str, float]:
+    plans = []
+
+    def run_demo(out: Path, *, plan: demo.DemoPlan, progress: object) -> dict[str, float]:
+        plans.append(plan)
         return {"map.auroc.mean": 0.97, "demo.seconds.total": 300.0}
 
     monkeypatch.setattr(demo, "run_demo", run_demo)
-    done = run("demo", "--out", tmp_path)
+    done = run("demo", *options, "--out", tmp_path)
     assert done.status == 0, done.err
     assert "map.auroc.mean      0.97" in done.out
     assert str(tmp_path / "index.html") in done.out
+    assert [(plan.train_photos, plan.quick) for plan in plans] == [(photos, bool(options))]
