@@ -14,7 +14,7 @@ from sat2cap.imagery import DEFAULT_RENDERING, BandRendering, Imagery, open_sour
 # Networks, photos and planets are imported where a name asks for them: each takes seconds, or needs an extra.
 if TYPE_CHECKING:
     from sat2cap.miniworld import World
-    from sat2cap.model import Captioner, Checkpoint
+    from sat2cap.model import Captioner, Checkpoint, QueryModel
     from sat2cap.photos import ListedPhotos, PhotoFiles, PhotoSource, TableRecords, YfccRecords
 
 MINICLIP = "miniclip"
@@ -160,6 +160,19 @@ def resolve_model(spec: str | Path, text: str | None = None, like: str | None = 
     if like is not None:
         checkpoint = treat_as_published(checkpoint, like, clip)
     return checkpoint if clip is None else checkpoint.with_text_of(clip)
+
+
+def resolve_query_model(spec: str | Path, text: str | Path | None = None) -> "QueryModel":
+    """Open a model for asking, by the names that `resolve_model` takes; without torch where possible.
+
+    `text` names the CLIP model whose text tower to use. Raises `ModelError` if there is no such model.
+    """
+    from sat2cap.model import open_query_model
+
+    def folder_of(name: str | Path) -> str | Path:
+        return _miniclip_folder() if str(name) == MINICLIP else name
+
+    return open_query_model(folder_of(spec), None if text is None else folder_of(text))
 
 
 def resolve_captioner(

@@ -16,8 +16,8 @@ from sat2cap.catalogue import resolve_model
 from sat2cap.errors import ModelError
 from sat2cap.model.formats import hub as hub_of
 from sat2cap.model.formats.folder import save_checkpoint
-from sat2cap.model.formats.huggingface import ASSUMED_PREPROCESS
 from sat2cap.model.formats.published import PUBLISHED_MODELS, PublishedModel
+from sat2cap.model.formats.transformers_config import ASSUMED_PREPROCESS
 from sat2cap.model.load import load_model, treat_as_published
 from sat2cap.model.summary import describe_model
 

@@ -16,7 +16,7 @@ from transformers.models.siglip2.tokenization_siglip2 import Siglip2Tokenizer
 
 from sat2cap.errors import ModelError
 from sat2cap.model.formats.folder import save_checkpoint
-from sat2cap.model.formats.huggingface import ASSUMED_PREPROCESS
+from sat2cap.model.formats.transformers_config import ASSUMED_PREPROCESS
 from sat2cap.model.load import load_model
 from sat2cap.model.preprocess import Preprocess
 
@@ -175,6 +175,6 @@ def test_a_siglip_tokenizer_is_not_read_as_another(tmp_path: Path, monkeypatch: 
     made = tiny_siglip(tmp_path / "m", gemma_tokenizer())
     values = json.loads((made / "tokenizer_config.json").read_text())
     (made / "tokenizer_config.json").write_text(json.dumps({**values, "tokenizer_class": "SiglipTokenizer"}))
-    monkeypatch.setattr("sat2cap.model.networks.towers.find_spec", lambda name: None)
+    monkeypatch.setattr("sat2cap.model.tokenization.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'sat2cap\[siglip\]'"):
         load_model(made)

@@ -45,7 +45,7 @@ from sat2cap.maps import (
 
 # The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
 if TYPE_CHECKING:
-    from sat2cap.model import Captioner, Checkpoint
+    from sat2cap.model import Captioner, Checkpoint, QueryModel
     from sat2cap.query import Scan, ScoreScale, SpreadOver
 
 _APART_CELLS = 3
@@ -68,13 +68,26 @@ class OpenAtlas:
         from sat2cap.query import check_atlas_model
 
         if self.model is None:
-            checkpoint = find_atlas_model(self.atlas)
+            checkpoint = find_atlas_model(self.atlas, resolve_model)
         else:
             checkpoint = resolve_model(self.model) if isinstance(self.model, str | Path) else self.model
         if self.text is not None:
             checkpoint = checkpoint.with_text_of(resolve_model(self.text))
         check_atlas_model(self.atlas, checkpoint)  # hashes the weights once; maps compare the hash again
         return checkpoint
+
+    @cached_property
+    def query_model(self) -> "QueryModel":
+        """What asking needs of `checkpoint`, read without torch where its files allow; raises as it does."""
+        from sat2cap.catalogue import resolve_query_model
+        from sat2cap.query import check_atlas_model
+
+        if "checkpoint" in self.__dict__ or not isinstance(self.model, str | Path | None):
+            return self.checkpoint
+        resolve = partial(resolve_query_model, text=self.text)
+        model = find_atlas_model(self.atlas, resolve) if self.model is None else resolve(self.model)
+        check_atlas_model(self.atlas, model)
+        return model
 
     @cached_property
     def scan(self) -> "Scan":
@@ -86,7 +99,7 @@ class OpenAtlas:
                 f"atlas {str(self.atlas.path)!r} is not finished: what is not embedded yet has no data",
                 stacklevel=2,
             )
-        return Scan(self.atlas, self.checkpoint.encoding)
+        return Scan(self.atlas, self.query_model.encoding)
 
     def map(
         self,
@@ -120,11 +133,11 @@ class OpenAtlas:
             score_atlas if spread is None else partial(score_with_spread, over=spread)
         )
 
-        vectors = embed_examples(self.checkpoint, prompts) | embed_examples(self.checkpoint, subtracted)
+        vectors = embed_examples(self.query_model, prompts) | embed_examples(self.query_model, subtracted)
 
         def at(moment: When | None) -> xr.DataArray:
             return ask(
-                self.scan, self.checkpoint, prompts.names, when=moment, negatives=subtracted.names,
+                self.scan, self.query_model, prompts.names, when=moment, negatives=subtracted.names,
                 scale=scale, templates=wordings, region=place, vectors=vectors,
             )  # fmt: skip
 
@@ -174,7 +187,7 @@ class OpenAtlas:
 
         if isinstance(prompts, str):
             raise PromptError(f"categories are a list of prompts, not {prompts!r} alone; give 2 or more")
-        classes = classify(self.map(list(prompts), when, region=region), self.checkpoint.logit_scale)
+        classes = classify(self.map(list(prompts), when, region=region), self.query_model.logit_scale)
         return classes.assign({str(name): with_standard_attributes(layer) for name, layer in classes.items()})
 
     def prepare(self, progress: ProgressLike = None) -> Path:
@@ -185,7 +198,7 @@ class OpenAtlas:
         from sat2cap.query import prepare_atlas
 
         with listening(progress) as report:
-            return prepare_atlas(self.atlas, self.checkpoint.encoding, report)
+            return prepare_atlas(self.atlas, self.query_model.encoding, report)
 
     def search(
         self,
@@ -254,7 +267,7 @@ class OpenAtlas:
         from sat2cap.api.vectors import lazy_embeddings
 
         moment = None if when is None else self._several([to_moment(when)])[0]
-        checkpoint = None if moment is None else self.checkpoint
+        checkpoint = None if moment is None else self.query_model
         return lazy_embeddings(self.atlas, checkpoint, to_region(region), moment)
 
     def sample(
@@ -280,9 +293,9 @@ class OpenAtlas:
 
         moment = None if when is None else self._several([to_moment(when)])[0]
         places, asked = to_places(points), to_prompts(prompts, "prompts")
-        examples = embed_examples(self.checkpoint, asked)
+        examples = embed_examples(self.query_model, asked)
         return sample_points(
-            self.atlas, self.checkpoint, places, asked.names, moment, examples=examples, vectors=vectors
+            self.atlas, self.query_model, places, asked.names, moment, examples=examples, vectors=vectors
         )
 
     def caption(
@@ -332,7 +345,7 @@ class OpenAtlas:
 
         texts = list(DEFAULT_PHRASES) if bank is None else to_texts(bank, "bank")
         moments = _as_moments(when)
-        return describe_places(self.atlas, self.checkpoint, to_places(points), moments, texts, top)
+        return describe_places(self.atlas, self.query_model, to_places(points), moments, texts, top)
 
     def __repr__(self) -> str:
         return atlas_text(self.atlas)
@@ -345,8 +358,8 @@ class OpenAtlas:
         """The moments, for a model to which they are not all alike. Raises `WhenError`, `ModelError`."""
         if not moments:
             raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
-        if self.checkpoint.dynamic is None:
-            name = self.checkpoint.card.get("name", "this model")
+        if self.query_model.dynamic_weights is None:
+            name = self.query_model.card.get("name", "this model")
             raise ModelError(
                 f"{name} has no Dynamic Encoder, so its maps are the same at every date; leave the dates "
                 "out, or embed with a model trained to know time"

@@ -1,8 +1,9 @@
 """Models by name: loading, listing, converting, exporting and calibrating them."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,9 @@ from sat2cap.errors import ModelError, PromptError
 from sat2cap.pairs import PairSet, open_pairs
 
 if TYPE_CHECKING:
-    from sat2cap.model import Checkpoint
+    from sat2cap.model import Checkpoint, QueryModel
+
+Model = TypeVar("Model")
 
 
 def load_model(model: str | Path, text: str | Path | None = None, like: str | None = None) -> "Checkpoint":
@@ -117,8 +120,8 @@ def _preprocess_warning(model: str, whose: str) -> str:
     return f"{model} does not say how images are prepared, so {whose}'s way is taken; {fix}"
 
 
-def find_atlas_model(atlas: Atlas) -> "Checkpoint":
-    """Return the model that made an atlas, by the name kept there.
+def find_atlas_model(atlas: Atlas, resolve: Callable[[str | Path], Model]) -> Model:
+    """Return what `resolve` opens under the name of the model that made an atlas, which the atlas keeps.
 
     A relative path is looked up from here, then from each folder above the atlas. Raises `ModelError`.
     """
@@ -127,10 +130,10 @@ def find_atlas_model(atlas: Atlas) -> "Checkpoint":
     folders = atlas.path.resolve().parents
     beside = next((folder / spec for folder in folders if spec and (folder / spec).exists()), None)
     try:
-        return resolve_model(spec)
+        return resolve(spec)
     except ModelError as error:
         if beside is not None:
-            return resolve_model(str(beside))
+            return resolve(str(beside))
         name = card.get("name", "a model without a name")
         raise ModelError(
             f"atlas {str(atlas.path)!r} was made by {name}, which is not at {spec!r}; "
@@ -138,7 +141,7 @@ def find_atlas_model(atlas: Atlas) -> "Checkpoint":
         ) from error
 
 
-def embed_examples(checkpoint: "Checkpoint", prompts: PromptSet) -> dict[str, NDArray[np.float32]]:
+def embed_examples(checkpoint: "QueryModel", prompts: PromptSet) -> dict[str, NDArray[np.float32]]:
     """Return unit vectors ``(D,)`` of images and vectors by name. Raises `PromptError`, `ModelError`."""
     vectors = dict(prompts.vectors)
     if prompts.images:

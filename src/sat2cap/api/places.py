@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
@@ -13,14 +14,16 @@ from sat2cap.atlas import Atlas
 from sat2cap.errors import InputError
 from sat2cap.geo import Place, When
 from sat2cap.maps import CONDITIONING_KEY, Conditioning, date_warning
-from sat2cap.model import Captioner, Checkpoint
 from sat2cap.query import embeddings_at, nearest_phrases
+
+if TYPE_CHECKING:
+    from sat2cap.model import Captioner, QueryModel
 
 
 def caption_places(
     atlas: Atlas,
-    checkpoint: Checkpoint,
-    captioner: Captioner,
+    checkpoint: "QueryModel",
+    captioner: "Captioner",
     places: Sequence[Place],
     moments: Sequence[When | None],
     beams: int,
@@ -38,7 +41,7 @@ def caption_places(
 
 def describe_places(
     atlas: Atlas,
-    checkpoint: Checkpoint,
+    checkpoint: "QueryModel",
     places: Sequence[Place],
     moments: Sequence[When | None],
     bank: Sequence[str],
@@ -53,11 +56,11 @@ def describe_places(
 
 
 def _places_at_moments(
-    atlas: Atlas, checkpoint: Checkpoint, places: Sequence[Place], moments: Sequence[When | None]
+    atlas: Atlas, checkpoint: "QueryModel", places: Sequence[Place], moments: Sequence[When | None]
 ) -> tuple[gpd.GeoDataFrame, NDArray[np.float32]]:
     """Return lon, lat and ``when`` of N rows, place by place, with their embeddings ``(N, D)``, NaN for
     none."""
-    if checkpoint.dynamic is None and any(moments):
+    if checkpoint.dynamic_weights is None and any(moments):
         ignored = date_warning({CONDITIONING_KEY: Conditioning.NO_DYNAMIC_ENCODER})
         warnings.warn(f"the date is {ignored}", stacklevel=4)
     at_moment = [embeddings_at(atlas, checkpoint, places, moment) for moment in moments]

@@ -20,7 +20,7 @@ from xarray.core import indexing
 from sat2cap.atlas import Atlas
 from sat2cap.errors import RegionError
 from sat2cap.geo import Region, When, cell_lonlat, cell_mask, on_grid
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 from sat2cap.query import embed_prompts, embeddings_at
 
 _TINY = 1e-12
@@ -32,7 +32,7 @@ class _StoredEmbeddings(BackendArray):
     indexed."""
 
     atlas: Atlas
-    checkpoint: Checkpoint | None
+    checkpoint: QueryModel | None
     """Needed only with a date, whose offset it computes."""
     when: When | None
     rows: slice
@@ -88,7 +88,7 @@ def _cover(key: int | slice, length: int) -> tuple[slice, int | slice]:
 
 
 def lazy_embeddings(
-    atlas: Atlas, checkpoint: Checkpoint | None, region: Region | None, when: When | None
+    atlas: Atlas, checkpoint: QueryModel | None, region: Region | None, when: When | None
 ) -> xr.DataArray:
     """Return unnormalised embeddings, float32 ``(embedding, y, x)`` with their CRS; NaN where there are none.
 
@@ -117,7 +117,7 @@ def lazy_embeddings(
 
 def sample_points(
     atlas: Atlas,
-    checkpoint: Checkpoint,
+    checkpoint: QueryModel,
     places: Sequence[tuple[float, float]],
     prompts: Sequence[str],
     when: When | None,

@@ -1,22 +1,21 @@
 """Held-out photos and their places, embedded: the data that calibrates a model's scores."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sat2cap.errors import ModelError
+from sat2cap.model.weights import Tensors, as_float32, digest_arrays
 
 Floats = NDArray[np.float32]
 
 MAX_CALIBRATION_PHOTOS = 2000
 """Largest number of photos that a checkpoint carries: 2,000 embeddings of 512 numbers take 4 MB."""
 
-_STORED_DTYPES = {"ground": torch.float16, "overhead": torch.float16, "features": torch.float32}
-"""Each tensor's name in the file and its type: half precision loses nothing that embeddings are known to."""
+_STORED_DTYPES = {"ground": np.float16, "overhead": np.float16, "features": np.float32}
+"""Each array's name in the file and its type: half precision loses nothing that embeddings are known to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +35,18 @@ class Calibration:
     features: Floats
     """Encoded place and time of each photo, float32 `[N, F]`; F is 0 for a model without Dynamic Encoder."""
 
-    def as_tensors(self) -> dict[str, Tensor]:
+    def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name as they are stored: float16 embeddings, float32 features."""
-        return {
-            name: torch.from_numpy(getattr(self, name)).to(dtype) for name, dtype in _STORED_DTYPES.items()
-        }
+        return {name: getattr(self, name).astype(dtype) for name, dtype in _STORED_DTYPES.items()}
+
+    @property
+    def identity(self) -> str:
+        """Hash of the arrays as they are stored."""
+        return digest_arrays(sorted(self.as_arrays().items()))
 
     def rounded_as_stored(self) -> "Calibration":
         """Return a copy whose values are rounded as writing and reading it would round them."""
-        return read_calibration(self.as_tensors(), self.ground.shape[1], "calibration")
+        return read_calibration(self.as_arrays(), self.ground.shape[1], "calibration")
 
 
 def make_calibration(ground: Floats, overhead: Floats, features: Floats) -> Calibration:
@@ -58,15 +60,15 @@ def make_calibration(ground: Floats, overhead: Floats, features: Floats) -> Cali
     return Calibration(ground[rows], overhead[rows], features[rows]).rounded_as_stored()
 
 
-def read_calibration(tensors: Mapping[str, Tensor], dim: int, where: str) -> Calibration:
+def read_calibration(tensors: Tensors, dim: int, where: str) -> Calibration:
     """Return the stored calibration of a model whose embeddings have `dim` numbers.
 
-    Raises `ModelError`, which names the file as `where`, if a tensor is missing or has another shape.
+    Raises `ModelError`, which names the file as `where`, if an array is missing or has another shape.
     """
     missing = [name for name in _STORED_DTYPES if name not in tensors]
     if missing:
         raise ModelError(f"{where} lacks {', '.join(missing)}: save the checkpoint again")
-    ground, overhead, features = (tensors[name].float().numpy() for name in _STORED_DTYPES)
+    ground, overhead, features = (as_float32(tensors[name]) for name in _STORED_DTYPES)
     if ground.shape != overhead.shape or ground.shape != (len(features), dim) or features.ndim != 2:
         shapes = ", ".join(str(list(tensors[name].shape)) for name in _STORED_DTYPES)
         raise ModelError(f"{where} has shapes {shapes}, not [N, {dim}] twice and [N, F]: save it again")

@@ -17,9 +17,17 @@ from sat2cap.model.compute import Precision, choose_compute
 from sat2cap.model.conversion import convert_tower, embed_pixels
 from sat2cap.model.networks import towers
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
+from sat2cap.model.networks.dynamic_numpy import DynamicWeights, read_dynamic_weights
 from sat2cap.model.networks.metadata import Encoding, encode_metadata
 from sat2cap.model.networks.towers import TextTower
 from sat2cap.model.preprocess import AnyImage, Preprocess
+from sat2cap.model.query_model import (
+    check_text_donor,
+    no_dynamic_encoder,
+    no_text_tower,
+    normalise_rows,
+    source_with_revision,
+)
 
 BATCH = 64
 """Number of images or texts that a tower sees at once, which bounds memory whatever a caller passes."""
@@ -145,7 +153,7 @@ class Checkpoint:
                 self.text.scale,
             ]
         if self.calibration is not None:
-            parts["calibration"] = towers.digest_weights(self.calibration.as_tensors())
+            parts["calibration"] = self.calibration.identity
         return digest(canonical_json(parts))
 
     def embed_overhead(
@@ -170,7 +178,7 @@ class Checkpoint:
         Raises `ModelError` without a ground tower, or if embeddings are too inaccurate in `precision`.
         """
         rows = self._embed_images(self._require_ground_tower(), self.ground_preprocess, images, precision)
-        return _normalise_rows(rows) if unit else rows
+        return normalise_rows(rows) if unit else rows
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
         """Return embeddings of B texts, float32 `[B, D]`, of unit length.
@@ -178,10 +186,7 @@ class Checkpoint:
         Raises `ModelError` if there is no text tower.
         """
         if self.text is None:
-            name = self.card.get("name", "this model")
-            raise ModelError(
-                f"{name} has no text tower: join it with the CLIP model whose text tower it was trained with"
-            )
+            raise ModelError(no_text_tower(self.card))
         device = next(self.text.model.parameters()).device
         rows = [np.zeros((0, self.dim), np.float32)]
         for start in range(0, len(texts), BATCH):
@@ -189,7 +194,11 @@ class Checkpoint:
             with torch.inference_mode():
                 out = self.text.model(input_ids=ids.to(device), attention_mask=mask.to(device))
             rows.append(out.text_embeds.float().cpu().numpy())
-        return _normalise_rows(np.concatenate(rows))
+        return normalise_rows(np.concatenate(rows))
+
+    def find_cut_off_text(self, text: str) -> str:
+        """Return the end of a text that the text tower does not read; empty if it reads all."""
+        return "" if self.text is None else self.text.find_cut_off_text(text)
 
     def dynamic_offset(
         self,
@@ -210,14 +219,21 @@ class Checkpoint:
     def dynamic_from_features(self, features: Floats) -> Floats:
         """Return `dynamic_offset` for places and times that are encoded already, as features `[N, F]`."""
         if self.dynamic is None:
-            name = self.card.get("name", "this model")
-            raise ModelError(
-                f"{name} has no Dynamic Encoder: leave the date out, or use a model trained with metadata"
-            )
+            raise ModelError(no_dynamic_encoder(self.card))
         device = self.dynamic.fc1.weight.device
         with torch.inference_mode():
             offset: Floats = self.dynamic(torch.from_numpy(features).to(device)).cpu().numpy()
         return offset
+
+    @property
+    def dynamic_weights(self) -> DynamicWeights | None:
+        """Weights of the Dynamic Encoder as arrays; None for a model without one."""
+        if self.dynamic is None:
+            return None
+        state = {
+            name: tensor.detach().float().cpu().numpy() for name, tensor in self.dynamic.state_dict().items()
+        }
+        return read_dynamic_weights(state, "the Dynamic Encoder")
 
     def to(self, device: str | torch.device) -> "Checkpoint":
         """Move the networks to a device, in place, and return this checkpoint."""
@@ -233,23 +249,12 @@ class Checkpoint:
 
         Raises `ModelError` if `other` has no text tower or embeddings of another length.
         """
-        if other.text is None or other.dim != self.dim:
-            raise ModelError(
-                f"{other.card.get('name', 'the other model')} has "
-                + (
-                    "no text tower"
-                    if other.text is None
-                    else f"{other.dim} numbers an embedding, not {self.dim}"
-                )
-                + ": give the CLIP model that the overhead tower began as"
-            )
+        check_text_donor(other.card, other.text is not None, other.dim, self.dim)
         return replace(self, text=other.text, card={**self.card, "text": other.source_with_revision()})
 
     def source_with_revision(self) -> str:
         """Return the model's source, as ``source@revision`` if the revision is known."""
-        source = self.card.get("source", self.card.get("name", "unnamed"))
-        revision = self.card.get("revision")
-        return f"{source}@{revision}" if revision and "@" not in str(source) else str(source)
+        return source_with_revision(self.card)
 
     def _require_ground_tower(self) -> Any:
         """Return the ground tower. Raises `ModelError` if there is none."""
@@ -299,9 +304,3 @@ class Checkpoint:
     def _converted_towers(self) -> dict[tuple[int, str, torch.device], Any]:
         """Copies of the towers by tower, precision and device."""
         return {}
-
-
-def _normalise_rows(rows: Floats) -> Floats:
-    """Return rows scaled to unit length; rows of zeros stay zeros."""
-    normalised: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
-    return normalised

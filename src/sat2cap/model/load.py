@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sat2cap.errors import ModelError
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.formats import hub, huggingface, lightning, openclip
-from sat2cap.model.formats.folder import CHECKPOINT_MANIFEST, read_checkpoint
-from sat2cap.model.formats.huggingface import ASSUMED_PREPROCESS
+from sat2cap.model.formats import hub, huggingface, lightning, openclip, openclip_config
+from sat2cap.model.formats.checkpoint_manifest import CHECKPOINT_MANIFEST
+from sat2cap.model.formats.folder import read_checkpoint
 from sat2cap.model.formats.published import PublishedModel, find_published_model
+from sat2cap.model.formats.transformers_config import ASSUMED_PREPROCESS, is_transformers_folder
 
 
 def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
@@ -93,9 +94,9 @@ def _read_folder(folder: Path, spec: str) -> Checkpoint:
     """Return the model in a folder, in whichever of the known formats it is."""
     if (folder / CHECKPOINT_MANIFEST).is_file():
         return read_checkpoint(folder)
-    if huggingface.is_transformers_folder(folder):
+    if is_transformers_folder(folder):
         return huggingface.read_transformers(folder, spec)
-    if (folder / openclip.CONFIG_FILE).is_file():
+    if (folder / openclip_config.CONFIG_FILE).is_file():
         return openclip.read_openclip(folder, spec)
     if folder.is_file():
         raise ModelError(f"{spec} is a file: give a folder, or a {lightning.SUFFIX} of the authors' training")

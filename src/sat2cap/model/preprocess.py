@@ -2,28 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from sat2cap.errors import ModelError
-from sat2cap.pictures import upright_picture
+
+# Imported when there are pixels: asking with texts needs the settings alone.
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
-AnyImage = Image.Image | NDArray[np.uint8]
+AnyImage: TypeAlias = "Image.Image | NDArray[np.uint8]"
 """A Pillow image of any mode, or uint8 `[H, W, 3]`."""
 
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+"""Pillow's filters by name."""
 
 _CACHED_VALUES = 3 * 224**2  # values normalised at once: more would leave the cache between the steps
 
@@ -41,7 +39,7 @@ class Preprocess:
     """Mean of each channel, in 0-1."""
     std: tuple[float, float, float] = CLIP_STD
     """Standard deviation of each channel, in 0-1."""
-    resample: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    resample: Filter = "bicubic"
     crop: int | None = None
     """Width and height in pixels of a centre crop taken **before** resizing; None takes the whole image."""
     shortest_edge: int | None = None
@@ -55,8 +53,10 @@ class Preprocess:
             raise ModelError(
                 f"preprocessing to {self.size} px from {self.shortest_edge} px: resize to at least the size"
             )
-        if self.resample not in _FILTERS:
-            raise ModelError(f"resample {self.resample!r} is not known: give one of {', '.join(_FILTERS)}")
+        if self.resample not in get_args(Filter):
+            raise ModelError(
+                f"resample {self.resample!r} is not known: give one of {', '.join(get_args(Filter))}"
+            )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ModelError(
                 f"mean {self.mean} and std {self.std} must be three numbers each, std above zero"
@@ -87,13 +87,15 @@ class Preprocess:
             ) from error
 
     def images(
-        self, images: Sequence[AnyImage] | NDArray[np.uint8], dtype: torch.dtype = torch.float32
-    ) -> torch.Tensor:
+        self, images: Sequence[AnyImage] | NDArray[np.uint8], dtype: "torch.dtype | None" = None
+    ) -> "torch.Tensor":
         """Return normalised pixels `[B, 3, size, size]` of a list of images, or of uint8 `[B, H, W, 3]`.
 
-        They are computed in float32 and rounded to `dtype` at the end.
+        They are computed in float32 and rounded to `dtype`, None for float32, at the end.
         """
-        return self._normalise(self.pixels(images), dtype)
+        import torch
+
+        return self._normalise(self.pixels(images), dtype or torch.float32)
 
     def pixels(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return images cropped and resized but not normalised, uint8 `[B, size, size, 3]`.
@@ -114,6 +116,10 @@ class Preprocess:
 
     def _crop_and_resize(self, image: AnyImage) -> NDArray[np.uint8]:
         """Crop and resize one image to uint8 `[size, size, 3]`."""
+        from PIL import Image
+
+        from sat2cap.pictures import upright_picture
+
         if isinstance(image, np.ndarray):
             _check_array(image)
             if image.shape[:2] == (self.size, self.size) and self._leaves_square_unchanged():
@@ -124,7 +130,7 @@ class Preprocess:
             image = _centre_crop(image, min(self.crop, image.width), min(self.crop, image.height))
         width, height = self._resized_shape(image.size)
         if image.size != (width, height):
-            image = image.resize((width, height), _FILTERS[self.resample])
+            image = image.resize((width, height), Image.Resampling[self.resample.upper()])
         return np.asarray(_centre_crop(image, self.size, self.size))
 
     def _resized_shape(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -135,11 +141,13 @@ class Preprocess:
         # Truncation, not rounding, of the longer edge: what both transformers and torchvision do.
         return int(edge * size[0] / short), int(edge * size[1] / short)
 
-    def _normalise(self, pixels: NDArray[np.uint8], dtype: torch.dtype) -> torch.Tensor:
+    def _normalise(self, pixels: NDArray[np.uint8], dtype: "torch.dtype") -> "torch.Tensor":
         """Map uint8 `[B, S, S, 3]` to `[B, 3, S, S]` of `dtype`, as (value / 255 - mean) / std.
 
         The order of operations, and so of roundings, is that of transformers.
         """
+        import torch
+
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
         planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         normalised = torch.empty(planes.shape, dtype=dtype)
@@ -158,7 +166,7 @@ def _check_array(image: NDArray[Any]) -> None:
         raise ModelError(f"image is {image.dtype} {list(image.shape)}: give uint8 [H, W, 3]")
 
 
-def _centre_crop(image: Image.Image, width: int, height: int) -> Image.Image:
+def _centre_crop(image: "Image.Image", width: int, height: int) -> "Image.Image":
     """Return the central `width` by `height` pixels of an image that is at least as large."""
     if image.size == (width, height):
         return image

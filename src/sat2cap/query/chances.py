@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
-from sat2cap.model import Calibration, Checkpoint
+from sat2cap.model import Calibration, QueryModel
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -54,7 +54,7 @@ class Chances:
 
 
 def fit_chances(
-    checkpoint: Checkpoint, prompts: Floats, negatives: Floats, bank: Floats, *, conditioned: bool
+    checkpoint: QueryModel, prompts: Floats, negatives: Floats, bank: Floats, *, conditioned: bool
 ) -> Chances:
     """Fit a logistic curve for each of P prompts to the checkpoint's held-out photos.
 
@@ -139,10 +139,10 @@ def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) ->
     return best[:-1], float(best[-1])
 
 
-def _embed_places(checkpoint: Checkpoint, sample: Calibration, *, conditioned: bool) -> Floats:
+def _embed_places(checkpoint: QueryModel, sample: Calibration, *, conditioned: bool) -> Floats:
     """Return the unit embeddings of the held-out photos' places, `[N, D]`, at their dates if asked."""
     embeddings = sample.overhead
-    if conditioned and checkpoint.dynamic is not None:
+    if conditioned and checkpoint.dynamic_weights is not None:
         embeddings = embeddings + checkpoint.dynamic_from_features(sample.features)
     return np.asarray(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), np.float32)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas import STATUS_MEANINGS, Atlas, CellStatus
 from sat2cap.errors import PictureError, PromptError
 from sat2cap.geo import cell_at, cell_lonlat
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 from sat2cap.pictures import decode_picture
 from sat2cap.query.engine.blocks import place_features
 from sat2cap.query.engine.cosine import DynamicOffset
@@ -35,7 +35,7 @@ class Examples:
     """Embeds the examples among the parts of a prompt, for one atlas and one moment."""
 
     atlas: Atlas
-    checkpoint: Checkpoint
+    checkpoint: QueryModel
     offset: DynamicOffset | None
     """The Dynamic Encoder at the moment asked for, added to the embeddings of places; None for no date."""
     vectors: Mapping[str, Floats] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 from sat2cap.query.prompts import embed_prompts
 
 Floats = NDArray[np.float32]
@@ -21,7 +21,7 @@ class PhraseMatch(NamedTuple):
 
 
 def nearest_phrases(
-    checkpoint: Checkpoint, embeddings: Floats, bank: Sequence[str], top: int = 5
+    checkpoint: QueryModel, embeddings: Floats, bank: Sequence[str], top: int = 5
 ) -> list[list[PhraseMatch]]:
     """Return the `top` phrases by cosine for each of N embeddings `[N, D]`, best first.
 

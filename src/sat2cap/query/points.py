@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas
 from sat2cap.geo import Place, When, cell_at
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 from sat2cap.query.scoring import check_atlas_model
 
 Floats = NDArray[np.float32]
 
 
 def embeddings_at(
-    atlas: Atlas, checkpoint: Checkpoint, places: Sequence[Place], when: When | None = None
+    atlas: Atlas, checkpoint: QueryModel, places: Sequence[Place], when: When | None = None
 ) -> Floats:
     """Return the embeddings of the cells at N places ``(lon, lat)`` in degrees: float32 `[N, D]`.
 
@@ -28,6 +28,6 @@ def embeddings_at(
     for number, (row, col) in enumerate(zip(*cell_at(atlas.grid, lon, lat), strict=True)):
         if row >= 0:
             embeddings[number] = atlas.read(slice(row, row + 1), slice(col, col + 1))[0, 0]
-    if when is not None and checkpoint.dynamic is not None and len(places):
+    if when is not None and checkpoint.dynamic_weights is not None and len(places):
         embeddings += checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
     return embeddings

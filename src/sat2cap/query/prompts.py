@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 from sat2cap.query.text_vectors import embed_texts
 
 Floats = NDArray[np.float32]
@@ -101,7 +101,7 @@ def _fill_template(template: str, text: str) -> str:
 
 
 def embed_prompts(
-    checkpoint: Checkpoint,
+    checkpoint: QueryModel,
     prompts: Sequence[str],
     templates: Sequence[str] = PLAIN,
     embed_example: Callable[[str], Floats | None] = lambda part: None,
@@ -139,10 +139,10 @@ def embed_prompts(
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
 
-def _check_length(checkpoint: Checkpoint, texts: Sequence[str]) -> None:
+def _check_length(checkpoint: QueryModel, texts: Sequence[str]) -> None:
     """Raise `PromptError` if a text is longer than the model reads, naming the words cut off."""
     for text in texts:
-        cut_off = "" if checkpoint.text is None else checkpoint.text.find_cut_off_text(text)
+        cut_off = checkpoint.find_cut_off_text(text)
         if cut_off:
             start = text if len(text) <= 40 else f"{text[:40]}…"
             raise PromptError(

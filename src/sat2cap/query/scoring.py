@@ -14,7 +14,7 @@ from sat2cap.atlas import Atlas
 from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo import Region, When, on_grid
 from sat2cap.maps import CONDITIONING_KEY, TRAINING_YEARS_KEY, Conditioning
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 from sat2cap.query.chances import fit_chances
 from sat2cap.query.engine.blocks import Cells
 from sat2cap.query.engine.cosine import Cosines, DynamicOffset, dynamic_offset_at
@@ -48,7 +48,7 @@ class _EmbeddedQuery:
 
 def score_atlas(
     atlas: Atlas | Scan,
-    checkpoint: Checkpoint,
+    checkpoint: QueryModel,
     prompts: Sequence[str],
     *,
     when: When | None = None,
@@ -110,7 +110,7 @@ def select_prompt(scores: xr.DataArray, index: int = 0) -> xr.DataArray:
     return layer.assign_attrs(prompt=str(layer.coords["prompt"].item()))
 
 
-def check_atlas_model(atlas: Atlas, checkpoint: Checkpoint) -> None:
+def check_atlas_model(atlas: Atlas, checkpoint: QueryModel) -> None:
     """Raise `AtlasError` unless `checkpoint` embedded the atlas.
 
     What embeds places is compared, by its hash; the text tower may come from another model.
@@ -125,14 +125,14 @@ def check_atlas_model(atlas: Atlas, checkpoint: Checkpoint) -> None:
         )
 
 
-def training_years(checkpoint: Checkpoint) -> tuple[int, int] | None:
+def training_years(checkpoint: QueryModel) -> tuple[int, int] | None:
     """Return the first and last year of a model's training photos; None if its card does not say."""
     years = checkpoint.card.get("training", {}).get("years")
     return None if years is None else (int(years[0]), int(years[1]))
 
 
 def _embed_query(
-    checkpoint: Checkpoint,
+    checkpoint: QueryModel,
     prompts: Sequence[str],
     negatives: Sequence[str],
     scale: ScoreScale,
@@ -226,11 +226,11 @@ def _score_window(scan: Scan, query: _EmbeddedQuery, window: Window, *, is_whole
     return layers
 
 
-def _conditioning(checkpoint: Checkpoint, when: When | None) -> Conditioning:
+def _conditioning(checkpoint: QueryModel, when: When | None) -> Conditioning:
     """Return how a date enters the scores of a model."""
     if when is None:
         return Conditioning.STATIC
-    if checkpoint.dynamic is None:
+    if checkpoint.dynamic_weights is None:
         return Conditioning.NO_DYNAMIC_ENCODER
     years = training_years(checkpoint)
     if years is not None and not years[0] <= when.year <= years[1]:
@@ -240,7 +240,7 @@ def _conditioning(checkpoint: Checkpoint, when: When | None) -> Conditioning:
 
 def _attributes(
     atlas: Atlas,
-    checkpoint: Checkpoint,
+    checkpoint: QueryModel,
     prompts: Sequence[str],
     negatives: Sequence[str],
     scale: str,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas
 from sat2cap.errors import ModelError, PromptError, WhenError
 from sat2cap.geo import When
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 from sat2cap.query.chances import Chances, fit_chances
 from sat2cap.query.engine.blocks import Cells
 from sat2cap.query.engine.cosine import Cosines, dynamic_offset_at
@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 MeanScale = Literal["cosine", "contrast"]
 
 
-def default_mean_scale(checkpoint: Checkpoint) -> MeanScale:
+def default_mean_scale(checkpoint: QueryModel) -> MeanScale:
     """Return the scale that is best averaged: `contrast` for a calibrated model, else `cosine`.
 
     A mean of chances is a share of photos, while a mean of cosines is dominated by the many cells where the
@@ -32,7 +32,7 @@ def default_mean_scale(checkpoint: Checkpoint) -> MeanScale:
 
 def mean_scores(
     atlas: Atlas,
-    checkpoint: Checkpoint,
+    checkpoint: QueryModel,
     prompts: Sequence[str],
     times: Sequence[When],
     scale: MeanScale | None = None,
@@ -73,7 +73,7 @@ def mean_scores(
     return total / count if count else np.full_like(total, np.nan)
 
 
-def _fit_generic_chances(checkpoint: Checkpoint, texts: Floats) -> Chances:
+def _fit_generic_chances(checkpoint: QueryModel, texts: Floats) -> Chances:
     """Fit the chances of prompts `[P, D]` against the generic bank, at a date and hour.
 
     Raises `ModelError` if the model is not calibrated.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError, WhenError
 from sat2cap.geo import Region, When
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import PLAIN, TEMPLATES
 from sat2cap.query.scoring import ScoreScale, score_atlas, training_years
@@ -31,7 +31,7 @@ _YEARS_AROUND = 2
 
 def score_with_spread(
     scan: Scan,
-    checkpoint: Checkpoint,
+    checkpoint: QueryModel,
     prompts: Sequence[str],
     over: SpreadOver,
     *,
@@ -77,13 +77,13 @@ def score_with_spread(
 
 
 def _query_changes(
-    checkpoint: Checkpoint, over: SpreadOver, when: When | None, templates: Sequence[str]
+    checkpoint: QueryModel, over: SpreadOver, when: When | None, templates: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the arguments of `score_atlas` to change for each query that the spread is taken over."""
     if over == "templates":
         yield from ({"templates": (wording,)} for wording in (templates if len(templates) > 1 else TEMPLATES))
         return
-    if when is None or checkpoint.dynamic is None:
+    if when is None or checkpoint.dynamic_weights is None:
         reason = "no date is given" if when is None else "the model has no Dynamic Encoder"
         raise WhenError(f"spread over {over} has nothing to go over: {reason}; use templates")
     if over == "hours":

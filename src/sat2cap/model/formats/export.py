@@ -13,7 +13,8 @@ from typing import Any
 
 from sat2cap.files import publish_folder, write_json
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.formats.folder import CHECKPOINT_MANIFEST, check_target, save_checkpoint
+from sat2cap.model.formats.checkpoint_manifest import CHECKPOINT_MANIFEST
+from sat2cap.model.formats.folder import check_target, save_checkpoint
 from sat2cap.model.json_files import read_json
 from sat2cap.model.networks.towers import CONFIG_FILE
 from sat2cap.model.preprocess import Preprocess

@@ -13,20 +13,22 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sat2cap.errors import ModelError
 from sat2cap.files import publish_folder, write_json
 from sat2cap.model.calibration import Calibration, read_calibration
 from sat2cap.model.checkpoint import Checkpoint
-from sat2cap.model.json_files import read_manifest
+from sat2cap.model.formats.checkpoint_manifest import (
+    CALIBRATION_FILE,
+    CHECKPOINT_MANIFEST,
+    FORMAT,
+    VERSION,
+    read_checkpoint_manifest,
+)
 from sat2cap.model.networks import towers
 from sat2cap.model.networks.dynamic_encoder import read_dynamic_encoder
-from sat2cap.model.networks.metadata import ENCODINGS
-from sat2cap.model.preprocess import Preprocess
-
-CHECKPOINT_MANIFEST = "sat2cap.json"
-FORMAT = "sat2cap-checkpoint"
-VERSION = 1
-_CALIBRATION_FILE = "calibration.safetensors"
+from sat2cap.model.weights import map_tensors
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -35,20 +37,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     Raises `ModelError`, which names the file, if one is missing, damaged, of another version, or of other
     shapes than its config says.
     """
-    values = read_manifest(folder / CHECKPOINT_MANIFEST, FORMAT, VERSION)
-    try:
-        encoding, parts, scale = values["encoding"], values["parts"], float(values["logit_scale"])
-        preprocesses = [Preprocess.from_dict(values[f"{side}_preprocess"]) for side in ("overhead", "ground")]
-        card = dict(values["card"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{folder / CHECKPOINT_MANIFEST} has a missing or wrong field ({error}): "
-            "save the checkpoint again"
-        ) from error
-    if encoding not in ENCODINGS:
-        raise ModelError(
-            f"{folder} has encoding {encoding!r}, not one of {', '.join(ENCODINGS)}: update sat2cap"
-        )
+    manifest = read_checkpoint_manifest(folder)
+    parts = manifest.parts
     overhead = towers.load_vision_tower(folder if parts.get("overhead") == "top" else folder / "overhead")
     ground_readers = {
         "own": lambda: towers.load_vision_tower(folder / "ground"),
@@ -56,18 +46,18 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     }
     return Checkpoint(
         overhead=overhead,
-        ground=ground_readers.get(parts.get("ground"), lambda: None)(),
-        text=towers.load_text_tower(folder / "text", values.get("text_scale")) if parts.get("text") else None,
+        ground=ground_readers.get(str(parts.get("ground")), lambda: None)(),
+        text=towers.load_text_tower(folder / "text", manifest.text_scale) if parts.get("text") else None,
         dynamic=read_dynamic_encoder(
             towers.read_tensors(folder / "dynamic.safetensors"), str(folder / "dynamic.safetensors")
         )
         if parts.get("dynamic")
         else None,
-        logit_scale=scale,
-        encoding=encoding,
-        overhead_preprocess=preprocesses[0],
-        ground_preprocess=preprocesses[1],
-        card=card,
+        logit_scale=manifest.logit_scale,
+        encoding=manifest.encoding,
+        overhead_preprocess=manifest.overhead_preprocess,
+        ground_preprocess=manifest.ground_preprocess,
+        card=manifest.card,
         calibration=_read_calibration(folder, overhead.config.projection_dim)
         if parts.get("calibration")
         else None,
@@ -99,8 +89,8 @@ def check_target(target: Path) -> None:
 
 def _read_calibration(folder: Path, dim: int) -> Calibration:
     """Return the calibration beside the manifest."""
-    path = folder / _CALIBRATION_FILE
-    return read_calibration(towers.read_tensors(path), int(dim), str(path))
+    path = folder / CALIBRATION_FILE
+    return read_calibration(map_tensors(path), int(dim), str(path))
 
 
 def _write_parts(checkpoint: Checkpoint, folder: Path) -> None:
@@ -113,7 +103,9 @@ def _write_parts(checkpoint: Checkpoint, folder: Path) -> None:
     if checkpoint.dynamic is not None:
         towers.write_tensors(folder / "dynamic.safetensors", checkpoint.dynamic.state_dict())
     if checkpoint.calibration is not None:
-        towers.write_tensors(folder / _CALIBRATION_FILE, checkpoint.calibration.as_tensors())
+        arrays = checkpoint.calibration.as_arrays()
+        tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
+        towers.write_tensors(folder / CALIBRATION_FILE, tensors)
 
 
 def _make_manifest(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -5,46 +5,26 @@ keys and values are stacked in one. Architectures that transformers has no class
 """
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from sat2cap.errors import ModelError
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.formats.openclip_config import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    image_config,
+    model_card,
+    no_weights,
+    read_preprocess,
+    refuse_other_architectures,
+    rename_weights,
+    text_config,
+)
 from sat2cap.model.json_files import read_json
 from sat2cap.model.networks import towers
-from sat2cap.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
-
-CONFIG_FILE = "open_clip_config.json"
-WEIGHTS_FILE = "open_clip_model.safetensors"
-
-_PLAIN_IMAGE = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
-_NEEDED_IMAGE, _NEEDED_TEXT = {"layers", "width", "patch_size"}, {"layers", "width", "heads"}
-_PLAIN_TEXT = {"context_length", "vocab_size", "width", "heads", "layers", "hf_tokenizer_name", "mlp_ratio"}
-_LAYER = {
-    "ln_1": "layer_norm1",
-    "ln_2": "layer_norm2",
-    "attn.out_proj": "self_attn.out_proj",
-    "mlp.c_fc": "mlp.fc1",
-    "mlp.c_proj": "mlp.fc2",
-}
-_IMAGE = {
-    "visual.class_embedding": "vision_model.embeddings.class_embedding",
-    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
-    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
-    "visual.ln_pre.weight": "vision_model.pre_layrnorm.weight",
-    "visual.ln_pre.bias": "vision_model.pre_layrnorm.bias",
-    "visual.ln_post.weight": "vision_model.post_layernorm.weight",
-    "visual.ln_post.bias": "vision_model.post_layernorm.bias",
-}
-_TEXT = {
-    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-    "positional_embedding": "text_model.embeddings.position_embedding.weight",
-    "ln_final.weight": "text_model.final_layer_norm.weight",
-    "ln_final.bias": "text_model.final_layer_norm.bias",
-}
+from sat2cap.model.tokenization import has_tokenizer
 
 
 def read_openclip(folder: Path, spec: str) -> Checkpoint:
@@ -54,18 +34,18 @@ def read_openclip(folder: Path, spec: str) -> Checkpoint:
     """
     values = read_json(folder / CONFIG_FILE)
     model = values.get("model_cfg", {})
-    _refuse_other_architectures(model, folder)
-    weights = _rename_weights(_read_weights(folder))
+    refuse_other_architectures(model, folder)
+    weights = rename_weights(_read_weights(folder))
     act = "quick_gelu" if model.get("quick_gelu") else "gelu"
     dim = {"projection_dim": int(model["embed_dim"]), "hidden_act": act}
-    vision = towers.build_vision_tower({**_image_config(model["vision_cfg"]), **dim}, weights, str(folder))
+    vision = towers.build_vision_tower({**image_config(model["vision_cfg"]), **dim}, weights, str(folder))
     scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else 1 / 0.07
     text = None
-    if towers.has_tokenizer(folder):
-        config = {**_text_config(model["text_cfg"]), **dim}
+    if has_tokenizer(folder):
+        config = {**text_config(model["text_cfg"]), **dim}
         tokenizer = towers.load_tokenizer(folder)
         text = towers.build_text_tower(config, weights, tokenizer, scale, str(folder))
-    preprocess = _read_preprocess(values.get("preprocess_cfg", {}), int(vision.config.image_size), folder)
+    preprocess = read_preprocess(values.get("preprocess_cfg", {}), int(vision.config.image_size), folder)
     return Checkpoint(
         overhead=vision,
         ground=vision,
@@ -75,105 +55,12 @@ def read_openclip(folder: Path, spec: str) -> Checkpoint:
         encoding="reference",
         overhead_preprocess=preprocess,
         ground_preprocess=preprocess,
-        card={"name": Path(spec).name, "source": spec, "licence": "unknown", "kind": "open_clip"},
+        card=model_card(spec),
     )
-
-
-def _refuse_other_architectures(model: Mapping[str, Any], folder: Path) -> None:
-    """Raise `ModelError` unless the configuration uses only settings that transformers' CLIP has."""
-    image, text = model.get("vision_cfg", {}), model.get("text_cfg", {})
-    unsupported = sorted({*image} - _PLAIN_IMAGE | {*text} - _PLAIN_TEXT)
-    if "siglip" in str(image.get("timm_model_name", "")):
-        raise ModelError(
-            f"{folder} is a SigLIP of open_clip: give the same model as transformers keeps it, such as "
-            "google/siglip-base-patch16-224"
-        )
-    complete = "embed_dim" in model and image.keys() >= _NEEDED_IMAGE and text.keys() >= _NEEDED_TEXT
-    if unsupported or not complete or not isinstance(image.get("layers"), int):
-        reason = ", ".join(unsupported) or "no plain image transformer"
-        raise ModelError(
-            f"{folder} is an open_clip model of another architecture than CLIP's ({reason}): give one that "
-            "transformers reads, with model_type in its config.json"
-        )
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """Return the weights by open_clip's names; some models have ``text.`` before those of the text tower."""
+    """Return the weights by open_clip's names."""
     if not (folder / WEIGHTS_FILE).is_file():
-        raise ModelError(f"{folder} has no {WEIGHTS_FILE}: download it, or save the model as safetensors")
-    weights = towers.read_tensors(folder / WEIGHTS_FILE)
-    return {name.removeprefix("text."): tensor for name, tensor in weights.items()}
-
-
-def _rename_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return all weights by their names in transformers' `CLIPModel`."""
-    names = {**_IMAGE, **_TEXT, "logit_scale": "logit_scale"}
-    renamed = {names[name]: tensor for name, tensor in weights.items() if name in names}
-    for name, target in (
-        ("visual.proj", "visual_projection.weight"),
-        ("text_projection", "text_projection.weight"),
-    ):
-        if name in weights:
-            renamed[target] = weights[name].T.contiguous()
-    for name, tensor in weights.items():
-        head, block, rest = name.partition("transformer.resblocks.")
-        if block:
-            tower = "vision_model" if head == "visual." else "text_model"
-            number, _, leaf = rest.partition(".")
-            renamed |= _convert_layer_weight(f"{tower}.encoder.layers.{number}.", leaf, tensor)
-    return renamed
-
-
-def _convert_layer_weight(prefix: str, leaf: str, tensor: Tensor) -> dict[str, Tensor]:
-    """Return one weight of a layer by its new name; a stacked query-key-value weight becomes three."""
-    part, _, kind = leaf.rpartition(".")
-    if leaf.startswith("attn.in_proj_"):
-        kind = leaf.removeprefix("attn.in_proj_")
-        thirds = zip("qkv", tensor.chunk(3), strict=True)
-        return {f"{prefix}self_attn.{letter}_proj.{kind}": third.contiguous() for letter, third in thirds}
-    return {f"{prefix}{_LAYER[part]}.{kind}": tensor} if part in _LAYER else {}
-
-
-def _image_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the image tower's config for transformers, from open_clip's ``vision_cfg``."""
-    width = int(values["width"])
-    return {
-        "hidden_size": width,
-        "intermediate_size": int(width * values.get("mlp_ratio", 4)),
-        "num_hidden_layers": int(values["layers"]),
-        "num_attention_heads": width // int(values.get("head_width", 64)),
-        "image_size": int(values.get("image_size", 224)),
-        "patch_size": int(values["patch_size"]),
-    }
-
-
-def _text_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the text tower's config for transformers, from open_clip's ``text_cfg``."""
-    width, vocabulary_size = int(values["width"]), int(values.get("vocab_size", 49408))
-    return {
-        "hidden_size": width,
-        "intermediate_size": int(width * values.get("mlp_ratio", 4)),
-        "num_hidden_layers": int(values["layers"]),
-        "num_attention_heads": int(values["heads"]),
-        "max_position_embeddings": int(values.get("context_length", 77)),
-        "vocab_size": vocabulary_size,
-        "bos_token_id": vocabulary_size - 2,
-        "eos_token_id": vocabulary_size - 1,
-        "pad_token_id": vocabulary_size - 1,
-    }
-
-
-def _read_preprocess(values: Mapping[str, Any], size: int, folder: Path) -> Preprocess:
-    """Return the preprocessing of ``preprocess_cfg``. Raises `ModelError` for an unsupported resize mode."""
-    mode = values.get("resize_mode", "shortest")
-    if mode not in ("shortest", "squash"):
-        raise ModelError(
-            f"{folder} resizes by {mode!r}, which this package does not support: give another model"
-        )
-    return Preprocess(
-        size,
-        mean=tuple(values.get("mean", CLIP_MEAN)),
-        std=tuple(values.get("std", CLIP_STD)),
-        resample=values.get("interpolation", "bicubic"),
-        squash=mode == "squash",
-    )
+        raise ModelError(no_weights(folder))
+    return towers.read_tensors(folder / WEIGHTS_FILE)

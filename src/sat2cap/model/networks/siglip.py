@@ -10,11 +10,10 @@ from torch import Tensor
 from transformers import SiglipTextConfig, SiglipTextModel, SiglipVisionConfig, SiglipVisionModel
 from transformers.models.clip.modeling_clip import CLIPTextModelOutput, CLIPVisionModelOutput
 
-IMAGE = "siglip_vision_model"
-TEXT = "siglip_text_model"
-"""`model_type` of the towers' configs, also for SigLIP 2 of a fixed resolution."""
-MEAN = STD = (0.5, 0.5, 0.5)
-"""Mean and standard deviation of each channel, in 0-1, by which every SigLIP normalises images."""
+from sat2cap.model.networks.architectures import SIGLIP_IMAGE as IMAGE
+from sat2cap.model.networks.architectures import SIGLIP_TEXT as TEXT
+
+__all__ = ["IMAGE", "TEXT", "SiglipImageTower", "SiglipTextTower", "build_image_tower", "build_text_tower"]
 
 
 class SiglipImageTower(SiglipVisionModel):  # type: ignore[misc]  # transformers is not typed for us

@@ -8,11 +8,9 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -29,13 +27,16 @@ from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json
 from sat2cap.model.json_files import read_json
 from sat2cap.model.networks import siglip
+from sat2cap.model.tokenization import (
+    SpecialTokens,
+    check_special_tokens,
+    check_tokenizer,
+    find_cut_off_text,
+    pad_rows,
+)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-_GREATEST_TOKEN = 2
-"""End-of-text token of a CLIP config that stands for the greatest number in the text."""
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model")
-"""Files of which at least one is in every folder with a tokenizer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +56,13 @@ class TextTower:
         A text longer than the tower reads is cut, and its last token replaced by the end mark. T is the
         longest text's length for CLIP; SigLIP always takes its full width.
         """
-        limit = int(self.model.config.max_position_embeddings)
-        end = self.tokenizer.eos_token_id
-        rows = [list(row) for row in self.tokenizer(list(texts), verbose=False)["input_ids"]]
-        rows = [row if len(row) <= limit else [*row[: limit - 1], end] for row in rows]
+        limit, end = int(self.model.config.max_position_embeddings), self.tokenizer.eos_token_id
+        rows = self.tokenizer(list(texts), verbose=False)["input_ids"]
         # Padded here, since asking the tokenizer to do it changes what it would save.
-        width = limit if self.model.config.model_type == siglip.TEXT else max(len(row) for row in rows)
         pad = end if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
-        ids, mask = np.full((len(rows), width), pad), np.zeros((len(rows), width), np.int64)
-        for number, row in enumerate(rows):
-            left = width - len(row) if self.tokenizer.padding_side == "left" else 0
-            ids[number, left : left + len(row)] = row
-            mask[number, left : left + len(row)] = 1
+        width = limit if self.model.config.model_type == siglip.TEXT else None
+        left = self.tokenizer.padding_side == "left"
+        ids, mask = pad_rows(rows, limit, width, end=end, pad=pad, left=left)
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
     def find_cut_off_text(self, text: str) -> str:
@@ -81,11 +77,7 @@ class TextTower:
         if not self.tokenizer.is_fast:  # slow tokenizers do not say where a token stands in the text
             return str(self.tokenizer.decode(row[limit - 1 :], skip_special_tokens=True)).strip()
         offsets = self.tokenizer(text, verbose=False, return_offsets_mapping=True)["offset_mapping"]
-        cut = offsets[limit - 1][0]
-        head, tail = text[:cut], text[cut:]
-        cuts_a_word = head and not head[-1].isspace() and not tail[:1].isspace()
-        word_start = head.split()[-1] if cuts_a_word else ""
-        return f"{word_start}{tail}".strip()
+        return find_cut_off_text(text, [start for start, _ in offsets], limit)
 
 
 def build_vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Any:
@@ -121,38 +113,9 @@ def build_text_tower(
     `where`, as `build_vision_tower` does, and if the end-of-text token of the config is not the tokenizer's.
     """
     model = build_text_model(config, weights, where)
-    _check_token_ids(model, tokenizer, where)
+    tokens = SpecialTokens(tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
+    check_special_tokens(model.config.to_dict(), tokens, where)
     return TextTower(model, tokenizer, scale)
-
-
-def _check_token_ids(model: Any, tokenizer: Any, where: str) -> None:
-    """Raise `ModelError` if a text tower looks for its end-of-text token under a number of another tokenizer.
-
-    CLIP's embedding is read where the first end-of-text token stands. Where there is none it is read at the
-    start of the text, which is the same for every prompt. The number 2 in a config, as in OpenAI's files, is
-    a convention of transformers for the greatest number in the text.
-    """
-    end, size = tokenizer.eos_token_id, int(model.config.vocab_size)
-    named = {"end-of-text": end, "start-of-text": tokenizer.bos_token_id, "padding": tokenizer.pad_token_id}
-    for name, number in named.items():
-        if number is not None and number >= size:
-            raise ModelError(
-                f"{where}: its tokenizer has {name} token {number}, and its config only {size} tokens: "
-                "put back the tokenizer that it was saved with"
-            )
-    if model.config.model_type == siglip.TEXT:  # reads its embedding at the last place, whatever stands there
-        return
-    expected = model.config.eos_token_id
-    if expected == _GREATEST_TOKEN:
-        others = [number for number in named.values() if number is not None]
-        is_right = end is not None and end == max(others)
-    else:
-        is_right = end == expected
-    if not is_right:
-        raise ModelError(
-            f"{where}: its config has end-of-text token {expected} and its tokenizer {end}, so that "
-            "every prompt would get one vector: put back the config.json that it was saved with"
-        )
 
 
 def build_with_weights(
@@ -184,7 +147,7 @@ def build_with_weights(
             f"{where} has {wrong_shape[0]} of shape {list(weights[wrong_shape[0]].shape)} but its config "
             f"says {list(expected[wrong_shape[0]].shape)}: put back the config.json it was saved with"
         )
-    copies = {name: weights[name].detach().to(torch.float32, copy=True) for name in expected}
+    copies = {name: weights[name].detach().to(torch.float32, copy=True).contiguous() for name in expected}
     network.load_state_dict(copies, assign=True)
     return network.requires_grad_(True).eval()
 
@@ -257,24 +220,12 @@ def load_text_tower(folder: Path, scale: float | None = None) -> TextTower:
     return build_text_tower(config, weights, load_tokenizer(folder), scale, str(folder))
 
 
-def has_tokenizer(folder: Path) -> bool:
-    """Return whether a folder holds a tokenizer's files."""
-    return any((folder / name).is_file() for name in TOKENIZER_FILES)
-
-
 def load_tokenizer(folder: Path) -> Any:
     """Return the tokenizer in a folder, without asking the network.
 
     Raises `ModelError` if there is none, it cannot be read, or a library that it needs is not installed.
     """
-    if not has_tokenizer(folder):
-        raise ModelError(
-            f"{folder} has no tokenizer ({' or '.join(TOKENIZER_FILES)}): save or download it again"
-        )
-    if _needs_sentencepiece(folder) and not all(map(find_spec, ("sentencepiece", "google.protobuf"))):
-        raise ModelError(
-            f"{folder} has SigLIP's tokenizer: pip install 'sat2cap[siglip]' to read texts with it"
-        )
+    check_tokenizer(folder)
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers and tokenizers raise whatever their parsers raise
@@ -284,14 +235,11 @@ def load_tokenizer(folder: Path) -> Any:
         ) from error
 
 
-def _needs_sentencepiece(folder: Path) -> bool:
-    """Return whether it is SigLIP's tokenizer, which transformers misreads silently without sentencepiece."""
-    path = folder / "tokenizer_config.json"
-    return path.is_file() and read_json(path).get("tokenizer_class") == "SiglipTokenizer"
-
-
 def digest_weights(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of all weights: names, types, shapes and bytes, ordered by name; 64 hex digits."""
+    """Return the SHA-256 of all weights: names, types, shapes and bytes, ordered by name; 64 hex digits.
+
+    For tensors that numpy has a type for it is that of `weights.digest_arrays`.
+    """
     sha = hashlib.sha256()
     for name in sorted(weights):
         array = weights[name].detach().cpu().contiguous()

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.geo import When
-from sat2cap.model import Checkpoint, encode_metadata, place_feature_count
+from sat2cap.model import QueryModel, encode_metadata, place_feature_count
 from sat2cap.query.engine import kernel
 from sat2cap.query.engine.blocks import Cells
 
@@ -81,19 +81,17 @@ class DynamicOffset:
         return np.where(smallest >= 0, _ON, np.where(largest <= 0, _OFF, _MIXED)).astype(np.uint8)
 
 
-def dynamic_offset_at(checkpoint: Checkpoint, when: When) -> DynamicOffset | None:
+def dynamic_offset_at(checkpoint: QueryModel, when: When) -> DynamicOffset | None:
     """Return the Dynamic Encoder of a checkpoint at one moment; None if the checkpoint has none."""
-    if checkpoint.dynamic is None:
+    dynamic = checkpoint.dynamic_weights
+    if dynamic is None:
         return None
-    state = checkpoint.dynamic.state_dict()
-    w1, b1, w2, b2 = (
-        state[name].detach().float().cpu().numpy()
-        for name in ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
-    )
+    w1 = dynamic.hidden_weights
     features = encode_metadata(0, 0, when.year, when.month, when.day, when.hour, checkpoint.encoding)
     place_count = place_feature_count(checkpoint.encoding)
-    constant = w1[:, place_count:] @ features[0, place_count:] + b1
-    return DynamicOffset(when, np.column_stack([w1[:, :place_count], constant]), w2, b2)
+    constant = w1[:, place_count:] @ features[0, place_count:] + dynamic.hidden_bias
+    hidden_weights = np.column_stack([w1[:, :place_count], constant])
+    return DynamicOffset(when, hidden_weights, dynamic.output_weights, dynamic.output_bias)
 
 
 @dataclass(frozen=True, eq=False)

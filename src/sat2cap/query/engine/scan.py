@@ -1,5 +1,7 @@
 """The scan over all blocks of an atlas, on every core; a thread holds a few blocks in memory at a time."""
 
+import os
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +9,6 @@ from threading import Lock
 from typing import TypeVar
 
 import numpy as np
-import torch
 
 from sat2cap.atlas import Atlas
 from sat2cap.geo import When
@@ -23,6 +24,25 @@ RUN_BYTES = 8 * 2**20
 """Embeddings that a thread takes at once: enough to be worth a call, few enough to share out evenly."""
 DATE_LENGTHS_BYTES = 256 * 2**20
 """Memory for the lengths of dates that were asked for, 4 bytes a cell and date."""
+
+
+def count_threads() -> int:
+    """Return how many threads scan: PyTorch's number, else ``OMP_NUM_THREADS``, else that of the cores.
+
+    PyTorch is asked only where the process has it already, as importing it takes longer than a scan.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return int(torch.get_num_threads())
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else _count_cores()
+
+
+def _count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Scan:
@@ -42,10 +62,10 @@ class Scan:
     def map_blocks(self, work: Callable[[Cells], T], window: Window | None = None) -> Iterator[T]:
         """Yield what `work` returns for each run of neighbouring blocks, in their order.
 
-        With a window, only for the blocks that it touches. `work` is called by as many threads as PyTorch
-        uses. Raises `AtlasError` if a chunk is missing or cut short.
+        With a window, only for the blocks that it touches. `work` is called by `count_threads` threads.
+        Raises `AtlasError` if a chunk is missing or cut short.
         """
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        with ThreadPoolExecutor(count_threads()) as pool:
             yield from pool.map(lambda run: work(self._source.read(*run)), list(self._find_runs(window)))
 
     def date_lengths(self, when: When) -> DateLengths | None:

@@ -29,7 +29,7 @@ def describe_atlas(server: Server, served: AskedAtlas) -> dict[str, Any]:
     """Its grid, its extent, what its model can do, and the mesh that places its cells on a map."""
     assert served.opened is not None
     atlas = served.opened.atlas
-    checkpoint = served.opened.checkpoint
+    checkpoint = served.opened.query_model
     a = atlas.grid.affine
     return {
         **_summarise(served),
@@ -54,7 +54,7 @@ def nonsense_chance(opened: OpenAtlas) -> float | None:
     The highest of a few such texts, each by the chance that one cell in a thousand exceeds. A prompt whose
     best cell does not exceed it says nothing.
     """
-    if opened.checkpoint.calibration is None:
+    if opened.query_model.calibration is None:
         return None
     scores = opened.map(list(_NONSENSE), scale="contrast").values.reshape(len(_NONSENSE), -1)
     valid = scores[:, np.isfinite(scores[0])]
@@ -64,7 +64,7 @@ def nonsense_chance(opened: OpenAtlas) -> float | None:
 def _summarise(served: ServedAtlas) -> dict[str, Any]:
     if served.opened is None:
         return {"id": served.slug, "title": served.path.stem, "problem": served.problem}
-    atlas, checkpoint = served.opened.atlas, served.opened.checkpoint
+    atlas, checkpoint = served.opened.atlas, served.opened.query_model
     west, south, east, north = lonlat_bounds(outline(atlas.grid))
     years = checkpoint.card.get("training", {}).get("years")
     return {
@@ -74,7 +74,7 @@ def _summarise(served: ServedAtlas) -> dict[str, Any]:
         "complete": atlas.complete,
         "cells": int(atlas.wanted.sum()),
         "bounds": [west, south, east, north],
-        "knows_time": checkpoint.dynamic is not None,
+        "knows_time": checkpoint.dynamic_weights is not None,
         "years": years,
         "calibrated": checkpoint.calibration is not None,
         "attribution": atlas.attribution,

@@ -123,7 +123,7 @@ def _describe_cell(served: ServedAtlas, question: Question, lon: float, lat: flo
     assert served.opened is not None
     opened, chance = served.opened, None
     is_chance = question.scale != "percentile" and not question.is_difference
-    if opened.checkpoint.calibration is not None and is_chance:
+    if opened.query_model.calibration is not None and is_chance:
         try:
             fit = opened.map(
                 question.prompt, question.when, question.negatives, "contrast", region=_cell_region(lon, lat)
@@ -158,7 +158,7 @@ def _follow_cell(
 ) -> list[float | None]:
     assert served.opened is not None
     opened = served.opened
-    if opened.checkpoint.dynamic is None:
+    if opened.query_model.dynamic_weights is None:
         raise ModelError("the model of this atlas knows no time, so its scores are the same at every date")
     scale = "cosine" if question.scale == "percentile" else question.scale
     scores = opened.map(question.prompt, moments, question.negatives, scale, region=_cell_region(lon, lat))
