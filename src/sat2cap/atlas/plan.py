@@ -3,17 +3,19 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.crs import CRS, CRSError
-from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas.layout import PLAN
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest
+from sat2cap.geo import PlainGrid
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
 
 FORMAT = "sat2cap-atlas"
 VERSION = 1
@@ -28,7 +30,7 @@ USER_SPEC_KEY = "given"
 class AtlasSpec:
     """Everything that decides the bytes of an atlas, and the provenance of model and imagery."""
 
-    grid: GeoBox
+    grid: "GeoBox"
     """Grid with one pixel per cell."""
     wanted: NDArray[np.bool_]
     """Mask of the cells to embed, bool `[y, x]`."""
@@ -48,8 +50,8 @@ class AtlasSpec:
     """Side of a chunk in cells."""
 
     def __post_init__(self) -> None:
-        if self.wanted.shape != tuple(self.grid.shape):
-            shapes = f"{list(self.wanted.shape)}, the grid {list(self.grid.shape)}"
+        if self.wanted.shape != self.plain_grid.shape:
+            shapes = f"{list(self.wanted.shape)}, the grid {list(self.plain_grid.shape)}"
             raise AtlasError(f"the mask of wanted cells is {shapes}; make both from one grid")
         if not self.wanted.any():
             raise AtlasError("no cell is wanted, so there is nothing to embed; check region and cell size")
@@ -60,10 +62,15 @@ class AtlasSpec:
                 raise AtlasError(f"the {name} has no identity, so resuming could mix two; give it one")
 
     @property
+    def plain_grid(self) -> PlainGrid:
+        """`grid` as plain numbers."""
+        return PlainGrid.of(self.__dict__["_grid"])
+
+    @property
     def parts(self) -> dict[str, Any]:
         """Named parts of the identity, as plain JSON values."""
         return {
-            "grid": _grid_json(self.grid),
+            "grid": _grid_json(self.plain_grid),
             "cells": digest(np.packbits(self.wanted).tobytes()),
             "dim": self.dim,
             "dtype": self.dtype,
@@ -86,6 +93,25 @@ class AtlasSpec:
         return head | {"parts": self.parts, "provenance": provenance}
 
 
+class _GridField:
+    """The field `grid` of a specification: a `GeoBox` or `PlainGrid` is put in, and a `GeoBox` comes out.
+
+    The `GeoBox` is made when it is first asked for, since importing odc-geo takes longer than a map.
+    """
+
+    def __get__(self, spec: AtlasSpec, owner: type) -> "GeoBox":
+        grid = spec.__dict__["_grid"]
+        if isinstance(grid, PlainGrid):
+            grid = spec.__dict__["_grid"] = grid.as_geobox()
+        return grid
+
+    def __set__(self, spec: AtlasSpec, grid: "GeoBox | PlainGrid") -> None:
+        spec.__dict__["_grid"] = grid
+
+
+AtlasSpec.grid = _GridField()  # type: ignore[assignment]  # put here, as dataclasses takes it for a default
+
+
 def read_plan(path: Path) -> AtlasSpec:
     """Return the specification of the atlas at `path`.
 
@@ -100,7 +126,7 @@ def read_plan(path: Path) -> AtlasSpec:
     try:
         spec = _spec_from_json(path, plan["parts"], plan["provenance"])
         sound = spec.identity == plan["identity"]
-    except (AtlasError, OSError, ValueError, KeyError, TypeError, CRSError):
+    except (AtlasError, OSError, ValueError, KeyError, TypeError):
         sound = False
     if not sound:
         raise AtlasError(f"atlas {str(path)!r}: its plan and mask are damaged; remove it and embed anew")
@@ -155,10 +181,11 @@ def _read_json(path: Path) -> Any:
 
 def _spec_from_json(path: Path, parts: dict[str, Any], provenance: dict[str, Any]) -> AtlasSpec:
     """Return the specification of which `AtlasSpec.as_json` gave `parts` and `provenance`."""
-    grid = GeoBox(tuple(parts["grid"]["shape"]), Affine(*parts["grid"]["affine"]), CRS(parts["grid"]["crs"]))
+    rows, cols = (int(size) for size in parts["grid"]["shape"])
+    grid = PlainGrid((rows, cols), Affine(*parts["grid"]["affine"]), str(parts["grid"]["crs"]))
     return AtlasSpec(
-        grid=grid,
-        wanted=np.fromfile(path / MASK, dtype=bool).reshape(tuple(grid.shape)),
+        grid=grid,  # type: ignore[arg-type]  # by _GridField
+        wanted=np.fromfile(path / MASK, dtype=bool).reshape(grid.shape),
         dim=parts["dim"],
         dtype=parts["dtype"],
         model=provenance["model"],
@@ -169,10 +196,10 @@ def _spec_from_json(path: Path, parts: dict[str, Any], provenance: dict[str, Any
     )
 
 
-def _grid_json(grid: GeoBox) -> dict[str, Any]:
+def _grid_json(grid: PlainGrid) -> dict[str, Any]:
     """Return a grid as plain JSON values."""
     return {
-        "crs": str(grid.crs),
+        "crs": grid.crs,
         "affine": [float(n) for n in tuple(grid.affine)[:6]],
         "shape": list(grid.shape),
     }

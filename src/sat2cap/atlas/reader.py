@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import AtlasSpec, read_plan
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest, digest_file
+from sat2cap.geo import PlainGrid
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
 
 
 @dataclass(frozen=True, eq=False)  # two masks have no single truth of being equal; compare identities
@@ -33,9 +36,14 @@ class Atlas:
     """Specification that the atlas was made from."""
 
     @property
-    def grid(self) -> GeoBox:
+    def grid(self) -> "GeoBox":
         """Grid with one pixel per cell."""
         return self.spec.grid
+
+    @property
+    def plain_grid(self) -> PlainGrid:
+        """`grid` as plain numbers, which needs no odc-geo."""
+        return self.spec.plain_grid
 
     @property
     def dim(self) -> int:
@@ -86,7 +94,7 @@ class Atlas:
     def arrays(self) -> dict[str, ChunkedArray]:
         """The arrays written chunk by chunk, by name."""
         spec = self.spec
-        return cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
+        return cell_arrays(spec.plain_grid.shape, spec.chunk, spec.dim, spec.dtype)
 
     @cached_property
     def _journalled_files(self) -> frozenset[str]:
@@ -97,7 +105,7 @@ class Atlas:
     @property
     def status(self) -> NDArray[np.uint8]:
         """`CellStatus` of every cell, uint8 `[y, x]`."""
-        height, width = self.grid.shape
+        height, width = self.plain_grid.shape
         return self._read_cells("status", slice(0, height), slice(0, width))
 
     def chunks(self) -> Iterator[Chunk]:
@@ -162,8 +170,8 @@ class Atlas:
 
         Each chunk that overlaps the block is read, and the overlap is copied to its place in the result.
         """
-        top, bottom, row_step = rows.indices(self.grid.shape[0])
-        left, right, col_step = cols.indices(self.grid.shape[1])
+        top, bottom, row_step = rows.indices(self.plain_grid.shape[0])
+        left, right, col_step = cols.indices(self.plain_grid.shape[1])
         if row_step != 1 or col_step != 1:
             raise AtlasError("an atlas is read in whole blocks; give slices without a step")
         array, side = self.arrays[name], self.spec.chunk

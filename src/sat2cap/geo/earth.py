@@ -6,15 +6,25 @@ which photos, pairs or cells belong together use a sphere; lengths that people r
 
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from odc.geo.crs import CRS
-from odc.geo.geobox import GeoBox
-from pyproj import Geod, Transformer
+from pyproj import CRS, Geod, Transformer
 
-LONLAT = CRS("EPSG:4326")
-"""Degrees, WGS 84; coordinates in this package are always ``(lon, lat)``."""
+from sat2cap.geo.grid_array import PlainGrid
+
+# Asking for a map needs none of odc-geo, whose import takes longer than the map.
+if TYPE_CHECKING:
+    from odc.geo import crs
+    from odc.geo.geobox import GeoBox
+
+AnyCrs: TypeAlias = "crs.CRS | str"
+"""A CRS of odc-geo, or its text, such as ``EPSG:32631``."""
+AnyGrid: TypeAlias = "GeoBox | PlainGrid"
+"""A grid, with or without what odc-geo can do with it."""
+
+_DEGREES = "EPSG:4326"
 
 EARTH_RADIUS_M = 6_371_008.8
 """Mean radius of the Earth, the IUGG's R1, in metres."""
@@ -33,9 +43,13 @@ WGS84 = Geod(ellps="WGS84")
 
 
 @lru_cache(maxsize=256)
-def transformer(source: CRS, target: CRS) -> Transformer:
+def transformer(source: AnyCrs, target: AnyCrs) -> Transformer:
     """Return the transformation between two CRSs, x (or longitude) first; cached, as making one takes ms."""
-    return Transformer.from_crs(source.proj, target.proj, always_xy=True)
+    return Transformer.from_crs(_to_pyproj(source), _to_pyproj(target), always_xy=True)
+
+
+def _to_pyproj(crs: AnyCrs) -> CRS:
+    return CRS.from_user_input(crs) if isinstance(crs, str) else crs.proj
 
 
 def unit_vectors(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -47,32 +61,32 @@ def unit_vectors(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[
     return np.column_stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)])
 
 
-def ground_metres(grid: GeoBox) -> float:
+def ground_metres(grid: AnyGrid) -> float:
     """Return the metres on the ground of one CRS unit eastward, at the middle of the grid.
 
     About 1 in a UTM zone, about 0.62 in EPSG:3857 at 52 degrees north.
     """
     x, y = _grid_centre(grid)
     step = abs(grid.affine.a)
-    lon, lat = transformer(grid.crs, LONLAT).transform(x + np.array([0, step]), np.full(2, y))
+    lon, lat = transformer(grid.crs, _DEGREES).transform(x + np.array([0, step]), np.full(2, y))
     return float(WGS84.inv(lon[0], lat[0], lon[1], lat[1])[2] / step)
 
 
-def north_degrees(grid: GeoBox) -> float:
+def north_degrees(grid: AnyGrid) -> float:
     """Return the direction of true north at the middle of the grid, in degrees counter-clockwise from up."""
     x, y = _grid_centre(grid)
-    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
+    lon, lat = transformer(grid.crs, _DEGREES).transform(x, y)
     sign = 1 if lat < 89 else -1  # next to the pole a step north would pass over it: step south instead
-    x_end, y_end = transformer(LONLAT, grid.crs).transform(lon, lat + sign * 0.01)
+    x_end, y_end = transformer(_DEGREES, grid.crs).transform(lon, lat + sign * 0.01)
     return math.degrees(math.atan2(-sign * (x_end - x), sign * (y_end - y)))
 
 
-def cell_at(grid: GeoBox, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def cell_at(grid: AnyGrid, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return ``(row, col)`` of the cells that points (degrees, any shape) lie in, int64 of that shape each.
 
     A point outside the grid, or without a place in its CRS, gets (-1, -1).
     """
-    x, y = transformer(LONLAT, grid.crs).transform(np.asarray(lon, float), np.asarray(lat, float))
+    x, y = transformer(_DEGREES, grid.crs).transform(np.asarray(lon, float), np.asarray(lat, float))
     col, row = ~grid.affine @ (np.asarray(x), np.asarray(y))
     with np.errstate(invalid="ignore"):
         inside = (row >= 0) & (row < grid.shape[0]) & (col >= 0) & (col < grid.shape[1])
@@ -80,6 +94,15 @@ def cell_at(grid: GeoBox, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.in
     return cells[0].astype(np.int64), cells[1].astype(np.int64)
 
 
-def _grid_centre(grid: GeoBox) -> NDArray[np.float64]:
+def cell_lonlat(grid: AnyGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ``(lon, lat)`` of the cell centres in degrees, float64 ``[y, x]`` each."""
+    row, col = np.meshgrid(np.arange(grid.shape[0]) + 0.5, np.arange(grid.shape[1]) + 0.5, indexing="ij")
+    to_crs: Any = grid.affine  # takes arrays, too
+    x, y = to_crs @ (col, row)
+    lon, lat = transformer(grid.crs, _DEGREES).transform(x, y)
+    return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+
+
+def _grid_centre(grid: AnyGrid) -> NDArray[np.float64]:
     """Return ``(x, y)`` of the middle of `grid`, in units of its CRS."""
     return np.array(grid.affine @ (grid.shape[1] / 2, grid.shape[0] / 2))

@@ -6,36 +6,43 @@ Written here because `odc.geo.xr` cannot be imported unless dask is installed.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.crs import CRS
-from odc.geo.geobox import GeoBox
+from pyproj import CRS
 
 from sat2cap.errors import RegionError
+from sat2cap.geo.grid_array import GridArray, PlainGrid
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
 
 
 def on_grid(
     values: NDArray[Any],
-    grid: GeoBox,
+    grid: "GeoBox | PlainGrid",
     dims: Sequence[str] = ("y", "x"),
     coords: Mapping[str, Any] | None = None,
     attrs: Mapping[str, Any] | None = None,
-) -> xr.DataArray:
+) -> "xr.DataArray":
     """Return `values` as a DataArray on a north-up `grid`, with cell centres as ``y`` and ``x``, and the CRS.
 
     `dims` names the dimensions of `values`: ``y`` and ``x``, which have the size of the grid, and any others.
     `coords` and `attrs` are added to the array's own. `grid_of` returns the grid again.
     """
-    a, unit = grid.affine, {"units": grid.crs.units[0], "crs": str(grid.crs)}
+    import xarray as xr
+
+    a, crs = grid.affine, str(grid.crs)
+    unit, crs_attributes = _crs_attributes(crs)
     height, width = grid.shape
+    axis = {"units": unit, "crs": crs}
     place = {
-        "y": ("y", a.f + a.e * (np.arange(height) + 0.5), unit),
-        "x": ("x", a.c + a.a * (np.arange(width) + 0.5), unit),
-        "spatial_ref": ((), 0, {**_crs_attributes(grid.crs), "GeoTransform": _gdal_transform(a)}),
+        "y": ("y", a.f + a.e * (np.arange(height) + 0.5), axis),
+        "x": ("x", a.c + a.a * (np.arange(width) + 0.5), axis),
+        "spatial_ref": ((), 0, {**crs_attributes, "GeoTransform": _gdal_transform(a)}),
     }
     array = xr.DataArray(
         values, dims=tuple(dims), coords={**place, **(coords or {})}, attrs=dict(attrs or {})
@@ -44,12 +51,28 @@ def on_grid(
     return array
 
 
-def grid_of(array: xr.DataArray | xr.Dataset) -> GeoBox:
+def as_data_array(array: GridArray) -> "xr.DataArray":
+    """Return a `GridArray` as a DataArray, made by `on_grid`."""
+    coords = {
+        name: (name if values.ndim else (), values, dict(array.coord_attrs.get(name, {})))
+        for name, values in array.coords.items()
+    }
+    return on_grid(array.values, array.grid, array.dims, coords, array.attrs)
+
+
+def plain_grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> PlainGrid:
+    """Return the grid of an array in plain numbers; for a DataArray as `grid_of` has it."""
+    return array.grid if isinstance(array, GridArray) else PlainGrid.of(grid_of(array))
+
+
+def grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> "GeoBox":
     """Return the grid of an array made by `on_grid`, or by a library with the same coordinates (rioxarray).
 
     Of an array that was sliced, thinned or flipped it is the grid of the cells that are left. Raises
     `RegionError` if the array does not carry its place, has no cells, or cells that are not evenly spaced.
     """
+    if isinstance(array, GridArray):
+        return array.grid.as_geobox()
     if "spatial_ref" not in array.coords or not {"y", "x"} <= set(array.coords):
         raise RegionError(
             "this array does not carry its place on Earth; keep its y, x and spatial_ref coordinates"
@@ -59,7 +82,7 @@ def grid_of(array: xr.DataArray | xr.Dataset) -> GeoBox:
     y, x = array.coords["y"].values, array.coords["x"].values
     dy, dx = _cell_step(y, original[5]), _cell_step(x, original[1])
     affine = Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
-    return GeoBox((y.size, x.size), affine, _parse_crs(reference["crs_wkt"]))
+    return PlainGrid((y.size, x.size), affine, _parse_crs(reference["crs_wkt"])).as_geobox()
 
 
 def _cell_step(centres: NDArray[Any], original_step: float) -> float:
@@ -83,11 +106,17 @@ def _gdal_transform(affine: Affine) -> str:
 
 
 @lru_cache(maxsize=128)
-def _parse_crs(wkt: str) -> CRS:
+def _parse_crs(wkt: str) -> str:
     code = CRS(wkt).to_epsg()  # by code where it has one, so that it compares and prints as the grid's did
-    return CRS(wkt if code is None else f"EPSG:{code}")
+    return wkt if code is None else f"EPSG:{code}"
 
 
 @lru_cache(maxsize=128)
-def _crs_attributes(crs: CRS) -> dict[str, Any]:
-    return {**crs.proj.to_cf(), "crs_wkt": crs.to_wkt(), "spatial_ref": crs.to_wkt()}
+def _crs_attributes(crs: str) -> tuple[str, dict[str, Any]]:
+    """Return the unit of the axes, and the attributes of CF's grid mapping."""
+    parsed = CRS(crs)
+    wkt = parsed.to_wkt()
+    unit = "degrees_north"
+    if not parsed.is_geographic:
+        unit = next((axis.unit_name for axis in parsed.axis_info if axis.direction in ("north", "south")), "")
+    return unit, {**parsed.to_cf(), "crs_wkt": wkt, "spatial_ref": wkt}

@@ -12,12 +12,16 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import RegionError
-from sat2cap.geo.earth import LONLAT, transformer
+from sat2cap.geo.earth import cell_lonlat as cell_lonlat
+from sat2cap.geo.earth import transformer
 from sat2cap.geo.region import Region, longitude_span, within_180
 
 _MAX_UTM_SPAN_DEG = 20.0  # 10 degrees from the central meridian lengths are at most 1.5% off
 _MAX_CELLS = 2**31
 _MASK_BLOCK = 64  # cells
+
+LONLAT = CRS("EPSG:4326")
+"""Degrees, WGS 84; coordinates in this package are always ``(lon, lat)``."""
 
 PATCH_M = 480.0
 """Side of the ground that one patch shows the network in the paper: 800 px at 0.6 m."""
@@ -139,14 +143,6 @@ def patch_around(lon: float, lat: float, size_m: float, pixels: int) -> GeoBox:
         raise RegionError(f"{lon:g},{lat:g} is not a place on Earth; give lon,lat in degrees")
     step = size_m / pixels
     return GeoBox((pixels, pixels), Affine(step, 0, x - size_m / 2, 0, -step, y + size_m / 2), crs)
-
-
-def cell_lonlat(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return ``(lon, lat)`` of the cell centres in degrees, float64 ``[y, x]`` each."""
-    row, col = np.meshgrid(np.arange(grid.shape[0]) + 0.5, np.arange(grid.shape[1]) + 0.5, indexing="ij")
-    x, y = grid.affine @ (col, row)
-    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
-    return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
 
 
 def outline(grid: GeoBox) -> Geometry:

@@ -23,6 +23,8 @@ def open_query_model(spec: str | Path, text: str | Path | None = None) -> "Store
 
         open_query_model("openai/clip-vit-base-patch32").embed_text(["a beach"]).shape    # (1, 512)
     """
+    for name in (spec,) if text is None else (spec, text):
+        _check_exists(name)
     model = _open(spec, text)
     if model is None:
         from sat2cap.model.load import load_model
@@ -89,7 +91,7 @@ def _complete_published(
     return replace(model, card=card, overhead_preprocess=published.overhead or model.overhead_preprocess)
 
 
-def check_model_exists(spec: str | Path) -> None:
+def _check_exists(spec: str | Path) -> None:
     """Raise `ModelError` if `spec` is neither a path that exists nor a name of the hub; nothing is read."""
     path = Path(spec)
     if path.exists():

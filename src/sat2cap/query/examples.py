@@ -63,7 +63,7 @@ class Examples:
             status = CellStatus(int(self.atlas.status[row, col]))
             raise PromptError(f"example {part!r} has no embedding ({STATUS_MEANINGS[status]}); take another")
         if self.offset is not None:
-            lon, lat = (axis.ravel() for axis in cell_lonlat(self.atlas.grid[cell]))
+            lon, lat = (axis.ravel() for axis in cell_lonlat(self.atlas.plain_grid[cell]))
             vector = vector + self.offset.vectors(place_features(lon, lat, self.checkpoint.encoding))[0]
         return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
@@ -73,7 +73,7 @@ class Examples:
             lon, lat = (float(number) for number in part.removeprefix(PLACE).split(","))
         except ValueError:
             raise PromptError(f"example {part!r} is no place; write place:LON,LAT in degrees") from None
-        row, col = cell_at(self.atlas.grid, lon, lat)
+        row, col = cell_at(self.atlas.plain_grid, lon, lat)
         if row < 0:
             raise PromptError(f"example {part!r} lies outside the atlas; take a place of {self.atlas.path}")
         return int(row), int(col)

@@ -25,7 +25,7 @@ def embeddings_at(
     check_atlas_model(atlas, checkpoint)
     embeddings = np.full((len(places), checkpoint.dim), np.nan, np.float32)
     lon, lat = np.reshape(np.asarray(places, np.float64), (-1, 2)).T
-    for number, (row, col) in enumerate(zip(*cell_at(atlas.grid, lon, lat), strict=True)):
+    for number, (row, col) in enumerate(zip(*cell_at(atlas.plain_grid, lon, lat), strict=True)):
         if row >= 0:
             embeddings[number] = atlas.read(slice(row, row + 1), slice(col, col + 1))[0, 0]
     if when is not None and checkpoint.dynamic_weights is not None and len(places):

@@ -4,15 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas
 from sat2cap.errors import AtlasError, PromptError
-from sat2cap.geo import Region, When, on_grid
+from sat2cap.geo import GridArray, When, as_data_array
 from sat2cap.maps import CONDITIONING_KEY, TRAINING_YEARS_KEY, Conditioning
 from sat2cap.model import QueryModel
 from sat2cap.query.chances import fit_chances
@@ -24,9 +23,15 @@ from sat2cap.query.examples import Examples, has_example
 from sat2cap.query.prompts import GENERIC, PLAIN, embed_prompts
 from sat2cap.query.scales import contrast, percentile
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sat2cap.geo import Region
+
 ScoreScale = Literal["cosine", "percentile", "contrast"]
 SCALES: tuple[str, ...] = get_args(ScoreScale)
 Floats = NDArray[np.float32]
+Scores = TypeVar("Scores", "xr.DataArray", GridArray)
 
 CALIBRATED = "{:,} photos held out of training"
 """Text of the attribute `calibration`, which scores of the scale `contrast` have if they are chances."""
@@ -56,9 +61,9 @@ def score_atlas(
     scale: ScoreScale = "cosine",
     bank: Sequence[str] = GENERIC,
     templates: Sequence[str] = PLAIN,
-    region: Region | None = None,
+    region: "Region | None" = None,
     vectors: Mapping[str, Floats] = MappingProxyType({}),
-) -> xr.DataArray:
+) -> "xr.DataArray":
     """Return the scores of prompts, float32 with dims ``(prompt, y, x)``; NaN where there is no embedding.
 
     They lie on the atlas's grid, or with a `region` on the block of it that holds the region's cells; then
@@ -84,6 +89,35 @@ def score_atlas(
 
     >>> score_atlas(atlas, checkpoint, ["snow"], when=When(2024, 1, 15, 12.0), scale="percentile")
     """
+    scores = compute_scores(
+        atlas,
+        checkpoint,
+        prompts,
+        when=when,
+        negatives=negatives,
+        scale=scale,
+        bank=bank,
+        templates=templates,
+        region=region,
+        vectors=vectors,
+    )
+    return as_data_array(scores)
+
+
+def compute_scores(
+    atlas: Atlas | Scan,
+    checkpoint: QueryModel,
+    prompts: Sequence[str],
+    *,
+    when: When | None = None,
+    negatives: Sequence[str] = (),
+    scale: ScoreScale = "cosine",
+    bank: Sequence[str] = GENERIC,
+    templates: Sequence[str] = PLAIN,
+    region: "Region | None" = None,
+    vectors: Mapping[str, Floats] = MappingProxyType({}),
+) -> GridArray:
+    """Return what `score_atlas` does as an array that carries its grid, without importing xarray."""
     if scale not in SCALES:
         raise PromptError(f"scale {scale!r} is unknown; use one of {', '.join(SCALES)}")
     if not prompts:
@@ -98,16 +132,16 @@ def score_atlas(
     if scale == "percentile":
         layers = np.stack([percentile(layer) for layer in layers])
     attrs = _attributes(scan.atlas, checkpoint, prompts, negatives, scale, when)
-    return on_grid(layers, window.grid, ("prompt", "y", "x"), {"prompt": list(prompts)}, attrs)
+    return GridArray(layers, window.grid, ("prompt", "y", "x"), {"prompt": np.array(prompts)}, attrs)
 
 
-def select_prompt(scores: xr.DataArray, index: int = 0) -> xr.DataArray:
+def select_prompt(scores: Scores, index: int = 0) -> Scores:
     """Return the layer ``(y, x)`` of one prompt from the scores of `score_atlas`.
 
     Its attribute `prompt` names that prompt alone.
     """
     layer = scores.isel(prompt=index)
-    return layer.assign_attrs(prompt=str(layer.coords["prompt"].item()))
+    return layer.assign_attrs({"prompt": str(layer.coords["prompt"].item())})
 
 
 def check_atlas_model(atlas: Atlas, checkpoint: QueryModel) -> None:

@@ -10,15 +10,14 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError, WhenError
-from sat2cap.geo import Region, When
+from sat2cap.geo import GridArray, Region, When
 from sat2cap.model import QueryModel
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import PLAIN, TEMPLATES
-from sat2cap.query.scoring import ScoreScale, score_atlas, training_years
+from sat2cap.query.scoring import ScoreScale, compute_scores, training_years
 
 SpreadOver = Literal["templates", "hours", "years"]
 SPREAD_OVERS: tuple[str, ...] = get_args(SpreadOver)
@@ -41,7 +40,7 @@ def score_with_spread(
     templates: Sequence[str] = PLAIN,
     region: Region | None = None,
     vectors: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
-) -> xr.DataArray:
+) -> GridArray:
     """Return the scores of P prompts, then P layers with their spreads, dims ``(prompt, y, x)``.
 
     A spread is the standard deviation over the scores of several queries:
@@ -57,23 +56,27 @@ def score_with_spread(
     if over not in SPREAD_OVERS:
         raise PromptError(f"spread over {over!r} is unknown; use one of {', '.join(SPREAD_OVERS)}")
 
-    def score(**changes: Any) -> xr.DataArray:
+    def score(**changes: Any) -> GridArray:
         options = {"when": when, "negatives": negatives, "scale": scale, "templates": templates}
-        return score_atlas(scan, checkpoint, prompts, region=region, vectors=vectors, **options | changes)
+        return compute_scores(scan, checkpoint, prompts, region=region, vectors=vectors, **options | changes)
 
     base = score()
     # Welford's algorithm: mean and sum of squared deviations, with one set of scores in memory at a time
-    mean, squares, count = np.zeros(base.shape), np.zeros(base.shape), 0
+    mean, squares, count = np.zeros(base.values.shape), np.zeros(base.values.shape), 0
     for changes in _query_changes(checkpoint, over, when, templates):
         values, count = score(**changes).values.astype(np.float64), count + 1
         deviation = values - mean
         mean += deviation / count
         squares += deviation * (values - mean)
     names = [f"{prompt} (spread over {over})" for prompt in prompts]
-    spread = base.copy(data=np.sqrt(squares / count).astype(np.float32)).assign_coords(prompt=names)
-    both = xr.concat([base, spread], "prompt", combine_attrs="override")
-    both.encoding["grid_mapping"] = "spatial_ref"
-    return both.assign_attrs(prompt=[*prompts, *names])
+    spread = np.sqrt(squares / count).astype(np.float32)
+    labels = [*prompts, *names]
+    return replace(
+        base,
+        values=np.concatenate([base.values, spread]),
+        coords={"prompt": np.array(labels)},
+        attrs={**base.attrs, "prompt": labels},
+    )
 
 
 def _query_changes(

@@ -108,7 +108,7 @@ def _quick_gelu(x: Floats) -> Floats:
 def _gelu(x: Floats) -> Floats:
     """Return x times the share of the normal distribution below x."""
     places, shares = _normal_distribution()
-    return x * np.interp(x, places, shares).astype(np.float32)
+    return x * np.interp(x, places, shares, left=0, right=1).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

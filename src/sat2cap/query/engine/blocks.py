@@ -132,7 +132,7 @@ class AtlasBlocks:
         Cells beyond the grid's edges repeat the features of the cells at the edge, which keeps the ranges of
         the block, and so the number of hidden units that may change sign in it, small.
         """
-        lon, lat = cell_lonlat(self.atlas.grid[chunk.rows, chunk.cols])
+        lon, lat = cell_lonlat(self.atlas.plain_grid[chunk.rows, chunk.cols])
         on_earth = np.isfinite(lon) & np.isfinite(lat)
         lon, lat = np.where(on_earth, lon, 0), np.where(on_earth, lat, 0)
         missing = [(0, self.atlas.spec.chunk - size) for size in chunk.shape]

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import Atlas, Chunk
 from sat2cap.errors import RegionError
-from sat2cap.geo import Region, cell_mask, lonlat_bounds, outline
+from sat2cap.geo import PlainGrid
+
+if TYPE_CHECKING:
+    from sat2cap.geo import Region
 
 Floats = NDArray[np.float32]
 
@@ -18,7 +21,7 @@ Floats = NDArray[np.float32]
 class Window:
     """The cells for which scores are wanted."""
 
-    grid: GeoBox
+    grid: PlainGrid
     """Grid of the window, h × w cells."""
     rows: slice
     """Rows of the window in the atlas's grid."""
@@ -60,15 +63,17 @@ class Window:
 
 def whole_window(atlas: Atlas) -> Window:
     """Return the window of all cells of an atlas."""
-    height, width = atlas.grid.shape
-    return Window(atlas.grid, slice(0, height), slice(0, width))
+    height, width = atlas.plain_grid.shape
+    return Window(atlas.plain_grid, slice(0, height), slice(0, width))
 
 
-def region_window(atlas: Atlas, region: Region) -> Window:
+def region_window(atlas: Atlas, region: "Region") -> Window:
     """Return the window of the atlas's cells that a region covers, in part or in full.
 
     Raises `RegionError` if there are none.
     """
+    from sat2cap.geo import cell_mask, lonlat_bounds, outline
+
     mask = cell_mask(atlas.grid, region) & atlas.wanted
     rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if rows.size == 0:
@@ -77,7 +82,7 @@ def region_window(atlas: Atlas, region: Region) -> Window:
             f"region {region.label!r} covers no cell of atlas {str(atlas.path)!r}; give one within {extent}"
         )
     block = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
-    return Window(atlas.grid[block], *block, mask[block])
+    return Window(atlas.plain_grid[block], *block, mask[block])
 
 
 def _intersect(first: slice, second: slice) -> slice:
