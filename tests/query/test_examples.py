@@ -114,8 +114,8 @@ def test_examples_have_no_contrast(atlas_and_model):
 def test_spread_over_hours_is_the_deviation_over_a_day(atlas_and_model):
     opened, checkpoint = atlas_and_model
     scores = score_with_spread(Scan(opened, "cyclic"), checkpoint, ["p", "q"], "hours", when=MAY)
-    assert list(scores.prompt.values) == ["p", "q", "p (spread over hours)", "q (spread over hours)"]
-    assert scores.attrs["prompt"] == list(scores.prompt.values)
+    assert list(scores.coords["prompt"]) == ["p", "q", "p (spread over hours)", "q (spread over hours)"]
+    assert scores.attrs["prompt"] == list(scores.coords["prompt"])
     np.testing.assert_array_equal(
         scores.values[:2], score_atlas(opened, checkpoint, ["p", "q"], when=MAY).values
     )

@@ -36,7 +36,7 @@ from sat2cap.api.inputs import (
 from sat2cap.api.models import embed_examples, find_atlas_model
 from sat2cap.atlas import Atlas, open_atlas
 from sat2cap.errors import ModelError, PromptError, WhenError
-from sat2cap.geo import When, ground_metres
+from sat2cap.geo import GridArray, When, as_data_array, ground_metres
 from sat2cap.maps import (
     stack_times,
     top_places,
@@ -129,17 +129,18 @@ class OpenAtlas:
         place = to_region(region)
         from sat2cap.query import score_atlas, score_with_spread, select_prompt
 
-        ask: Callable[..., xr.DataArray] = (
+        ask: Callable[..., xr.DataArray | GridArray] = (
             score_atlas if spread is None else partial(score_with_spread, over=spread)
         )
 
         vectors = embed_examples(self.query_model, prompts) | embed_examples(self.query_model, subtracted)
 
         def at(moment: When | None) -> xr.DataArray:
-            return ask(
+            scores = ask(
                 self.scan, self.query_model, prompts.names, when=moment, negatives=subtracted.names,
                 scale=scale, templates=wordings, region=place, vectors=vectors,
             )  # fmt: skip
+            return as_data_array(scores) if isinstance(scores, GridArray) else scores
 
         moments = to_moments(when)
         if isinstance(moments, list):

@@ -109,7 +109,7 @@ class _GridField:
         spec.__dict__["_grid"] = grid
 
 
-AtlasSpec.grid = _GridField()  # type: ignore[assignment]  # put here, as dataclasses takes it for a default
+AtlasSpec.grid = _GridField()  # put here, as dataclasses takes it for a default
 
 
 def read_plan(path: Path) -> AtlasSpec:
@@ -184,7 +184,7 @@ def _spec_from_json(path: Path, parts: dict[str, Any], provenance: dict[str, Any
     rows, cols = (int(size) for size in parts["grid"]["shape"])
     grid = PlainGrid((rows, cols), Affine(*parts["grid"]["affine"]), str(parts["grid"]["crs"]))
     return AtlasSpec(
-        grid=grid,  # type: ignore[arg-type]  # by _GridField
+        grid=grid,  # a GeoBox comes out, by _GridField
         wanted=np.fromfile(path / MASK, dtype=bool).reshape(grid.shape),
         dim=parts["dim"],
         dtype=parts["dtype"],

@@ -60,11 +60,6 @@ def as_data_array(array: GridArray) -> "xr.DataArray":
     return on_grid(array.values, array.grid, array.dims, coords, array.attrs)
 
 
-def plain_grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> PlainGrid:
-    """Return the grid of an array in plain numbers; for a DataArray as `grid_of` has it."""
-    return array.grid if isinstance(array, GridArray) else PlainGrid.of(grid_of(array))
-
-
 def grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> "GeoBox":
     """Return the grid of an array made by `on_grid`, or by a library with the same coordinates (rioxarray).
 

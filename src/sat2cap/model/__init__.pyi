@@ -35,6 +35,5 @@ from .networks.metadata import place_feature_count as place_feature_count
 from .open_model import open_query_model as open_query_model
 from .preprocess import Preprocess as Preprocess
 from .query_model import QueryModel as QueryModel
-from .query_model import StoredModel as StoredModel
 from .summary import ModelRecord as ModelRecord
 from .summary import describe_model as describe_model

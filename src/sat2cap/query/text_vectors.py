@@ -12,10 +12,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.model import Checkpoint
+from sat2cap.model import QueryModel
 
 Floats = NDArray[np.float32]
-CheckTexts = Callable[[Checkpoint, Sequence[str]], None]
+CheckTexts = Callable[[QueryModel, Sequence[str]], None]
 
 KEPT_TEXTS = 4096
 """Texts whose vectors are kept for each model, the last used ones: 8 MB at 512 numbers."""
@@ -29,7 +29,7 @@ class TextVectors:
         self._vectors: OrderedDict[str, Floats] = OrderedDict()
         self._kept, self._lock = kept, Lock()
 
-    def embed(self, checkpoint: Checkpoint, texts: Sequence[str], check: CheckTexts) -> Floats:
+    def embed(self, checkpoint: QueryModel, texts: Sequence[str], check: CheckTexts) -> Floats:
         """Return the unit vectors of B texts by `checkpoint`, float32 `[B, D]`.
 
         Only new ones are computed, once `check` has let them through.
@@ -51,12 +51,12 @@ class TextVectors:
         return np.stack([ready[text] for text in texts])
 
 
-_OF_MODELS: WeakKeyDictionary[Checkpoint, TextVectors] = WeakKeyDictionary()
+_OF_MODELS: WeakKeyDictionary[QueryModel, TextVectors] = WeakKeyDictionary()
 _LOCK = Lock()
 
 
-def embed_texts(checkpoint: Checkpoint, texts: Sequence[str], check: CheckTexts) -> Floats:
-    """Return the unit vectors of B texts, float32 `[B, D]`, as `Checkpoint.embed_text` does, or from memory.
+def embed_texts(checkpoint: QueryModel, texts: Sequence[str], check: CheckTexts) -> Floats:
+    """Return the unit vectors of B texts, float32 `[B, D]`, as `QueryModel.embed_text` does, or from memory.
 
     `check` is called with the texts that are new, and raises for one that cannot be embedded. Raises
     `ModelError` if the model has no text tower.
