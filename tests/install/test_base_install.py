@@ -97,6 +97,34 @@ def test_an_atlas_is_described_and_verified(run: Run, atlas: str, command: str) 
 
 
 @pytest.mark.parametrize(
+    ("options", "suffix"),
+    [
+        ([], ".tif"),
+        (["--when", "2021-07-15T10:00"], ".tif"),
+        (["--scale", "contrast"], ".png"),
+        ([], ".geojson"),
+        ([], ".html"),
+        ([], ".pmtiles"),
+    ],
+)
+def test_a_prompt_becomes_a_map_without_torch(
+    run: Run, atlas: str, tmp_path: Path, options: list[str], suffix: str
+) -> None:
+    path = tmp_path / f"beach{suffix}"
+    done = run("map", atlas, "a quiet beach", *options, "-o", str(path))
+    assert done.returncode == 0, done.stderr
+    assert path.stat().st_size > 0
+
+
+def test_a_search_finds_what_the_whole_installation_finds(run: Run, atlas: str) -> None:
+    done = run("search", atlas, "a busy street", "--top", "1")
+    assert done.returncode == 0, done.stderr
+    rank, score, *_ = done.stdout.splitlines()[1].split()
+    best = float(sat2cap.open(atlas).map("a busy street").max())
+    assert (rank, float(score)) == ("1", pytest.approx(best, abs=1e-4))
+
+
+@pytest.mark.parametrize(
     ("words", "extra"),
     [
         (["embed", "--imagery", "missing.tif", "--model", "nobody", "-o", "x.zarr"], "embed"),
