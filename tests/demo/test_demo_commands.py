@@ -39,4 +39,5 @@ def test_a_map_made_by_hand_is_that_of_the_demo(ran: Ran, tmp_path: Path) -> Non
         rasterio.open(words[-1]) as mine,
         rasterio.open(ran.out / "maps" / f"{to_slug(prompt.text)}-north.tif") as theirs,
     ):
-        np.testing.assert_array_equal(mine.read(), theirs.read())
+        # asking reads texts by its own arithmetic, the demo by torch's
+        np.testing.assert_allclose(mine.read(), theirs.read(), atol=1e-6)

@@ -131,7 +131,8 @@ def test_its_atlases_find_their_models_by_themselves(ran: Ran) -> None:
         by_hand = score_atlas(
             open_atlas(ran.out / "atlas" / f"{name}.zarr"), resolve_model(str(model)), [prompt]
         )
-        np.testing.assert_array_equal(mapped.values, by_hand.values[0])
+        # asking reads texts by its own arithmetic, the demo by torch's
+        np.testing.assert_allclose(mapped.values, by_hand.values[0], atol=1e-6)
 
 
 def test_progress_of_every_long_step_is_reported_to_its_end(ran: Ran) -> None:
