@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)   ## the whole story on the miniature world; open demo/index.html afterwards
 	$(BIN)/sat2cap demo --out demo
 
-quick: $(STAMP)  ## a smaller demo, in a third of the time; open demo-quick/index.html afterwards
+quick: $(STAMP)  ## a smaller demo; open demo-quick/index.html afterwards
 	$(BIN)/sat2cap demo --quick --out demo-quick
 
 test: $(STAMP)   ## the tests

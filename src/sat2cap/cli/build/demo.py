@@ -17,9 +17,7 @@ def demo(
     ] = None,
     quick: Annotated[
         bool,
-        typer.Option(
-            help="A smaller demo, in a fourth of the time: fewer photos, a shorter training, worse metrics."
-        ),
+        typer.Option(help="A smaller demo: an eighth of the photos and of the training, with worse metrics."),
     ] = False,
 ) -> None:
     """Run everything on the miniature world, and show it on one page.
