@@ -25,7 +25,7 @@ training | embedding | query | zones
 catalogue
 maps | miniworld
 pairs | atlas | model
-imagery | photos
+imagery | photos | stores
 geo | http | config | locks | pictures | extras
 errors | files | progress | lookahead | display | formatting
 redaction

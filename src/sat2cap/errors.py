@@ -14,7 +14,8 @@
     │   ├── PairsError          a pair set that is missing or broken
     │   ├── RunFileError        a run file with problems, all of them listed
     │   └── MissingExtraError   an optional extra of this package that is not installed
-    └── JobError                a long job that could not go on (disk, a NaN, a broken worker)
+    ├── JobError                a long job that could not go on (disk, a NaN, a broken worker)
+    └── StoreError              a bucket or web server that does not answer, refuses, or answers in part
 
 A message is one line: the value, the rule it breaks, the next step. What it quotes of a stranger's file,
 server or argument is short and has no control characters: `quote` shortens the words of other libraries, and
@@ -95,6 +96,10 @@ class MissingExtraError(InputError):
 
 class JobError(Sat2CapError):
     """A long job that could not go on."""
+
+
+class StoreError(Sat2CapError):
+    """A bucket or web server that does not answer, refuses, or answers in part."""
 
 
 def quote(text: object, letters: int = MAX_QUOTED) -> str:

@@ -32,6 +32,7 @@ EXTRA_OF_MODULE = {
     "rio_tiler": "serve",
     "morecantile": "serve",
     "starlette": "serve",
+    "obstore": "cloud",
 }
 """Extra in pyproject.toml by module name, as in an import statement; a test holds it against that file."""
 

@@ -173,7 +173,7 @@ def test_what_is_no_atlas_is_refused(tmp_path, atlas):
 def test_a_file_cut_short_is_an_error_not_data(atlas):
     file = atlas.path / "embeddings/c/0/0/0/0"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(AtlasError, match="bytes long instead of 80; run: sat2cap atlas repair"):
+    with pytest.raises(AtlasError, match="is not 80 bytes long; run: sat2cap atlas repair"):
         atlas.read(slice(0, 1), slice(0, 1))
 
 

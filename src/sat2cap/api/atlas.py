@@ -96,7 +96,7 @@ class OpenAtlas:
 
         if not self.atlas.complete:
             warnings.warn(
-                f"atlas {str(self.atlas.path)!r} is not finished: what is not embedded yet has no data",
+                f"atlas {self.atlas.name!r} is not finished: what is not embedded yet has no data",
                 stacklevel=2,
             )
         return Scan(self.atlas, self.query_model.encoding)

@@ -32,14 +32,12 @@ def describe_atlas(atlas: Atlas) -> dict[str, str]:
 def atlas_text(atlas: Atlas) -> str:
     """Return one line: path, cells, model, imagery."""
     facts = describe_atlas(atlas)
-    return (
-        f"<sat2cap atlas {str(atlas.path)!r}: {facts['grid']}, {facts['embedded']}, model {facts['model']}>"
-    )
+    return f"<sat2cap atlas {atlas.name!r}: {facts['grid']}, {facts['embedded']}, model {facts['model']}>"
 
 
 def atlas_html(atlas: Atlas) -> str:
     """Return a thumbnail of the embedded cells beside a table of facts, as HTML."""
-    return facts_html(str(atlas.path), describe_atlas(atlas), _thumbnail(atlas))
+    return facts_html(atlas.name, describe_atlas(atlas), _thumbnail(atlas))
 
 
 def _thumbnail(atlas: Atlas) -> bytes:

@@ -127,7 +127,7 @@ def find_atlas_model(atlas: Atlas, resolve: Callable[[str | Path], Model]) -> Mo
     """
     card = atlas.model.get("card", {})
     spec = str(card.get(USER_SPEC_KEY) or atlas.model.get("source", ""))
-    folders = atlas.path.resolve().parents
+    folders = () if atlas.store.folder is None else atlas.store.folder.resolve().parents
     beside = next((folder / spec for folder in folders if spec and (folder / spec).exists()), None)
     try:
         return resolve(spec)
@@ -136,7 +136,7 @@ def find_atlas_model(atlas: Atlas, resolve: Callable[[str | Path], Model]) -> Mo
             return resolve(str(beside))
         name = card.get("name", "a model without a name")
         raise ModelError(
-            f"atlas {str(atlas.path)!r} was made by {name}, which is not at {spec!r}; "
+            f"atlas {atlas.name!r} was made by {name}, which is not at {spec!r}; "
             "say where it is with --model, or model= in Python"
         ) from error
 

@@ -102,7 +102,7 @@ def lazy_embeddings(
         mask = cell_mask(atlas.grid, region)
         ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not len(ys):
-            name = str(atlas.path)
+            name = atlas.name
             raise RegionError(f"region {region.label!r} meets no cell of atlas {name!r}; give one inside it")
         rows, cols = slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1)
         wanted = mask[rows, cols]

@@ -28,7 +28,11 @@ def read_journal(path: Path) -> dict[tuple[int, int], Entry]:
 
     A damaged line, or one that a kill cut short, is skipped: its chunk counts as not written.
     """
-    data = path.read_bytes() if path.exists() else b""
+    return parse_journal(path.read_bytes() if path.exists() else b"")
+
+
+def parse_journal(data: bytes) -> dict[tuple[int, int], Entry]:
+    """Return the entries in a journal's bytes, as `read_journal` does."""
     entries = {}
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:

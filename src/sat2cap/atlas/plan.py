@@ -13,6 +13,7 @@ from sat2cap.atlas.layout import PLAN
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest
 from sat2cap.geo import PlainGrid
+from sat2cap.stores import Store, is_remote
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -112,24 +113,24 @@ class _GridField:
 AtlasSpec.grid = _GridField()  # put here, as dataclasses takes it for a default
 
 
-def read_plan(path: Path) -> AtlasSpec:
-    """Return the specification of the atlas at `path`.
+def read_plan(store: Store) -> AtlasSpec:
+    """Return the specification of the atlas in a store.
 
     Raises `AtlasError` if there is no atlas, its format is newer, or its plan or mask is damaged.
     """
-    plan = _read_json(path)
+    plan, name = _read_json(store), store.name
     if not isinstance(plan, dict) or plan.get("format") != FORMAT:
-        raise AtlasError(f"{str(path)!r} is not an atlas; make one with: sat2cap embed REGION -o {path}")
+        raise AtlasError(f"{name!r} is not an atlas; {_how_to_get_one(store)}")
     if plan.get("version", 0) > VERSION:
         rule = f"has format version {plan['version']}, this sat2cap reads up to {VERSION}"
-        raise AtlasError(f"atlas {str(path)!r} {rule}; install a newer sat2cap")
+        raise AtlasError(f"atlas {name!r} {rule}; install a newer sat2cap")
     try:
-        spec = _spec_from_json(path, plan["parts"], plan["provenance"])
+        spec = _spec_from_json(store, plan["parts"], plan["provenance"])
         sound = spec.identity == plan["identity"]
     except (AtlasError, OSError, ValueError, KeyError, TypeError):
         sound = False
     if not sound:
-        raise AtlasError(f"atlas {str(path)!r}: its plan and mask are damaged; remove it and embed anew")
+        raise AtlasError(f"atlas {name!r}: its plan and mask are damaged; remove it and embed anew")
     return spec
 
 
@@ -143,6 +144,8 @@ def check_free(path: Path) -> None:
 
     It may if `path` is an atlas or does not exist, or holds only what a killed writer leaves before the plan.
     """
+    if is_remote(path):
+        raise AtlasError(f"{str(path)!r} is not a folder; write the atlas into one, then copy it there")
     first_names = {PLAN.split("/")[0], MASK.split("/")[0]}
     if not path.exists() or is_atlas(path):
         return
@@ -168,24 +171,32 @@ def differing_parts(old: AtlasSpec, new: AtlasSpec) -> list[str]:
     return names
 
 
-def _read_json(path: Path) -> Any:
+def _how_to_get_one(store: Store) -> str:
+    """Return the next step for someone who named a place where no atlas is."""
+    if store.folder is None:
+        return "check the address"
+    return f"make one with: sat2cap embed REGION -o {store.folder}"
+
+
+def _read_json(store: Store) -> Any:
     """Return the JSON value in the plan file. Raises `AtlasError` if it cannot be read."""
     try:
-        return json.loads((path / PLAN).read_bytes())
+        return json.loads(store.get(PLAN))
     except (FileNotFoundError, NotADirectoryError):
-        rule = "is not an atlas" if path.exists() else "does not exist"
-        raise AtlasError(f"{str(path)!r} {rule}; make one with: sat2cap embed REGION -o {path}") from None
+        is_there = store.folder is None or store.folder.exists()
+        rule = "is not an atlas" if is_there else "does not exist"
+        raise AtlasError(f"{store.name!r} {rule}; {_how_to_get_one(store)}") from None
     except (OSError, ValueError) as error:
-        raise AtlasError(f"atlas {str(path)!r}: its plan cannot be read ({error}); embed anew") from None
+        raise AtlasError(f"atlas {store.name!r}: its plan cannot be read ({error}); embed anew") from None
 
 
-def _spec_from_json(path: Path, parts: dict[str, Any], provenance: dict[str, Any]) -> AtlasSpec:
+def _spec_from_json(store: Store, parts: dict[str, Any], provenance: dict[str, Any]) -> AtlasSpec:
     """Return the specification of which `AtlasSpec.as_json` gave `parts` and `provenance`."""
     rows, cols = (int(size) for size in parts["grid"]["shape"])
     grid = PlainGrid((rows, cols), Affine(*parts["grid"]["affine"]), str(parts["grid"]["crs"]))
     return AtlasSpec(
         grid=grid,  # a GeoBox comes out, by _GridField
-        wanted=np.fromfile(path / MASK, dtype=bool).reshape(grid.shape),
+        wanted=np.frombuffer(bytearray(store.get(MASK)), dtype=bool).reshape(grid.shape),
         dim=parts["dim"],
         dtype=parts["dtype"],
         model=provenance["model"],

@@ -1,5 +1,6 @@
 """Reading an atlas with numpy, directly from its chunk files."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +15,9 @@ from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import AtlasSpec, read_plan
 from sat2cap.errors import AtlasError
-from sat2cap.files import digest, digest_file
+from sat2cap.files import digest
 from sat2cap.geo import PlainGrid
+from sat2cap.stores import Store, open_store
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -30,10 +32,22 @@ class Atlas:
         embeddings = atlas.read(chunk.rows, chunk.cols)    # float32 [h, w, D], NaN where there is none
     """
 
-    path: Path
-    """Folder of the atlas, by convention ``NAME.zarr``."""
+    store: Store
+    """Where its files are: a folder, by convention ``NAME.zarr``, or an address such as ``s3://…``."""
     spec: AtlasSpec
     """Specification that the atlas was made from."""
+
+    @property
+    def name(self) -> str:
+        """Its folder or address in messages, without secrets."""
+        return self.store.name
+
+    @property
+    def path(self) -> Path:
+        """Its folder. Raises `AtlasError` if it is not in a folder of this machine."""
+        if self.store.folder is None:
+            raise AtlasError(f"atlas {self.name!r} is not in a folder of this machine; copy it here first")
+        return self.store.folder
 
     @property
     def grid(self) -> "GeoBox":
@@ -58,7 +72,7 @@ class Atlas:
     @property
     def fingerprint(self) -> str:
         """Hash of the current content. Repairing cells of a finished atlas changes it, but not `identity`."""
-        return digest(self.identity, digest_file(self.path / JOURNAL))
+        return digest(self.identity, hashlib.sha256(self.store.get(JOURNAL)).hexdigest())
 
     @property
     def wanted(self) -> NDArray[np.bool_]:
@@ -88,7 +102,7 @@ class Atlas:
     @property
     def complete(self) -> bool:
         """Whether it is finished: every wanted chunk is written, and the group's metadata is published."""
-        return (self.path / ROOT).is_file()
+        return self.store.stamp(ROOT) is not None
 
     @cached_property
     def arrays(self) -> dict[str, ChunkedArray]:
@@ -97,10 +111,13 @@ class Atlas:
         return cell_arrays(spec.plain_grid.shape, spec.chunk, spec.dim, spec.dtype)
 
     @cached_property
-    def _journalled_files(self) -> frozenset[str]:
-        """Paths of the files of all finished chunks."""
-        entries = journal.read_journal(self.path / JOURNAL).values()
-        return frozenset(file for entry in entries for file in entry.files)
+    def _hashes(self) -> dict[str, str]:
+        """SHA-256 of the files of all finished chunks, by path."""
+        try:
+            entries = journal.parse_journal(self.store.get(JOURNAL)).values()
+        except FileNotFoundError:
+            return {}
+        return {file: sha for entry in entries for file, sha in entry.files.items()}
 
     @property
     def status(self) -> NDArray[np.uint8]:
@@ -141,29 +158,30 @@ class Atlas:
         It is faster than `read_raw` if `out` is reused. Raises `AtlasError` if a file has the wrong size, or
         is missing although it is journalled.
         """
-        array = self.arrays[name]
-        file = array.cell_chunk_path(*chunk.index)
+        self._read_file(self.arrays[name], chunk.index, out)
+
+    def _read_file(self, array: ChunkedArray, index: tuple[int, int], out: NDArray[Any]) -> None:
+        """Read the file of a chunk into `out`, or fill `out` if there is none and there should be none."""
+        file, store = array.cell_chunk_path(*index), self.store
+        repair = (
+            f"run: sat2cap atlas repair {self.name}" if store.folder else "copy the sound atlas there again"
+        )
+        sha256 = None if store.folder else self._hashes.get(file)
         try:
-            with (self.path / file).open("rb", buffering=0) as source:
-                bytes_read = source.readinto(out.data.cast("B"))
-                whole = bytes_read == array.chunk_bytes() and not source.read(1)
+            if store.folder is None and sha256 is None:
+                raise FileNotFoundError  # which costs no request
+            size = store.read_into(file, out.data.cast("B"), sha256)
         except FileNotFoundError:
-            if (
-                file in self._journalled_files and not (self.path / file).exists()
-            ):  # a running writer may just have finished it
-                repair = f"run: sat2cap atlas repair {self.path}"
-                raise AtlasError(f"atlas {str(self.path)!r}: {file} is missing; {repair}") from None
+            if file in self._hashes and store.stamp(file) is None:  # else a writer may just have finished it
+                raise AtlasError(f"atlas {self.name!r}: {file} is missing; {repair}") from None
             out.fill(array.fill)
             return
         except OSError as error:
             raise AtlasError(
-                f"atlas {str(self.path)!r}: {file} cannot be read ({error.strerror}); check the disk"
+                f"atlas {self.name!r}: {file} cannot be read ({error.strerror}); check the disk"
             ) from None
-        if not whole:
-            rule = f"is not {array.chunk_bytes()} bytes long"
-            raise AtlasError(
-                f"atlas {str(self.path)!r}: {file} {rule}; run: sat2cap atlas repair {self.path}"
-            )
+        if size != array.chunk_bytes():
+            raise AtlasError(f"atlas {self.name!r}: {file} is not {array.chunk_bytes()} bytes long; {repair}")
 
     def _read_cells(self, name: str, rows: slice, cols: slice) -> NDArray[Any]:
         """Return a block of cells of one array, without its time axis.
@@ -176,39 +194,29 @@ class Atlas:
             raise AtlasError("an atlas is read in whole blocks; give slices without a step")
         array, side = self.arrays[name], self.spec.chunk
         out = np.empty((*array.shape[1:-2], max(bottom - top, 0), max(right - left, 0)), array.dtype)
-        for row, col in product(
-            range(top // side, -(-bottom // side)), range(left // side, -(-right // side))
-        ):
+
+        def copy_chunk(index: tuple[int, int]) -> None:
+            row, col = index
             y0, y1 = max(top, row * side), min(bottom, (row + 1) * side)
             x0, x1 = max(left, col * side), min(right, (col + 1) * side)
-            values = read_chunk(self.path, array, row, col)
-            values = values[..., y0 - row * side : y1 - row * side, x0 - col * side : x1 - col * side]
-            if values.shape == out.shape:
-                return values
-            out[..., y0 - top : y1 - top, x0 - left : x1 - left] = values
+            values = np.empty(array.chunk[1:], array.dtype.newbyteorder("<"))
+            self._read_file(array, index, values)
+            block = values[..., y0 - row * side : y1 - row * side, x0 - col * side : x1 - col * side]
+            out[..., y0 - top : y1 - top, x0 - left : x1 - left] = block
+
+        rows_of_chunks, cols_of_chunks = (
+            range(top // side, -(-bottom // side)),
+            range(left // side, -(-right // side)),
+        )
+        self.store.map(copy_chunk, product(rows_of_chunks, cols_of_chunks))
         return out
 
 
 def open_atlas(path: Path | str) -> Atlas:
-    """Open the atlas in a folder, finished or not (see `Atlas.complete`).
+    """Open the atlas in a folder, or at an address such as ``s3://bucket/region.zarr``.
 
-    Raises `AtlasError` if there is none, its format is newer, or its plan is damaged.
+    It may be unfinished (see `Atlas.complete`). Raises `AtlasError` if there is none, its format is newer, or
+    its plan is damaged, and `StoreError` if the bucket or server does not give it.
     """
-    return Atlas(Path(path), read_plan(Path(path)))
-
-
-def read_chunk(path: Path, array: ChunkedArray, row: int, col: int) -> NDArray[Any]:
-    """Return one chunk of an array in full size, without its time axis; fill values if it has no file."""
-    file = array.cell_chunk_path(row, col)
-    try:
-        values = np.fromfile(path / file, dtype=array.dtype.newbyteorder("<"))
-    except FileNotFoundError:
-        return np.broadcast_to(array.dtype.type(array.fill), array.chunk[1:])
-    except OSError as error:
-        raise AtlasError(
-            f"atlas {str(path)!r}: {file} cannot be read ({error.strerror}); check the disk"
-        ) from None
-    if values.nbytes != array.chunk_bytes():
-        size = f"{values.nbytes} bytes long instead of {array.chunk_bytes()}"
-        raise AtlasError(f"atlas {str(path)!r}: {file} is {size}; run: sat2cap atlas repair {path}")
-    return values.reshape(array.chunk[1:])
+    store = open_store(path)
+    return Atlas(store, read_plan(store))

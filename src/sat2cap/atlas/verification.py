@@ -1,5 +1,6 @@
 """Verifying an atlas against its journal, and discarding damaged chunks so that they are computed again."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,7 +8,6 @@ from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk
 from sat2cap.atlas.reader import Atlas
 from sat2cap.atlas.writer import AtlasWriter, create_or_resume, group_bytes, static_files
-from sat2cap.files import digest_file
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def verify_atlas(atlas: Atlas) -> list[Problem]:
     A chunk that is not computed yet is a problem only if the atlas claims to be complete.
     """
     problems = [*_metadata_problems(atlas)]
-    entries = journal.read_journal(atlas.path / JOURNAL)
+    entries = journal.parse_journal(_read_or_none(atlas, JOURNAL) or b"")
     for chunk in atlas.chunks():
         entry = entries.get(chunk.index)
         if entry is not None:
@@ -71,20 +71,30 @@ def _metadata_problems(atlas: Atlas) -> Iterator[Problem]:
     if atlas.complete:
         expected[ROOT] = group_bytes(atlas.spec)
     for file, data in expected.items():
-        if not (atlas.path / file).is_file():
+        stored = _read_or_none(atlas, file)
+        if stored is None:
             yield Problem(file, "is missing")
-        elif (atlas.path / file).read_bytes() != data:
+        elif stored != data:
             yield Problem(file, "is not what this atlas's plan makes")
 
 
 def _chunk_problems(atlas: Atlas, chunk: Chunk, entry: journal.Entry) -> Iterator[Problem]:
     """Yield the differences between a chunk's files and its journal entry."""
     for file, sha in entry.files.items():
-        if not (atlas.path / file).is_file():
+        stored = _read_or_none(atlas, file)
+        if stored is None:
             yield Problem(file, "is missing", chunk)
-        elif digest_file(atlas.path / file) != sha:
+        elif hashlib.sha256(stored).hexdigest() != sha:
             yield Problem(file, "does not match its hash in the journal", chunk)
     for array in atlas.arrays.values():
         file = array.cell_chunk_path(*chunk.index)
-        if file not in entry.files and (atlas.path / file).exists():
+        if file not in entry.files and atlas.store.stamp(file) is not None:
             yield Problem(file, "is there, but the journal has it empty", chunk)
+
+
+def _read_or_none(atlas: Atlas, file: str) -> bytes | None:
+    """Return the bytes of a file of an atlas; None if it is missing."""
+    try:
+        return atlas.store.get(file)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None

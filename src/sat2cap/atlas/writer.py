@@ -19,9 +19,10 @@ from sat2cap.atlas import journal, stac
 from sat2cap.atlas.conventions import group_metadata, side_arrays
 from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, CellStatus, Chunk, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, is_atlas, read_plan
-from sat2cap.atlas.reader import Atlas, read_chunk
+from sat2cap.atlas.reader import Atlas
 from sat2cap.errors import AtlasError, JobError
 from sat2cap.files import digest_file, write_bytes
+from sat2cap.stores import LocalStore
 
 
 class AtlasWriter:
@@ -71,10 +72,12 @@ class AtlasWriter:
         """
         changed = status != CellStatus.NONE
         h, w = chunk.shape
+        written = Atlas(LocalStore(self.path), self.spec)
         values_by_array = encode_cells(embeddings, status, self.spec.dtype)
         for name, values in values_by_array.items():
-            old = read_chunk(self.path, self._arrays[name], *chunk.index)[None, ..., :h, :w]
-            values_by_array[name] = np.where(changed, values, old)
+            old = np.empty(self._arrays[name].chunk, values.dtype)
+            written.read_chunk(name, chunk, old)
+            values_by_array[name] = np.where(changed, values, old[..., :h, :w])
         (self.path / ROOT).unlink(missing_ok=True)
         self._publish_chunk(chunk, values_by_array)
 
@@ -101,7 +104,7 @@ class AtlasWriter:
         Raises `JobError` if chunks are pending, or one of an earlier run no longer matches its hash.
         """
         if (self.path / ROOT).is_file() and not self._written_here:
-            return Atlas(self.path, self.spec)
+            return Atlas(LocalStore(self.path), self.spec)
         missing = len(self.pending())
         if missing:
             raise JobError(
@@ -119,7 +122,7 @@ class AtlasWriter:
         _remove_temporary_files(self.path)
         stac.write_item(self.path, self.spec)
         write_bytes(self.path / ROOT, group_bytes(self.spec))
-        return Atlas(self.path, self.spec)
+        return Atlas(LocalStore(self.path), self.spec)
 
     def _is_in_place(self, index: tuple[int, int]) -> bool:
         """Return whether a chunk is journalled and its files have full size; hashes are not compared here."""
@@ -167,7 +170,7 @@ def _read_same_plan(path: Path, spec: AtlasSpec) -> AtlasSpec | None:
     if not is_atlas(path):
         check_free(path)
         return None
-    old = read_plan(path)
+    old = read_plan(LocalStore(path))
     if old.identity != spec.identity:
         names = ", ".join(differing_parts(old, spec))
         fix = "choose another path, or remove it first"

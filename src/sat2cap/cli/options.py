@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-AtlasPath = Annotated[Path, typer.Argument(metavar="X.zarr", help="An atlas, made by: sat2cap embed.")]
+AtlasPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="X.zarr",
+        help="An atlas, made by: sat2cap embed; a folder, or an address: s3://, gs://, az://, https://.",
+    ),
+]
 Model = Annotated[
     str,
     typer.Option("--model", metavar="MODEL", help="A checkpoint folder, a Hugging Face name, or miniclip."),

@@ -75,7 +75,7 @@ class Examples:
             raise PromptError(f"example {part!r} is no place; write place:LON,LAT in degrees") from None
         row, col = cell_at(self.atlas.plain_grid, lon, lat)
         if row < 0:
-            raise PromptError(f"example {part!r} lies outside the atlas; take a place of {self.atlas.path}")
+            raise PromptError(f"example {part!r} lies outside the atlas; take a place of {self.atlas.name}")
         return int(row), int(col)
 
     def _embed_photo(self, part: str) -> Floats:

@@ -78,7 +78,7 @@ def landcover(
         typer.Option(metavar="FILE", help="The land cover: a raster, polygons, or miniworld:SEED."),
     ] = None,
     clip: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--clip", metavar="Y.zarr", help="An atlas of the same cells by CLIP, to compare with."),
     ] = None,
     block_km: BlockKm = 5.0,
@@ -132,7 +132,7 @@ def landcover(
 
 def time(
     atlases: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="X.zarr", help="Atlases of one model, ideally of regions in both hemispheres."
         ),
@@ -162,7 +162,9 @@ def time(
     from sat2cap.report import PROMPTS_SHOWN, calendar_picture
 
     opened = [api.open(atlas, model, text) for atlas in atlases]
-    regions = [TrackedRegion(path.stem, region.atlas) for path, region in zip(atlases, opened, strict=True)]
+    regions = [
+        TrackedRegion(Path(path).stem, region.atlas) for path, region in zip(atlases, opened, strict=True)
+    ]
     tracked = _tracked_prompts(prompts)
 
     def draw_pictures(evaluation: "Evaluation") -> "Sequence[RecordPicture]":

@@ -30,15 +30,15 @@ def info(atlas: AtlasPath) -> None:
     from sat2cap.geo import lonlat_bounds, outline
 
     opened = open_atlas(atlas)
+    size = sum(size for _, size in opened.store.list()) if opened.store.can_list else None
     spec, edges = opened.spec, lonlat_bounds(outline(opened.grid))
     status = opened.status[opened.wanted]
     counts = [(CellStatus(code), int((status == code).sum())) for code in np.unique(status)]
     height, width = opened.grid.shape
-    size = sum(file.stat().st_size for file in opened.path.rglob("*") if file.is_file())
     patch_px = f"{spec.patch_pixels} px"
     console.print_facts(
         [
-            ("atlas", opened.path),
+            ("atlas", opened.name),
             ("complete", "yes" if opened.complete else "no: the same embed command continues it"),
             ("extent", ",".join(f"{edge:.4f}" for edge in edges)),
             ("grid", f"{height} x {width} cells of {spec.grid.affine.a:g} m in {opened.grid.crs}"),
@@ -50,7 +50,7 @@ def info(atlas: AtlasPath) -> None:
             ("imagery", opened.imagery.get("uri", "")),
             ("attribution", opened.attribution),
             ("licence", opened.licence),
-            ("size", format_bytes(size)),
+            *(() if size is None else [("size", format_bytes(size))]),
             ("identity", opened.identity),
         ]
     )

@@ -97,7 +97,7 @@ def evaluate_maps(
         truth = read_truth(case, atlas.grid).ravel()
         has_both = np.isfinite(values) & np.isfinite(truth)
         if not has_both.any():
-            raise InputError(f"none of {atlas.path}'s cells has both a score and a truth in {case.truth!r}")
+            raise InputError(f"none of {atlas.name}'s cells has both a score and a truth in {case.truth!r}")
         agreement = Agreement.from_cells(values[has_both], truth[has_both], truth[has_both] >= case.threshold)
         intervals = bootstrap.restrict_to(has_both).intervals(agreement.weighted_metrics)
         figures = agreement.weighted_metrics()
@@ -127,7 +127,7 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]
     aurocs = list(map_agreement([country], checkpoint, PROMPTS))
     if not aurocs:
         raise InputError(
-            f"no shipped prompt can be judged on {atlas.path}: too little varies; embed a larger one"
+            f"no shipped prompt can be judged on {atlas.name}: too little varies; embed a larger one"
         )
     yield from (Metric(f"auroc.{prompt.text}", value) for prompt, value in aurocs)
     yield from (Metric(name, value) for name, value in summary("auroc", aurocs).items())

@@ -74,7 +74,7 @@ def evaluate_landcover(
     if not judged:
         raise InputError(
             f"no class of {land_classes.reference} has {MIN_CELLS} positive and {MIN_CELLS} negative cells "
-            f"in {atlas.path}; take a larger region, or lower the thresholds"
+            f"in {atlas.name}; take a larger region, or lower the thresholds"
         )
     classes = tuple(land_classes.classes[i] for i in judged)
     lon, lat = (side[comparable] for side in cell_lonlat(atlas.grid))
@@ -141,7 +141,7 @@ def _score_layers(
         clip_atlas, model = clip
         if clip_atlas.grid != atlas.grid:
             raise InputError(
-                f"{clip_atlas.path} has another grid than {atlas.path}; "
+                f"{clip_atlas.name} has another grid than {atlas.name}; "
                 "embed the same region with the same cells"
             )
         yield CLIP, _by_moment(land_classes, lambda texts, _: score_atlas(clip_atlas, model, texts).values)

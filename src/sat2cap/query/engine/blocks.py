@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -112,10 +113,12 @@ class AtlasBlocks:
         side = atlas.spec.chunk
         stored: NDArray[Any] = np.empty((len(chunks), atlas.dim, side**2), atlas.spec.dtype)
         scale = np.ones((len(chunks), side**2), np.float32)
-        for number, chunk in enumerate(chunks):
-            atlas.read_chunk("embeddings", chunk, stored[number])
-            if atlas.spec.dtype == "int8":
-                atlas.read_chunk("scale", chunk, scale[number])
+        rooms = {"embeddings": stored} | ({"scale": scale} if atlas.spec.dtype == "int8" else {})
+
+        def read_file(number: int, name: str) -> None:
+            atlas.read_chunk(name, chunks[number], rooms[name][number])
+
+        atlas.store.map(lambda file: read_file(*file), product(range(len(chunks)), rooms))
         stored = stored.view(np.uint16) if atlas.spec.dtype == "float16" else stored
         inverse = np.empty_like(scale)
         kernel.inverse_lengths(read_only(stored), inverse)

@@ -121,6 +121,8 @@ def prepared_state(atlas: Atlas, encoding: Encoding | None = None) -> PreparedSt
     It can if it was made from this atlas with this journal, for `encoding` (None for the one that it names),
     in this format version, and its arrays are complete.
     """
+    if atlas.store.folder is None:  # mapped files are the point of it
+        return "no"
     if not (atlas.path / PREPARED_FOLDER).exists():
         return "stale" if (atlas.path / _VERSION_1_FILE).exists() else "no"
     return "stale" if _map_arrays(atlas, encoding) is None else "yes"
@@ -131,7 +133,7 @@ def find_prepared_problem(atlas: Atlas) -> str | None:
 
     None if nothing is wrong, or if the folder is missing or out of date and so is not used.
     """
-    arrays = _map_arrays(atlas, None)
+    arrays = None if atlas.store.folder is None else _map_arrays(atlas, None)
     if arrays is None:
         return None
     encoding: Encoding = _read_manifest(atlas)["encoding"]
@@ -148,6 +150,8 @@ def open_prepared(atlas: Atlas, encoding: Encoding) -> PreparedBlocks | None:
 
     Warns if all there is was written by an older version.
     """
+    if atlas.store.folder is None:
+        return None
     arrays = _map_arrays(atlas, encoding)
     if arrays is not None:
         return PreparedBlocks(atlas, arrays)

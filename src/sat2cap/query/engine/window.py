@@ -79,7 +79,7 @@ def region_window(atlas: Atlas, region: "Region") -> Window:
     if rows.size == 0:
         extent = ",".join(f"{edge:.4f}" for edge in lonlat_bounds(outline(atlas.grid)))
         raise RegionError(
-            f"region {region.label!r} covers no cell of atlas {str(atlas.path)!r}; give one within {extent}"
+            f"region {region.label!r} covers no cell of atlas {atlas.name!r}; give one within {extent}"
         )
     block = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
     return Window(atlas.plain_grid[block], *block, mask[block])

@@ -1,0 +1,4 @@
+from .local import LocalStore as LocalStore
+from .opening import is_remote as is_remote
+from .opening import open_store as open_store
+from .protocol import Store as Store

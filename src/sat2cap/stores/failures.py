@@ -1,0 +1,58 @@
+"""Failures of an object store in one line, told by their kind: their own words may hold credentials."""
+
+from sat2cap.errors import StoreError
+
+_CREDENTIALS = (
+    "set the store's credentials in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+    "AWS_SKIP_SIGNATURE=true for a public bucket"
+)
+_LATER = "try again later; what is finished is kept"
+
+_KINDS = (
+    (("NoSuchBucket", "ContainerNotFound"), "has no such bucket; check the address"),
+    (("169.254.169.254", "MissingAccount", "169.254.170.2"), f"needs credentials; {_CREDENTIALS}"),
+    (("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"), _CREDENTIALS),
+    (
+        ("LOCATION", "PermanentRedirect", "AuthorizationHeaderMalformed"),
+        "is in another region; set AWS_REGION",
+    ),
+    (("TimedOut", "kind: Timeout"), "did not answer in time; " + _LATER),
+    (("dns error", "ConnectError", "Connect,"), "cannot be reached; check the network, and AWS_ENDPOINT_URL"),
+    (("429", "503"), "is too busy; " + _LATER),
+    (("status: 5", " 500 ", " 502 ", " 504 "), "fails inside; " + _LATER),
+    (("BadScheme",), "has an endpoint without TLS; set AWS_ALLOW_HTTP=true if that is meant"),
+    (("Unrecognised",), "is no address of a bucket; write s3://BUCKET/NAME.zarr"),
+)
+"""Marks in the words of an error, first match first, and what is said instead."""
+
+_CUT_SHORT = ("NoContentRange", "IncompleteMessage", "UnexpectedEof", "end of file before message length")
+
+
+def is_absent(error: Exception) -> bool:
+    """Return whether an error says that an object is missing, and its bucket is not."""
+    return isinstance(error, FileNotFoundError) and not _has_marks(error, _KINDS[0][0])
+
+
+def is_cut_short(error: Exception) -> bool:
+    """Return whether an error says that an answer ended too early."""
+    return _has_marks(error, _CUT_SHORT)
+
+
+def explain_failure(error: Exception, name: str) -> StoreError:
+    """Return the error to raise for what obstore raised, which is quoted in no part.
+
+    `name` is the address without secrets.
+    """
+    for marks, words in _KINDS:
+        if _has_marks(error, marks):
+            verb = "refuses the credentials; " if words == _CREDENTIALS else ""
+            return StoreError(f"{name!r} {verb}{words}")
+    kind = type(error).__name__
+    if kind in ("PermissionDeniedError", "UnauthenticatedError"):
+        return StoreError(f"{name!r} refuses access; check the bucket's permissions, and {_CREDENTIALS}")
+    return StoreError(f"{name!r} failed ({kind}); check the address, endpoint and region, or {_LATER}")
+
+
+def _has_marks(error: Exception, marks: tuple[str, ...]) -> bool:
+    words = str(error)
+    return any(mark in words for mark in marks)

@@ -1,0 +1,69 @@
+"""What stores behind a network share: requests side by side, and stamps that are not asked for each time."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sat2cap.stores.protocol import Stamp
+
+Item = TypeVar("Item")
+
+SIDE_BY_SIDE = 16
+"""Requests of one store under way at the same time, whatever the number of threads that read from it."""
+STAMP_S = 5.0
+"""Seconds for which a stamp is taken to be what it was: a change made elsewhere is seen that much later."""
+
+
+class SideBySide:
+    """Threads of one store for requests side by side; made when first used, and anew in another process."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type["SideBySide"], tuple[()]]:
+        """Pickle without threads."""
+        return SideBySide, ()
+
+    def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
+        """Call `work` for every item. After an error the items not begun are left out, and it is raised."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="store")
+            pool = self._pool
+        calls = [pool.submit(work, item) for item in items]
+        try:
+            for call in calls:
+                call.result()
+        finally:
+            for call in calls:
+                call.cancel()
+
+
+class RecentStamps:
+    """The stamps that a store gave within the last `STAMP_S` seconds, by key."""
+
+    def __init__(self) -> None:
+        self._stamps: dict[str, tuple[float, Stamp | None]] = {}
+
+    def __reduce__(self) -> tuple[type["RecentStamps"], tuple[()]]:
+        """Pickle without stamps."""
+        return RecentStamps, ()
+
+    def get(self, key: str, ask: Callable[[], Stamp | None]) -> Stamp | None:
+        """Return the stamp of a key: a recent one, or what `ask` returns."""
+        recent = self._stamps.get(key)
+        if recent is not None and time.monotonic() - recent[0] < STAMP_S:
+            return recent[1]
+        return self.put(key, ask())
+
+    def put(self, key: str, stamp: Stamp | None) -> Stamp | None:
+        """Note the stamp that a key has now, and return it."""
+        self._stamps[key] = time.monotonic(), stamp
+        return stamp
+
+    def forget(self, key: str) -> None:
+        """Forget the stamp of a key that was just written or deleted."""
+        self._stamps.pop(key, None)

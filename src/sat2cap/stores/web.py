@@ -1,0 +1,127 @@
+"""A folder on a web server, ``https://…``, as a store for reading, by the policy of `sat2cap.http`."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from sat2cap.errors import ImageryError, JobError, StoreError
+from sat2cap.files import digest
+from sat2cap.redaction import redact_secrets
+from sat2cap.stores.protocol import Stamp
+from sat2cap.stores.requests import SIDE_BY_SIDE, RecentStamps, SideBySide
+
+if TYPE_CHECKING:
+    from sat2cap.http import Fetcher
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class WebStore:
+    """The files below one address of a web server; it follows `sat2cap.stores.Store`, for reading only.
+
+    Failed requests are repeated, and redirects into this machine's own network refused, as
+    `sat2cap.http.Fetcher` does. A query, such as ``?sig=…``, is sent with every request.
+    """
+
+    address: str
+    """Address such as ``https://example.org/region.zarr``; ``${NAME}`` is read from the environment."""
+    timeout_s: float = 30.0
+    """Seconds without an answer, or the next part of one, after which a try has failed."""
+    _threads: SideBySide = field(default_factory=SideBySide, repr=False, compare=False)
+    _stamps: RecentStamps = field(default_factory=RecentStamps, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The address without secrets."""
+        return redact_secrets(self.address)
+
+    @property
+    def folder(self) -> Path | None:
+        """None: the files are on another machine."""
+        return None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the address, without connections."""
+        return WebStore, (self.address, self.timeout_s)
+
+    @cached_property
+    def _fetcher(self) -> "Fetcher":
+        from sat2cap.http import Fetcher, FetchPolicy
+
+        policy = FetchPolicy(max_concurrent=SIDE_BY_SIDE, timeout_s=self.timeout_s)
+        return Fetcher(self.name, policy=policy)
+
+    @property
+    def can_list(self) -> bool:
+        """False: a web server lists nothing."""
+        return False
+
+    def get(self, key: str) -> bytes:
+        """Return a file. Raises `FileNotFoundError`."""
+        data = self._fetch(key)
+        self._stamps.put(key, (digest(data),))
+        return data
+
+    def read_into(self, key: str, out: memoryview, sha256: str | None = None) -> int:
+        """Read a file into `out`, and return its size."""
+        data = self._fetch(key)
+        if len(data) == len(out):
+            out[:] = data
+        return len(data)
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return a range of a file's bytes, also from a server that sends all of it."""
+        data = self._fetch(key, {"Range": f"bytes={start}-{stop - 1}"})
+        if len(data) > stop - start:
+            data = data[start:stop]
+        if len(data) != stop - start:
+            raise StoreError(f"{self.name!r}: {key} ends before byte {stop}; check the address")
+        return data
+
+    def put(self, key: str, data: bytes) -> None:
+        """Raise `StoreError`: nothing is written to a web server."""
+        self._refuse()
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Raise `StoreError`: a web server lists nothing."""
+        self._refuse()
+
+    def delete(self, key: str) -> None:
+        """Raise `StoreError`: nothing is deleted on a web server."""
+        self._refuse()
+
+    def stamp(self, key: str) -> Stamp | None:
+        """Return the hash of a file that is read for it, at most `STAMP_S` old; None if there is no file."""
+
+        def ask() -> Stamp | None:
+            try:
+                return (digest(self._fetch(key)),)
+            except FileNotFoundError:
+                return None
+
+        return self._stamps.get(key, ask)
+
+    def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
+        """Call `work` for every item in threads, so that requests wait side by side."""
+        self._threads.map(work, items)
+
+    def _fetch(self, key: str, headers: dict[str, str] | None = None) -> bytes:
+        from sat2cap.http import with_secrets
+
+        parts = urlsplit(self.address)
+        path = f"{parts.path.rstrip('/')}/{quote(key)}"
+        try:
+            url = with_secrets(urlunsplit(parts._replace(path=path, fragment="")), self.name)
+            data = self._fetcher.get(url, key, bytes, headers)
+        except (ImageryError, JobError) as error:
+            raise StoreError(str(error)) from None
+        if data is None:
+            raise FileNotFoundError(key)
+        return data
+
+    def _refuse(self) -> NoReturn:
+        raise StoreError(f"{self.name!r} is a web server, which is only read; give s3://, gs:// or a folder")

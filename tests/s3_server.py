@@ -1,0 +1,151 @@
+"""An S3 server on loopback behind a proxy that counts what passes, and can be slow, fail or cut it short.
+
+::
+
+    with s3_server() as server:          # the environment then names it, with credentials
+        server.upload(folder, "s3://maps-bucket/x.zarr")
+        server.faults = lambda method, path: 503 if path.endswith("/c/0/0") else None
+
+A fault is a status, `CUT` (half of the body arrives), `STALL` (half arrives, the rest only after a while) or
+None. The server itself is moto's.
+"""
+
+import http.client
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from unittest import mock
+
+BUCKET = "maps-bucket"
+KEY_ID, SECRET = "AKIALOOPBACK", "a-secret-of-loopback"
+CUT, STALL = "cut", "stall"
+STALL_S = 2.0
+_CREDENTIAL = f"AWS4-HMAC-SHA256 Credential={KEY_ID}/20200101/us-east-1/s3/aws4_request"
+
+
+@dataclass
+class S3Server:
+    """The server as tests see it."""
+
+    url: str
+    faults: Callable[[str, str], int | str | None] = lambda method, path: None
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    """Method and path of every request so far."""
+    sent_bytes: int = 0
+    """Bytes of the bodies of all answers so far."""
+    side_by_side: int = 0
+    """Largest number of requests under way at one time."""
+
+    def upload(self, folder: Path, address: str) -> None:
+        """Put every file of a folder below an ``s3://`` address."""
+        for file in folder.rglob("*"):
+            if file.is_file():
+                path = f"{address.removeprefix('s3:/')}/{file.relative_to(folder).as_posix()}"
+                self.request("PUT", path, file.read_bytes())
+
+    def request(self, method: str, path: str, body: bytes = b"") -> int:
+        """Ask the server itself, past the proxy, and return the status."""
+        connection = http.client.HTTPConnection(self._behind, timeout=20)
+        connection.request(method, path, body, {"Authorization": _CREDENTIAL})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def forget(self) -> None:
+        """Count from zero again."""
+        self.requests, self.sent_bytes, self.side_by_side = [], 0, 0
+
+    _behind: str = ""
+    _under_way: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Run a server with one empty bucket, `BUCKET`; the environment names it until the end."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    behind = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    behind.start()
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), _Proxy)
+    proxy.daemon_threads = True
+    host, port = behind.get_host_and_port()
+    server = S3Server(f"http://127.0.0.1:{proxy.server_port}", _behind=f"{host}:{port}")
+    proxy.s3 = server  # type: ignore[attr-defined]
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    settings = {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "us-east-1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    try:
+        with mock.patch.dict(os.environ, settings):
+            assert server.request("PUT", f"/{BUCKET}") == 200
+            yield server
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+        behind.stop()
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: object) -> None:
+        """Print nothing."""
+
+    def _pass_on(self) -> None:
+        server: S3Server = self.server.s3  # type: ignore[attr-defined]
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with server._lock:
+            server.requests.append((self.command, self.path))
+            server._under_way += 1
+            server.side_by_side = max(server.side_by_side, server._under_way)
+        try:
+            self._answer(server, body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+        finally:
+            with server._lock:
+                server._under_way -= 1
+
+    def _answer(self, server: S3Server, body: bytes) -> None:
+        fault = server.faults(self.command, self.path)
+        if isinstance(fault, int):
+            text = f"<Error><Code>Made</Code><Message>{SECRET}</Message></Error>".encode()
+            self.send_response(fault)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text if self.command != "HEAD" else b"")
+            return
+        behind = http.client.HTTPConnection(server._behind, timeout=20)
+        behind.request(self.command, self.path, body, dict(self.headers))
+        answer = behind.getresponse()
+        content = answer.read()
+        behind.close()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding", "server", "date"):
+                self.send_header(name, value)
+        self.end_headers()
+        if fault in (CUT, STALL):
+            self.wfile.write(content[: len(content) // 2])
+            self.wfile.flush()
+            if fault == CUT:
+                self.close_connection = True
+                return
+            time.sleep(STALL_S)
+            content = content[len(content) // 2 :]
+        self.wfile.write(content)
+        server.sent_bytes += len(content)
+
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _pass_on  # noqa: N815
