@@ -19,9 +19,9 @@ function percentOf(share: number): string {
 }
 
 /** How much of the region fits, from chances; "nothing here" where no chance is above what nonsense reaches. */
-export function answerFromChance(chance: Scores, atlas: Atlas): string {
+export function answerFromChance(chance: Scores, atlas: Atlas, nonsense: number | null): string {
   if (chance.low === null || chance.high === null) return "No cell of this region has data.";
-  if (atlas.nonsense_chance !== null && chance.high <= atlas.nonsense_chance) {
+  if (nonsense !== null && chance.high <= nonsense) {
     return "Nothing here clearly looks like this: words without meaning reach chances as high.";
   }
   const share = shareFrom(chance, 0.5);

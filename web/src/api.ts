@@ -19,8 +19,6 @@ export interface Atlas extends AtlasSummary {
   /** Points of the grid in Web Mercator, 0 to 1, row by row, (steps + 1)² of them. */
   mesh: { steps: number; xy: [number, number][] };
   version: string;
-  /** Chance that texts without meaning reach in this atlas; null for a model that is not calibrated. */
-  nonsense_chance: number | null;
   /** Whether the server can write a sentence about a place. */
   captions?: boolean;
 }
@@ -131,6 +129,11 @@ export function listAtlases(): Promise<AtlasSummary[]> {
 
 export function describeAtlas(id: string): Promise<Atlas> {
   return requestJson(atlasAddress(id));
+}
+
+export async function readNonsenseChance(atlas: string, when: string | null): Promise<number | null> {
+  const query = when ? `?${new URLSearchParams({ when }).toString()}` : "";
+  return (await requestJson<{ chance: number | null }>(atlasAddress(atlas, "nonsense") + query)).chance;
 }
 
 export async function readScores(question: Question, box: Box | null, signal: AbortSignal): Promise<Scores> {

@@ -13,6 +13,7 @@ import { commonRange, drawLegend, lookOf, rangeOf } from "./legend";
 import type { Shown } from "./maps";
 import { MapRequests, needsChance, readMaps } from "./maps";
 import { createMap, frameAtlas, holdsView, partToAsk, showAtlas } from "./mapView";
+import { Nonsense } from "./nonsense";
 import type { Page } from "./page";
 import { showPanel, wirePanels } from "./panels";
 import { PlacePanel } from "./placePanel";
@@ -60,6 +61,7 @@ const compare = new CompareControls(page);
 const files = new Files(page);
 const places = new BestPlaces(page);
 const place = new PlacePanel(page);
+const nonsense = new Nonsense();
 let areas: Areas | undefined;
 
 /** The question of the first map, as if nothing were compared. */
@@ -116,7 +118,7 @@ async function follow(question: Question, signal: AbortSignal): Promise<void> {
   const { scores } = shown!;
   const isDifference = scores.centred === true;
   const isChance = question.scale === "contrast" && !isDifference;
-  if (isChance) say(answerFromChance(scores, atlas!) + warningOf(scores));
+  if (isChance) say(answerFromChance(scores, atlas!, nonsenseAt(question)) + warningOf(scores));
   else if (!needsChance(atlas!, question)) say(answerFromScores(scores, question.scale) + warningOf(scores));
   files.show(question);
   clearTimeout(rest);
@@ -126,14 +128,28 @@ async function follow(question: Question, signal: AbortSignal): Promise<void> {
     void places.refresh();
     void place.refresh();
     if (needsChance(atlas!, question)) void sayChance(question, signal);
+    if (isChance) void learnNonsense(question, signal);
   }, REST_MS);
+}
+
+function nonsenseAt(question: Question): number | null {
+  return nonsense.at(question.atlas, question.when);
+}
+
+/** Learn what nonsense reaches at the date of the map, and say and show the map in its light. */
+async function learnNonsense(question: Question, signal: AbortSignal): Promise<void> {
+  const isNew = await nonsense.learn(question.atlas, question.when).catch(() => false);
+  if (!isNew || signal.aborted || !shown) return;
+  applyLook();
+  say(answerFromChance(shown.scores, atlas!, nonsenseAt(question)) + warningOf(shown.scores));
 }
 
 async function sayChance(question: Question, signal: AbortSignal): Promise<void> {
   const part = shown?.part ?? null;
   const chance = await readScores({ ...question, scale: "contrast" }, part, signal).catch(() => null);
+  await nonsense.learn(question.atlas, question.when).catch(() => false);
   if (signal.aborted || !shown) return;
-  say((chance ? answerFromChance(chance, atlas!) : answerFromScores(shown.scores, question.scale)) + warningOf(shown.scores));
+  say((chance ? answerFromChance(chance, atlas!, nonsenseAt(question)) : answerFromScores(shown.scores, question.scale)) + warningOf(shown.scores));
 }
 
 function showNothing(): void {
@@ -198,13 +214,14 @@ function write(): void {
 
 /** Colours, threshold and opacity, which need no request. */
 function applyLook(): void {
-  const nonsense = atlas?.nonsense_chance ?? null;
+  const question = firstQuestion();
+  const least = question && nonsenseAt(question);
   const table = colourTable(colourName(state.colours, shown?.scores.centred === true));
   for (const layer of [first, second]) layer.setColours(table);
   let range: Range | null = null;
   if (shown) {
-    range = rangeOf(shown.scores, state.scale, nonsense);
-    if (shown.beside) range = commonRange(range, rangeOf(shown.beside, state.scale, nonsense));
+    range = rangeOf(shown.scores, state.scale, least);
+    if (shown.beside) range = commonRange(range, rangeOf(shown.beside, state.scale, least));
     if (range && shown.scores.low !== null) first.look = lookOf(shown.scores, range, state);
     if (range && shown.beside && shown.beside.low !== null) second.look = lookOf(shown.beside, range, state);
   }
@@ -232,6 +249,7 @@ function openPanel(panel: Page["state"]["panel"]): void {
 
 async function chooseAtlas(id: string): Promise<void> {
   atlas = await describeAtlas(id);
+  nonsense.forget();
   state.atlas = id;
   if (!state.scale || (state.scale === "contrast" && !atlas.calibrated)) state.scale = atlas.calibrated ? "contrast" : "cosine";
   element("scale").querySelector<HTMLOptionElement>("[value=contrast]")!.disabled = !atlas.calibrated;

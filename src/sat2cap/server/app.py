@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from sat2cap.server.collection import AtlasCollection
 from sat2cap.server.metrics import Metrics
+from sat2cap.server.nonsense import NonsenseChances
 from sat2cap.server.problems import add_error_handlers
 from sat2cap.server.protection import Protection
 from sat2cap.server.questions import refuse_unknown_parameters
@@ -32,7 +33,7 @@ def create_app(collection: AtlasCollection, settings: ServerSettings) -> FastAPI
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = ScoreService(settings, metrics)  # here, since it belongs to the event loop
-        app.state.server = ServerState(settings, collection, service, metrics)
+        app.state.server = ServerState(settings, collection, service, metrics, NonsenseChances(service.run))
         yield
         service.close()
 

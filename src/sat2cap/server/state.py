@@ -7,6 +7,7 @@ from fastapi import Depends, Path, Request
 
 from sat2cap.server.collection import AtlasCollection, ServedAtlas
 from sat2cap.server.metrics import Metrics
+from sat2cap.server.nonsense import NonsenseChances
 from sat2cap.server.questions import Question, read_question
 from sat2cap.server.scores import Answer, ScoreService
 from sat2cap.server.settings import ServerSettings
@@ -14,12 +15,13 @@ from sat2cap.server.settings import ServerSettings
 
 @dataclass(frozen=True)
 class ServerState:
-    """The atlases, the scores, the counters and the options of one server."""
+    """The atlases, the scores, the counters, what nonsense reaches, and the options of one server."""
 
     settings: ServerSettings
     collection: AtlasCollection
     scores: ScoreService
     metrics: Metrics
+    nonsense: NonsenseChances
 
 
 def state_of(request: Request) -> ServerState:

@@ -1,19 +1,17 @@
 """``/api/atlases``: what is offered, and where its cells lie."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
-from sat2cap.api import OpenAtlas
 from sat2cap.geo import LONLAT, lonlat_bounds, outline, transformer
 from sat2cap.server.collection import ServedAtlas
+from sat2cap.server.questions import read_moment
 from sat2cap.server.state import AskedAtlas, Server
 
 router = APIRouter(prefix="/api/atlases", tags=["atlases"])
 
-_NONSENSE = ("blorf wug tama", "xqzv prrt 77", "zanf otrip", "lorem ipsum dolor", "qwertz uiopas")
-"""Texts that describe no place."""
 _MESH_STEPS = 16
 """Steps along each side of the mesh that places cells in Web Mercator; between its points it is straight."""
 
@@ -44,21 +42,20 @@ def describe_atlas(server: Server, served: AskedAtlas) -> dict[str, Any]:
         "captions": server.collection.has_captioner(served),
         "text_scale": checkpoint.logit_scale,
         "version": _version_text(served),
-        "nonsense_chance": nonsense_chance(served.opened),
     }
 
 
-def nonsense_chance(opened: OpenAtlas) -> float | None:
-    """Return the chance that words without meaning reach in an atlas, 0 to 1; None if not calibrated.
+@router.get("/{atlas}/nonsense", summary="What words without meaning reach")
+async def read_nonsense_chance(
+    server: Server,
+    served: AskedAtlas,
+    when: Annotated[str | None, Query(description="Local date and hour, as of a map.")] = None,
+) -> dict[str, float | None]:
+    """The ``chance`` that words without meaning typically reach at a date, 0 to 1; null if not calibrated.
 
-    The highest of a few such texts, each by the chance that one cell in a thousand exceeds. A prompt whose
-    best cell does not exceed it says nothing.
+    A prompt whose best cell does not exceed it says nothing about this atlas.
     """
-    if opened.query_model.calibration is None:
-        return None
-    scores = opened.map(list(_NONSENSE), scale="contrast").values.reshape(len(_NONSENSE), -1)
-    valid = scores[:, np.isfinite(scores[0])]
-    return float(np.percentile(valid, 99.9, axis=1).max()) if valid.size else None
+    return {"chance": await server.nonsense.chance(served, read_moment(when))}
 
 
 def _summarise(served: ServedAtlas) -> dict[str, Any]:
