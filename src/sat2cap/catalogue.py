@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from odc.geo.geom import Geometry
-
 from sat2cap.errors import ImageryError, InputError, ModelError
-from sat2cap.imagery import DEFAULT_RENDERING, BandRendering, Imagery, open_source
 
 # Networks, photos and planets are imported where a name asks for them: each takes seconds, or needs an extra.
 if TYPE_CHECKING:
+    from odc.geo.geom import Geometry
+
+    from sat2cap.imagery import BandRendering, Imagery
     from sat2cap.miniworld import World
     from sat2cap.model import Captioner, Checkpoint, QueryModel
     from sat2cap.photos import ListedPhotos, PhotoFiles, PhotoSource, TableRecords, YfccRecords
@@ -28,22 +28,24 @@ _TABLES = (".csv", ".parquet", ".geoparquet", ".pq")
 
 def open_imagery(
     spec: str,
-    rendering: BandRendering = DEFAULT_RENDERING,
+    rendering: "BandRendering | None" = None,
     *,
-    region: Geometry | None = None,
+    region: "Geometry | None" = None,
     cache: Path | None = None,
-) -> Imagery:
+) -> "Imagery":
     """Open imagery by name: ``miniworld:SEED``, or whatever `sat2cap.imagery.opening.open_source` takes.
 
-    `rendering`: how bands become colours. `region`: where a search looks. `cache`: a folder to keep
-    tiles in. Raises `ImageryError`.
+    `rendering`: how bands become colours, None for the default. `region`: where a search looks. `cache`: a
+    folder to keep tiles in. Raises `ImageryError`.
     """
     world = find_world(spec)
     if world is not None:
         from sat2cap.miniworld import MiniImagery
 
         return MiniImagery(world)
-    return open_source(spec, rendering, region=region, cache=cache)
+    from sat2cap.imagery import DEFAULT_RENDERING, open_source
+
+    return open_source(spec, rendering or DEFAULT_RENDERING, region=region, cache=cache)
 
 
 def find_world(uri: str) -> "World | None":

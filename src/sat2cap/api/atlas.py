@@ -15,11 +15,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import geopandas as gpd
-import pandas as pd
-import xarray as xr
-
-from sat2cap.api.display import atlas_html, atlas_text
 from sat2cap.api.inputs import (
     Moment,
     ProgressLike,
@@ -37,14 +32,13 @@ from sat2cap.api.models import embed_examples, find_atlas_model
 from sat2cap.atlas import Atlas, open_atlas
 from sat2cap.errors import ModelError, PromptError, WhenError
 from sat2cap.geo import GridArray, When, as_data_array, ground_metres
-from sat2cap.maps import (
-    stack_times,
-    top_places,
-    with_standard_attributes,
-)
 
-# The networks are imported when first needed: that takes seconds, saying that a path is wrong should not.
+# Networks, tables and xarray are imported when first needed: saying that a path is wrong should not wait.
 if TYPE_CHECKING:
+    import geopandas as gpd
+    import xarray as xr
+
+    from sat2cap.maps import BestCells
     from sat2cap.model import Captioner, Checkpoint, QueryModel
     from sat2cap.query import Scan, ScoreScale, SpreadOver
 
@@ -110,7 +104,7 @@ class OpenAtlas:
         templates: str | Sequence[str] = ("{}",),
         region: RegionLike = None,
         spread: "SpreadOver | None" = None,
-    ) -> xr.DataArray:
+    ) -> "xr.DataArray":
         """Return the score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list.
 
         Cells without data are NaN.
@@ -124,32 +118,49 @@ class OpenAtlas:
         ``hours`` or ``years`` adds a layer for each prompt, see `query.spread`, so dims are always
         ``(prompt, y, x)``. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.
         """
+        from sat2cap.maps import with_standard_attributes
+
+        scores = self.compute_map(prompt, when, negatives, scale, templates, region, spread)
+        return with_standard_attributes(as_data_array(scores))
+
+    def compute_map(
+        self,
+        prompt: Prompt | Sequence[Prompt],
+        when: Moment | Sequence[Moment] | None = None,
+        negatives: Prompt | Sequence[Prompt] = (),
+        scale: "ScoreScale" = "cosine",
+        templates: str | Sequence[str] = ("{}",),
+        region: RegionLike = None,
+        spread: "SpreadOver | None" = None,
+    ) -> GridArray:
+        """Return what `map` does as an array that carries its grid, without importing xarray.
+
+        `sat2cap.save` takes it, too. The import of xarray takes longer than a map of a city. Raises as `map`
+        does.
+        """
         prompts, subtracted = to_prompts(prompt), to_prompts(negatives, "negatives")
-        wordings = to_texts(templates, "templates")
-        place = to_region(region)
-        from sat2cap.query import score_atlas, score_with_spread, select_prompt
+        wordings, place, moments = to_texts(templates, "templates"), to_region(region), to_moments(when)
+        from sat2cap.maps import stack_times
+        from sat2cap.query import compute_scores, score_with_spread, select_prompt
 
-        ask: Callable[..., xr.DataArray | GridArray] = (
-            score_atlas if spread is None else partial(score_with_spread, over=spread)
+        ask: Callable[..., GridArray] = (
+            compute_scores if spread is None else partial(score_with_spread, over=spread)
         )
-
         vectors = embed_examples(self.query_model, prompts) | embed_examples(self.query_model, subtracted)
 
-        def at(moment: When | None) -> xr.DataArray:
-            scores = ask(
+        def at(moment: When | None) -> GridArray:
+            return ask(
                 self.scan, self.query_model, prompts.names, when=moment, negatives=subtracted.names,
                 scale=scale, templates=wordings, region=place, vectors=vectors,
             )  # fmt: skip
-            return as_data_array(scores) if isinstance(scores, GridArray) else scores
 
-        moments = to_moments(when)
         if isinstance(moments, list):
             moments = self._several(moments)
             scores = stack_times([at(moment) for moment in moments], moments)
         else:
             scores = at(moments)
         single = not isinstance(prompt, list | tuple) and spread is None
-        return with_standard_attributes(select_prompt(scores) if single else scores)
+        return select_prompt(scores) if single else scores
 
     def difference(
         self,
@@ -160,13 +171,13 @@ class OpenAtlas:
         scale: "ScoreScale" = "cosine",
         region: RegionLike = None,
         negatives: Prompt | Sequence[Prompt] = (),
-    ) -> xr.DataArray:
+    ) -> "xr.DataArray":
         """Return the map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
 
         What is left out is the same on both sides; `negatives` count on both. Raises as `map` does, and
         `PromptError` where both sides would be the same.
         """
-        from sat2cap.maps import difference
+        from sat2cap.maps import difference, with_standard_attributes
 
         other, then = less or prompt, less_when or when
         if other == prompt and then == when:
@@ -179,12 +190,12 @@ class OpenAtlas:
 
     def classify(
         self, prompts: Sequence[str], when: Moment | None = None, region: RegionLike = None
-    ) -> xr.Dataset:
+    ) -> "xr.Dataset":
         """Return which of the prompts fits each cell best, and how surely; see `maps.classify`.
 
         `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the prompts.
         """
-        from sat2cap.maps import classify
+        from sat2cap.maps import classify, with_standard_attributes
 
         if isinstance(prompts, str):
             raise PromptError(f"categories are a list of prompts, not {prompts!r} alone; give 2 or more")
@@ -208,24 +219,49 @@ class OpenAtlas:
         when: Moment | None = None,
         apart_m: float | None = None,
         region: RegionLike = None,
-    ) -> gpd.GeoDataFrame:
+    ) -> "gpd.GeoDataFrame":
         """Return the `top` places by cosine, best first, at least `apart_m` metres apart (None for three
         cells).
 
         Columns rank, score, lon, lat, geometry (EPSG:4326). Several prompts are searched for each on its own;
         the column prompt then comes first, and ranks begin anew with each. Raises as `map` does.
         """
-        if apart_m is None:
-            apart_m = _APART_CELLS * abs(self.atlas.grid.affine.a) * ground_metres(self.atlas.grid)
-        if not isinstance(prompt, list | tuple):
-            return top_places(self.map(prompt, when, region=region), top, apart_m)
-        layers = self.map(prompt, when, region=region)
+        from sat2cap.maps import places_table
+
+        layers = self.compute_map(prompt, when, region=region)
+        if "prompt" not in layers.dims:
+            return places_table(self._best_of(layers, top, apart_m))
+        import pandas as pd
+
         named = [
-            top_places(layers.sel(prompt=name), top, apart_m).assign(prompt=name)
-            for name in layers.coords["prompt"].values.tolist()
+            places_table(self._best_of(layers.isel(prompt=number), top, apart_m)).assign(prompt=str(name))
+            for number, name in enumerate(layers.coords["prompt"])
         ]
         table = pd.concat(named, ignore_index=True)
         return table[["prompt", *table.columns.drop("prompt")]]
+
+    def find_best(
+        self,
+        prompt: Prompt,
+        top: int = 20,
+        when: Moment | None = None,
+        apart_m: float | None = None,
+        region: RegionLike = None,
+    ) -> "BestCells":
+        """Return what `search` does for one prompt as plain arrays, without importing geopandas.
+
+        `apart_m` is in metres. Raises as `map` does.
+        """
+        return self._best_of(self.compute_map(prompt, when, region=region), top, apart_m)
+
+    def _best_of(self, score: GridArray, top: int, apart_m: float | None) -> "BestCells":
+        """Return the best cells of one map, at least `apart_m` metres apart (None for three cells)."""
+        from sat2cap.maps import best_cells
+
+        if apart_m is None:
+            grid = self.atlas.plain_grid
+            apart_m = _APART_CELLS * abs(grid.affine.a) * ground_metres(grid)
+        return best_cells(score, top, apart_m)
 
     def zones(
         self,
@@ -238,7 +274,7 @@ class OpenAtlas:
         templates: str | Sequence[str] = ("{}",),
         layer: str | None = None,
         progress: ProgressLike = None,
-    ) -> gpd.GeoDataFrame:
+    ) -> "gpd.GeoDataFrame":
         """Return the zones with statistics of the map of a prompt: one column each, NaN where it has no data.
 
         `zones` are polygons in any CRS, or their file (of several layers, `layer`). A statistic is ``mean``,
@@ -254,7 +290,7 @@ class OpenAtlas:
         score = self.map(prompt, when, negatives, scale, templates)
         return summarise_zones(score, table, statistics, progress)
 
-    def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> xr.DataArray:
+    def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> "xr.DataArray":
         """Return the embeddings behind the maps, float32 ``(embedding, y, x)`` with their CRS, not
         normalised.
 
@@ -278,7 +314,7 @@ class OpenAtlas:
         when: Moment | None = None,
         *,
         vectors: bool = False,
-    ) -> gpd.GeoDataFrame:
+    ) -> "gpd.GeoDataFrame":
         """Return what the atlas says at points: one row each, with lon, lat, geometry and a cosine for each
         prompt.
 
@@ -307,7 +343,7 @@ class OpenAtlas:
         captioner: "str | Path | Captioner | None" = None,
         beams: int = 5,
         tokenizer: str | Path = "gpt2",
-    ) -> gpd.GeoDataFrame:
+    ) -> "gpd.GeoDataFrame":
         """Return what a photo at each point would show, as a sentence: columns lon, lat, when, geometry,
         caption.
 
@@ -334,7 +370,7 @@ class OpenAtlas:
         *,
         bank: Sequence[str] | None = None,
         top: int = 5,
-    ) -> gpd.GeoDataFrame:
+    ) -> "gpd.GeoDataFrame":
         """Return the `top` phrases of `bank` that fit each point best: columns lon, lat, when, geometry,
         phrases.
 
@@ -349,10 +385,14 @@ class OpenAtlas:
         return describe_places(self.atlas, self.query_model, to_places(points), moments, texts, top)
 
     def __repr__(self) -> str:
+        from sat2cap.api.display import atlas_text
+
         return atlas_text(self.atlas)
 
     def _repr_html_(self) -> str:
         """Return a thumbnail and the facts, for notebooks."""
+        from sat2cap.api.display import atlas_html
+
         return atlas_html(self.atlas)
 
     def _several(self, moments: list[When]) -> list[When]:

@@ -4,26 +4,29 @@ Every function names the argument, the value that was given and what is accepted
 acted on without reading a traceback.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
-import shapely
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
-from odc.geo.geom import Geometry
 from PIL import Image
 
 from sat2cap.errors import InputError, PromptError, RegionError, WhenError
-from sat2cap.geo import Region, When, outline, parse_region, parse_when, within_180
+from sat2cap.geo import When, parse_when
 from sat2cap.progress import Progress, silent
+
+# What a person passes is of these libraries only where they imported them; a text needs none of them.
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import shapely
+
+    from sat2cap.geo import Region
 
 RegionLike = Any
 """Text or a path as `geo.parse_region` takes it, a bounding box ``(west, south, east, north)`` in degrees, a
@@ -46,23 +49,39 @@ _REGION_FORMS = (
 _DATE_FORMS = "give text such as '2024-05-20 08:00', a date, a datetime, a Timestamp or a datetime64"
 
 
-def to_region(region: RegionLike) -> Region | None:
+def is_instance_of(value: object, module: str, *names: str) -> bool:
+    """Return whether `value` is of one of the classes called `names` of a library, without importing that.
+
+    Where nobody has imported the library, nothing can be of its classes.
+
+    >>> is_instance_of("4.85,52.35,4.95,52.40", "geopandas", "GeoSeries")
+    False
+    """
+    library = sys.modules.get(module)
+    return library is not None and isinstance(value, tuple(getattr(library, name) for name in names))
+
+
+def to_region(region: RegionLike) -> "Region | None":
     """Return `region` as a `Region` in EPSG:4326; None stays None. Raises `RegionError`.
 
     >>> to_region((4.85, 52.35, 4.95, 52.40)).label
     '4.85,52.35,4.95,52.4'
     """
-    if region is None or isinstance(region, Region):
+    if region is None:
+        return None
+    from sat2cap.geo import Region, outline, parse_region
+
+    if isinstance(region, Region):
         return region
     if isinstance(region, str | Path):
         return parse_region(str(region))
-    if isinstance(region, gpd.GeoDataFrame | gpd.GeoSeries):
+    if is_instance_of(region, "geopandas", "GeoDataFrame", "GeoSeries"):
         return _from_table(region)
-    if isinstance(region, GeoBox):
+    if is_instance_of(region, "odc.geo.geobox", "GeoBox"):
         return Region(outline(region), "GeoBox")
-    if isinstance(region, Geometry):
+    if is_instance_of(region, "odc.geo.geom", "Geometry"):
         return _from_shape(region.to_crs("EPSG:4326", wrapdateline=True).geom, "Geometry")
-    if isinstance(region, shapely.Geometry):
+    if is_instance_of(region, "shapely", "Geometry"):
         return _from_shape(region, region.geom_type)
     if isinstance(region, tuple | list | np.ndarray):
         edges = list(region)
@@ -71,7 +90,7 @@ def to_region(region: RegionLike) -> Region | None:
     raise RegionError(f"region is a {_type_name(region)}; {_REGION_FORMS}")
 
 
-def _from_table(table: gpd.GeoDataFrame | gpd.GeoSeries) -> Region:
+def _from_table(table: "gpd.GeoDataFrame | gpd.GeoSeries") -> "Region":
     if table.crs is None:
         raise RegionError("region is a table without a CRS; set it with .set_crs(…)")
     if not len(table):
@@ -79,7 +98,12 @@ def _from_table(table: gpd.GeoDataFrame | gpd.GeoSeries) -> Region:
     return _from_shape(table.geometry.to_crs("EPSG:4326").union_all(), type(table).__name__)
 
 
-def _from_shape(shape: shapely.Geometry, label: str) -> Region:
+def _from_shape(shape: "shapely.Geometry", label: str) -> "Region":
+    import shapely
+    from odc.geo.geom import Geometry
+
+    from sat2cap.geo import Region, within_180
+
     shape = shapely.force_2d(shape)
     if shape.is_empty or shape.area == 0:
         raise RegionError(f"region is a {shape.geom_type} without an area; give polygons")
@@ -104,21 +128,24 @@ def to_moment(when: Moment) -> When:
         return parse_when(when)
     if isinstance(when, np.datetime64) and not np.isnat(when):
         return _from_datetime64(when)
-    if isinstance(when, datetime) and when is not pd.NaT:
+    is_missing = when != when  # of all dates only pandas' NaT, which is a datetime, differs from itself
+    if isinstance(when, datetime) and not is_missing:
         return When.from_datetime(when)
-    if isinstance(when, date) and when is not pd.NaT:
+    if isinstance(when, date) and not is_missing:
         return When(when.year, when.month, when.day, _NOON)
     raise WhenError(f"when is {_shorten(when)}; {_DATE_FORMS}")
 
 
 def _from_datetime64(when: np.datetime64) -> When:
     unit = np.datetime_data(when)[0]
-    moment = pd.Timestamp(when)
+    moment = when.astype("datetime64[us]").item()
+    if not isinstance(moment, datetime):  # numpy gives a number for years that Python's dates do not reach
+        raise WhenError(f"when is {_shorten(when)}; {_DATE_FORMS}")
     if unit == "Y":
         raise WhenError(f"when is the year {moment.year} alone; {_DATE_FORMS}")
     if unit in ("M", "W", "D"):
         return When(moment.year, moment.month, _MID_MONTH if unit == "M" else moment.day, _NOON)
-    return When.from_datetime(moment.to_pydatetime(warn=False))
+    return When.from_datetime(moment)
 
 
 def to_moments(when: Any) -> When | list[When] | None:
@@ -198,7 +225,7 @@ def to_places(points: Any) -> list[tuple[float, float]]:
 
     `points`: a GeoSeries or GeoDataFrame of points in any CRS, an array ``(N, 2)``, or pairs ``(lon, lat)``.
     """
-    if isinstance(points, gpd.GeoDataFrame | gpd.GeoSeries):
+    if is_instance_of(points, "geopandas", "GeoDataFrame", "GeoSeries"):
         if points.crs is None:
             raise InputError("points are a table without a CRS; set it with .set_crs(…)")
         geometry = points.geometry.to_crs("EPSG:4326")

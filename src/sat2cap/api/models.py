@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from sat2cap.api.inputs import ProgressLike, PromptSet, listening
 from sat2cap.atlas import USER_SPEC_KEY, Atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.errors import ModelError, PromptError
-from sat2cap.pairs import PairSet, open_pairs
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sat2cap.model import Checkpoint, QueryModel
+    from sat2cap.pairs import PairSet
 
 Model = TypeVar("Model")
 
@@ -40,12 +41,14 @@ def load_model(model: str | Path, text: str | Path | None = None, like: str | No
     return checkpoint
 
 
-def list_models() -> pd.DataFrame:
+def list_models() -> "pd.DataFrame":
     """Return the models known by name: one row each, indexed by the name that `load_model` takes.
 
     Columns: ``dim`` (numbers in an embedding), ``pixels`` (side of the image it reads), ``licence``,
     ``cached`` (whether it is on this machine) and ``about``.
     """
+    import pandas as pd
+
     from sat2cap.model import PUBLISHED_MODELS, find_in_hub_cache
 
     rows = [
@@ -82,7 +85,7 @@ def export_model(model: "str | Path | Checkpoint", out: str | Path) -> Path:
 
 def calibrate_model(
     model: "str | Path | Checkpoint",
-    pairs: str | Path | PairSet,
+    pairs: "str | Path | PairSet",
     out: str | Path,
     split: str = "val",
     progress: ProgressLike = None,
@@ -94,6 +97,7 @@ def calibrate_model(
     `PairsError`.
     """
     from sat2cap.model import save_checkpoint
+    from sat2cap.pairs import PairSet, open_pairs
     from sat2cap.training import calibrate
 
     checkpoint = resolve_model(model) if isinstance(model, str | Path) else model

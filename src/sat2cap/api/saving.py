@@ -2,28 +2,31 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import geopandas as gpd
-import xarray as xr
-
-from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.api.inputs import ProgressLike, is_instance_of, listening
 from sat2cap.errors import ImageryError, InputError
-from sat2cap.geo import grid_of, patch_box
-from sat2cap.maps import LabelledPoint, read_outlines, read_places
-from sat2cap.zones import TABLE_SUFFIXES, choropleth, write_zones
+from sat2cap.geo import GridArray
+
+# A GeoTIFF of what the command line computed needs none of these.
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import xarray as xr
+
+    from sat2cap.maps import LabelledPoint
 
 _PICTURE_PIXELS = 1600
 """Pixels along the longer side of imagery under a picture."""
 
 
 def save(
-    score: xr.DataArray | xr.Dataset | gpd.GeoDataFrame,
+    score: "xr.DataArray | xr.Dataset | gpd.GeoDataFrame | GridArray",
     path: Path | str,
     *,
     title: str | None = None,
-    underlay: str | xr.DataArray | None = None,
-    outlines: Path | str | gpd.GeoSeries | None = None,
-    places: Path | str | Sequence[LabelledPoint] = (),
+    underlay: "str | xr.DataArray | None" = None,
+    outlines: "Path | str | gpd.GeoSeries | None" = None,
+    places: "Path | str | Sequence[LabelledPoint]" = (),
     above: float | None = None,
     best: int | None = None,
     progress: ProgressLike = None,
@@ -44,19 +47,21 @@ def save(
     from sat2cap.maps import MapOptions
     from sat2cap.maps import save as write_map
 
-    if isinstance(score, gpd.GeoDataFrame):
+    if is_instance_of(score, "geopandas", "GeoDataFrame"):
+        from sat2cap.zones import TABLE_SUFFIXES, choropleth, write_zones
+
         if Path(path).suffix.lower() in TABLE_SUFFIXES:
             write_zones(score, path)
             return
         outlines = _zone_borders(score, path) if outlines is None else outlines
         score = choropleth(score)
-    if not isinstance(score, xr.DataArray | xr.Dataset):
+    if not (isinstance(score, GridArray) or is_instance_of(score, "xarray", "DataArray", "Dataset")):
         raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")
     options = MapOptions(
         title,
         _imagery_under(score, underlay) if isinstance(underlay, str) else underlay,
-        read_outlines(outlines) if isinstance(outlines, str | Path) else outlines,
-        read_places(places) if isinstance(places, str | Path) else places,
+        _read_outlines(outlines) if isinstance(outlines, str | Path) else outlines,
+        _read_places(places) if isinstance(places, str | Path) else places,
         above,
         best,
     )
@@ -64,14 +69,27 @@ def save(
         write_map(score, path, options, report)
 
 
-def _zone_borders(table: gpd.GeoDataFrame, path: Path | str) -> gpd.GeoSeries | None:
+def _zone_borders(table: "gpd.GeoDataFrame", path: Path | str) -> "gpd.GeoSeries | None":
     """Return the borders of zones, to draw on a picture that shows lines; None for other kinds of file."""
     return table.geometry if Path(path).suffix.lower() == ".png" else None
 
 
-def _imagery_under(score: xr.DataArray | xr.Dataset, spec: str) -> xr.DataArray:
+def _read_outlines(path: Path | str) -> "gpd.GeoSeries":
+    from sat2cap.maps import read_outlines
+
+    return read_outlines(path)
+
+
+def _read_places(path: Path | str) -> "list[LabelledPoint]":
+    from sat2cap.maps import read_places
+
+    return read_places(path)
+
+
+def _imagery_under(score: "xr.DataArray | xr.Dataset | GridArray", spec: str) -> "xr.DataArray":
     """Return RGBA imagery on the grid of the score, as fine as a picture can show."""
     from sat2cap.catalogue import open_imagery
+    from sat2cap.geo import grid_of, patch_box
 
     grid = grid_of(score)
     pixels = max(1, _PICTURE_PIXELS // max(grid.shape))

@@ -14,6 +14,7 @@ from .earth import unit_vectors as unit_vectors
 from .frame import as_data_array as as_data_array
 from .frame import grid_of as grid_of
 from .frame import on_grid as on_grid
+from .frame import plain_grid_of as plain_grid_of
 from .grid import LONLAT as LONLAT
 from .grid import PATCH_M as PATCH_M
 from .grid import PatchGrid as PatchGrid

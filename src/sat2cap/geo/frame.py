@@ -66,8 +66,13 @@ def grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> "GeoBox":
     Of an array that was sliced, thinned or flipped it is the grid of the cells that are left. Raises
     `RegionError` if the array does not carry its place, has no cells, or cells that are not evenly spaced.
     """
+    return plain_grid_of(array).as_geobox()
+
+
+def plain_grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> PlainGrid:
+    """Return what `grid_of` does in numbers and text, without importing odc-geo. Raises `RegionError`."""
     if isinstance(array, GridArray):
-        return array.grid.as_geobox()
+        return array.grid
     if "spatial_ref" not in array.coords or not {"y", "x"} <= set(array.coords):
         raise RegionError(
             "this array does not carry its place on Earth; keep its y, x and spatial_ref coordinates"
@@ -77,7 +82,7 @@ def grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> "GeoBox":
     y, x = array.coords["y"].values, array.coords["x"].values
     dy, dx = _cell_step(y, original[5]), _cell_step(x, original[1])
     affine = Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
-    return PlainGrid((y.size, x.size), affine, _parse_crs(reference["crs_wkt"])).as_geobox()
+    return PlainGrid((y.size, x.size), affine, _parse_crs(reference["crs_wkt"]))
 
 
 def _cell_step(centres: NDArray[Any], original_step: float) -> float:

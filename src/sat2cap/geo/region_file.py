@@ -4,15 +4,16 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-import geopandas
 import numpy as np
-import pyarrow.parquet
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 
 from sat2cap.errors import RegionError
+
+if TYPE_CHECKING:  # a region in numbers needs neither tables nor their files
+    import geopandas
 
 REGION_FORMS = (
     "give west,south,east,north in degrees, lon,lat,radius (such as 5km), "
@@ -53,11 +54,13 @@ def read_polygons(path: str, layer: str | None = None, where: Sequence[str] = ()
     return shapely.union_all(pieces)
 
 
-def _read_layer(path: str, layer: str | None) -> geopandas.GeoDataFrame:
+def _read_layer(path: str, layer: str | None) -> "geopandas.GeoDataFrame":
     """Return one layer of a file: `layer`, or the only one that holds geometries."""
     if path.lower().endswith(_PARQUET_SUFFIXES) and not path.startswith("/vsi"):
         return _read_parquet(path, layer)
     _require_own_shapes(path)
+    import geopandas
+
     try:
         source, layers = _list_layers(path)
         chosen = layers[0] if layer is None and len(layers) == 1 else layer
@@ -99,6 +102,8 @@ def _list_layers(path: str) -> tuple[str, list[str]]:
     Tables without geometries, such as the ``layer_styles`` that QGIS writes into a GeoPackage, are no choice.
     A ``.zip`` that GDAL finds nothing in is searched for files in its folders.
     """
+    import pyogrio
+
     try:
         layers = pyogrio.list_layers(path)
     except Exception:
@@ -136,13 +141,16 @@ def _find_in_archive(path: str) -> str | None:
     return f"/vsizip/{{{path}}}/{members[0]}"
 
 
-def _read_parquet(path: str, layer: str | None) -> geopandas.GeoDataFrame:
+def _read_parquet(path: str, layer: str | None) -> "geopandas.GeoDataFrame":
     """Return the table of a GeoParquet file, or of a Parquet file with a column of geometries as WKB.
 
     Without a stated CRS it is in longitude and latitude, as GeoParquet has it.
     """
     if layer is not None:
         raise RegionError(f"region {path!r} is a Parquet file, which has no layers; leave --layer out")
+    import geopandas
+    import pyarrow.parquet
+
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
         if b"geo" in metadata:
@@ -164,7 +172,7 @@ def _unreadable(path: str, error: Exception) -> RegionError:
     return RegionError(f"region {path!r} cannot be read as polygons ({reason}); {REGION_FORMS}")
 
 
-def _matching_rows(path: str, table: geopandas.GeoDataFrame, condition: str) -> NDArray[np.bool_]:
+def _matching_rows(path: str, table: "geopandas.GeoDataFrame", condition: str) -> NDArray[np.bool_]:
     """Return which rows have the value that ``FIELD=VALUE`` names, bool ``[N]``.
 
     Numbers are compared as numbers, all else as text.

@@ -1,3 +1,5 @@
+from .best_cells import BestCells as BestCells
+from .best_cells import best_cells as best_cells
 from .cog import write_cog as write_cog
 from .colours import COLOURS as COLOURS
 from .colours import overlay_opacity as overlay_opacity
@@ -12,14 +14,15 @@ from .layers import DIFFERENCE as DIFFERENCE
 from .layers import LabelledPoint as LabelledPoint
 from .layers import layers_of as layers_of
 from .layers import stack_times as stack_times
+from .layers import table_attributes as table_attributes
 from .layers import with_standard_attributes as with_standard_attributes
 from .options import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from .options import STILL_SUFFIXES as STILL_SUFFIXES
 from .options import MapOptions as MapOptions
 from .options import check_output as check_output
 from .picture import write_png as write_png
+from .places import places_table as places_table
 from .places import read_outlines as read_outlines
 from .places import read_places as read_places
-from .places import table_attributes as table_attributes
 from .places import top_places as top_places
 from .places import write_places as write_places

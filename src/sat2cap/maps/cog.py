@@ -9,26 +9,27 @@ The file is made in memory and written by Python: GDAL may say of a full disk on
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
-import xarray as xr
-from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
+from pyproj import CRS
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
-from sat2cap.geo import grid_of
-from sat2cap.maps.colours import colours_of
-from sat2cap.maps.layers import layers_of, names_of, one_layer, provenance, values_of
+from sat2cap.geo import plain_grid_of
+from sat2cap.maps.layers import AnyScore, layers_of, names_of, one_layer, provenance, values_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _BLOCK_PX = 256
 
 
-def write_cog(score: xr.DataArray, path: Path | str) -> None:
+def write_cog(score: AnyScore, path: Path | str) -> None:
     """Publish a score as a COG with a float32 band for each of its prompts and dates, NaN for no data.
 
     Band descriptions are the prompts or dates, the band unit is the scale, `provenance` is in the tags and
@@ -47,12 +48,16 @@ def write_cog(score: xr.DataArray, path: Path | str) -> None:
         write_bytes(path, _as_cog(memory, predictor="FLOATING_POINT", overview_resampling="AVERAGE"))
 
 
-def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
+def write_category_cog(category: "xr.DataArray", path: Path | str) -> None:
     """Publish a map of categories as a COG of one uint8 band with a colour table, 0 for no data.
 
     The tag `category_1` names what 1 stands for, and so on; overviews are the commonest category. Raises
     `InputError` if it holds several maps.
     """
+    from matplotlib.colors import to_rgb
+
+    from sat2cap.maps.colours import colours_of
+
     layer = one_layer(category, "a file with a colour table holds")
     names = [str(name) for name in category.attrs["categories"]]
     table = {0: (0, 0, 0, 0)}
@@ -70,19 +75,19 @@ def write_category_cog(category: xr.DataArray, path: Path | str) -> None:
         write_bytes(path, _as_cog(memory, overview_resampling="MODE"))
 
 
-def _grid_profile(score: xr.DataArray) -> dict[str, Any]:
+def _grid_profile(score: AnyScore) -> dict[str, Any]:
     """Return driver, size, CRS and transform of the grid of a score, as rasterio's `open` takes them."""
-    grid = grid_of(score)
+    grid = plain_grid_of(score)
     return {
         "driver": "GTiff",
         "height": grid.shape[0],
         "width": grid.shape[1],
-        "crs": rasterio.CRS.from_wkt(grid.crs.to_wkt()),
+        "crs": rasterio.CRS.from_wkt(CRS(grid.crs).to_wkt()),
         "transform": grid.affine,
     }
 
 
-def _write_tags(file: rasterio.io.DatasetWriter, score: xr.DataArray) -> None:
+def _write_tags(file: rasterio.io.DatasetWriter, score: AnyScore) -> None:
     """Write provenance, software and copyright to the tags of the whole file.
 
     TIFFTAG_SOFTWARE and TIFFTAG_COPYRIGHT become tags of TIFF itself, which readers without GDAL show too.

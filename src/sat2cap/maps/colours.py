@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
 from sat2cap.maps.layers import CATEGORY, Scale, scale_of
+from sat2cap.maps.ramps import fit_limits
 
 COLOURS = colormaps["magma"]
 """Colour map of scores: perceptually uniform, so it survives grey print and colour blindness."""
@@ -116,32 +117,9 @@ def fit_norm(
 ) -> Normalize:
     """Return the normalisation from scores to positions on the colour map, 0 to 1.
 
-    `limits` are the scores at 0 and 1. Without them these are the ends that `scale` fixes, else the 0.5th and
-    the 99.5th percentile of the finite values, so that single outliers do not take all the colours. A centred
-    scale reaches equally far on both sides of 0, to the 99th percentile of the absolute values. Raises
-    `InputError` if `limits` are not increasing.
+    The scores at 0 and 1 are those of `ramps.fit_limits`, which raises `InputError`.
     """
-    if limits is not None:
-        if not limits[0] < limits[1]:
-            raise InputError(
-                f"colour limits {limits} must be two numbers, the lower first; such as (0.1, 0.3)"
-            )
-        return Normalize(*limits)
-    valid_values = values[np.isfinite(values)]
-    if scale.centred:
-        reach = float(np.percentile(np.abs(valid_values), 99)) if valid_values.size else 0.0
-        reach = reach or 1e-3  # two maps that are alike still need a range around 0
-        return Normalize(-reach, reach)
-    if valid_values.size == 0:
-        return Normalize(scale.low or 0.0, 1.0 if scale.high is None else scale.high)
-    low = float(np.percentile(valid_values, 0.5, method="lower"))  # of few cells the least and the greatest
-    high = float(np.percentile(valid_values, 99.5, method="higher"))
-    low = low if scale.low is None else scale.low
-    high = high if scale.high is None else scale.high
-    if not low < high:  # a map of one value still needs a range around it
-        margin = max(abs(low) * 0.01, 1e-3)
-        low, high = low - margin, low + margin
-    return Normalize(low, high)
+    return Normalize(*fit_limits(values, scale, limits))
 
 
 def clipped_ends(values: NDArray[np.float32], norm: Normalize) -> str:

@@ -2,11 +2,11 @@
 
 import warnings
 from pathlib import Path
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from sat2cap.errors import InputError
-from sat2cap.maps.layers import CATEGORY
+from sat2cap.geo import GridArray, as_data_array
+from sat2cap.maps.layers import CATEGORY, AnyScore, with_standard_attributes
 from sat2cap.maps.options import (
     ANIMATION_SUFFIXES,
     AREA_SUFFIXES,
@@ -21,9 +21,12 @@ from sat2cap.maps.options import (
 )
 from sat2cap.progress import Progress, silent
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 def save(
-    score: xr.DataArray | xr.Dataset,
+    score: "xr.DataArray | xr.Dataset | GridArray",
     path: Path | str,
     options: MapOptions = DEFAULT_OPTIONS,
     progress: Progress = silent,
@@ -36,18 +39,23 @@ def save(
     a Dataset.
     """
     target = Path(path)
+    suffix = target.suffix.lower()
+    if isinstance(score, GridArray):
+        if suffix in TIFF_SUFFIXES:
+            check_output(target, options, MAP_SUFFIXES)
+            _save_tiff(score, target)
+            return
+        score = with_standard_attributes(as_data_array(score))
+    import xarray as xr
+
     if isinstance(score, xr.Dataset):
         _save_categories(score, target, options)
         return
-    suffix = check_output(target, options, MAP_SUFFIXES)
+    check_output(target, options, MAP_SUFFIXES)
     if score.attrs.get("scale") == CATEGORY:
         raise InputError("this is one layer of a classified map; save the whole Dataset, confidence included")
     if suffix in TIFF_SUFFIXES:
-        from sat2cap.maps.cog import write_cog
-        from sat2cap.maps.style import write_style
-
-        write_cog(score, target)
-        write_style(score, target)
+        _save_tiff(score, target)
     elif suffix in PNG_SUFFIXES:
         from sat2cap.maps.picture import write_png
 
@@ -62,6 +70,15 @@ def save(
         _save_tiles(score, target, options)
 
 
+def _save_tiff(score: AnyScore, path: Path) -> None:
+    """Write a GeoTIFF with a QGIS style beside it."""
+    from sat2cap.maps.cog import write_cog
+    from sat2cap.maps.style import write_style
+
+    write_cog(score, path)
+    write_style(score, path)
+
+
 def _refuse_score_limits(options: MapOptions) -> None:
     """Raise `InputError` if `above` or `best` is set: areas of categories hold every cell that has data."""
     for name in ("above", "best"):
@@ -73,7 +90,7 @@ def _refuse_score_limits(options: MapOptions) -> None:
             )
 
 
-def _save_areas(score: xr.DataArray, path: Path, options: MapOptions) -> None:
+def _save_areas(score: "xr.DataArray", path: Path, options: MapOptions) -> None:
     """Write the areas that `options` choose. If no cell is among them, warn and write a file of none."""
     from sat2cap.maps.places import areas_above, threshold_of_best, write_places
 
@@ -85,7 +102,7 @@ def _save_areas(score: xr.DataArray, path: Path, options: MapOptions) -> None:
     write_places(areas, path)
 
 
-def _save_tiles(score: xr.DataArray, path: Path, options: MapOptions) -> None:
+def _save_tiles(score: "xr.DataArray", path: Path, options: MapOptions) -> None:
     """Write web tiles, as a PMTiles file or inside an HTML page."""
     if path.suffix.lower() in TILE_SUFFIXES:
         from sat2cap.maps.web_tiles import write_pmtiles
@@ -97,18 +114,16 @@ def _save_tiles(score: xr.DataArray, path: Path, options: MapOptions) -> None:
         write_page(score, path, options.title)
 
 
-def _save_categories(classes: xr.Dataset, path: Path, options: MapOptions) -> None:
+def _save_categories(classes: "xr.Dataset", path: Path, options: MapOptions) -> None:
     """Write the Dataset that `classify` returns. Raises `InputError` as `save` does."""
     category, confidence = classes["category"], classes["confidence"]
     suffix = check_output(path, options, STILL_SUFFIXES)
     _refuse_score_limits(options)
     if suffix in TIFF_SUFFIXES:
-        from sat2cap.maps.cog import write_category_cog, write_cog
+        from sat2cap.maps.cog import write_category_cog
         from sat2cap.maps.style import write_style
 
-        confidence_path = path.with_stem(f"{path.stem}-confidence")
-        write_cog(confidence, confidence_path)
-        write_style(confidence, confidence_path)
+        _save_tiff(confidence, path.with_stem(f"{path.stem}-confidence"))
         write_category_cog(category, path)
         write_style(category, path)
     elif suffix in PNG_SUFFIXES:

@@ -3,14 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
-from sat2cap.geo import When, grid_of, on_grid
-from sat2cap.maps.conditioning import Conditioning, conditioning_of, with_conditioning_words
+from sat2cap.geo import GridArray, When, as_data_array, plain_grid_of
+from sat2cap.maps.conditioning import (
+    CONDITIONING_KEY,
+    TRAINING_YEARS_KEY,
+    Conditioning,
+    conditioning_of,
+    with_conditioning_words,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+AnyScore: TypeAlias = "xr.DataArray | GridArray"
+"""A score as people have it, or as the package computes it; their attributes have the same names."""
+Score = TypeVar("Score", "xr.DataArray", GridArray, "xr.DataArray | GridArray")
 
 LabelledPoint = tuple[str, float, float]
 """``(name, lon, lat)`` of a point to label on a map, degrees."""
@@ -68,7 +81,7 @@ _SCALES = {
 }
 
 
-def scale_of(score: xr.DataArray) -> Scale:
+def scale_of(score: AnyScore) -> Scale:
     """Return the scale of a score: what its numbers are called, their unit and the ends of the colours.
 
     It follows from the attribute `scale`, and from whether the score was calibrated or has negatives. A scale
@@ -86,12 +99,12 @@ def scale_of(score: xr.DataArray) -> Scale:
     return _SCALES.get(name, Scale(name, ""))
 
 
-def layers_of(score: xr.DataArray) -> list[xr.DataArray]:
+def layers_of(score: Score) -> list[Score]:
     """Return the single maps ``(y, x)`` of a score in order, each with its own prompt and date.
 
     Raises `InputError` unless the dims are ``(y, x)``, optionally with `STACKED` before them.
     """
-    leading = [dim for dim in score.dims if dim not in ("y", "x")]
+    leading = [str(dim) for dim in score.dims if dim not in ("y", "x")]
     if score.dims[-2:] != ("y", "x") or not set(leading) <= set(STACKED):
         dims = ", ".join(map(str, score.dims))
         raise InputError(
@@ -101,7 +114,7 @@ def layers_of(score: xr.DataArray) -> list[xr.DataArray]:
     return [_single_map(score.isel(dict(zip(leading, index, strict=True)))) for index in indices]
 
 
-def one_layer(score: xr.DataArray, subject: str) -> xr.DataArray:
+def one_layer(score: Score, subject: str) -> Score:
     """Return the only map of a score.
 
     Raises `InputError` if it has several; `subject` begins the message, e.g. "a page shows".
@@ -114,14 +127,14 @@ def one_layer(score: xr.DataArray, subject: str) -> xr.DataArray:
     return layers[0]
 
 
-def names_of(score: xr.DataArray) -> list[str]:
+def names_of(score: AnyScore) -> list[str]:
     """Return a name for each map of a score: its prompt, its date, or both."""
     stacked = [dim for dim in STACKED if dim in score.dims]
     keys = [{"prompt": "prompt", "time": "when"}[dim] for dim in stacked] or ["prompt"]
     return [", ".join(str(layer.attrs.get(key, "")) for key in keys) for layer in layers_of(score)]
 
 
-def stack_times(scores: Sequence[xr.DataArray], moments: Sequence[When]) -> xr.DataArray:
+def stack_times(scores: Sequence[Score], moments: Sequence[When]) -> Score:
     """Stack the scores ``(prompt, y, x)`` of several moments into one, ``(prompt, time, y, x)``.
 
     The attributes are those of the first score, or of the first whose year is outside the training photos'.
@@ -132,21 +145,23 @@ def stack_times(scores: Sequence[xr.DataArray], moments: Sequence[When]) -> xr.D
         score for score in scores if conditioning_of(score.attrs) is Conditioning.YEAR_OUT_OF_RANGE
     ]
     attrs = {**(out_of_range or scores)[0].attrs, "when": ""}
-    coords = {
-        "prompt": first.coords["prompt"].values,
-        "time": ("time", times, {"long_name": "local date and hour"}),
-    }
-    values = np.stack([score.values for score in scores], axis=1)
-    dims = ("prompt", "time", "y", "x")
-    return on_grid(values, grid_of(first), dims, coords, attrs)
+    stacked = GridArray(
+        np.stack([score.values for score in scores], axis=1),
+        plain_grid_of(first),
+        ("prompt", "time", "y", "x"),
+        {"prompt": np.asarray(first.coords["prompt"]), "time": times},
+        attrs,
+        {"time": {"long_name": "local date and hour"}},
+    )
+    return stacked if isinstance(first, GridArray) else as_data_array(stacked)
 
 
-def values_of(layer: xr.DataArray) -> NDArray[np.float32]:
+def values_of(layer: AnyScore) -> NDArray[np.float32]:
     """Return the values of a single map, float32, shape (H, W)."""
     return np.asarray(layer.values, dtype=np.float32)
 
 
-def provenance(score: xr.DataArray) -> dict[str, str]:
+def provenance(score: AnyScore) -> dict[str, str]:
     """Return the attributes named in `PROVENANCE` as text, without those that are empty.
 
     Prompts and dates are those of the maps that `score` holds now, joined by " | "; the conditioning is in
@@ -161,7 +176,13 @@ def provenance(score: xr.DataArray) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def with_standard_attributes(score: xr.DataArray) -> xr.DataArray:
+def table_attributes(score: AnyScore) -> dict[str, Any]:
+    """Return the provenance of a score for a table's attributes: as text, but the conditioning as data."""
+    data = {key: score.attrs[key] for key in (CONDITIONING_KEY, TRAINING_YEARS_KEY) if key in score.attrs}
+    return {**provenance(score), **data}
+
+
+def with_standard_attributes(score: "xr.DataArray") -> "xr.DataArray":
     """Return the score with the attributes that xarray and rioxarray look for.
 
     These are a name, `long_name` and `units` for the axis of a plot, and NaN as the value of no data. Lists
@@ -179,13 +200,13 @@ def with_standard_attributes(score: xr.DataArray) -> xr.DataArray:
     return named
 
 
-def _single_map(layer: xr.DataArray) -> xr.DataArray:
+def _single_map(layer: Score) -> Score:
     """Return a map with the prompt and the date of its coordinates as its attributes `prompt` and `when`."""
     attrs = {}
     if "prompt" in layer.coords:
         attrs["prompt"] = str(layer.coords["prompt"].item())
     if "time" in layer.coords:
-        attrs["when"] = str(np.datetime_as_string(layer.coords["time"].values, unit="m"))
+        attrs["when"] = str(np.datetime_as_string(np.asarray(layer.coords["time"]), unit="m"))
     return layer.assign_attrs(attrs)
 
 

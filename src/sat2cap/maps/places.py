@@ -3,7 +3,6 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -16,36 +15,27 @@ from rasterio import features
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
-from sat2cap.geo import EARTH_RADIUS_M, LONLAT, WGS84, grid_of, transformer, unit_vectors, within_180
-from sat2cap.maps.conditioning import CONDITIONING_KEY, TRAINING_YEARS_KEY, with_conditioning_words
-from sat2cap.maps.layers import LabelledPoint, one_layer, provenance, values_of
-
-_BLOCK = 4096
-"""Number of candidate cells that `_choose_apart` converts to points on the sphere at once."""
+from sat2cap.geo import WGS84, grid_of, within_180
+from sat2cap.maps.best_cells import BestCells, best_cells
+from sat2cap.maps.conditioning import with_conditioning_words
+from sat2cap.maps.layers import AnyScore, LabelledPoint, one_layer, table_attributes, values_of
 
 
-def top_places(score: xr.DataArray, n: int, min_distance_m: float = 0.0) -> gpd.GeoDataFrame:
-    """Return the centres of the `n` best cells of one map, at least `min_distance_m` apart.
+def top_places(score: AnyScore, n: int, min_distance_m: float = 0.0) -> gpd.GeoDataFrame:
+    """Return the centres of the `n` best cells of one map, at least `min_distance_m` metres apart.
 
     Columns rank (1 is best), score, lon, lat, geometry (EPSG:4326); fewer rows where there are no more such
-    cells. Equal scores are taken row by row from the top left. The provenance of the score is in
-    ``.attrs``. Raises `InputError`.
+    cells. The provenance of the score is in ``.attrs``. Raises `InputError`.
     """
-    if n < 1 or not min_distance_m >= 0:  # so that NaN is neither
-        raise InputError(f"{n} places {min_distance_m:g} m apart: give at least 1 place and 0 m")
-    values, grid = values_of(one_layer(score, "places are of")), grid_of(score)
-    cells = np.flatnonzero(np.isfinite(values))
-    order = cells[np.argsort(-values.ravel()[cells], kind="stable")]
-    chosen = _choose_apart(order, grid, n, min_distance_m)
-    lon, lat = _centres_lonlat(chosen, grid)
-    columns = {
-        "rank": np.arange(1, len(chosen) + 1),
-        "score": values.ravel()[chosen].astype(np.float64),
-        "lon": lon,
-        "lat": lat,
-    }
-    frame = gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(lon, lat), crs="EPSG:4326")
-    frame.attrs = table_attributes(score)
+    return places_table(best_cells(score, n, min_distance_m))
+
+
+def places_table(cells: BestCells) -> gpd.GeoDataFrame:
+    """Return cells as a table with columns rank, score, lon, lat, geometry (EPSG:4326), and ``.attrs``."""
+    columns = {"rank": cells.rank, "score": cells.score, "lon": cells.lon, "lat": cells.lat}
+    points = gpd.points_from_xy(cells.lon, cells.lat)
+    frame = gpd.GeoDataFrame(columns, geometry=points, crs="EPSG:4326")
+    frame.attrs = dict(cells.attrs)
     return frame
 
 
@@ -93,12 +83,6 @@ def areas_of_categories(category: xr.DataArray, confidence: xr.DataArray) -> gpd
     frame = frame.sort_values(["cells", "mean"], ascending=False, kind="stable", ignore_index=True)
     frame.attrs = table_attributes(category)
     return frame
-
-
-def table_attributes(score: xr.DataArray) -> dict[str, Any]:
-    """Return the provenance of a score for a table's attributes: as text, but the conditioning as data."""
-    data = {key: score.attrs[key] for key in (CONDITIONING_KEY, TRAINING_YEARS_KEY) if key in score.attrs}
-    return {**provenance(score), **data}
 
 
 def write_places(places: gpd.GeoDataFrame, path: Path | str) -> None:
@@ -170,51 +154,6 @@ def _read_vectors(path: Path | str, subject: str, form: str) -> gpd.GeoDataFrame
     except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{subject} {str(path)!r} cannot be read ({reason}); {form}") from error
-
-
-def _centres_lonlat(cells: NDArray[np.intp], grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return longitude and latitude, degrees, of the centres of cells given by their flat index."""
-    row, col = np.divmod(cells, grid.shape[1])
-    x, y = grid.affine @ (col + 0.5, row + 0.5)
-    lon, lat = transformer(grid.crs, LONLAT).transform(x, y)
-    return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
-
-
-def _choose_apart(order: NDArray[np.intp], grid: GeoBox, n: int, min_distance_m: float) -> NDArray[np.intp]:
-    """Return the first `n` cells of `order` that are at least `min_distance_m` apart, greedily.
-
-    `order` holds flat cell indices, best first. The best cell is chosen, all cells too near to it are
-    dropped, the best of the rest is chosen, and so on. Cells come in blocks, so that a map of millions of
-    cells is converted to points on the sphere only as far as needed; each new block is first cleared of
-    cells near the places chosen from earlier blocks. Distances are compared as chords, straight through
-    the Earth: on a sphere of radius 1 an arc of d metres has the chord 2 sin(d / 2R).
-    """
-    if min_distance_m == 0:
-        return order[:n]
-    chord = 2 * np.sin(min(min_distance_m / (2 * EARTH_RADIUS_M), np.pi / 2))
-    chosen: list[np.intp] = []
-    points: list[NDArray[np.float64]] = []
-    for start in range(0, len(order), _BLOCK):
-        block = order[start : start + _BLOCK]
-        on_sphere = unit_vectors(*_centres_lonlat(block, grid))
-        for point in points:
-            block, on_sphere = _keep_farther(block, on_sphere, point, chord)
-        while len(block) and len(chosen) < n:
-            chosen.append(block[0])
-            points.append(on_sphere[0])
-            block, on_sphere = _keep_farther(block, on_sphere, on_sphere[0], chord)
-        if len(chosen) == n:
-            break
-    return np.array(chosen, dtype=np.intp)
-
-
-def _keep_farther(
-    cells: NDArray[np.intp], points: NDArray[np.float64], centre: NDArray[np.float64], chord: float
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the cells and unit vectors at least `chord` away from `centre`, and never `centre` itself."""
-    distance = np.linalg.norm(points - centre, axis=1)
-    keep = (distance >= chord) & (distance > 0)
-    return cells[keep], points[keep]
 
 
 def _outline_codes(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: GeoBox) -> gpd.GeoDataFrame:

@@ -10,6 +10,7 @@ from .prompts import PART_SEPARATOR as PART_SEPARATOR
 from .prompts import embed_prompts as embed_prompts
 from .scoring import ScoreScale as ScoreScale
 from .scoring import check_atlas_model as check_atlas_model
+from .scoring import compute_scores as compute_scores
 from .scoring import score_atlas as score_atlas
 from .scoring import select_prompt as select_prompt
 from .series import MeanScale as MeanScale

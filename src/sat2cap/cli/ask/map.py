@@ -93,7 +93,7 @@ def map_prompts(
     check_output(out, options)
     if spread and out.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{out}: a spread is a band of its own; write it to a .tif")
-    score = api.open(atlas, model, text).map(
+    score = api.open(atlas, model, text).compute_map(
         prompts[0] if len(prompts) == 1 else prompts,
         output.parse_moments(when, months, hours),
         negatives or (),
@@ -136,17 +136,19 @@ def search(
     """
     from sat2cap import api
     from sat2cap.cli import console
-    from sat2cap.maps import check_output, write_places
+    from sat2cap.maps import check_output
 
     if out is not None:
         check_output(out, suffixes=(".geojson", ".parquet"))
     opened = api.open(atlas, model, text)
-    best_places = opened.search(prompt, top, when, apart, within)
-    output.warn_about_date(best_places.attrs)
+    best = opened.find_best(prompt, top, when, apart, within)
+    output.warn_about_date(best.attrs)
     rows = [
-        (f"{place.rank}", f"{place.score:.4f}", f"{place.lon:.5f}", f"{place.lat:.5f}")
-        for place in best_places.itertuples()
+        (f"{rank}", f"{score:.4f}", f"{lon:.5f}", f"{lat:.5f}")
+        for rank, score, lon, lat in zip(best.rank, best.score, best.lon, best.lat, strict=True)
     ]
     console.print_table(("rank", "score", "lon", "lat"), rows)
     if out is not None:
-        write_places(best_places, out)
+        from sat2cap.maps import places_table, write_places
+
+        write_places(places_table(best), out)

@@ -12,7 +12,7 @@ from sat2cap.cli.ask.prompts import refuse_paths
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sat2cap.geo import When
+    from sat2cap.geo import GridArray, When
     from sat2cap.maps import MapOptions
 
 Out = Annotated[
@@ -95,7 +95,7 @@ def warn_about_date(attrs: "Mapping[Any, Any]") -> None:
         console.print_warning(f"the date is {warning}")
 
 
-def save_map(score: "xr.DataArray | xr.Dataset", out: Path, options: "MapOptions") -> None:
+def save_map(score: "xr.DataArray | xr.Dataset | GridArray", out: Path, options: "MapOptions") -> None:
     """Write the map to `out` and print its path."""
     from sat2cap import api
 
