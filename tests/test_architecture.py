@@ -21,7 +21,7 @@ api
 demo
 report
 evaluation
-training | embedding | query | zones
+training | embedding | query | zones | publishing
 catalogue
 maps | miniworld
 pairs | atlas | model
@@ -45,8 +45,18 @@ _FOUNDATION = {
     "extras",
 }
 FORBIDDEN = {
-    "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps", "zones"},
-    "transformers": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps", "zones"},
+    "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps", "zones", "publishing"},
+    "transformers": {
+        *_FOUNDATION,
+        "geo",
+        "imagery",
+        "photos",
+        "pairs",
+        "atlas",
+        "maps",
+        "zones",
+        "publishing",
+    },
     "rasterio": {*_FOUNDATION, "model", "training"},
     "odc": {*_FOUNDATION, "model", "training"},
     "typer": {
@@ -282,7 +292,7 @@ def test_layers_below_the_model_run_without_torch() -> None:
     names = [
         n
         for n in read_package()
-        if unit(n) in {"geo", "imagery", "photos", "pairs", "atlas", "maps", "zones"}
+        if unit(n) in {"geo", "imagery", "photos", "pairs", "atlas", "maps", "zones", "publishing"}
     ]
     assert len(names) >= 15
     loaded = modules_loaded_by(f"import {', '.join(names)}")

@@ -24,6 +24,7 @@ DISTRIBUTION_OF = {
     "pystac_client": "pystac-client",
     "sentence_transformers": "sentence-transformers",
     "sklearn": "scikit-learn",
+    "zarr_cm": "zarr-cm",
 }
 """Modules whose distribution has another name."""
 

@@ -10,6 +10,7 @@ from .api import load_model as load_model
 from .api import open as open
 from .api import open_imagery as open_imagery
 from .api import plan_embedding as plan_embedding
+from .api import publish as publish
 from .api import repair as repair
 from .api import save as save
 from .api import train as train

@@ -33,10 +33,12 @@ EXTRA_OF_MODULE = {
     "morecantile": "serve",
     "starlette": "serve",
     "obstore": "cloud",
+    "zarr": "publish",
+    "zarr_cm": "publish",
 }
 """Extra in pyproject.toml by module name, as in an import statement; a test holds it against that file."""
 
-Extra = Literal["embed", "train", "pairs", "evaluate", "demo"]
+Extra = Literal["embed", "train", "pairs", "evaluate", "demo", "publish"]
 """An extra without which a command or a call cannot work at all."""
 
 EXTRAS_WITHIN: dict[Extra, tuple[str, ...]] = {
@@ -44,6 +46,7 @@ EXTRAS_WITHIN: dict[Extra, tuple[str, ...]] = {
     "train": ("embed", "train"),
     "pairs": ("pairs",),
     "evaluate": ("embed", "evaluate"),
+    "publish": ("publish",),
     "demo": ("embed", "train", "pairs", "evaluate"),
 }
 """The extras whose modules an extra brings, as pyproject.toml nests them."""

@@ -1,3 +1,6 @@
+from .conventions import as_uri as as_uri
+from .conventions import embedding_attributes as embedding_attributes
+from .conventions import projection_attributes as projection_attributes
 from .conventions import side_arrays as side_arrays
 from .layout import JOURNAL as JOURNAL
 from .layout import PLAN as PLAN
@@ -13,6 +16,7 @@ from .plan import differing_parts as differing_parts
 from .plan import is_atlas as is_atlas
 from .reader import Atlas as Atlas
 from .reader import open_atlas as open_atlas
+from .stac import make_item as make_item
 from .verification import repair_atlas as repair_atlas
 from .verification import verify_atlas as verify_atlas
 from .writer import create_or_resume as create_or_resume

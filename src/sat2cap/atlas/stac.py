@@ -9,6 +9,8 @@ from sat2cap.files import write_json
 from sat2cap.geo import lonlat_bounds, outline
 
 EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
+STORE_TYPE = "application/vnd.zarr; version=3"
+"""Media type of a Zarr group, by STAC's best practices for Zarr."""
 
 
 def item_path(atlas: Path) -> Path:
@@ -36,9 +38,10 @@ def make_item(name: str, spec: AtlasSpec) -> dict[str, Any]:
         "links": [
             {"rel": "emb:model", "href": as_uri(str(spec.model.get("source", "")))},
             {"rel": "emb:source-data", "href": as_uri(str(spec.imagery.get("uri", "")))},
+            {"rel": "store", "href": f"./{name}", "type": STORE_TYPE},
         ],
         "assets": {
-            "embeddings": {"href": f"./{name}", "type": "application/vnd+zarr", "roles": ["data"]},
+            "embeddings": {"href": f"./{name}", "type": STORE_TYPE, "roles": ["data"]},
         },
     }
 

@@ -1,5 +1,8 @@
 """``sat2cap atlas``: describe, prepare, verify and repair an atlas."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from sat2cap.cli.options import (
@@ -67,6 +70,39 @@ def prepare(atlas: AtlasPath, model: AtlasModel = None) -> None:
 
     with console.show_progress(resumes=False) as progress:
         print(api.open(atlas, model).prepare(progress))
+
+
+@app.command()
+def publish(
+    atlas: AtlasPath,
+    folder: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to write, then to upload as it is.")],
+    depth: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--depth", metavar="N", help="Also write a copy of the first N principal components; repeatable."
+        ),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the collection; by default the atlas's name.")
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Address at which DEST will be served, for links that must be absolute."),
+    ] = None,
+) -> None:
+    """Write a copy of an atlas for the web.
+
+    A sharded Zarr group that other programs open, with a STAC item, a collection and checksums. The same
+    command continues an interrupted run.
+    """
+    from sat2cap import api
+    from sat2cap.cli import console
+    from sat2cap.formatting import format_bytes
+
+    with console.show_progress() as progress:
+        published = api.publish(atlas, folder, depths=depth or (), title=title, url=url, progress=progress)
+    print(f"{published.store}: {published.files} files in {folder}, {format_bytes(published.size_bytes)}")
+    print(f"check a copy with: sha256sum -c {published.store.stem}.sha256")
 
 
 @app.command()

@@ -1,0 +1,117 @@
+"""What a short copy of a published atlas saves, and how well it ranks.
+
+    python benchmarks/publish.py [X.zarr]
+
+Without an atlas, one of 512 x 512 cells with 512 numbers is made up, whose embeddings are smooth in space, as
+those of real ground are. It is published in a temporary folder and ranked for made-up texts that lean towards
+the embeddings of single cells. For each depth, the bytes read of the store beside those of all embeddings: to
+rank by the short copy alone, with the share of the true best 1 % that it finds; and for the best 20 cells
+scored exactly, with the share of the true best 20 that are found.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from scipy.ndimage import gaussian_filter
+from zarr.storage import LocalStore, WrapperStore
+
+from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, create_or_resume, open_atlas
+from sat2cap.publishing import publish_atlas
+from sat2cap.publishing.ranking import approximate_cosines, rank_cells
+
+DEPTHS, TEXTS, SHARE, PLACES = (16, 32, 64), 8, 0.01, 20
+SIDE, DIM, FIELDS = 512, 512, 60
+
+
+class CountingStore(WrapperStore[LocalStore]):
+    """A store that counts the bytes it hands out."""
+
+    bytes_read = 0
+
+    async def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Return an object or a range of it, and count it."""
+        value = await super().get(*args, **kwargs)
+        type(self).bytes_read += 0 if value is None else len(value)
+        return value
+
+
+def make_atlas(path: Path) -> Atlas:
+    """Write an atlas of smooth embeddings with a decaying spectrum around a mean, and a little noise."""
+    rng = np.random.default_rng(0)
+    fields = [gaussian_filter(rng.normal(size=(SIDE, SIDE)), 2 + number % 12) for number in range(FIELDS)]
+    strengths = np.stack(
+        [field / field.std() / (1 + number) ** 0.5 for number, field in enumerate(fields)], -1
+    )
+    basis, mean = rng.normal(size=(FIELDS, DIM)), 2 * rng.normal(size=DIM)
+    spec = AtlasSpec(
+        grid=GeoBox((SIDE, SIDE), Affine(100, 0, 600_000, 0, -100, 5_800_000), "EPSG:32631"),
+        wanted=np.ones((SIDE, SIDE), bool),
+        dim=DIM,
+        dtype="int8",
+        model={"identity": "made up", "source": "", "card": {}},
+        imagery={"identity": "made up", "uri": ""},
+        patch_m=200.0,
+        patch_pixels=224,
+    )
+    writer = create_or_resume(path, spec)
+    for chunk in writer.pending():
+        embeddings = strengths[chunk.rows, chunk.cols] @ basis + mean
+        embeddings += 0.3 * rng.normal(size=embeddings.shape)
+        writer.write(chunk, embeddings.astype(np.float32), np.full(chunk.shape, CellStatus.OK, np.uint8))
+    return writer.finish()
+
+
+def make_texts(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return unit vectors along which cells differ, as prompts that people ask are."""
+    texts = values[rng.choice(len(values), TEXTS)] - values.mean(axis=0)
+    texts += 0.3 * rng.normal(size=texts.shape) * texts.std()
+    return (texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float32)
+
+
+def main() -> None:
+    """Run the benchmark and print a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        atlas = open_atlas(sys.argv[1]) if len(sys.argv) > 1 else make_atlas(Path(folder) / "made.zarr")
+        values = atlas.read(slice(None), slice(None)).reshape(-1, atlas.dim)
+        cells = np.flatnonzero(np.isfinite(values).all(axis=1))
+        texts = make_texts(values[cells], np.random.default_rng(1))
+        cosines = values[cells] @ texts.T / np.linalg.norm(values[cells], axis=1)[:, None]
+        count = max(1, round(SHARE * cells.size))
+        depths = [depth for depth in DEPTHS if depth < atlas.dim]
+        began = time.perf_counter()
+        published = publish_atlas(atlas, Path(folder) / "public", depths=depths)
+        print(f"published in {time.perf_counter() - began:.1f} s: {published.size_bytes:,} bytes")
+        shards = [file for file in (published.store / "embeddings").rglob("*") if file.is_file()]
+        full = sum(file.stat().st_size for file in shards)
+        for depth in depths:
+            ranking, rescored, shares, places = 0, 0, [], []
+            for text, exact in zip(texts, cosines.T, strict=True):
+                order = cells[np.argsort(-exact)]
+                CountingStore.bytes_read = 0
+                group = zarr.open_group(CountingStore(LocalStore(published.store)), mode="r")
+                approximate = approximate_cosines(group, text, depth).ravel()
+                ranking += CountingStore.bytes_read
+                nearest = cells[np.argsort(-approximate[cells])[:count]]
+                shares.append(len(set(order[:count]) & set(nearest)) / count)
+                CountingStore.bytes_read = 0
+                ranked = rank_cells(group, text, PLACES, depth)
+                rescored += CountingStore.bytes_read
+                chosen = np.ravel_multi_index((ranked.rows, ranked.cols), atlas.plain_grid.shape)
+                places.append(len(set(order[:PLACES]) & set(chosen)) / PLACES)
+            print(
+                f"depth {depth}: alone {ranking / TEXTS / full:.1%} of the bytes, best {SHARE:.0%} "
+                f"found {np.mean(shares):.1%} (worst {min(shares):.1%}); best {PLACES} scored exactly "
+                f"{rescored / TEXTS / full:.1%}, found {np.mean(places):.1%} (worst {min(places):.1%})"
+            )
+
+
+if __name__ == "__main__":
+    main()

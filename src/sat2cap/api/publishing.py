@@ -1,0 +1,39 @@
+"""Publishing an atlas for other programs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.atlas import open_atlas
+from sat2cap.extras import require_extra
+
+if TYPE_CHECKING:
+    from sat2cap.publishing import PublishedAtlas
+
+
+def publish(
+    atlas: Path | str,
+    folder: Path | str,
+    *,
+    depths: Sequence[int] = (),
+    title: str | None = None,
+    url: str | None = None,
+    progress: ProgressLike = None,
+) -> "PublishedAtlas":
+    """Write a copy of a finished atlas for the web into `folder`, and return where it is and how large.
+
+        sat2cap.publish("town.zarr", "public", depths=[64], url="https://example.org/town")
+
+    `depths` are the lengths of short copies from which a client ranks cells cheaply (docs/atlas.md), `title`
+    names the STAC collection, and `url` is the address at which the folder will be served, for links that
+    must be absolute. The same call continues an interrupted run. Raises `AtlasError` if the atlas is
+    unfinished or damaged, and `MissingExtraError` without the extra ``publish``.
+    """
+    require_extra("publish", "publishing")
+    from sat2cap.publishing import publish_atlas
+
+    with listening(progress) as report:
+        return publish_atlas(
+            open_atlas(atlas), folder, title=title, url=url, depths=tuple(depths), progress=report
+        )
