@@ -46,7 +46,7 @@ def test_places_keep_their_distance_and_none_better_was_passed_over(apart_m: flo
 
 def test_blocks_of_cells_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = top_places(made_up(), 30, 2000)
-    monkeypatch.setattr("sat2cap.maps.best_cells._BLOCK", 7)
+    monkeypatch.setattr("sat2cap.maps.ranking._BLOCK", 7)
     assert top_places(made_up(), 30, 2000).equals(whole)
 
 

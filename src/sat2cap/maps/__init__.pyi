@@ -1,5 +1,3 @@
-from .best_cells import BestCells as BestCells
-from .best_cells import best_cells as best_cells
 from .cog import write_cog as write_cog
 from .colours import COLOURS as COLOURS
 from .colours import overlay_opacity as overlay_opacity
@@ -26,3 +24,5 @@ from .places import read_outlines as read_outlines
 from .places import read_places as read_places
 from .places import top_places as top_places
 from .places import write_places as write_places
+from .ranking import BestCells as BestCells
+from .ranking import best_cells as best_cells

@@ -16,9 +16,9 @@ from rasterio import features
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
 from sat2cap.geo import WGS84, grid_of, within_180
-from sat2cap.maps.best_cells import BestCells, best_cells
 from sat2cap.maps.conditioning import with_conditioning_words
 from sat2cap.maps.layers import AnyScore, LabelledPoint, one_layer, table_attributes, values_of
+from sat2cap.maps.ranking import BestCells, best_cells
 
 
 def top_places(score: AnyScore, n: int, min_distance_m: float = 0.0) -> gpd.GeoDataFrame:
