@@ -22,7 +22,14 @@ from matplotlib import pyplot as plt
 from sat2cap.atlas import open_atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.demo.plan import DemoPlan
-from sat2cap.evaluation import CALENDAR, Country, map_agreement, time_agreement
+from sat2cap.evaluation import (
+    CALENDAR,
+    MAP_MEASURES,
+    Country,
+    map_agreement,
+    pick_measure,
+    time_agreement,
+)
 from sat2cap.evaluation.miniworld.calibration import (
     NONSENSE,
     PromptTruth,
@@ -83,7 +90,9 @@ def measure_agreement(countries: Sequence[Country], model: Checkpoint) -> Iterat
     scales: tuple[MeanScale, ...] = ("cosine", "contrast")
     for scale in scales:
         maps = map_agreement(countries, model, PROMPTS, scores=partial(score_cells, scale))
-        yield from summary(f"map.auroc.{scale}", list(maps)).items()
+        agreement = list(maps)
+        for measure in MAP_MEASURES:
+            yield from summary(f"map.{measure}.{scale}", pick_measure(agreement, measure)).items()
         times = time_agreement(countries, model, SEASONAL_PROMPTS, scale=scale)
         yield from summary(f"time.rank_correlation.{scale}", list(times)).items()
 

@@ -1,6 +1,7 @@
 import json
 import math
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,18 @@ from sat2cap.query import score_atlas
 DIRECTIONS = ("overhead2ground", "ground2overhead")
 STEPS = ("pairs", "train", "embed", "map", "evaluate", "report")
 REQUIRED = [
-    *("map.auroc.mean", "map.auroc.clip.mean", "map.auroc.location.mean", "map.prompts"),
+    *(
+        f"map.{measure}.{kind}{part}"
+        for measure in ("auroc", "average_precision")
+        for kind in ("", "linear.", "clip.", "clip_aerial.", "location.")
+        for part in ("mean", "median")
+    ),
+    *("map.prompts", "time.rank_correlation.linear.median", "time.rank_correlation.oracle.median"),
     *("time.rank_correlation.median", "time.prompts", "retrieval.gallery", "demo.peak_memory_mb"),
     *(f"demo.seconds.{step}" for step in (*STEPS, "total")),
     *(
         f"retrieval.{kind}{way}.{name}"
-        for kind in ("", "clip.", "no_metadata.")
+        for kind in ("", "linear.", "clip.", "no_metadata.")
         for way in DIRECTIONS
         for name in ("r1", "r5", "r10", "median_rank")
     ),
@@ -45,11 +52,14 @@ def test_results_are_a_flat_object_of_finite_numbers_with_all_that_is_promised(r
     assert all(isinstance(value, float) and math.isfinite(value) for value in stored.values())
 
 
-def test_every_prompt_has_its_metric_beside_both_baselines(ran: Ran) -> None:
-    for kind in ("", "clip.", "location."):
-        found = {n: v for n, v in ran.figures.items() if n.startswith(f"map.auroc.{kind}prompt.")}
+def test_every_prompt_has_its_metrics_beside_all_baselines(ran: Ran) -> None:
+    for kind, measure in product(
+        ("", "linear.", "clip.", "clip_aerial.", "location."), ("auroc", "average_precision")
+    ):
+        prefix = f"map.{measure}.{kind}"
+        found = {n: v for n, v in ran.figures.items() if n.startswith(f"{prefix}prompt.")}
         assert len(found) == ran.figures["map.prompts"] >= 5
-        assert np.mean(list(found.values())) == pytest.approx(ran.figures[f"map.auroc.{kind}mean"])
+        assert np.mean(list(found.values())) == pytest.approx(ran.figures[f"{prefix}mean"])
     assert f"map.auroc.prompt.{to_slug('where can i see the sea')}" in ran.figures
 
 
@@ -65,6 +75,25 @@ def test_a_prompts_auroc_is_that_of_its_map_file_against_the_truth(ran: Ran) -> 
     positive = expected >= 0.5 * expected.max()
     auroc = sklearn.metrics.roc_auc_score(positive[known], scores[known])
     assert ran.figures[f"map.auroc.prompt.{to_slug(prompt.text)}"] == pytest.approx(auroc, abs=1e-9)
+    precision = sklearn.metrics.average_precision_score(positive[known], scores[known])
+    assert ran.figures[f"map.average_precision.prompt.{to_slug(prompt.text)}"] == pytest.approx(
+        precision, abs=1e-9
+    )
+
+
+def test_the_linear_baseline_is_fitted_to_the_pairs_of_the_demo(ran: Ran) -> None:
+    model, trained = (resolve_model(ran.out / name / "checkpoint") for name in ("linear", "train"))
+    assert model.card["method"] == "linear"
+    assert model.card["training"]["pairs"] == trained.card["training"]["pairs"]
+    assert model.encoding == trained.encoding
+    prompt = next(p for p in ran.plan.prompts if p.concept == "rice paddy")
+    atlas = open_atlas(ran.out / "atlas" / "south-linear.zarr")
+    scores = score_atlas(atlas, model, [prompt.text]).values[0]
+    expected = truth_map(World(2), "rice paddy", atlas.grid).values
+    known = np.isfinite(scores)
+    auroc = sklearn.metrics.roc_auc_score((expected >= 0.5 * expected.max())[known], scores[known])
+    name = f"map.auroc.linear.prompt.{to_slug(prompt.text)}"
+    assert ran.figures[name] == pytest.approx(auroc, abs=1e-9)
 
 
 def test_the_location_baseline_sees_no_imagery(ran: Ran) -> None:
@@ -116,7 +145,7 @@ def test_the_demo_leaves_what_a_person_would_have_made(ran: Ran) -> None:
     assert heldout.manifest["provenance"]["photos"] == "miniworld:2"
     assert training.count("train") > 60
     assert heldout.count("test") == len(heldout.index) >= 30
-    for name in ("north", "south", "north-clip", "south-clip"):
+    for name in ("north", "south", "north-linear", "south-linear", "north-clip", "south-clip"):
         assert open_atlas(ran.out / "atlas" / f"{name}.zarr").complete
     files = sorted(path.suffix for path in (ran.out / "maps").iterdir())
     assert files == [".png"] * len(ran.plan.map_prompts) + [".tif"] * len(ran.plan.map_prompts)
@@ -173,7 +202,7 @@ def test_the_headline_is_short_and_holds_the_main_figures(ran: Ran) -> None:
     short = headline_metrics(ran.figures)
     assert set(short.items()) <= set(ran.figures.items())
     assert {"map.auroc.mean", "retrieval.overhead2ground.r10", "demo.seconds.total"} <= set(short)
-    assert len(short) <= 36
+    assert len(short) <= 44
 
 
 def test_retrieval_is_what_the_evaluation_of_the_command_line_gives(ran: Ran) -> None:

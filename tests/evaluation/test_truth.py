@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score
 
 sys.path.append(str(Path(__file__).parents[1] / "query"))  # made_model lives there
 
@@ -18,7 +20,9 @@ from sat2cap.errors import ModelError
 from sat2cap.evaluation.maps.location_baseline import CALENDAR
 from sat2cap.evaluation.miniworld.maps import (
     Country,
+    aerial_scores,
     can_judge,
+    daylight_oracle_agreement,
     location_scores,
     map_agreement,
     map_scores,
@@ -28,7 +32,8 @@ from sat2cap.evaluation.miniworld.maps import (
 from sat2cap.geo.grid import cell_grid, cell_lonlat
 from sat2cap.geo.region import parse_region
 from sat2cap.geo.when import When
-from sat2cap.miniworld.prompts import Prompt
+from sat2cap.miniworld.prompts import SEASONAL_PROMPTS, Prompt
+from sat2cap.miniworld.surroundings import local_times
 from sat2cap.miniworld.truth import prepare_ground_truth
 from sat2cap.miniworld.world import World
 from sat2cap.query import score_atlas
@@ -73,7 +78,11 @@ def oracle(sign):
 def test_the_truth_agrees_with_itself_and_its_opposite_does_not(country, checkpoint):
     for sign, auroc in ((1, 1.0), (-1, 0.0)):
         found = dict(map_agreement([country], checkpoint, [SEA, JAM], scores=oracle(sign)))
-        assert found == {SEA: auroc, JAM: auroc}
+        assert {prompt: values["auroc"] for prompt, values in found.items()} == {SEA: auroc, JAM: auroc}
+        for prompt, values in found.items():
+            truth = country.truth(prompt)
+            expected = average_precision_score(truth >= truth.max() / 2, sign * truth)
+            assert values["average_precision"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_prompt_that_no_country_can_judge_is_left_out(country, checkpoint):
@@ -90,7 +99,32 @@ def test_the_mean_is_over_countries_and_noise_knows_nothing(country, checkpoint)
         *map_agreement([country, second], checkpoint, [SEA]),
     )
     assert one == two
-    assert 0.3 < one < 0.7
+    assert 0.3 < one["auroc"] < 0.7
+    truth = country.truth(SEA)
+    share = float((truth >= truth.max() / 2).mean())
+    assert one["average_precision"] == pytest.approx(share, abs=0.15), "noise is right as often as by luck"
+
+
+def test_the_aerial_template_asks_for_the_text_seen_from_above(country, checkpoint):
+    expected = map_scores(country, checkpoint, ["aerial view of the sea"], None)
+    np.testing.assert_array_equal(aerial_scores(country, checkpoint, ["the sea"], None), expected)
+
+
+def test_the_oracle_of_daylight_knows_nights_but_not_the_rush_hour(country):
+    """Night lights are a matter of the sun; a market is held by day, but in the morning."""
+    lights = next(prompt for prompt in SEASONAL_PROMPTS if prompt.concept == "night lights")
+    found = dict(daylight_oracle_agreement([country], [lights, JAM, PINES]))
+    assert found[JAM] < found[lights]
+    truth = country.mean_truth(JAM, CALENDAR)
+    latitude = np.full(len(CALENDAR), country.ground_truth.surroundings.lat.mean())
+    clock = (np.array([getattr(when, name) for when in CALENDAR]) for name in ("month", "day", "hour"))
+    up = local_times(latitude, *clock).sun > 0
+    by_hand = [
+        np.mean([t for t, other, sun in zip(truth, CALENDAR, up, strict=True)
+                 if other.month == when.month and sun == here])
+        for when, here in zip(CALENDAR, up, strict=True)
+    ]  # fmt: skip
+    assert found[JAM] == pytest.approx(spearmanr(by_hand, truth).statistic, abs=1e-6)
 
 
 def test_southern_seasons_are_asked_half_a_year_later(country):

@@ -7,13 +7,16 @@ from sat2cap.training import Run, measure_step_seconds
 
 _STEPS_PER_PHOTO = 0.0073
 """Making a pair and embedding its photo, in training steps of 256 patches."""
+_STEPS_PER_LINEAR_PATCH = 0.0045
+"""Embedding a training patch for the linear baseline, whose fit takes little more."""
 _STEPS_PER_CELL = 0.0044
 """Embedding a cell by one model."""
 _STEPS_PER_PAGE = 90
 """Maps, metrics and the page.
 
-All three were measured as seconds of a full demo divided by its seconds per training step, on two cores with
-AVX2 only (docs/RESULTS.md). They hold roughly elsewhere, since all of it is the processor's work.
+All four were measured as seconds of a full demo divided by its seconds per training step, on two cores with
+AVX2 only (docs/RESULTS.md), that of the
+baseline in a run of its own. They hold roughly elsewhere, since all of it is the processor's work.
 """
 
 _REFERENCE_BATCH = 256
@@ -29,7 +32,12 @@ def estimate_demo_seconds(plan: DemoPlan, run: Run, start: Checkpoint) -> float:
     reference_step_s = step_s * _REFERENCE_BATCH / run.optim.batch
     photos = plan.train_photos + plan.test_photos
     cells = sum(_count_cells(place.region, plan.patch.size_m) for place in plan.countries)
-    other_steps = photos * _STEPS_PER_PHOTO + 2 * cells * _STEPS_PER_CELL + _STEPS_PER_PAGE
+    other_steps = (
+        photos * _STEPS_PER_PHOTO
+        + plan.train_photos * _STEPS_PER_LINEAR_PATCH
+        + 3 * cells * _STEPS_PER_CELL
+        + _STEPS_PER_PAGE
+    )
     return (run.optim.steps or 0) * step_s + other_steps * reference_step_s
 
 

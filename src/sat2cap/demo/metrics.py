@@ -12,12 +12,17 @@ from sat2cap.demo.clock import StepClock
 from sat2cap.demo.labels import to_slug
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.evaluation import (
+    MAP_MEASURES,
     Country,
+    Gallery,
+    aerial_scores,
+    daylight_oracle_agreement,
     embed_gallery,
     gallery_metrics,
     location_scores,
     map_agreement,
     metric_values,
+    pick_measure,
     time_agreement,
 )
 from sat2cap.geo import When, parse_when
@@ -32,22 +37,30 @@ DIRECTIONS = ("overhead2ground", "ground2overhead")
 JANUARY, JULY = When(2021, 1, 15, 12.0), When(2021, 7, 15, 12.0)
 
 _HEADLINES = (
-    "map.auroc.mean", "map.auroc.clip.mean", "map.auroc.location.mean", "map.prompts", "retrieval.gallery",
+    *(f"map.{measure}.{kind}mean" for measure in MAP_MEASURES
+      for kind in ("", "linear.", "clip.")),
+    "map.auroc.location.mean", "map.prompts", "retrieval.gallery",
     *(f"retrieval.{kind}{way}.{name}" for kind in ("", "clip.") for way in DIRECTIONS
       for name in ("r1", "r5", "r10", "median_rank")),
-    "time.rank_correlation.median", "time.prompts", "hemispheres.swapped", "hemispheres.prompts",
+    *(f"retrieval.linear.{way}.r10" for way in DIRECTIONS),
+    *(f"time.rank_correlation.{kind}median" for kind in ("", "linear.", "oracle.")), "time.prompts",
+    "hemispheres.swapped", "hemispheres.prompts",
     "captions.truth.chance", "captions.clip.truth.chance",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """The trained model, the CLIP model to compare it with, and the atlases of both."""
+    """The trained model, the two models to compare it with, and the atlases of each."""
 
     trained: Checkpoint
+    linear: Checkpoint
+    """Ridge regression from CLIP's vectors of the same pairs."""
     clip: Checkpoint
     countries: Sequence[Country]
     """The countries, with their atlases by `trained`."""
+    linear_countries: Sequence[Country]
+    """The same countries, with their atlases by `linear`."""
     baseline: Sequence[Country]
     """The same countries, with their atlases by `clip`."""
     captioner: Captioner | None = None
@@ -55,13 +68,16 @@ class EvaluationInputs:
 
 
 def compute_metrics(
-    plan: DemoPlan, inputs: EvaluationInputs, heldout: PairSet, progress: Progress
+    plan: DemoPlan, inputs: EvaluationInputs, heldout: PairSet | None, progress: Progress
 ) -> dict[str, float]:
-    """Return all metrics except those of time and memory; one that is not defined is left out."""
+    """Return all metrics except those of time and memory; one that is not defined is left out.
+
+    Retrieval is left out without `heldout` pairs.
+    """
     # generators: each is computed only when the loop below reaches it
     groups = (
         _map_metrics(plan, inputs),
-        _retrieval_metrics(plan, inputs, heldout),
+        () if heldout is None else _retrieval_metrics(plan, inputs, heldout),
         _time_metrics(plan, inputs),
         _hemisphere_metrics(plan, inputs),
     )
@@ -89,25 +105,34 @@ def headline_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _map_metrics(plan: DemoPlan, inputs: EvaluationInputs) -> Iterator[tuple[str, float]]:
-    """Yield the agreement with the truth of our maps, of CLIP's, and of place and time alone."""
-    ours, clip = inputs.trained, inputs.clip
+    """Yield the agreement with the truth of our maps, of those of three baselines, and of place and time."""
+    ours, clip, prompts = inputs.trained, inputs.clip, plan.prompts
     agreements = {
-        "": list(map_agreement(inputs.countries, ours, plan.prompts)),
-        "clip.": list(map_agreement(inputs.baseline, clip, plan.prompts)),
-        "location.": list(map_agreement(inputs.countries, ours, plan.prompts, scores=location_scores)),
+        "": list(map_agreement(inputs.countries, ours, prompts)),
+        "linear.": list(map_agreement(inputs.linear_countries, inputs.linear, prompts)),
+        "clip.": list(map_agreement(inputs.baseline, clip, prompts)),
+        "clip_aerial.": list(map_agreement(inputs.baseline, clip, prompts, scores=aerial_scores)),
+        "location.": list(map_agreement(inputs.countries, ours, prompts, scores=location_scores)),
     }
     yield "map.prompts", float(len(agreements[""]))
-    for kind, agreement in agreements.items():
-        yield from _summarise_prompts(f"map.auroc.{kind}", agreement)
+    for (kind, agreement), measure in product(agreements.items(), MAP_MEASURES):
+        yield from _summarise_prompts(f"map.{measure}.{kind}", pick_measure(agreement, measure))
 
 
 def _time_metrics(plan: DemoPlan, inputs: EvaluationInputs) -> Iterator[tuple[str, float]]:
-    """Yield the correlation of the maps' means with those of the truth over month and hour."""
-    correlations = list(
-        time_agreement(inputs.countries, inputs.trained, plan.seasonal_prompts, calendar=plan.calendar)
-    )
-    yield "time.prompts", float(len(correlations))
-    yield from _summarise_prompts("time.rank_correlation.", correlations)
+    """Yield the correlation of the maps' means with those of the truth over month and hour.
+
+    Beside ours are those of the linear model, and of an oracle that knows only daylight and the month.
+    """
+    prompts, calendar = plan.seasonal_prompts, plan.calendar
+    correlations = {
+        "": list(time_agreement(inputs.countries, inputs.trained, prompts, calendar=calendar)),
+        "linear.": list(time_agreement(inputs.linear_countries, inputs.linear, prompts, calendar=calendar)),
+        "oracle.": list(daylight_oracle_agreement(inputs.countries, prompts, calendar=calendar)),
+    }
+    yield "time.prompts", float(len(correlations[""]))
+    for kind, values in correlations.items():
+        yield from _summarise_prompts(f"time.rank_correlation.{kind}", values)
 
 
 def _summarise_prompts(
@@ -125,16 +150,22 @@ def _summarise_prompts(
 def _retrieval_metrics(
     plan: DemoPlan, inputs: EvaluationInputs, heldout: PairSet
 ) -> Iterator[tuple[str, float]]:
-    """Yield the rows of the paper's table 1: trained with place and time, without them, CLIP, and chance."""
-    ours = embed_gallery(heldout, inputs.trained, gallery=plan.gallery)
-    same_photos = inputs.clip.ground_identity == inputs.trained.ground_identity
-    clip = embed_gallery(
-        heldout, inputs.clip, gallery=plan.gallery, ground=ours.ground if same_photos else None
-    )
-    use_metadata = inputs.trained.dynamic is not None
-    metrics = metric_values(gallery_metrics(ours, inputs.trained, use_metadata=use_metadata))
-    for kind, gallery, checkpoint in (("no_metadata", ours, inputs.trained), ("clip", clip, inputs.clip)):
-        values = metric_values(gallery_metrics(gallery, checkpoint, use_metadata=False))
+    """Yield the rows of the paper's table 1: with place and time, without them, linear, CLIP, and chance."""
+    trained, linear, clip = inputs.trained, inputs.linear, inputs.clip
+    ours = embed_gallery(heldout, trained, gallery=plan.gallery)
+
+    def embed_baseline(model: Checkpoint) -> Gallery:
+        ground = ours.ground if model.ground_identity == trained.ground_identity else None
+        return embed_gallery(heldout, model, gallery=plan.gallery, ground=ground)
+
+    has_metadata = trained.dynamic is not None
+    metrics = metric_values(gallery_metrics(ours, trained, use_metadata=has_metadata))
+    for kind, gallery, checkpoint, use_metadata in (
+        ("no_metadata", ours, trained, False),
+        ("linear", embed_baseline(linear), linear, linear.dynamic is not None),
+        ("clip", embed_baseline(clip), clip, False),
+    ):
+        values = metric_values(gallery_metrics(gallery, checkpoint, use_metadata=use_metadata))
         metrics |= {f"{kind}.{name}": value for name, value in values.items() if name != "gallery"}
     count = metrics["gallery"]
     chance = {f"r{k}": min(k / count, 1.0) for k in (1, 5, 10)} | {"median_rank": (count + 1) / 2}

@@ -12,6 +12,8 @@ from sat2cap.pairs import PatchSpec
 
 RUN_FILE = Path(__file__).parents[1] / "runs" / "miniworld.toml"
 """The run file that ships in the package."""
+LINEAR_RUN_FILE = RUN_FILE.with_name("linear.toml")
+"""The run file of the linear baseline."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The demo from top to bottom."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from sat2cap.catalogue import open_imagery, resolve_captioner, resolve_model
@@ -12,9 +11,7 @@ from sat2cap.demo.metrics import EvaluationInputs, compute_metrics, timing_metri
 from sat2cap.demo.page import collect_story
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.story import render_story
-from sat2cap.evaluation import Country
 from sat2cap.files import write_bytes, write_json
-from sat2cap.miniworld import World, prepare_ground_truth
 from sat2cap.progress import Progress, announce, silent
 
 RESULTS = "results.json"
@@ -41,23 +38,21 @@ def run_demo(out: Path, *, plan: DemoPlan | None = None, progress: Progress = si
         training, heldout = steps.build_pair_sets(plan, out, progress)
     with clock.time_step("train", **steps.check_training(out)):
         folder = steps.train_model(run, training, progress)
+        linear_folder = steps.fit_linear(run, training, out, progress)
     trained = steps.name_model(resolve_model(folder), str(folder), "sat2cap-miniworld")
+    linear = steps.name_model(resolve_model(linear_folder), str(linear_folder), "linear-miniworld")
 
     with clock.time_step("embed", **steps.check_atlases(plan, out)):
-        trained_atlases = steps.embed_countries(plan, out, trained, "", progress)
-        clip_atlases = steps.embed_countries(plan, out, clip, "-clip", progress)
-    with clock.time_step("map"):
-        imagery, world = open_imagery(f"miniworld:{plan.test_world}"), World(plan.test_world)
-        countries = [
-            Country(place.name, atlas, prepare_ground_truth(world, atlas.grid), place.south)
-            for place, atlas in zip(plan.countries, trained_atlases, strict=True)
+        atlases = [
+            steps.embed_countries(plan, out, model, kind, progress)
+            for model, kind in zip((trained, linear, clip), steps.ATLAS_KINDS, strict=True)
         ]
+    with clock.time_step("map"):
+        imagery = open_imagery(f"miniworld:{plan.test_world}")
+        countries, linear_countries, baseline = steps.list_countries(plan, atlases)
         steps.write_maps(plan, out, countries, trained, imagery, progress)
     with clock.time_step("evaluate"):
-        baseline = [
-            replace(country, atlas=atlas) for country, atlas in zip(countries, clip_atlases, strict=True)
-        ]
-        inputs = EvaluationInputs(trained, clip, countries, baseline, captioner)
+        inputs = EvaluationInputs(trained, linear, clip, countries, linear_countries, baseline, captioner)
         metrics = compute_metrics(plan, inputs, heldout, progress)
         metrics |= dict(caption_metrics(plan, inputs, heldout))
     with clock.time_step("report"):

@@ -7,23 +7,26 @@ from pathlib import Path
 from sat2cap.atlas import USER_SPEC_KEY, Atlas, open_atlas
 from sat2cap.catalogue import open_imagery, open_photos, resolve_model
 from sat2cap.demo.labels import to_slug
-from sat2cap.demo.plan import CountryPlan, DemoPlan
+from sat2cap.demo.plan import LINEAR_RUN_FILE, CountryPlan, DemoPlan
 from sat2cap.embedding import embed_region
 from sat2cap.errors import AtlasError
 from sat2cap.evaluation import Country, can_judge
 from sat2cap.geo import cell_grid, cell_mask, parse_region, patch_box
 from sat2cap.imagery import Imagery
 from sat2cap.maps import MapOptions, write_cog, write_png
-from sat2cap.miniworld import Prompt
+from sat2cap.miniworld import Prompt, World, prepare_ground_truth
 from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, Precision
 from sat2cap.pairs import PairSet, SplitPlan, build_pairs
 from sat2cap.progress import Progress
 from sat2cap.query import score_atlas, select_prompt
-from sat2cap.training import Run, load_run
+from sat2cap.training import LinearRun, Run, load_linear_run, load_run, train_linear
 from sat2cap.training import train as run_training
 
-TRAINING, HELDOUT, TRAIN, ATLAS, MAPS = "pairs", "heldout", "train", "atlas", "maps"
+TRAINING, HELDOUT, TRAIN, LINEAR, ATLAS, MAPS = "pairs", "heldout", "train", "linear", "atlas", "maps"
 """Names of the demo's folders."""
+
+ATLAS_KINDS = ("", "-linear", "-clip")
+"""Ends of the names of a country's atlases: by the trained model, the linear one, and CLIP."""
 
 _UNDERLAY_PIXELS = 12
 
@@ -42,6 +45,23 @@ def configure_run(plan: DemoPlan, out: Path) -> Run:
             "model": run.model.model_copy(update=init),
             "optim": run.optim.model_copy(update=steps),
             "output": run.output.model_copy(update={"folder": str(out / TRAIN)}),
+        }
+    )
+
+
+def configure_linear_run(run: Run, out: Path) -> LinearRun:
+    """Return the linear baseline of a training run: of the same pairs, CLIP, encoding, device and seed."""
+    linear = load_linear_run(LINEAR_RUN_FILE)
+    return linear.model_copy(
+        update={
+            "data": linear.data.model_copy(
+                update={"pairs": run.data.pairs, "validation_pairs": run.data.validation_pairs}
+            ),
+            "model": linear.model.model_copy(update={"init": run.model.init, "encoding": run.model.encoding}),
+            "optim": linear.optim.model_copy(
+                update={name: getattr(run.optim, name) for name in ("precision", "device", "seed")}
+            ),
+            "output": linear.output.model_copy(update={"folder": str(out / LINEAR)}),
         }
     )
 
@@ -88,9 +108,10 @@ def build_pair_sets(plan: DemoPlan, out: Path, progress: Progress) -> tuple[Pair
 
 
 def check_training(out: Path) -> dict[str, bool]:
-    """Return whether the training is complete, and whether it was begun."""
-    folder = out / TRAIN
-    return {"complete": (folder / "checkpoint" / CHECKPOINT_MANIFEST).is_file(), "begun": folder.exists()}
+    """Return whether both models are trained, and whether one was begun."""
+    folders = [out / TRAIN, out / LINEAR]
+    complete = all((folder / "checkpoint" / CHECKPOINT_MANIFEST).is_file() for folder in folders)
+    return {"complete": complete, "begun": any(folder.exists() for folder in folders)}
 
 
 def train_model(run: Run, training: PairSet, progress: Progress) -> Path:
@@ -98,9 +119,16 @@ def train_model(run: Run, training: PairSet, progress: Progress) -> Path:
     return run_training(run, pairs=training, resolve=resolve_model, progress=progress)
 
 
+def fit_linear(run: Run, training: PairSet, out: Path, progress: Progress) -> Path:
+    """Fit the linear baseline, and return the folder of its checkpoint."""
+    return train_linear(
+        configure_linear_run(run, out), pairs=training, resolve=resolve_model, progress=progress
+    )
+
+
 def check_atlases(plan: DemoPlan, out: Path) -> dict[str, bool]:
     """Return whether the atlases are complete, and whether one was begun."""
-    paths = [_atlas_path(out, place, kind) for place in plan.countries for kind in ("", "-clip")]
+    paths = [_atlas_path(out, place, kind) for place in plan.countries for kind in ATLAS_KINDS]
     return {"complete": all(map(_is_complete_atlas, paths)), "begun": any(path.exists() for path in paths)}
 
 
@@ -130,6 +158,22 @@ def embed_countries(
         )
 
     return [embed(place) for place in plan.countries]
+
+
+def list_countries(plan: DemoPlan, atlases: Sequence[Sequence[Atlas]]) -> list[list[Country]]:
+    """Return the countries of each kind of atlas; all kinds share the truth, which is worked out once."""
+    world, (first, *others) = World(plan.test_world), atlases
+    countries = [
+        Country(place.name, atlas, prepare_ground_truth(world, atlas.grid), place.south)
+        for place, atlas in zip(plan.countries, first, strict=True)
+    ]
+    return [
+        countries,
+        *(
+            [replace(country, atlas=atlas) for country, atlas in zip(countries, kind, strict=True)]
+            for kind in others
+        ),
+    ]
 
 
 def write_maps(

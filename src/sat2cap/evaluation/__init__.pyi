@@ -32,10 +32,14 @@ from .miniworld.captions import CaptionedPairs as CaptionedPairs
 from .miniworld.captions import generate_captions_at as generate_captions_at
 from .miniworld.captions import measure_caption_truth as measure_caption_truth
 from .miniworld.captions import month_metrics as month_metrics
+from .miniworld.maps import MAP_MEASURES as MAP_MEASURES
 from .miniworld.maps import Country as Country
+from .miniworld.maps import aerial_scores as aerial_scores
 from .miniworld.maps import can_judge as can_judge
+from .miniworld.maps import daylight_oracle_agreement as daylight_oracle_agreement
 from .miniworld.maps import location_scores as location_scores
 from .miniworld.maps import map_agreement as map_agreement
+from .miniworld.maps import pick_measure as pick_measure
 from .miniworld.maps import time_agreement as time_agreement
 from .miniworld.zero_shot import evaluate_zero_shot as evaluate_zero_shot
 from .record import DrawPictures as DrawPictures

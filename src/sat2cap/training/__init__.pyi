@@ -3,6 +3,7 @@ from .captioner import load_caption_run as load_caption_run
 from .captioner import train_captioner as train_captioner
 from .data.ground_embeddings import ground_embeddings as ground_embeddings
 from .linear import train_linear as train_linear
+from .linear_run import LinearRun as LinearRun
 from .linear_run import load_linear_run as load_linear_run
 from .loop import train as train
 from .run import Run as Run

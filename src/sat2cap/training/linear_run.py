@@ -44,7 +44,7 @@ class LinearModel(Section):
 class Ridge(Section):
     """Section ``[ridge]``: how strongly coefficients are drawn to zero."""
 
-    strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    strengths: tuple[float, ...] = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
     """Ridge strengths to choose from, relative to the mean square of a regressor.
 
     The one with the least squared error on the validation pairs is used.

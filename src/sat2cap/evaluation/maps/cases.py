@@ -25,7 +25,7 @@ from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.maps.agreement import Agreement
 from sat2cap.evaluation.maps.classes import resolve_reference
 from sat2cap.evaluation.metric import Metric
-from sat2cap.evaluation.miniworld.maps import Country, map_agreement, summary
+from sat2cap.evaluation.miniworld.maps import MAP_MEASURES, Country, map_agreement, pick_measure, summary
 from sat2cap.files import digest_file
 from sat2cap.geo import When, cell_lonlat, parse_when
 from sat2cap.miniworld import PROMPTS, GroundTruth, World, prepare_ground_truth
@@ -112,7 +112,9 @@ def evaluate_maps(
 
 
 def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]:
-    """Yield ``auroc.PROMPT`` of the shipped prompts on a region of the miniature world, then a summary.
+    """Yield the `MAP_MEASURES` of the shipped prompts on a region of the miniature world, with summaries.
+
+    They are ``auroc.PROMPT`` and ``average_precision.PROMPT``, then the mean, the median and the count.
 
     Raises `InputError` for an atlas of anything else, or of a region too plain to judge any prompt.
     """
@@ -124,13 +126,15 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]
         )
     south = bool(np.mean(cell_lonlat(atlas.grid)[1]) < 0)
     country = Country(uri, atlas, prepare_ground_truth(world, atlas.grid), south)
-    aurocs = list(map_agreement([country], checkpoint, PROMPTS))
-    if not aurocs:
+    agreement = list(map_agreement([country], checkpoint, PROMPTS))
+    if not agreement:
         raise InputError(
             f"no shipped prompt can be judged on {atlas.name}: too little varies; embed a larger one"
         )
-    yield from (Metric(f"auroc.{prompt.text}", value) for prompt, value in aurocs)
-    yield from (Metric(name, value) for name, value in summary("auroc", aurocs).items())
+    for measure in MAP_MEASURES:
+        values = pick_measure(agreement, measure)
+        yield from (Metric(f"{measure}.{prompt.text}", value) for prompt, value in values)
+        yield from (Metric(name, value) for name, value in summary(measure, values).items())
 
 
 def cases_identity(cases: Sequence[Case]) -> list[list[str]]:

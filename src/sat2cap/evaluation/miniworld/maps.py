@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas, CellStatus
-from sat2cap.evaluation.maps.agreement import auroc, spearman
+from sat2cap.evaluation.maps.agreement import Agreement, spearman
 from sat2cap.evaluation.maps.location_baseline import CALENDAR, location_cosines
 from sat2cap.geo import When, parse_when
-from sat2cap.miniworld import GroundTruth, Prompt, half_year_later
+from sat2cap.miniworld import GroundTruth, Prompt, half_year_later, local_times
 from sat2cap.model import Checkpoint
 from sat2cap.query import MeanScale, mean_scores, score_atlas
 
@@ -19,6 +19,15 @@ Floats = NDArray[np.float32]
 
 FEWEST = 12
 """Positive, and negative, cells that a region needs for its map of a prompt to be judged."""
+
+_LEAST_MEAN_TRUTH = 0.001
+"""Greatest mean probability below which a country is left out for a prompt over the calendar."""
+
+AERIAL_TEMPLATE = "aerial view of {}"
+"""What a CLIP that may have seen pictures from above is asked, so that it is asked as well as it can be."""
+
+MAP_MEASURES = ("auroc", "average_precision")
+"""Measures of a map; AUROC alone flatters maps of rare things."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,13 @@ def location_scores(
     return location_cosines(country.atlas.grid, checkpoint, texts, when)
 
 
+def aerial_scores(
+    country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None
+) -> Floats:
+    """Return the scores of maps of `AERIAL_TEMPLATE` filled with each text, float32 ``[texts, cells]``."""
+    return map_scores(country, checkpoint, [AERIAL_TEMPLATE.format(text) for text in texts], when)
+
+
 def positives(truth: Floats) -> NDArray[np.bool_]:
     """Return a mask of the cells where the truth is at least half of the region's greatest probability."""
     return np.asarray(truth >= 0.5 * truth.max())
@@ -92,23 +108,31 @@ def map_agreement(
     prompts: Sequence[Prompt],
     *,
     scores: Scores = map_scores,
-) -> Iterator[tuple[Prompt, float]]:
-    """Yield each prompt's AUROC against the thresholded truth, the mean over the countries that can judge it.
+) -> Iterator[tuple[Prompt, dict[str, float]]]:
+    """Yield each prompt's `MAP_MEASURES` against the thresholded truth, means over the countries that judge.
 
     A prompt that no country `can_judge` is left out, whatever its scores: a baseline in `scores` is measured
-    on the same prompts as the maps.
+    on the same prompts as the maps. Cells without a score are left out.
     """
-    values_by_prompt: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
+    values_by_prompt: dict[Prompt, list[list[float]]] = {prompt: [] for prompt in prompts}
     for country in countries:
         judged = [prompt for prompt in prompts if can_judge(country, prompt)]
         for when in dict.fromkeys(country.when(prompt) for prompt in judged):
             group = [prompt for prompt in judged if country.when(prompt) == when]
             layers = scores(country, checkpoint, [prompt.text for prompt in group], when)
             for prompt, layer in zip(group, layers, strict=True):
-                values_by_prompt[prompt].append(auroc(layer, positives(country.truth(prompt))))
+                values_by_prompt[prompt].append(_measure_map(layer, country.truth(prompt)))
     for prompt, values in values_by_prompt.items():
         if values:
-            yield prompt, float(np.mean(values))
+            means = (float(mean) for mean in np.mean(values, axis=0))
+            yield prompt, dict(zip(MAP_MEASURES, means, strict=True))
+
+
+def pick_measure(
+    agreement: Sequence[tuple[Prompt, dict[str, float]]], measure: str
+) -> list[tuple[Prompt, float]]:
+    """Return one of the `MAP_MEASURES` of each prompt of `map_agreement`."""
+    return [(prompt, values[measure]) for prompt, values in agreement]
 
 
 def time_agreement(
@@ -128,7 +152,7 @@ def time_agreement(
     values_by_prompt: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
     for country in countries:
         truths = {prompt: country.mean_truth(prompt, calendar) for prompt in prompts}
-        judged = [prompt for prompt in prompts if truths[prompt].max() >= 0.001]
+        judged = [prompt for prompt in prompts if truths[prompt].max() >= _LEAST_MEAN_TRUTH]
         texts = [prompt.text for prompt in judged]
         means = mean_scores(country.atlas, checkpoint, texts, calendar, scale) if judged else ()
         for prompt, mean in zip(judged, means, strict=True):
@@ -136,6 +160,46 @@ def time_agreement(
     for prompt, values in values_by_prompt.items():
         if values:
             yield prompt, float(np.mean(values))
+
+
+def daylight_oracle_agreement(
+    countries: Sequence[Country], prompts: Sequence[Prompt], *, calendar: Sequence[When] = CALENDAR
+) -> Iterator[tuple[Prompt, float]]:
+    """Yield what `time_agreement` would be of an oracle that knows only the month, and day from night.
+
+    At each moment it says the mean truth of that month's moments with the sun up, or of those with it down.
+    A map that does no better has followed nothing but daylight and season. A prompt of which it is not
+    defined, as the truth never changes, is left out.
+    """
+    values_by_prompt: dict[Prompt, list[float]] = {prompt: [] for prompt in prompts}
+    for country in countries:
+        groups = _daylight_groups(country, calendar)
+        for prompt in prompts:
+            truth = country.mean_truth(prompt, calendar)
+            if truth.max() >= _LEAST_MEAN_TRUTH:
+                means = np.bincount(groups, truth) / np.bincount(groups)
+                values_by_prompt[prompt].append(spearman(means[groups], truth))
+    for prompt, values in values_by_prompt.items():
+        if values and np.isfinite(values).all():
+            yield prompt, float(np.mean(values))
+
+
+def _daylight_groups(country: Country, calendar: Sequence[When]) -> NDArray[np.intp]:
+    """Return a number for each moment, the same for those of one month and one side of the horizon."""
+    lat = np.full(len(calendar), np.mean(country.ground_truth.surroundings.lat))
+    clock = (np.array([getattr(when, name) for when in calendar]) for name in ("month", "day", "hour"))
+    times = local_times(lat, *clock)
+    keys = [(when.month, bool(sun > 0)) for when, sun in zip(calendar, times.sun, strict=True)]
+    order = sorted(set(keys))
+    return np.array([order.index(key) for key in keys], np.intp)
+
+
+def _measure_map(layer: Floats, truth: Floats) -> list[float]:
+    """Return the `MAP_MEASURES` of one map over the cells that have a score."""
+    has_score = np.isfinite(layer)
+    agreement = Agreement.from_cells(layer[has_score], truth[has_score], positives(truth)[has_score])
+    metrics = agreement.weighted_metrics()
+    return [metrics[name] for name in MAP_MEASURES]
 
 
 def summary(name: str, prompt_values: Sequence[tuple[Prompt, float]]) -> dict[str, float]:
