@@ -72,3 +72,10 @@ def test_a_file_that_is_not_toml_is_one_line(tmp_path: Path, content: bytes | No
         read_toml(path, RunFileError, kind="run file")
     assert str(error.value).startswith(f"run file {str(path)!r} {message}")
     assert "\n" not in str(error.value)
+
+
+def test_values_nested_too_deep_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not TOML") as error:
+        load_text(tmp_path, "depth = " + "[" * 100_000 + "]" * 100_000)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300

@@ -48,6 +48,9 @@ def read_toml(path: Path | str, error: type[Sat2CapError], *, kind: str, hint: s
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as cause:
         raise error(f"{kind} {str(path)!r} is not TOML ({cause}): correct that line") from cause
+    except RecursionError as cause:
+        rule = "its values are nested too deep"
+        raise error(f"{kind} {str(path)!r} is not TOML ({rule}): correct it") from cause
     except (OSError, UnicodeDecodeError) as cause:
         reason = getattr(cause, "strerror", None) or cause
         raise error(

@@ -136,6 +136,18 @@ def write_bytes(path: Path | str, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def parse_json(text: bytes | str) -> Any:
+    """Return the value that a JSON text holds.
+
+    Raises `ValueError` for anything that cannot be read, also for values nested so deep that the parser of
+    the standard library gives up with a `RecursionError`.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its values are nested too deep") from None
+
+
 def canonical_json(value: Any) -> str:
     """Return JSON that is equal for equal values: sorted keys, no spaces. Raises `ValueError` for NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

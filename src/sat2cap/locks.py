@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sat2cap.errors import JobError
+from sat2cap.files import parse_json
 
 LOCK_FILE = "lock"
 """File name of the lock inside a folder that has no other name for it."""
@@ -127,7 +128,7 @@ def _same_file(descriptor: int, path: Path) -> bool:
 def _describe_holder(path: Path) -> str:
     """Return who wrote the lock file, as "process 12 on host", or "another process" if it is unreadable."""
     try:
-        holder = json.loads(path.read_bytes())
+        holder = parse_json(path.read_bytes())
         return f"process {holder['pid']} on {holder['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -15,6 +15,7 @@ from rio_cogeo import cog_validate
 
 import sat2cap
 from sat2cap.errors import InputError
+from sat2cap.geo.frame import grid_of
 from sat2cap.geo.when import hours_of, months_of, parse_when
 
 BAD: dict[str, tuple[list[str], str]] = {
@@ -31,6 +32,12 @@ BAD: dict[str, tuple[list[str], str]] = {
     "no use for a title": (["map", "{atlas}", "x", "--title", "X", "-o", "{tmp}/m.tif"], "use for 'title'"),
     "no use for above": (["difference", "{atlas}", "x", "y", "--above", "0", "-o", "{tmp}/m.png"], "'above'"),
     "no use for imagery": (["classify", "{atlas}", "x", "y", "--underlay", "z", "-o", "{tmp}/m.tif"], "'un"),
+    "bands of nothing": (["map", "{atlas}", "x", "--bands", "4,3,2", "-o", "{tmp}/m.png"], "name it as"),
+    "no such recipe": (
+        ["map", "{atlas}", "x", "--underlay", "miniworld:2", "--recipe", "x", "-o", "{tmp}/m.png"],
+        "recipe 'x' does not exist",
+    ),
+    "no use for bands": (["classify", "{atlas}", "x", "y", "--stretch", "0,1", "-o", "{tmp}/m.tif"], "'stre"),
     "search picture": (["search", "{atlas}", "snow", "-o", "{tmp}/m.png"], ".geojson, .parquet"),
 }  # fmt: skip
 
@@ -216,3 +223,23 @@ def test_a_full_disk_is_one_line_and_status_1(atlas: Path, tmp_path: Path) -> No
     assert done.err.count("\n") == 1
     assert f"'{tmp_path / 'm.png'}';" in done.err, "the file that was asked for, not a temporary name"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_imagery_of_many_bands_under_a_map(atlas: Path, tmp_path: Path) -> None:
+    grid = grid_of(sat2cap.open(atlas).map("snow"))
+    red, rest = np.full(grid.shape, 200, np.uint8), np.full(grid.shape, 40, np.uint8)
+    place = {"crs": str(grid.crs), "transform": grid.affine, "height": grid.shape[0], "width": grid.shape[1]}
+    with rasterio.open(
+        tmp_path / "a.tif", "w", "GTiff", count=5, dtype="uint8", photometric="MINISBLACK", **place
+    ) as file:
+        file.write(np.stack([rest, rest, red, rest, rest]))
+    words = ["map", atlas, "snow", "--underlay", tmp_path / "a.tif"]
+    refused = run(*words, "-o", tmp_path / "m.png")
+    assert refused.status == 2
+    assert "bands" in refused.err
+    pictures = []
+    for name, options in (("b", ["--bands", "3,2,1"]), ("c", ["--bands", "1,2,5", "--stretch", "0,80"])):
+        done = run(*words, *options, "-o", tmp_path / f"{name}.png")
+        assert done.status == 0, done.err
+        pictures.append(np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"), float))
+    assert np.abs(pictures[0] - pictures[1]).max() > 5, "the imagery under the scores is not the same"

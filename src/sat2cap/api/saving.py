@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sat2cap.api.inputs import ProgressLike, is_instance_of, listening
 from sat2cap.errors import ImageryError, InputError
 from sat2cap.geo import GridArray
+from sat2cap.imagery import BandRendering, parse_rendering
 
 # A GeoTIFF of what the command line computed needs none of these.
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def save(
     places: "Path | str | Sequence[LabelledPoint]" = (),
     above: float | None = None,
     best: int | None = None,
+    bands: str | None = None,
+    stretch: str | None = None,
+    recipe: str | None = None,
     progress: ProgressLike = None,
 ) -> None:
     """Publish a map as the kind of file that `path` ends in.
@@ -41,10 +45,11 @@ def save(
     with each zone in the colour of its value (``.png``, ``.html``).
 
     Pictures have a `title` instead of the prompt, imagery under the scores (`underlay`, a name or RGBA pixels
-    in the CRS of the score), `outlines` over them and `places` to label, both as files or as they are.
+    in the CRS of the score; with `bands`, `stretch` and `recipe` as `open_imagery` has them, for a name),
+    `outlines` over them and `places` to label, both as files or as they are.
     Raises `InputError`, `ImageryError`.
     """
-    from sat2cap.maps import MapOptions
+    from sat2cap.maps import MapOptions, check_rendering
     from sat2cap.maps import save as write_map
 
     if is_instance_of(score, "geopandas", "GeoDataFrame"):
@@ -57,9 +62,11 @@ def save(
         score = choropleth(score)
     if not (isinstance(score, GridArray) or is_instance_of(score, "xarray", "DataArray", "Dataset")):
         raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")
+    check_rendering(underlay, bands, stretch, recipe)
+    rendering = parse_rendering(bands, stretch, recipe)
     options = MapOptions(
         title,
-        _imagery_under(score, underlay) if isinstance(underlay, str) else underlay,
+        _imagery_under(score, underlay, rendering) if isinstance(underlay, str) else underlay,
         _read_outlines(outlines) if isinstance(outlines, str | Path) else outlines,
         _read_places(places) if isinstance(places, str | Path) else places,
         above,
@@ -86,14 +93,18 @@ def _read_places(path: Path | str) -> "list[LabelledPoint]":
     return read_places(path)
 
 
-def _imagery_under(score: "xr.DataArray | xr.Dataset | GridArray", spec: str) -> "xr.DataArray":
+def _imagery_under(
+    score: "xr.DataArray | xr.Dataset | GridArray", spec: str, rendering: BandRendering
+) -> "xr.DataArray":
     """Return RGBA imagery on the grid of the score, as fine as a picture can show."""
     from sat2cap.catalogue import open_imagery
-    from sat2cap.geo import grid_of, patch_box
+    from sat2cap.geo import grid_of, outline, patch_box
 
     grid = grid_of(score)
     pixels = max(1, _PICTURE_PIXELS // max(grid.shape))
-    rgba = open_imagery(spec).read(patch_box(grid, slice(None), slice(None), pixels))
+    rgba = open_imagery(spec, rendering, region=outline(grid)).read(
+        patch_box(grid, slice(None), slice(None), pixels)
+    )
     if not rgba.sel(band="alpha").any():
         raise ImageryError(f"imagery {spec!r} has no pixels where the map is; give imagery of that place")
     return rgba

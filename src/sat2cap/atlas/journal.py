@@ -1,12 +1,11 @@
 """The journal of finished chunks: one JSON line each, appended and synced once the files are in place."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sat2cap.files import canonical_json, write_bytes
+from sat2cap.files import canonical_json, parse_json, write_bytes
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def parse_journal(data: bytes) -> dict[tuple[int, int], Entry]:
     entries = {}
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:
-            value = json.loads(line)
+            value = parse_json(line)
             row, col = value["chunk"]
             entry = Entry((int(row), int(col)), {str(name): str(sha) for name, sha in value["files"].items()})
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,6 +1,5 @@
 """The plan of an atlas: its specification, and the identity that must be the same to resume work."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from sat2cap.atlas.layout import PLAN
 from sat2cap.errors import AtlasError
-from sat2cap.files import canonical_json, digest
+from sat2cap.files import canonical_json, digest, parse_json
 from sat2cap.geo import PlainGrid
 from sat2cap.stores import Store, is_remote
 
@@ -121,13 +120,15 @@ def read_plan(store: Store) -> AtlasSpec:
     plan, name = _read_json(store), store.name
     if not isinstance(plan, dict) or plan.get("format") != FORMAT:
         raise AtlasError(f"{name!r} is not an atlas; {_how_to_get_one(store)}")
-    if plan.get("version", 0) > VERSION:
+    if not isinstance(plan.get("version"), int):
+        raise AtlasError(f"atlas {name!r} does not say its format version; remove it and embed anew")
+    if plan["version"] > VERSION:
         rule = f"has format version {plan['version']}, this sat2cap reads up to {VERSION}"
         raise AtlasError(f"atlas {name!r} {rule}; install a newer sat2cap")
     try:
         spec = _spec_from_json(store, plan["parts"], plan["provenance"])
         sound = spec.identity == plan["identity"]
-    except (AtlasError, OSError, ValueError, KeyError, TypeError):
+    except (AtlasError, OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         sound = False
     if not sound:
         raise AtlasError(f"atlas {name!r}: its plan and mask are damaged; remove it and embed anew")
@@ -181,7 +182,7 @@ def _how_to_get_one(store: Store) -> str:
 def _read_json(store: Store) -> Any:
     """Return the JSON value in the plan file. Raises `AtlasError` if it cannot be read."""
     try:
-        return json.loads(store.get(PLAN))
+        return parse_json(store.get(PLAN))
     except (FileNotFoundError, NotADirectoryError):
         is_there = store.folder is None or store.folder.exists()
         rule = "is not an atlas" if is_there else "does not exist"

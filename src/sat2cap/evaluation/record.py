@@ -10,7 +10,6 @@
 A record whose inputs have the same hash is read instead of being measured again.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.metric import Evaluation, Metric
-from sat2cap.files import canonical_json, digest, write_bytes, write_json
+from sat2cap.files import canonical_json, digest, parse_json, write_bytes, write_json
 from sat2cap.redaction import redact_secrets
 
 FORMAT, VERSION = "sat2cap evaluation", 1
@@ -152,7 +151,7 @@ def _read_record(folder: Path) -> Record:
     """Read the record of one folder. Raises `InputError` if it is broken or of another version."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
         if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
             raise InputError(
                 f"{path} is not an evaluation of version {VERSION}; remove it and evaluate again"

@@ -18,6 +18,7 @@ from .options import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from .options import STILL_SUFFIXES as STILL_SUFFIXES
 from .options import MapOptions as MapOptions
 from .options import check_output as check_output
+from .options import check_rendering as check_rendering
 from .picture import write_png as write_png
 from .places import places_table as places_table
 from .places import read_outlines as read_outlines

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat2cap.errors import InputError
+from sat2cap.imagery import parse_rendering
 from sat2cap.maps.layers import LabelledPoint
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ _DRAWN_SUFFIXES = (*PNG_SUFFIXES, *ANIMATION_SUFFIXES)
 _SUFFIXES_OF_OPTION = {
     "title": (*_DRAWN_SUFFIXES, *PAGE_SUFFIXES),
     "underlay": _DRAWN_SUFFIXES,
+    "bands": _DRAWN_SUFFIXES,
+    "stretch": _DRAWN_SUFFIXES,
+    "recipe": _DRAWN_SUFFIXES,
     "outlines": _DRAWN_SUFFIXES,
     "places": _DRAWN_SUFFIXES,
     "above": AREA_SUFFIXES,
@@ -37,7 +41,7 @@ _SUFFIXES_OF_OPTION = {
 
 @dataclass(frozen=True)
 class MapOptions:
-    """Options of one saved map: the first four are for pictures, the last two for files of areas.
+    """Options of one saved map: `above` and `best` are for files of areas, all others for pictures.
 
     The command line holds names and paths here, to check them before the map is computed. ``sat2cap.save``
     replaces them by what they name; only then can a picture be drawn (see `drawable`).
@@ -55,6 +59,12 @@ class MapOptions:
     """Lowest score of the cells that become areas."""
     best: int | None = None
     """Number of best cells that become areas. With neither `above` nor `best`, the best 5 % do."""
+    bands: str | None = None
+    """Band numbers of an `underlay` that is a name, such as ``4,3,2``."""
+    stretch: str | None = None
+    """Values of that imagery that are shown as black and as white, such as ``0,3000``."""
+    recipe: str | None = None
+    """Bands and stretch of that imagery by name, such as ``sentinel2``."""
 
 
 DEFAULT_OPTIONS = MapOptions()
@@ -78,6 +88,7 @@ def check_output(
             raise InputError(
                 f"output {str(path)!r} has no use for {name!r}; leave it out, or write {', '.join(accepting)}"
             )
+    check_rendering(options.underlay, options.bands, options.stretch, options.recipe)
     if options.above is not None and options.best is not None:
         raise InputError(
             f"areas above {options.above:g} and the best {options.best} cells; give one of the two"
@@ -85,6 +96,20 @@ def check_output(
     if options.above is not None and not math.isfinite(options.above):
         raise InputError(f"areas above {options.above:g}: give a score, such as 0.3")
     return suffix
+
+
+def check_rendering(underlay: object, bands: str | None, stretch: str | None, recipe: str | None) -> None:
+    """Raise `InputError` if bands, stretch or recipe cannot be read, or if `underlay` is not a name.
+
+    Pixels that are given as they are have been rendered already.
+    """
+    if bands is None and stretch is None and recipe is None:
+        return
+    if not isinstance(underlay, str):
+        raise InputError(
+            "bands, stretch and recipe are those of imagery under a picture: name it as underlay"
+        )
+    parse_rendering(bands, stretch, recipe)
 
 
 def drawable(

@@ -1,17 +1,17 @@
 """Reading the JSON files of a model's folder, with one-line errors that name the file."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from sat2cap.errors import ModelError
+from sat2cap.files import parse_json
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises `ModelError` if the file cannot be read or holds no object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        value = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}): save or download the model again") from error
     if not isinstance(value, dict):
         raise ModelError(f"{path} is not a JSON object: save or download the model again")

@@ -4,7 +4,6 @@ The files of a tokenizer are read as transformers would read them, without impor
 CLIP's ``vocab.json`` and ``merges.txt``, or SigLIP's ``spiece.model`` (by the library `sentencepiece`).
 """
 
-import json
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import ModelError
+from sat2cap.files import parse_json
 from sat2cap.model.json_files import read_json
 from sat2cap.model.networks.architectures import GREATEST_TOKEN, SIGLIP_TEXT
 
@@ -199,7 +199,7 @@ def _special(
 ) -> str:
     """Return a special token as the settings name it, or as its class does."""
     path = folder / "special_tokens_map.json"
-    value = settings.get(key) or (json.loads(path.read_text()).get(key) if path.is_file() else None)
+    value = settings.get(key) or (parse_json(path.read_text()).get(key) if path.is_file() else None)
     if value is None:
         return next((token for start, token in defaults.items() if class_name.startswith(start)), _CLIP_END)
     return str(value["content"] if isinstance(value, dict) else value)

@@ -5,13 +5,12 @@ record is ``.sat2cap-hashes.json`` in the folder of the files, or where that can
 ``~/.cache/sat2cap/hashes`` (or under ``$XDG_CACHE_HOME``). It may be removed at any time.
 """
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sat2cap.files import canonical_json, digest, write_json
+from sat2cap.files import canonical_json, digest, parse_json, write_json
 
 HASHES_FILE = ".sat2cap-hashes.json"
 """Name of the record of hashes in a folder of weights."""
@@ -48,7 +47,7 @@ def _cache_file(folder: Path) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     """Return the entries of a record; none if there is no such file, or it holds something else."""
     try:
-        value = json.loads(path.read_bytes())
+        value = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -6,7 +6,6 @@ no bfloat16, in which many models are stored, so the library of the format canno
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import ModelError
-from sat2cap.files import canonical_json
+from sat2cap.files import canonical_json, parse_json
 
 Floats = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[Any]]
@@ -43,7 +42,7 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
     try:
         content = np.memmap(path, mode="r")
         length = int.from_bytes(content[:8].tobytes(), "little")
-        header = json.loads(content[8 : 8 + length].tobytes())
+        header = parse_json(content[8 : 8 + length].tobytes())
         numbers = content[8 + length :]
         header.pop("__metadata__", None)
         return {name: _view(numbers, **entry) for name, entry in header.items()}

@@ -1,7 +1,6 @@
 """A pair set on disk: opening it, reading its pairs and checking its shards."""
 
 import io
-import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import geopandas as gpd
 
 from sat2cap.display import facts_html
 from sat2cap.errors import PairsError
-from sat2cap.files import digest_file
+from sat2cap.files import digest_file, parse_json
 from sat2cap.pairs.splits.split import SPLITS
 from sat2cap.pictures import decode_picture
 
@@ -164,7 +163,7 @@ def _read_shard(path: Path, expected: int) -> Iterator[Pair]:
 def _make_pair(key: str, members: dict[str, bytes]) -> Pair:
     """Return a pair from the bytes of its three members, by suffix."""
     ground, overhead, metadata = (members[name] for name in _MEMBERS)
-    record = json.loads(metadata)
+    record = parse_json(metadata)
     taken = datetime.strptime(record["date_taken"], "%Y-%m-%d %H:%M:%S.%f")
     return Pair(key, ground, overhead, float(record["longitude"]), float(record["latitude"]), taken)
 
@@ -177,7 +176,7 @@ def open_pairs(path: Path | str) -> PairSet:
     """
     path = Path(path)
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
+        manifest = parse_json((path / MANIFEST).read_text())
     except FileNotFoundError as error:
         raise PairsError(
             f"{path} has no {MANIFEST}: it is no pair set, or an unfinished one; build the pairs"

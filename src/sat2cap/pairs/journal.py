@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sat2cap.errors import PairsError
-from sat2cap.files import digest_file, write_bytes
+from sat2cap.files import digest_file, parse_json, write_bytes
 from sat2cap.pairs.shard import ShardResult
 
 NAME = "journal.jsonl"
@@ -59,7 +59,7 @@ def _read_lines(path: Path) -> list[dict[str, object]]:
     if len(complete) < len(data):
         with path.open("rb+") as file:
             file.truncate(len(complete))
-    return [json.loads(line) for line in complete.splitlines()]
+    return [parse_json(line) for line in complete.splitlines()]
 
 
 def _is_intact(path: Path, result: ShardResult) -> bool:

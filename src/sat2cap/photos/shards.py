@@ -5,14 +5,13 @@ A sample is ``KEY.groundlevel.jpg``, ``KEY.overhead.jpg`` and ``KEY.metadata.jso
 build of pairs makes its own.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sat2cap.errors import InputError, JobError
-from sat2cap.files import digest
+from sat2cap.files import digest, parse_json
 from sat2cap.photos.local_time import read_local_time
 from sat2cap.photos.protocol import Photo
 from sat2cap.photos.tar_members import TarMember, list_members, read_member
@@ -134,7 +133,7 @@ def _make_photo(path: Path, sample: _Sample) -> Photo:
         return Photo(key, None, None, None, fault=sample.fault or UNREADABLE_METADATA)
     location = f"{path}#{ground.offset}+{ground.size}"
     try:
-        record = json.loads(read_member(path, metadata.offset, metadata.size))
+        record = parse_json(read_member(path, metadata.offset, metadata.size))
         lon, lat = float(record["longitude"]), float(record["latitude"])
         date = str(record.get("date_taken") or "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):

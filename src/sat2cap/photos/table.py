@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as papq
 
 from sat2cap.errors import InputError
+from sat2cap.files import parse_json
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW, make_fault_batch
 from sat2cap.photos.table_columns import ColumnUse, match_columns
 from sat2cap.photos.table_values import (
@@ -137,7 +138,7 @@ def _find_point_column(path: Path, metadata: Mapping[bytes, bytes]) -> str | Non
     """
     if b"geo" not in metadata:
         return None
-    geo = json.loads(metadata[b"geo"])
+    geo = parse_json(metadata[b"geo"])
     column: str = geo["primary_column"]
     crs = geo["columns"][column].get("crs", "OGC:CRS84")
     code = json.dumps(crs.get("id", crs.get("name"))) if isinstance(crs, dict) else str(crs)

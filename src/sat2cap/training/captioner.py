@@ -1,6 +1,5 @@
 """Training of a captioner (CLIPCap): it learns to continue a photo's CLIP embedding with its caption."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +16,7 @@ from transformers import GPT2Config
 
 from sat2cap.config import Section, load
 from sat2cap.errors import InputError, JobError, RunFileError
-from sat2cap.files import read_regular_file
+from sat2cap.files import parse_json, read_regular_file
 from sat2cap.miniworld import MiniPhotos, World
 from sat2cap.model import (
     Captioner,
@@ -301,7 +300,7 @@ def _render_world_photos(data: CaptionData) -> Iterator[tuple[list[Image.Image],
 def _read_caption_file(path: Path) -> Iterator[tuple[list[Image.Image], list[list[str]]]]:
     """Yield the photos of a caption file with their captions. Raises `InputError` if it cannot be read."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [parse_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         photos = [(path.parent / line["image"], captions_from_json(line)) for line in lines]
         for batch in _split_into_batches(photos, _CHUNK):
             yield (

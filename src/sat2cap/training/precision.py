@@ -1,12 +1,12 @@
 """Device and precision of a run: chosen before the first step, and kept when the run is resumed."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from sat2cap.errors import RunFileError
+from sat2cap.files import parse_json
 from sat2cap.model import Compute, choose_compute
 from sat2cap.training.output.resume_state import IDENTITY_FILE
 from sat2cap.training.run import Optim, Run
@@ -59,7 +59,7 @@ def choose_training_compute(optim: Optim) -> Compute:
 def _recorded_precision(folder: Path) -> str | None:
     """Return the precision that a run in the folder began with; None without one that can be read."""
     try:
-        recorded = json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8"))["optim"]["precision"]
+        recorded = parse_json((folder / IDENTITY_FILE).read_text(encoding="utf-8"))["optim"]["precision"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return recorded if recorded in ("float32", "bfloat16") else None

@@ -25,6 +25,9 @@ def classify(
     within: Within = None,
     title: Title = None,
     underlay: Underlay = None,
+    bands: output.UnderlayBands = None,
+    stretch: output.UnderlayStretch = None,
+    recipe: output.UnderlayRecipe = None,
     outlines: Outlines = None,
     places: Places = None,
     model: AtlasModel = None,
@@ -38,7 +41,7 @@ def classify(
     from sat2cap import api
     from sat2cap.maps import STILL_SUFFIXES, MapOptions, check_output
 
-    options = MapOptions(title, underlay, outlines, places or ())
+    options = MapOptions(title, underlay, outlines, places or (), bands=bands, stretch=stretch, recipe=recipe)
     check_output(out, options, STILL_SUFFIXES)
     classes = api.open(atlas, model, text).classify(prompts, when, within)
     output.warn_about_date(classes.attrs)

@@ -39,6 +39,9 @@ def difference(
     best: Best = None,
     title: Title = None,
     underlay: Underlay = None,
+    bands: output.UnderlayBands = None,
+    stretch: output.UnderlayStretch = None,
+    recipe: output.UnderlayRecipe = None,
     outlines: Outlines = None,
     places: Places = None,
     model: AtlasModel = None,
@@ -51,7 +54,9 @@ def difference(
     from sat2cap import api
     from sat2cap.maps import STILL_SUFFIXES, MapOptions, check_output
 
-    options = MapOptions(title, underlay, outlines, places or (), above, best)
+    options = MapOptions(
+        title, underlay, outlines, places or (), above, best, bands=bands, stretch=stretch, recipe=recipe
+    )
     check_output(out, options, STILL_SUFFIXES)
     score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value, within)
     output.warn_about_date(score.attrs)

@@ -74,6 +74,9 @@ def map_prompts(
     best: Best = None,
     title: Title = None,
     underlay: Underlay = None,
+    bands: output.UnderlayBands = None,
+    stretch: output.UnderlayStretch = None,
+    recipe: output.UnderlayRecipe = None,
     outlines: Outlines = None,
     places: Places = None,
     model: AtlasModel = None,
@@ -89,7 +92,9 @@ def map_prompts(
     from sat2cap.errors import InputError
     from sat2cap.maps import MapOptions, check_output
 
-    options = MapOptions(title, underlay, outlines, places or (), above, best)
+    options = MapOptions(
+        title, underlay, outlines, places or (), above, best, bands=bands, stretch=stretch, recipe=recipe
+    )
     check_output(out, options)
     if spread and out.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{out}: a spread is a band of its own; write it to a .tif")

@@ -59,6 +59,26 @@ Title = Annotated[str | None, typer.Option(metavar="TEXT", help="For pictures: t
 Underlay = Annotated[
     str | None, typer.Option(metavar="SRC", help="For pictures: imagery to draw the map over.")
 ]
+UnderlayBands = Annotated[
+    str | None,
+    typer.Option("--bands", metavar="R,G,B", help="For --underlay: numbers of its bands, such as 4,3,2."),
+]
+UnderlayStretch = Annotated[
+    str | None,
+    typer.Option(
+        "--stretch",
+        metavar="LOW,HIGH",
+        help="For --underlay: its values that are shown as black and as white, such as 0,3000.",
+    ),
+]
+UnderlayRecipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        help="For --underlay: bands and stretch by name: sentinel2, landsat, rgbn or bgrn.",
+    ),
+]
 Outlines = Annotated[
     Path | None, typer.Option(metavar="FILE", help="For pictures: lines or polygons to draw on the map.")
 ]
@@ -109,6 +129,9 @@ def save_map(score: "xr.DataArray | xr.Dataset | GridArray", out: Path, options:
             places=options.places,
             above=options.above,
             best=options.best,
+            bands=options.bands,
+            stretch=options.stretch,
+            recipe=options.recipe,
             progress=progress,
         )
     print(out)

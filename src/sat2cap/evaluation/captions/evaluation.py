@@ -1,6 +1,5 @@
 """Captions of places against those of photos taken there (section 4.4, figure 6 and table 2 of the paper)."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -24,6 +23,7 @@ from sat2cap.evaluation.miniworld.captions import (
 )
 from sat2cap.evaluation.retrieval.gallery import Gallery, embed_gallery
 from sat2cap.evaluation.rows import CHANCE, CLIP, GROUND, NO_METADATA, WRITTEN
+from sat2cap.files import parse_json
 from sat2cap.model import Captioner, Checkpoint, captions_from_json
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress, silent
@@ -50,7 +50,7 @@ def read_captions(path: Path) -> dict[str, list[str]]:
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.strip():
-                entry = json.loads(line)
+                entry = parse_json(line)
                 captions_by_key.setdefault(str(entry["key"]), []).extend(captions_from_json(entry))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

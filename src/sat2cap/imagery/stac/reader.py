@@ -1,6 +1,5 @@
 """Imagery of a STAC search: its items as one mosaic, each asset read as a raster file is."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from odc.geo.geom import Geometry
 from rasterio.features import geometry_mask
 
 from sat2cap.errors import ImageryError, quote
-from sat2cap.files import canonical_json, digest
+from sat2cap.files import canonical_json, digest, parse_json
 from sat2cap.geo import LONLAT, outline
 from sat2cap.http import Fetcher, FetchPolicy
 from sat2cap.imagery.mosaic import covered_window
@@ -61,7 +60,7 @@ class _Signer:
         signed_s, address = self.signed.get(href, (-1e9, ""))
         if time.monotonic() - signed_s > _SIGNATURE_LIFETIME_S:
             url = self.template.replace("{href}", percent_encode(href, safe=""))
-            answer = self.fetcher.get(url, "signing an asset", json.loads)
+            answer = self.fetcher.get(url, "signing an asset", parse_json)
             address = href if answer is None else str(answer["href"])
             self.signed[href] = time.monotonic(), address
         return address

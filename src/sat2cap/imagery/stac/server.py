@@ -10,6 +10,7 @@ from pystac import Link
 from pystac_client.stac_api_io import StacApiIO
 
 from sat2cap.errors import ImageryError
+from sat2cap.files import parse_json
 from sat2cap.formatting import format_bytes, format_duration
 from sat2cap.http import Fetcher, FetchPolicy
 
@@ -105,7 +106,7 @@ class LimitedStacIO(StacApiIO):
 def _checked_json(data: bytes) -> str:
     """Return an answer as text. Raises `ValueError` if it is no JSON object, which is asked for again."""
     text = data.decode("utf-8")
-    if not isinstance(json.loads(text), dict):
+    if not isinstance(parse_json(text), dict):
         raise ValueError("no JSON object")
     return text
 

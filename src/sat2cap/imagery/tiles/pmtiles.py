@@ -1,7 +1,5 @@
 """Imagery in a PMTiles archive of pictures, local or over HTTP."""
 
-import gzip
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,18 +10,24 @@ from typing import Any
 from pmtiles.tile import (
     Compression,
     TileType,
-    deserialize_directory,
     deserialize_header,
     find_tile,
     zxy_to_tileid,
 )
 
-from sat2cap.errors import ImageryError
-from sat2cap.files import digest
+from sat2cap.errors import ImageryError, quote
+from sat2cap.files import digest, parse_json
 from sat2cap.geo import Tile
 from sat2cap.http import Fetcher, with_secrets
 from sat2cap.imagery.identity import file_identity
 from sat2cap.imagery.protocol import ImageryInfo
+from sat2cap.imagery.tiles.pmtiles_parts import (
+    MAX_DIRECTORY_BYTES,
+    MAX_METADATA_BYTES,
+    MAX_TILE_BYTES,
+    parse_directory,
+    unpack,
+)
 from sat2cap.imagery.tiles.reader import TileImagery, TileResult, decode_tile, finest_pixel_m
 from sat2cap.redaction import redact_secrets
 
@@ -32,6 +36,8 @@ _HEADER_BYTES = 127
 _MAGIC = b"PMTiles\x03"  # with the version
 _MAX_DIRECTORY_DEPTH = 4  # levels of directories, by the specification
 _MAX_CACHED_DIRECTORIES = 64  # one covers thousands of tiles
+_MAX_ZOOM = 30  # ids of tiles have 64 bits
+_READABLE = (Compression.UNKNOWN, Compression.NONE, Compression.GZIP)
 
 
 @dataclass
@@ -63,38 +69,58 @@ class PmtilesArchive:
     def read_metadata(self) -> dict[str, Any]:
         """Return the archive's metadata, such as ``attribution``; empty if it has none."""
         start, length = self.header["metadata_offset"], self.header["metadata_length"]
-        data = self._read_bytes(start, length) if length else b"{}"
-        if length and self.header["internal_compression"] == Compression.GZIP:
-            data = gzip.decompress(data)
-        metadata = json.loads(data)
+        if length == 0:
+            return {}
+        try:
+            metadata = parse_json(self._read_part(start, length, MAX_METADATA_BYTES))
+        except (OSError, ValueError) as error:
+            raise self._damaged(error) from None
         return metadata if isinstance(metadata, dict) else {}
 
     def read_tile_pixels(self) -> int:
         """Return the side of the first tile in pixels. Raises `ImageryError` if there are no tiles."""
-        directory = self._read_root()
-        for _ in range(_MAX_DIRECTORY_DEPTH):
-            if directory and directory[0].run_length == 0:
-                directory = self._read_leaf(directory[0])
-        if not directory:
+        if self.header["root_length"] == 0 or self.header["tile_data_length"] == 0:
             raise ImageryError(f"imagery {self.path!r} holds no tiles; check how it was made")
-        return int(decode_tile(self._read_tile_data(directory[0])).shape[-1])
+        try:
+            directory = self._read_root()
+            for _ in range(_MAX_DIRECTORY_DEPTH):
+                if directory[0].run_length == 0:
+                    directory = self._read_leaf(directory[0])
+            return int(decode_tile(self._read_tile_data(directory[0])).shape[-1])
+        except (OSError, ValueError) as error:
+            raise self._damaged(error) from None
 
     def _read_header(self) -> dict[str, Any]:
-        data = self._read_bytes(0, _HEADER_BYTES)
+        try:
+            data = self._read_bytes(0, _HEADER_BYTES, _HEADER_BYTES)
+        except (OSError, ValueError) as error:
+            raise ImageryError(
+                f"imagery {self.path!r} is no PMTiles archive ({quote(error)}); check it"
+            ) from None
         if data[:2] == b"PM" and data[:8] != _MAGIC:
             rule = "is a PMTiles archive of another version than 3"
             raise ImageryError(f"imagery {self.path!r} {rule}; convert it: pmtiles convert IN OUT")
         try:
             header = dict(deserialize_header(data))
         except Exception as error:  # the library's errors are of no class of its own
-            reason = str(error) or type(error).__name__
-            raise ImageryError(f"imagery {self.path!r} is no PMTiles archive ({reason}); check it") from None
+            raise ImageryError(
+                f"imagery {self.path!r} is no PMTiles archive ({quote(error)}); check it"
+            ) from None
         if header["tile_type"] not in _PICTURE_TYPES:
             kind = TileType(header["tile_type"]).name
             raise ImageryError(
                 f"imagery {self.path!r} holds {kind} tiles, not pictures; take a raster archive"
             )
+        if header["tile_compression"] not in _READABLE or header["internal_compression"] not in _READABLE:
+            rule = "is packed with brotli or zstd, which is not read"
+            raise ImageryError(f"imagery {self.path!r} {rule}; write it with gzip or without compression")
+        if not header["min_zoom"] <= header["max_zoom"] <= _MAX_ZOOM:
+            zooms = f"{header['min_zoom']} to {header['max_zoom']}"
+            raise ImageryError(f"imagery {self.path!r} states zooms {zooms}; check how it was made")
         return header
+
+    def _damaged(self, error: Exception) -> ImageryError:
+        return ImageryError(f"imagery {self.path!r} is damaged ({quote(error)}); make or download it again")
 
     def _read_tile(self, tile: Tile) -> TileResult:
         try:
@@ -102,10 +128,10 @@ class PmtilesArchive:
             return None if entry is None else decode_tile(self._read_tile_data(entry))
         except ImageryError as error:
             return error
-        except (OSError, ValueError, SyntaxError) as error:  # the last is Pillow's, for a broken PNG
+        except (OSError, ValueError) as error:
             z, x, y = tile
             return ImageryError(
-                f"tile {z}/{x}/{y} of {self.path!r} is broken ({error}); make the archive again"
+                f"tile {z}/{x}/{y} of {self.path!r} is broken ({quote(error)}); make the archive again"
             )
 
     def _find_entry(self, tile_id: int) -> Any:
@@ -127,7 +153,7 @@ class PmtilesArchive:
     def _read_directory(self, offset: int, length: int) -> list[Any]:
         directory = self._directories.get(offset)
         if directory is None:
-            directory = deserialize_directory(self._read_bytes(offset, length))
+            directory = parse_directory(self._read_part(offset, length, MAX_DIRECTORY_BYTES))
             if len(self._directories) >= _MAX_CACHED_DIRECTORIES:
                 self._directories.clear()
             self._directories[offset] = directory
@@ -135,14 +161,25 @@ class PmtilesArchive:
 
     def _read_tile_data(self, entry: Any) -> bytes:
         """Return the encoded picture that an entry points to."""
-        data = self._read_bytes(self.header["tile_data_offset"] + entry.offset, entry.length)
-        return gzip.decompress(data) if self.header["tile_compression"] == Compression.GZIP else data
+        start = self.header["tile_data_offset"] + entry.offset
+        data = self._read_bytes(start, entry.length, MAX_TILE_BYTES)
+        return unpack(data, self.header["tile_compression"], MAX_TILE_BYTES)
 
-    def _read_bytes(self, offset: int, length: int) -> bytes:
+    def _read_part(self, offset: int, length: int, limit_bytes: int) -> bytes:
+        """Return a directory or the metadata, unpacked. Raises `ValueError` if it is broken or too large."""
+        data = self._read_bytes(offset, length, limit_bytes)
+        return unpack(data, self.header["internal_compression"], limit_bytes)
+
+    def _read_bytes(self, offset: int, length: int, limit_bytes: int) -> bytes:
+        if not (0 <= offset < 2**63 and 0 < length <= limit_bytes):
+            raise ValueError(f"a part of {length} bytes, of which {limit_bytes} are read at most")
         if not is_remote(self.path):
             with Path(self.path).open("rb") as file:
                 file.seek(offset)
-                return file.read(length)
+                part = file.read(length)
+            if len(part) != length:
+                raise ValueError("the file is cut short")
+            return part
         byte_range = {"Range": f"bytes={offset}-{offset + length - 1}"}
         check_length = partial(_require_length, length)
         address = with_secrets(self.path, self.path)
@@ -171,7 +208,8 @@ def open_archive(path: str, attribution: str | None = None, licence: str = "unkn
         header[f"{end}_{axis}_e7"] / 1e7
         for end, axis in (("min", "lon"), ("min", "lat"), ("max", "lon"), ("max", "lat"))
     )
-    bounds = (west, south, east, north) if west < east and south < north else None
+    stated = -180 <= west < east <= 180 and -90 <= south < north <= 90
+    bounds = (west, south, east, north) if stated else None
     if is_remote(path):
         identity = digest(redact_secrets(path), repr(sorted(header.items())))
     else:

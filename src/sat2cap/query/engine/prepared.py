@@ -6,7 +6,6 @@ atlas's chunks, and may be removed at any time. The manifest names the atlas and
 the arrays were made from; once either has changed, the folder is out of date and is not used.
 """
 
-import json
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from sat2cap.atlas import JOURNAL, Atlas, Chunk, verify_atlas, writer_lock
 from sat2cap.errors import AtlasError
-from sat2cap.files import digest_file, publish_folder, write_json
+from sat2cap.files import digest_file, parse_json, publish_folder, write_json
 from sat2cap.locks import remove_temporary_files
 from sat2cap.model import ENCODINGS, Encoding, place_feature_count
 from sat2cap.progress import Progress, silent
@@ -216,7 +215,7 @@ def _write_folder(folder: Path, atlas: Atlas, encoding: Encoding, progress: Prog
 def _read_manifest(atlas: Atlas) -> dict[str, Any]:
     """Return the manifest of the prepared folder; empty if it is missing or is not JSON."""
     try:
-        manifest = json.loads((atlas.path / PREPARED_FOLDER / _MANIFEST).read_bytes())
+        manifest = parse_json((atlas.path / PREPARED_FOLDER / _MANIFEST).read_bytes())
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}

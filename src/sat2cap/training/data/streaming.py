@@ -4,7 +4,6 @@ Shards are uncompressed tar files, so that a patch is a range of bytes. The rang
 of the tar files once, and cached beside the shards.
 """
 
-import json
 import os
 import tarfile
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PairsError
-from sat2cap.files import digest, publish
+from sat2cap.files import digest, parse_json, publish
 from sat2cap.model import Preprocess
 from sat2cap.progress import Progress
 from sat2cap.training.data.patches import Pairs, TrainingSet, calendar_fields, check_count, decode_patch
@@ -117,7 +116,7 @@ def _read_shard_members(path: Path) -> Iterator[PatchLocation]:
                 patch = member.offset_data, member.size
             elif file_name == "metadata.json":
                 file = tar.extractfile(member)
-                metadata = json.loads(file.read() if file else b"")
+                metadata = parse_json(file.read() if file else b"")
                 taken = datetime.strptime(metadata["date_taken"], "%Y-%m-%d %H:%M:%S.%f")
                 yield (
                     key,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sat2cap.errors import JobError, RunFileError
-from sat2cap.files import publish, write_json
+from sat2cap.files import parse_json, publish, write_json
 
 IDENTITY_FILE = "run.json"
 LOG_FILE = "log.jsonl"
@@ -23,7 +23,7 @@ def claim_folder(folder: Path, identity: str, settings: dict[str, Any]) -> None:
     """
     path = folder / IDENTITY_FILE
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
+        recorded = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         write_json(path, {"identity": identity, **settings})
         return
@@ -128,4 +128,4 @@ class Log:
 def mean_loss(path: Path, count: int) -> float:
     """Return the mean loss of the last `count` steps of a log."""
     lines = path.read_text(encoding="utf-8").splitlines()[-count:]
-    return sum(float(json.loads(line)["loss"]) for line in lines) / len(lines)
+    return sum(float(parse_json(line)["loss"]) for line in lines) / len(lines)
