@@ -67,7 +67,12 @@ def embeddings(height: int, width: int, dim: int, seed: int = 3) -> np.ndarray:
 
 
 def atlas(
-    path: Path, values: np.ndarray, checkpoint: Checkpoint, holes: np.ndarray, dtype: str = "int8"
+    path: Path,
+    values: np.ndarray,
+    checkpoint: Checkpoint,
+    holes: np.ndarray,
+    dtype: str = "int8",
+    box: GeoBox | None = None,
 ) -> Atlas:
     """An atlas of `values` [h, w, D], none at `holes`; its last column lies outside the region."""
     height, width, dim = values.shape
@@ -75,7 +80,7 @@ def atlas(
     wanted[:, -1] = False
     identity = {"identity": "m", "place_identity": checkpoint.place_identity, "card": checkpoint.card}
     imagery = {"identity": "i", "uri": "land.tif", "attribution": "Nobody", "licence": "CC0-1.0"}
-    spec = AtlasSpec(grid(height, width), wanted, dim, dtype, identity, imagery, 480.0, 8)
+    spec = AtlasSpec(box or grid(height, width), wanted, dim, dtype, identity, imagery, 480.0, 8)
     writer = create_or_resume(path, spec)
     for chunk in writer.pending():
         status = np.where(holes[chunk.rows, chunk.cols], CellStatus.IMAGERY_MISSING, CellStatus.OK)

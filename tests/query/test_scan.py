@@ -4,7 +4,6 @@ import json
 import re
 import resource
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
@@ -32,6 +31,7 @@ from sat2cap.query.engine.prepared import (
     prepare_atlas,
     prepared_state,
 )
+from sat2cap.query.engine.prepared_blocks import block_checksums
 
 PROMPTS = ["busy street", "snow + the sea"]
 MAY, NIGHT = When(2024, 5, 20, 8.0), When(2019, 12, 31, 23.5)
@@ -62,6 +62,7 @@ def test_the_prepared_folder_can_be_read_without_this_package(tmp_path):
     folder = prepare_atlas(opened, "cyclic")
     assert json.loads((folder / "manifest.json").read_text())["identity"] == opened.identity
     assert sorted(path.name for path in folder.iterdir()) == [
+        "checksums.npy",
         "embeddings.npy",
         "inverse.npy",
         "manifest.json",
@@ -100,6 +101,7 @@ def test_a_prepared_folder_of_something_else_is_never_used(tmp_path, what):
     folder = prepare_atlas(opened, "cyclic")
     embeddings_file, manifest = folder / "embeddings.npy", folder / "manifest.json"
     overwrite_numbers(embeddings_file)  # gives other scores if it is used
+    np.save(folder / "checksums.npy", block_checksums(open_prepared(opened, "cyclic").arrays))
     assert not np.array_equal(
         score_atlas(opened, checkpoint, PROMPTS, when=MAY).values, before, equal_nan=True
     )
@@ -326,11 +328,11 @@ def test_where_places_lie_is_found_for_the_blocks_that_are_asked_for(tmp_path):
 def test_hidden_numbers_that_change_sign_within_a_block_are_exact_too(tmp_path, dtype, encoding):
     """Cells so large that the atlas spans a continent: many hidden numbers are mixed in every block."""
     checkpoint = model(encoding=encoding)
-    opened, _ = make_atlas(tmp_path, dtype, 64, 64, checkpoint)
     large = GeoBox((64, 64), Affine(60_000, 0, -1_500_000, 0, -60_000, 7_000_000), "EPSG:32631")
-    wide = replace(opened, spec=replace(opened.spec, grid=large))
+    holes = np.random.default_rng(2).random((64, 64)) < 0.2
+    opened = atlas(tmp_path / "a.zarr", embeddings(64, 64, 64), checkpoint, holes, dtype, large)
     offset = dynamic_offset_at(checkpoint, MAY)
-    cells = AtlasBlocks(wide, encoding).read(0, 3)
+    cells = AtlasBlocks(opened, encoding).read(0, 3)
     mixed = (offset.hidden_states(*cells.place_ranges()) == 2).sum(axis=1)
     assert mixed.min() >= 1
     texts = checkpoint.embed_text(["p", "q", "r"])

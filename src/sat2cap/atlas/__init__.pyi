@@ -1,9 +1,10 @@
+from .chunk_files import Version as Version
+from .chunk_files import read_version as read_version
 from .conventions import as_uri as as_uri
 from .conventions import embedding_attributes as embedding_attributes
 from .conventions import projection_attributes as projection_attributes
 from .conventions import side_arrays as side_arrays
 from .layout import JOURNAL as JOURNAL
-from .layout import PLAN as PLAN
 from .layout import STATUS_MEANINGS as STATUS_MEANINGS
 from .layout import CellStatus as CellStatus
 from .layout import Chunk as Chunk

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import xxhash
 
 from sat2cap.files import canonical_json, parse_json, write_bytes
 
@@ -16,10 +18,23 @@ class Entry:
     """Row and column of the chunk, counted in chunks."""
     files: Mapping[str, str]
     """SHA-256 of each file's bytes, by path inside the atlas; a file of only fill values is left out."""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """`checksum` of each file's bytes; empty in a journal of an older version."""
 
     def as_line(self) -> bytes:
         """Return the entry as its line in the journal, newline included."""
-        return (canonical_json({"chunk": list(self.index), "files": dict(self.files)}) + "\n").encode()
+        value = {"chunk": list(self.index), "files": dict(self.files)}
+        if self.checksums:
+            value["xxh3"] = dict(self.checksums)
+        return (canonical_json(value) + "\n").encode()
+
+
+def checksum(data: bytes | memoryview) -> str:
+    """Return XXH3-64 of bytes as 16 hex digits: as fast as memory, so that every read can afford it.
+
+    It tells damage, but not intent: anyone can make other bytes of the same checksum. `verify` uses SHA-256.
+    """
+    return xxhash.xxh3_64_hexdigest(data)
 
 
 def read_journal(path: Path) -> dict[tuple[int, int], Entry]:
@@ -37,8 +52,8 @@ def parse_journal(data: bytes) -> dict[tuple[int, int], Entry]:
         try:
             value = parse_json(line)
             row, col = value["chunk"]
-            entry = Entry((int(row), int(col)), {str(name): str(sha) for name, sha in value["files"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError):
+            entry = Entry((int(row), int(col)), _as_texts(value["files"]), _as_texts(value.get("xxh3", {})))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue  # its chunk is computed again, which gives the same bytes
         entries[entry.index] = entry
     return entries
@@ -57,6 +72,13 @@ def append_entry(path: Path, entry: Entry) -> None:
 def rewrite_journal(path: Path, entries: Mapping[tuple[int, int], Entry]) -> None:
     """Replace the journal by one whose entries are in the order of the chunks, whatever the order of work."""
     write_bytes(path, b"".join(entries[index].as_line() for index in sorted(entries)))
+
+
+def _as_texts(table: Mapping[str, str]) -> dict[str, str]:
+    """Return a table of texts as it is. Raises `TypeError` or `AttributeError` if it is none."""
+    if not all(isinstance(text, str) for text in table.values()):
+        raise TypeError
+    return dict(table)
 
 
 def _cut_torn_line(descriptor: int) -> None:

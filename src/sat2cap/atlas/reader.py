@@ -1,7 +1,7 @@
 """Reading an atlas with numpy, directly from its chunk files."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import journal
+from sat2cap.atlas.chunk_files import ChunkFiles, new_chunk
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import AtlasSpec, read_plan
 from sat2cap.errors import AtlasError
@@ -111,6 +112,11 @@ class Atlas:
         return cell_arrays(spec.plain_grid.shape, spec.chunk, spec.dim, spec.dtype)
 
     @cached_property
+    def chunk_files(self) -> ChunkFiles:
+        """The files of the chunks, for reading."""
+        return ChunkFiles(self.path, self.identity)
+
+    @cached_property
     def _hashes(self) -> dict[str, str]:
         """SHA-256 of the files of all finished chunks, by path."""
         try:
@@ -123,7 +129,7 @@ class Atlas:
     def status(self) -> NDArray[np.uint8]:
         """`CellStatus` of every cell, uint8 `[y, x]`."""
         height, width = self.plain_grid.shape
-        return self._read_cells("status", slice(0, height), slice(0, width))
+        return self._read_cells(["status"], slice(0, height), slice(0, width))[0]
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks that contain a wanted cell, row by row; reading whole chunks is fastest."""
@@ -132,8 +138,9 @@ class Atlas:
     def read(self, rows: slice, cols: slice) -> NDArray[np.float32]:
         """Return unnormalised embeddings of a block of cells, float32 `[h, w, D]`; NaN where there is none.
 
-        `rows` and `cols` are slices of the grid without a step. Raises `AtlasError` if a file cannot be read
-        or has the wrong size.
+        `rows` and `cols` are slices of the grid without a step. A file is compared with its checksum when it
+        is first read in this process. Raises `AtlasError` if a file cannot be read, has the wrong size or
+        checksum, or is missing although it is journalled.
         """
         raw, scale = self.read_raw(rows, cols)
         values = np.ascontiguousarray(np.moveaxis(raw, 0, -1)).astype(np.float32)
@@ -145,71 +152,73 @@ class Atlas:
         """Return embeddings as they are stored, with their scales.
 
         These are ``(int8 [D, h, w], float32 [h, w])``, where value = stored * scale, or ``(float16 [D, h, w],
-        None)``. NaN in the scale, or in float16 values, marks a cell without embedding. A single whole chunk
-        is returned without a copy and may be read-only. Raises `AtlasError` as `read` does.
+        None)``. NaN in the scale, or in float16 values, marks a cell without embedding. Both are of the same
+        time, also while another process writes. Raises `AtlasError` as `read` does.
         """
-        values = self._read_cells("embeddings", rows, cols)
-        scale = self._read_cells("scale", rows, cols) if self.spec.dtype == "int8" else None
-        return values, scale
+        names = ["embeddings", "scale"] if self.spec.dtype == "int8" else ["embeddings"]
+        values, *scale = self._read_cells(names, rows, cols)
+        return values, scale[0] if scale else None
 
-    def read_chunk(self, name: str, chunk: Chunk, out: NDArray[Any]) -> None:
-        """Read one whole chunk of the array `name` into `out`, `[..., side, side]`, padding included.
+    def read_chunk(self, names: Sequence[str], chunk: Chunk, outs: Sequence[NDArray[Any]]) -> None:
+        """Read one whole chunk of the arrays `names` into `outs`, each `[..., side, side]`, padding included.
 
-        It is faster than `read_raw` if `out` is reused. Raises `AtlasError` if a file has the wrong size, or
-        is missing although it is journalled.
+        It is faster than `read_raw` if `outs` are reused. Raises `AtlasError` as `read` does.
         """
-        self._read_file(self.arrays[name], chunk.index, out)
+        self._read_files([self.arrays[name] for name in names], chunk.index, outs)
 
-    def _read_file(self, array: ChunkedArray, index: tuple[int, int], out: NDArray[Any]) -> None:
-        """Read the file of a chunk into `out`, or fill `out` if there is none and there should be none."""
-        file, store = array.cell_chunk_path(*index), self.store
-        repair = (
-            f"run: sat2cap atlas repair {self.name}" if store.folder else "copy the sound atlas there again"
-        )
-        sha256 = None if store.folder else self._hashes.get(file)
-        try:
-            if store.folder is None and sha256 is None:
-                raise FileNotFoundError  # which costs no request
-            size = store.read_into(file, out.data.cast("B"), sha256)
-        except FileNotFoundError:
-            if file in self._hashes and store.stamp(file) is None:  # else a writer may just have finished it
-                raise AtlasError(f"atlas {self.name!r}: {file} is missing; {repair}") from None
+    def _read_files(
+        self, arrays: Sequence[ChunkedArray], index: tuple[int, int], outs: Sequence[NDArray[Any]]
+    ) -> None:
+        """Read one chunk of several arrays, in a folder all of the same time."""
+        if self.store.folder is not None:
+            self.chunk_files.read_together(arrays, index, outs)
+            return
+        for array, out in zip(arrays, outs, strict=True):
+            self._fetch_file(array, index, out)
+
+    def _fetch_file(self, array: ChunkedArray, index: tuple[int, int], out: NDArray[Any]) -> None:
+        """Fetch a chunk into `out`, filled where the journal has no file; its SHA-256 is compared."""
+        file, repair = array.cell_chunk_path(*index), "copy the sound atlas there again"
+        sha256 = self._hashes.get(file)
+        if sha256 is None:  # which costs no request
             out.fill(array.fill)
             return
+        try:
+            size = self.store.read_into(file, out.data.cast("B"), sha256)
+        except FileNotFoundError:
+            raise AtlasError(f"atlas {self.name!r}: {file} is missing; {repair}") from None
         except OSError as error:
-            raise AtlasError(
-                f"atlas {self.name!r}: {file} cannot be read ({error.strerror}); check the disk"
-            ) from None
+            raise AtlasError(f"atlas {self.name!r}: {file} cannot be read ({error.strerror})") from None
         if size != array.chunk_bytes():
             raise AtlasError(f"atlas {self.name!r}: {file} is not {array.chunk_bytes()} bytes long; {repair}")
 
-    def _read_cells(self, name: str, rows: slice, cols: slice) -> NDArray[Any]:
-        """Return a block of cells of one array, without its time axis.
+    def _read_cells(self, names: Sequence[str], rows: slice, cols: slice) -> list[NDArray[Any]]:
+        """Return a block of cells of each array, without its time axis.
 
-        Each chunk that overlaps the block is read, and the overlap is copied to its place in the result.
+        Each chunk that overlaps the block is read, and the overlap is copied to its place in the results.
         """
         top, bottom, row_step = rows.indices(self.plain_grid.shape[0])
         left, right, col_step = cols.indices(self.plain_grid.shape[1])
         if row_step != 1 or col_step != 1:
             raise AtlasError("an atlas is read in whole blocks; give slices without a step")
-        array, side = self.arrays[name], self.spec.chunk
-        out = np.empty((*array.shape[1:-2], max(bottom - top, 0), max(right - left, 0)), array.dtype)
+        arrays, side = [self.arrays[name] for name in names], self.spec.chunk
+        shape = max(bottom - top, 0), max(right - left, 0)
+        outs = [np.empty((*array.shape[1:-2], *shape), array.dtype) for array in arrays]
 
         def copy_chunk(index: tuple[int, int]) -> None:
             row, col = index
             y0, y1 = max(top, row * side), min(bottom, (row + 1) * side)
             x0, x1 = max(left, col * side), min(right, (col + 1) * side)
-            values = np.empty(array.chunk[1:], array.dtype.newbyteorder("<"))
-            self._read_file(array, index, values)
-            block = values[..., y0 - row * side : y1 - row * side, x0 - col * side : x1 - col * side]
-            out[..., y0 - top : y1 - top, x0 - left : x1 - left] = block
+            chunks = [new_chunk(array) for array in arrays]
+            self._read_files(arrays, index, chunks)
+            for out, values in zip(outs, chunks, strict=True):
+                block = values[..., y0 - row * side : y1 - row * side, x0 - col * side : x1 - col * side]
+                out[..., y0 - top : y1 - top, x0 - left : x1 - left] = block
 
-        rows_of_chunks, cols_of_chunks = (
-            range(top // side, -(-bottom // side)),
-            range(left // side, -(-right // side)),
-        )
+        rows_of_chunks = range(top // side, -(-bottom // side))
+        cols_of_chunks = range(left // side, -(-right // side))
         self.store.map(copy_chunk, product(rows_of_chunks, cols_of_chunks))
-        return out
+        return outs
 
 
 def open_atlas(path: Path | str) -> Atlas:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import journal, stac
+from sat2cap.atlas.chunk_files import ChunkFiles, new_chunk
 from sat2cap.atlas.conventions import group_metadata, side_arrays
 from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, CellStatus, Chunk, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, is_atlas, read_plan
@@ -72,18 +73,18 @@ class AtlasWriter:
         """
         changed = status != CellStatus.NONE
         h, w = chunk.shape
-        written = Atlas(LocalStore(self.path), self.spec)
         values_by_array = encode_cells(embeddings, status, self.spec.dtype)
+        files = ChunkFiles(self.path, self.spec.identity)
         for name, values in values_by_array.items():
-            old = np.empty(self._arrays[name].chunk, values.dtype)
-            written.read_chunk(name, chunk, old)
-            values_by_array[name] = np.where(changed, values, old[..., :h, :w])
+            old = new_chunk(self._arrays[name])
+            files.read(self._arrays[name], chunk.index, old)
+            values_by_array[name] = np.where(changed, values, old[None, ..., :h, :w])
         (self.path / ROOT).unlink(missing_ok=True)
         self._publish_chunk(chunk, values_by_array)
 
     def _publish_chunk(self, chunk: Chunk, values_by_array: dict[str, NDArray[Any]]) -> None:
         """Write the files of a chunk, then journal it; a file of only fill values is left out."""
-        hashes = {}
+        hashes, checksums = {}, {}
         for name, values in values_by_array.items():
             array = self._arrays[name]
             file = array.cell_chunk_path(*chunk.index)
@@ -93,7 +94,8 @@ class AtlasWriter:
             data = array.encode_chunk(values)
             write_bytes(self.path / file, data)
             hashes[file] = hashlib.sha256(data).hexdigest()
-        entry = journal.Entry(chunk.index, hashes)
+            checksums[file] = journal.checksum(data)
+        entry = journal.Entry(chunk.index, hashes, checksums)
         journal.append_entry(self.path / JOURNAL, entry)
         self._entries[chunk.index] = entry
         self._written_here.add(chunk.index)

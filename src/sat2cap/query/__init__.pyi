@@ -1,8 +1,9 @@
 from .engine.blocks import place_features as place_features
 from .engine.cosine import dynamic_offset_at as dynamic_offset_at
-from .engine.prepared import PREPARED_FOLDER as PREPARED_FOLDER
 from .engine.prepared import find_prepared_problem as find_prepared_problem
 from .engine.prepared import prepare_atlas as prepare_atlas
+from .engine.prepared_blocks import PREPARED_FOLDER as PREPARED_FOLDER
+from .engine.prepared_blocks import PREPARED_MANIFEST as PREPARED_MANIFEST
 from .engine.scan import Scan as Scan
 from .phrases import nearest_phrases as nearest_phrases
 from .points import embeddings_at as embeddings_at

@@ -17,7 +17,7 @@ from sat2cap.model import QueryModel
 from sat2cap.query.chances import fit_chances
 from sat2cap.query.engine.blocks import Cells
 from sat2cap.query.engine.cosine import Cosines, DynamicOffset, dynamic_offset_at
-from sat2cap.query.engine.scan import Scan
+from sat2cap.query.engine.scan import Scan, Snapshot
 from sat2cap.query.engine.window import Window, region_window, whole_window
 from sat2cap.query.examples import Examples, has_example
 from sat2cap.query.prompts import GENERIC, PLAIN, embed_prompts
@@ -244,20 +244,24 @@ def _score_window(scan: Scan, query: _EmbeddedQuery, window: Window, *, is_whole
 
     Each run of blocks is scored, and written to its place in the layers, by the thread that read it.
     """
-    layers = np.full((query.prompt_count, *window.grid.shape), np.nan, np.float32)
     cosines_of = Cosines(query.texts, query.offset)
-    lengths = None if query.offset is None else scan.date_lengths(query.offset.when)
     side = scan.atlas.spec.chunk
 
-    def score_blocks(cells: Cells) -> None:
-        cosines = cosines_of(cells, lengths)
-        scores = query.to_scores(cosines.reshape(len(cosines), -1))
-        blocks = scores.reshape(len(scores), *cosines.shape[1:])
-        window.write_blocks(blocks, cells.chunks, side, layers)
+    def score_once(snapshot: Snapshot) -> Floats:
+        layers = np.full((query.prompt_count, *window.grid.shape), np.nan, np.float32)
+        lengths = None if query.offset is None else scan.date_lengths(query.offset.when, snapshot)
 
-    for _ in scan.map_blocks(score_blocks, None if is_whole else window):
-        pass
-    return layers
+        def score_blocks(cells: Cells) -> None:
+            cosines = cosines_of(cells, lengths)
+            scores = query.to_scores(cosines.reshape(len(cosines), -1))
+            blocks = scores.reshape(len(scores), *cosines.shape[1:])
+            window.write_blocks(blocks, cells.chunks, side, layers)
+
+        for _ in scan.map_blocks(score_blocks, None if is_whole else window, snapshot):
+            pass
+        return layers
+
+    return scan.scan_consistently(score_once)
 
 
 def _conditioning(checkpoint: QueryModel, when: When | None) -> Conditioning:

@@ -13,7 +13,7 @@ from sat2cap.model import QueryModel
 from sat2cap.query.chances import Chances, fit_chances
 from sat2cap.query.engine.blocks import Cells
 from sat2cap.query.engine.cosine import Cosines, dynamic_offset_at
-from sat2cap.query.engine.scan import Scan
+from sat2cap.query.engine.scan import Scan, Snapshot
 from sat2cap.query.prompts import GENERIC, embed_prompts
 from sat2cap.query.scoring import check_atlas_model
 
@@ -67,10 +67,15 @@ def mean_scores(
             sums[:, column] = np.nansum(scores, axis=1, dtype=np.float64)
         return sums, int(np.isfinite(cells.inverse).sum())
 
-    total, count = np.zeros((len(prompts), len(times))), 0
-    for sums, embedded in Scan(atlas, checkpoint.encoding).map_blocks(sum_scores):
-        total, count = total + sums, count + embedded
-    return total / count if count else np.full_like(total, np.nan)
+    scan = Scan(atlas, checkpoint.encoding)
+
+    def mean_once(snapshot: Snapshot) -> NDArray[np.float64]:
+        total, count = np.zeros((len(prompts), len(times))), 0
+        for sums, embedded in scan.map_blocks(sum_scores, snapshot=snapshot):
+            total, count = total + sums, count + embedded
+        return total / count if count else np.full_like(total, np.nan)
+
+    return scan.scan_consistently(mean_once)
 
 
 def _fit_generic_chances(checkpoint: QueryModel, texts: Floats) -> Chances:

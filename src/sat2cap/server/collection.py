@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING
 
 from sat2cap.api import OpenAtlas
 from sat2cap.api import open as open_atlas
-from sat2cap.atlas import JOURNAL, PLAN, is_atlas
+from sat2cap.atlas import Version, is_atlas, read_version
 from sat2cap.catalogue import has_shipped_captioner, resolve_captioner
 from sat2cap.errors import AtlasError, InputError, ModelError, Sat2CapError
-from sat2cap.query import PREPARED_FOLDER
-
-_STAMPED_FILES = ("zarr.json", JOURNAL, PLAN, f"{PREPARED_FOLDER}/manifest.json")
-"""Files of an atlas that change when it is extended, repaired or prepared."""
-
+from sat2cap.query import PREPARED_MANIFEST
 
 if TYPE_CHECKING:
     from sat2cap.model import Captioner, Checkpoint
@@ -37,8 +33,8 @@ class ServedAtlas:
     opened: OpenAtlas | None
     problem: str = ""
     """Why it cannot be used, in one line; empty if it can."""
-    version: tuple[tuple[int, int], ...] = ()
-    """Modification time, ns, and size of the `_STAMPED_FILES`: what is cached holds for this version only."""
+    version: Version = ()
+    """State of the atlas on disk: what is cached holds for this version only."""
 
 
 class AtlasCollection:
@@ -59,7 +55,7 @@ class AtlasCollection:
         self._paths = _assign_slugs(_find_atlases(paths))
         self._opened: dict[str, ServedAtlas] = {}
         self._captioner = captioner
-        self._captioners: dict[str, tuple[tuple[tuple[int, int], ...], Captioner]] = {}
+        self._captioners: dict[str, tuple[Version, Captioner]] = {}
 
     @property
     def slugs(self) -> list[str]:
@@ -71,7 +67,7 @@ class AtlasCollection:
         path = self._paths.get(slug)
         if path is None:
             raise UnknownAtlasError(f"there is no atlas {slug!r} here; it is one of {', '.join(self.slugs)}")
-        version = _read_version(path)
+        version = read_version(path, PREPARED_MANIFEST)
         with self._lock:
             served = self._opened.get(slug)
             if served is None or served.version != version:
@@ -102,7 +98,7 @@ class AtlasCollection:
                 self._captioners[served.slug] = served.version, captioner
         return captioner
 
-    def _open(self, slug: str, path: Path, version: tuple[tuple[int, int], ...]) -> ServedAtlas:
+    def _open(self, slug: str, path: Path, version: Version) -> ServedAtlas:
         try:
             opened = open_atlas(path, self._model, self._text)
             _ = opened.scan  # loads the model and the cells: a problem shows here, not with the first prompt
@@ -150,15 +146,3 @@ def _assign_slugs(paths: Sequence[Path]) -> dict[str, Path]:
             number += 1
         slugs[name] = path
     return slugs
-
-
-def _read_version(path: Path) -> tuple[tuple[int, int], ...]:
-    """Return modification time and size of the files that change with an atlas; (0, 0) for a missing one."""
-    stamps = []
-    for name in _STAMPED_FILES:
-        try:
-            status = (path / name).stat()
-            stamps.append((status.st_mtime_ns, status.st_size))
-        except OSError:
-            stamps.append((0, 0))
-    return tuple(stamps)

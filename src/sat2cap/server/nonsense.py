@@ -20,7 +20,7 @@ TEXTS = (
 _BEST_PERCENTILE = 99.9
 _REMEMBERED = 1024
 
-Key = tuple[str, tuple[tuple[int, int], ...], When | None]
+Key = tuple[str, tuple[tuple[int, int, int], ...], When | None]
 """Atlas, its version, and the date."""
 
 Run = Callable[..., Awaitable[float | None]]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -108,17 +107,18 @@ class AtlasBlocks:
         return list(self.atlas.chunks())
 
     def read(self, start: int, stop: int) -> Cells:
-        """Read the blocks from `start` to before `stop`. Raises `AtlasError` if a file is cut short."""
+        """Read the blocks from `start` to before `stop`. Raises `AtlasError` if a file is damaged."""
         chunks, atlas = self.chunks[start:stop], self.atlas
         side = atlas.spec.chunk
+        names = ("embeddings", "scale") if atlas.spec.dtype == "int8" else ("embeddings",)
         stored: NDArray[Any] = np.empty((len(chunks), atlas.dim, side**2), atlas.spec.dtype)
         scale = np.ones((len(chunks), side**2), np.float32)
-        rooms = {"embeddings": stored} | ({"scale": scale} if atlas.spec.dtype == "int8" else {})
+        rooms = (stored, scale)[: len(names)]
 
-        def read_file(number: int, name: str) -> None:
-            atlas.read_chunk(name, chunks[number], rooms[name][number])
+        def read_chunk(number: int) -> None:
+            atlas.read_chunk(names, chunks[number], [room[number] for room in rooms])
 
-        atlas.store.map(lambda file: read_file(*file), product(range(len(chunks)), rooms))
+        atlas.store.map(read_chunk, range(len(chunks)))
         stored = stored.view(np.uint16) if atlas.spec.dtype == "float16" else stored
         inverse = np.empty_like(scale)
         kernel.inverse_lengths(read_only(stored), inverse)

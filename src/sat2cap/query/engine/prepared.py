@@ -1,16 +1,15 @@
 """The prepared copy of an atlas: all its blocks in four memory-mapped `.npy` files, ready for scoring.
 
 The folder ``_sat2cap/scan`` inside the atlas (docs/query.md) holds ``embeddings.npy``, ``scale.npy``,
-``inverse.npy``, ``place.npy`` and ``manifest.json``. It contains nothing that cannot be computed from the
-atlas's chunks, and may be removed at any time. The manifest names the atlas and the state of its journal that
-the arrays were made from; once either has changed, the folder is out of date and is not used.
+``inverse.npy``, ``place.npy``, ``checksums.npy`` and ``manifest.json``. It contains nothing that cannot be
+computed from the atlas's chunks, and may be removed at any time. The manifest names the atlas and the state
+of its journal that the arrays were made from; once either has changed, the folder is out of date and is not
+used.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, Literal
@@ -18,16 +17,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas import JOURNAL, Atlas, Chunk, verify_atlas, writer_lock
+from sat2cap.atlas import JOURNAL, Atlas, verify_atlas, writer_lock
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file, parse_json, publish_folder, write_json
 from sat2cap.locks import remove_temporary_files
 from sat2cap.model import ENCODINGS, Encoding, place_feature_count
 from sat2cap.progress import Progress, silent
-from sat2cap.query.engine.blocks import AtlasBlocks, BlockRanges, Cells, Floats
-
-PREPARED_FOLDER = "_sat2cap/scan"
-"""Path of the prepared folder inside an atlas."""
+from sat2cap.query.engine.blocks import AtlasBlocks, Cells
+from sat2cap.query.engine.prepared_blocks import (
+    PREPARED_FOLDER,
+    PREPARED_MANIFEST,
+    PreparedBlocks,
+    block_checksums,
+)
 
 FORMAT_VERSION = "2"
 """Version of the prepared format; no other version is read."""
@@ -37,7 +39,8 @@ STAGE = "preparing"
 
 _VERSION_1_FILE = "_sat2cap/scan.safetensors"
 """Path of the prepared file that format version 1 wrote."""
-_MANIFEST = "manifest.json"
+_CHECKSUMS = "checksums.npy"
+_CHECKSUM_DTYPE = np.dtype("<u8")
 _BLOCKS_PER_WRITE = 64
 
 PreparedState = Literal["yes", "no", "stale"]
@@ -45,34 +48,6 @@ PreparedState = Literal["yes", "no", "stale"]
 
 ArrayLayout = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
 """Type and shape of each array, by its name."""
-
-
-@dataclass(frozen=True)
-class PreparedBlocks:
-    """The blocks of an atlas from its prepared folder; nothing is read from disk before it is used."""
-
-    atlas: Atlas
-    arrays: dict[str, NDArray[Any]]
-    """Memory-mapped `embeddings` `[N, D, B]`, `scale` and `inverse` `[N, B]`, and `place` `[N, P, B]`."""
-
-    @cached_property
-    def chunks(self) -> Sequence[Chunk]:
-        """The N chunks that hold at least one wanted cell, in the order of the arrays."""
-        return list(self.atlas.chunks())
-
-    def read(self, start: int, stop: int) -> Cells:
-        """Return a view of the blocks from `start` to before `stop`; pages are read when they are used."""
-        views = {name: array[start:stop] for name, array in self.arrays.items()}
-
-        def load_place() -> Floats:
-            return views["place"]
-
-        stored, scale, inverse = (views[name] for name in ("embeddings", "scale", "inverse"))
-        return Cells(start, self.chunks[start:stop], stored, scale, inverse, load_place, self._ranges)
-
-    @cached_property
-    def _ranges(self) -> BlockRanges:
-        return BlockRanges.empty(*self.arrays["place"].shape[:2])
 
 
 def prepare_atlas(atlas: Atlas, encoding: Encoding, progress: Progress = silent) -> Path:
@@ -136,11 +111,14 @@ def find_prepared_problem(atlas: Atlas) -> str | None:
     if arrays is None:
         return None
     encoding: Encoding = _read_manifest(atlas)["encoding"]
-    prepared, source = PreparedBlocks(atlas, arrays), AtlasBlocks(atlas, encoding)
+    prepared, source = PreparedBlocks(atlas, encoding, arrays), AtlasBlocks(atlas, encoding)
     for start in range(0, len(source.chunks), _BLOCKS_PER_WRITE):
         stop = min(start + _BLOCKS_PER_WRITE, len(source.chunks))
         if not _same_cells(prepared.read(start, stop), source.read(start, stop)):
             return f"{PREPARED_FOLDER}: is not what the chunks make"
+    checksums = _map_checksums(atlas, arrays)
+    if checksums is not None and not np.array_equal(checksums, block_checksums(arrays)):
+        return f"{PREPARED_FOLDER}/{_CHECKSUMS}: does not match the arrays"
     return None
 
 
@@ -153,7 +131,8 @@ def open_prepared(atlas: Atlas, encoding: Encoding) -> PreparedBlocks | None:
         return None
     arrays = _map_arrays(atlas, encoding)
     if arrays is not None:
-        return PreparedBlocks(atlas, arrays)
+        is_trusted = _is_untouched(atlas, arrays)
+        return PreparedBlocks(atlas, encoding, arrays, None if is_trusted else _map_checksums(atlas, arrays))
     if (atlas.path / _VERSION_1_FILE).exists():
         warnings.warn(
             f"{_VERSION_1_FILE} is of an older version and is not used; "
@@ -200,22 +179,26 @@ def _write_folder(folder: Path, atlas: Atlas, encoding: Encoding, progress: Prog
                 descr = np.lib.format.dtype_to_descr(dtype)
                 header = {"descr": descr, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(files[name], header)
+            checksums = []
             progress(STAGE, 0, len(source.chunks))
             for start in range(0, len(source.chunks), _BLOCKS_PER_WRITE):
                 stop = min(start + _BLOCKS_PER_WRITE, len(source.chunks))
                 cells = source.read(start, stop)
-                files["embeddings"].write(cells.stored.data)
-                files["scale"].write(cells.scale.data)
-                files["inverse"].write(cells.inverse.data)
-                files["place"].write(cells.place.data)
+                arrays = dict(
+                    zip(files, (cells.stored, cells.scale, cells.inverse, cells.place), strict=True)
+                )
+                for name, array in arrays.items():
+                    files[name].write(array.data)
+                checksums.append(block_checksums(arrays))
                 progress(STAGE, stop, len(source.chunks))
-        write_json(temporary / _MANIFEST, expected_manifest(atlas, encoding))
+            np.save(temporary / _CHECKSUMS, np.concatenate(checksums))
+        write_json(temporary / Path(PREPARED_MANIFEST).name, expected_manifest(atlas, encoding))
 
 
 def _read_manifest(atlas: Atlas) -> dict[str, Any]:
     """Return the manifest of the prepared folder; empty if it is missing or is not JSON."""
     try:
-        manifest = parse_json((atlas.path / PREPARED_FOLDER / _MANIFEST).read_bytes())
+        manifest = parse_json((atlas.path / PREPARED_MANIFEST).read_bytes())
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
@@ -244,6 +227,29 @@ def _map_arrays(atlas: Atlas, encoding: Encoding | None) -> dict[str, NDArray[An
     if arrays["embeddings"].dtype == np.float16:
         arrays["embeddings"] = arrays["embeddings"].view(np.uint16)
     return arrays
+
+
+def _map_checksums(atlas: Atlas, arrays: dict[str, NDArray[Any]]) -> NDArray[np.uint64] | None:
+    """Read the checksums of the blocks; None if a version without them wrote the folder, or it is damaged."""
+    path = atlas.path / PREPARED_FOLDER / _CHECKSUMS
+    try:
+        checksums = np.load(path, allow_pickle=False, max_header_size=1000)
+    except (OSError, ValueError, SyntaxError, TokenError, EOFError):  # what numpy raises for what is no .npy
+        return None
+    shape = (len(arrays["embeddings"]), len(arrays))
+    is_right = isinstance(checksums, np.ndarray) and checksums.dtype == _CHECKSUM_DTYPE
+    return checksums if is_right and checksums.shape == shape else None
+
+
+def _is_untouched(atlas: Atlas, names: Iterable[str]) -> bool:
+    """Return whether no array's file was written after the manifest, which `prepare` writes last.
+
+    Comparing all blocks costs about a quarter of a first scan, so it is done only for a folder that something
+    else wrote to. What a disk changes without a write is left to `find_prepared_problem`.
+    """
+    folder = atlas.path / PREPARED_FOLDER
+    written = (atlas.path / PREPARED_MANIFEST).stat().st_mtime_ns
+    return all((folder / f"{name}.npy").stat().st_mtime_ns <= written for name in names)
 
 
 def _same_cells(prepared: Cells, source: Cells) -> bool:

@@ -95,4 +95,4 @@ def _mercator_mesh(served: ServedAtlas) -> dict[str, Any]:
 
 
 def _version_text(served: ServedAtlas) -> str:
-    return "-".join(f"{modified:x}{size:x}" for modified, size in served.version)
+    return "-".join(f"{inode:x}{modified:x}{size:x}" for inode, modified, size in served.version)
