@@ -54,6 +54,18 @@ def test_it_reads_as_from_its_folder(address, local):
     np.testing.assert_array_equal(again.read(*EVERYWHERE), local.read(*EVERYWHERE))
 
 
+def test_a_chunk_that_arrives_with_other_bytes_is_one_clean_line(bucket, tmp_path):
+    """The copy in the bucket has one flipped bit, which neither its size nor the transfer tells."""
+    copy = build(tmp_path / "flipped.zarr")
+    chunks = sorted(file for file in (copy.path / "embeddings" / "c").rglob("*") if file.is_file())
+    data = bytearray(chunks[0].read_bytes())
+    data[5] ^= 1
+    chunks[0].write_bytes(bytes(data))
+    bucket.upload(copy.path, f"s3://{BUCKET}/maps/flipped.zarr")
+    with pytest.raises(AtlasError, match="does not match its checksum; copy the sound atlas there again"):
+        open_atlas(f"s3://{BUCKET}/maps/flipped.zarr").read(*EVERYWHERE)
+
+
 def test_what_needs_a_folder_says_so(address):
     remote = open_atlas(address)
     with pytest.raises(AtlasError, match="not in a folder of this machine; copy it here first"):

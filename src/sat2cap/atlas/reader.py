@@ -117,13 +117,15 @@ class Atlas:
         return ChunkFiles(self.path, self.identity)
 
     @cached_property
-    def _hashes(self) -> dict[str, str]:
-        """SHA-256 of the files of all finished chunks, by path."""
+    def _file_hashes(self) -> dict[str, tuple[str, str | None]]:
+        """SHA-256 and checksum of the files of all finished chunks, by path; None from an older version."""
         try:
             entries = journal.parse_journal(self.store.get(JOURNAL)).values()
         except FileNotFoundError:
             return {}
-        return {file: sha for entry in entries for file, sha in entry.files.items()}
+        return {
+            file: (sha, entry.checksums.get(file)) for entry in entries for file, sha in entry.files.items()
+        }
 
     @property
     def status(self) -> NDArray[np.uint8]:
@@ -177,12 +179,12 @@ class Atlas:
             self._fetch_file(array, index, out)
 
     def _fetch_file(self, array: ChunkedArray, index: tuple[int, int], out: NDArray[Any]) -> None:
-        """Fetch a chunk into `out`, filled where the journal has no file; its SHA-256 is compared."""
+        """Fetch a chunk into `out` and compare its checksum; fill `out` where the journal has no file."""
         file, repair = array.cell_chunk_path(*index), "copy the sound atlas there again"
-        sha256 = self._hashes.get(file)
-        if sha256 is None:  # which costs no request
+        if file not in self._file_hashes:  # which costs no request
             out.fill(array.fill)
             return
+        sha256, checksum = self._file_hashes[file]
         try:
             size = self.store.read_into(file, out.data.cast("B"), sha256)
         except FileNotFoundError:
@@ -191,6 +193,8 @@ class Atlas:
             raise AtlasError(f"atlas {self.name!r}: {file} cannot be read ({error.strerror})") from None
         if size != array.chunk_bytes():
             raise AtlasError(f"atlas {self.name!r}: {file} is not {array.chunk_bytes()} bytes long; {repair}")
+        if checksum is not None and journal.checksum(out.data.cast("B")) != checksum:
+            raise AtlasError(f"atlas {self.name!r}: {file} does not match its checksum; {repair}")
 
     def _read_cells(self, names: Sequence[str], rows: slice, cols: slice) -> list[NDArray[Any]]:
         """Return a block of cells of each array, without its time axis.

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk
@@ -79,11 +78,6 @@ def _metadata_problems(atlas: Atlas) -> Iterator[Problem]:
             yield Problem(file, "is not what this atlas's plan makes")
 
 
-def _matches_checksum(path: Path, checksum: str | None) -> bool:
-    """Return whether a file has a checksum; None stands for a journal of a version without checksums."""
-    return checksum is None or journal.checksum(path.read_bytes()) == checksum
-
-
 def _chunk_problems(atlas: Atlas, chunk: Chunk, entry: journal.Entry) -> Iterator[Problem]:
     """Yield the differences between a chunk's files and its journal entry."""
     for file, sha in entry.files.items():
@@ -92,7 +86,7 @@ def _chunk_problems(atlas: Atlas, chunk: Chunk, entry: journal.Entry) -> Iterato
             yield Problem(file, "is missing", chunk)
         elif hashlib.sha256(stored).hexdigest() != sha:
             yield Problem(file, "does not match its hash in the journal", chunk)
-        elif not _matches_checksum(atlas.path / file, entry.checksums.get(file)):
+        elif journal.checksum(stored) != entry.checksums.get(file, journal.checksum(stored)):
             yield Problem(file, "does not match its checksum in the journal", chunk)
     for array in atlas.arrays.values():
         file = array.cell_chunk_path(*chunk.index)
