@@ -221,6 +221,23 @@ BAD = {
     ),
     "colours": (400, f"{NORTH}/map/preview.png?prompt=x&colormap_name=no", "colormap_name"),
     "size": (400, f"{NORTH}/map/preview.png?prompt=x&width=99999", "width"),
+    "thin box": (
+        400,
+        f"{NORTH}/map/bbox/5,52,5.000001,53.png?prompt=x&width=2000",
+        "longer than 2048 pixels",
+    ),
+    "flat box": (400, f"{NORTH}/map/bbox/5,52,5,53.png?prompt=x", "has no area"),
+    "boundless box": (400, f"{NORTH}/map/bbox/-1e300,52,1e300,53.png?prompt=x", "cannot be read"),
+    "percentile": (400, f"{NORTH}/map/statistics?prompt=x&p=101", "p=101 is not a percentile"),
+    "bins": (400, f"{NORTH}/map/statistics?prompt=x&histogram_bins=999999999999", "give 1 to 1000 bins"),
+    "no bins": (400, f"{NORTH}/map/statistics?prompt=x&histogram_bins=0", "give 1 to 1000 bins"),
+    "falling bins": (400, f"{NORTH}/map/statistics?prompt=x&histogram_bins=3,1", "must rise"),
+    "range": (
+        400,
+        f"{NORTH}/map/statistics?prompt=x&histogram_range=3,1",
+        "the first number must be the lower",
+    ),
+    "nodata": (400, f"{NORTH}/map/preview.png?prompt=x&nodata=abc", "nodata"),
     "elsewhere": (404, f"{NORTH}/map/point/0,0?prompt=x", "outside"),
     "point outside": (400, f"{NORTH}/point?prompt=x&lon=0&lat=0", "0,0 lies outside the atlas"),
     "not on Earth": (400, f"{NORTH}/point?prompt=x&lon=999&lat=0", "lon"),
@@ -248,6 +265,19 @@ BAD_BODIES = {
     "features of text": ({"type": "FeatureCollection", "features": "x"}, "is not GeoJSON"),
     "nulls": ({"type": "Polygon", "coordinates": [[None]]}, "feature 0 of the body"),
 }  # fmt: skip
+
+
+FAR = {"type": "Polygon", "coordinates": [[[0, 0], [1e300, 0], [1e300, 1e300], [0, 0]]]}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [("cover_scale=9999", "too fine"), ("width=2000", "the box or polygon")]
+)
+def test_statistics_in_a_polygon_are_limited(client, query, expected):
+    feature = {"type": "Feature", "properties": {}, "geometry": FAR}
+    answer = client.post(f"{NORTH}/map/statistics?prompt=snow&{query}", json=feature)
+    assert answer.status_code == 400, answer.text
+    assert expected in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)

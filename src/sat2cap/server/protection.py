@@ -68,7 +68,7 @@ class Protection:
         """Return status and sentence for a request that must not go further; None if it may."""
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        if not length.isdigit():
+        if not (length.isascii() and length.isdigit() and len(length) < 20):
             return 400, "the length of the body is not a number; leave it out, or send it right"
         if int(length) > MAX_BODY_BYTES:
             return 413, f"the body is larger than {MAX_BODY_BYTES // 2**20} MB; send less"

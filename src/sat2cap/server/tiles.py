@@ -5,12 +5,8 @@ from typing import Annotated, Any
 
 import morecantile
 import morecantile.defaults
-import numpy as np
-from fastapi import Query
-from pydantic import Field
-from rasterio.io import MemoryFile
+from fastapi import APIRouter, Depends, Query
 from rio_tiler.colormap import cmap
-from rio_tiler.io import Reader
 from rio_tiler.models import ImageData
 from rio_tiler.types import RIOResampling
 from titiler.core.dependencies import DefaultDependency
@@ -19,8 +15,8 @@ from titiler.core.resources.enums import ImageType
 from titiler.core.utils import render_image
 
 from sat2cap.errors import InputError
-from sat2cap.geo import grid_of
-from sat2cap.server.scores import Answer
+from sat2cap.server.answer_reader import DIFFERENCE_BAND, AnswerReader
+from sat2cap.server.limits import BinParams, PercentileParams, SizeParams, check_cover_scale
 from sat2cap.server.state import answer_question
 
 TILE_MATRIX_SET = "WebMercatorQuad"
@@ -29,23 +25,8 @@ TILE_MATRIX_SET = "WebMercatorQuad"
 PREFIX = "/api/atlases/{atlas}/map"
 """Path of these endpoints."""
 
-MAX_PIXELS = 2048
-"""Longest side of a picture or tile, pixels."""
-
 _COLOURS, _DIVERGING = cmap.get("magma"), cmap.get("rdbu_r")
-DIFFERENCE_BAND = "difference"
-"""Name of the band of a difference."""
 _PICTURES = {None, ImageType.png, ImageType.jpeg, ImageType.jpg, ImageType.webp}
-
-
-class AnswerReader(Reader):
-    """A reader whose input is an `Answer`, not a path."""
-
-    def __attrs_post_init__(self) -> None:
-        """Open the answer as a GeoTIFF in memory."""
-        memory = self._ctx_stack.enter_context(MemoryFile(_as_geotiff(self.input)))
-        self.dataset = self._ctx_stack.enter_context(memory.open())
-        super().__attrs_post_init__()
 
 
 @dataclass
@@ -55,20 +36,6 @@ class ResamplingParams(DefaultDependency):
     resampling_method: Annotated[
         RIOResampling | None, Query(alias="resampling", description="nearest keeps cells as they are.")
     ] = None
-
-
-@dataclass
-class SizeParams(DefaultDependency):
-    """Size of a picture."""
-
-    max_size: Annotated[int | None, Field(gt=0, le=MAX_PIXELS, description="Longest side, pixels.")] = 1024
-    height: Annotated[int | None, Field(gt=0, le=MAX_PIXELS, description="Height, pixels.")] = None
-    width: Annotated[int | None, Field(gt=0, le=MAX_PIXELS, description="Width, pixels.")] = None
-
-    def __post_init__(self) -> None:
-        """Let a stated height or width replace the longest side."""
-        if self.width or self.height:
-            self.max_size = None
 
 
 @dataclass
@@ -104,12 +71,15 @@ def render_score(
 tiler = TilerFactory(
     reader=AnswerReader,
     path_dependency=answer_question,
+    router=APIRouter(dependencies=[Depends(check_cover_scale)]),
     router_prefix=PREFIX,
     layer_dependency=NoParams,
     dataset_dependency=ResamplingParams,
     tile_dependency=NoParams,
     img_preview_dependency=SizeParams,
     img_part_dependency=SizeParams,
+    stats_dependency=PercentileParams,
+    histogram_dependency=BinParams,
     process_dependency=no_processing,
     render_func=render_score,
     supported_tms=morecantile.defaults.TileMatrixSets(
@@ -118,19 +88,3 @@ tiler = TilerFactory(
     add_viewer=False,
     add_ogc_maps=False,
 )
-
-
-def _as_geotiff(answer: Answer) -> bytes:
-    """Return the scores as an uncompressed GeoTIFF, with their range as statistics."""
-    grid = grid_of(answer.score)
-    values = np.asarray(answer.score.values, np.float32)
-    low, high = (answer.low, answer.high) if np.isfinite(answer.low) else (0.0, 1.0)
-    with MemoryFile() as memory:
-        with memory.open(
-            driver="GTiff", height=grid.shape[0], width=grid.shape[1], count=1, dtype="float32",
-            crs=grid.crs.to_wkt(), transform=grid.affine, nodata=np.nan,
-        ) as dataset:  # fmt: skip
-            dataset.write(values, 1)
-            dataset.set_band_description(1, DIFFERENCE_BAND if answer.is_centred else "score")
-            dataset.update_tags(1, STATISTICS_MINIMUM=low, STATISTICS_MAXIMUM=max(high, low + 1e-6))
-        return bytes(memory.read())

@@ -1,0 +1,100 @@
+"""Limits of titiler's parameters: numbers that would take all memory, or that nothing can be computed for."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import Request
+from pydantic import Field
+from titiler.core.dependencies import DefaultDependency, HistogramParams, StatisticsParams
+
+from sat2cap.errors import InputError
+
+MAX_PIXELS = 2048
+"""Longest side of a picture or tile, pixels."""
+_MAX_BINS = 1000
+_MAX_PERCENTILES = 100
+_MAX_COVER_SCALE = 20
+"""Finest division of a pixel's side at the edge of a polygon."""
+
+
+@dataclass
+class SizeParams(DefaultDependency):
+    """Size of a picture."""
+
+    max_size: Annotated[int | None, Field(gt=0, le=MAX_PIXELS, description="Longest side, pixels.")] = 1024
+    height: Annotated[int | None, Field(gt=0, le=MAX_PIXELS, description="Height, pixels.")] = None
+    width: Annotated[int | None, Field(gt=0, le=MAX_PIXELS, description="Width, pixels.")] = None
+
+    def __post_init__(self) -> None:
+        """Let a stated height or width replace the longest side."""
+        if self.width or self.height:
+            self.max_size = None
+
+
+@dataclass
+class PercentileParams(StatisticsParams):
+    """Which percentiles are computed."""
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what is no percentile."""
+        super().__post_init__()
+        if len(self.percentiles) > _MAX_PERCENTILES:
+            raise InputError(
+                f"{len(self.percentiles)} percentiles are given; give at most {_MAX_PERCENTILES}"
+            )
+        wrong = [percent for percent in self.percentiles if not 0 <= percent <= 100]
+        if wrong:
+            raise InputError(f"p={str(wrong[0])[:40]} is not a percentile; give 0 to 100")
+
+
+@dataclass
+class BinParams(HistogramParams):
+    """How a histogram is binned."""
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for bins and ranges that no histogram has."""
+        stated: Any = (self.bins, self.range)
+        try:
+            super().__post_init__()
+            edges = np.atleast_1d(np.asarray(self.bins, float))
+            ends = np.asarray(self.range or (0.0, 1.0), float)
+        except (ValueError, OverflowError, AssertionError):
+            raise InputError("histogram_bins or histogram_range is not a list of numbers") from None
+        is_count = edges.size == 1
+        if edges.size > _MAX_BINS or (is_count and not 1 <= edges[0] <= _MAX_BINS):
+            raise InputError(f"histogram_bins {str(stated[0])[:40]}: give 1 to {_MAX_BINS} bins")
+        if not is_count and not (np.isfinite(edges).all() and (np.diff(edges) > 0).all()):
+            raise InputError(f"histogram_bins {str(stated[0])[:40]}: the edges of bins must rise")
+        if not (np.isfinite(ends).all() and ends[0] <= ends[1]):
+            raise InputError(f"histogram_range {str(stated[1])[:40]}: the first number must be the lower")
+
+
+async def check_cover_scale(request: Request) -> None:
+    """Raise `InputError` if the edges of polygons are divided too finely: memory grows by its square."""
+    text = request.query_params.get("cover_scale", "1")
+    try:
+        scale = float(text[:40])
+    except ValueError:
+        return  # what is no number is refused where it is read
+    if scale > _MAX_COVER_SCALE:
+        raise InputError(f"cover_scale {text[:40]!r} is too fine; give 1 to {_MAX_COVER_SCALE}")
+
+
+def check_box(bbox: Any, width: int | None, height: int | None) -> None:
+    """Raise `InputError` for a box without area, or one so thin that its other side would be too long.
+
+    `bbox` is left, bottom, right, top in any CRS; a side in pixels that is None follows from the other.
+    """
+    left, bottom, right, top = map(float, bbox)
+    across, down = abs(right - left), abs(top - bottom)
+    if not (np.isfinite([left, bottom, right, top]).all() and across > 0 and down > 0):
+        raise InputError("the box or polygon has no area; give one with corners that are apart")
+    if width and not height:
+        longer = width * (down / across)
+    elif height and not width:
+        longer = height * (across / down)
+    else:
+        return
+    if longer > MAX_PIXELS:
+        raise InputError(f"the other side would be longer than {MAX_PIXELS} pixels; give max_size instead")
