@@ -199,6 +199,20 @@ def test_wmts_identifiers_are_plain_and_titles_are_escaped(client):
     assert len(root.findall("w:Contents/w:TileMatrixSet", names)) == 1
 
 
+def test_a_wmts_layer_has_the_looks_of_its_address(client):
+    """QGIS adds words of the protocol to the address, which are no parameters of tiles."""
+    looks = {"colormap_name": "viridis", "rescale": "0,0.5", "resampling": "bilinear"}
+    protocol = {"SERVICE": "WMS", "REQUEST": "GetCapabilities", "version": "1.0.0"}
+    answer = client.get(f"{NORTH}/wmts", params={"prompt": "{TileRow} & snow", **looks, **protocol})
+    assert answer.status_code == 200, answer.text
+    link = ElementTree.fromstring(answer.content).find(".//{http://www.opengis.net/wmts/1.0}ResourceURL")
+    template = link.get("template")
+    assert template.count("{TileRow}") == 1, "a prompt is no part of the template"
+    tile = httpx.URL(template.replace("{TileMatrix}/{TileCol}/{TileRow}", "8/130/84"))
+    assert dict(tile.params) == {"prompt": "{TileRow} & snow", **looks}
+    assert client.get(tile.raw_path.decode()).headers["content-type"] == "image/png"
+
+
 BAD = {
     "unknown atlas": (404, "/api/atlases/nowhere/scores?prompt=x", "there is no atlas 'nowhere' here"),
     "no prompt": (400, f"{NORTH}/scores", "prompt: Field required"),
@@ -212,6 +226,14 @@ BAD = {
     "long date": (400, f"{NORTH}/scores?prompt=x&when={'2' * 50}", "a date of 50 letters"),
     "scale": (400, f"{NORTH}/scores?prompt=x&scale=log", "scale: Input should be"),
     "unknown parameter": (400, f"{NORTH}/scores?prompt=x&whne=2024", "no parameter 'whne' here; there is"),
+    "zoom": (
+        400,
+        f"{NORTH}/map/tiles/WebMercatorQuad/883552/0/0.png?prompt=x",
+        "is not a zoom; give 0 to 30",
+    ),
+    "zoom below": (400, f"{NORTH}/map/tiles/WebMercatorQuad/-1/0/0.png?prompt=x", "zoom -1 is not a zoom"),
+    "range of a layer": (400, f"{NORTH}/wmts?prompt=x&rescale=0.5,0.1", "the first number must be the lower"),
+    "colours of a layer": (400, f"{NORTH}/wmts?prompt=x&colormap_name=mud", "colormap_name: Input should be"),
     "expression": (400, f"{NORTH}/map/preview.png?prompt=x&expression=b1*2", "no parameter 'expression'"),
     "rescale": (400, f"{NORTH}/map/preview.png?prompt=x&rescale=a", "rescale"),
     "rescale turned": (

@@ -16,6 +16,9 @@ from sat2cap.server.scores import Answer
 DIFFERENCE_BAND = "difference"
 """Name of the band of a difference."""
 
+_MAX_ZOOM = 30
+"""Finest zoom of tiles: a pixel is then less than a millimetre."""
+
 
 class AnswerReader(Reader):
     """A reader whose input is an `Answer`, not a path."""
@@ -25,6 +28,12 @@ class AnswerReader(Reader):
         memory = self._ctx_stack.enter_context(MemoryFile(_as_geotiff(self.input)))
         self.dataset = self._ctx_stack.enter_context(memory.open())
         super().__attrs_post_init__()
+
+    def tile(self, tile_x: int, tile_y: int, tile_z: int, *arguments: Any, **options: Any) -> ImageData:
+        """Return the scores in a tile. Raises `InputError` for a zoom that no pyramid has."""
+        if not 0 <= tile_z <= _MAX_ZOOM:
+            raise InputError(f"zoom {str(tile_z)[:40]} is not a zoom; give 0 to {_MAX_ZOOM}")
+        return super().tile(tile_x, tile_y, tile_z, *arguments, **options)
 
     def part(
         self, bbox: Any, *arguments: Any, width: int | None = None, height: int | None = None, **options: Any

@@ -47,6 +47,13 @@ def no_processing() -> None:
     """Offer no algorithms: they are for elevation and bands, not for scores."""
 
 
+def check_rescale(rescale: Any) -> None:
+    """Raise `InputError` for a range whose first number is not the lower."""
+    for low, high in rescale or ():
+        if not low < high:
+            raise InputError(f"rescale {low:g},{high:g}: the first number must be the lower; such as 0.1,0.3")
+
+
 def render_score(
     image: ImageData,
     colormap: Any = None,
@@ -58,9 +65,7 @@ def render_score(
 
     Formats of numbers, such as GeoTIFF, hold the scores themselves.
     """
-    for low, high in rescale or ():
-        if not low < high:
-            raise InputError(f"rescale {low:g},{high:g}: the first number must be the lower; such as 0.1,0.3")
+    check_rescale(rescale)
     if output_format not in _PICTURES:
         return render_image(image, colormap, output_format, rescale=rescale, **options)
     rescale = rescale or image.dataset_statistics
@@ -88,3 +93,15 @@ tiler = TilerFactory(
     add_viewer=False,
     add_ogc_maps=False,
 )
+
+
+def check_tile_style(
+    colours: Annotated[Any, Depends(tiler.colormap_dependency)],
+    rendering: Annotated[Any, Depends(tiler.render_dependency)],
+    resampling: Annotated[Any, Depends(tiler.dataset_dependency)],
+) -> None:
+    """Read what tiles accept about their looks, for a document that hands it on to their addresses.
+
+    Raises what a tile would raise, so that a mistake is seen at once and not as a layer of broken tiles.
+    """
+    check_rescale(rendering.rescale)

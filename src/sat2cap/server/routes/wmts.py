@@ -1,14 +1,16 @@
 """``GET …/wmts``: the capabilities of a map as a WMTS layer, for GIS programs."""
 
 import re
+from typing import Annotated
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from sat2cap.geo import EQUATOR_M, lonlat_bounds, outline
 from sat2cap.server.questions import Question
 from sat2cap.server.state import AskedAtlas, AskedQuestion
-from sat2cap.server.tiles import TILE_MATRIX_SET
+from sat2cap.server.tiles import TILE_MATRIX_SET, check_tile_style
 
 router = APIRouter(prefix="/api/atlases/{atlas}", tags=["map"])
 
@@ -21,19 +23,45 @@ _PIXEL_M = 0.00028
 """Size of a pixel on a screen that WMTS scales are stated for."""
 _MAX_ZOOM = 14
 _TILE_PIXELS = 256
+_PROTOCOL_WORDS = ("service", "request", "version")
+"""What programs add to the address of capabilities, in capitals or not; it is no part of a question."""
 
 
-@router.get("/wmts", summary="Describe a map as a WMTS layer", response_class=Response)
+def accept_protocol_words(
+    service: Annotated[str | None, Query(include_in_schema=False)] = None,
+    request: Annotated[str | None, Query(include_in_schema=False)] = None,
+    version: Annotated[str | None, Query(include_in_schema=False)] = None,
+    service_capitals: Annotated[str | None, Query(alias="SERVICE", include_in_schema=False)] = None,
+    request_capitals: Annotated[str | None, Query(alias="REQUEST", include_in_schema=False)] = None,
+    version_capitals: Annotated[str | None, Query(alias="VERSION", include_in_schema=False)] = None,
+) -> None:
+    """Let through what QGIS and others add to the address: there is one document, whatever they say."""
+
+
+@router.get(
+    "/wmts",
+    summary="Describe a map as a WMTS layer",
+    response_class=Response,
+    dependencies=[Depends(check_tile_style), Depends(accept_protocol_words)],
+)
 def read_capabilities(request: Request, served: AskedAtlas, question: AskedQuestion) -> Response:
-    """A capabilities document with one layer: the map of the prompt, in Web Mercator."""
+    """A capabilities document with one layer: the map of the prompt, in Web Mercator.
+
+    Colours, range and resampling are those of tiles, and the layer has them.
+    """
     assert served.opened is not None
     tiles = str(
         request.url_for("tile", atlas=served.slug, tileMatrixSetId=TILE_MATRIX_SET, z="Z", x="X", y="Y")
     )
     template = re.sub(r"/Z/X/Y$", "/{TileMatrix}/{TileCol}/{TileRow}.png", tiles)
+    carried = [
+        (name, value)
+        for name, value in request.query_params.multi_items()
+        if name.lower() not in _PROTOCOL_WORDS
+    ]
     bounds = lonlat_bounds(outline(served.opened.atlas.grid))
     title = f"{_title_of(question)} ({served.path.stem})"
-    document = build_capabilities(served.slug, title, f"{template}?{request.url.query}", bounds)
+    document = build_capabilities(served.slug, title, f"{template}?{urlencode(carried)}", bounds)
     return Response(document, media_type="application/xml")
 
 
