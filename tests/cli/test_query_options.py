@@ -97,7 +97,7 @@ def test_what_cannot_be_scored_is_one_line(
 def test_a_date_outside_the_training_years_is_warned_of(
     atlas: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("sat2cap.query.scoring")  # the package has a function of that name
+    module = importlib.import_module("sat2cap.query.attributes")
     monkeypatch.setattr(module, "training_years", lambda checkpoint: (2015, 2020))
     done = run("map", atlas, "snow", "--when", "2031-05-20", "-o", tmp_path / "m.tif")
     assert done.status == 0

@@ -5,6 +5,7 @@ import pytest
 from made_up_scores import made_up, three_months, three_prompts
 
 from sat2cap.errors import InputError
+from sat2cap.maps.decoration.text import subtitle_of
 from sat2cap.maps.layers import layers_of, names_of, one_layer, provenance, scale_of, with_standard_attributes
 
 
@@ -27,11 +28,22 @@ def test_a_selected_map_knows_its_own_prompt_and_date() -> None:
     assert provenance(three_months())["when"].count(" | ") == 2
 
 
+def test_a_selected_map_says_whether_few_photos_fit_its_own_prompt() -> None:
+    few = three_prompts().assign_attrs(
+        few_photos=["snow: about 3 of 2,000 photos", "ü: about 9 of 50 photos"]
+    )
+    assert provenance(few)["few_photos"] == "snow: about 3 of 2,000 photos; ü: about 9 of 50 photos"
+    assert provenance(few.isel(prompt=0))["few_photos"] == "snow: about 3 of 2,000 photos"
+    assert "few_photos" not in provenance(few.isel(prompt=1))
+    assert subtitle_of(few.isel(prompt=0)).endswith("few photos fit: snow: about 3 of 2,000 photos")
+    assert with_standard_attributes(few).attrs["few_photos"].count(" | ") == 1
+
+
 def test_contrast_says_whether_it_is_a_chance() -> None:
     share = made_up().assign_attrs(scale="contrast")
     assert scale_of(share).label == "share against generic prompts (0 to 1)"
     chance = share.assign_attrs(calibration="2,000 photos held out of training")
-    assert scale_of(chance).label == "chance that a photo there fits the prompt (0 to 1)"
+    assert scale_of(chance).label == "share of photos that CLIP would say fit (0 to 1)"
     assert provenance(chance)["calibration"] == "2,000 photos held out of training"
 
 

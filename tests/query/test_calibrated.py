@@ -7,7 +7,8 @@ from made_model import atlas, calibrated, embeddings, unit
 from sat2cap.errors import PromptError
 from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
-from sat2cap.query import score_atlas
+from sat2cap.maps.few_photos import few_photos_warning
+from sat2cap.query import score_atlas, select_prompt
 from sat2cap.query.chances import PRIOR_SD_ACROSS, PRIOR_SD_ALONG, Chances, fit_chances, fit_logistic
 from sat2cap.query.prompts import embed_prompts
 
@@ -78,7 +79,7 @@ def test_places_that_only_resemble_the_prompt_have_less():
 
 
 def test_chances_by_hand():
-    chances = Chances(np.eye(2, dtype=np.float32), np.array([4.0, 0.0]), np.array([-2.0, 1.0]))
+    chances = Chances(np.eye(2, dtype=np.float32), np.array([4.0, 0.0]), np.array([-2.0, 1.0]), np.zeros(2))
     chance = chances(np.float32([[0.5, 0.0], [1.0, -1.0]]))
     np.testing.assert_allclose(chance, [[0.5, logistic(-2)], [logistic(1)] * 2], rtol=1e-6)
     assert chance.dtype == np.float32
@@ -137,6 +138,37 @@ def test_a_date_is_judged_by_places_at_their_dates():
     )
     np.testing.assert_allclose(conditioned, same, rtol=1e-4)
     assert np.abs(conditioned - static).max() > 0.01
+
+
+def test_it_is_said_which_prompts_few_photos_fit(tmp_path):
+    checkpoint = calibrated()
+    opened = atlas(tmp_path / "a.zarr", embeddings(9, 7, 64), checkpoint, np.zeros((9, 7), bool))
+    bank, prompts = ["a town", "a river", "sand"], ["snow", "a unicorn"]
+    vectors = [embed_prompts(checkpoint, texts) for texts in (prompts, bank)]
+    none = np.zeros((0, 64), np.float32)
+    chances = fit_chances(checkpoint, vectors[0], none, vectors[1], conditioned=False)
+    by_hand = [rival_share(checkpoint, prompt, vectors[1]).sum() for prompt in vectors[0]]
+    np.testing.assert_allclose(chances.fitting_photos, by_hand, rtol=1e-4)
+
+    few = replace(checkpoint, calibration=first_photos(checkpoint.calibration, 12))
+    scores = score_atlas(opened, few, prompts, scale="contrast", bank=bank)
+    listed = scores.attrs["few_photos"]
+    assert [entry.split(":")[0] for entry in listed] == prompts, "of 12 photos fewer than 20 fit anything"
+    assert all(entry.endswith(" of 12 photos") for entry in listed)
+    one = select_prompt(scores, 1)
+    assert one.attrs["few_photos"] == listed[1:]
+    assert few_photos_warning(one.attrs).startswith(f"few held-out photos fit ({listed[1]})")
+    assert "few_photos" not in score_atlas(opened, few, prompts, bank=bank).attrs, "a cosine needs no photos"
+    many = score_atlas(opened, checkpoint, prompts, scale="contrast", bank=bank).attrs.get("few_photos", [])
+    assert [entry.split(":")[0] for entry in many] == [
+        prompt for prompt, photos in zip(prompts, by_hand, strict=True) if photos < 20
+    ]
+
+
+def first_photos(calibration, count):
+    """The first photos of a calibration."""
+    return replace(calibration, ground=calibration.ground[:count], overhead=calibration.overhead[:count],
+                   features=calibration.features[:count])  # fmt: skip
 
 
 @pytest.mark.parametrize("when", [None, MAY], ids=str)

@@ -7,9 +7,14 @@ from .conditioning import CONDITIONING_KEY as CONDITIONING_KEY
 from .conditioning import TRAINING_YEARS_KEY as TRAINING_YEARS_KEY
 from .conditioning import Conditioning as Conditioning
 from .conditioning import date_warning as date_warning
+from .few_photos import FEW_PHOTOS_KEY as FEW_PHOTOS_KEY
+from .few_photos import FEWEST_PHOTOS as FEWEST_PHOTOS
+from .few_photos import describe_photos as describe_photos
+from .few_photos import few_photos_warning as few_photos_warning
 from .formats import save as save
 from .layers import DIFFERENCE as DIFFERENCE
 from .layers import LabelledPoint as LabelledPoint
+from .layers import as_single_map as as_single_map
 from .layers import layers_of as layers_of
 from .layers import stack_times as stack_times
 from .layers import table_attributes as table_attributes

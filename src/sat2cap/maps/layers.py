@@ -1,7 +1,7 @@
 """Layers of a score (one map per prompt and date), its scale and its provenance."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -17,6 +17,7 @@ from sat2cap.maps.conditioning import (
     conditioning_of,
     with_conditioning_words,
 )
+from sat2cap.maps.few_photos import FEW_PHOTOS_KEY, photos_of_prompts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,6 +39,7 @@ PROVENANCE = (
     "negatives",
     "scale",
     "calibration",
+    "few_photos",
     "model",
     "identity",
     "imagery",
@@ -93,7 +95,7 @@ def scale_of(score: AnyScore) -> Scale:
         scale = _SCALES.get(compared, Scale(compared, ""))
         return Scale(f"{DIFFERENCE}{scale.name}", "%" if scale.unit == "%" else "", centred=True)
     if name == "contrast" and score.attrs.get("calibration"):
-        return Scale("chance that a photo there fits the prompt", "0 to 1", 0.0)
+        return Scale("share of photos that CLIP would say fit", "0 to 1", 0.0)
     if name == "cosine" and score.attrs.get("negatives"):
         return Scale("cosine similarity less that of the negatives", "")
     return _SCALES.get(name, Scale(name, ""))
@@ -111,7 +113,7 @@ def layers_of(score: Score) -> list[Score]:
             f"a score has dims (y, x), or prompt or time before them, not ({dims}); transpose or select first"
         )
     indices = product(*(range(score.sizes[dim]) for dim in leading))
-    return [_single_map(score.isel(dict(zip(leading, index, strict=True)))) for index in indices]
+    return [as_single_map(score.isel(dict(zip(leading, index, strict=True)))) for index in indices]
 
 
 def one_layer(score: Score, subject: str) -> Score:
@@ -173,6 +175,14 @@ def provenance(score: AnyScore) -> dict[str, str]:
     for key in ("prompt", "when"):  # of the maps left after selecting, which may be fewer than at first
         values = dict.fromkeys(_join_values(layer.attrs.get(key)) for layer in layers)
         texts[key] = " | ".join(values)
+    entries = {
+        entry
+        for layer in layers
+        for entry in photos_of_prompts(layer.attrs, [str(layer.attrs.get("prompt", ""))]).get(
+            FEW_PHOTOS_KEY, ()
+        )
+    }
+    texts[FEW_PHOTOS_KEY] = "; ".join(sorted(entries))
     return {name: text for name, text in texts.items() if text}
 
 
@@ -192,7 +202,7 @@ def with_standard_attributes(score: "xr.DataArray") -> "xr.DataArray":
     words = {"long_name": scale.name}
     if scale.unit:
         words["units"] = scale.unit
-    for name in ("prompt", "negatives"):
+    for name in ("prompt", "negatives", FEW_PHOTOS_KEY):
         if isinstance(score.attrs.get(name), list | tuple):
             words[name] = " | ".join(map(str, score.attrs[name]))
     named = score.rename(score.name or "score").assign_attrs(words)
@@ -200,14 +210,23 @@ def with_standard_attributes(score: "xr.DataArray") -> "xr.DataArray":
     return named
 
 
-def _single_map(layer: Score) -> Score:
-    """Return a map with the prompt and the date of its coordinates as its attributes `prompt` and `when`."""
-    attrs = {}
+def as_single_map(layer: Score) -> Score:
+    """Return a map with the prompt and the date of its coordinates as its attributes `prompt` and `when`.
+
+    Of the prompts that few photos fit, its attribute `few_photos` keeps its own alone. Other attributes stay.
+    """
+    attrs = {name: value for name, value in layer.attrs.items() if name != FEW_PHOTOS_KEY}
     if "prompt" in layer.coords:
         attrs["prompt"] = str(layer.coords["prompt"].item())
     if "time" in layer.coords:
         attrs["when"] = str(np.datetime_as_string(np.asarray(layer.coords["time"]), unit="m"))
-    return layer.assign_attrs(attrs)
+    prompt = attrs.get("prompt", "")
+    attrs |= photos_of_prompts(layer.attrs, [prompt] if isinstance(prompt, str) else list(prompt))
+    if isinstance(layer, GridArray):
+        return replace(layer, attrs=attrs)
+    single = layer.copy(deep=False)
+    single.attrs = attrs
+    return single
 
 
 def _join_values(value: object) -> str:

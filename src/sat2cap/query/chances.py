@@ -1,4 +1,4 @@
-"""Chances: the probability that a photo taken in a cell fits the prompt, fitted to held-out photos.
+"""Chances: the share of photos taken in a cell that CLIP would say fit the prompt, from held-out photos.
 
 A calibrated model carries photos that it was not trained on, and its embeddings of their places. When a
 prompt is asked, CLIP says how well each photo fits it, and a logistic regression from the places to these
@@ -46,6 +46,8 @@ class Chances:
     """Slopes of the curves, `[P]`."""
     intercept: Doubles
     """Logits at cosine 0, `[P]`."""
+    fitting_photos: Doubles
+    """Sum over the held-out photos of how well each fits the prompt, `[P]`: how many speak for it."""
 
     def __call__(self, cosines: Floats) -> Floats:
         """Return chances in 0 to 1, float32 `[P, N]`, for cosines `[P, N]` of `directions`."""
@@ -68,13 +70,14 @@ def fit_chances(
         raise ValueError("the checkpoint carries no photos to calibrate with")
     places = _embed_places(checkpoint, sample, conditioned=conditioned)
     bank_cosines, negative_cosines = sample.ground @ bank.T, sample.ground @ negatives.T
-    weights, intercepts = np.empty(prompts.shape), np.empty(len(prompts))
+    weights, intercepts, totals = np.empty(prompts.shape), np.empty(len(prompts)), np.empty(len(prompts))
     for number, prompt in enumerate(prompts):
         fits = _photo_fits(sample.ground @ prompt, bank_cosines, negative_cosines, text_scale)
+        totals[number] = fits.sum()
         weights[number], intercepts[number] = fit_logistic(places, fits, prompt, checkpoint.logit_scale)
     slope = np.maximum(np.linalg.norm(weights, axis=1), _TINY)
     directions = (weights / slope[:, None]).astype(np.float32)
-    return Chances(directions, slope, intercepts)
+    return Chances(directions, slope, intercepts, totals)
 
 
 def _photo_fits(

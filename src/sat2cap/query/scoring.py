@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas
 from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo import GridArray, When, as_data_array
-from sat2cap.maps import CONDITIONING_KEY, TRAINING_YEARS_KEY, Conditioning
+from sat2cap.maps import as_single_map
 from sat2cap.model import QueryModel
+from sat2cap.query.attributes import score_attributes
 from sat2cap.query.chances import fit_chances
 from sat2cap.query.engine.blocks import Cells
 from sat2cap.query.engine.cosine import Cosines, DynamicOffset, dynamic_offset_at
 from sat2cap.query.engine.scan import Scan, Snapshot
 from sat2cap.query.engine.window import Window, region_window, whole_window
 from sat2cap.query.examples import Examples, has_example
+from sat2cap.query.photo_support import list_few_photos
 from sat2cap.query.prompts import GENERIC, PLAIN, embed_prompts
 from sat2cap.query.scales import contrast, percentile
 
@@ -32,9 +34,6 @@ ScoreScale = Literal["cosine", "percentile", "contrast"]
 SCALES: tuple[str, ...] = get_args(ScoreScale)
 Floats = NDArray[np.float32]
 Scores = TypeVar("Scores", "xr.DataArray", GridArray)
-
-CALIBRATED = "{:,} photos held out of training"
-"""Text of the attribute `calibration`, which scores of the scale `contrast` have if they are chances."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class _EmbeddedQuery:
     """The Dynamic Encoder at the date asked for; None for static scores."""
     to_scores: Callable[[Floats], Floats]
     """Turns the cosines of `texts` with N cells, `[T, N]`, into scores `[P, N]`."""
+    fitting_photos: tuple[float, ...] = ()
+    """How many held-out photos speak for each of the P prompts; empty unless scores are chances."""
 
 
 def score_atlas(
@@ -75,9 +76,10 @@ def score_atlas(
       the attribute `dynamic`, a value of `maps.Conditioning`, says so, and also whether the year lies outside
       those of the training photos.
     - `scale`: `cosine` is the cosine itself. `percentile` is its rank within the atlas or region, 0 to 100.
-      `contrast` is the chance, 0 to 1, that a photo taken there fits the prompt better than anything in
-      `bank`, fitted to the model's held-out photos (attribute `calibration`); for a model without such photos
-      it is the share of the prompt in a softmax with the bank at the logit scale of the text tower's CLIP.
+      `contrast` is the share of photos, 0 to 1, that CLIP would say fit the prompt better than anything in
+      `bank`, fitted to the model's held-out photos (attribute `calibration`; `few_photos` names the prompts
+      that fewer than 20 of them fit); for a model without such photos it is the share of the prompt in a
+      softmax with the bank at the logit scale of the text tower's CLIP.
     - `negatives`: the largest of their cosines is subtracted; for `contrast` they join the bank.
     - `templates`: a prompt's vector is the mean over them.
     - `vectors`: unit vectors `[D]` of prompts that are no text, by the name they have in `prompts` or
@@ -131,7 +133,8 @@ def compute_scores(
     layers = _score_window(scan, query, window, is_whole=region is None)
     if scale == "percentile":
         layers = np.stack([percentile(layer) for layer in layers])
-    attrs = _attributes(scan.atlas, checkpoint, prompts, negatives, scale, when)
+    attrs = score_attributes(scan.atlas, checkpoint, prompts, negatives, scale, when)
+    attrs |= list_few_photos(checkpoint.calibration, prompts, query.fitting_photos)
     return GridArray(layers, window.grid, ("prompt", "y", "x"), {"prompt": np.array(prompts)}, attrs)
 
 
@@ -140,8 +143,7 @@ def select_prompt(scores: Scores, index: int = 0) -> Scores:
 
     Its attribute `prompt` names that prompt alone.
     """
-    layer = scores.isel(prompt=index)
-    return layer.assign_attrs({"prompt": str(layer.coords["prompt"].item())})
+    return as_single_map(scores.isel(prompt=index))
 
 
 def check_atlas_model(atlas: Atlas, checkpoint: QueryModel) -> None:
@@ -157,12 +159,6 @@ def check_atlas_model(atlas: Atlas, checkpoint: QueryModel) -> None:
             f"{other} ({checkpoint.place_identity[:12]}) is not the model of this atlas, "
             f"{name} ({made_by[:12]}); give that model, or embed again"
         )
-
-
-def training_years(checkpoint: QueryModel) -> tuple[int, int] | None:
-    """Return the first and last year of a model's training photos; None if its card does not say."""
-    years = checkpoint.card.get("training", {}).get("years")
-    return None if years is None else (int(years[0]), int(years[1]))
 
 
 def _embed_query(
@@ -202,7 +198,8 @@ def _embed_query(
         chances = fit_chances(
             checkpoint, prompt_vectors, negative_vectors, bank_vectors, conditioned=offset is not None
         )
-        return _EmbeddedQuery(chances.directions, count, offset, chances)
+        photos = tuple(map(float, chances.fitting_photos))
+        return _EmbeddedQuery(chances.directions, count, offset, chances, photos)
     in_bank = np.array([prompt in rivals for prompt in prompts])
     to_share = partial(_share_against_bank, count, in_bank, checkpoint.text_scale)
     return _EmbeddedQuery(np.concatenate([prompt_vectors, embed(rivals)]), count, offset, to_share)
@@ -262,46 +259,3 @@ def _score_window(scan: Scan, query: _EmbeddedQuery, window: Window, *, is_whole
         return layers
 
     return scan.scan_consistently(score_once)
-
-
-def _conditioning(checkpoint: QueryModel, when: When | None) -> Conditioning:
-    """Return how a date enters the scores of a model."""
-    if when is None:
-        return Conditioning.STATIC
-    if checkpoint.dynamic_weights is None:
-        return Conditioning.NO_DYNAMIC_ENCODER
-    years = training_years(checkpoint)
-    if years is not None and not years[0] <= when.year <= years[1]:
-        return Conditioning.YEAR_OUT_OF_RANGE
-    return Conditioning.CONDITIONED
-
-
-def _attributes(
-    atlas: Atlas,
-    checkpoint: QueryModel,
-    prompts: Sequence[str],
-    negatives: Sequence[str],
-    scale: str,
-    when: When | None,
-) -> dict[str, Any]:
-    """Return the provenance of scores: text, numbers and lists of them, which any file format can hold."""
-    conditioning, imagery = _conditioning(checkpoint, when), atlas.imagery
-    is_ignored = conditioning is Conditioning.NO_DYNAMIC_ENCODER
-    attrs: dict[str, Any] = {
-        "prompt": prompts[0] if len(prompts) == 1 else list(prompts),
-        "scale": scale,
-        "when": when.isoformat() if when and not is_ignored else "",
-        CONDITIONING_KEY: conditioning.value,
-        "model": str(atlas.model.get("card", {}).get("name", "unknown")),
-        "identity": atlas.identity,
-        "imagery": str(imagery.get("uri", "")),
-        "attribution": str(imagery.get("attribution", "")),
-        "licence": str(imagery.get("licence", "unknown")),
-    }
-    if conditioning is Conditioning.YEAR_OUT_OF_RANGE:
-        attrs[TRAINING_YEARS_KEY] = list(training_years(checkpoint) or ())
-    if negatives:
-        attrs["negatives"] = list(negatives)
-    if scale == "contrast" and checkpoint.calibration is not None:
-        attrs["calibration"] = CALIBRATED.format(len(checkpoint.calibration.ground))
-    return attrs

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from sat2cap.errors import PromptError, WhenError
 from sat2cap.geo import GridArray, Region, When
 from sat2cap.model import QueryModel
+from sat2cap.query.attributes import training_years
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import PLAIN, TEMPLATES
-from sat2cap.query.scoring import ScoreScale, compute_scores, training_years
+from sat2cap.query.scoring import ScoreScale, compute_scores
 
 SpreadOver = Literal["templates", "hours", "years"]
 SPREAD_OVERS: tuple[str, ...] = get_args(SpreadOver)

@@ -59,5 +59,5 @@ def difference(
     )
     check_output(out, options, STILL_SUFFIXES)
     score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value, within)
-    output.warn_about_date(score.attrs)
+    output.warn_about_score(score.attrs)
     output.save_map(score, out, options)

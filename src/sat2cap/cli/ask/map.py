@@ -107,7 +107,7 @@ def map_prompts(
         within,
         spread.value if spread else None,
     )
-    output.warn_about_date(score.attrs)
+    output.warn_about_score(score.attrs)
     output.save_map(score, out, options)
 
 
@@ -147,7 +147,7 @@ def search(
         check_output(out, suffixes=(".geojson", ".parquet"))
     opened = api.open(atlas, model, text)
     best = opened.find_best(prompt, top, when, apart, within)
-    output.warn_about_date(best.attrs)
+    output.warn_about_score(best.attrs)
     rows = [
         (f"{rank}", f"{score:.4f}", f"{lon:.5f}", f"{lat:.5f}")
         for rank, score, lon, lat in zip(best.rank, best.score, best.lon, best.lat, strict=True)

@@ -106,13 +106,19 @@ def parse_moments(
     return None if not when else when[0] if len(when) == 1 else list(when)
 
 
-def warn_about_date(attrs: "Mapping[Any, Any]") -> None:
-    """Warn in one line if the date is ignored, or lies outside the years that the model was trained on."""
-    from sat2cap.maps import date_warning
+def warn_about_score(attrs: "Mapping[Any, Any]") -> None:
+    """Warn if the date is ignored, or lies outside the years that the model was trained on.
+
+    Also if few held-out photos speak for a chance. Each warning is one line.
+    """
+    from sat2cap.maps import date_warning, few_photos_warning
 
     warning = date_warning(attrs)
     if warning:
         console.print_warning(f"the date is {warning}")
+    few_photos = few_photos_warning(attrs)
+    if few_photos:
+        console.print_warning(few_photos)
 
 
 def save_map(score: "xr.DataArray | xr.Dataset | GridArray", out: Path, options: "MapOptions") -> None:

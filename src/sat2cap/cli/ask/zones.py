@@ -84,7 +84,7 @@ def zones(
             scale.value,
             progress=progress,
         )
-    output.warn_about_date(table.attrs)
+    output.warn_about_score(table.attrs)
     _print_ranking(table, name_column)
     if out is not None:
         api.save(table, out, title=title)

@@ -42,6 +42,8 @@ def subtitle_of(score: xr.DataArray) -> str:
     warning = date_warning(score.attrs)
     if warning:
         parts.append(f"date {warning}")
+    if "few_photos" in texts:
+        parts.append(f"few photos fit: {texts['few_photos']}")
     if "negatives" in texts:
         parts.append(f"not: {texts['negatives']}")
     return "   ·   ".join(part for part in parts if part)
