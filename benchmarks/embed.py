@@ -36,7 +36,7 @@ from sat2cap.imagery import Imagery
 from sat2cap.imagery.raster import open_raster
 from sat2cap.miniworld import MiniImagery, World
 from sat2cap.model import Checkpoint
-from sat2cap.model.compute import convert_tower, embed_pixels
+from sat2cap.model.conversion import convert_tower, embed_pixels
 
 BATCH = 64
 WEST, NORTH, CRS = 614_400, 5_808_000, "EPSG:32631"

@@ -30,8 +30,9 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import JOURNAL, Atlas, AtlasSpec, CellStatus, create_or_resume, journal, open_atlas
+from sat2cap.atlas.chunk_writing import encode_cells
 from sat2cap.atlas.layout import ROOT
-from sat2cap.atlas.writer import AtlasWriter, encode_cells, group_bytes
+from sat2cap.atlas.writer import AtlasWriter, group_bytes
 from sat2cap.evaluation.maps.agreement import spearman
 from sat2cap.files import write_bytes, write_json
 from sat2cap.geo import When, cell_lonlat

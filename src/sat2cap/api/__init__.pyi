@@ -1,10 +1,10 @@
 from .atlas import OpenAtlas as OpenAtlas
 from .atlas import open as open
 from .embedding import EmbeddingPlan as EmbeddingPlan
-from .embedding import RepairResult as RepairResult
 from .embedding import embed as embed
 from .embedding import plan_embedding as plan_embedding
-from .embedding import repair as repair
+from .filling import RepairResult as RepairResult
+from .filling import repair as repair
 from .imagery import open_imagery as open_imagery
 from .imagery import reopen_imagery as reopen_imagery
 from .jobs import TrainingResult as TrainingResult

@@ -1,10 +1,9 @@
-"""Embedding a region: planned and checked first, then run; and filling what an atlas lacks.
+"""Embedding a region: planned and checked first, then run.
 
 `plan_embedding` settles everything that decides the atlas, so that its cost can be stated before any work:
 ``sat2cap.embed`` is a plan that is run at once, and ``sat2cap embed --dry-run`` one that is not.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,24 +11,21 @@ from typing import TYPE_CHECKING, Literal
 
 from sat2cap.api.atlas import OpenAtlas
 from sat2cap.api.atlas import open as open_for_prompts
-from sat2cap.api.imagery import imagery_options, open_imagery, reopen_imagery
+from sat2cap.api.imagery import imagery_options, open_imagery
 from sat2cap.api.inputs import ProgressLike, RegionLike, listening, to_region
 from sat2cap.api.models import load_model
 from sat2cap.atlas import (
     USER_SPEC_KEY,
     Atlas,
     AtlasSpec,
-    CellStatus,
     Chunk,
     is_atlas,
     open_atlas,
     pending_chunks,
-    repair_atlas,
-    writer_lock,
 )
 from sat2cap.errors import RegionError
 from sat2cap.extras import require_extra
-from sat2cap.geo import PATCH_M, Region, cell_grid, cell_mask, outline, parse_region
+from sat2cap.geo import PATCH_M, Region, cell_grid, cell_mask, parse_region
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 
 if TYPE_CHECKING:
@@ -96,7 +92,7 @@ def plan_embedding(
     text = str(region) if isinstance(region, str | Path) else None
     place = _read_region(region, layer, where)
     # after the region is read: importing the networks takes seconds, and a wrong region should not
-    from sat2cap.embedding import plan_atlas
+    from sat2cap.embedding import NUMBERS_VERSION, plan_atlas
     from sat2cap.model import choose_compute
 
     if isinstance(imagery, str):
@@ -106,8 +102,8 @@ def plan_embedding(
     source = FailureRecordingImagery(opened)
     covered = place or extent_of(source)
     grid = cell_grid(covered, next(side for side in (cell_m, patch_m, PATCH_M) if side is not None), crs)
-    begun = _precision_of_begun_atlas(Path(out))
-    compute = choose_compute(begun if precision == "auto" else precision)
+    begun = open_atlas(out).model if is_atlas(Path(out)) else {}  # which goes on as it began
+    compute = choose_compute(begun.get("precision") if precision == "auto" else precision)
     checkpoint = _resolve(model).to(compute.device)
     spec = plan_atlas(
         grid,
@@ -118,6 +114,7 @@ def plan_embedding(
         dtype=dtype,
         max_missing=max_missing,
         precision=compute.precision,
+        numbers_version=begun.get("numbers", 1) if begun else NUMBERS_VERSION,
     )
     options = imagery_options(
         imagery if isinstance(imagery, str) else imagery.info.uri,
@@ -159,9 +156,9 @@ def embed(
     ground that the network sees for it; both are 480 if left out, and one follows the other. `crs` is the
     grid's, the region's UTM zone if left out. `max_missing` is the largest share of a patch, 0 to 1, that may
     have no imagery. `precision` ``auto`` takes the fastest of this machine, or that of an atlas that is being
-    continued. Cells that could not be embedded have a status with the reason, never zeros. The same call
-    continues a stopped one. Raises `RegionError`, `ImageryError`, `ModelError`, `AtlasError` (the atlas there
-    was made from something else), `JobError`.
+    continued. Cells that could not be embedded have a status with the
+    reason, never zeros. The same call continues a stopped one. Raises `RegionError`, `ImageryError`,
+    `ModelError`, `AtlasError` (the atlas there was made from something else), `JobError`.
     """
     plan = plan_embedding(
         region,
@@ -183,66 +180,6 @@ def embed(
     return open_for_prompts(out, None if isinstance(model, str | Path) else model)
 
 
-@dataclass(frozen=True)
-class RepairResult:
-    """What `repair` did."""
-
-    damaged_chunks: int
-    """Chunks that were not what the journal says, computed again."""
-    filled_cells: int
-    """Cells whose imagery had failed and could be read now."""
-    failed_cells: int
-    """Cells whose imagery failed again."""
-    failure: str | None
-    """Why the first of them failed."""
-    stale_prepared: str | None
-    """Name of the prepared folder that was removed as it did not match the chunks; None if it was sound."""
-
-
-def repair(
-    atlas: str | Path,
-    *,
-    imagery: str | None = None,
-    model: str | Path | None = None,
-    bands: str | None = None,
-    stretch: str | None = None,
-    recipe: str | None = None,
-    cache: str | Path | None = None,
-    progress: ProgressLike = None,
-) -> RepairResult:
-    """Compute damaged chunks again, try the cells whose imagery failed once more, and keep all other bytes.
-
-    Imagery and model must be those the atlas was made from; they are known by what `embed` was given. Raises
-    `AtlasError`, `ImageryError`, `ModelError`, `JobError`.
-    """
-    opened = open_atlas(atlas)
-    with writer_lock(opened.path):
-        damaged = repair_atlas(opened)
-    failed = count_failed_cells(opened)
-    if opened.complete and not failed:
-        return RepairResult(len(damaged), 0, 0, None, _remove_stale_prepared(opened))
-    from sat2cap.embedding import fill_atlas
-    from sat2cap.model import choose_compute
-
-    source = FailureRecordingImagery(
-        reopen_imagery(
-            opened.imagery,
-            Region(outline(opened.grid), str(atlas)),
-            imagery=imagery,
-            bands=bands,
-            stretch=stretch,
-            recipe=recipe,
-            cache=cache,
-        )
-    )
-    compute = choose_compute(opened.model["precision"])
-    checkpoint = open_for_prompts(atlas, model).checkpoint.to(compute.device)
-    with listening(progress) as report:
-        fill_atlas(opened, source, checkpoint, progress=report)
-    left = count_failed_cells(opened)
-    return RepairResult(len(damaged), failed - left, left, source.failure, _remove_stale_prepared(opened))
-
-
 def extent_of(imagery: Imagery) -> Region:
     """Return all that the imagery covers. Raises `RegionError` for imagery without an extent of its own."""
     if imagery.footprint is None:
@@ -256,11 +193,6 @@ def extent_of(imagery: Imagery) -> Region:
     return Region(inside.to_crs("EPSG:4326", resolution=side / 256, wrapdateline=True), imagery.info.uri)
 
 
-def count_failed_cells(atlas: Atlas) -> int:
-    """Return how many cells have no embedding because reading their imagery failed."""
-    return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())
-
-
 def _read_region(region: RegionLike, layer: str | None, where: Sequence[str]) -> Region | None:
     if isinstance(region, str | Path):
         return parse_region(str(region), layer=layer, where=where)
@@ -269,25 +201,9 @@ def _read_region(region: RegionLike, layer: str | None, where: Sequence[str]) ->
     return to_region(region)
 
 
-def _precision_of_begun_atlas(out: Path) -> str | None:
-    """Return the precision of the atlas that is there already, so that it goes on as it began."""
-    return open_atlas(out).model.get("precision") if is_atlas(out) else None
-
-
 def _resolve(model: "str | Path | Checkpoint") -> "Checkpoint":
     """Return the model, remembering what it was called so that the atlas can find it again."""
     if not isinstance(model, str | Path):
         return model
     checkpoint = load_model(model)
     return replace(checkpoint, card={**checkpoint.card, USER_SPEC_KEY: str(model)})
-
-
-def _remove_stale_prepared(atlas: Atlas) -> str | None:
-    """Remove a prepared folder that does not match the chunks, and return its name; None if there is none."""
-    from sat2cap.query import PREPARED_FOLDER, find_prepared_problem
-
-    if not find_prepared_problem(atlas):
-        return None
-    with writer_lock(atlas.path):
-        shutil.rmtree(atlas.path / PREPARED_FOLDER)
-    return PREPARED_FOLDER

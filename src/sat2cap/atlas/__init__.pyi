@@ -1,9 +1,12 @@
 from .chunk_files import Version as Version
 from .chunk_files import read_version as read_version
+from .chunk_writing import fill_chunk_files as fill_chunk_files
+from .chunk_writing import write_chunk_files as write_chunk_files
 from .conventions import as_uri as as_uri
 from .conventions import embedding_attributes as embedding_attributes
 from .conventions import projection_attributes as projection_attributes
 from .conventions import side_arrays as side_arrays
+from .journal import Entry as Entry
 from .layout import JOURNAL as JOURNAL
 from .layout import STATUS_MEANINGS as STATUS_MEANINGS
 from .layout import CellStatus as CellStatus

@@ -6,7 +6,6 @@ being written, and resumed work ends in the same bytes as uninterrupted work.
 """
 
 import glob
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -16,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import journal, stac
-from sat2cap.atlas.chunk_files import ChunkFiles, new_chunk
+from sat2cap.atlas.chunk_writing import fill_chunk_files, write_chunk_files
 from sat2cap.atlas.conventions import group_metadata, side_arrays
-from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, CellStatus, Chunk, cell_arrays, iter_chunks
+from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, Chunk, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, is_atlas, read_plan
 from sat2cap.atlas.reader import Atlas
 from sat2cap.errors import AtlasError, JobError
@@ -48,57 +47,34 @@ class AtlasWriter:
         ]
 
     def write(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
-        """Write one chunk and journal it.
-
-        `embeddings` is float32 `[h, w, D]`, unnormalised; `status` is uint8 `[h, w]`, of `CellStatus`.
-        Embeddings of cells whose status is not OK, or that are outside the region, are ignored. An OK cell
-        with a value that is not finite becomes NOT_FINITE. Raises `JobError` if a shape is wrong or a wanted
-        cell has no status.
-        """
-        wanted = self.spec.wanted[chunk.rows, chunk.cols]
-        if embeddings.shape != (*chunk.shape, self.spec.dim) or status.shape != chunk.shape:
-            shapes = f"embeddings {list(embeddings.shape)} and status {list(status.shape)}"
-            raise JobError(f"chunk {chunk.index} got {shapes}; it needs {[*chunk.shape, self.spec.dim]}")
-        if (wanted & (status == CellStatus.NONE)).any():
-            raise JobError(
-                f"chunk {chunk.index} has wanted cells without a status; say why they have no embedding"
-            )
-        status = np.where(wanted, status, CellStatus.NONE).astype(np.uint8)
-        self._publish_chunk(chunk, encode_cells(embeddings, status, self.spec.dtype))
+        """Write one chunk and journal it; arguments and errors are those of `write_chunk_files`."""
+        self.record(write_chunk_files(self.path, self.spec, chunk, embeddings, status))
 
     def fill_cells(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
         """Replace those cells of a written chunk whose `status` is not NONE; all others keep their bytes.
 
         Arguments are those of `write`. The atlas is unfinished from here on, until `finish`.
         """
-        changed = status != CellStatus.NONE
-        h, w = chunk.shape
-        values_by_array = encode_cells(embeddings, status, self.spec.dtype)
-        files = ChunkFiles(self.path, self.spec.identity)
-        for name, values in values_by_array.items():
-            old = new_chunk(self._arrays[name])
-            files.read(self._arrays[name], chunk.index, old)
-            values_by_array[name] = np.where(changed, values, old[None, ..., :h, :w])
-        (self.path / ROOT).unlink(missing_ok=True)
-        self._publish_chunk(chunk, values_by_array)
+        self.reopen()
+        self.record(fill_chunk_files(self.path, self.spec, chunk, embeddings, status))
 
-    def _publish_chunk(self, chunk: Chunk, values_by_array: dict[str, NDArray[Any]]) -> None:
-        """Write the files of a chunk, then journal it; a file of only fill values is left out."""
-        hashes, checksums = {}, {}
-        for name, values in values_by_array.items():
-            array = self._arrays[name]
-            file = array.cell_chunk_path(*chunk.index)
-            if _is_all_fill(values, array.fill):
-                (self.path / file).unlink(missing_ok=True)
-                continue
-            data = array.encode_chunk(values)
-            write_bytes(self.path / file, data)
-            hashes[file] = hashlib.sha256(data).hexdigest()
-            checksums[file] = journal.checksum(data)
-        entry = journal.Entry(chunk.index, hashes, checksums)
+    def reopen(self) -> None:
+        """Make a finished atlas unfinished, before any of its cells is replaced; `finish` ends this."""
+        (self.path / ROOT).unlink(missing_ok=True)
+
+    def record(self, entry: journal.Entry) -> None:
+        """Journal a chunk whose files are in place, written by this process or by another.
+
+        Raises `JobError` if they are not here, as when another machine wrote to a disk of its own.
+        """
+        if not self._has_files(entry):
+            raise JobError(
+                f"chunk {entry.index} was written, but not into {str(self.path)!r} of this machine; "
+                "give a folder that every worker shares"
+            )
         journal.append_entry(self.path / JOURNAL, entry)
-        self._entries[chunk.index] = entry
-        self._written_here.add(chunk.index)
+        self._entries[entry.index] = entry
+        self._written_here.add(entry.index)
 
     def finish(self) -> Atlas:
         """Verify chunks of earlier runs, publish journal, STAC item and group metadata, and return the atlas.
@@ -129,7 +105,11 @@ class AtlasWriter:
     def _is_in_place(self, index: tuple[int, int]) -> bool:
         """Return whether a chunk is journalled and its files have full size; hashes are not compared here."""
         entry = self._entries.get(index)
-        return entry is not None and all(
+        return entry is not None and self._has_files(entry)
+
+    def _has_files(self, entry: journal.Entry) -> bool:
+        """Return whether the files of an entry are there and have full size."""
+        return all(
             (self.path / file).is_file()
             and (self.path / file).stat().st_size == self._arrays[file.split("/")[0]].chunk_bytes()
             for file in entry.files
@@ -197,30 +177,6 @@ def group_bytes(spec: AtlasSpec) -> bytes:
     return _json_bytes(group_metadata(spec))
 
 
-def encode_cells(
-    embeddings: NDArray[np.float32], status: NDArray[np.uint8], dtype: str
-) -> dict[str, NDArray[Any]]:
-    """Return one chunk's arrays by name: embeddings `[1, D, h, w]`, scale `[1, h, w]` and status `[1, h, w]`.
-
-    int8 values are multiples of 1/127 of the cell's largest magnitude, so each is off by at most half a step,
-    largest / 254. A cell of (0.5, -1.27, 0.004) has scale 0.01 and is stored as (50, -127, 0). float16 has no
-    scale.
-    """
-    largest = np.abs(embeddings).max(axis=-1, initial=0)
-    limit = np.finfo(np.float16 if dtype == "float16" else np.float32).max
-    ok = status == CellStatus.OK
-    storable = ok & (largest <= limit)  # false for NaN too
-    status = np.where(ok & ~storable, CellStatus.NOT_FINITE, status).astype(np.uint8)
-    values = np.where(storable[..., None], embeddings, np.float32(0))
-    if dtype == "float16":
-        half = np.where(storable[..., None], values, np.nan).astype(np.float16)
-        return {"embeddings": np.moveaxis(half, -1, 0)[None], "status": status[None]}
-    scale = np.where(storable, largest / np.float32(127), np.nan).astype(np.float32)
-    step = np.where(storable & (scale > 0), scale, np.float32(1))
-    quantised = np.clip(np.rint(values / step[..., None]), -127, 127).astype(np.int8)
-    return {"embeddings": np.moveaxis(quantised, -1, 0)[None], "scale": scale[None], "status": status[None]}
-
-
 def _remove_temporary_files(path: Path) -> None:
     """Remove temporary files and folders of killed writers, in the atlas and beside it for its STAC item."""
     item = stac.item_path(path)
@@ -229,11 +185,6 @@ def _remove_temporary_files(path: Path) -> None:
             shutil.rmtree(leftover)
         else:
             leftover.unlink(missing_ok=True)
-
-
-def _is_all_fill(values: NDArray[Any], fill: float) -> bool:
-    """Return whether every value is the fill value, which may be NaN."""
-    return bool(np.isnan(values).all() if np.isnan(fill) else (values == fill).all())
 
 
 def _json_bytes(value: Any) -> bytes:

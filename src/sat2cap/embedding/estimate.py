@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sat2cap.atlas import AtlasSpec, Chunk, cell_arrays, iter_chunks, side_arrays
+from sat2cap.embedding.fixed_batches import count_computed_patches
 from sat2cap.embedding.patches import count_pixels, plan_reads, read_patches, split_into_blocks
 from sat2cap.embedding.plan import patch_grid_of
 from sat2cap.imagery import Imagery
@@ -26,6 +27,8 @@ class RemainingWork:
 
     cells: int
     """Cells to embed."""
+    patches: int
+    """Patches that the network computes: one a cell, and those that fill up the last batch of a block."""
     pixels: int
     """Pixels to read, at the network's resolution; those where two reads overlap count twice."""
     disk_bytes: int
@@ -34,16 +37,16 @@ class RemainingWork:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Measured speed of the two halves of the job, in cells per second."""
+    """Measured speed of the two halves of the job, in cells per second; each cell is one patch."""
 
     read_cells_per_s: float
     """From imagery to patches."""
     embed_cells_per_s: float
     """From patches to embeddings."""
 
-    def seconds(self, cells: int) -> float:
-        """Return the time for `cells` cells; both halves run side by side, so the slower one decides."""
-        return cells / min(self.read_cells_per_s, self.embed_cells_per_s)
+    def seconds(self, work: RemainingWork) -> float:
+        """Return the time that `work` takes; both halves run side by side, so the slower one decides."""
+        return max(work.cells / self.read_cells_per_s, work.patches / self.embed_cells_per_s)
 
 
 def count_remaining_work(spec: AtlasSpec, pending: Sequence[Chunk]) -> RemainingWork:
@@ -55,12 +58,16 @@ def count_remaining_work(spec: AtlasSpec, pending: Sequence[Chunk]) -> Remaining
     arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype).values()
     side_bytes = sum(values.nbytes for _, values in side_arrays(spec) if values is not None)
     patch_grid = patch_grid_of(spec)
+    blocks = [
+        block for chunk in pending for block in split_into_blocks(chunk.rows, chunk.cols, spec.patch_pixels)
+    ]
+    cells_by_block = [int(spec.wanted[block].sum()) for block in blocks]
     return RemainingWork(
-        cells=sum(int(spec.wanted[chunk.rows, chunk.cols].sum()) for chunk in pending),
+        cells=sum(cells_by_block),
+        patches=sum(count_computed_patches(spec, cells) for cells in cells_by_block),
         pixels=sum(
             count_pixels(patch_grid, piece)
-            for chunk in pending
-            for block in split_into_blocks(chunk.rows, chunk.cols, spec.patch_pixels)
+            for block in blocks
             for piece in plan_reads(patch_grid, spec.wanted, block)
         ),
         disk_bytes=side_bytes + len(chunks) * sum(array.chunk_bytes() for array in arrays),

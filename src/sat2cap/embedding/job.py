@@ -1,7 +1,6 @@
 """Embedding a region: reads imagery and writes an atlas; a killed job continues where it stopped."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,20 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, Chunk, create_or_resume, writer_lock
-from sat2cap.embedding.patches import Block, Patches, read_patches, split_into_blocks
-from sat2cap.embedding.plan import patch_grid_of, plan_atlas
-from sat2cap.errors import JobError
-from sat2cap.imagery import Imagery
-from sat2cap.lookahead import map_ahead
+from sat2cap.atlas import Atlas, AtlasSpec, create_or_resume, writer_lock
+from sat2cap.atlas import Entry as JournalEntry
+from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask
+from sat2cap.embedding.engine import Engine, LocalEngine
+from sat2cap.embedding.plan import plan_atlas
+from sat2cap.embedding.run_log import RunLog
+from sat2cap.imagery import FailureRecordingImagery, Imagery
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.progress import Progress, silent
-
-STAGE = "embedding cells"
-"""Name of the stage that progress is reported under."""
-
-EmbeddedChunk = tuple[Chunk, NDArray[np.float32], NDArray[np.uint8]]
-"""A chunk, its embeddings float32 `[h, w, D]`, not normalised, and the status of its cells uint8 `[h, w]`."""
 
 
 def embed_region(
@@ -60,85 +54,49 @@ def embed_region(
 
 
 def embed_atlas(
-    spec: AtlasSpec, imagery: Imagery, checkpoint: Checkpoint, out: Path, *, progress: Progress = silent
+    spec: AtlasSpec,
+    imagery: Imagery,
+    checkpoint: Checkpoint,
+    out: Path,
+    *,
+    engine: Engine | None = None,
+    progress: Progress = silent,
 ) -> Atlas:
     """Write the atlas `out` as planned, or continue one that was begun, and return it.
 
     A cell whose imagery is missing (more than the plan's ``max_missing`` of it) or cannot be read gets no
-    embedding, and a status that says why. One thread reads ahead of the network. The bytes written do not
-    depend on interruptions: which patches a network sees together is fixed by the chunk.
+    embedding, and a status that says why. `engine` says where chunks are computed: in this process if None.
+    On one kind of processor, the bytes written depend neither on it nor on interruptions.
 
     Raises `AtlasError` if `out` is something else, `JobError` if another process is writing it, or if the
     network gives numbers that are not finite.
     """
-    with writer_lock(Path(out)):
-        writer = create_or_resume(Path(out), spec)
-        pending = writer.pending()
-        for embedded_chunk in embed_chunks(spec, pending, spec.wanted, imagery, checkpoint, progress):
-            writer.write(*embedded_chunk)
+    path = Path(out)
+    with writer_lock(path):
+        writer = create_or_resume(path, spec)
+        tasks = [ChunkTask(chunk, spec.wanted[chunk.rows, chunk.cols]) for chunk in writer.pending()]
+        job = AtlasJob(writer.spec, imagery, checkpoint, path)
+        run_tasks(job, tasks, writer.record, engine or LocalEngine(), int(spec.wanted.sum()), progress)
         return writer.finish()
 
 
-def embed_chunks(
-    spec: AtlasSpec,
-    chunks: Sequence[Chunk],
-    wanted_cells: NDArray[np.bool_],
-    imagery: Imagery,
-    checkpoint: Checkpoint,
+def run_tasks(
+    job: AtlasJob,
+    tasks: Sequence[ChunkTask],
+    record: Callable[[JournalEntry], None],
+    engine: Engine,
+    total: int,
     progress: Progress,
-) -> Iterator[EmbeddedChunk]:
-    """Yield each of `chunks` with the embeddings and the status of its wanted cells.
+) -> None:
+    """Have `engine` do `tasks`, and record what it did: receipts in the journal, the run beside the atlas.
 
-    `wanted_cells` is bool `[y, x]` of the whole grid; other cells have NaN and the status NONE. Progress
-    counts the wanted cells of the whole grid; those outside `chunks` count as done.
+    `total` is the number of cells that progress counts to; those that no task has count as done.
     """
-    total = int(wanted_cells.sum())
-    done = total - sum(int(wanted_cells[chunk.rows, chunk.cols].sum()) for chunk in chunks)
-    progress(STAGE, done, total)
-    blocks = _read_blocks(spec, chunks, wanted_cells, imagery)
-    for number, chunk_blocks in groupby(blocks, key=lambda numbered_block: numbered_block[0]):
-        chunk = chunks[number]
-        embeddings = np.full((*chunk.shape, spec.dim), np.nan, np.float32)
-        status = np.full(chunk.shape, CellStatus.NONE, np.uint8)
-        for _, block, patches in chunk_blocks:
-            window = _window_in_chunk(chunk, block)
-            status[window] = patches.status
-            embeddings[window][patches.status == CellStatus.OK] = _embed_patches(spec, checkpoint, patches)
-            done += int(wanted_cells[block].sum())
-            progress(STAGE, done, total)
-        yield chunk, embeddings, status
-
-
-def _read_blocks(
-    spec: AtlasSpec, chunks: Sequence[Chunk], wanted_cells: NDArray[np.bool_], imagery: Imagery
-) -> Iterator[tuple[int, Block, Patches]]:
-    """Yield every block of every chunk in order, read ahead of its use, after the index of its chunk."""
-    patch_grid, max_missing = patch_grid_of(spec), float(spec.model["max_missing"])
-
-    def numbered_blocks() -> Iterator[tuple[int, Block]]:
-        for number, chunk in enumerate(chunks):
-            for block in split_into_blocks(chunk.rows, chunk.cols, spec.patch_pixels):
-                yield number, block
-
-    def read_block(numbered_block: tuple[int, Block]) -> tuple[int, Block, Patches]:
-        number, block = numbered_block
-        return number, block, read_patches(imagery, patch_grid, wanted_cells, block, max_missing=max_missing)
-
-    # two reads ahead: one hides the time of a read, the second its variation
-    return map_ahead(read_block, numbered_blocks(), ahead=2)
-
-
-def _window_in_chunk(chunk: Chunk, block: Block) -> tuple[slice, slice]:
-    """Return the rows and columns of a block, counted from the corner of its chunk."""
-    (rows, cols), top, left = block, chunk.rows.start, chunk.cols.start
-    return slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left)
-
-
-def _embed_patches(spec: AtlasSpec, checkpoint: Checkpoint, patches: Patches) -> NDArray[np.float32]:
-    """Return embeddings float32 `[N, D]`, not normalised. Raises `JobError` if none is finite."""
-    embeddings = checkpoint.embed_overhead(patches.rgb, precision=spec.model["precision"])
-    # a single patch may overflow; when all of several do, the weights are at fault
-    if len(embeddings) > 1 and not np.isfinite(embeddings).all(-1).any():
-        name = checkpoint.card.get("name", "the model")
-        raise JobError(f"{name} gives no embedding that is finite; its weights are broken, load others")
-    return embeddings
+    log = RunLog(sum(task.cells for task in tasks), total, progress)
+    with log.recorded(job.path, job.spec.identity, engine.name):
+        for receipt in engine.run(job, tasks, log) if tasks else ():
+            if receipt.entry is not None:
+                record(receipt.entry)
+            log.add_receipt(receipt)
+    if isinstance(job.imagery, FailureRecordingImagery):
+        job.imagery.failure = job.imagery.failure or log.failure

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import AtlasSpec
+from sat2cap.embedding.fixed_batches import NUMBERS_VERSION
+from sat2cap.embedding.machine import describe_machine
 from sat2cap.embedding.patches import is_surely_outside
 from sat2cap.errors import ImageryError, RegionError
 from sat2cap.files import digest
@@ -25,13 +27,15 @@ def plan_atlas(
     dtype: Literal["int8", "float16"] = "int8",
     max_missing: float = 0.5,
     precision: Precision = "float32",
+    numbers_version: int = NUMBERS_VERSION,
 ) -> AtlasSpec:
     """Return the plan of an atlas of the `wanted` cells (bool `[y, x]`) of `grid`.
 
     A cell is given the embedding of a square patch around its centre, `patch_m` metres wide; None takes the
     480 m of the paper, or the side of the cell if that is more. `dtype` is how embeddings are stored.
     `max_missing`, in [0, 1), is the largest share of a patch that the imagery may lack. `precision` is what
-    the network computes in. Raises `RegionError` or `ImageryError` if nothing can be embedded.
+    the network computes in. `numbers_version` is `NUMBERS_VERSION`, or that of an atlas begun earlier. Raises
+    `RegionError` or `ImageryError` if nothing can be embedded.
     """
     cell_m = abs(grid.affine.a)
     patch_m = max(PATCH_M, cell_m) if patch_m is None else float(patch_m)
@@ -42,14 +46,17 @@ def plan_atlas(
         bounds = lonlat_bounds(imagery.footprint.to_crs(LONLAT, wrapdateline=True))
         bbox = ",".join(f"{edge:.4f}" for edge in bounds)
         raise ImageryError(f"{imagery.info.uri} lies outside the region; choose one within {bbox}")
+    numbers = [f"numbers {numbers_version}"] if numbers_version > 1 else []  # 1 had no number yet
     model = {
         "card": checkpoint.card,
         # holds whatever changes the embeddings, so that no run continues with other settings
-        "identity": digest(checkpoint.place_identity, precision, repr(float(max_missing))),
+        "identity": digest(checkpoint.place_identity, precision, repr(float(max_missing)), *numbers),
         "place_identity": checkpoint.place_identity,
         "source": str(checkpoint.card.get("source", "")),
         "precision": precision,
         "max_missing": float(max_missing),
+        "numbers": numbers_version,
+        "computing": describe_machine(checkpoint),
     }
     return AtlasSpec(
         grid=grid,

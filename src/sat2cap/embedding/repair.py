@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, create_or_resume, differing_parts, writer_lock
-from sat2cap.embedding.job import embed_chunks
+from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask
+from sat2cap.embedding.engine import Engine, LocalEngine
+from sat2cap.embedding.job import run_tasks
 from sat2cap.embedding.plan import plan_atlas
 from sat2cap.errors import AtlasError
 from sat2cap.imagery import Imagery
@@ -15,11 +15,17 @@ from sat2cap.progress import Progress, silent
 
 
 def fill_atlas(
-    atlas: Atlas, imagery: Imagery, checkpoint: Checkpoint, *, progress: Progress = silent
+    atlas: Atlas,
+    imagery: Imagery,
+    checkpoint: Checkpoint,
+    *,
+    engine: Engine | None = None,
+    progress: Progress = silent,
 ) -> Atlas:
     """Compute the chunks that `atlas` lacks and the cells whose imagery failed, and return it finished.
 
-    All other cells keep their bytes. Cells that fail again stay as they are. Raises `AtlasError` if the
+    All other cells keep their bytes. Cells that fail again stay as they are. `engine` is that of
+    `embed_atlas`. Raises `AtlasError` if the
     imagery or the model is not what the atlas was made from, and `JobError` as `embed_atlas` does.
     """
     spec = _plan_again(atlas, imagery, checkpoint)
@@ -32,21 +38,18 @@ def fill_atlas(
     with writer_lock(Path(atlas.path)):
         writer = create_or_resume(atlas.path, spec)
         pending = {chunk.index for chunk in writer.pending()}
-        wanted_cells = atlas.status == CellStatus.IMAGERY_FAILED
+        failed = atlas.status == CellStatus.IMAGERY_FAILED
+        tasks = []
         for chunk in atlas.chunks():
-            if chunk.index in pending:
-                wanted_cells[chunk.rows, chunk.cols] = spec.wanted[chunk.rows, chunk.cols]
-        chunks = [chunk for chunk in atlas.chunks() if wanted_cells[chunk.rows, chunk.cols].any()]
-        for chunk, embeddings, status in embed_chunks(
-            spec, chunks, wanted_cells, imagery, checkpoint, progress
-        ):
-            if chunk.index in pending:
-                writer.write(chunk, embeddings, status)
-                continue
-            # NONE leaves a cell as it is: the cells that were not tried, and those that failed again
-            new_status = np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)
-            if new_status.any():
-                writer.fill_cells(chunk, embeddings, new_status)
+            fills = chunk.index not in pending
+            cells = (failed if fills else spec.wanted)[chunk.rows, chunk.cols]
+            if cells.any():
+                tasks.append(ChunkTask(chunk, cells, fills))
+        if any(task.fills for task in tasks):
+            writer.reopen()
+        job = AtlasJob(writer.spec, imagery, checkpoint, Path(atlas.path))
+        total = sum(task.cells for task in tasks)
+        run_tasks(job, tasks, writer.record, engine or LocalEngine(), total, progress)
         return writer.finish()
 
 
@@ -62,5 +65,6 @@ def _plan_again(atlas: Atlas, imagery: Imagery, checkpoint: Checkpoint) -> Atlas
         dtype=old.dtype,
         max_missing=old.model["max_missing"],
         precision=old.model["precision"],
+        numbers_version=old.model.get("numbers", 1),
     )
     return replace(spec, chunk=old.chunk)

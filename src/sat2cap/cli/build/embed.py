@@ -149,7 +149,7 @@ def _describe_plan(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
         throughput = measure_throughput(spec, pending, source, checkpoint)
         network, imagery = throughput.embed_cells_per_s, throughput.read_cells_per_s
         rates = f"network {network:.3g} cells/s, imagery {imagery:.3g} cells/s"
-        time_text = f"about {format_duration(throughput.seconds(work.cells))} ({rates}, measured)"
+        time_text = f"about {format_duration(throughput.seconds(work))} ({rates}, measured)"
     return [
         ("region", plan.region.label),
         ("grid", f"{height} x {width} cells of {cell_m:g} m in {spec.grid.crs}"),

@@ -1,0 +1,88 @@
+"""Repairing an atlas: damaged chunks computed again, and cells whose imagery failed tried once more."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sat2cap.api.atlas import open as open_for_prompts
+from sat2cap.api.imagery import reopen_imagery
+from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.atlas import Atlas, CellStatus, open_atlas, repair_atlas, writer_lock
+from sat2cap.geo import Region, outline
+from sat2cap.imagery import FailureRecordingImagery
+
+
+@dataclass(frozen=True)
+class RepairResult:
+    """What `repair` did."""
+
+    damaged_chunks: int
+    """Chunks that were not what the journal says, computed again."""
+    filled_cells: int
+    """Cells whose imagery had failed and could be read now."""
+    failed_cells: int
+    """Cells whose imagery failed again."""
+    failure: str | None
+    """Why the first of them failed."""
+    stale_prepared: str | None
+    """Name of the prepared folder that was removed as it did not match the chunks; None if it was sound."""
+
+
+def repair(
+    atlas: str | Path,
+    *,
+    imagery: str | None = None,
+    model: str | Path | None = None,
+    bands: str | None = None,
+    stretch: str | None = None,
+    recipe: str | None = None,
+    cache: str | Path | None = None,
+    progress: ProgressLike = None,
+) -> RepairResult:
+    """Compute damaged chunks again, try the cells whose imagery failed once more, and keep all other bytes.
+
+    Imagery and model must be those the atlas was made from; they are known by what `embed` was given. Raises
+    `AtlasError`, `ImageryError`, `ModelError`, `JobError`.
+    """
+    opened = open_atlas(atlas)
+    with writer_lock(opened.path):
+        damaged = repair_atlas(opened)
+    failed = count_failed_cells(opened)
+    if opened.complete and not failed:
+        return RepairResult(len(damaged), 0, 0, None, _remove_stale_prepared(opened))
+    from sat2cap.embedding import fill_atlas
+    from sat2cap.model import choose_compute
+
+    source = FailureRecordingImagery(
+        reopen_imagery(
+            opened.imagery,
+            Region(outline(opened.grid), str(atlas)),
+            imagery=imagery,
+            bands=bands,
+            stretch=stretch,
+            recipe=recipe,
+            cache=cache,
+        )
+    )
+    compute = choose_compute(opened.model["precision"])
+    checkpoint = open_for_prompts(atlas, model).checkpoint.to(compute.device)
+    with listening(progress) as report:
+        fill_atlas(opened, source, checkpoint, progress=report)
+    left = count_failed_cells(opened)
+    return RepairResult(len(damaged), failed - left, left, source.failure, _remove_stale_prepared(opened))
+
+
+def count_failed_cells(atlas: Atlas) -> int:
+    """Return how many cells have no embedding because reading their imagery failed."""
+    return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())
+
+
+def _remove_stale_prepared(atlas: Atlas) -> str | None:
+    """Remove a prepared folder that does not match the chunks, and return its name; None if there is none."""
+    from sat2cap.query import PREPARED_FOLDER, find_prepared_problem
+
+    if not find_prepared_problem(atlas):
+        return None
+    with writer_lock(atlas.path):
+        shutil.rmtree(atlas.path / PREPARED_FOLDER)
+    return PREPARED_FOLDER

@@ -1,0 +1,107 @@
+"""The files of one chunk: encoded and put in place by whoever computed it, in this process or another.
+
+Nothing here touches the journal. A chunk counts as written only once the `Entry` that is returned has been
+recorded by the one process that holds the atlas's lock (`AtlasWriter.record`).
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.atlas.chunk_files import ChunkFiles, new_chunk
+from sat2cap.atlas.journal import Entry, checksum
+from sat2cap.atlas.layout import CellStatus, Chunk, cell_arrays
+from sat2cap.atlas.plan import AtlasSpec
+from sat2cap.errors import JobError
+from sat2cap.files import write_bytes
+
+
+def write_chunk_files(
+    path: Path, spec: AtlasSpec, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]
+) -> Entry:
+    """Write the files of one chunk of the atlas at `path`, and return what its journal has to say of it.
+
+    `embeddings` is float32 `[h, w, D]`, unnormalised; `status` is uint8 `[h, w]`, of `CellStatus`.
+    Embeddings of cells whose status is not OK, or that are outside the region, are ignored. An OK cell
+    with a value that is not finite becomes NOT_FINITE. Raises `JobError` if a shape is wrong or a wanted
+    cell has no status.
+    """
+    wanted = spec.wanted[chunk.rows, chunk.cols]
+    if embeddings.shape != (*chunk.shape, spec.dim) or status.shape != chunk.shape:
+        shapes = f"embeddings {list(embeddings.shape)} and status {list(status.shape)}"
+        raise JobError(f"chunk {chunk.index} got {shapes}; it needs {[*chunk.shape, spec.dim]}")
+    if (wanted & (status == CellStatus.NONE)).any():
+        raise JobError(
+            f"chunk {chunk.index} has wanted cells without a status; say why they have no embedding"
+        )
+    status = np.where(wanted, status, CellStatus.NONE).astype(np.uint8)
+    return _publish_arrays(path, spec, chunk, encode_cells(embeddings, status, spec.dtype))
+
+
+def fill_chunk_files(
+    path: Path, spec: AtlasSpec, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]
+) -> Entry:
+    """Replace those cells of a written chunk whose `status` is not NONE; all others keep their bytes.
+
+    Arguments and result are those of `write_chunk_files`.
+    """
+    changed = status != CellStatus.NONE
+    h, w = chunk.shape
+    arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
+    values_by_array = encode_cells(embeddings, status, spec.dtype)
+    files = ChunkFiles(path, spec.identity)
+    for name, values in values_by_array.items():
+        old = new_chunk(arrays[name])
+        files.read(arrays[name], chunk.index, old)
+        values_by_array[name] = np.where(changed, values, old[None, ..., :h, :w])
+    return _publish_arrays(path, spec, chunk, values_by_array)
+
+
+def encode_cells(
+    embeddings: NDArray[np.float32], status: NDArray[np.uint8], dtype: str
+) -> dict[str, NDArray[Any]]:
+    """Return one chunk's arrays by name: embeddings `[1, D, h, w]`, scale `[1, h, w]` and status `[1, h, w]`.
+
+    int8 values are multiples of 1/127 of the cell's largest magnitude, so each is off by at most half a step,
+    largest / 254. A cell of (0.5, -1.27, 0.004) has scale 0.01 and is stored as (50, -127, 0). float16 has no
+    scale.
+    """
+    largest = np.abs(embeddings).max(axis=-1, initial=0)
+    limit = np.finfo(np.float16 if dtype == "float16" else np.float32).max
+    ok = status == CellStatus.OK
+    storable = ok & (largest <= limit)  # false for NaN too
+    status = np.where(ok & ~storable, CellStatus.NOT_FINITE, status).astype(np.uint8)
+    values = np.where(storable[..., None], embeddings, np.float32(0))
+    if dtype == "float16":
+        half = np.where(storable[..., None], values, np.nan).astype(np.float16)
+        return {"embeddings": np.moveaxis(half, -1, 0)[None], "status": status[None]}
+    scale = np.where(storable, largest / np.float32(127), np.nan).astype(np.float32)
+    step = np.where(storable & (scale > 0), scale, np.float32(1))
+    quantised = np.clip(np.rint(values / step[..., None]), -127, 127).astype(np.int8)
+    return {"embeddings": np.moveaxis(quantised, -1, 0)[None], "scale": scale[None], "status": status[None]}
+
+
+def _publish_arrays(
+    path: Path, spec: AtlasSpec, chunk: Chunk, values_by_array: dict[str, NDArray[Any]]
+) -> Entry:
+    """Put the files of a chunk in place; a file of only fill values is left out."""
+    arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
+    hashes, checksums = {}, {}
+    for name, values in values_by_array.items():
+        file = arrays[name].cell_chunk_path(*chunk.index)
+        if _is_all_fill(values, arrays[name].fill):
+            (path / file).unlink(missing_ok=True)
+            continue
+        data = arrays[name].encode_chunk(values)
+        write_bytes(path / file, data)
+        hashes[file] = hashlib.sha256(data).hexdigest()
+        checksums[file] = checksum(data)
+    return Entry(chunk.index, hashes, checksums)
+
+
+def _is_all_fill(values: NDArray[Any], fill: float) -> bool:
+    """Return whether every value is the fill value, which may be NaN."""
+    return bool(np.isnan(values).all() if np.isnan(fill) else (values == fill).all())

@@ -1,0 +1,146 @@
+"""One chunk of an atlas as a task: read its imagery, embed its patches, put its files in place.
+
+A job is a list of tasks. Whoever does one gives back a receipt, and the process that holds the atlas's lock
+records receipts in the journal, which is thereby the job's only checkpoint. A task may be done twice, by two
+workers: both write the same bytes under the same names.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat2cap.atlas import AtlasSpec, CellStatus, Chunk, Entry, fill_chunk_files, write_chunk_files
+from sat2cap.embedding.fixed_batches import embed_in_fixed_batches
+from sat2cap.embedding.patches import Block, Patches, read_patches, split_into_blocks
+from sat2cap.embedding.plan import patch_grid_of
+from sat2cap.errors import JobError
+from sat2cap.imagery import Imagery
+from sat2cap.model import Checkpoint
+
+
+@dataclass(frozen=True)
+class AtlasJob:
+    """What every task of one atlas needs."""
+
+    spec: AtlasSpec
+    imagery: Imagery
+    checkpoint: Checkpoint
+    path: Path
+    """Folder of the atlas."""
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """A chunk to do."""
+
+    chunk: Chunk
+    wanted: NDArray[np.bool_]
+    """Cells to embed, bool `[h, w]` of the chunk."""
+    fills: bool = False
+    """Whether the chunk is written already, and only cells that can be read now are replaced."""
+
+    @property
+    def cells(self) -> int:
+        """Number of cells to embed."""
+        return int(self.wanted.sum())
+
+    def blocks(self, spec: AtlasSpec) -> list[Block]:
+        """Return the blocks of the chunk, whose patches fit in memory."""
+        return list(split_into_blocks(self.chunk.rows, self.chunk.cols, spec.patch_pixels))
+
+    def mask_on(self, spec: AtlasSpec) -> NDArray[np.bool_]:
+        """Return the cells to embed as a mask of the whole grid, bool `[y, x]`."""
+        mask = np.zeros(spec.grid.shape, bool)
+        mask[self.chunk.rows, self.chunk.cols] = self.wanted
+        return mask
+
+
+@dataclass(frozen=True)
+class ChunkReceipt:
+    """What doing one chunk gave; small, as it travels between machines."""
+
+    index: tuple[int, int]
+    """Row and column of the chunk, counted in chunks."""
+    entry: Entry | None
+    """What the journal has to say of it; None if no cell of a written chunk could be filled."""
+    statuses: Mapping[str, int]
+    """Cells that were tried, by the name of their `CellStatus`."""
+    seconds: float
+    """From the start of reading to files in place, waiting for other chunks included."""
+    worker: str = ""
+    """Who did it; empty for this process."""
+    failure: str | None = None
+    """First message of imagery that could not be read, if the worker has seen one."""
+
+
+class ChunkResult:
+    """The embeddings of one chunk, gathered block by block."""
+
+    def __init__(self, job: AtlasJob, task: ChunkTask) -> None:
+        self._job, self._task = job, task
+        self._embeddings = np.full((*task.chunk.shape, job.spec.dim), np.nan, np.float32)
+        self._status = np.full(task.chunk.shape, CellStatus.NONE, np.uint8)
+        self._start_s = time.perf_counter()
+
+    def add(self, block: Block, patches: Patches, embeddings: NDArray[np.float32]) -> None:
+        """Take the embeddings `[N, D]` of the patches of one block."""
+        (rows, cols), chunk = block, self._task.chunk
+        top, left = chunk.rows.start, chunk.cols.start
+        window = np.s_[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
+        self._status[window] = patches.status
+        self._embeddings[window][patches.status == CellStatus.OK] = embeddings
+
+    def write(self, worker: str = "", failure: str | None = None) -> ChunkReceipt:
+        """Put the chunk's files in place and return the receipt. Raises `JobError` as `write_chunk_files`."""
+        job, task, status = self._job, self._task, self._status
+        entry: Entry | None = None
+        if not task.fills:
+            entry = write_chunk_files(job.path, job.spec, task.chunk, self._embeddings, status)
+        else:
+            # NONE leaves a cell as it is: the cells that were not tried, and those that failed again
+            changes = np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)
+            if changes.any():
+                entry = fill_chunk_files(job.path, job.spec, task.chunk, self._embeddings, changes)
+        statuses = Counter(CellStatus(code).name for code in status[task.wanted].tolist())
+        seconds = time.perf_counter() - self._start_s
+        return ChunkReceipt(task.chunk.index, entry, dict(statuses), seconds, worker, failure)
+
+
+def read_block(job: AtlasJob, task: ChunkTask, block: Block) -> Patches:
+    """Read the patches of a task's cells in one block."""
+    return read_patches(
+        job.imagery,
+        patch_grid_of(job.spec),
+        task.mask_on(job.spec),
+        block,
+        max_missing=float(job.spec.model["max_missing"]),
+    )
+
+
+def embed_block(job: AtlasJob, patches: Patches) -> NDArray[np.float32]:
+    """Return embeddings float32 `[N, D]`, not normalised. Raises `JobError` if none of several is finite."""
+    embeddings = embed_in_fixed_batches(job.spec, job.checkpoint, patches.rgb)
+    # a single patch may overflow; when all of several do, the weights are at fault
+    if len(embeddings) > 1 and not np.isfinite(embeddings).all(-1).any():
+        name = job.checkpoint.card.get("name", "the model")
+        raise JobError(f"{name} gives no embedding that is finite; its weights are broken, load others")
+    return embeddings
+
+
+def do_chunk(
+    job: AtlasJob,
+    task: ChunkTask,
+    read: Callable[[AtlasJob, ChunkTask, Block], Patches] = read_block,
+    embed: Callable[[AtlasJob, Patches], NDArray[np.float32]] = embed_block,
+) -> ChunkResult:
+    """Read and embed one chunk, block after block, and return its result, which is not written yet."""
+    result = ChunkResult(job, task)
+    for block in task.blocks(job.spec):
+        patches = read(job, task, block)
+        result.add(block, patches, embed(job, patches))
+    return result
