@@ -231,6 +231,11 @@ BAD = {
         f"{NORTH}/map/tiles/WebMercatorQuad/883552/0/0.png?prompt=x",
         "is not a zoom; give 0 to 30",
     ),
+    "tile size": (
+        400,
+        f"{NORTH}/map/tiles/WebMercatorQuad/8/130/84.png?prompt=x&tilesize=99999",
+        "at most 2048 pixels",
+    ),
     "zoom below": (400, f"{NORTH}/map/tiles/WebMercatorQuad/-1/0/0.png?prompt=x", "zoom -1 is not a zoom"),
     "range of a layer": (400, f"{NORTH}/wmts?prompt=x&rescale=0.5,0.1", "the first number must be the lower"),
     "colours of a layer": (400, f"{NORTH}/wmts?prompt=x&colormap_name=mud", "colormap_name: Input should be"),

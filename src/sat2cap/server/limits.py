@@ -82,10 +82,12 @@ async def check_cover_scale(request: Request) -> None:
 
 
 def check_box(bbox: Any, width: int | None, height: int | None) -> None:
-    """Raise `InputError` for a box without area, or one so thin that its other side would be too long.
+    """Raise `InputError` for a box without area, or a picture of it with a side that would be too long.
 
     `bbox` is left, bottom, right, top in any CRS; a side in pixels that is None follows from the other.
     """
+    if max(width or 0, height or 0) > MAX_PIXELS:
+        raise InputError(f"a picture or tile may have at most {MAX_PIXELS} pixels a side")
     left, bottom, right, top = map(float, bbox)
     across, down = abs(right - left), abs(top - bottom)
     if not (np.isfinite([left, bottom, right, top]).all() and across > 0 and down > 0):
