@@ -94,7 +94,7 @@ def test_what_an_extra_brings_is_what_its_commands_ask_for():
         nested = [name for line in extras[extra] for name in re.findall(r"sat2cap\[([a-z,]+)\]", line)]
         return {extra}.union(*(included(inner) for names in nested for inner in names.split(",")))
 
-    assert set(EXTRAS_WITHIN) == {"embed", "train", "pairs", "evaluate", "demo"}
+    assert set(EXTRAS_WITHIN) == {"embed", "train", "pairs", "evaluate", "demo", "publish"}
     for extra, within in EXTRAS_WITHIN.items():
         assert included(extra) - {"demo"} == set(within)
 

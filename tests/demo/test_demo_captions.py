@@ -28,6 +28,7 @@ from sat2cap.query.points import embeddings_at
 @pytest.fixture(scope="module")
 def inputs(ran: Ran) -> EvaluationInputs:
     trained, clip = resolve_model(ran.out / "train" / "checkpoint"), resolve_model(str(ran.plan.init))
+    linear = resolve_model(ran.out / "linear" / "checkpoint")
 
     def open_countries(kind: str) -> list[Country]:
         countries = []
@@ -39,7 +40,8 @@ def inputs(ran: Ran) -> EvaluationInputs:
         return countries
 
     captioner = resolve_captioner(ran.plan.captioner, clip)
-    return EvaluationInputs(trained, clip, open_countries(""), open_countries("-clip"), captioner)
+    countries = [open_countries(kind) for kind in ("", "-linear", "-clip")]
+    return EvaluationInputs(trained, linear, clip, *countries, captioner)
 
 
 def test_figures_are_those_of_the_command_line(ran: Ran, inputs: EvaluationInputs) -> None:
