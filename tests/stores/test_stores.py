@@ -116,6 +116,16 @@ def test_a_failure_is_one_line_of_its_kind_without_credentials(server, fault, wo
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(("status", "words"), [(403, "refuses access"), (500, "fails inside")])
+def test_digits_of_an_address_are_no_status(server, status, words):
+    """A key, a bucket or a port may hold the digits of another status."""
+    store = quick(server, "tiles-503-429")
+    store.put("x", b"x")
+    server.faults = lambda method, path: status if path.endswith("/x") else None
+    with pytest.raises(StoreError, match=words):
+        store.get("x")
+
+
 def test_a_missing_bucket_is_no_missing_object(server):
     store = open_store("s3://no-such-bucket/x.zarr")
     with pytest.raises(StoreError, match="no such bucket"):

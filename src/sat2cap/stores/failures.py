@@ -18,8 +18,8 @@ _KINDS = (
     ),
     (("TimedOut", "kind: Timeout"), "did not answer in time; " + _LATER),
     (("dns error", "ConnectError", "Connect,"), "cannot be reached; check the network, and AWS_ENDPOINT_URL"),
-    (("429", "503"), "is too busy; " + _LATER),
-    (("status: 5", " 500 ", " 502 ", " 504 "), "fails inside; " + _LATER),
+    (("status code: 429", "status code: 503", "status: 429", "status: 503"), "is too busy; " + _LATER),
+    (("status: 5", "status code: 5"), "fails inside; " + _LATER),
     (("BadScheme",), "has an endpoint without TLS; set AWS_ALLOW_HTTP=true if that is meant"),
     (("Unrecognised",), "is no address of a bucket; write s3://BUCKET/NAME.zarr"),
 )
