@@ -5,12 +5,11 @@ import re
 from pathlib import Path
 
 import jsonschema
-import pystac
 import pytest
-import referencing
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from small_atlas import SHAPE, build, make_spec
+from stac_schemas import stac_problems
 
 from sat2cap.atlas.conventions import as_uri, group_metadata
 from sat2cap.atlas.layout import STATUS_MEANINGS
@@ -19,32 +18,6 @@ from sat2cap.atlas.stac import item_path, make_item
 
 SCHEMAS = Path(__file__).parent / "schemas"
 PAGE = Path(__file__).parents[2] / "docs" / "atlas.md"
-CORE = Path(pystac.__file__).parent / "validation" / "jsonschemas"
-
-
-def stac_validator():
-    """The embedding extension's schema, its references resolved from the pystac package.
-
-    The extension names version 1.0.0 of the core schema; pystac ships 1.1.0, here told to expect 1.0.0.
-    """
-
-    def fetch(uri):
-        address = uri.split("#")[0]
-        if "geojson.org" in address:
-            text = (CORE / "geojson" / Path(address).name).read_text()
-        elif "schemas.stacspec.org" in address:
-            text = (CORE / "stac-spec" / "v1.1.0" / Path(address).name).read_text()
-            text = text.replace('"const": "1.1.0"', '"const": "1.0.0"')
-        else:
-            raise referencing.exceptions.NoSuchResource(ref=uri)
-        return referencing.Resource.from_contents(json.loads(text))
-
-    schema = json.loads((SCHEMAS / "stac-emb.schema.json").read_text())
-    return jsonschema.Draft7Validator(schema, registry=referencing.Registry(retrieve=fetch))
-
-
-def item_problems(value):
-    return [str(error.message) for error in stac_validator().iter_errors(json.loads(json.dumps(value)))]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
@@ -89,7 +62,7 @@ def test_consolidated_metadata_is_each_arrays_own(atlas):
 def test_the_stac_item_is_valid_and_points_at_the_atlas(tmp_path, dtype):
     atlas = build(tmp_path / "a place.zarr", make_spec(dtype=dtype))
     value = json.loads(item_path(atlas.path).read_text())
-    assert item_problems(value) == []
+    assert stac_problems(value) == []
     assert item_path(atlas.path).name == "a place.stac.json"
     assert (
         item_path(atlas.path).parent / value["assets"]["embeddings"]["href"]
@@ -98,14 +71,14 @@ def test_the_stac_item_is_valid_and_points_at_the_atlas(tmp_path, dtype):
     assert 4.7 < west < east < 5.0
     assert 52.3 < south < north < 52.6
     for name in ("assets", "bbox", "stac_version"):
-        assert item_problems({key: entry for key, entry in value.items() if key != name})
-    assert item_problems(value | {"properties": {"datetime": None}})
+        assert stac_problems({key: entry for key, entry in value.items() if key != name})
+    assert stac_problems(value | {"properties": {"datetime": None}})
 
 
 def test_an_item_across_the_antimeridian_is_in_two_parts():
     grid = GeoBox(SHAPE, Affine(480, 0, 818_400, 0, -480, 8_100_000), "EPSG:32760")
     value = make_item("a.zarr", make_spec(grid=grid))
-    assert item_problems(value) == []
+    assert stac_problems(value) == []
     assert value["geometry"]["type"] == "MultiPolygon"
     west, _, east, _ = value["bbox"]
     assert 179.9 < west <= 180
@@ -115,7 +88,7 @@ def test_an_item_across_the_antimeridian_is_in_two_parts():
 def test_an_item_around_a_pole():
     grid = GeoBox(SHAPE, Affine(480, 0, 2_000_000 - 1680, 0, -480, 2_000_000 + 2400), "EPSG:32661")
     value = make_item("a.zarr", make_spec(grid=grid))
-    assert item_problems(value) == []
+    assert stac_problems(value) == []
     assert value["bbox"][3] == 90
     assert value["bbox"][1] > 89.9
 

@@ -111,9 +111,9 @@ class OpenAtlas:
 
         `when` is a date and hour local to each place, such as ``"2024-05-20 08:00"``; None for no date. A
         list of them gives the dimension ``time`` before ``y``; see `geo.when.months_of` and `hours_of`.
-        `scale` is ``cosine``, ``percentile`` (within the region, 0 to 100) or ``contrast`` (the chance
-        that a photo there fits the prompt better than generic ones, 0 to 1; a share among them for a model
-        that is not calibrated). A prompt is averaged over the `templates`, such as
+        `scale` is ``cosine``, ``percentile`` (within the region, 0 to 100) or ``contrast`` (0 to 1:
+        of a calibrated model, the share of photos taken there that CLIP would say fit the prompt; of another,
+        a share among generic prompts). A prompt is averaged over the `templates`, such as
         ``"a photo of {}"``. Only the cells of `region` are read, if it is given. `spread` over ``templates``,
         ``hours`` or ``years`` adds a layer for each prompt, see `query.spread`, so dims are always
         ``(prompt, y, x)``. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.

@@ -90,8 +90,9 @@ def calibrate_model(
     split: str = "val",
     progress: ProgressLike = None,
 ) -> Path:
-    """Add held-out photos to a model, so that its contrast is a chance; write it to `out` and return that
-    folder.
+    """Add held-out photos to a model, so that its contrast tells the share of photos that CLIP would say fit.
+
+    The model is written to the folder `out`, which is returned.
 
     `pairs` are pairs that the model was not trained on; up to 2,000 of `split` are kept. Raises `ModelError`,
     `PairsError`.

@@ -88,7 +88,8 @@ def create_cell_array(group: zarr.Group, array: CellArray, spec: AtlasSpec) -> z
         return existing
     side = shard_side(spec) * spec.chunk
     deep = (1,) if array.depth is None else (1, array.depth)
-    # int8 embeddings are nearly incompressible noise (docs/scale.md); a scale or a status is not
+    # Zstandard makes int8 embeddings only a tenth smaller (docs/LOG.md), and their bytes can then not be used
+    # as they are; a scale or a status is worth it
     compressors = None if array.depth is not None else ZstdCodec(level=5)
     return group.create_array(
         array.name,

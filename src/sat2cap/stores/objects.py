@@ -2,24 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sat2cap.errors import StoreError
-from sat2cap.redaction import redact_secrets
 from sat2cap.stores.failures import explain_failure, is_absent, is_cut_short
 from sat2cap.stores.protocol import Stamp
-from sat2cap.stores.requests import RecentStamps, SideBySide
+from sat2cap.stores.requests import RemoteStore
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as ObstoreStore
 
-Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 MAX_OBJECT_BYTES = 2**30
@@ -34,31 +31,15 @@ class _CutShortError(Exception):
 
 
 @dataclass(frozen=True)
-class ObjectStore:
+class ObjectStore(RemoteStore):
     """The objects below one address; it follows `sat2cap.stores.Store`.
 
     Credentials, region and endpoint are read from the environment, as obstore reads them:
     ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ``AWS_SKIP_SIGNATURE`` and so on. One put is atomic.
     """
 
-    address: str
-    """Address such as ``s3://bucket/region.zarr``."""
-    timeout_s: float = 30.0
-    """Seconds without an answer, or the next part of one, after which a try has failed."""
     retry_s: float = 60.0
     """Seconds after which no further try of a request is made."""
-    _threads: SideBySide = field(default_factory=SideBySide, repr=False, compare=False)
-    _stamps: RecentStamps = field(default_factory=RecentStamps, repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        """The address without secrets."""
-        return redact_secrets(self.address)
-
-    @property
-    def folder(self) -> Path | None:
-        """None: the objects are files of no folder."""
-        return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the address; connections and credentials are those of the process that opens it."""
@@ -146,10 +127,6 @@ class ObjectStore:
             return str(meta["e_tag"]), meta["size"], meta["last_modified"].isoformat()
 
         return self._stamps.get(key, ask)
-
-    def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Call `work` for every item in threads, so that requests wait side by side."""
-        self._threads.map(work, items)
 
     def _read(self, key: str, size: int | None) -> bytes:
         """Return an object; if it has not the `size` that is given, as many zeros as it has bytes."""

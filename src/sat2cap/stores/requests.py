@@ -4,8 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
+from sat2cap.redaction import redact_secrets
 from sat2cap.stores.protocol import Stamp
 
 Item = TypeVar("Item")
@@ -67,3 +70,29 @@ class RecentStamps:
     def forget(self, key: str) -> None:
         """Forget the stamp of a key that was just written or deleted."""
         self._stamps.pop(key, None)
+
+
+@dataclass(frozen=True)
+class RemoteStore:
+    """What the stores at an address have in common; each adds its own requests."""
+
+    address: str
+    """Address of the store; objects and files are below it."""
+    timeout_s: float = 30.0
+    """Seconds without an answer, or the next part of one, after which a try has failed."""
+    _threads: SideBySide = field(default_factory=SideBySide, init=False, repr=False, compare=False)
+    _stamps: RecentStamps = field(default_factory=RecentStamps, init=False, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The address without secrets."""
+        return redact_secrets(self.address)
+
+    @property
+    def folder(self) -> Path | None:
+        """None: the files are in no folder of this machine."""
+        return None
+
+    def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
+        """Call `work` for every item in threads, so that requests wait side by side."""
+        self._threads.map(work, items)

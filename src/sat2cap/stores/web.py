@@ -1,48 +1,28 @@
 """A folder on a web server, ``https://…``, as a store for reading, by the policy of `sat2cap.http`."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from sat2cap.errors import ImageryError, JobError, StoreError
 from sat2cap.files import digest
-from sat2cap.redaction import redact_secrets
 from sat2cap.stores.protocol import Stamp
-from sat2cap.stores.requests import SIDE_BY_SIDE, RecentStamps, SideBySide
+from sat2cap.stores.requests import SIDE_BY_SIDE, RemoteStore
 
 if TYPE_CHECKING:
     from sat2cap.http import Fetcher
 
-Item = TypeVar("Item")
-
 
 @dataclass(frozen=True)
-class WebStore:
+class WebStore(RemoteStore):
     """The files below one address of a web server; it follows `sat2cap.stores.Store`, for reading only.
 
     Failed requests are repeated, and redirects into this machine's own network refused, as
-    `sat2cap.http.Fetcher` does. A query, such as ``?sig=…``, is sent with every request.
+    `sat2cap.http.Fetcher` does. In the address, ``${NAME}`` is read from the environment, and a query such as
+    ``?sig=…`` is sent with every request.
     """
-
-    address: str
-    """Address such as ``https://example.org/region.zarr``; ``${NAME}`` is read from the environment."""
-    timeout_s: float = 30.0
-    """Seconds without an answer, or the next part of one, after which a try has failed."""
-    _threads: SideBySide = field(default_factory=SideBySide, repr=False, compare=False)
-    _stamps: RecentStamps = field(default_factory=RecentStamps, repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        """The address without secrets."""
-        return redact_secrets(self.address)
-
-    @property
-    def folder(self) -> Path | None:
-        """None: the files are on another machine."""
-        return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the address, without connections."""
@@ -104,10 +84,6 @@ class WebStore:
                 return None
 
         return self._stamps.get(key, ask)
-
-    def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Call `work` for every item in threads, so that requests wait side by side."""
-        self._threads.map(work, items)
 
     def _fetch(self, key: str, headers: dict[str, str] | None = None) -> bytes:
         from sat2cap.http import with_secrets

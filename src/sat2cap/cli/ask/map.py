@@ -51,7 +51,7 @@ def map_prompts(
         typer.Option(
             metavar="cosine|percentile|contrast",
             help="cosine: the similarity itself; percentile: its rank in the region, 0 to 100; contrast: the "
-            "chance, 0 to 1, that a photo taken there fits the prompt.",
+            "share of photos taken there that CLIP would say fit the prompt, 0 to 1 (calibrated models).",
         ),
     ] = Scale.cosine,
     templates: Annotated[
