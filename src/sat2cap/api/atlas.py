@@ -1,4 +1,4 @@
-"""An opened atlas: ask it for maps, places, embeddings.
+"""An opened atlas: ask it for maps, places, zones, embeddings.
 
 ::
 
@@ -8,13 +8,12 @@
     atlas.search("a quiet beach", top=5)                         # geopandas.GeoDataFrame
 """
 
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sat2cap.api.atlas_places import AtlasPlaces
 from sat2cap.api.inputs import (
     Moment,
     ProgressLike,
@@ -23,14 +22,13 @@ from sat2cap.api.inputs import (
     listening,
     to_moment,
     to_moments,
-    to_places,
     to_prompts,
     to_region,
     to_texts,
 )
-from sat2cap.api.models import embed_examples, find_atlas_model
-from sat2cap.atlas import Atlas, open_atlas
-from sat2cap.errors import ModelError, PromptError, WhenError
+from sat2cap.api.models import embed_examples
+from sat2cap.atlas import open_atlas
+from sat2cap.errors import PromptError
 from sat2cap.geo import GridArray, When, as_data_array, ground_metres
 
 # Networks, tables and xarray are imported when first needed: saying that a path is wrong should not wait.
@@ -39,61 +37,18 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sat2cap.maps import BestCells
-    from sat2cap.model import Captioner, Checkpoint, QueryModel
-    from sat2cap.query import Scan, ScoreScale, SpreadOver
+    from sat2cap.model import Checkpoint
+    from sat2cap.query import ScoreScale, SpreadOver
 
 _APART_CELLS = 3
 
 
-@dataclass(frozen=True, repr=False)
-class OpenAtlas:
-    """An atlas with the model that reads prompts for it; the model is loaded when it is first needed."""
+class OpenAtlas(AtlasPlaces):
+    """An atlas that answers prompts; its model is loaded when it is first needed.
 
-    atlas: Atlas
-    model: "str | Path | Checkpoint | None" = None
-    """A name or folder; None for the model that the atlas names."""
-    text: str | Path | None = None
-    """A CLIP model whose text tower to use, for a model that has none of its own."""
-
-    @cached_property
-    def checkpoint(self) -> "Checkpoint":
-        """The model, checked to be the one that embedded the atlas. Raises `ModelError`, `AtlasError`."""
-        from sat2cap.catalogue import resolve_model
-        from sat2cap.query import check_atlas_model
-
-        if self.model is None:
-            checkpoint = find_atlas_model(self.atlas, resolve_model)
-        else:
-            checkpoint = resolve_model(self.model) if isinstance(self.model, str | Path) else self.model
-        if self.text is not None:
-            checkpoint = checkpoint.with_text_of(resolve_model(self.text))
-        check_atlas_model(self.atlas, checkpoint)  # hashes the weights once; maps compare the hash again
-        return checkpoint
-
-    @cached_property
-    def query_model(self) -> "QueryModel":
-        """What asking needs of `checkpoint`, read without torch where its files allow; raises as it does."""
-        from sat2cap.catalogue import resolve_query_model
-        from sat2cap.query import check_atlas_model
-
-        if "checkpoint" in self.__dict__ or not isinstance(self.model, str | Path | None):
-            return self.checkpoint
-        resolve = partial(resolve_query_model, text=self.text)
-        model = find_atlas_model(self.atlas, resolve) if self.model is None else resolve(self.model)
-        check_atlas_model(self.atlas, model)
-        return model
-
-    @cached_property
-    def scan(self) -> "Scan":
-        """The cells, opened once for all maps; it remembers dates that were asked for."""
-        from sat2cap.query import Scan
-
-        if not self.atlas.complete:
-            warnings.warn(
-                f"atlas {self.atlas.name!r} is not finished: what is not embedded yet has no data",
-                stacklevel=2,
-            )
-        return Scan(self.atlas, self.query_model.encoding)
+    The methods of this class answer with maps and what is made of them; those about single places, and the
+    model itself, are inherited.
+    """
 
     def map(
         self,
@@ -155,7 +110,7 @@ class OpenAtlas:
             )  # fmt: skip
 
         if isinstance(moments, list):
-            moments = self._several(moments)
+            moments = self._require_dates(moments)
             scores = stack_times([at(moment) for moment in moments], moments)
         else:
             scores = at(moments)
@@ -183,7 +138,7 @@ class OpenAtlas:
         if other == prompt and then == when:
             raise PromptError(f"{prompt!r} minus itself is 0; give another prompt or date to take off")
         if other == prompt:
-            self._several([to_moment(each) for each in (when, then) if each is not None])
+            self._require_dates([to_moment(each) for each in (when, then) if each is not None])
         first = self.map(prompt, when, negatives, scale, region=region)
         second = self.map(other, then, negatives, scale, region=region)
         return with_standard_attributes(difference(first, second))
@@ -290,123 +245,6 @@ class OpenAtlas:
         score = self.map(prompt, when, negatives, scale, templates)
         return summarise_zones(score, table, statistics, progress)
 
-    def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> "xr.DataArray":
-        """Return the embeddings behind the maps, float32 ``(embedding, y, x)`` with their CRS, not
-        normalised.
-
-        They are read when their values are asked for, so that part of a large atlas costs only that part.
-        Cells outside `region`, and those without imagery, are NaN. `when` adds the offset of the Dynamic
-        Encoder for a date and hour. Raises `RegionError`, `WhenError`, `ModelError` for a date that the model
-        cannot use.
-
-        >>> atlas.embeddings("4.85,52.35,4.95,52.40").sel(x=627_000, y=5_805_000, method="nearest").values
-        """
-        from sat2cap.api.vectors import lazy_embeddings
-
-        moment = None if when is None else self._several([to_moment(when)])[0]
-        checkpoint = None if moment is None else self.query_model
-        return lazy_embeddings(self.atlas, checkpoint, to_region(region), moment)
-
-    def sample(
-        self,
-        points: object,
-        prompts: Prompt | Sequence[Prompt] = (),
-        when: Moment | None = None,
-        *,
-        vectors: bool = False,
-    ) -> "gpd.GeoDataFrame":
-        """Return what the atlas says at points: one row each, with lon, lat, geometry and a cosine for each
-        prompt.
-
-        `points` are pairs ``(lon, lat)`` in degrees, an array ``(N, 2)``, or a GeoSeries or GeoDataFrame of
-        points in any CRS. With `vectors` the unit embedding follows as columns ``e0``, ``e1`` …, ready for
-        scikit-learn. Points outside the atlas, or where there is no imagery, have NaN. Raises `InputError`,
-        `PromptError`.
-
-        >>> table = atlas.sample(plots, vectors=True)
-        >>> LogisticRegression().fit(table.filter(regex="^e[0-9]+$"), plots["crop"])
-        """
-        from sat2cap.api.vectors import sample_points
-
-        moment = None if when is None else self._several([to_moment(when)])[0]
-        places, asked = to_places(points), to_prompts(prompts, "prompts")
-        examples = embed_examples(self.query_model, asked)
-        return sample_points(
-            self.atlas, self.query_model, places, asked.names, moment, examples=examples, vectors=vectors
-        )
-
-    def caption(
-        self,
-        points: object,
-        when: Moment | Sequence[Moment] | None = None,
-        *,
-        captioner: "str | Path | Captioner | None" = None,
-        beams: int = 5,
-        tokenizer: str | Path = "gpt2",
-    ) -> "gpd.GeoDataFrame":
-        """Return what a photo at each point would show, as a sentence: columns lon, lat, when, geometry,
-        caption.
-
-        `points` are those of `sample`; each is captioned at each date of `when`. `captioner` is a folder, a
-        file of CLIPCap's weights, one that was loaded, or None for the one that ships, where the model is in
-        its space; `tokenizer` is GPT-2's, needed by weights of CLIPCap. A language model finds the words, so
-        it may say what is not there; `phrases` does not. Raises `InputError`, `WhenError`, `ModelError`.
-        """
-        from sat2cap.api.places import caption_places
-        from sat2cap.catalogue import resolve_captioner
-
-        if captioner is None or isinstance(captioner, str | Path):
-            loaded = resolve_captioner(captioner, self.checkpoint, tokenizer)
-        else:
-            loaded = captioner
-            loaded.check_model(self.checkpoint)
-        moments = _as_moments(when)
-        return caption_places(self.atlas, self.checkpoint, loaded, to_places(points), moments, beams)
-
-    def phrases(
-        self,
-        points: object,
-        when: Moment | Sequence[Moment] | None = None,
-        *,
-        bank: Sequence[str] | None = None,
-        top: int = 5,
-    ) -> "gpd.GeoDataFrame":
-        """Return the `top` phrases of `bank` that fit each point best: columns lon, lat, when, geometry,
-        phrases.
-
-        The column phrases holds lists of (phrase, cosine), best first, empty without an embedding. `bank`
-        None is the list that ships. Raises as `caption` does, and `PromptError`.
-        """
-        from sat2cap.api.places import describe_places
-        from sat2cap.evaluation import DEFAULT_PHRASES
-
-        texts = list(DEFAULT_PHRASES) if bank is None else to_texts(bank, "bank")
-        moments = _as_moments(when)
-        return describe_places(self.atlas, self.query_model, to_places(points), moments, texts, top)
-
-    def __repr__(self) -> str:
-        from sat2cap.api.display import atlas_text
-
-        return atlas_text(self.atlas)
-
-    def _repr_html_(self) -> str:
-        """Return a thumbnail and the facts, for notebooks."""
-        from sat2cap.api.display import atlas_html
-
-        return atlas_html(self.atlas)
-
-    def _several(self, moments: list[When]) -> list[When]:
-        """The moments, for a model to which they are not all alike. Raises `WhenError`, `ModelError`."""
-        if not moments:
-            raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
-        if self.query_model.dynamic_weights is None:
-            name = self.query_model.card.get("name", "this model")
-            raise ModelError(
-                f"{name} has no Dynamic Encoder, so its maps are the same at every date; leave the dates "
-                "out, or embed with a model trained to know time"
-            )
-        return moments
-
 
 def open(
     path: str | Path, model: "str | Path | Checkpoint | None" = None, text: str | Path | None = None
@@ -416,9 +254,3 @@ def open(
     `model` is needed when the model is no longer where it was when the atlas was made.
     """
     return OpenAtlas(open_atlas(path), model, text)
-
-
-def _as_moments(when: Moment | Sequence[Moment] | None) -> list[When | None]:
-    """Return dates as a list; no date at all is one moment, None."""
-    moments = to_moments(when)
-    return list(moments) if isinstance(moments, list) else [moments]

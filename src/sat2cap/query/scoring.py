@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,29 @@ class _EmbeddedQuery:
     """How many held-out photos speak for each of the P prompts; empty unless scores are chances."""
 
 
+class ScoreOptions(TypedDict, total=False):
+    """The keyword arguments of `compute_scores`, which describes them."""
+
+    when: When | None
+    negatives: Sequence[str]
+    scale: ScoreScale
+    bank: Sequence[str]
+    templates: Sequence[str]
+    region: "Region | None"
+    vectors: Mapping[str, Floats]
+
+
 def score_atlas(
+    atlas: Atlas | Scan, checkpoint: QueryModel, prompts: Sequence[str], **options: Unpack[ScoreOptions]
+) -> "xr.DataArray":
+    """Return what `compute_scores` does as an `xarray.DataArray` with its CRS; it raises the same errors.
+
+    >>> score_atlas(atlas, checkpoint, ["snow"], when=When(2024, 1, 15, 12.0), scale="percentile")
+    """
+    return as_data_array(compute_scores(atlas, checkpoint, prompts, **options))
+
+
+def compute_scores(
     atlas: Atlas | Scan,
     checkpoint: QueryModel,
     prompts: Sequence[str],
@@ -64,7 +86,7 @@ def score_atlas(
     templates: Sequence[str] = PLAIN,
     region: "Region | None" = None,
     vectors: Mapping[str, Floats] = MappingProxyType({}),
-) -> "xr.DataArray":
+) -> GridArray:
     """Return the scores of prompts, float32 with dims ``(prompt, y, x)``; NaN where there is no embedding.
 
     They lie on the atlas's grid, or with a `region` on the block of it that holds the region's cells; then
@@ -87,39 +109,8 @@ def score_atlas(
 
     To score an atlas more than once give a `Scan`, which keeps what a date costs. Raises `PromptError`,
     `RegionError` if the region holds no cell, `ModelError` if the model has no text tower, and `AtlasError`
-    if another model made the atlas.
-
-    >>> score_atlas(atlas, checkpoint, ["snow"], when=When(2024, 1, 15, 12.0), scale="percentile")
+    if another model made the atlas. Does not import xarray, whose import takes longer than a map of a city.
     """
-    scores = compute_scores(
-        atlas,
-        checkpoint,
-        prompts,
-        when=when,
-        negatives=negatives,
-        scale=scale,
-        bank=bank,
-        templates=templates,
-        region=region,
-        vectors=vectors,
-    )
-    return as_data_array(scores)
-
-
-def compute_scores(
-    atlas: Atlas | Scan,
-    checkpoint: QueryModel,
-    prompts: Sequence[str],
-    *,
-    when: When | None = None,
-    negatives: Sequence[str] = (),
-    scale: ScoreScale = "cosine",
-    bank: Sequence[str] = GENERIC,
-    templates: Sequence[str] = PLAIN,
-    region: "Region | None" = None,
-    vectors: Mapping[str, Floats] = MappingProxyType({}),
-) -> GridArray:
-    """Return what `score_atlas` does as an array that carries its grid, without importing xarray."""
     if scale not in SCALES:
         raise PromptError(f"scale {scale!r} is unknown; use one of {', '.join(SCALES)}")
     if not prompts:

@@ -4,21 +4,19 @@ It is the standard deviation of the score over other wordings of the prompt, ove
 the years. It measures how stable the model's answer is, not how likely it is to be right.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError, WhenError
-from sat2cap.geo import GridArray, Region, When
+from sat2cap.geo import GridArray
 from sat2cap.model import QueryModel
 from sat2cap.query.attributes import training_years
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import PLAIN, TEMPLATES
-from sat2cap.query.scoring import ScoreScale, compute_scores
+from sat2cap.query.scoring import ScoreOptions, compute_scores
 
 SpreadOver = Literal["templates", "hours", "years"]
 SPREAD_OVERS: tuple[str, ...] = get_args(SpreadOver)
@@ -34,13 +32,7 @@ def score_with_spread(
     checkpoint: QueryModel,
     prompts: Sequence[str],
     over: SpreadOver,
-    *,
-    when: When | None = None,
-    negatives: Sequence[str] = (),
-    scale: ScoreScale = "cosine",
-    templates: Sequence[str] = PLAIN,
-    region: Region | None = None,
-    vectors: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+    **options: Unpack[ScoreOptions],
 ) -> GridArray:
     """Return the scores of P prompts, then P layers with their spreads, dims ``(prompt, y, x)``.
 
@@ -51,21 +43,17 @@ def score_with_spread(
     - ``years``: the date and hour of `when` in every training year, or from two years before to two years
       after if the model's card does not name them. 29 February becomes 28 February.
 
-    Raises as `score_atlas` does; `PromptError` for an unknown `over`; `WhenError` for hours or years without
-    a date, or with a model without Dynamic Encoder.
+    `options` are those of `compute_scores`. Raises as it does; `PromptError` for an unknown `over`;
+    `WhenError` for hours or years without a date, or with a model without Dynamic Encoder.
     """
     if over not in SPREAD_OVERS:
         raise PromptError(f"spread over {over!r} is unknown; use one of {', '.join(SPREAD_OVERS)}")
 
-    def score(**changes: Any) -> GridArray:
-        options = {"when": when, "negatives": negatives, "scale": scale, "templates": templates}
-        return compute_scores(scan, checkpoint, prompts, region=region, vectors=vectors, **options | changes)
-
-    base = score()
+    base = compute_scores(scan, checkpoint, prompts, **options)
     # Welford's algorithm: mean and sum of squared deviations, with one set of scores in memory at a time
     mean, squares, count = np.zeros(base.values.shape), np.zeros(base.values.shape), 0
-    for changes in _query_changes(checkpoint, over, when, templates):
-        values, count = score(**changes).values.astype(np.float64), count + 1
+    for count, varied in enumerate(_varied_options(checkpoint, over, options), 1):
+        values = compute_scores(scan, checkpoint, prompts, **varied).values.astype(np.float64)
         deviation = values - mean
         mean += deviation / count
         squares += deviation * (values - mean)
@@ -80,19 +68,24 @@ def score_with_spread(
     )
 
 
-def _query_changes(
-    checkpoint: QueryModel, over: SpreadOver, when: When | None, templates: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Yield the arguments of `score_atlas` to change for each query that the spread is taken over."""
+def _varied_options(
+    checkpoint: QueryModel, over: SpreadOver, options: ScoreOptions
+) -> Iterator[ScoreOptions]:
+    """Yield the options of each query that the spread is taken over."""
     if over == "templates":
-        yield from ({"templates": (wording,)} for wording in (templates if len(templates) > 1 else TEMPLATES))
+        templates = options.get("templates", PLAIN)
+        for wording in templates if len(templates) > 1 else TEMPLATES:
+            yield {**options, "templates": (wording,)}
         return
+    when = options.get("when")
     if when is None or checkpoint.dynamic_weights is None:
         reason = "no date is given" if when is None else "the model has no Dynamic Encoder"
         raise WhenError(f"spread over {over} has nothing to go over: {reason}; use templates")
     if over == "hours":
-        yield from ({"when": replace(when, hour=hour)} for hour in _HOURS)
+        for hour in _HOURS:
+            yield {**options, "when": replace(when, hour=hour)}
         return
     first, last = training_years(checkpoint) or (when.year - _YEARS_AROUND, when.year + _YEARS_AROUND)
     day = 28 if (when.month, when.day) == (2, 29) else when.day
-    yield from ({"when": replace(when, year=year, day=day)} for year in range(first, last + 1))
+    for year in range(first, last + 1):
+        yield {**options, "when": replace(when, year=year, day=day)}

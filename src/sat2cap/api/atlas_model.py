@@ -1,0 +1,94 @@
+"""An atlas with the model that reads prompts for it, opened when it is first needed."""
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sat2cap.api.models import find_atlas_model
+from sat2cap.atlas import Atlas
+from sat2cap.errors import ModelError, WhenError
+from sat2cap.geo import When
+
+# Networks are imported when first needed: saying that a path is wrong should not wait.
+if TYPE_CHECKING:
+    from sat2cap.model import Checkpoint, QueryModel
+    from sat2cap.query import Scan
+
+
+@dataclass(frozen=True, repr=False)
+class AtlasWithModel:
+    """An atlas, its model and its scan: what every question to an atlas begins with."""
+
+    atlas: Atlas
+    model: "str | Path | Checkpoint | None" = None
+    """A name or folder; None for the model that the atlas names."""
+    text: str | Path | None = None
+    """A CLIP model whose text tower to use, for a model that has none of its own."""
+
+    @cached_property
+    def checkpoint(self) -> "Checkpoint":
+        """The model, checked to be the one that embedded the atlas. Raises `ModelError`, `AtlasError`."""
+        from sat2cap.catalogue import resolve_model
+        from sat2cap.query import check_atlas_model
+
+        if self.model is None:
+            checkpoint = find_atlas_model(self.atlas, resolve_model)
+        else:
+            checkpoint = resolve_model(self.model) if isinstance(self.model, str | Path) else self.model
+        if self.text is not None:
+            checkpoint = checkpoint.with_text_of(resolve_model(self.text))
+        check_atlas_model(self.atlas, checkpoint)  # hashes the weights once; maps compare the hash again
+        return checkpoint
+
+    @cached_property
+    def query_model(self) -> "QueryModel":
+        """What asking needs of `checkpoint`, read without torch where its files allow; raises as it does."""
+        from sat2cap.catalogue import resolve_query_model
+        from sat2cap.query import check_atlas_model
+
+        if "checkpoint" in self.__dict__ or not isinstance(self.model, str | Path | None):
+            return self.checkpoint
+        resolve = partial(resolve_query_model, text=self.text)
+        model = find_atlas_model(self.atlas, resolve) if self.model is None else resolve(self.model)
+        check_atlas_model(self.atlas, model)
+        return model
+
+    @cached_property
+    def scan(self) -> "Scan":
+        """The cells, opened once for all maps; it remembers dates that were asked for."""
+        from sat2cap.query import Scan
+
+        if not self.atlas.complete:
+            warnings.warn(
+                f"atlas {self.atlas.name!r} is not finished: what is not embedded yet has no data",
+                stacklevel=2,
+            )
+        return Scan(self.atlas, self.query_model.encoding)
+
+    def __repr__(self) -> str:
+        from sat2cap.api.display import atlas_text
+
+        return atlas_text(self.atlas)
+
+    def _repr_html_(self) -> str:
+        """Return a thumbnail and the facts, for notebooks."""
+        from sat2cap.api.display import atlas_html
+
+        return atlas_html(self.atlas)
+
+    def _require_dates(self, moments: list[When]) -> list[When]:
+        """Return the moments, after checking that the model can tell them apart.
+
+        Raises `WhenError` if there are none, `ModelError` for a model without Dynamic Encoder.
+        """
+        if not moments:
+            raise WhenError("no moment is given; write one, such as 2024-05-20T08:00")
+        if self.query_model.dynamic_weights is None:
+            name = self.query_model.card.get("name", "this model")
+            raise ModelError(
+                f"{name} has no Dynamic Encoder, so its maps are the same at every date; leave the dates "
+                "out, or embed with a model trained to know time"
+            )
+        return moments
