@@ -20,7 +20,7 @@ from sat2cap.miniworld.photos import MiniPhotos
 from sat2cap.miniworld.scenes.statements import stated_concepts
 from sat2cap.miniworld.world import MiniImagery, World
 from sat2cap.model.load import load_model
-from sat2cap.training.captioner import load_caption_run
+from sat2cap.training.captioner_run import load_caption_run
 
 
 def test_planets_by_number() -> None:

@@ -19,7 +19,10 @@ from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.errors import InputError, RunFileError
 from sat2cap.model.formats.captioner import load_captioner, save_captioner
-from sat2cap.training.captioner import load_caption_run, train_captioner
+from sat2cap.progress import silent
+from sat2cap.training.captioner import train_captioner
+from sat2cap.training.captioner_run import load_caption_run
+from sat2cap.training.data.captioned_photos import embed_captioned_photos
 
 RUN = """
 method = "captioner"
@@ -121,13 +124,30 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
     run = load_caption_run(run_file(tmp_path, f'captions = "{tmp_path / "captions.jsonl"}"'))
+    with pytest.raises(InputError, match=r"captions\.jsonl cannot be read: No such file"):
+        train_captioner(run, resolve_model)
     for line, reason in (
-        ('{"picture": "a.png"}', "KeyError"),
-        ('{"image": "a", "captions": "b"}', "no texts"),
+        ("", "no line"),
+        ('{"picture": "a.png", "caption": "b"}', "1 x it has no 'image'"),
+        ('{"image": "a", "captions": "b"}', "no JSON object with captions as texts"),
     ):
         (tmp_path / "captions.jsonl").write_text(f"{line}\n")
-        with pytest.raises(InputError, match=rf"cannot be read .*{reason}"):
+        with pytest.raises(InputError, match=rf"holds no photo with a caption .*{reason}"):
             train_captioner(run, resolve_model)
+
+
+def test_lines_that_cannot_be_used_are_left_out_and_counted(tmp_path: Path) -> None:
+    data = pictures(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with (tmp_path / "captions.jsonl").open("ab") as file:
+        file.write(b'{"image": "broken.png", "caption": "a"}\n{"image": "missing.png", "caption": "a"}\n')
+        file.write(b'[1]\n{"image": "0.png", "caption": 5}\n{"image": "0.png", "caption": "\xff"}\n')
+    run = load_caption_run(run_file(tmp_path, data, steps=2))
+    with pytest.warns(UserWarning, match="5 lines are left out: 3 x it is no JSON") as warned:
+        photos = embed_captioned_photos(run.data, resolve_model(MINICLIP), silent)
+    assert photos.captions == [[text] for text in COLOURS for _ in range(2)]
+    assert "1 x the photo cannot be decoded" in str(warned[0].message)
+    assert "1 x the photo cannot be read: No such file" in str(warned[0].message)
 
 
 def test_a_captioner_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from .calibration import calibrate as calibrate
-from .captioner import load_caption_run as load_caption_run
 from .captioner import train_captioner as train_captioner
+from .captioner_run import load_caption_run as load_caption_run
 from .data.ground_embeddings import ground_embeddings as ground_embeddings
 from .linear import train_linear as train_linear
 from .linear_run import LinearRun as LinearRun
