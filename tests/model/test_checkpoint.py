@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -380,3 +381,15 @@ def test_a_full_size_folder_loads_and_embeds(tmp_path: Path) -> None:
     assert found.shape == (2, 512)
     assert np.isfinite(found).all()
     assert np.abs(found[0] - found[1]).max() > 0
+
+
+def test_arrays_that_cannot_be_written_are_read_without_a_warning(
+    whole: Checkpoint, pixels: np.ndarray
+) -> None:
+    features = np.ones((2, 12), np.float32)
+    expected = whole.embed_overhead(pixels), whole.dynamic_from_features(features)
+    pixels.flags.writeable = features.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (whole.embed_overhead(pixels) == expected[0]).all()
+        assert (whole.dynamic_from_features(features) == expected[1]).all()

@@ -68,7 +68,10 @@ class ChunkFiles:
     def read_together(
         self, arrays: Sequence[ChunkedArray], index: tuple[int, int], outs: Sequence[NDArray[Any]]
     ) -> None:
-        """Read one chunk of several arrays as `read` does, all of the same time."""
+        """Read the chunk ``(row, column)`` of several arrays into `outs`, all in the state of one moment.
+
+        Each is read as `read` does, and again until no writer has changed the journal meanwhile.
+        """
         while True:
             stamp = self.journal_stamp()
             for array, out in zip(arrays, outs, strict=True):
@@ -77,7 +80,9 @@ class ChunkFiles:
                 return
 
     def read(self, array: ChunkedArray, index: tuple[int, int], out: NDArray[Any]) -> None:
-        """Read a chunk in full size into `out`, which is C-contiguous; fill values if the chunk has no file.
+        """Read the chunk ``(row, column)`` of an array into `out`; fill values if the chunk has no file.
+
+        `out` has the shape and type of `new_chunk`, and is C-contiguous.
 
         Raises `AtlasError` if the file cannot be read, has the wrong size or checksum, or is missing although
         it is journalled. Between a writer's first file of a chunk and its line in the journal the two differ,
@@ -157,5 +162,8 @@ def _stamps(path: Path, files: tuple[str, ...]) -> Version:
 
 
 def new_chunk(array: ChunkedArray) -> NDArray[Any]:
-    """Return room for one chunk of an array in full size, without its time axis, little-endian."""
+    """Return an uninitialised array ``(rows, columns, …)`` for one whole chunk, without its time axis.
+
+    Its type is that of the stored array, little-endian.
+    """
     return np.empty(array.chunk[1:], array.dtype.newbyteorder("<"))

@@ -46,7 +46,8 @@ def fill_chunk_files(
 ) -> Entry:
     """Replace those cells of a written chunk whose `status` is not NONE; all others keep their bytes.
 
-    Arguments and result are those of `write_chunk_files`.
+    Arguments, result and errors are those of `write_chunk_files`: embeddings float32 ``(rows, columns, D)``,
+    status uint8 ``(rows, columns)``.
     """
     changed = status != CellStatus.NONE
     h, w = chunk.shape

@@ -50,7 +50,11 @@ def as_uri(text: str) -> str:
 
 
 def side_arrays(spec: AtlasSpec) -> list[tuple[ChunkedArray, NDArray[Any] | None]]:
-    """Return the small arrays with their values: mask of wanted cells, cell centres, CF's grid mapping."""
+    """Return the small arrays of an atlas, each with its values.
+
+    These are the mask of wanted cells ``(y, x)``, the centres of the cells along ``y`` and ``x``, and CF's
+    grid mapping, which is a scalar without a value (None).
+    """
     height, width = spec.grid.shape
     frame = on_grid(spec.wanted, spec.grid)
     mapping = dict(frame.coords["spatial_ref"].attrs)

@@ -114,7 +114,10 @@ class ChunkedArray:
         }
 
     def encode_chunk(self, values: NDArray[Any]) -> bytes:
-        """Return the bytes of one chunk; `values` smaller than the chunk are padded with the fill value."""
+        """Return the bytes of one chunk as Zarr stores it: little-endian, C order, not compressed.
+
+        `values` has the chunk's number of dimensions; where it is smaller, the fill value takes its place.
+        """
         full = np.full(self.chunk, self.fill, dtype=self.dtype)
         full[tuple(slice(0, size) for size in values.shape)] = values
         return full.astype(self.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -156,7 +159,11 @@ def cell_arrays(shape: Sequence[int], chunk: int, dim: int, dtype: str) -> dict[
 
 
 def iter_chunks(wanted: NDArray[np.bool_], chunk: int) -> Iterator[Chunk]:
-    """Yield the chunks that contain a wanted cell, row by row; `chunk` is the side of a chunk in cells."""
+    """Yield the chunks that contain a wanted cell, row by row.
+
+    `wanted` is a mask of the grid's cells ``(rows, columns)``, `chunk` the side of a chunk in cells. Chunks
+    at the lower and right edges are as small as what is left of the grid.
+    """
     height, width = wanted.shape
     for top in range(0, height, chunk):
         for left in range(0, width, chunk):

@@ -138,7 +138,11 @@ def do_chunk(
     read: Callable[[AtlasJob, ChunkTask, Block], Patches] = read_block,
     embed: Callable[[AtlasJob, Patches], NDArray[np.float32]] = embed_block,
 ) -> ChunkResult:
-    """Read and embed one chunk, block after block, and return its result, which is not written yet."""
+    """Read and embed one chunk, block after block, and return its result, which is not written yet.
+
+    `read` returns the patches of a block with the status of its cells, `embed` their embeddings, float32
+    ``(N, D)``; tests replace them. Raises what they raise.
+    """
     result = ChunkResult(job, task)
     for block in task.blocks(job.spec):
         patches = read(job, task, block)

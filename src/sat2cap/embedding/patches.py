@@ -120,6 +120,7 @@ def read_patches(
 def plan_reads(patch_grid: PatchGrid, wanted_cells: NDArray[np.bool_], block: Block) -> Iterator[Block]:
     """Yield the pieces of a block to read one by one: they hold every wanted cell, and few others.
 
+    `wanted_cells` is a mask of the whole grid ``(rows, columns)``.
     A block is read in one piece if at least half of its pixels are needed, in quarters otherwise.
     """
     piece = _bounding_block(wanted_cells, block)

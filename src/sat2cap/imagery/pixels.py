@@ -124,7 +124,9 @@ def rgba_planes(
 
 
 def alpha_8bit(alpha: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return alpha as 0 to 255; of a type other than uint8 its maximum is opaque.
+    """Return an alpha band of any shape and type as uint8, 0 to 255.
+
+    Of integers other than uint8 the largest value of the type is opaque.
 
     Of floats only whether it is zero is reliable.
     """

@@ -115,7 +115,7 @@ def colours_of(categories: Sequence[str]) -> list[str]:
 def fit_norm(
     values: NDArray[np.float32], scale: Scale, limits: tuple[float, float] | None = None
 ) -> Normalize:
-    """Return the normalisation from scores to positions on the colour map, 0 to 1.
+    """Return matplotlib's normalisation from scores ``(rows, columns)`` to positions on a colour map, 0 to 1.
 
     The scores at 0 and 1 are those of `ramps.fit_limits`, which raises `InputError`.
     """
@@ -123,7 +123,7 @@ def fit_norm(
 
 
 def clipped_ends(values: NDArray[np.float32], norm: Normalize) -> str:
-    """Return at which ends of the colour bar values are clipped: "neither", "min", "max" or "both".
+    """Return at which ends of the colour bar finite values are clipped: "neither", "min", "max" or "both".
 
     These are the values of matplotlib's `extend`, which draws an arrow at such an end.
     """

@@ -22,7 +22,7 @@ DIFFERENCE_RAMP = (
 def fit_limits(
     values: NDArray[np.float32], scale: Scale, limits: tuple[float, float] | None = None
 ) -> tuple[float, float]:
-    """Return the scores of the first and the last colour of a map.
+    """Return the scores of the first and the last colour of a map of `values`, of any shape.
 
     These are `limits` if given, else the ends that `scale` fixes, else the 0.5th and the 99.5th percentile of
     the finite values, so that single outliers do not take all the colours. A centred scale reaches equally

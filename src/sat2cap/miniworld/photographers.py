@@ -63,10 +63,10 @@ def simulate_shots(
     bounds: LonLatBounds = LonLatBounds(),
     appeal: Floats = COVER_APPEAL,
 ) -> list[Shot]:
-    """Return `count` shots, always the same for the same arguments.
+    """Return `count` shots within `bounds`, always the same for the same arguments.
 
-    A longer list begins with the shorter one. `appeal` is the probability of a photo for each `LandCover`, as
-    `COVER_APPEAL`.
+    A longer list begins with the shorter one. `appeal` is the probability of a photo for each `LandCover`,
+    0 to 1, in the order of the enumeration, as `COVER_APPEAL`.
     """
     shots: list[Shot] = []
     for batch in _shot_batches(seed, world_seed, bounds, appeal):

@@ -36,7 +36,10 @@ class Calibration:
     """Encoded place and time of each photo, float32 `[N, F]`; F is 0 for a model without Dynamic Encoder."""
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name as they are stored: float16 embeddings, float32 features."""
+        """Return the arrays by name as they are stored.
+
+        For N photos: both embeddings, float16 ``(N, D)``, and features of place and time, float32 ``(N, F)``.
+        """
         return {name: getattr(self, name).astype(dtype) for name, dtype in _STORED_DTYPES.items()}
 
     @property

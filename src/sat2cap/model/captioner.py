@@ -91,7 +91,7 @@ class Captioner:
             )
         captions: list[str] = []
         for start in range(0, len(embeddings), BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(embeddings[start : start + BATCH], np.float32))
+            batch = torch.tensor(np.asarray(embeddings[start : start + BATCH], np.float32))
             captions += self._generate(self.scale_embeddings(batch), beams, max_tokens)
             progress("captioning", len(captions), len(embeddings))
         return captions

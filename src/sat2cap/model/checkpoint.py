@@ -217,12 +217,12 @@ class Checkpoint:
         return self.dynamic_from_features(encode_metadata(lat, lon, year, month, day, hour, self.encoding))
 
     def dynamic_from_features(self, features: Floats) -> Floats:
-        """Return `dynamic_offset` for places and times that are encoded already, as features `[N, F]`."""
+        """Return `dynamic_offset` for features `[N, F]`. Raises `ModelError` without Dynamic Encoder."""
         if self.dynamic is None:
             raise ModelError(no_dynamic_encoder(self.card))
         device = self.dynamic.fc1.weight.device
         with torch.inference_mode():
-            offset: Floats = self.dynamic(torch.from_numpy(features).to(device)).cpu().numpy()
+            offset: Floats = self.dynamic(torch.tensor(features, device=device)).cpu().numpy()
         return offset
 
     @property

@@ -149,7 +149,9 @@ class Preprocess:
         import torch
 
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
-        planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        planes = torch.from_numpy(np.require(pixels, requirements="W")).permute(
+            0, 3, 1, 2
+        )  # torch warns of read-only
         normalised = torch.empty(planes.shape, dtype=dtype)
         batch_size = max(1, _CACHED_VALUES // (3 * self.size**2))
         for start in range(0, len(planes), batch_size):

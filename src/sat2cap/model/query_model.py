@@ -259,7 +259,10 @@ class StoredModel:
         return self.dynamic_from_features(encode_metadata(lat, lon, year, month, day, hour, self.encoding))
 
     def dynamic_from_features(self, features: Floats) -> Floats:
-        """Return `dynamic_offset` for places and times that are encoded already, as features `[N, F]`."""
+        """Return `dynamic_offset` for places and times that are encoded already, as features `[N, F]`.
+
+        Raises `ModelError` without Dynamic Encoder.
+        """
         if self.dynamic_weights is None:
             raise ModelError(no_dynamic_encoder(self.card))
         return self.dynamic_weights.offsets(features)
@@ -279,7 +282,7 @@ class StoredModel:
 
 
 def normalise_rows(rows: Floats) -> Floats:
-    """Return rows scaled to unit length; rows of zeros stay zeros."""
+    """Return rows ``(…, D)`` scaled to unit length, float32; rows of zeros stay zeros."""
     normalised: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
     return normalised
 

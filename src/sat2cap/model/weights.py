@@ -62,7 +62,10 @@ def _view(numbers: NDArray[np.uint8], dtype: str, shape: list[int], data_offsets
 
 
 def as_float32(tensor: NDArray[Any]) -> Floats:
-    """Return a tensor as float32: itself if it is that already, else a copy."""
+    """Return a tensor of any shape as float32: itself if it is that already, else a copy.
+
+    bfloat16, which numpy has no type for, is the type that `map_tensors` gives it.
+    """
     if tensor.dtype == _BFLOAT16:
         return (tensor["bfloat16"].astype(np.uint32) << 16).view(np.float32)
     return tensor.astype(np.float32, copy=False)

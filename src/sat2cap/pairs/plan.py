@@ -97,8 +97,8 @@ def _within_footprint(
 def cut_shards(photos: PhotoTable, split: NDArray[np.str_], seed: int, per_shard: int) -> Iterator[Shard]:
     """Yield the shards of each split, at most `per_shard` photos each.
 
-    `split` has the name of each photo's split. The order within a split is that of a hash of seed and key:
-    shuffled, yet the same for the same photos and seed.
+    `split` ``(N,)`` has the name of each of the N photos' split. The order within a split is that of a hash
+    of seed and key: shuffled, yet the same for the same photos and seed.
     """
     hashes = np.array([digest(str(seed), key) for key in photos.text_column("key")], "S64")
     for name in SPLITS:

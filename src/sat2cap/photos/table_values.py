@@ -74,7 +74,11 @@ def read_points(column: pa.Array) -> tuple[pa.Array, pa.Array]:
 def read_angles(
     db: duckdb.DuckDBPyConnection, column: pa.Array, sides: str, limit_deg: float, faults: RowFaults
 ) -> NDArray[np.float64]:
-    """Return longitudes or latitudes in degrees; NaN where there is none, or where the row gets a fault."""
+    """Return N longitudes or latitudes in degrees, float64 ``(N,)``; NaN where there is none.
+
+    Numbers and texts of degrees, minutes and seconds are read; `sides` names the letters of both directions,
+    such as ``NS``. A value that is not understood, or beyond `limit_deg`, is a fault of its row and NaN.
+    """
     texts = pa.table({"value": column.cast(pa.large_string()) if _is_text(column) else column})
     db.register("texts", texts)
     angles = db.sql("select try_cast(value as double) as angle from texts").to_arrow_table()["angle"]
@@ -139,7 +143,10 @@ def _cast_times(column: pa.Array) -> Times:
 def fill_local_times(
     shown: Times, instants: Times, lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> Times:
-    """Return local clock times: as shown, or of the instant by the zone of the place."""
+    """Return N local clock times: as shown where there is one, else of the instant by the zone of the place.
+
+    `lon` and `lat` are degrees. A row with neither stays not-a-time.
+    """
     taken = shown.copy()
     rows = np.flatnonzero(np.isnat(taken) & ~np.isnat(instants))
     if len(rows):

@@ -35,7 +35,7 @@ class RingQueue:
         self.position = (self.position + len(owners)) % size
 
     def state_dict(self) -> dict[str, Tensor | int]:
-        """Return the content and position of the queue, to be saved in a resume state."""
+        """Return the queue's content, float32 ``(Q, D)``, and its position, to be saved in a resume state."""
         return {"embeddings": self.embeddings, "owners": self.owners, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:

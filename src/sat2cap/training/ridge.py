@@ -55,7 +55,11 @@ def dropout_error(
     targets: NDArray[np.floating],
     dropout: float,
 ) -> float:
-    """Return the mean squared error of a row that `build_ridge_problem` minimises, on other rows."""
+    """Return the mean squared error of a row that `build_ridge_problem` minimises, on N other rows.
+
+    `always` ``(N, A)`` are the regressors that every row has, `sometimes` ``(N, B)`` those that are left out
+    with probability `dropout`; `targets` are ``(N, D)``, and `coefficients` ``(A + B, D)``.
+    """
     split = always.shape[1]
     without = targets - always @ coefficients[:split]
     whole = without - sometimes @ coefficients[split:]

@@ -51,11 +51,14 @@ class WeightedMean:
 
     @classmethod
     def mean(cls, values: Floats) -> "WeightedMean":
-        """The mean of one number a caption."""
+        """Return the mean of one number for each of N captions, `values` ``(N,)``."""
         return cls(values, np.ones(len(values)))
 
     def value(self, weight: Floats | None = None) -> float:
-        """With each caption as often as `weight` says; NaN if nothing is held."""
+        """Return the mean with each caption counted as often as `weight` ``(N,)`` says; NaN if it is of none.
+
+        None counts every caption once.
+        """
         w = np.ones(len(self.part)) if weight is None else weight
         whole = float(w @ self.whole)
         return float(w @ self.part) / whole if whole else float("nan")

@@ -76,7 +76,10 @@ def map_scores(country: Country, checkpoint: Checkpoint, texts: Sequence[str], w
 def location_scores(
     country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None
 ) -> Floats:
-    """Return the scores of place and time without imagery: `location_cosines` of the country's grid."""
+    """Return the scores of T texts by place and time alone, float32 ``(T, rows, columns)``.
+
+    They are `location_cosines` of the country's grid: a baseline that never sees the imagery.
+    """
     return location_cosines(country.atlas.grid, checkpoint, texts, when)
 
 
@@ -88,7 +91,10 @@ def aerial_scores(
 
 
 def positives(truth: Floats) -> NDArray[np.bool_]:
-    """Return a mask of the cells where the truth is at least half of the region's greatest probability."""
+    """Return a mask of the cells where the truth is at least half of the region's greatest probability.
+
+    `truth` holds probabilities, 0 to 1, of any shape; the mask has the same.
+    """
     return np.asarray(truth >= 0.5 * truth.max())
 
 

@@ -32,7 +32,7 @@ _LEGEND_STYLE: dict[str, Any] = {
 def draw_legend(
     axes: Any, values: NDArray[np.float32], paint: Paint, *, gaps: bool, over_imagery: bool, pale: bool
 ) -> None:
-    """Draw the legend to the right of a map of `values`.
+    """Draw the legend to the right of a map of `values` ``(rows, columns)``.
 
     A map of scores gets a colour bar, a map of categories a swatch for each. With `gaps`, a hatched swatch
     explains cells without data; with `pale`, a note explains that less confident categories are paler.

@@ -78,13 +78,22 @@ def fractal_noise(x: Positions, y: Positions, wavelength_m: float, octaves: int,
 
 
 def linear_ramp(value: AnyFloats, low: float, high: float) -> Floats:
-    """Return 0 at `low`, 1 at `high`, linear between and constant outside; `high` may be below `low`."""
+    """Return 0 at `low`, 1 at `high`, linear between and constant outside: float32 of the shape of `value`.
+
+    `high` may be below `low`; then the ramp falls.
+
+    >>> linear_ramp(np.float32([0, 5, 20]), 0, 10)
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
     fraction: Floats = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1).astype(np.float32)
     return fraction
 
 
 def logistic_ramp(value: Floats, low: float, high: float) -> Floats:
-    """Return a logistic curve that is 0.1 at `low` and 0.9 at `high`, and never quite 0 or 1."""
+    """Return a logistic curve of `value`, float32 of its shape: 0.1 at `low`, 0.9 at `high`.
+
+    It is never quite 0 or 1.
+    """
     slope, middle = 4.4 / (high - low), (low + high) / 2
     curve: Floats = (1 / (1 + np.exp(np.clip(-slope * (value - middle), -30, 30)))).astype(np.float32)
     return curve

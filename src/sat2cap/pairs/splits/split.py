@@ -126,14 +126,20 @@ def spatial_split(
 def random_split(
     count: int, *, seed: int = 0, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
 ) -> npt.NDArray[np.str_]:
-    """Return the split of each of `count` pairs, whatever their places: the split of the paper."""
+    """Return the names of the splits of N = `count` pairs, ``(N,)``, whatever their places.
+
+    It is the split of the paper. `fractions` are the shares of training, validation and test, which sum to 1.
+    """
     return _choose_splits(_hash_to_uniform(seed, np.arange(count, dtype=np.int64)), fractions)
 
 
 def user_split(
     users: Sequence[str], *, seed: int = 0, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
 ) -> npt.NDArray[np.str_]:
-    """Return the split of each pair by a hash of its user, so that no user is in two splits."""
+    """Return the names of the splits of N pairs, ``(N,)``, by a hash of each one's user.
+
+    No user is in two splits. `fractions` are the shares of training, validation and test among the users.
+    """
     names, user_numbers = np.unique(np.asarray(users, dtype=object), return_inverse=True)
     hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
     numbers = np.array([int.from_bytes(value, "little", signed=True) for value in hashes], np.int64)

@@ -154,7 +154,7 @@ def place_features(lon: NDArray[np.float64], lat: NDArray[np.float64], encoding:
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Make an array read-only, in place, and return it.
+    """Make an array of any shape read-only, in place, and return it.
 
     Mapped files are read-only too, so numba compiles each loop for one type of array instead of two.
     """
