@@ -54,7 +54,7 @@ def first_scan_s(path: Path, text: np.ndarray) -> float:
 def compare(path: Path, times: int, *, is_prepared: bool) -> tuple[float, float, float]:
     """Return the least seconds without and with checksums, and the median of the ratios, each of one turn."""
     text = np.full((1, DIM), DIM**-0.5, np.float32)
-    entries = journal.read_journal(path / JOURNAL)
+    entries = journal.read_journal(path / JOURNAL, open_atlas(path).arrays.values())
     plain = {index: replace(entry, checksums={}) for index, entry in entries.items()}
     written_s = time.time()
     first_scan_s(path, text)  # compiles the loops

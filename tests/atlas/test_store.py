@@ -142,9 +142,16 @@ def test_a_renamed_source_of_the_same_pixels_is_no_other_identity(atlas):
     assert create_or_resume(atlas.path, spec).pending() == []
 
 
+def replace_plan(atlas, text):
+    """Make `text` the plan of an atlas that has neither a copy nor a hash of it."""
+    for file in (atlas.path / "_sat2cap").glob("plan.*"):
+        file.unlink()
+    (atlas.path / "_sat2cap/plan.json").write_text(text)
+
+
 def test_a_newer_format_is_refused(atlas):
     plan = json.loads((atlas.path / "_sat2cap/plan.json").read_text())
-    (atlas.path / "_sat2cap/plan.json").write_text(json.dumps(plan | {"version": 99}))
+    replace_plan(atlas, json.dumps(plan | {"version": 99}))
     for action in (open_atlas, lambda path: create_or_resume(path, make_spec())):
         with pytest.raises(
             AtlasError, match="format version 99, this sat2cap reads up to 1; install a newer"
@@ -165,7 +172,7 @@ def test_what_is_no_atlas_is_refused(tmp_path, atlas):
     (atlas.path / "wanted/c/0/0").write_bytes(bytes(SHAPE[0] * SHAPE[1]))
     with pytest.raises(AtlasError, match="damaged"):
         open_atlas(atlas.path)
-    (atlas.path / "_sat2cap/plan.json").write_text("{")
+    replace_plan(atlas, "{")
     with pytest.raises(AtlasError, match="cannot be read"):
         open_atlas(atlas.path)
 

@@ -59,4 +59,9 @@ def test_with_a_cache_the_second_prompt_fetches_no_chunk(bucket, local, tmp_path
     np.testing.assert_array_equal(again, first)
     np.testing.assert_array_equal(again, score_atlas(local, MODEL, ["snow"]))
     fetched = {path.partition("made.zarr/")[2] for _, path in bucket.requests}
-    assert fetched == {"_sat2cap/plan.json", "wanted/c/0/0", "_sat2cap/journal.jsonl"}
+    assert fetched == {
+        "_sat2cap/plan.json",
+        "_sat2cap/plan.sha256",
+        "wanted/c/0/0",
+        "_sat2cap/journal.jsonl",
+    }

@@ -17,7 +17,7 @@ from .lock import writer_lock as writer_lock
 from .plan import USER_SPEC_KEY as USER_SPEC_KEY
 from .plan import AtlasSpec as AtlasSpec
 from .plan import differing_parts as differing_parts
-from .plan import is_atlas as is_atlas
+from .plan_files import is_atlas as is_atlas
 from .reader import Atlas as Atlas
 from .reader import open_atlas as open_atlas
 from .stac import make_item as make_item

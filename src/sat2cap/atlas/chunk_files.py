@@ -1,6 +1,5 @@
 """Reading chunk files while another process may write, with damage noticed at the first read."""
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,10 @@ from numpy.typing import NDArray
 from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, ChunkedArray
 from sat2cap.atlas.lock import LOCK
+from sat2cap.atlas.plan_files import read_plan_bytes
 from sat2cap.errors import AtlasError
+from sat2cap.files import parse_json
+from sat2cap.stores import LocalStore
 
 Version = tuple[tuple[int, int, int], ...]
 """Inode, modification time in ns and size of files; zeros for a missing one."""
@@ -50,16 +52,16 @@ class ChunkFiles:
     in this process, and again after it was journalled anew. Threads may share it.
     """
 
-    def __init__(self, path: Path, identity: str) -> None:
-        """`path` is the folder of the atlas, and `identity` its identity; nothing is read yet."""
-        self._path, self._identity = path, identity
+    def __init__(self, path: Path, identity: str, arrays: tuple[ChunkedArray, ...]) -> None:
+        """`path` is the folder of the atlas, `arrays` are those of its cells; nothing is read yet."""
+        self._path, self._identity, self._arrays = path, identity, arrays
         self._journal: _Journal | None = None
         self._checked: dict[str, str] = {}
         self._lock = Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without what was read; another process checks for itself."""
-        return ChunkFiles, (self._path, self._identity)
+        return ChunkFiles, (self._path, self._identity, self._arrays)
 
     def journal_stamp(self) -> Version:
         """Return a value that changes when chunks are journalled or discarded."""
@@ -133,7 +135,7 @@ class ChunkFiles:
                 current = self._journal
                 if current is None or current.stamp != stamp:
                     self._require_same_atlas()
-                    entries = journal.read_journal(self._path / JOURNAL).values()
+                    entries = journal.read_journal(self._path / JOURNAL, self._arrays).values()
                     checksums = {file: entry.checksums.get(file) for entry in entries for file in entry.files}
                     current = self._journal = _Journal(stamp, checksums)
         return current.checksums
@@ -141,8 +143,8 @@ class ChunkFiles:
     def _require_same_atlas(self) -> None:
         """Raise `AtlasError` if the atlas was removed, or replaced by another, since it was opened."""
         try:
-            identity = json.loads((self._path / PLAN).read_bytes())["identity"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            identity = parse_json(read_plan_bytes(LocalStore(self._path)) or b"")["identity"]
+        except (AtlasError, OSError, ValueError, KeyError, TypeError):
             identity = None
         if identity != self._identity:
             raise AtlasError(

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas.chunk_files import ChunkFiles, new_chunk
 from sat2cap.atlas.journal import Entry, checksum
-from sat2cap.atlas.layout import CellStatus, Chunk, cell_arrays
+from sat2cap.atlas.layout import CellStatus, Chunk, ChunkedArray, cell_arrays
 from sat2cap.atlas.plan import AtlasSpec
-from sat2cap.errors import JobError
+from sat2cap.errors import AtlasError, JobError
 from sat2cap.files import write_bytes
 
 
@@ -42,21 +41,26 @@ def write_chunk_files(
 
 
 def fill_chunk_files(
-    path: Path, spec: AtlasSpec, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]
+    path: Path,
+    spec: AtlasSpec,
+    chunk: Chunk,
+    embeddings: NDArray[np.float32],
+    status: NDArray[np.uint8],
+    written: Entry,
 ) -> Entry:
     """Replace those cells of a written chunk whose `status` is not NONE; all others keep their bytes.
 
-    Arguments, result and errors are those of `write_chunk_files`: embeddings float32 ``(rows, columns, D)``,
-    status uint8 ``(rows, columns)``.
+    Arguments and result are those of `write_chunk_files`: embeddings float32 ``(rows, columns, D)``, status
+    uint8 ``(rows, columns)``. `written` is what the journal says of the chunk, so that the journal, which
+    grows with every chunk, is not read for each of them. Raises `AtlasError` if a file is not what `written`
+    says, and what `write_chunk_files` raises.
     """
     changed = status != CellStatus.NONE
     h, w = chunk.shape
     arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
     values_by_array = encode_cells(embeddings, status, spec.dtype)
-    files = ChunkFiles(path, spec.identity)
     for name, values in values_by_array.items():
-        old = new_chunk(arrays[name])
-        files.read(arrays[name], chunk.index, old)
+        old = _read_written(path, arrays[name], written)[0]
         values_by_array[name] = np.where(changed, values, old[None, ..., :h, :w])
     return _publish_arrays(path, spec, chunk, values_by_array)
 
@@ -101,6 +105,19 @@ def _publish_arrays(
         hashes[file] = hashlib.sha256(data).hexdigest()
         checksums[file] = checksum(data)
     return Entry(chunk.index, hashes, checksums)
+
+
+def _read_written(path: Path, array: ChunkedArray, written: Entry) -> NDArray[Any]:
+    """Return a written chunk of an array in full size. Raises `AtlasError` if its file is damaged."""
+    file = array.cell_chunk_path(*written.index)
+    if file not in written.files:
+        return np.full(array.chunk, array.fill, array.dtype)
+    data = (path / file).read_bytes() if (path / file).is_file() else b""
+    if hashlib.sha256(data).hexdigest() != written.files[file]:
+        raise AtlasError(
+            f"atlas {str(path)!r}: {file} does not match its hash; run: sat2cap atlas repair {path}"
+        )
+    return np.frombuffer(data, array.dtype.newbyteorder("<")).reshape(array.chunk)
 
 
 def _is_all_fill(values: NDArray[Any], fill: float) -> bool:

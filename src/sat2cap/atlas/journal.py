@@ -1,12 +1,13 @@
 """The journal of finished chunks: one JSON line each, appended and synced once the files are in place."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import xxhash
 
+from sat2cap.atlas.layout import ChunkedArray
 from sat2cap.files import canonical_json, parse_json, write_bytes
 
 
@@ -37,22 +38,26 @@ def checksum(data: bytes | memoryview) -> str:
     return xxhash.xxh3_64_hexdigest(data)
 
 
-def read_journal(path: Path) -> dict[tuple[int, int], Entry]:
+def read_journal(path: Path, arrays: Iterable[ChunkedArray]) -> dict[tuple[int, int], Entry]:
     """Return the entries by chunk index; empty if there is no journal.
 
-    A damaged line, or one that a kill cut short, is skipped: its chunk counts as not written.
+    `arrays` are those that are written chunk by chunk. A line that is damaged, that a kill cut short, or that
+    names other files than its chunk's is skipped: its chunk counts as not written.
     """
-    return parse_journal(path.read_bytes() if path.exists() else b"")
+    return parse_journal(path.read_bytes() if path.exists() else b"", arrays)
 
 
-def parse_journal(data: bytes) -> dict[tuple[int, int], Entry]:
+def parse_journal(data: bytes, arrays: Iterable[ChunkedArray]) -> dict[tuple[int, int], Entry]:
     """Return the entries in a journal's bytes, as `read_journal` does."""
+    arrays = tuple(arrays)
     entries = {}
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:
             value = parse_json(line)
             row, col = value["chunk"]
             entry = Entry((int(row), int(col)), _as_texts(value["files"]), _as_texts(value.get("xxh3", {})))
+            if not entry.files.keys() <= {array.cell_chunk_path(*entry.index) for array in arrays}:
+                continue
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue  # its chunk is computed again, which gives the same bytes
         entries[entry.index] = entry

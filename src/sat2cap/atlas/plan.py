@@ -9,6 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from sat2cap.atlas.layout import PLAN
+from sat2cap.atlas.plan_files import is_atlas, read_plan_bytes
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest, parse_json
 from sat2cap.geo import PlainGrid
@@ -135,11 +136,6 @@ def read_plan(store: Store) -> AtlasSpec:
     return spec
 
 
-def is_atlas(path: Path) -> bool:
-    """Return whether there is an atlas at `path`, finished or not."""
-    return (path / PLAN).is_file()
-
-
 def check_free(path: Path) -> None:
     """Raise `AtlasError` unless an atlas may be written at `path`.
 
@@ -182,13 +178,14 @@ def _how_to_get_one(store: Store) -> str:
 def _read_json(store: Store) -> Any:
     """Return the JSON value in the plan file. Raises `AtlasError` if it cannot be read."""
     try:
-        return parse_json(store.get(PLAN))
-    except (FileNotFoundError, NotADirectoryError):
-        is_there = store.folder is None or store.folder.exists()
-        rule = "is not an atlas" if is_there else "does not exist"
-        raise AtlasError(f"{store.name!r} {rule}; {_how_to_get_one(store)}") from None
+        plan = read_plan_bytes(store)
+        if plan is not None:
+            return parse_json(plan)
     except (OSError, ValueError) as error:
         raise AtlasError(f"atlas {store.name!r}: its plan cannot be read ({error}); embed anew") from None
+    is_there = store.folder is None or store.folder.exists()
+    rule = "is not an atlas" if is_there else "does not exist"
+    raise AtlasError(f"{store.name!r} {rule}; {_how_to_get_one(store)}")
 
 
 def _spec_from_json(store: Store, parts: dict[str, Any], provenance: dict[str, Any]) -> AtlasSpec:

@@ -114,13 +114,13 @@ class Atlas:
     @cached_property
     def chunk_files(self) -> ChunkFiles:
         """The files of the chunks, for reading."""
-        return ChunkFiles(self.path, self.identity)
+        return ChunkFiles(self.path, self.identity, tuple(self.arrays.values()))
 
     @cached_property
     def _file_hashes(self) -> dict[str, tuple[str, str | None]]:
         """SHA-256 and checksum of the files of all finished chunks, by path; None from an older version."""
         try:
-            entries = journal.parse_journal(self.store.get(JOURNAL)).values()
+            entries = journal.parse_journal(self.store.get(JOURNAL), self.arrays.values()).values()
         except FileNotFoundError:
             return {}
         return {

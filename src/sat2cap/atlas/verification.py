@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk
+from sat2cap.atlas.plan_files import find_plan_problems
 from sat2cap.atlas.reader import Atlas
 from sat2cap.atlas.writer import AtlasWriter, create_or_resume, group_bytes, static_files
 
@@ -31,7 +32,7 @@ def verify_atlas(atlas: Atlas) -> list[Problem]:
     A chunk that is not computed yet is a problem only if the atlas claims to be complete.
     """
     problems = [*_metadata_problems(atlas)]
-    entries = journal.parse_journal(_read_or_none(atlas, JOURNAL) or b"")
+    entries = journal.parse_journal(_read_or_none(atlas, JOURNAL) or b"", atlas.arrays.values())
     for chunk in atlas.chunks():
         entry = entries.get(chunk.index)
         if entry is not None:
@@ -52,7 +53,7 @@ def repair_atlas(atlas: Atlas) -> list[Chunk]:
     was_complete = atlas.complete
     chunks = list({problem.chunk.index: problem.chunk for problem in problems if problem.chunk}.values())
     (atlas.path / ROOT).unlink(missing_ok=True)  # first: from here on it is unfinished
-    entries = journal.read_journal(atlas.path / JOURNAL)
+    entries = journal.read_journal(atlas.path / JOURNAL, atlas.arrays.values())
     for chunk in chunks:
         entries.pop(chunk.index, None)
     journal.rewrite_journal(atlas.path / JOURNAL, entries)
@@ -67,6 +68,8 @@ def repair_atlas(atlas: Atlas) -> list[Chunk]:
 
 def _metadata_problems(atlas: Atlas) -> Iterator[Problem]:
     """Yield the problems of files that do not depend on embeddings."""
+    for file, reason in find_plan_problems(atlas.store):
+        yield Problem(file, reason)
     expected = static_files(atlas.spec)
     if atlas.complete:
         expected[ROOT] = group_bytes(atlas.spec)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from sat2cap.atlas import journal, stac
 from sat2cap.atlas.chunk_writing import fill_chunk_files, write_chunk_files
 from sat2cap.atlas.conventions import group_metadata, side_arrays
-from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, Chunk, cell_arrays, iter_chunks
-from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, is_atlas, read_plan
+from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, cell_arrays, iter_chunks
+from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, read_plan
+from sat2cap.atlas.plan_files import is_atlas, read_plan_bytes, write_plan_files
 from sat2cap.atlas.reader import Atlas
 from sat2cap.errors import AtlasError, JobError
 from sat2cap.files import digest_file, write_bytes
@@ -32,7 +33,7 @@ class AtlasWriter:
         self.path = path
         self.spec = spec
         self._arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
-        self._entries = journal.read_journal(path / JOURNAL)
+        self._entries = journal.read_journal(path / JOURNAL, self._arrays.values())
         self._written_here: set[tuple[int, int]] = set()
 
     def pending(self) -> list[Chunk]:
@@ -56,7 +57,12 @@ class AtlasWriter:
         Arguments are those of `write`. The atlas is unfinished from here on, until `finish`.
         """
         self.reopen()
-        self.record(fill_chunk_files(self.path, self.spec, chunk, embeddings, status))
+        written = self.entry(chunk.index)
+        self.record(fill_chunk_files(self.path, self.spec, chunk, embeddings, status, written))
+
+    def entry(self, index: tuple[int, int]) -> journal.Entry:
+        """Return what the journal says of a chunk that is written. Raises `KeyError` if it is not."""
+        return self._entries[index]
 
     def reopen(self) -> None:
         """Make a finished atlas unfinished, before any of its cells is replaced; `finish` ends this."""
@@ -131,8 +137,9 @@ def create_or_resume(path: Path | str, spec: AtlasSpec) -> AtlasWriter:
     existing = _read_same_plan(path, spec)
     if existing is None:
         write_bytes(path / MASK, spec.wanted.tobytes())
-        write_bytes(path / PLAN, _json_bytes(spec.as_json()))
     spec = existing or spec
+    plan = read_plan_bytes(LocalStore(path)) if existing else None
+    write_plan_files(path, plan or _json_bytes(spec.as_json()))
     for file, data in static_files(spec).items():
         if not ((path / file).is_file() and (path / file).read_bytes() == data):
             write_bytes(path / file, data)

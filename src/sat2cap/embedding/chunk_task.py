@@ -41,8 +41,9 @@ class ChunkTask:
     chunk: Chunk
     wanted: NDArray[np.bool_]
     """Cells to embed, bool `[h, w]` of the chunk."""
-    fills: bool = False
-    """Whether the chunk is written already, and only cells that can be read now are replaced."""
+    written: Entry | None = None
+    """What the journal says of a chunk that is written already, of which only cells that can be read now are
+    replaced; None for a chunk to write."""
 
     @property
     def cells(self) -> int:
@@ -99,13 +100,15 @@ class ChunkResult:
         """Put the chunk's files in place and return the receipt. Raises `JobError` as `write_chunk_files`."""
         job, task, status = self._job, self._task, self._status
         entry: Entry | None = None
-        if not task.fills:
+        if task.written is None:
             entry = write_chunk_files(job.path, job.spec, task.chunk, self._embeddings, status)
         else:
             # NONE leaves a cell as it is: the cells that were not tried, and those that failed again
             changes = np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)
             if changes.any():
-                entry = fill_chunk_files(job.path, job.spec, task.chunk, self._embeddings, changes)
+                entry = fill_chunk_files(
+                    job.path, job.spec, task.chunk, self._embeddings, changes, task.written
+                )
         statuses = Counter(CellStatus(code).name for code in status[task.wanted].tolist())
         seconds = time.perf_counter() - self._start_s
         return ChunkReceipt(task.chunk.index, entry, dict(statuses), seconds, worker, failure)

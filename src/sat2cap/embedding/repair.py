@@ -41,11 +41,11 @@ def fill_atlas(
         failed = atlas.status == CellStatus.IMAGERY_FAILED
         tasks = []
         for chunk in atlas.chunks():
-            fills = chunk.index not in pending
-            cells = (failed if fills else spec.wanted)[chunk.rows, chunk.cols]
+            written = None if chunk.index in pending else writer.entry(chunk.index)
+            cells = (failed if written else spec.wanted)[chunk.rows, chunk.cols]
             if cells.any():
-                tasks.append(ChunkTask(chunk, cells, fills))
-        if any(task.fills for task in tasks):
+                tasks.append(ChunkTask(chunk, cells, written))
+        if any(task.written for task in tasks):
             writer.reopen()
         job = AtlasJob(writer.spec, imagery, checkpoint, Path(atlas.path))
         total = sum(task.cells for task in tasks)
