@@ -213,6 +213,8 @@ def test_a_wmts_layer_has_the_looks_of_its_address(client):
     assert client.get(tile.raw_path.decode()).headers["content-type"] == "image/png"
 
 
+DOCUMENT = f"{NORTH}/map/WebMercatorQuad/tilejson.json?prompt=x"
+
 BAD = {
     "unknown atlas": (404, "/api/atlases/nowhere/scores?prompt=x", "there is no atlas 'nowhere' here"),
     "no prompt": (400, f"{NORTH}/scores", "prompt: Field required"),
@@ -234,9 +236,15 @@ BAD = {
     "tile size": (
         400,
         f"{NORTH}/map/tiles/WebMercatorQuad/8/130/84.png?prompt=x&tilesize=99999",
-        "at most 2048 pixels",
+        "tilesize '99999' is out of range; give 1 to 2048",
     ),
     "zoom below": (400, f"{NORTH}/map/tiles/WebMercatorQuad/-1/0/0.png?prompt=x", "zoom -1 is not a zoom"),
+    "zooms of a document": (400, f"{DOCUMENT}&minzoom=99", "minzoom '99' is out of range; give 0 to 30"),
+    "zoom below 0": (400, f"{DOCUMENT}&maxzoom=-1", "maxzoom '-1' is out of range"),
+    "zooms turned": (400, f"{DOCUMENT}&minzoom=9&maxzoom=3", "minzoom 9 is above maxzoom 3"),
+    "tiles of a document": (400, f"{DOCUMENT}&tilesize=99999", "tilesize '99999' is out of range"),
+    "range of a document": (400, f"{DOCUMENT}&rescale=3,1", "the first number must be the lower"),
+    "imagery zoom": (400, f"{NORTH}/imagery/99/0/0.webp", "z: Input should be"),
     "range of a layer": (400, f"{NORTH}/wmts?prompt=x&rescale=0.5,0.1", "the first number must be the lower"),
     "colours of a layer": (400, f"{NORTH}/wmts?prompt=x&colormap_name=mud", "colormap_name: Input should be"),
     "expression": (400, f"{NORTH}/map/preview.png?prompt=x&expression=b1*2", "no parameter 'expression'"),
@@ -298,7 +306,7 @@ FAR = {"type": "Polygon", "coordinates": [[[0, 0], [1e300, 0], [1e300, 1e300], [
 
 
 @pytest.mark.parametrize(
-    ("query", "expected"), [("cover_scale=9999", "too fine"), ("width=2000", "the box or polygon")]
+    ("query", "expected"), [("cover_scale=9999", "give 1 to 20"), ("width=2000", "the box or polygon")]
 )
 def test_statistics_in_a_polygon_are_limited(client, query, expected):
     feature = {"type": "Feature", "properties": {}, "geometry": FAR}
@@ -409,7 +417,7 @@ def test_an_atlas_that_changes_is_picked_up(tmp_path, folder, checkpoint):
 
 def test_a_handle_serves_in_the_background_and_stops(folder, checkpoint):
     with sat2cap.serve(folder / "The North.zarr", model=checkpoint) as server:
-        assert httpx.get(f"{server.url}api/health").json() == {"status": "ok"}
+        assert httpx.get(f"{server.url}api/health").json()["status"] == "ok"
         url = server.tile_url("a beach", colormap_name="viridis").replace("{z}/{x}/{y}", "12/0/0")
         assert httpx.get(url).status_code == 204
         address = server.url

@@ -10,14 +10,11 @@ from rio_tiler.models import ImageData
 
 from sat2cap.errors import InputError
 from sat2cap.geo import grid_of
-from sat2cap.server.limits import check_box
+from sat2cap.server.limits import MAX_ZOOM, check_box
 from sat2cap.server.scores import Answer
 
 DIFFERENCE_BAND = "difference"
 """Name of the band of a difference."""
-
-_MAX_ZOOM = 30
-"""Finest zoom of tiles: a pixel is then less than a millimetre."""
 
 
 class AnswerReader(Reader):
@@ -31,8 +28,8 @@ class AnswerReader(Reader):
 
     def tile(self, tile_x: int, tile_y: int, tile_z: int, *arguments: Any, **options: Any) -> ImageData:
         """Return the scores in a tile. Raises `InputError` for a zoom that no pyramid has."""
-        if not 0 <= tile_z <= _MAX_ZOOM:
-            raise InputError(f"zoom {str(tile_z)[:40]} is not a zoom; give 0 to {_MAX_ZOOM}")
+        if not 0 <= tile_z <= MAX_ZOOM:
+            raise InputError(f"zoom {str(tile_z)[:40]} is not a zoom; give 0 to {MAX_ZOOM}")
         return super().tile(tile_x, tile_y, tile_z, *arguments, **options)
 
     def part(

@@ -1,9 +1,11 @@
 """The application: routes, protection, errors and the page, put together."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import metadata, resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -22,19 +24,31 @@ from sat2cap.server.scores import ScoreService
 from sat2cap.server.settings import LOOPBACK, ServerSettings
 from sat2cap.server.state import ServerState
 from sat2cap.server.tiles import PREFIX, tiler
+from sat2cap.server.warming import WarmUp
 
 _DESCRIPTION = "Text-prompted maps from overhead imagery: a prompt is a map layer."
 
 
-def create_app(collection: AtlasCollection, settings: ServerSettings) -> FastAPI:
-    """Return the application that serves `collection`."""
+def create_app(
+    collection: AtlasCollection, settings: ServerSettings, warm_up: WarmUp | None = None
+) -> FastAPI:
+    """Return the application that serves `collection`; `warm_up` runs when it starts, beside the requests."""
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = ScoreService(settings, metrics)  # here, since it belongs to the event loop
-        app.state.server = ServerState(settings, collection, service, metrics, NonsenseChances(service.run))
-        yield
+        nonsense = NonsenseChances(service.run)
+        warming = None if warm_up is None else asyncio.create_task(warm_up.run(service, nonsense))
+        with TemporaryDirectory(prefix="sat2cap-serve-", ignore_cleanup_errors=True) as scratch:
+            app.state.server = ServerState(
+                settings, collection, service, metrics, nonsense, Path(scratch), warm_up
+            )
+            yield
+        if warming is not None:
+            warming.cancel()
+            with suppress(asyncio.CancelledError):
+                await warming
         service.close()
 
     app = FastAPI(

@@ -51,8 +51,9 @@ class AtlasCollection:
         captioner: str | Path | None = None,
     ) -> None:
         """`paths` are atlases, or folders that hold some, at most one folder deeper. Raises `InputError`."""
-        self._model, self._text, self._lock = model, text, Lock()
+        self._model, self._text = model, text
         self._paths = _assign_slugs(_find_atlases(paths))
+        self._locks = {slug: Lock() for slug in self._paths}
         self._opened: dict[str, ServedAtlas] = {}
         self._captioner = captioner
         self._captioners: dict[str, tuple[Version, Captioner]] = {}
@@ -68,7 +69,7 @@ class AtlasCollection:
         if path is None:
             raise UnknownAtlasError(f"there is no atlas {slug!r} here; it is one of {', '.join(self.slugs)}")
         version = read_version(path, PREPARED_MANIFEST)
-        with self._lock:
+        with self._locks[slug]:  # one of its own: an atlas that opens slowly keeps no other waiting
             served = self._opened.get(slug)
             if served is None or served.version != version:
                 served = self._opened[slug] = self._open(slug, path, version)
@@ -91,7 +92,7 @@ class AtlasCollection:
         assert served.opened is not None
         if not self.has_captioner(served):
             raise ModelError("no captioner is here for this atlas's model; start the server with --captioner")
-        with self._lock:
+        with self._locks[served.slug]:
             version, captioner = self._captioners.get(served.slug, ((), None))
             if captioner is None or version != served.version:
                 captioner = resolve_captioner(self._captioner, served.opened.checkpoint)

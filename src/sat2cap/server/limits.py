@@ -12,6 +12,8 @@ from sat2cap.errors import InputError
 
 MAX_PIXELS = 2048
 """Longest side of a picture or tile, pixels."""
+MAX_ZOOM = 30
+"""Finest zoom of tiles: a pixel is then less than a millimetre."""
 _MAX_BINS = 1000
 _MAX_PERCENTILES = 100
 _MAX_COVER_SCALE = 20
@@ -70,15 +72,38 @@ class BinParams(HistogramParams):
             raise InputError(f"histogram_range {str(stated[1])[:40]}: the first number must be the lower")
 
 
-async def check_cover_scale(request: Request) -> None:
-    """Raise `InputError` if the edges of polygons are divided too finely: memory grows by its square."""
-    text = request.query_params.get("cover_scale", "1")
+async def check_address(request: Request) -> None:
+    """Raise `InputError` for numbers in an address of a map that titiler would take, and fail on later.
+
+    TileJSON hands zooms, the size of tiles and the range on to programs that then ask for tiles; the edges of
+    polygons that are divided too finely take memory by the square.
+    """
+    values = request.query_params
+    _check_number(values.get("cover_scale"), "cover_scale", 1, _MAX_COVER_SCALE)
+    _check_number(values.get("tilesize"), "tilesize", 1, MAX_PIXELS)
+    low_zoom, high_zoom = (
+        _check_number(values.get(name), name, 0, MAX_ZOOM) for name in ("minzoom", "maxzoom")
+    )
+    if low_zoom is not None and high_zoom is not None and low_zoom > high_zoom:
+        raise InputError(f"minzoom {low_zoom:g} is above maxzoom {high_zoom:g}; give the lower first")
+    for text in values.getlist("rescale"):
+        try:
+            low, high = (float(part) for part in text[:200].split(","))
+        except ValueError:
+            continue  # what are not two numbers is refused where it is read
+        if not low < high:
+            raise InputError(f"rescale {text[:60]}: the first number must be the lower; such as 0.1,0.3")
+
+
+def _check_number(text: str | None, name: str, low: int, high: int) -> float | None:
+    """Return a number of an address; None for none, and for what is no number, which is refused elsewhere."""
     try:
-        scale = float(text[:40])
+        number = None if text is None else float(text[:40])
     except ValueError:
-        return  # what is no number is refused where it is read
-    if scale > _MAX_COVER_SCALE:
-        raise InputError(f"cover_scale {text[:40]!r} is too fine; give 1 to {_MAX_COVER_SCALE}")
+        return None
+    if number is not None and not low <= number <= high:
+        raise InputError(f"{name} {str(text)[:40]!r} is out of range; give {low} to {high}")
+    return number
 
 
 def check_box(bbox: Any, width: int | None, height: int | None) -> None:

@@ -15,13 +15,15 @@ from sat2cap.errors import InputError, JobError
 from sat2cap.server.app import create_app
 from sat2cap.server.collection import AtlasCollection
 from sat2cap.server.settings import ServerSettings
+from sat2cap.server.warming import WarmUp
 
 if TYPE_CHECKING:
     from sat2cap.model import Checkpoint
 
-_STOP_S = 1.0
+_STOP_S = 0.5
 """Seconds that open connections get when a server stops."""
 _START_S = 30.0
+_BACKLOG = 2048
 
 
 class ServerHandle:
@@ -90,7 +92,7 @@ def serve(
     collection = AtlasCollection(_to_paths(atlases), model, text, captioner)
     chosen = settings or ServerSettings(port=port)
     listener = _listen(chosen)
-    server = uvicorn.Server(_configure(collection, chosen))
+    server = uvicorn.Server(_configure(collection, chosen, WarmUp(collection)))
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [listener]}, daemon=True, name="sat2cap-server"
     )
@@ -110,14 +112,16 @@ def run_server(
     text: str | None = None,
     captioner: str | None = None,
     started: Callable[[str, AtlasCollection], None] = lambda url, collection: None,
+    warmed_up: Callable[[AtlasCollection, float], None] = lambda collection, seconds: None,
 ) -> None:
-    """Serve atlases until the process is interrupted; `started` is called with the address once it listens.
+    """Serve atlases until the process is interrupted.
 
-    Raises `InputError`, `JobError` if the port is taken.
+    `started` is called with the address once it listens, `warmed_up` once every atlas is open, with the
+    seconds that it took. Raises `InputError`, `JobError` if the port is taken.
     """
     collection = AtlasCollection(paths, model, text, captioner)
     listener = _listen(settings)
-    server = uvicorn.Server(_configure(collection, settings))
+    server = uvicorn.Server(_configure(collection, settings, WarmUp(collection, warmed_up)))
     started(_address(settings, listener), collection)
     server.run(sockets=[listener])
 
@@ -134,13 +138,13 @@ def _to_paths(atlases: "str | Path | OpenAtlas | Sequence[str | Path]") -> list[
     )
 
 
-def _configure(collection: AtlasCollection, settings: ServerSettings) -> uvicorn.Config:
+def _configure(collection: AtlasCollection, settings: ServerSettings, warm_up: WarmUp) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(collection, settings),
+        create_app(collection, settings, warm_up),
         log_level="critical",  # faults are logged by the application itself
         access_log=False,  # prompts are what people typed
         server_header=False,
-        timeout_graceful_shutdown=int(_STOP_S),
+        timeout_graceful_shutdown=_STOP_S,  # type: ignore[arg-type]  # asyncio, which gets it, takes fractions
         timeout_keep_alive=20,
         lifespan="on",
     )
@@ -154,6 +158,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)  # whoever opens the address as soon as it is printed is not refused
     except OSError as error:
         listener.close()
         raise JobError(

@@ -29,6 +29,9 @@ from sat2cap.server.settings import ServerSettings
 Key = tuple[str, Any, Question]
 """Atlas, its version, and the question."""
 
+_MAX_OTHER_WORKS = 1000
+"""Works other than scans that may wait; a page asks for dozens of tiles at once."""
+
 IsWanted = Callable[[], Awaitable[bool]]
 """Whether the client of a request still waits for the answer."""
 
@@ -107,6 +110,8 @@ class ScoreService:
         self._flights: dict[Key, _Flight] = {}
         self._scan_slots = asyncio.Semaphore(settings.max_scans)
         self._threads = ThreadPoolExecutor(settings.max_scans, thread_name_prefix="scan")
+        self._other_threads = ThreadPoolExecutor(settings.max_scans, thread_name_prefix="other")
+        self._other_works = 0
 
     async def answer(self, served: ServedAtlas, question: Question, is_wanted: IsWanted) -> Answer:
         """Return the scores of a question.
@@ -131,13 +136,24 @@ class ScoreService:
         return await asyncio.shield(flight.task)
 
     async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Run other work of a request in a thread, within the same limit of scans at once."""
-        async with self._scan_slots:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        """Run other work of a request in a thread.
+
+        Such work has threads of its own, as many as scans have: a map never waits behind the tiles of
+        imagery of a page that was just opened. Raises `OverloadedError` if too much of it waits.
+        """
+        if self._other_works >= _MAX_OTHER_WORKS:
+            self._metrics.count("overloads")
+            raise OverloadedError("too many requests wait for this server; try again in a second")
+        self._other_works += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._other_threads, work, *arguments)
+        finally:
+            self._other_works -= 1
 
     def close(self) -> None:
         """Stop the threads; what has not begun is dropped."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._other_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _compute(self, key: Key, served: ServedAtlas, question: Question) -> Answer:
         async with self._scan_slots:

@@ -1,9 +1,11 @@
 """What all routes share, kept on the application."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+import fastapi
+from fastapi import Depends, Request
 
 from sat2cap.server.collection import AtlasCollection, ServedAtlas
 from sat2cap.server.metrics import Metrics
@@ -11,6 +13,7 @@ from sat2cap.server.nonsense import NonsenseChances
 from sat2cap.server.questions import Question, read_question
 from sat2cap.server.scores import Answer, ScoreService
 from sat2cap.server.settings import ServerSettings
+from sat2cap.server.warming import WarmUp
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,10 @@ class ServerState:
     scores: ScoreService
     metrics: Metrics
     nonsense: NonsenseChances
+    scratch: Path
+    """A folder for files on their way, which goes when the server stops."""
+    warm_up: WarmUp | None = None
+    """What gets the atlases ready; None where each is opened when it is first asked for."""
 
 
 def state_of(request: Request) -> ServerState:
@@ -31,7 +38,8 @@ def state_of(request: Request) -> ServerState:
 
 
 def find_atlas(
-    request: Request, atlas: Annotated[str, Path(description="An atlas by its name here.", max_length=200)]
+    request: Request,
+    atlas: Annotated[str, fastapi.Path(description="An atlas by its name here.", max_length=200)],
 ) -> ServedAtlas:
     """Return the atlas in a request's path. Raises `UnknownAtlasError`, `AtlasError` if it is broken."""
     return state_of(request).collection.get(atlas)

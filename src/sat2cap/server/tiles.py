@@ -16,7 +16,7 @@ from titiler.core.utils import render_image
 
 from sat2cap.errors import InputError
 from sat2cap.server.answer_reader import DIFFERENCE_BAND, AnswerReader
-from sat2cap.server.limits import BinParams, PercentileParams, SizeParams, check_cover_scale
+from sat2cap.server.limits import BinParams, PercentileParams, SizeParams, check_address
 from sat2cap.server.state import answer_question
 
 TILE_MATRIX_SET = "WebMercatorQuad"
@@ -76,7 +76,7 @@ def render_score(
 tiler = TilerFactory(
     reader=AnswerReader,
     path_dependency=answer_question,
-    router=APIRouter(dependencies=[Depends(check_cover_scale)]),
+    router=APIRouter(dependencies=[Depends(check_address)]),
     router_prefix=PREFIX,
     layer_dependency=NoParams,
     dataset_dependency=ResamplingParams,

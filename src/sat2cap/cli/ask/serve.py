@@ -1,8 +1,9 @@
 """``sat2cap serve``."""
 
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -72,7 +73,31 @@ def serve(
 
             webbrowser.open(url)
 
-    run_server(atlases or [_find_demo()], settings, model, text, captioner, say_address)
+    paths = atlases or [_find_demo()]
+    try:
+        run_server(paths, settings, model, text, captioner, say_address, _say_what_is_ready)
+    except KeyboardInterrupt:
+        _leave_at_once()
+
+
+def _say_what_is_ready(collection: "AtlasCollection", seconds: float) -> None:
+    """Say in a line how many atlases are open, and in one each which are not."""
+    served = [collection.describe(slug) for slug in collection.slugs]
+    ready = sum(not one.problem for one in served)
+    console.print_facts([("ready", f"{ready} of {len(served)} atlases, in {seconds:.1f} s")])
+    for one in served:
+        if one.problem:
+            console.print_warning(f"{one.slug} cannot be used: {one.problem}")
+
+
+def _leave_at_once() -> NoReturn:
+    """End the process without waiting for what threads still compute: nobody asks for it any more.
+
+    The interpreter would wait for them, and then take down all that was loaded: seconds on a busy machine.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(130)
 
 
 def _find_demo() -> Path:

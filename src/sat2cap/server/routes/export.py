@@ -31,13 +31,15 @@ async def export_map(
     ] = None,
 ) -> Response:
     """A GeoTIFF, a picture, areas of high scores, or web tiles: the files that ``sat2cap map`` writes."""
-    content = await server.scores.run(_write_map, answer, format, above if format == "geojson" else None)
+    content = await server.scores.run(
+        _write_map, server.scratch, answer, format, above if format == "geojson" else None
+    )
     disposition = f'attachment; filename="sat2cap.{format}"'
     return Response(content, media_type=_MEDIA_TYPES[format], headers={"Content-Disposition": disposition})
 
 
-def _write_map(answer: AskedAnswer, suffix: str, above: float | None) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
+def _write_map(scratch: Path, answer: AskedAnswer, suffix: str, above: float | None) -> bytes:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         path = Path(folder) / f"map.{suffix}"
         save(answer.score, path, above=above)
         return path.read_bytes()

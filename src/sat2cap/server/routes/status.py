@@ -10,9 +10,12 @@ router = APIRouter(tags=["status"])
 
 
 @router.get("/api/health", summary="Whether the server answers")
-async def read_health() -> dict[str, str]:
-    """Always ``ok``: an answer is the sign of health."""
-    return {"status": "ok"}
+async def read_health(server: Server) -> dict[str, str | bool]:
+    """``status`` is always ``ok``: an answer is the sign of health. ``ready``: whether the atlases are open.
+
+    Before that, questions are answered too, but the first of an atlas waits until it is open.
+    """
+    return {"status": "ok", "ready": server.warm_up is None or server.warm_up.is_done}
 
 
 @router.get("/api/version", summary="The version of the package")

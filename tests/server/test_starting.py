@@ -1,0 +1,95 @@
+"""Starting and stopping: atlases are opened before anyone asks, and an interrupt waits for nothing."""
+
+import socket
+import time
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from made_model import atlas as make_atlas
+from made_model import embeddings
+from served import HEIGHT, WIDTH
+
+from sat2cap.cli import main
+from sat2cap.server import AtlasCollection, ServerSettings, running, warming
+from sat2cap.server.app import create_app
+from sat2cap.server.warming import WarmUp
+
+DEADLINE_S = 60
+
+
+def wait_until_ready(client):
+    deadline = time.monotonic() + DEADLINE_S
+    while not client.get("/api/health").json()["ready"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_atlases_are_warm_before_the_first_question(folder, checkpoint, monkeypatch):
+    asked, finished = [], []
+    ask_once = warming._ask_once
+    monkeypatch.setattr(warming, "_ask_once", lambda served: (asked.append(served.slug), ask_once(served)))
+    collection = AtlasCollection([folder], checkpoint)
+    app = create_app(collection, ServerSettings(), WarmUp(collection, lambda *facts: finished.append(facts)))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        wait_until_ready(client)
+        assert asked == ["the-north", "the-north-2"], "the broken one keeps no other from it"
+        assert set(collection._opened) == {"broken", "the-north", "the-north-2"}
+        ((finished_collection, seconds),) = finished
+        assert finished_collection is collection
+        assert seconds > 0
+
+
+def test_a_fault_in_one_atlas_does_not_keep_the_others_cold(folder, checkpoint, monkeypatch, caplog):
+    ask_once = warming._ask_once
+
+    def fail_for_the_first(served):
+        if served.slug == "the-north":
+            raise ZeroDivisionError("made up")
+        ask_once(served)
+
+    monkeypatch.setattr(warming, "_ask_once", fail_for_the_first)
+    collection = AtlasCollection([folder], checkpoint)
+    app = create_app(collection, ServerSettings(), WarmUp(collection))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        wait_until_ready(client)
+        assert client.get("/api/atlases/the-north/scores?prompt=snow").status_code == 200
+    assert "a fault while atlas the-north was warmed up" in caplog.text
+
+
+def test_a_listening_socket_takes_whoever_comes_before_the_server_has_started():
+    with running._listen(ServerSettings(port=0)) as listener:
+        socket.create_connection(listener.getsockname(), timeout=5).close()
+
+
+def test_the_command_says_what_is_ready_and_what_is_broken_and_stops_at_once(
+    tmp_path, checkpoint, monkeypatch, capsys
+):
+    path = tmp_path / "torn.zarr"
+    make_atlas(path, embeddings(HEIGHT, WIDTH, 64), checkpoint, np.zeros((HEIGHT, WIDTH), bool))
+    (path / "_sat2cap" / "plan.json").write_text("{")
+
+    def run_until_interrupted(paths, settings, model, text, captioner, started, warmed_up):
+        collection = AtlasCollection(paths, model, text, captioner)
+        started("http://127.0.0.1:1/", collection)
+        warmed_up(collection, 0.25)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "run_server", run_until_interrupted)
+    monkeypatch.setattr("sat2cap.server.run_server", run_until_interrupted, raising=False)
+
+    def leave(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr("os._exit", leave)
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", str(path), "--no-open"])
+    assert ended.value.code == 130
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "serving  torn",
+        "address  http://127.0.0.1:1/",
+        "ready  0 of 1 atlases, in 0.2 s",
+    ]
+    assert "torn cannot be used: " in printed.err
+    assert "Traceback" not in printed.err
