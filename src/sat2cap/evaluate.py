@@ -27,6 +27,7 @@ def retrieval(
     model: "str | Path | Checkpoint",
     clip: "str | Path | Checkpoint | None" = None,
     *,
+    linear: "str | Path | Checkpoint | None" = None,
     split: str = "test",
     gallery: int = 2000,
     same_place_m: float = 1.0,
@@ -36,9 +37,10 @@ def retrieval(
     """Measure how photos and overhead patches find each other: table 1 of the paper.
 
     `gallery` pairs of `split` are chosen from. Rows without a prefix are the model's, ``no_metadata.`` the
-    model's without place and time, ``clip.``, ``location.`` and ``chance.`` the baselines'. Photos no further
-    apart than `same_place_m` are each other's right answer. Raises `PairsError`, `ModelError`,
-    and `InputError` without the extra ``evaluate``.
+    model's without place and time, ``own_photo.`` the model's where only the pair's own photo is right;
+    ``clip.``, ``linear.`` (a linear model of the same pairs), ``location.`` and ``chance.`` are baselines.
+    Photos no further apart than `same_place_m` are each other's right answer. Raises `PairsError`,
+    `ModelError`, and `InputError` without the extra ``evaluate``.
     """
     from sat2cap.evaluation import TableOptions, evaluate_table
 
@@ -46,7 +48,9 @@ def retrieval(
     checkpoint = _model(model)
     baseline = None if clip is None else _model(clip)
     name = str(checkpoint.card.get("name", "model"))
-    return _table(evaluate_table(_pairs(pairs), {name: checkpoint}, baseline, options).metrics)
+    ridge = None if linear is None else _model(linear)
+    table = evaluate_table(_pairs(pairs), {name: checkpoint}, baseline, options, linear=ridge)
+    return _table(table.metrics)
 
 
 def clusters(
@@ -96,21 +100,23 @@ def landcover(
     reference: str | None = None,
     clip: str | Path | OpenAtlas | None = None,
     *,
+    linear: str | Path | OpenAtlas | None = None,
     draws: int = 1000,
 ) -> pd.DataFrame:
     """Measure maps of prompts against a land cover: figures 1 and 5 of the paper, as numbers.
 
     `classes` is ``worldcover``, ``esri``, ``corine``, ``miniworld`` or a file of classes; `reference` the
-    land cover's raster or polygons; `clip` an atlas of the same cells by CLIP. Raises `InputError`,
+    land cover's raster or polygons; `clip` and `linear` are atlases of the same cells by CLIP and by a linear
+    model. Raises `InputError`,
     `AtlasError`.
     """
-    from sat2cap.evaluation import evaluate_landcover, load_classes
+    from sat2cap.evaluation import CLIP, LINEAR, evaluate_landcover, load_classes
 
     opened = _atlas(atlas)
-    theirs = None if clip is None else _atlas(clip)
-    baseline = None if theirs is None else (theirs.atlas, theirs.checkpoint)
+    others = {name: _atlas(one) for name, one in ((LINEAR, linear), (CLIP, clip)) if one is not None}
+    baselines = {name: (one.atlas, one.checkpoint) for name, one in others.items()}
     given = load_classes(classes, reference)
-    return _table(evaluate_landcover(opened.atlas, opened.checkpoint, given, baseline, draws=draws).metrics)
+    return _table(evaluate_landcover(opened.atlas, opened.checkpoint, given, baselines, draws=draws).metrics)
 
 
 def time(

@@ -29,9 +29,12 @@ def run_folder(
     out = tmp_path_factory.mktemp("run") / "run"
     on_pairs = (pairs[0], "--model", model, "--clip", model, "--split", "train", "--gallery", 60, "-o", out)
     for words in (
-        ("retrieval", *on_pairs, "--draws", 20),
+        ("retrieval", *on_pairs, "--linear", model, "--draws", 20),
         ("clusters", *on_pairs, "--k", 3, "--k", 8, "--seeds", 2, "--map", region, "--map-k", 3),
-        ("landcover", region, "miniworld", "--reference", PLANET, "--block-km", 20, "--draws", 20, "-o", out),
+        (
+            *("landcover", region, "miniworld", "--reference", PLANET, "--linear", region),
+            *("--block-km", 20, "--draws", 20, "-o", out),
+        ),
         ("time", region, "--draws", 20, "-o", out),
     ):
         done = run("evaluate", *words)
@@ -58,7 +61,7 @@ def test_every_evaluation_is_kept_with_its_pictures(run_folder: Path) -> None:
     ((_, about),) = records["time"].pictures
     assert "the first 12 of 22 prompts" in about, "what a picture leaves out is said"
     rows = [row["name"] for row in records["retrieval"].table_data["rows"]]
-    assert rows == ["", "no_metadata", "location", "clip", "chance"]
+    assert rows == ["", "own_photo", "no_metadata", "location", "linear", "clip", "chance"]
 
 
 def test_the_same_question_is_answered_from_the_folder(
@@ -66,7 +69,7 @@ def test_the_same_question_is_answered_from_the_folder(
 ) -> None:
     import sat2cap.evaluation
 
-    def fail(*given: object) -> None:
+    def fail(*args: object, **options: object) -> None:
         raise AssertionError("measured again")
 
     monkeypatch.setattr(sat2cap.evaluation, "evaluate_table", fail)
@@ -75,6 +78,8 @@ def test_the_same_question_is_answered_from_the_folder(
         "--model",
         model,
         "--clip",
+        model,
+        "--linear",
         model,
         "--split",
         "train",

@@ -16,6 +16,7 @@ from sat2cap.evaluation.maps.class_shares import class_shares
 from sat2cap.evaluation.maps.classes import Classes, LandClass
 from sat2cap.evaluation.maps.landcover import evaluate_landcover
 from sat2cap.evaluation.metric import metric_values
+from sat2cap.evaluation.rows import CLIP, LINEAR
 from sat2cap.query import score_atlas
 
 SIDE, DIM = 24, 32
@@ -71,7 +72,8 @@ def test_an_atlas_that_does_not_know_is_at_chance_and_behind(given, cover, tmp_p
     ours, theirs = model(DIM), model(DIM, seed=1, dynamic=False)
     knows = atlas(tmp_path / "a.zarr", knowing(ours, cover), ours, NO_HOLES)
     noise = atlas(tmp_path / "b.zarr", embeddings(SIDE, SIDE, DIM), theirs, NO_HOLES)
-    found = evaluate_landcover(knows, ours, given, (noise, theirs), block_km=2.0, draws=100)
+    baselines = {CLIP: (noise, theirs), LINEAR: (knows, ours)}
+    found = evaluate_landcover(knows, ours, given, baselines, block_km=2.0, draws=100)
     figures = {figure.name: figure for figure in found.metrics}
     assert 0.4 < figures["clip.auroc.mean"].value < 0.6
     low, high = figures["clip.auroc.mean"].interval
@@ -80,6 +82,9 @@ def test_an_atlas_that_does_not_know_is_at_chance_and_behind(given, cover, tmp_p
     assert lead.value == pytest.approx(1 - figures["clip.auroc.mean"].value)
     assert lead.interval[0] > 0.3
     assert 0.2 < figures["clip.confusion.accuracy"].value < 0.5
+    assert figures["above_linear.auroc.mean"][1:] == (0, (0, 0)), "it is the same atlas"
+    aerial = score_atlas(noise, theirs, [f"aerial view of {given.classes[0].prompts[0]}"]).values[0]
+    np.testing.assert_allclose(found.material.layers["clip_aerial"][0], aerial, atol=1e-6)
 
 
 def test_the_look_up_weighs_the_shares_by_the_words(given, cover, tmp_path) -> None:
@@ -109,7 +114,7 @@ def test_what_cannot_be_judged_is_refused(given, cover, tmp_path) -> None:
     made = atlas(tmp_path / "a.zarr", knowing(checkpoint, cover), checkpoint, NO_HOLES)
     small = atlas(tmp_path / "s.zarr", embeddings(9, 9, DIM), checkpoint, np.zeros((9, 9), bool))
     with pytest.raises(InputError, match="another grid"):
-        evaluate_landcover(made, checkpoint, given, (small, checkpoint), draws=0)
+        evaluate_landcover(made, checkpoint, given, {CLIP: (small, checkpoint)}, draws=0)
     rare = Classes(given.reference, "", None, given.classes[3:] * 2)
     with pytest.raises(InputError, match="no class"):
         evaluate_landcover(made, checkpoint, rare, draws=0)

@@ -30,7 +30,7 @@ def test_a_model_that_knows_finds_all_and_one_that_guesses_finds_chance() -> Non
         assert figures[f"clip.{way}.r10"] < 0.35
         assert figures[f"above_clip.{way}.r10"] == pytest.approx(1 - figures[f"clip.{way}.r10"])
     assert figures["chance.r10"] == pytest.approx(10 / 90)
-    assert [row["name"] for row in found.table_data["rows"]] == ["", "clip", "chance"]
+    assert [row["name"] for row in found.table_data["rows"]] == ["", "own_photo", "clip", "chance"]
     intervals = {figure.name: figure.interval for figure in found.metrics}
     low, high = intervals["above_clip.overhead2ground.r10"]
     assert low < figures["above_clip.overhead2ground.r10"] < high
@@ -41,7 +41,16 @@ def test_every_row_says_how_it_was_trained_and_asked() -> None:
     models = {"whole": seeing(**TRAINED), "bare": seeing(dynamic=False, seed=2), "again": seeing(seed=3)}
     found = evaluate_table(Plain(40), models, options=TableOptions(draws=0))
     rows = {row["name"]: row for row in found.table_data["rows"]}
-    assert list(rows) == ["", "no_metadata", "location", "bare", "again", "again.no_metadata", "chance"]
+    assert list(rows) == [
+        "",
+        "own_photo",
+        "no_metadata",
+        "location",
+        "bare",
+        "again",
+        "again.no_metadata",
+        "chance",
+    ]
     marks = ("meta_training", "dropout", "meta_inference")
     assert [rows[""][mark] for mark in marks] == [True, True, True]
     assert [rows["no_metadata"][mark] for mark in marks] == [True, True, False]
@@ -64,8 +73,24 @@ def test_photos_of_one_place_are_each_others_right_answer() -> None:
     one = metric_values(evaluate_table(Plain(60, several=3), eye, options=TableOptions(draws=0)).metrics)
     assert (one["gallery"], one["places"]) == (60, 20)
     assert one["overhead2ground.median_rank"] == 1
+    assert one["own_photo.ground2overhead.mean_rank"] == 3, "ties with the two other pairs of the place"
     apart = TableOptions(draws=0, same_place_m=1e6)
     assert metric_values(evaluate_table(Plain(60), eye, options=apart).metrics)["places"] == 1
+
+
+def test_the_linear_model_is_a_baseline_beside_clip() -> None:
+    ours, linear, clip = seeing(dynamic=False), seeing(1.0, seed=4), seeing(1e4, dynamic=False, seed=1)
+    found = evaluate_table(Plain(), {"m": ours}, clip, TableOptions(draws=20), linear=linear)
+    rows = {row["name"]: row for row in found.table_data["rows"]}
+    assert list(rows) == ["", "own_photo", "linear", "clip", "chance"]
+    assert rows["linear"]["meta_inference"] is True
+    alone = metric_values(
+        evaluate_table(Plain(), {"linear model": linear}, options=TableOptions(draws=0)).metrics
+    )
+    figures = metric_values(found.metrics)
+    for way in ("overhead2ground", "ground2overhead"):
+        assert figures[f"linear.{way}.r10"] == alone[f"{way}.r10"]
+        assert figures[f"above_linear.{way}.r10"] == pytest.approx(1 - alone[f"{way}.r10"])
 
 
 def test_what_cannot_be_measured_is_refused() -> None:

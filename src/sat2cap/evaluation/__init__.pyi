@@ -60,4 +60,5 @@ from .retrieval.moments import MOMENTS as MOMENTS
 from .retrieval.moments import conditioned_embeddings_at as conditioned_embeddings_at
 from .retrieval.moments import nearest_rows as nearest_rows
 from .rows import CLIP as CLIP
+from .rows import LINEAR as LINEAR
 from .rows import OURS as OURS

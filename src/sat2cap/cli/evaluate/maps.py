@@ -81,6 +81,12 @@ def landcover(
         str | None,
         typer.Option("--clip", metavar="Y.zarr", help="An atlas of the same cells by CLIP, to compare with."),
     ] = None,
+    linear: Annotated[
+        str | None,
+        typer.Option(
+            "--linear", metavar="Z.zarr", help="One by a linear model of the same pairs, to compare with."
+        ),
+    ] = None,
     block_km: BlockKm = 5.0,
     draws: Draws = 1000,
     run: Run = None,
@@ -91,18 +97,25 @@ def landcover(
     """Measure maps against a land cover.
 
     Figures 1 and 5 of the paper, as numbers: the map of each class against where the class is, and the map
-    of the best prompt against the land cover; beside CLIP, place and time alone, and a look-up of words in
-    the land cover itself.
+    of the best prompt against the land cover; beside CLIP (also asked for aerial views), a linear model,
+    place and time alone, and a look-up of words in the land cover itself.
     """
     require_extra("evaluate", "sat2cap evaluate landcover")
     from sat2cap import api
-    from sat2cap.evaluation import RecordPicture, evaluate_landcover, load_classes, reference_identity
+    from sat2cap.evaluation import (
+        CLIP,
+        LINEAR,
+        RecordPicture,
+        evaluate_landcover,
+        load_classes,
+        reference_identity,
+    )
     from sat2cap.report import CLASSES_SHOWN, landcover_picture
 
     land_classes = load_classes(classes, reference)
     opened = api.open(atlas, model, text)
-    clip_atlas = None if clip is None else api.open(clip)
-    baseline = None if clip_atlas is None else (clip_atlas.atlas, clip_atlas.checkpoint)
+    others = {name: api.open(path) for name, path in ((LINEAR, linear), (CLIP, clip)) if path is not None}
+    baselines = {name: (other.atlas, other.checkpoint) for name, other in others.items()}
 
     def draw_pictures(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
         panels = _count_phrase(CLASSES_SHOWN, len(evaluation.material.classes), "classes")
@@ -118,15 +131,20 @@ def landcover(
         "landcover",
         {
             "atlas": _atlas_identity(opened),
-            "clip": None if clip_atlas is None else _atlas_identity(clip_atlas),
+            **{name: _atlas_identity(other) for name, other in others.items()},
             "classes": reference_identity(land_classes),
             "options": [block_km, draws],
         },
         lambda: evaluate_landcover(
-            opened.atlas, opened.checkpoint, land_classes, baseline, block_km=block_km, draws=draws
+            opened.atlas, opened.checkpoint, land_classes, baselines, block_km=block_km, draws=draws
         ),
         draw_pictures,
-        {"atlas": str(atlas), "clip": str(clip or ""), "reference": land_classes.reference},
+        {
+            "atlas": str(atlas),
+            "clip": clip or "",
+            "linear": linear or "",
+            "reference": land_classes.reference,
+        },
     )
 
 

@@ -33,6 +33,12 @@ def retrieval(
         ),
     ],
     clip: Clip = None,
+    linear: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="The linear model of the same pairs, to compare with; see docs/train.md."
+        ),
+    ] = None,
     split: Split = "test",
     gallery: Gallery = 2000,
     metadata: Annotated[
@@ -63,8 +69,8 @@ def retrieval(
     """Measure how well photos and patches retrieve each other.
 
     Table 1 of the paper: the rank of each photo among those of other places, for its overhead patch, and
-    the reverse, beside CLIP, place and time alone, and chance. With -o also figure 3: patches and the nine
-    photos nearest to each.
+    the reverse, beside CLIP, a linear model, place and time alone, and chance. With -o also figure 3:
+    patches and the nine photos nearest to each.
     """
     require_extra("evaluate", "sat2cap evaluate retrieval")
     from sat2cap.catalogue import resolve_model
@@ -76,6 +82,7 @@ def retrieval(
     options = TableOptions(split, gallery, seed, metadata, same_place, block_km, draws)
     models_by_name = _name_models([resolve_model(model) for model in models])
     baseline = None if clip is None else resolve_model(clip)
+    linear_model = None if linear is None else resolve_model(linear)
     cache = None if run is None else run / "embeddings"
     first_model = next(iter(models_by_name.values()))
     use_metadata = first_model.dynamic is not None and metadata is not False
@@ -87,10 +94,10 @@ def retrieval(
         run,
         json,
         "retrieval",
-        retrieval_inputs(opened, list(models_by_name.values()), baseline, options),
-        lambda: evaluate_table(opened, models_by_name, baseline, options, cache),
+        retrieval_inputs(opened, list(models_by_name.values()), baseline, options, linear_model),
+        lambda: evaluate_table(opened, models_by_name, baseline, options, cache, linear=linear_model),
         draw_pictures,
-        {"pairs": str(pairs), "model": ", ".join(models), "clip": clip or ""},
+        {"pairs": str(pairs), "model": ", ".join(models), "clip": clip or "", "linear": linear or ""},
     )
     if paper:
         _print_table_1()

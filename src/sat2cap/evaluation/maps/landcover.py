@@ -1,6 +1,6 @@
 """Maps of prompts against the classes of a land cover (section 4.3, figures 1 and 5 of the paper)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,11 @@ from sat2cap.evaluation.maps.agreement import Agreement
 from sat2cap.evaluation.maps.cases import Case, read_truth
 from sat2cap.evaluation.maps.class_shares import class_shares
 from sat2cap.evaluation.maps.classes import Classes, LandClass
-from sat2cap.evaluation.maps.location_baseline import location_cosines
+from sat2cap.evaluation.maps.land_layers import EmbeddedAtlas, score_layers
 from sat2cap.evaluation.metric import Evaluation, Metric, metric_name
-from sat2cap.evaluation.rows import CLIP, LOCATION, LOOKUP, OURS
-from sat2cap.geo import When, cell_lonlat
+from sat2cap.evaluation.rows import CLIP, LINEAR
+from sat2cap.geo import cell_lonlat
 from sat2cap.model import Checkpoint
-from sat2cap.query import PART_SEPARATOR, embed_prompts, score_atlas
 
 Float32 = NDArray[np.float32]
 Weight = NDArray[np.float64]
@@ -48,7 +47,7 @@ def evaluate_landcover(
     atlas: Atlas,
     checkpoint: Checkpoint,
     land_classes: Classes,
-    clip: tuple[Atlas, Checkpoint] | None = None,
+    baselines: Mapping[str, EmbeddedAtlas] | None = None,
     *,
     block_km: float = 5.0,
     draws: int = 1000,
@@ -58,13 +57,14 @@ def evaluate_landcover(
     Metrics: ``auroc.CLASS``, ``average_precision.…``, ``f1.…`` (the best of all thresholds) and
     ``spearman.…`` (of score and share), their means over the classes as ``….mean``, and
     ``confusion.accuracy`` and ``confusion.mean_recall`` of the map of the best prompt. The same with the
-    prefix ``clip.`` (`clip`, an atlas of the same cells and its model), ``location.`` (place and time
-    without imagery) and ``lookup.`` (the reference's own shares, weighted by the cosine of the texts of
-    prompt and class; no imagery). Intervals resample blocks of `block_km`, `draws` times. Raises
-    `InputError` for grids that differ, or if no class can be judged.
+    names of the `baselines` before them (``clip``, ``linear``; atlases of the same cells with their models),
+    ``clip_aerial.`` (CLIP asked for aerial views), ``location.`` (place and time without imagery) and
+    ``lookup.`` (the reference's own shares, weighted by the cosine of the texts of prompt and class; no
+    imagery). Intervals resample blocks of `block_km`, `draws` times. Raises `InputError` for grids that
+    differ, or if no class can be judged.
     """
     truth = _class_truths(land_classes, atlas)
-    layers = dict(_score_layers(atlas, checkpoint, land_classes, truth, clip))
+    layers = dict(score_layers(atlas, checkpoint, land_classes, truth, baselines or {}))
     comparable = np.isfinite(truth).all(0) & np.logical_and.reduce(
         [np.isfinite(v).all(0) for v in layers.values()]
     )
@@ -83,18 +83,10 @@ def evaluate_landcover(
     metrics += _agreement_metrics(
         classes, truth[judged], {n: v[judged] for n, v in layers.items()}, comparable, bootstrap
     )
-    covering = [i for i in judged if land_classes.classes[i].values]
-    pure = (
-        comparable & (truth[covering].max(0, initial=0.0) >= MIN_PURE_SHARE)
-        if covering
-        else np.zeros_like(comparable)
+    pure, confusion_metrics, confusions = _compare_best_prompts(
+        land_classes, judged, truth, layers, comparable, bootstrap
     )
-    confusions: dict[str, Any] = {}
-    if len(covering) >= 2 and pure.any():
-        covering_layers = {name: values[covering] for name, values in layers.items()}
-        metrics += _confusion_metrics(
-            truth[covering], covering_layers, pure, bootstrap.restrict_to(pure[comparable]), confusions
-        )
+    covering = _covering_classes(land_classes, judged)
     table_data = {
         "reference": land_classes.reference,
         "classes": [{"name": kind.name, "prompts": list(kind.prompts)} for kind in classes],
@@ -103,7 +95,39 @@ def evaluate_landcover(
         "confusion": confusions,
     }
     judged_layers = {name: values[judged] for name, values in layers.items()}
-    return Evaluation(tuple(metrics), table_data, LandMaps(classes, truth[judged], judged_layers, pure))
+    return Evaluation(
+        (*metrics, *confusion_metrics), table_data, LandMaps(classes, truth[judged], judged_layers, pure)
+    )
+
+
+def _covering_classes(land_classes: Classes, judged: Sequence[int]) -> list[int]:
+    """Return those of the judged classes that are values of the reference, and so cover ground."""
+    return [i for i in judged if land_classes.classes[i].values]
+
+
+def _compare_best_prompts(
+    land_classes: Classes,
+    judged: Sequence[int],
+    truth: Float32,
+    layers: Mapping[str, Float32],
+    comparable: NDArray[np.bool_],
+    bootstrap: Bootstrap,
+) -> tuple[NDArray[np.bool_], list[Metric], dict[str, Any]]:
+    """Return the cells that one class mostly covers, and metrics and matrices of their best prompts.
+
+    There are no metrics where fewer than two classes cover ground.
+    """
+    covering = _covering_classes(land_classes, judged)
+    if not covering:
+        return np.zeros_like(comparable), [], {}
+    pure = comparable & (truth[covering].max(0) >= MIN_PURE_SHARE)
+    if len(covering) < 2 or not pure.any():
+        return pure, [], {}
+    matrices: dict[str, Any] = {}
+    covering_layers = {name: values[covering] for name, values in layers.items()}
+    restricted = bootstrap.restrict_to(pure[comparable])
+    metrics = list(_confusion_metrics(truth[covering], covering_layers, pure, restricted, matrices))
+    return pure, metrics, matrices
 
 
 def _can_judge(truth: Float32, threshold: float) -> bool:
@@ -123,65 +147,6 @@ def _class_truths(land_classes: Classes, atlas: Atlas) -> Float32:
             for kind in land_classes.classes
         ]
     ).astype(np.float32)
-
-
-def _score_layers(
-    atlas: Atlas,
-    checkpoint: Checkpoint,
-    land_classes: Classes,
-    truth: Float32,
-    clip: tuple[Atlas, Checkpoint] | None,
-) -> Iterator[tuple[str, Float32]]:
-    """Yield every kind of map by its row's name, float32 `[classes, y, x]`; see `evaluate_landcover`."""
-    yield (
-        OURS,
-        _by_moment(land_classes, lambda texts, when: score_atlas(atlas, checkpoint, texts, when=when).values),
-    )
-    if clip is not None:
-        clip_atlas, model = clip
-        if clip_atlas.grid != atlas.grid:
-            raise InputError(
-                f"{clip_atlas.name} has another grid than {atlas.name}; "
-                "embed the same region with the same cells"
-            )
-        yield CLIP, _by_moment(land_classes, lambda texts, _: score_atlas(clip_atlas, model, texts).values)
-    if checkpoint.dynamic is not None:
-
-        def score_locations(texts: Sequence[str], when: When | None) -> Float32:
-            cosines = location_cosines(atlas.grid, checkpoint, texts, when)
-            return cosines.reshape(len(texts), *atlas.grid.shape)
-
-        yield LOCATION, _by_moment(land_classes, score_locations)
-    covering = [i for i, kind in enumerate(land_classes.classes) if kind.values]
-    if covering:
-        class_embeddings = embed_prompts(checkpoint, [_joined_prompt(kind) for kind in land_classes.classes])
-        name_embeddings = embed_prompts(checkpoint, [land_classes.classes[i].name for i in covering])
-        yield (
-            LOOKUP,
-            np.einsum("ck,kyx->cyx", class_embeddings @ name_embeddings.T, truth[covering]).astype(
-                np.float32
-            ),
-        )
-
-
-def _joined_prompt(kind: LandClass) -> str:
-    """Return all prompts of a class as one prompt of several parts."""
-    return PART_SEPARATOR.join(kind.prompts)
-
-
-def _by_moment(
-    land_classes: Classes, score_texts: Callable[[Sequence[str], When | None], Float32]
-) -> Float32:
-    """Return one layer for each class, scoring the prompts of one moment together."""
-    layer_of: dict[int, Float32] = {}
-    for when in dict.fromkeys(kind.when for kind in land_classes.classes):
-        members = [i for i, kind in enumerate(land_classes.classes) if kind.when == when]
-        layer_of |= zip(
-            members,
-            score_texts([_joined_prompt(land_classes.classes[i]) for i in members], when),
-            strict=True,
-        )
-    return np.stack([layer_of[i] for i in range(len(land_classes.classes))])
 
 
 def _agreement_metrics(
@@ -209,8 +174,10 @@ def _agreement_metrics(
                 totals.setdefault(metric_name(kind, metric, "mean"), []).append(value)
         # a draw may miss a class altogether: the mean is over those that it holds
         metrics |= {name: float(np.nanmean(v)) for name, v in totals.items() if np.isfinite(v).any()}
-        if CLIP in layers:
-            metrics["above_clip.auroc.mean"] = metrics["auroc.mean"] - metrics["clip.auroc.mean"]
+        for baseline in (CLIP, LINEAR):
+            if baseline in layers:
+                lead = metrics["auroc.mean"] - metrics[f"{baseline}.auroc.mean"]
+                metrics[f"above_{baseline}.auroc.mean"] = lead
         return metrics
 
     intervals = bootstrap.intervals(measure)

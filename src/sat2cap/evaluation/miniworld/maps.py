@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas, CellStatus
 from sat2cap.evaluation.maps.agreement import Agreement, spearman
 from sat2cap.evaluation.maps.location_baseline import CALENDAR, location_cosines
+from sat2cap.evaluation.rows import AERIAL_TEMPLATE
 from sat2cap.geo import When, parse_when
 from sat2cap.miniworld import GroundTruth, Prompt, half_year_later, local_times
 from sat2cap.model import Checkpoint
@@ -22,9 +23,6 @@ FEWEST = 12
 
 _LEAST_MEAN_TRUTH = 0.001
 """Greatest mean probability below which a country is left out for a prompt over the calendar."""
-
-AERIAL_TEMPLATE = "aerial view of {}"
-"""What a CLIP that may have seen pictures from above is asked, so that it is asked as well as it can be."""
 
 MAP_MEASURES = ("auroc", "average_precision")
 """Measures of a map; AUROC alone flatters maps of rare things."""
@@ -76,7 +74,7 @@ def map_scores(country: Country, checkpoint: Checkpoint, texts: Sequence[str], w
 def location_scores(
     country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None
 ) -> Floats:
-    """Return the scores of T texts by place and time alone, float32 ``(T, rows, columns)``.
+    """Return the scores of T texts by place and time alone, float32 ``[texts, cells]``.
 
     They are `location_cosines` of the country's grid: a baseline that never sees the imagery.
     """

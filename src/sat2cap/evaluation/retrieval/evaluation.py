@@ -1,7 +1,8 @@
 """Retrieval between photos and overhead patches (table 1 of the paper), beside baselines."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sat2cap.evaluation.metric import Evaluation, Metric, metric_name
 from sat2cap.evaluation.retrieval.gallery import Gallery, embed_gallery, normalise_rows
 from sat2cap.evaluation.retrieval.moments import moment_metrics
 from sat2cap.evaluation.retrieval.ranks import match_ranks
-from sat2cap.evaluation.rows import CHANCE, CLIP, LOCATION, NO_METADATA
+from sat2cap.evaluation.rows import CHANCE, CLIP, LINEAR, LOCATION, NO_METADATA, OWN_PHOTO
 from sat2cap.model import Checkpoint
 from sat2cap.pairs import PairSet, chance_metrics, retrieval_metrics
 
@@ -22,8 +23,8 @@ Float32 = NDArray[np.float32]
 Weight = NDArray[np.float64]
 
 DIRECTIONS = ("overhead2ground", "ground2overhead")
-BASELINES = (CLIP, LOCATION, CHANCE, NO_METADATA)
-"""Names of rows beside the models, and of a model without metadata; no model may have such a name."""
+BASELINES = (CLIP, LINEAR, LOCATION, CHANCE, NO_METADATA, OWN_PHOTO)
+"""Names of rows beside the models, and of variants of a model; no model may have such a name."""
 
 
 @dataclass(frozen=True)
@@ -88,24 +89,33 @@ def evaluate_table(
     clip: Checkpoint | None = None,
     options: TableOptions | None = None,
     cache: Path | None = None,
+    *,
+    linear: Checkpoint | None = None,
 ) -> Evaluation:
     """Compute table 1 for models by name, the first being the one in question, and for the baselines.
 
-    Metrics of the first model have no prefix, without metadata ``no_metadata.``; those of the others begin
-    with their names. Then ``clip.``, ``location.`` (the Dynamic Encoder of the first model alone), and
-    ``chance.``; ``times.`` as `moment_metrics` gives; ``above_clip.overhead2ground.r10`` is the first
-    model's less CLIP's, its interval paired. `Evaluation.material` is the gallery of the first model.
+    Metrics of the first model have no prefix, without metadata ``no_metadata.``, and with nothing but the
+    pair's own photo as a right answer ``own_photo.``; those of the others begin with their names. Then
+    ``linear.`` and ``clip.`` (the baselines `linear` and `clip`), ``location.`` (the Dynamic Encoder of the
+    first model alone), and ``chance.``; ``times.`` as `moment_metrics` gives. The metric
+    ``above_clip.overhead2ground.r10`` is the first model's less CLIP's, its interval paired, and
+    ``above_linear.…`` that less the linear model's. `Evaluation.material` is the gallery of the first model.
     Raises `PairsError`, `ModelError`, and `InputError` without scikit-learn.
     """
     if not models:
         raise ModelError("there is no model to measure; name at least one")
     options = options or TableOptions()
     rows, ranks, first = [], {}, None
-    for row, overhead, gallery in _embedded_rows(pairs, models, clip, options, cache):
-        first = first or gallery
+    baselines = {name: model for name, model in ((LINEAR, linear), (CLIP, clip)) if model is not None}
+    for row, overhead, gallery in _embedded_rows(pairs, models, baselines, options, cache):
         place = gallery.places(options.same_place_m)
         rows.append(row)
         ranks[row.name] = both_ranks(overhead, gallery.ground, place)
+        if first is None:
+            own = replace(row, name=OWN_PHOTO, label=f"{row.label}, only its own photo is right")
+            rows.append(own)
+            ranks[own.name] = both_ranks(overhead, gallery.ground, np.arange(len(gallery.ground)))
+        first = first or gallery
     assert first is not None  # every model has a row
     place = first.places(options.same_place_m)
     bootstrap = Bootstrap(number_blocks(first.lon, first.lat, options.block_km), options.draws)
@@ -122,7 +132,7 @@ def evaluate_table(
 def _embedded_rows(
     pairs: PairSet,
     models: Mapping[str, Checkpoint],
-    clip: Checkpoint | None,
+    baselines: Mapping[str, Checkpoint],
     options: TableOptions,
     cache: Path | None,
 ) -> Iterator[tuple[Row, Float32, Gallery]]:
@@ -147,8 +157,13 @@ def _embedded_rows(
         if number == 0 and checkpoint.dynamic is not None and options.metadata is not False:
             alone = Row(LOCATION, "place and time alone", True, None, True)
             yield alone, normalise_rows(gallery.dynamic_offsets(checkpoint)), gallery
-    if clip is not None:
-        gallery = embed(clip)
+    if LINEAR in baselines:
+        linear = baselines[LINEAR]
+        gallery, use_metadata = embed(linear), linear.dynamic is not None and options.metadata is not False
+        overhead = gallery.conditioned_embeddings(linear) if use_metadata else gallery.unit_overhead
+        yield Row(LINEAR, "linear", linear.dynamic is not None, None, use_metadata), overhead, gallery
+    if CLIP in baselines:
+        gallery = embed(baselines[CLIP])
         yield Row(CLIP, "CLIP", None, None, None), gallery.unit_overhead, gallery
 
 
@@ -179,7 +194,10 @@ def _model_rows(prefix: str, name: str, checkpoint: Checkpoint, metadata: bool |
 def _row_metrics(
     ranks: Mapping[str, Mapping[str, NDArray[np.int64]]], bootstrap: Bootstrap
 ) -> Iterator[Metric]:
-    """Yield the metrics of every row, and ``above_clip.…``: the first row less CLIP's, from paired draws."""
+    """Yield the metrics of every row, and ``above_clip.…``: the first row less CLIP's, from paired draws.
+
+    ``above_linear.…`` likewise.
+    """
 
     def measure(weight: Weight | None) -> dict[str, float]:
         metrics = {
@@ -188,11 +206,11 @@ def _row_metrics(
             for direction, direction_ranks in sides.items()
             for name, value in retrieval_metrics(direction_ranks, weight).items()
         }
-        if CLIP in ranks:
-            first = next(iter(ranks))
-            for way in DIRECTIONS:
+        first = next(iter(ranks))
+        for baseline, way in product((CLIP, LINEAR), DIRECTIONS):
+            if baseline in ranks:
                 ours = metrics[metric_name(first, way, "r10")]
-                metrics[f"above_clip.{way}.r10"] = ours - metrics[f"{CLIP}.{way}.r10"]
+                metrics[f"above_{baseline}.{way}.r10"] = ours - metrics[f"{baseline}.{way}.r10"]
         return metrics
 
     intervals = bootstrap.intervals(measure)
@@ -201,12 +219,17 @@ def _row_metrics(
 
 
 def retrieval_inputs(
-    pairs: PairSet, models: Sequence[Checkpoint], clip: Checkpoint | None, options: TableOptions
+    pairs: PairSet,
+    models: Sequence[Checkpoint],
+    clip: Checkpoint | None,
+    options: TableOptions,
+    linear: Checkpoint | None = None,
 ) -> dict[str, Any]:
     """Return what the table depends on, as plain values: equal inputs give equal metrics."""
     return {
         "pairs": pairs.fingerprint,
         "models": [model.identity for model in models],
         "clip": None if clip is None else clip.identity,
+        "linear": None if linear is None else linear.identity,
         **asdict(options),
     }

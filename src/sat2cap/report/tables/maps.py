@@ -11,7 +11,9 @@ MapKinds = Sequence[tuple[str, str]]
 
 _MAP_KINDS: MapKinds = (
     ("", "Sat2Cap"),
+    ("linear.", "linear"),
     ("clip.", "CLIP"),
+    ("clip_aerial.", "CLIP, “aerial view of …”"),
     ("location.", "place and time"),
     ("lookup.", "look-up"),
 )
