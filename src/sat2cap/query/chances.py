@@ -49,6 +49,11 @@ class Chances:
     fitting_photos: Doubles
     """Sum over the held-out photos of how well each fits the prompt, `[P]`: how many speak for it."""
 
+    def select(self, number: int) -> "Chances":
+        """Return the curve of one prompt."""
+        one = slice(number, number + 1)
+        return Chances(self.directions[one], self.slope[one], self.intercept[one], self.fitting_photos[one])
+
     def __call__(self, cosines: Floats) -> Floats:
         """Return chances in 0 to 1, float32 `[P, N]`, for cosines `[P, N]` of `directions`."""
         slope, intercept = (values.astype(np.float32)[:, None] for values in (self.slope, self.intercept))
@@ -68,7 +73,7 @@ def fit_chances(
     sample, text_scale = checkpoint.calibration, checkpoint.text_scale
     if sample is None:
         raise ValueError("the checkpoint carries no photos to calibrate with")
-    places = _embed_places(checkpoint, sample, conditioned=conditioned)
+    places = embed_photo_places(checkpoint, sample, conditioned=conditioned)
     bank_cosines, negative_cosines = sample.ground @ bank.T, sample.ground @ negatives.T
     weights, intercepts, totals = np.empty(prompts.shape), np.empty(len(prompts)), np.empty(len(prompts))
     for number, prompt in enumerate(prompts):
@@ -115,11 +120,8 @@ def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) ->
     curve is flat.
     """
     x = np.concatenate([places, np.ones((len(places), 1), np.float32)], axis=1)
-    along = np.append(prompt, 0).astype(np.float64)
-    across = np.append(np.full(len(prompt), PRIOR_SD_ACROSS**-2), _INTERCEPT_PRECISION)
-    along_precision = (PRIOR_SD_ALONG * scale) ** -2 - PRIOR_SD_ACROSS**-2
-    precision = np.diag(across) + along_precision * np.outer(along, along)
-    prior = scale * along
+    precision = prior_precision(prompt, scale)
+    prior = scale * np.append(prompt, 0).astype(np.float64)
 
     def loss(weights: Doubles, logits: Doubles) -> float:
         deviation = weights - prior
@@ -142,7 +144,19 @@ def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) ->
     return best[:-1], float(best[-1])
 
 
-def _embed_places(checkpoint: QueryModel, sample: Calibration, *, conditioned: bool) -> Floats:
+def prior_precision(prompt: Floats, scale: float) -> Doubles:
+    """Return the precision `[D + 1, D + 1]` of the prior of the weights and the intercept.
+
+    Its standard deviation along the prompt, a unit vector `[D]`, is `PRIOR_SD_ALONG` of the logit scale,
+    across it `PRIOR_SD_ACROSS`; the intercept is all but free.
+    """
+    along = np.append(prompt, 0).astype(np.float64)
+    across = np.append(np.full(len(prompt), PRIOR_SD_ACROSS**-2), _INTERCEPT_PRECISION)
+    along_precision = (PRIOR_SD_ALONG * scale) ** -2 - PRIOR_SD_ACROSS**-2
+    return np.diag(across) + along_precision * np.outer(along, along)
+
+
+def embed_photo_places(checkpoint: QueryModel, sample: Calibration, *, conditioned: bool) -> Floats:
     """Return the unit embeddings of the held-out photos' places, `[N, D]`, at their dates if asked."""
     embeddings = sample.overhead
     if conditioned and checkpoint.dynamic_weights is not None:

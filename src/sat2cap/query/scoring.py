@@ -15,7 +15,7 @@ from sat2cap.geo import GridArray, When, as_data_array
 from sat2cap.maps import as_single_map
 from sat2cap.model import QueryModel
 from sat2cap.query.attributes import score_attributes
-from sat2cap.query.chances import fit_chances
+from sat2cap.query.chances import Chances, fit_chances
 from sat2cap.query.engine.blocks import Cells
 from sat2cap.query.engine.cosine import Cosines, DynamicOffset, dynamic_offset_at
 from sat2cap.query.engine.scan import Scan, Snapshot
@@ -37,19 +37,22 @@ Scores = TypeVar("Scores", "xr.DataArray", GridArray)
 
 
 @dataclass(frozen=True)
-class _EmbeddedQuery:
+class EmbeddedQuery:
     """A query as vectors, and the way from cosines to scores."""
 
+    prompts: Floats
+    """Unit vectors of the P prompts, `[P, D]`."""
     texts: Floats
-    """Unit vectors `[T, D]` that cells are compared with: those of the P prompts first."""
-    prompt_count: int
-    """P."""
+    """Unit vectors `[T, D]` that cells are compared with: one for each prompt first."""
     offset: DynamicOffset | None
     """The Dynamic Encoder at the date asked for; None for static scores."""
     to_scores: Callable[[Floats], Floats]
     """Turns the cosines of `texts` with N cells, `[T, N]`, into scores `[P, N]`."""
-    fitting_photos: tuple[float, ...] = ()
-    """How many held-out photos speak for each of the P prompts; empty unless scores are chances."""
+
+    @property
+    def chances(self) -> Chances | None:
+        """The curves that give chances; None for scores that are no chances."""
+        return self.to_scores if isinstance(self.to_scores, Chances) else None
 
 
 class ScoreOptions(TypedDict, total=False):
@@ -117,16 +120,30 @@ def compute_scores(
         raise PromptError("no prompt is given; write what a photo there would show")
     scan = atlas if isinstance(atlas, Scan) else Scan(atlas, checkpoint.encoding)
     check_atlas_model(scan.atlas, checkpoint)
-    window = whole_window(scan.atlas) if region is None else region_window(scan.atlas, region)
-    offset = None if when is None else dynamic_offset_at(checkpoint, when)
-    examples = Examples(scan.atlas, checkpoint, offset, vectors)
-    query = _embed_query(checkpoint, prompts, negatives, scale, bank, templates, examples)
-    layers = _score_window(scan, query, window, is_whole=region is None)
+    window = choose_window(scan.atlas, region)
+    query = embed_query(
+        scan.atlas,
+        checkpoint,
+        prompts,
+        when=when,
+        negatives=negatives,
+        scale=scale,
+        bank=bank,
+        templates=templates,
+        vectors=vectors,
+    )
+    layers = score_window(scan, query, window, is_whole=region is None)
     if scale == "percentile":
         layers = np.stack([percentile(layer) for layer in layers])
     attrs = score_attributes(scan.atlas, checkpoint, prompts, negatives, scale, when)
-    attrs |= list_few_photos(checkpoint.calibration, prompts, query.fitting_photos)
+    if query.chances is not None:
+        attrs |= list_few_photos(checkpoint.calibration, prompts, query.chances.fitting_photos)
     return GridArray(layers, window.grid, ("prompt", "y", "x"), {"prompt": np.array(prompts)}, attrs)
+
+
+def choose_window(atlas: Atlas, region: "Region | None") -> Window:
+    """Return the cells to score: all, or those of a region. Raises `RegionError` if it holds no cell."""
+    return whole_window(atlas) if region is None else region_window(atlas, region)
 
 
 def select_prompt(scores: Scores, index: int = 0) -> Scores:
@@ -152,16 +169,12 @@ def check_atlas_model(atlas: Atlas, checkpoint: QueryModel) -> None:
         )
 
 
-def _embed_query(
-    checkpoint: QueryModel,
-    prompts: Sequence[str],
-    negatives: Sequence[str],
-    scale: ScoreScale,
-    bank: Sequence[str],
-    templates: Sequence[str],
-    examples: Examples,
-) -> _EmbeddedQuery:
+def embed_query(
+    atlas: Atlas, checkpoint: QueryModel, prompts: Sequence[str], **options: Unpack[ScoreOptions]
+) -> EmbeddedQuery:
     """Embed all that cells are compared with, and choose how the cosines become scores.
+
+    Options and errors are those of `compute_scores`; a region decides nothing here.
 
     ==========================  =======================================  ==============================
     scale                       texts                                    scores from cosines
@@ -171,29 +184,32 @@ def _embed_query(
     contrast, not calibrated    prompts, negatives with the bank         `_share_against_bank`
     ==========================  =======================================  ==============================
     """
-    rivals = list(dict.fromkeys([*negatives, *bank])) if scale == "contrast" else []
-    if scale == "contrast":
+    when, bank, negatives = options.get("when"), options.get("bank", GENERIC), options.get("negatives", ())
+    offset = None if when is None else dynamic_offset_at(checkpoint, when)
+    examples = Examples(atlas, checkpoint, offset, options.get("vectors", {}))
+    is_contrast = options.get("scale") == "contrast"
+    rivals = list(dict.fromkeys([*negatives, *bank])) if is_contrast else []
+    if is_contrast:
         _check_contrast([*prompts, *rivals], rivals, bank, examples)
-    offset = examples.offset
 
     def embed(texts: Sequence[str]) -> Floats:
-        return embed_prompts(checkpoint, texts, templates, examples)
+        return embed_prompts(checkpoint, texts, options.get("templates", PLAIN), examples)
 
     prompt_vectors, negative_vectors = embed(prompts), embed(negatives)
     count = len(prompt_vectors)
-    if scale != "contrast":
+    if not is_contrast:
         texts = np.concatenate([prompt_vectors, negative_vectors])
-        return _EmbeddedQuery(texts, count, offset, partial(_subtract_negatives, count))
+        return EmbeddedQuery(prompt_vectors, texts, offset, partial(_subtract_negatives, count))
     if checkpoint.calibration is not None:
         bank_vectors = embed([text for text in rivals if text not in negatives])
         chances = fit_chances(
             checkpoint, prompt_vectors, negative_vectors, bank_vectors, conditioned=offset is not None
         )
-        photos = tuple(map(float, chances.fitting_photos))
-        return _EmbeddedQuery(chances.directions, count, offset, chances, photos)
+        return EmbeddedQuery(prompt_vectors, chances.directions, offset, chances)
     in_bank = np.array([prompt in rivals for prompt in prompts])
     to_share = partial(_share_against_bank, count, in_bank, checkpoint.text_scale)
-    return _EmbeddedQuery(np.concatenate([prompt_vectors, embed(rivals)]), count, offset, to_share)
+    texts = np.concatenate([prompt_vectors, embed(rivals)])
+    return EmbeddedQuery(prompt_vectors, texts, offset, to_share)
 
 
 def _check_contrast(
@@ -227,8 +243,8 @@ def _share_against_bank(
     return contrast(cosines[:prompt_count], cosines[prompt_count:], in_bank, text_scale)
 
 
-def _score_window(scan: Scan, query: _EmbeddedQuery, window: Window, *, is_whole: bool) -> Floats:
-    """Score every cell of a window, `[P, y, x]`; NaN for no data.
+def score_window(scan: Scan, query: EmbeddedQuery, window: Window, *, is_whole: bool) -> Floats:
+    """Score every cell of a window, float32 `[P, y, x]`; NaN for no data.
 
     Each run of blocks is scored, and written to its place in the layers, by the thread that read it.
     """
@@ -236,7 +252,7 @@ def _score_window(scan: Scan, query: _EmbeddedQuery, window: Window, *, is_whole
     side = scan.atlas.spec.chunk
 
     def score_once(snapshot: Snapshot) -> Floats:
-        layers = np.full((query.prompt_count, *window.grid.shape), np.nan, np.float32)
+        layers = np.full((len(query.prompts), *window.grid.shape), np.nan, np.float32)
         lengths = None if query.offset is None else scan.date_lengths(query.offset.when, snapshot)
 
         def score_blocks(cells: Cells) -> None:

@@ -9,16 +9,18 @@ from dataclasses import replace
 from typing import Literal, Unpack, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError, WhenError
 from sat2cap.geo import GridArray
 from sat2cap.model import QueryModel
 from sat2cap.query.attributes import training_years
+from sat2cap.query.chance_errors import compute_chance_errors
 from sat2cap.query.engine.scan import Scan
 from sat2cap.query.prompts import PLAIN, TEMPLATES
 from sat2cap.query.scoring import ScoreOptions, compute_scores
 
-SpreadOver = Literal["templates", "hours", "years"]
+SpreadOver = Literal["templates", "hours", "years", "photos"]
 SPREAD_OVERS: tuple[str, ...] = get_args(SpreadOver)
 
 _HOURS = tuple(float(hour) for hour in range(0, 24, 3))
@@ -41,7 +43,9 @@ def score_with_spread(
     - ``templates``: each wording of `TEMPLATES` on its own, or of `templates` if there are several;
     - ``hours``: every third hour of the day of `when`;
     - ``years``: the date and hour of `when` in every training year, or from two years before to two years
-      after if the model's card does not name them. 29 February becomes 28 February.
+      after if the model's card does not name them. 29 February becomes 28 February;
+    - ``photos``: not of queries, but the standard error that a chance has because the held-out photos it was
+      fitted to are a sample, by `chance_errors`.
 
     `options` are those of `compute_scores`. Raises as it does; `PromptError` for an unknown `over`;
     `WhenError` for hours or years without a date, or with a model without Dynamic Encoder.
@@ -50,6 +54,28 @@ def score_with_spread(
         raise PromptError(f"spread over {over!r} is unknown; use one of {', '.join(SPREAD_OVERS)}")
 
     base = compute_scores(scan, checkpoint, prompts, **options)
+    if over == "photos":
+        spread = compute_chance_errors(scan, checkpoint, prompts, **options)
+    else:
+        spread = _measure_spread(scan, checkpoint, prompts, over, base, options)
+    labels = [*prompts, *(f"{prompt} (spread over {over})" for prompt in prompts)]
+    return replace(
+        base,
+        values=np.concatenate([base.values, spread]),
+        coords={"prompt": np.array(labels)},
+        attrs={**base.attrs, "prompt": labels},
+    )
+
+
+def _measure_spread(
+    scan: Scan,
+    checkpoint: QueryModel,
+    prompts: Sequence[str],
+    over: SpreadOver,
+    base: GridArray,
+    options: ScoreOptions,
+) -> NDArray[np.float32]:
+    """Return the standard deviation of the scores over several queries, float32 of the shape of `base`."""
     # Welford's algorithm: mean and sum of squared deviations, with one set of scores in memory at a time
     mean, squares, count = np.zeros(base.values.shape), np.zeros(base.values.shape), 0
     for count, varied in enumerate(_varied_options(checkpoint, over, options), 1):
@@ -57,15 +83,7 @@ def score_with_spread(
         deviation = values - mean
         mean += deviation / count
         squares += deviation * (values - mean)
-    names = [f"{prompt} (spread over {over})" for prompt in prompts]
-    spread = np.sqrt(squares / count).astype(np.float32)
-    labels = [*prompts, *names]
-    return replace(
-        base,
-        values=np.concatenate([base.values, spread]),
-        coords={"prompt": np.array(labels)},
-        attrs={**base.attrs, "prompt": labels},
-    )
+    return np.sqrt(squares / count).astype(np.float32)
 
 
 def _varied_options(

@@ -36,6 +36,7 @@ class SpreadOver(StrEnum):
     templates = "templates"
     hours = "hours"
     years = "years"
+    photos = "photos"
 
 
 def map_prompts(
@@ -66,8 +67,9 @@ def map_prompts(
     spread: Annotated[
         SpreadOver | None,
         typer.Option(
-            metavar="templates|hours|years",
-            help="For .tif: also bands that say how much the score varies over wordings, hours or years.",
+            metavar="templates|hours|years|photos",
+            help="For .tif: also bands that say how much the score varies over wordings, hours or years, or "
+            "the standard error of a chance (--scale contrast), as its photos are a sample.",
         ),
     ] = None,
     above: Above = None,
