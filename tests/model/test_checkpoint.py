@@ -16,6 +16,7 @@ from transformers import CLIPModel, CLIPVisionModelWithProjection
 from sat2cap.errors import ModelError
 from sat2cap.model.calibration import Calibration, make_calibration
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.file_hashes import write_sealed_manifest
 from sat2cap.model.formats.folder import save_checkpoint
 from sat2cap.model.load import load_model
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
@@ -141,8 +142,8 @@ def test_saving_twice_gives_the_same_bytes(whole: Checkpoint, tmp_path: Path) ->
     first = save_checkpoint(whole, tmp_path / "first")
     whole.embed_text(["a busy street", "snow"])  # a tokenizer that was used must not be saved differently
     second = save_checkpoint(load_model(first), tmp_path / "second")
-    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
+    files = sorted(path.relative_to(first) for path in first.rglob("[!.]*") if path.is_file())
+    assert files == sorted(path.relative_to(second) for path in second.rglob("[!.]*") if path.is_file())
     assert len(files) > 6
     for name in files:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
@@ -311,7 +312,7 @@ def test_a_spoilt_folder_of_ours_is_refused(whole: Checkpoint, tmp_path: Path) -
 
 def test_a_spoilt_calibration_is_refused(whole: Checkpoint, tmp_path: Path) -> None:
     folder = save_checkpoint(whole, tmp_path / "model")
-    path = folder / "calibration.safetensors"
+    path, manifest = folder / "calibration.safetensors", folder / "sat2cap.json"
     good = load_file(path)
     for change, message in (
         (
@@ -321,6 +322,7 @@ def test_a_spoilt_calibration_is_refused(whole: Checkpoint, tmp_path: Path) -> N
         ({"features": None}, "lacks features"),
     ):
         save_file({name: t for name, t in {**good, **change}.items() if t is not None}, path)
+        write_sealed_manifest(manifest, json.loads(manifest.read_text()))  # so that its hash is right
         with pytest.raises(ModelError, match=message) as error:
             load_model(folder)
         one_line(error)

@@ -42,7 +42,9 @@ def root(tmp_path: Path, clip_folder: Path) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()
+    }
 
 
 def test_a_second_run_in_the_folder_is_refused_and_touches_nothing(root: Path, pairs: FakePairs) -> None:

@@ -37,3 +37,4 @@ from .preprocess import Preprocess as Preprocess
 from .query_model import QueryModel as QueryModel
 from .summary import ModelRecord as ModelRecord
 from .summary import describe_model as describe_model
+from .verification import verify_model as verify_model

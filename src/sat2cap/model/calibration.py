@@ -75,4 +75,6 @@ def read_calibration(tensors: Tensors, dim: int, where: str) -> Calibration:
     if ground.shape != overhead.shape or ground.shape != (len(features), dim) or features.ndim != 2:
         shapes = ", ".join(str(list(tensors[name].shape)) for name in _STORED_DTYPES)
         raise ModelError(f"{where} has shapes {shapes}, not [N, {dim}] twice and [N, F]: save it again")
+    if not all(np.isfinite(array).all() for array in (ground, overhead, features)):
+        raise ModelError(f"{where} has numbers that are not finite: save the checkpoint again")
     return Calibration(ground, overhead, features)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sat2cap.errors import ModelError
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.damage import damage_in_one_line
 from sat2cap.model.formats import hub, huggingface, lightning, openclip, openclip_config
 from sat2cap.model.formats.checkpoint_manifest import CHECKPOINT_MANIFEST
 from sat2cap.model.formats.folder import read_checkpoint
@@ -30,7 +31,8 @@ def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
     if path.suffix == lightning.SUFFIX and not path.is_dir():
         if not path.is_file():
             raise ModelError(f"model {str(spec)!r}: there is no such file: check the path")
-        return lightning.read_lightning(path)
+        with damage_in_one_line(str(path)):
+            return lightning.read_lightning(path)
     if path.exists():
         return _read_folder(path, str(spec))
     if not (isinstance(spec, str) and hub.is_hub_name(spec)):
@@ -92,12 +94,13 @@ def _complete_published(model: Checkpoint, published: PublishedModel, clip: Chec
 
 def _read_folder(folder: Path, spec: str) -> Checkpoint:
     """Return the model in a folder, in whichever of the known formats it is."""
-    if (folder / CHECKPOINT_MANIFEST).is_file():
-        return read_checkpoint(folder)
-    if is_transformers_folder(folder):
-        return huggingface.read_transformers(folder, spec)
-    if (folder / openclip_config.CONFIG_FILE).is_file():
-        return openclip.read_openclip(folder, spec)
+    with damage_in_one_line(str(folder)):
+        if (folder / CHECKPOINT_MANIFEST).is_file():
+            return read_checkpoint(folder)
+        if is_transformers_folder(folder):
+            return huggingface.read_transformers(folder, spec)
+        if (folder / openclip_config.CONFIG_FILE).is_file():
+            return openclip.read_openclip(folder, spec)
     if folder.is_file():
         raise ModelError(f"{spec} is a file: give a folder, or a {lightning.SUFFIX} of the authors' training")
     raise ModelError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.errors import ModelError
+from sat2cap.errors import ModelError, quote
 
 # Imported when there are pixels: asking with texts needs the settings alone.
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ AnyImage: TypeAlias = "Image.Image | NDArray[np.uint8]"
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 """Pillow's filters by name."""
 
+_MAX_EDGE_PX = 10_000
 _CACHED_VALUES = 3 * 224**2  # values normalised at once: more would leave the cache between the steps
 
 
@@ -49,7 +50,12 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         """Raise `ModelError` for settings that could only fail later."""
-        if self.size < 1 or (self.shortest_edge or self.size) < self.size:
+        edges = [edge for edge in (self.size, self.crop, self.shortest_edge) if edge is not None]
+        if not all(type(edge) is int and 1 <= edge <= _MAX_EDGE_PX for edge in edges):
+            raise ModelError(
+                f"preprocessing to {edges} px: an edge is a whole number from 1 to {_MAX_EDGE_PX}"
+            )
+        if (self.shortest_edge or self.size) < self.size:
             raise ModelError(
                 f"preprocessing to {self.size} px from {self.shortest_edge} px: resize to at least the size"
             )
@@ -57,7 +63,8 @@ class Preprocess:
             raise ModelError(
                 f"resample {self.resample!r} is not known: give one of {', '.join(get_args(Filter))}"
             )
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        channels = np.array([*self.mean, *self.std], float)
+        if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(channels).all() or min(self.std) <= 0:
             raise ModelError(
                 f"mean {self.mean} and std {self.std} must be three numbers each, std above zero"
             )
@@ -81,9 +88,9 @@ class Preprocess:
         try:
             fields = {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}
             return cls(**fields)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"preprocessing {values} cannot be read ({error}): save the checkpoint again"
+                f"preprocessing {quote(values)} cannot be read ({quote(error)}): save the checkpoint again"
             ) from error
 
     def images(

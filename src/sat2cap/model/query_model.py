@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest
 from sat2cap.model.calibration import Calibration
+from sat2cap.model.damage import damage_in_one_line
 from sat2cap.model.networks.architectures import CLIP_TEXT
 from sat2cap.model.networks.dynamic_numpy import DynamicWeights
 from sat2cap.model.networks.metadata import Encoding, encode_metadata
@@ -123,14 +124,16 @@ class StoredText:
     @cached_property
     def tower(self) -> NumpyTextTower:
         """The network. Raises `ModelError` if its files are damaged."""
-        return self.open_tower()
+        with damage_in_one_line(self.where):
+            return self.open_tower()
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that it was trained with. Raises `ModelError` if it cannot be read, or is another."""
-        tokenizer = self.open_tokenizer()
-        tokens = SpecialTokens(tokenizer.end, tokenizer.start, tokenizer.pad)
-        check_special_tokens(self.tower.config, tokens, self.where)
+        with damage_in_one_line(self.where):
+            tokenizer = self.open_tokenizer()
+            tokens = SpecialTokens(tokenizer.end, tokenizer.start, tokenizer.pad)
+            check_special_tokens(self.tower.config, tokens, self.where)
         return tokenizer
 
     @property

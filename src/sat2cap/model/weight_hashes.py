@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sat2cap.files import canonical_json, digest, parse_json, write_json
+from sat2cap.files import digest, parse_json, write_json
 
 HASHES_FILE = ".sat2cap-hashes.json"
 """Name of the record of hashes in a folder of weights."""
@@ -55,13 +55,17 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, key: str, entry: dict[str, Any]) -> bool:
     """Add an entry to a record, without those of other states of its files; return whether that worked."""
-    entries = {
-        name: value
-        for name, value in _read(path).items()
-        if isinstance(value, dict) and canonical_json(value.get("files")) == canonical_json(entry["files"])
-    }
+    states = entry["files"]
+
+    def is_current(value: Any) -> bool:
+        remembered = value.get("files") if isinstance(value, dict) else None
+        if not isinstance(remembered, dict):
+            return False
+        return all(states.get(name, state) == state for name, state in remembered.items())
+
+    entries = {name: value for name, value in _read(path).items() if is_current(value)}
     try:
         write_json(path, {**entries, key: entry})
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True

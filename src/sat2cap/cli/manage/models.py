@@ -155,6 +155,23 @@ def calibrate(
         print(api.calibrate_model(api.load_model(model, text, like), pairs, out, split, progress=progress))
 
 
+@app.command()
+def verify(model: ModelName) -> None:
+    """Compare all files of a model with their hashes.
+
+    Checkpoints and captioners name them in their manifest; models of the hub are compared where they lie in
+    the cache. The exit status is 1 if a file is damaged.
+    """
+    from sat2cap.model import verify_model
+
+    result = verify_model(model)
+    for problem in result.problems:
+        print(problem)
+    if result.problems:
+        raise typer.Exit(1)
+    print(f"{model}: sound, {result.files} files match their hashes")
+
+
 def _record_facts(record: "ModelRecord") -> list[tuple[str, object]]:
     """Return names and values of a record; for an absent part, what its absence means."""
     absence_meanings = {

@@ -19,8 +19,10 @@ from torch import Tensor
 from transformers import AutoTokenizer, GPT2Config
 
 from sat2cap.errors import ModelError
-from sat2cap.files import publish_folder, write_json
+from sat2cap.files import publish_folder
 from sat2cap.model.captioner import Captioner
+from sat2cap.model.damage import checked
+from sat2cap.model.file_hashes import check_files, check_seal, write_sealed_manifest
 from sat2cap.model.formats.pickles import read_pickled_tensors
 from sat2cap.model.json_files import read_manifest
 from sat2cap.model.networks.captioner import CaptionNetwork
@@ -89,7 +91,7 @@ def save_captioner(captioner: Captioner, folder: Path | str) -> Path:
             "space": captioner.space,
             "card": captioner.card,
         }
-        write_json(temporary / CAPTIONER_MANIFEST, manifest)
+        write_sealed_manifest(temporary / CAPTIONER_MANIFEST, manifest)
     return target
 
 
@@ -97,12 +99,13 @@ def _read_folder(folder: Path) -> Captioner:
     """Return the captioner that `save_captioner` wrote."""
     path = folder / CAPTIONER_MANIFEST
     manifest = read_manifest(path, FORMAT, VERSION)
+    check_files(folder, check_seal(path, manifest), lambda name: True)
     weights = read_tensors(folder / WEIGHTS_FILE)
     try:
-        config = GPT2Config(**manifest["gpt"])
+        config = GPT2Config(**checked(manifest["gpt"]))
         unit, stop, card = bool(manifest["unit"]), str(manifest["stop"]), dict(manifest["card"])
         space = None if manifest.get("space") is None else str(manifest["space"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} has a missing or wrong field ({error}): train the captioner again"
         ) from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from sat2cap.files import publish_folder, write_json
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.file_hashes import write_sealed_manifest
 from sat2cap.model.formats.checkpoint_manifest import CHECKPOINT_MANIFEST
 from sat2cap.model.formats.folder import check_target, save_checkpoint
 from sat2cap.model.json_files import read_json
@@ -38,10 +39,10 @@ def export_hugging_face(checkpoint: Checkpoint, folder: Path | str) -> Path:
         (temporary / "overhead").rmdir()
         manifest = read_json(temporary / CHECKPOINT_MANIFEST)
         manifest["parts"]["overhead"] = "top"
-        write_json(temporary / CHECKPOINT_MANIFEST, manifest)
         write_json(temporary / PROCESSOR, _processor_settings(checkpoint.overhead_preprocess))
         kind = read_json(temporary / CONFIG_FILE)["architectures"][0]
         (temporary / CARD).write_text(write_model_card(checkpoint, kind), encoding="utf-8")
+        write_sealed_manifest(temporary / CHECKPOINT_MANIFEST, manifest)
     return target
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    sat2cap.json          written last: format, list of parts, preprocessing, encoding, scale, card
+    sat2cap.json          written last: format, list of parts, preprocessing, encoding, scale, card, hashes
     overhead/             config.json, model.safetensors   an image tower, in transformers' own form
     ground/               the same, unless it is the same network as overhead or absent
     text/                 the same for a text tower, and its tokenizer
@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from sat2cap.errors import ModelError
-from sat2cap.files import publish_folder, write_json
+from sat2cap.files import publish_folder
 from sat2cap.model.calibration import Calibration, read_calibration
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.file_hashes import check_files, write_sealed_manifest
 from sat2cap.model.formats.checkpoint_manifest import (
     CALIBRATION_FILE,
     CHECKPOINT_MANIFEST,
@@ -38,6 +39,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     shapes than its config says.
     """
     manifest = read_checkpoint_manifest(folder)
+    check_files(folder, manifest.hashes, lambda name: True)
     parts = manifest.parts
     overhead = towers.load_vision_tower(folder if parts.get("overhead") == "top" else folder / "overhead")
     ground_readers = {
@@ -73,7 +75,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path | str) -> Path:
     check_target(target)
     with publish_folder(target) as temporary:
         _write_parts(checkpoint, temporary)
-        write_json(temporary / CHECKPOINT_MANIFEST, _make_manifest(checkpoint))
+        write_sealed_manifest(temporary / CHECKPOINT_MANIFEST, _make_manifest(checkpoint))
     return target
 
 

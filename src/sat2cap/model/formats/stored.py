@@ -12,6 +12,8 @@ from typing import Any
 
 from sat2cap.errors import ModelError
 from sat2cap.model.calibration import read_calibration
+from sat2cap.model.damage import damage_in_one_line
+from sat2cap.model.file_hashes import check_files
 from sat2cap.model.formats import openclip_config, transformers_config
 from sat2cap.model.formats.checkpoint_manifest import (
     CALIBRATION_FILE,
@@ -51,12 +53,13 @@ def open_stored(folder: Path, spec: str, load: Loader) -> StoredModel | None:
 
     Raises `ModelError` if it is incomplete or damaged.
     """
-    if (folder / CHECKPOINT_MANIFEST).is_file():
-        return _open_checkpoint(folder, load)
-    if transformers_config.is_transformers_folder(folder):
-        return _open_transformers(folder, spec, load)
-    if (folder / openclip_config.CONFIG_FILE).is_file():
-        return _open_openclip(folder, spec, load)
+    with damage_in_one_line(str(folder)):
+        if (folder / CHECKPOINT_MANIFEST).is_file():
+            return _open_checkpoint(folder, load)
+        if transformers_config.is_transformers_folder(folder):
+            return _open_transformers(folder, spec, load)
+        if (folder / openclip_config.CONFIG_FILE).is_file():
+            return _open_openclip(folder, spec, load)
     return None
 
 
@@ -64,7 +67,16 @@ def _open_checkpoint(folder: Path, load: Loader) -> StoredModel | None:
     manifest = read_checkpoint_manifest(folder)
     parts = manifest.parts
     overhead_folder = folder if parts.get("overhead") == "top" else folder / "overhead"
+    overhead_weights = (overhead_folder / transformers_config.WEIGHTS_FILE).relative_to(folder).as_posix()
+    check_files(
+        folder, manifest.hashes, lambda name: not name.startswith("ground/") and name != overhead_weights
+    )
     overhead = _open_tower_folder(overhead_folder, architectures.CLIP_IMAGE)
+
+    def digest_overhead() -> str:
+        check_files(folder, manifest.hashes, lambda name: name == overhead_weights)
+        return overhead.digest()
+
     text = None
     if parts.get("text"):
         text_folder = folder / "text"
@@ -84,7 +96,7 @@ def _open_checkpoint(folder: Path, load: Loader) -> StoredModel | None:
         logit_scale=manifest.logit_scale,
         encoding=manifest.encoding,
         overhead_preprocess=manifest.overhead_preprocess,
-        digest_overhead=overhead.digest,
+        digest_overhead=digest_overhead,
         load=load,
         card=manifest.card,
         calibration=read_calibration(map_tensors(calibration_file), dim, str(calibration_file))
@@ -181,7 +193,7 @@ def _make_tower(config: Mapping[str, Any], weights: Tensors, files: Sequence[Pat
     try:
         completed = architectures.complete_config(config, str(config["model_type"]))
         shapes = architectures.weight_shapes(completed)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{folder}: its config describes no network ({reason}): download it again") from None
     kind, prefix = (

@@ -8,6 +8,8 @@ told, without it. Defaults and names are those of transformers' `CLIPTextConfig`
 from collections.abc import Mapping
 from typing import Any
 
+from sat2cap.model.damage import check_sizes
+
 CLIP_IMAGE, CLIP_TEXT = "clip_vision_model", "clip_text_model"
 SIGLIP_IMAGE, SIGLIP_TEXT = "siglip_vision_model", "siglip_text_model"
 """`model_type` of the towers' configs; SIGLIP also for SigLIP 2 of a fixed resolution."""
@@ -66,11 +68,14 @@ _LAYER_NORMS = ("layer_norm1", "layer_norm2")
 def complete_config(config: Mapping[str, Any], default_type: str) -> dict[str, Any]:
     """Return a tower's config with transformers' defaults for what it leaves out.
 
-    `default_type` is the `model_type` of a config that has none, or that of a whole model.
+    `default_type` is the `model_type` of a config that has none, or that of a whole model. Raises
+    `ValueError` if a size in it is beyond that of any model.
     """
     model_type = config.get("model_type")
     model_type = model_type if model_type in _DEFAULTS else default_type
-    return {**_DEFAULTS[model_type], **config, "model_type": model_type}
+    completed = {**_DEFAULTS[model_type], **config, "model_type": model_type}
+    check_sizes(completed)
+    return completed
 
 
 def output_size(config: Mapping[str, Any]) -> int:

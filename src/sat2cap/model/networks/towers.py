@@ -25,6 +25,7 @@ from transformers import (
 
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json
+from sat2cap.model.damage import checked
 from sat2cap.model.json_files import read_json
 from sat2cap.model.networks import siglip
 from sat2cap.model.tokenization import (
@@ -87,9 +88,11 @@ def build_vision_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor],
     `ModelError`, which names the file or folder as `where`, if weights and config do not belong together.
     """
     if config.get("model_type") == siglip.IMAGE:
-        return build_with_weights(lambda: siglip.build_image_tower(config), weights, where, "vision_model.")
+        return build_with_weights(
+            lambda: siglip.build_image_tower(checked(config)), weights, where, "vision_model."
+        )
     return build_with_weights(
-        lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), weights, where
+        lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**checked(config))), weights, where
     )
 
 
@@ -100,8 +103,12 @@ def build_text_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], w
     `ModelError` as `build_vision_tower` does.
     """
     if config.get("model_type") == siglip.TEXT:
-        return build_with_weights(lambda: siglip.build_text_tower(config), weights, where, "text_model.")
-    return build_with_weights(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**config)), weights, where)
+        return build_with_weights(
+            lambda: siglip.build_text_tower(checked(config)), weights, where, "text_model."
+        )
+    return build_with_weights(
+        lambda: CLIPTextModelWithProjection(CLIPTextConfig(**checked(config))), weights, where
+    )
 
 
 def build_text_tower(
