@@ -33,12 +33,13 @@ EXTRA_OF_MODULE = {
     "morecantile": "serve",
     "starlette": "serve",
     "obstore": "cloud",
+    "ray": "cluster",
     "zarr": "publish",
     "zarr_cm": "publish",
 }
 """Extra in pyproject.toml by module name, as in an import statement; a test holds it against that file."""
 
-Extra = Literal["embed", "train", "pairs", "evaluate", "demo", "publish"]
+Extra = Literal["embed", "train", "pairs", "evaluate", "demo", "publish", "cluster"]
 """An extra without which a command or a call cannot work at all."""
 
 EXTRAS_WITHIN: dict[Extra, tuple[str, ...]] = {
@@ -47,6 +48,7 @@ EXTRAS_WITHIN: dict[Extra, tuple[str, ...]] = {
     "pairs": ("pairs",),
     "evaluate": ("embed", "evaluate"),
     "publish": ("publish",),
+    "cluster": ("embed", "cluster"),
     "demo": ("embed", "train", "pairs", "evaluate"),
 }
 """The extras whose modules an extra brings, as pyproject.toml nests them."""

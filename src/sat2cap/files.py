@@ -136,6 +136,12 @@ def write_bytes(path: Path | str, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def rename_published(path: Path | str, target: Path | str) -> None:
+    """Rename a file that `publish` wrote, within its folder, and sync the folder."""
+    os.replace(path, target)
+    _sync_folder(Path(target).parent)
+
+
 def parse_json(text: bytes | str) -> Any:
     """Return the value that a JSON text holds.
 

@@ -86,6 +86,23 @@ def test_an_extra_that_is_missing_is_named_before_any_work(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words", [["embed", "--imagery", "x.tif", "--model", "x", "-o", "x"], ["atlas", "repair", "x"]]
+)
+def test_a_cluster_without_ray_is_one_line_before_any_work(words, capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.chdir(tmp_path)
+    for more, line in [
+        (["--engine", "ray"], "--engine ray needs ray, not installed; pip install 'sat2cap[cluster]'"),
+        (["--engine", "ray", "--workers", "0"], "0 workers cannot do anything; give 1 or more"),
+        (["--workers", "2"], "--address and --workers are those of a cluster; add --engine ray"),
+    ]:
+        with pytest.raises(SystemExit):
+            main([*words, *more])
+        assert capsys.readouterr().err == f"error: {line}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_an_extra_brings_is_what_its_commands_ask_for():
     """An extra that includes others in pyproject.toml is checked for their modules too."""
     extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
@@ -94,7 +111,7 @@ def test_what_an_extra_brings_is_what_its_commands_ask_for():
         nested = [name for line in extras[extra] for name in re.findall(r"sat2cap\[([a-z,]+)\]", line)]
         return {extra}.union(*(included(inner) for names in nested for inner in names.split(",")))
 
-    assert set(EXTRAS_WITHIN) == {"embed", "train", "pairs", "evaluate", "demo", "publish"}
+    assert set(EXTRAS_WITHIN) == {"embed", "train", "pairs", "evaluate", "demo", "publish", "cluster"}
     for extra, within in EXTRAS_WITHIN.items():
         assert included(extra) - {"demo"} == set(within)
 

@@ -9,6 +9,7 @@ from small_model import Ground, grid, model
 from sat2cap.embedding import embed_region
 
 SHAPE = (70, 90)
+HOLES = (485_000, 5_730_000, 495_000, 5_740_000)
 
 
 def wanted() -> np.ndarray:
@@ -19,7 +20,7 @@ def wanted() -> np.ndarray:
 
 
 def run(out: Path, pause_s: float = 0.0, progress=lambda *_: None):
-    imagery = Ground(holes=(485_000, 5_730_000, 495_000, 5_740_000), pause_s=pause_s)
+    imagery = Ground(holes=HOLES, pause_s=pause_s)
     return embed_region(grid(*SHAPE), wanted(), imagery, model(), out, progress=progress)
 
 

@@ -5,9 +5,10 @@ import pytest
 from slow_embed import SHAPE, run, wanted
 from small_model import Ground, grid, model
 
-from sat2cap.atlas import open_atlas, repair_atlas, verify_atlas
+from sat2cap.atlas import create_or_resume, open_atlas, repair_atlas, verify_atlas, writer_lock
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.embedding import embed_region, fill_atlas
+from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask, do_chunk
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file
 
@@ -75,18 +76,18 @@ def test_damaged_and_missing_chunks_are_computed_whole(tmp_path, undisturbed):
 
 def test_a_kill_while_filling_is_mended(tmp_path, undisturbed, monkeypatch):
     """Dies between the files of a chunk: its hashes no longer match, so it is computed whole."""
-    from sat2cap.atlas import chunk_writing
+    from sat2cap.atlas import writer
 
     made = embed(tmp_path / "a.zarr", broken=cells_of(5, 40, 2, 2))
-    real, calls = chunk_writing.write_bytes, []
+    real, calls = writer.rename_published, []
 
-    def dies(path, data):
+    def dies(path, target):
         calls.append(path)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        real(path, data)
+        real(path, target)
 
-    monkeypatch.setattr(chunk_writing, "write_bytes", dies)
+    monkeypatch.setattr(writer, "rename_published", dies)
     with pytest.raises(KeyboardInterrupt):
         fill_atlas(made, Ground(holes=HOLES), model())
     monkeypatch.undo()
@@ -106,3 +107,29 @@ def test_other_imagery_or_another_model_fills_nothing(tmp_path):
         with pytest.raises(AtlasError, match=rf"differs in {part}\); name what it was made from"):
             fill_atlas(made, imagery, checkpoint)
     assert made.complete
+
+
+def test_a_chunk_filled_twice_is_what_its_receipt_says(tmp_path, undisturbed):
+    """A worker that was taken for dead writes last, and could read less: the journal's bytes stay."""
+    made = embed(tmp_path / "a.zarr", broken=cells_of(5, 40, 2, 2))
+    chunk = next(chunk for chunk in made.chunks() if chunk.index == (0, 1))
+    failed = (made.status == CellStatus.IMAGERY_FAILED)[chunk.rows, chunk.cols]
+    jobs = [
+        AtlasJob(made.spec, Ground(holes=HOLES, broken=broken), model(), made.path)
+        for broken in (cells_of(5, 40, 1, 1), None)
+    ]
+    with writer_lock(made.path):
+        atlas_writer = create_or_resume(made.path, made.spec)
+        atlas_writer.reopen()
+        task = ChunkTask(chunk, failed, atlas_writer.entry(chunk.index))
+        lost = do_chunk(jobs[0], task)
+        lost.write()  # three cells are filled, but the receipt never arrives
+        receipt = do_chunk(jobs[1], task).write()
+        atlas_writer.record(receipt.staged)
+        with pytest.raises(AtlasError, match="does not match its hash"):
+            lost.write()  # what it would fill is no longer what it was to fill
+        filled = atlas_writer.finish()
+    assert receipt.statuses == {"OK": 4}
+    assert verify_atlas(filled) == []
+    np.testing.assert_array_equal(filled.read(*EVERY), undisturbed.read(*EVERY))
+    assert not list(made.path.rglob(".*"))

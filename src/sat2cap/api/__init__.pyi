@@ -3,6 +3,7 @@ from .atlas import open as open
 from .embedding import EmbeddingPlan as EmbeddingPlan
 from .embedding import embed as embed
 from .embedding import plan_embedding as plan_embedding
+from .engines import check_engine as check_engine
 from .filling import RepairResult as RepairResult
 from .filling import repair as repair
 from .imagery import open_imagery as open_imagery

@@ -4,14 +4,16 @@
 ``sat2cap.embed`` is a plan that is run at once, and ``sat2cap embed --dry-run`` one that is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sat2cap.api.atlas import OpenAtlas
 from sat2cap.api.atlas import open as open_for_prompts
-from sat2cap.api.imagery import imagery_options, open_imagery
+from sat2cap.api.engines import EngineName, check_engine, make_engine
+from sat2cap.api.imagery import imagery_options, open_imagery, reopen_imagery
 from sat2cap.api.inputs import ProgressLike, RegionLike, listening, to_region
 from sat2cap.api.models import load_model
 from sat2cap.atlas import (
@@ -29,6 +31,7 @@ from sat2cap.geo import PATCH_M, Region, cell_grid, cell_mask, parse_region
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 
 if TYPE_CHECKING:
+    from sat2cap.embedding import Engine
     from sat2cap.model import Checkpoint, Compute
 
 Dtype = Literal["int8", "float16"]
@@ -51,17 +54,31 @@ class EmbeddingPlan:
     """The atlas as it will be."""
     out: Path
     """Where it is written."""
+    open_imagery: "Callable[[], Imagery] | None" = None
+    """Opens the imagery in another process; None for imagery that has no name."""
 
     def pending(self) -> list[Chunk]:
         """Return the chunks that are still to be computed. Raises `AtlasError` for another atlas at `out`."""
         return pending_chunks(self.out, self.spec)
 
-    def run(self, progress: ProgressLike = None) -> Atlas:
-        """Embed what is pending, and return the atlas. Raises `AtlasError`, `JobError`."""
+    def engine(self, name: EngineName, address: str | None = None, workers: int | None = None) -> "Engine":
+        """Return the engine called `name`, whose workers open the imagery themselves if it has a name.
+
+        Raises as `make_engine` does.
+        """
+        return make_engine(name, address, workers, self.open_imagery)
+
+    def run(self, progress: ProgressLike = None, engine: "Engine | None" = None) -> Atlas:
+        """Embed what is pending, by `engine` or in this process, and return the atlas.
+
+        Raises `AtlasError`, `JobError`.
+        """
         from sat2cap.embedding import embed_atlas
 
         with listening(progress) as report:
-            return embed_atlas(self.spec, self.source, self.checkpoint, self.out, progress=report)
+            return embed_atlas(
+                self.spec, self.source, self.checkpoint, self.out, engine=engine, progress=report
+            )
 
 
 def plan_embedding(
@@ -126,7 +143,8 @@ def plan_embedding(
         where=where,
     )
     spec = replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: options})
-    return EmbeddingPlan(covered, source, checkpoint, compute, spec, Path(out))
+    opener = partial(reopen_imagery, spec.imagery, covered, cache=cache) if isinstance(imagery, str) else None
+    return EmbeddingPlan(covered, source, checkpoint, compute, spec, Path(out), opener)
 
 
 def embed(
@@ -145,6 +163,9 @@ def embed(
     dtype: Dtype = "int8",
     max_missing: float = 0.5,
     precision: PrecisionName = "auto",
+    engine: EngineName = "process",
+    address: str | None = None,
+    workers: int | None = None,
     progress: ProgressLike = None,
 ) -> OpenAtlas:
     """Embed a region's imagery into the atlas `out`, and return it opened.
@@ -156,10 +177,12 @@ def embed(
     ground that the network sees for it; both are 480 if left out, and one follows the other. `crs` is the
     grid's, the region's UTM zone if left out. `max_missing` is the largest share of a patch, 0 to 1, that may
     have no imagery. `precision` ``auto`` takes the fastest of this machine, or that of an atlas that is being
-    continued. Cells that could not be embedded have a status with the
-    reason, never zeros. The same call continues a stopped one. Raises `RegionError`, `ImageryError`,
-    `ModelError`, `AtlasError` (the atlas there was made from something else), `JobError`.
+    continued. `engine` ``ray`` computes on the Ray cluster whose head is at `address`, or in `workers`
+    processes of this machine, with the same bytes (docs/scale.md). Cells that could not be embedded have a
+    status with the reason, never zeros. The same call continues a stopped one. Raises `RegionError`,
+    `ImageryError`, `ModelError`, `AtlasError` (the atlas there was made from something else), `JobError`.
     """
+    check_engine(engine, address, workers)
     plan = plan_embedding(
         region,
         imagery,
@@ -176,7 +199,7 @@ def embed(
         max_missing=max_missing,
         precision=precision,
     )
-    plan.run(progress)
+    plan.run(progress, plan.engine(engine, address, workers))
     return open_for_prompts(out, None if isinstance(model, str | Path) else model)
 
 

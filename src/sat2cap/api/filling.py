@@ -2,9 +2,11 @@
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sat2cap.api.atlas import open as open_for_prompts
+from sat2cap.api.engines import EngineName, check_engine, make_engine
 from sat2cap.api.imagery import reopen_imagery
 from sat2cap.api.inputs import ProgressLike, listening
 from sat2cap.atlas import Atlas, CellStatus, open_atlas, repair_atlas, writer_lock
@@ -37,13 +39,18 @@ def repair(
     stretch: str | None = None,
     recipe: str | None = None,
     cache: str | Path | None = None,
+    engine: EngineName = "process",
+    address: str | None = None,
+    workers: int | None = None,
     progress: ProgressLike = None,
 ) -> RepairResult:
     """Compute damaged chunks again, try the cells whose imagery failed once more, and keep all other bytes.
 
-    Imagery and model must be those the atlas was made from; they are known by what `embed` was given. Raises
-    `AtlasError`, `ImageryError`, `ModelError`, `JobError`.
+    Imagery and model must be those the atlas was made from; they are known by what `embed` was given.
+    `engine`, `address` and `workers` are those of `embed`. Raises `AtlasError`,
+    `ImageryError`, `ModelError`, `JobError`.
     """
+    check_engine(engine, address, workers)
     opened = open_atlas(atlas)
     with writer_lock(opened.path):
         damaged = repair_atlas(opened)
@@ -53,21 +60,22 @@ def repair(
     from sat2cap.embedding import fill_atlas
     from sat2cap.model import choose_compute
 
-    source = FailureRecordingImagery(
-        reopen_imagery(
-            opened.imagery,
-            Region(outline(opened.grid), str(atlas)),
-            imagery=imagery,
-            bands=bands,
-            stretch=stretch,
-            recipe=recipe,
-            cache=cache,
-        )
+    open_source = partial(
+        reopen_imagery,
+        opened.imagery,
+        Region(outline(opened.grid), str(atlas)),
+        imagery=imagery,
+        bands=bands,
+        stretch=stretch,
+        recipe=recipe,
+        cache=cache,
     )
+    source = FailureRecordingImagery(open_source())
+    chosen_engine = make_engine(engine, address, workers, open_source)
     compute = choose_compute(opened.model["precision"])
     checkpoint = open_for_prompts(atlas, model).checkpoint.to(compute.device)
     with listening(progress) as report:
-        fill_atlas(opened, source, checkpoint, progress=report)
+        fill_atlas(opened, source, checkpoint, engine=chosen_engine, progress=report)
     left = count_failed_cells(opened)
     return RepairResult(len(damaged), failed - left, left, source.failure, _remove_stale_prepared(opened))
 

@@ -1,7 +1,8 @@
 from .chunk_files import Version as Version
 from .chunk_files import read_version as read_version
-from .chunk_writing import fill_chunk_files as fill_chunk_files
-from .chunk_writing import write_chunk_files as write_chunk_files
+from .chunk_writing import StagedChunk as StagedChunk
+from .chunk_writing import stage_chunk as stage_chunk
+from .chunk_writing import stage_filled_chunk as stage_filled_chunk
 from .conventions import as_uri as as_uri
 from .conventions import embedding_attributes as embedding_attributes
 from .conventions import projection_attributes as projection_attributes

@@ -1,10 +1,14 @@
-"""The files of one chunk: encoded and put in place by whoever computed it, in this process or another.
+"""The files of one chunk: encoded and written by whoever computed it, in this process or another.
 
-Nothing here touches the journal. A chunk counts as written only once the `Entry` that is returned has been
-recorded by the one process that holds the atlas's lock (`AtlasWriter.record`).
+They are written beside their place under names of their own, and put in place by the one process that holds
+the atlas's lock (`AtlasWriter.record`). So a chunk may be done twice, by two workers of which one was taken
+for dead: what is in place is what the journal says, whoever of the two writes last.
 """
 
 import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,20 @@ from sat2cap.errors import AtlasError, JobError
 from sat2cap.files import write_bytes
 
 
-def write_chunk_files(
+@dataclass(frozen=True)
+class StagedChunk:
+    """A chunk whose files are written and synced, but not in place yet."""
+
+    entry: Entry
+    """What the journal will say of it."""
+    written_as: Mapping[str, str]
+    """Name that a file was written as, by its name in `entry`; both are paths inside the atlas."""
+
+
+def stage_chunk(
     path: Path, spec: AtlasSpec, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]
-) -> Entry:
-    """Write the files of one chunk of the atlas at `path`, and return what its journal has to say of it.
+) -> StagedChunk:
+    """Write one chunk of the atlas at `path` beside its place, and return what `AtlasWriter.record` takes.
 
     `embeddings` is float32 `[h, w, D]`, unnormalised; `status` is uint8 `[h, w]`, of `CellStatus`.
     Embeddings of cells whose status is not OK, or that are outside the region, are ignored. An OK cell
@@ -37,23 +51,23 @@ def write_chunk_files(
             f"chunk {chunk.index} has wanted cells without a status; say why they have no embedding"
         )
     status = np.where(wanted, status, CellStatus.NONE).astype(np.uint8)
-    return _publish_arrays(path, spec, chunk, encode_cells(embeddings, status, spec.dtype))
+    return _stage_arrays(path, spec, chunk, encode_cells(embeddings, status, spec.dtype))
 
 
-def fill_chunk_files(
+def stage_filled_chunk(
     path: Path,
     spec: AtlasSpec,
     chunk: Chunk,
     embeddings: NDArray[np.float32],
     status: NDArray[np.uint8],
     written: Entry,
-) -> Entry:
-    """Replace those cells of a written chunk whose `status` is not NONE; all others keep their bytes.
+) -> StagedChunk:
+    """Write a chunk anew with those cells replaced whose `status` is not NONE; all others keep their bytes.
 
-    Arguments and result are those of `write_chunk_files`: embeddings float32 ``(rows, columns, D)``, status
+    Arguments and result are those of `stage_chunk`: embeddings float32 ``(rows, columns, D)``, status
     uint8 ``(rows, columns)``. `written` is what the journal says of the chunk, so that the journal, which
-    grows with every chunk, is not read for each of them. Raises `AtlasError` if a file is not what `written`
-    says, and what `write_chunk_files` raises.
+    grows with every chunk, is not read for each of them; what is in place is only read. Raises `AtlasError`
+    if a file is not what `written` says, and what `stage_chunk` raises.
     """
     changed = status != CellStatus.NONE
     h, w = chunk.shape
@@ -62,7 +76,7 @@ def fill_chunk_files(
     for name, values in values_by_array.items():
         old = _read_written(path, arrays[name], written)[0]
         values_by_array[name] = np.where(changed, values, old[None, ..., :h, :w])
-    return _publish_arrays(path, spec, chunk, values_by_array)
+    return _stage_arrays(path, spec, chunk, values_by_array)
 
 
 def encode_cells(
@@ -89,22 +103,24 @@ def encode_cells(
     return {"embeddings": np.moveaxis(quantised, -1, 0)[None], "scale": scale[None], "status": status[None]}
 
 
-def _publish_arrays(
+def _stage_arrays(
     path: Path, spec: AtlasSpec, chunk: Chunk, values_by_array: dict[str, NDArray[Any]]
-) -> Entry:
-    """Put the files of a chunk in place; a file of only fill values is left out."""
+) -> StagedChunk:
+    """Write the files of a chunk under new names; a file of only fill values is left out."""
     arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
-    hashes, checksums = {}, {}
+    hashes, checksums, written_as = {}, {}, {}
+    mark = uuid.uuid4().hex[:12]
     for name, values in values_by_array.items():
-        file = arrays[name].cell_chunk_path(*chunk.index)
         if _is_all_fill(values, arrays[name].fill):
-            (path / file).unlink(missing_ok=True)
             continue
+        file = arrays[name].cell_chunk_path(*chunk.index)
+        folder, _, last = file.rpartition("/")
+        written_as[file] = f"{folder}/.{last}.{mark}"  # hidden, as files are that a kill may leave behind
         data = arrays[name].encode_chunk(values)
-        write_bytes(path / file, data)
+        write_bytes(path / written_as[file], data)
         hashes[file] = hashlib.sha256(data).hexdigest()
         checksums[file] = checksum(data)
-    return Entry(chunk.index, hashes, checksums)
+    return StagedChunk(Entry(chunk.index, hashes, checksums), written_as)
 
 
 def _read_written(path: Path, array: ChunkedArray, written: Entry) -> NDArray[Any]:

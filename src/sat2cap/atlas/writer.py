@@ -1,7 +1,7 @@
 """Writing an atlas, chunk by chunk, so that it may be interrupted at any moment.
 
-Each file of a chunk is written under a temporary name, synced and renamed. Then the chunk is journalled with
-the hashes of its files. The group's metadata is published last. A kill therefore loses at most the chunk
+The files of a chunk are written under names of their own, synced and renamed. Then the chunk is journalled
+with the hashes of its files. The group's metadata is published last. A kill therefore loses at most the chunk
 being written, and resumed work ends in the same bytes as uninterrupted work.
 """
 
@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import journal, stac
-from sat2cap.atlas.chunk_writing import fill_chunk_files, write_chunk_files
+from sat2cap.atlas.chunk_writing import StagedChunk, stage_chunk, stage_filled_chunk
 from sat2cap.atlas.conventions import group_metadata, side_arrays
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, read_plan
 from sat2cap.atlas.plan_files import is_atlas, read_plan_bytes, write_plan_files
 from sat2cap.atlas.reader import Atlas
 from sat2cap.errors import AtlasError, JobError
-from sat2cap.files import digest_file, write_bytes
+from sat2cap.files import digest_file, rename_published, write_bytes
 from sat2cap.stores import LocalStore
 
 
@@ -48,8 +48,8 @@ class AtlasWriter:
         ]
 
     def write(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
-        """Write one chunk and journal it; arguments and errors are those of `write_chunk_files`."""
-        self.record(write_chunk_files(self.path, self.spec, chunk, embeddings, status))
+        """Write one chunk and journal it; arguments and errors are those of `stage_chunk`."""
+        self.record(stage_chunk(self.path, self.spec, chunk, embeddings, status))
 
     def fill_cells(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
         """Replace those cells of a written chunk whose `status` is not NONE; all others keep their bytes.
@@ -58,7 +58,7 @@ class AtlasWriter:
         """
         self.reopen()
         written = self.entry(chunk.index)
-        self.record(fill_chunk_files(self.path, self.spec, chunk, embeddings, status, written))
+        self.record(stage_filled_chunk(self.path, self.spec, chunk, embeddings, status, written))
 
     def entry(self, index: tuple[int, int]) -> journal.Entry:
         """Return what the journal says of a chunk that is written. Raises `KeyError` if it is not."""
@@ -68,16 +68,24 @@ class AtlasWriter:
         """Make a finished atlas unfinished, before any of its cells is replaced; `finish` ends this."""
         (self.path / ROOT).unlink(missing_ok=True)
 
-    def record(self, entry: journal.Entry) -> None:
-        """Journal a chunk whose files are in place, written by this process or by another.
+    def record(self, staged: StagedChunk) -> None:
+        """Put the files of a chunk in place, and journal it; they may be written by another process.
 
         Raises `JobError` if they are not here, as when another machine wrote to a disk of its own.
         """
-        if not self._has_files(entry):
+        entry = staged.entry
+        try:
+            for file, written_as in staged.written_as.items():
+                rename_published(self.path / written_as, self.path / file)
+        except FileNotFoundError:
             raise JobError(
                 f"chunk {entry.index} was written, but not into {str(self.path)!r} of this machine; "
                 "give a folder that every worker shares"
-            )
+            ) from None
+        for array in self._arrays.values():
+            file = array.cell_chunk_path(*entry.index)
+            if file not in entry.files:  # it has only fill values now
+                (self.path / file).unlink(missing_ok=True)
         journal.append_entry(self.path / JOURNAL, entry)
         self._entries[entry.index] = entry
         self._written_here.add(entry.index)
@@ -111,11 +119,7 @@ class AtlasWriter:
     def _is_in_place(self, index: tuple[int, int]) -> bool:
         """Return whether a chunk is journalled and its files have full size; hashes are not compared here."""
         entry = self._entries.get(index)
-        return entry is not None and self._has_files(entry)
-
-    def _has_files(self, entry: journal.Entry) -> bool:
-        """Return whether the files of an entry are there and have full size."""
-        return all(
+        return entry is not None and all(
             (self.path / file).is_file()
             and (self.path / file).stat().st_size == self._arrays[file.split("/")[0]].chunk_bytes()
             for file in entry.files

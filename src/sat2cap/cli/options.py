@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -85,6 +86,37 @@ Recipe = Annotated[
 TileCache = Annotated[
     Path | None,
     typer.Option("--cache", metavar="DIR", help="Folder in which fetched tiles are kept for other runs."),
+]
+
+
+class EngineName(StrEnum):
+    """Where the chunks of an atlas are computed."""
+
+    process = "process"
+    ray = "ray"
+
+
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine", metavar="process|ray", help="Compute in this process, or by the workers of a Ray cluster."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Head of the Ray cluster, or auto; by default that of RAY_ADDRESS, or else this machine alone.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Workers of the cluster; by default one a GPU, or without GPUs one for every four processors.",
+    ),
 ]
 Json = Annotated[
     Path | None,

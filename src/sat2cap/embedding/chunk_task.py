@@ -1,8 +1,8 @@
-"""One chunk of an atlas as a task: read its imagery, embed its patches, put its files in place.
+"""One chunk of an atlas as a task: read its imagery, embed its patches, write its files.
 
-A job is a list of tasks. Whoever does one gives back a receipt, and the process that holds the atlas's lock
-records receipts in the journal, which is thereby the job's only checkpoint. A task may be done twice, by two
-workers: both write the same bytes under the same names.
+A job is a list of tasks. Whoever does one gives back a receipt. The process that holds the atlas's lock puts
+the files of a receipt in place and journals them, and the journal is thereby the job's only checkpoint. A
+task may be done twice, by two workers: only the files of a receipt that was taken count.
 """
 
 import time
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas import AtlasSpec, CellStatus, Chunk, Entry, fill_chunk_files, write_chunk_files
+from sat2cap.atlas import AtlasSpec, CellStatus, Chunk, Entry, StagedChunk, stage_chunk, stage_filled_chunk
 from sat2cap.embedding.fixed_batches import embed_in_fixed_batches
 from sat2cap.embedding.patches import Block, Patches, read_patches, split_into_blocks
 from sat2cap.embedding.plan import patch_grid_of
@@ -67,12 +67,12 @@ class ChunkReceipt:
 
     index: tuple[int, int]
     """Row and column of the chunk, counted in chunks."""
-    entry: Entry | None
-    """What the journal has to say of it; None if no cell of a written chunk could be filled."""
+    staged: StagedChunk | None
+    """Its files, not in place yet; None if no cell of a written chunk could be filled."""
     statuses: Mapping[str, int]
     """Cells that were tried, by the name of their `CellStatus`."""
     seconds: float
-    """From the start of reading to files in place, waiting for other chunks included."""
+    """From the start of reading to files written, waiting for other chunks included."""
     worker: str = ""
     """Who did it; empty for this process."""
     failure: str | None = None
@@ -97,21 +97,21 @@ class ChunkResult:
         self._embeddings[window][patches.status == CellStatus.OK] = embeddings
 
     def write(self, worker: str = "", failure: str | None = None) -> ChunkReceipt:
-        """Put the chunk's files in place and return the receipt. Raises `JobError` as `write_chunk_files`."""
+        """Write the chunk's files and return the receipt. Raises `JobError` as `stage_chunk`."""
         job, task, status = self._job, self._task, self._status
-        entry: Entry | None = None
+        staged: StagedChunk | None = None
         if task.written is None:
-            entry = write_chunk_files(job.path, job.spec, task.chunk, self._embeddings, status)
+            staged = stage_chunk(job.path, job.spec, task.chunk, self._embeddings, status)
         else:
             # NONE leaves a cell as it is: the cells that were not tried, and those that failed again
             changes = np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)
             if changes.any():
-                entry = fill_chunk_files(
+                staged = stage_filled_chunk(
                     job.path, job.spec, task.chunk, self._embeddings, changes, task.written
                 )
         statuses = Counter(CellStatus(code).name for code in status[task.wanted].tolist())
         seconds = time.perf_counter() - self._start_s
-        return ChunkReceipt(task.chunk.index, entry, dict(statuses), seconds, worker, failure)
+        return ChunkReceipt(task.chunk.index, staged, dict(statuses), seconds, worker, failure)
 
 
 def read_block(job: AtlasJob, task: ChunkTask, block: Block) -> Patches:

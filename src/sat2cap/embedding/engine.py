@@ -29,8 +29,8 @@ class Engine(Protocol):
     def run(self, job: AtlasJob, tasks: Sequence[ChunkTask], log: RunLog) -> Iterator[ChunkReceipt]:
         """Do all `tasks`, each to its end, and yield their receipts as they come.
 
-        Progress, workers and retries are told to `log`. Closing the iterator stops the work; what is done by
-        then is in place and may lack its receipt. Raises `JobError` if a chunk cannot be done at all.
+        Progress, workers and retries are told to `log`. Closing the iterator stops the work; what
+        has no receipt by then is not in place. Raises `JobError` if a chunk cannot be done at all.
         """
         ...
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas import Atlas, AtlasSpec, create_or_resume, writer_lock
-from sat2cap.atlas import Entry as JournalEntry
+from sat2cap.atlas import Atlas, AtlasSpec, StagedChunk, create_or_resume, writer_lock
 from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask
 from sat2cap.embedding.engine import Engine, LocalEngine
 from sat2cap.embedding.plan import plan_atlas
@@ -83,7 +82,7 @@ def embed_atlas(
 def run_tasks(
     job: AtlasJob,
     tasks: Sequence[ChunkTask],
-    record: Callable[[JournalEntry], None],
+    record: Callable[[StagedChunk], None],
     engine: Engine,
     total: int,
     progress: Progress,
@@ -95,8 +94,8 @@ def run_tasks(
     log = RunLog(sum(task.cells for task in tasks), total, progress)
     with log.recorded(job.path, job.spec.identity, engine.name):
         for receipt in engine.run(job, tasks, log) if tasks else ():
-            if receipt.entry is not None:
-                record(receipt.entry)
+            if receipt.staged is not None:
+                record(receipt.staged)
             log.add_receipt(receipt)
     if isinstance(job.imagery, FailureRecordingImagery):
         job.imagery.failure = job.imagery.failure or log.failure

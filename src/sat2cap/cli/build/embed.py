@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.options import Bands, ImagerySource, Model, Recipe, Stretch, TileCache
+from sat2cap.cli.options import (
+    Address,
+    Bands,
+    Engine,
+    EngineName,
+    ImagerySource,
+    Model,
+    Recipe,
+    Stretch,
+    TileCache,
+    Workers,
+)
 from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
@@ -94,6 +105,9 @@ def embed(
     stretch: Stretch = None,
     recipe: Recipe = None,
     cache: TileCache = None,
+    engine: Engine = EngineName.process,
+    address: Address = None,
+    workers: Workers = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done and how long it would take, and stop.")
     ] = False,
@@ -106,6 +120,7 @@ def embed(
     from sat2cap import api
     from sat2cap.cli import console
 
+    api.check_engine(engine.value, address, workers)
     plan = api.plan_embedding(
         region,
         imagery,
@@ -124,13 +139,14 @@ def embed(
         max_missing=max_missing,
         precision=precision.value,
     )
+    chosen_engine = plan.engine(engine.value, address, workers)
     console.print_facts(_describe_plan(plan), None if dry_run else sys.stderr)
     if plan.source.failure is not None:
         console.print_warning(f"the imagery of some cells could not be read: {plan.source.failure}")
     if dry_run:
         return
     with console.show_progress() as progress:
-        atlas = plan.run(progress)
+        atlas = plan.run(progress, chosen_engine)
     _print_result(atlas, plan.source.failure)
 
 

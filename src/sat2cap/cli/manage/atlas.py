@@ -7,13 +7,17 @@ import typer
 
 from sat2cap.cli.options import (
     ACCEPT_OLD_STRETCH,
+    Address,
     AtlasImagery,
     AtlasModel,
     AtlasPath,
     Bands,
+    Engine,
+    EngineName,
     Recipe,
     Stretch,
     TileCache,
+    Workers,
 )
 
 app = typer.Typer(help="Describe, check and repair an atlas.", no_args_is_help=True)
@@ -138,6 +142,9 @@ def repair(
     stretch: Stretch = None,
     recipe: Recipe = None,
     cache: TileCache = None,
+    engine: Engine = EngineName.process,
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Repair an atlas, and fill cells that could not be read.
 
@@ -157,6 +164,9 @@ def repair(
             stretch=stretch,
             recipe=recipe,
             cache=cache,
+            engine=engine.value,
+            address=address,
+            workers=workers,
             progress=progress,
         )
     if result.stale_prepared is not None:
