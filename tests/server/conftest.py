@@ -8,9 +8,12 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "query"))  # made_model lives there
 
+from live_page import CHROMIUM, FLAGS, PATCH, WAIT_MS, keep_problem
 from made_model import atlas as make_atlas
-from made_model import calibrated, embeddings
+from made_model import calibrated, embeddings, unit
 from served import HEIGHT, WIDTH, make_client
+
+import sat2cap
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +36,40 @@ def folder(tmp_path_factory, checkpoint):
 def client(folder, checkpoint):
     with make_client(folder, checkpoint) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def beach(tmp_path_factory, checkpoint):
+    """An atlas in which a patch of cells is exactly what "a beach" means, and the rest is its opposite."""
+    direction = checkpoint.embed_text(["a beach"])[0]
+    values = np.tile(-direction, (40, 50, 1)).astype(np.float32)
+    values += 0.1 * unit(np.random.default_rng(0).normal(size=values.shape))
+    values[PATCH] = direction
+    path = tmp_path_factory.mktemp("page") / "beach.zarr"
+    return make_atlas(path, values, checkpoint, np.zeros((40, 50), bool))
+
+
+@pytest.fixture(scope="session")
+def page_server(beach, checkpoint):
+    with sat2cap.serve(beach.path, model=checkpoint) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.set_default_timeout(WAIT_MS)
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("console", lambda line: keep_problem(page, line))
+    yield page
+    page.close()

@@ -67,7 +67,20 @@ export interface Series {
 export type Box = [west: number, south: number, east: number, north: number];
 
 /** Something that the server, or the way to it, refused; the message is for people. */
-export class Problem extends Error {}
+export class Problem extends Error {
+  constructor(
+    message: string,
+    /** The HTTP status; 0 where there was no answer. */
+    readonly status = 0,
+  ) {
+    super(message);
+  }
+
+  /** Whether asking the same again would be refused again. */
+  get isFinal(): boolean {
+    return this.status >= 400 && this.status < 500;
+  }
+}
 
 /** Nothing answers at the address of the server. */
 export class Unreachable extends Problem {}
@@ -96,7 +109,8 @@ export async function request(path: string, options: RequestInit = {}, tries = B
     return request(path, options, tries - 1);
   }
   const body = (await response.json().catch(() => ({}))) as { detail?: string };
-  throw new Problem(body.detail ?? `The server answered ${response.status}.`);
+  const sentence = body.detail ?? `the server answered ${response.status}`;
+  throw new Problem(sentence.charAt(0).toUpperCase() + sentence.slice(1), response.status);
 }
 
 async function requestJson<T>(path: string, options: RequestInit = {}): Promise<T> {
@@ -143,8 +157,13 @@ export async function readScores(question: Question, box: Box | null, signal: Ab
   return { ...about, levels: new Uint8Array(await response.arrayBuffer()) };
 }
 
-export function findPlaces(question: Question, top: number): Promise<GeoJSON.FeatureCollection<GeoJSON.Point>> {
-  return requestJson(addressOf(question, "search", { top: String(top) }));
+/** The best places, of those within `zones` where there are any. */
+export function findPlaces(question: Question, top: number, zones: unknown): Promise<GeoJSON.FeatureCollection<GeoJSON.Point>> {
+  return requestJson(addressOf(question, "search", { top: String(top) }), zones === null ? {} : post(zones));
+}
+
+function post(document: unknown): RequestInit {
+  return { method: "POST", body: JSON.stringify(document), headers: { "Content-Type": "application/json" } };
 }
 
 const at = (lon: number, lat: number) => ({ lon: lon.toFixed(6), lat: lat.toFixed(6) });
@@ -166,7 +185,5 @@ export async function captionPlace(question: Question, lon: number, lat: number,
 }
 
 export function summariseZones(question: Question, zones: unknown): Promise<GeoJSON.FeatureCollection> {
-  const body = JSON.stringify(zones);
-  const headers = { "Content-Type": "application/json" };
-  return requestJson(addressOf(question, "zones", { stat: "mean" }), { method: "POST", body, headers });
+  return requestJson(addressOf(question, "zones", { stat: "mean" }), post(zones));
 }

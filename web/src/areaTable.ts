@@ -45,11 +45,16 @@ export function listAreas(features: GeoJSON.Feature[], look: AreaLook): void {
   if (hadFocus === "colour-areas") element("colour-areas").focus();
 }
 
+/** What an area calls itself; its number where it has no name. */
+export function nameOf(feature: GeoJSON.Feature, index: number): string {
+  const name = NAMES.map((key) => feature.properties?.[key] as unknown).find((value) => value !== undefined && value !== null);
+  return name === undefined ? `area ${index + 1}` : String(name as string | number).slice(0, 80);
+}
+
 function rowOf(feature: GeoJSON.Feature, index: number): Row {
   const properties = feature.properties ?? {};
-  const name = NAMES.map((key) => properties[key] as unknown).find((value) => value !== undefined && value !== null);
   return {
-    name: name === undefined ? `area ${index + 1}` : String(name as string | number).slice(0, 80),
+    name: nameOf(feature, index),
     mean: (properties["mean"] ?? null) as number | null,
     covered: (properties["covered_share"] ?? 0) as number,
     feature,

@@ -1,11 +1,11 @@
 /** Areas that are drawn or come from a file: their means, as a table and as colours on the map. */
 
 import type { ExpressionSpecification, GeoJSONSource, Map as MapLibreMap, MapMouseEvent } from "maplibre-gl";
-import { LngLatBounds } from "maplibre-gl";
+import { LngLatBounds, Popup } from "maplibre-gl";
 import { summariseZones } from "./api";
-import { listAreas, withoutAreas } from "./areaTable";
+import { listAreas, nameOf, withoutAreas } from "./areaTable";
 import { colourAt, colourName, colourTable } from "./colours";
-import { element, onClick } from "./elements";
+import { element, formatScore, onClick } from "./elements";
 import type { Page } from "./page";
 
 const MAX_FILE_BYTES = 20 * 2 ** 20;
@@ -24,6 +24,7 @@ export class Areas {
   private asked = 0;
   private features: GeoJSON.Feature[] = [];
   isDrawing = false;
+  private readonly hint = new Popup({ closeButton: false, closeOnClick: false, className: "hint", offset: 8 });
 
   constructor(
     private readonly page: Page,
@@ -39,6 +40,14 @@ export class Areas {
       event.preventDefault();
       this.finish();
     });
+    map.on("mousemove", "areas-fill", (event) => {
+      const hit = event.features?.[0];
+      const feature = typeof hit?.id === "number" ? this.features[hit.id] : undefined;
+      if (this.isDrawing || !feature) return;
+      const text = `${nameOf(feature, hit!.id as number)}: ${formatScore(meanOf(feature), page.state.scale)}`;
+      this.hint.setLngLat(event.lngLat).setText(text).addTo(map);
+    });
+    map.on("mouseleave", "areas-fill", () => this.hint.remove());
     onClick("draw", () => (this.isDrawing ? this.finish() : this.draw()));
     element<HTMLInputElement>("upload").addEventListener("change", (event) => {
       const input = event.target as HTMLInputElement;
@@ -52,6 +61,13 @@ export class Areas {
     return this.file !== null || this.page.state.area.length > 2;
   }
 
+  /** The areas as GeoJSON; null without any. */
+  get zones(): unknown {
+    const { area } = this.page.state;
+    if (area.length < 3) return this.file;
+    return { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [[...area, area[0]]] } };
+  }
+
   /** Ask for the means of the areas at hand again, since the question or the areas have changed. */
   async refresh(): Promise<void> {
     const ticket = ++this.asked;
@@ -61,10 +77,8 @@ export class Areas {
       this.show([]);
       return withoutAreas(this.hasAreas ? "Type a prompt, and every area gets its mean." : HINT);
     }
-    const ring = [...this.page.state.area, this.page.state.area[0]];
-    const drawn = { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [ring] } };
     try {
-      const answer = await summariseZones(question, this.page.state.area.length > 2 ? drawn : this.file);
+      const answer = await summariseZones(question, this.zones);
       if (ticket !== this.asked || this.isDrawing) return;
       this.show(answer.features);
     } catch (error) {
@@ -130,9 +144,7 @@ export class Areas {
     }
     this.keepFile(null);
     this.page.state.area = corners;
-    this.page.write();
-    this.page.commit();
-    void this.refresh();
+    this.changed();
   }
 
   private draw(): void {
@@ -161,9 +173,7 @@ export class Areas {
     }
     this.keepFile(text);
     this.page.state.area = [];
-    this.page.write();
-    this.page.commit();
-    await this.refresh();
+    this.changed();
   }
 
   /** Keep the areas of a file for as long as the tab lives: an address is too short for them. */
@@ -176,9 +186,13 @@ export class Areas {
   private remove(): void {
     this.keepFile(null);
     this.page.state.area = [];
+    this.changed();
+  }
+
+  private changed(): void {
     this.page.write();
     this.page.commit();
-    void this.refresh();
+    this.page.onAreas();
   }
 
   private addCorner(event: MapMouseEvent): void {
@@ -192,8 +206,9 @@ export class Areas {
   }
 
   private show(features: GeoJSON.Feature[]): void {
-    this.features = features;
-    void (this.map.getSource("areas") as GeoJSONSource).setData({ type: "FeatureCollection", features });
+    this.features = features.map((feature, index) => ({ ...feature, id: index }));
+    this.hint.remove();
+    void (this.map.getSource("areas") as GeoJSONSource).setData({ type: "FeatureCollection", features: this.features });
     this.applyLook();
   }
 }

@@ -28,9 +28,12 @@ export function drawSeries(
   add(svg, "polyline", { points: points.join(" "), class: "line" });
   const here = scores[current];
   if (here !== null && here !== undefined) add(svg, "circle", { cx: x(current), cy: y(here), r: 4, class: "dot" });
-  const highest = scores.indexOf(high);
-  const side = highest < scores.length * 0.15 ? "start" : highest > scores.length * 0.85 ? "end" : "middle";
-  add(svg, "text", { x: x(highest), y: 9, "text-anchor": side }).textContent = format(high);
+  const side = (at: number) => (at < scores.length * 0.15 ? "start" : at > scores.length * 0.85 ? "end" : "middle");
+  const [lowest, highest] = [scores.indexOf(low), scores.indexOf(high)];
+  add(svg, "text", { x: x(highest), y: 9, "text-anchor": side(highest) }).textContent = format(high);
+  if (format(low) !== format(high)) {
+    add(svg, "text", { x: x(lowest), y: y(low) - 6, "text-anchor": side(lowest) }).textContent = format(low);
+  }
   marks.forEach((mark, index) => {
     add(svg, "text", { x: x(index), y: HEIGHT - 3, "text-anchor": "middle" }).textContent = mark;
   });

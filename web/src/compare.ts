@@ -82,6 +82,18 @@ export class CompareControls {
     const border = this.border;
     for (const id of ["swipe", "divider"]) element(id).hidden = border === 1;
     element("divider").style.left = `${100 * border}%`;
+    if (border !== 1) this.nameSides();
+  }
+
+  /** Say on both sides of the border what is shown there: the prompts, or the dates of one prompt. */
+  private nameSides(): void {
+    const question = this.page.question();
+    const other = question && otherQuestion(question, this.page.state, this.page.atlas!.years);
+    if (!question || !other) return;
+    const isOnePrompt = question.prompt === other.prompt;
+    for (const [id, side] of [["tag-left", question], ["tag-right", other]] as const) {
+      element(id).textContent = isOnePrompt ? dateText(side.when) : side.prompt;
+    }
   }
 
   toggle(): void {
@@ -96,6 +108,10 @@ export class CompareControls {
     void this.page.ask();
     this.page.commit();
   }
+}
+
+function dateText(when: string | null): string {
+  return when ? `${MONTHS[Number(when.slice(5, 7))]}, ${when.slice(11, 16)}` : MONTHS[0]!;
 }
 
 function fill(id: string, options: string[][]): void {

@@ -2,11 +2,12 @@
 
 import { answerFromChance, answerFromScores, warningOf } from "./answer";
 import type { Atlas, Question } from "./api";
-import { describeAtlas, listAtlases, readScores, request, Unreachable } from "./api";
+import { describeAtlas, listAtlases, Problem, readScores, request, Unreachable } from "./api";
 import { Areas } from "./areas";
 import { colourName, colourTable } from "./colours";
 import { CompareControls, differenceOf, otherQuestion } from "./compare";
 import { create, element, onInput } from "./elements";
+import { hasExample, PhotoPrompts } from "./examples";
 import { Files } from "./files";
 import type { Range } from "./legend";
 import { commonRange, drawLegend, lookOf, rangeOf } from "./legend";
@@ -36,6 +37,8 @@ const [first, second] = [new ScoreLayer("score"), new ScoreLayer("score-second")
 let atlas: Atlas | undefined;
 let shown: Shown | undefined;
 let isFinished = false;
+/** Whether the scale was changed for a prompt that has no chance, and goes back after it. */
+let isScaleLent = false;
 let rest = 0;
 
 const page: Page = {
@@ -54,6 +57,9 @@ const page: Page = {
   write,
   commit: () => void (isFinished = true),
   openPanel,
+  zones: () => areas?.zones ?? null,
+  onAreas: () => [areas, places].forEach((panel) => void panel?.refresh()),
+  choosePrompt,
 };
 const requests = new MapRequests(send);
 const time = new TimeControls(page);
@@ -62,6 +68,11 @@ const files = new Files(page);
 const places = new BestPlaces(page);
 const place = new PlacePanel(page);
 const nonsense = new Nonsense();
+const photos = new PhotoPrompts(choosePrompt, (error) => {
+  say(error.message);
+  setDoing("error");
+  element("retry").hidden = true;
+});
 let areas: Areas | undefined;
 
 /** The question of the first map, as if nothing were compared. */
@@ -78,8 +89,20 @@ function mainQuestion(): Question | null {
   return question && other && state.difference ? differenceOf(question, other) : question;
 }
 
+/** Take ranks for a prompt that has no chance, and chances again after it. */
+function settleScale(): void {
+  const hasNoChance = hasExample(state.prompt) || hasExample(state.second ?? "");
+  if (hasNoChance && state.scale === "contrast") [state.scale, isScaleLent] = ["percentile", true];
+  else if (!hasNoChance && isScaleLent) [state.scale, isScaleLent] = ["contrast", false];
+  element<HTMLSelectElement>("scale").value = state.scale;
+  const chance = element("scale").querySelector<HTMLOptionElement>("[value=contrast]")!;
+  chance.disabled = hasNoChance || !atlas?.calibrated;
+}
+
 async function send(signal: AbortSignal): Promise<void> {
+  settleScale();
   write();
+  void photos.show(state.prompt);
   const question = mainQuestion();
   if (!question || !atlas) return showNothing();
   setDoing("loading");
@@ -118,7 +141,7 @@ async function follow(question: Question, signal: AbortSignal): Promise<void> {
   const { scores } = shown!;
   const isDifference = scores.centred === true;
   const isChance = question.scale === "contrast" && !isDifference;
-  if (isChance) say(answerFromChance(scores, atlas!, nonsenseAt(question)) + warningOf(scores));
+  if (isChance) sayChances(question);
   else if (!needsChance(atlas!, question)) say(answerFromScores(scores, question.scale) + warningOf(scores));
   files.show(question);
   clearTimeout(rest);
@@ -132,16 +155,29 @@ async function follow(question: Question, signal: AbortSignal): Promise<void> {
   }, REST_MS);
 }
 
+/** Say what the chances of the map mean; of two maps, what those of each mean. */
+function sayChances(question: Question): void {
+  const { scores, beside } = shown!;
+  const other = otherQuestion(question, state, atlas!.years);
+  const left = answerFromChance(scores, atlas!, nonsenseAt(question));
+  if (!beside || !other) return say(left + warningOf(scores));
+  const right = answerFromChance(beside, atlas!, nonsenseAt(other));
+  const within = (sentence: string) => sentence.charAt(0).toLowerCase() + sentence.slice(1);
+  say(`On the left, ${within(left)} On the right, ${within(right)}${warningOf(scores)}`);
+}
+
 function nonsenseAt(question: Question): number | null {
   return nonsense.at(question.atlas, question.when);
 }
 
 /** Learn what nonsense reaches at the date of the map, and say and show the map in its light. */
 async function learnNonsense(question: Question, signal: AbortSignal): Promise<void> {
-  const isNew = await nonsense.learn(question.atlas, question.when).catch(() => false);
-  if (!isNew || signal.aborted || !shown) return;
+  const other = state.difference ? null : otherQuestion(question, state, atlas!.years);
+  const dates = [question.when, ...(other && other.when !== question.when ? [other.when] : [])];
+  const isNew = await Promise.all(dates.map((when) => nonsense.learn(question.atlas, when).catch(() => false)));
+  if (!isNew.includes(true) || signal.aborted || !shown) return;
   applyLook();
-  say(answerFromChance(shown.scores, atlas!, nonsenseAt(question)) + warningOf(shown.scores));
+  sayChances(question);
 }
 
 async function sayChance(question: Question, signal: AbortSignal): Promise<void> {
@@ -152,13 +188,17 @@ async function sayChance(question: Question, signal: AbortSignal): Promise<void>
   say((chance ? answerFromChance(chance, atlas!, nonsenseAt(question)) : answerFromScores(shown.scores, question.scale)) + warningOf(shown.scores));
 }
 
-function showNothing(): void {
+function clearMap(): void {
   shown = undefined;
   first.setScores(undefined);
   second.setScores(undefined);
   delete element("page").dataset["shown"];
   applyLook();
   files.show(null);
+}
+
+function showNothing(): void {
+  clearMap();
   for (const panel of [areas, places, place]) void panel?.refresh();
   if (atlas) {
     setDoing("empty");
@@ -179,9 +219,12 @@ function say(sentence: string): void {
 }
 
 function fail(error: Error): void {
+  const isFinal = error instanceof Problem && error.isFinal;
+  if (isFinal && shown) clearMap(); // the map of another prompt is no answer to this one
   say(error.message);
   time.stop();
   setDoing(error instanceof Unreachable ? "offline" : "error");
+  if (isFinal) element("retry").hidden = true; // it would be refused again
   if (error instanceof Unreachable) void waitForServer();
 }
 
@@ -308,6 +351,7 @@ function wireControls(): void {
   });
   onInput("scale", (value) => {
     state.scale = value;
+    isScaleLent = false;
     void requests.now();
   });
   for (const id of ["threshold", "opacity", "colours", "scale"]) element(id).addEventListener("change", () => page.commit());

@@ -35,6 +35,9 @@ export function createMap(): MapLibreMap {
   map.addControl(new AttributionControl({ compact: true }), "bottom-right");
   map.addControl(new ScaleControl({ maxWidth: 90 }), "bottom-right");
   map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
+  // A browser that draws without a GPU leaves a hole in the map where a card was that has become smaller.
+  const redraw = new ResizeObserver(() => map.triggerRepaint());
+  for (const id of ["ask", "legend", "time", "panel"]) redraw.observe(element(id));
   dark.addEventListener("change", () => map.setPaintProperty("ground", "background-color", ground()));
   return map;
 }

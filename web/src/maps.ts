@@ -2,6 +2,7 @@
 
 import type { Atlas, Box, Question, Scores } from "./api";
 import { readScores } from "./api";
+import { hasExample } from "./examples";
 
 export interface Shown {
   scores: Scores;
@@ -50,5 +51,5 @@ export async function readMaps(question: Question, other: Question | null, part:
 
 /** The chances behind an answer in words, where the model is calibrated and the map is of another scale. */
 export function needsChance(atlas: Atlas, question: Question): boolean {
-  return atlas.calibrated && question.scale !== "contrast" && question.minus === null && question.minusWhen === null;
+  return atlas.calibrated && !hasExample(question.prompt) && question.scale !== "contrast" && question.minus === null && question.minusWhen === null;
 }

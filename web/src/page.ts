@@ -23,4 +23,10 @@ export interface Page {
   /** The state is one to come back to: the next change of it becomes a new entry of the browser's history. */
   commit(): void;
   openPanel(panel: Panel): void;
+  /** The areas that are drawn or opened, as GeoJSON; null without any. */
+  zones(): unknown;
+  /** The areas have changed: what depends on them is asked for again. */
+  onAreas(): void;
+  /** Ask this, as if it had been typed. */
+  choosePrompt(text: string): void;
 }

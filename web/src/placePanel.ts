@@ -5,6 +5,7 @@ import type { PlaceDescription, Question } from "./api";
 import { atlasAddress, captionPlace, describePlace, followPlace, request } from "./api";
 import { drawSeries } from "./chart";
 import { create, element, formatScore } from "./elements";
+import { placePrompt } from "./examples";
 import type { Page } from "./page";
 
 const IMAGERY_ZOOM = 14;
@@ -55,9 +56,9 @@ export class PlacePanel {
     const add = (name: string, value: string) => facts.append(create("dt", name), create("dd", value));
     const isDifference = question.minus !== null || question.minusWhen !== null;
     add(isDifference ? "change" : scale === "contrast" ? "chance" : "score", formatScore(place.score, scale));
-    if (place.percentile !== null) add("higher than", `${place.percentile.toFixed(0)} % of the region`);
+    if (place.percentile !== null) add("higher than", rankOf(place.percentile));
     if (place.chance !== null && scale !== "contrast") add("chance", formatScore(place.chance, "contrast"));
-    const parts: HTMLElement[] = [facts];
+    const parts: HTMLElement[] = [facts, this.likeThis(place)];
     if (this.page.atlas?.captions) parts.push(this.caption(place, question));
     if (place.phrases.length) {
       const phrases = create("ul", "", "phrases");
@@ -70,6 +71,17 @@ export class PlacePanel {
       parts.push(room);
     }
     return parts;
+  }
+
+  /** A button that asks for places that look like this one. */
+  private likeThis(place: PlaceDescription): HTMLElement {
+    const row = create("div", "", "row");
+    const button = create("button", "More places like this");
+    button.type = "button";
+    button.id = "like-this";
+    button.addEventListener("click", () => this.page.choosePrompt(placePrompt(place.lon, place.lat)));
+    row.append(button);
+    return row;
   }
 
   /** The sentence that the server's language model writes; it comes when it is written. */
@@ -120,4 +132,11 @@ export class PlacePanel {
     picture.addEventListener("load", () => URL.revokeObjectURL(picture.src), { once: true });
     panel.querySelector("#place-picture")?.replaceChildren(picture);
   }
+}
+
+/** How much of the region scores lower, which is never all of it. */
+function rankOf(percentile: number): string {
+  if (percentile >= 100) return "all else in the region";
+  const digits = percentile > 99 || percentile < 1 ? 1 : 0;
+  return `${Math.min(percentile, 99.9).toFixed(digits)} % of the region`;
 }

@@ -12,7 +12,14 @@ export class BestPlaces {
   private markers: Marker[] = [];
   private asked = 0;
 
-  constructor(private readonly page: Page) {}
+  constructor(private readonly page: Page) {
+    element("within").addEventListener("change", (event) => {
+      page.state.within = (event.target as HTMLInputElement).checked;
+      page.write();
+      page.commit();
+      void this.refresh();
+    });
+  }
 
   /** Ask for the places of the question, if their list is open; otherwise take the markers away. */
   async refresh(): Promise<void> {
@@ -24,10 +31,14 @@ export class BestPlaces {
       this.clear();
       return list.replaceChildren(create("li", "Type a prompt, and its ten best places are listed here.", "quiet"));
     }
+    const zones = this.page.zones();
+    element("within-row").hidden = zones === null;
+    element<HTMLInputElement>("within").checked = this.page.state.within;
     try {
-      const places = await findPlaces(question, TOP);
+      const places = await findPlaces(question, TOP, this.page.state.within ? zones : null);
       if (ticket !== this.asked) return;
       this.clear();
+      if (!places.features.length) return list.replaceChildren(create("li", "No cell with data lies in these areas.", "quiet"));
       const best = Number(places.features[0]?.properties?.["score"] ?? 0);
       list.replaceChildren(...places.features.map((place, index) => this.entry(place, index + 1, best)));
     } catch (error) {

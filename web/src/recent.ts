@@ -1,6 +1,7 @@
 /** Examples, and what was asked before in this browser, as buttons below the prompt. */
 
 import { create, element } from "./elements";
+import { hasExample } from "./examples";
 
 const EXAMPLES = ["a busy street", "a quiet beach", "snow on the ground", "people skiing", "a field of crops"];
 const STORED = "sat2cap-history";
@@ -33,7 +34,7 @@ function readRecent(): string[] {
 /** Keep a prompt that was finished; whether it is worth keeping. */
 export function remember(prompt: string): boolean {
   const text = prompt.trim();
-  if (text.length < 3) return false;
+  if (text.length < 3 || hasExample(text)) return false;
   localStorage.setItem(STORED, JSON.stringify([text, ...readRecent().filter((other) => other !== text)].slice(0, KEPT)));
   return true;
 }

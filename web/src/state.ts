@@ -30,6 +30,8 @@ export interface State {
   area: [number, number][];
   /** Whether areas are coloured by their mean. */
   coloured: boolean;
+  /** Whether the best places are those within the areas, where there are any. */
+  within: boolean;
 }
 
 export type Panel = "" | "places" | "areas" | "files" | "place";
@@ -58,6 +60,7 @@ export const START: State = {
   panel: "",
   place: null,
   area: [],
+  within: true,
   coloured: true,
 };
 
@@ -103,6 +106,7 @@ export function readState(hash: string): State {
     place: readPoints(query.get("at"))[0] ?? null,
     area: readPoints(query.get("area")),
     coloured: query.get("areas") !== "outlines",
+    within: query.get("places") !== "all",
   };
 }
 
@@ -130,6 +134,7 @@ export function writeState(state: State): string {
   put("at", state.place && state.panel === "place" ? writePoints([state.place]) : null);
   put("area", writePoints(state.area), "");
   put("areas", state.coloured ? null : "outlines");
+  put("places", state.within ? null : "all");
   if (state.lon !== null && state.lat !== null && state.zoom !== null) {
     put("lon", Number(state.lon.toFixed(5)));
     put("lat", Number(state.lat.toFixed(5)));

@@ -8,6 +8,7 @@ from .filling import RepairResult as RepairResult
 from .filling import repair as repair
 from .imagery import open_imagery as open_imagery
 from .imagery import reopen_imagery as reopen_imagery
+from .inputs import Prompt as Prompt
 from .jobs import TrainingResult as TrainingResult
 from .jobs import build_pairs as build_pairs
 from .jobs import train as train

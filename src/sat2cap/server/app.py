@@ -16,10 +16,12 @@ from starlette.staticfiles import StaticFiles
 from sat2cap.server.collection import AtlasCollection
 from sat2cap.server.metrics import Metrics
 from sat2cap.server.nonsense import NonsenseChances
+from sat2cap.server.photos import PhotoPrompts
 from sat2cap.server.problems import add_error_handlers
 from sat2cap.server.protection import Protection
 from sat2cap.server.questions import refuse_unknown_parameters
 from sat2cap.server.routes import atlases, export, imagery, places, scores, status, wmts, zones
+from sat2cap.server.routes import photos as photo_routes
 from sat2cap.server.scores import ScoreService
 from sat2cap.server.settings import LOOPBACK, ServerSettings
 from sat2cap.server.state import ServerState
@@ -37,12 +39,13 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = ScoreService(settings, metrics)  # here, since it belongs to the event loop
+        photos = PhotoPrompts()
+        service = ScoreService(settings, metrics, photos)  # here, since it belongs to the event loop
         nonsense = NonsenseChances(service.run)
         warming = None if warm_up is None else asyncio.create_task(warm_up.run(service, nonsense))
         with TemporaryDirectory(prefix="sat2cap-serve-", ignore_cleanup_errors=True) as scratch:
             app.state.server = ServerState(
-                settings, collection, service, metrics, nonsense, Path(scratch), warm_up
+                settings, collection, service, metrics, nonsense, photos, Path(scratch), warm_up
             )
             yield
         if warming is not None:
@@ -61,7 +64,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
-    for module in (status, atlases, scores, places, zones, export, imagery, wmts):
+    for module in (status, atlases, photo_routes, scores, places, zones, export, imagery, wmts):
         app.include_router(module.router)
     app.include_router(tiler.router, prefix=PREFIX, tags=["map"])
     add_error_handlers(app)

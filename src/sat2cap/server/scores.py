@@ -20,9 +20,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sat2cap.errors import JobError
-from sat2cap.maps import DIFFERENCE
+from sat2cap.maps import DIFFERENCE, difference, with_standard_attributes
 from sat2cap.server.collection import ServedAtlas
 from sat2cap.server.metrics import Metrics
+from sat2cap.server.photos import PhotoPrompts
 from sat2cap.server.questions import Question
 from sat2cap.server.settings import ServerSettings
 
@@ -102,9 +103,9 @@ class _Flight:
 class ScoreService:
     """Answers questions about atlases; one for a server, used from its event loop only."""
 
-    def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: ServerSettings, metrics: Metrics, photos: PhotoPrompts) -> None:
         """Begin with an empty cache."""
-        self._settings, self._metrics = settings, metrics
+        self._settings, self._metrics, self._photos = settings, metrics, photos
         self._cache: OrderedDict[Key, Answer] = OrderedDict()
         self._cached_bytes = 0
         self._flights: dict[Key, _Flight] = {}
@@ -162,7 +163,7 @@ class ScoreService:
                 raise OvertakenError("this request was overtaken by a newer one")
             loop = asyncio.get_running_loop()
             with self._metrics.time("scan_seconds"):
-                return await loop.run_in_executor(self._threads, _score, served, question)
+                return await loop.run_in_executor(self._threads, _score, served, question, self._photos)
 
     async def _is_wanted(self, key: Key) -> bool:
         return any([await is_wanted() for is_wanted in self._flights[key].waiting])
@@ -180,14 +181,20 @@ class ScoreService:
         self._metrics.set("score_cache_bytes", self._cached_bytes)
 
 
-def _score(served: ServedAtlas, question: Question) -> Answer:
+def _score(served: ServedAtlas, question: Question, photos: PhotoPrompts) -> Answer:
     assert served.opened is not None
-    opened, negatives = served.opened, question.negatives
-    if question.is_difference:
-        score = opened.difference(
-            question.prompt, question.minus, question.when, question.minus_when, question.scale,
-            negatives=negatives,
-        )  # fmt: skip
-    else:
-        score = opened.map(question.prompt, question.when, negatives, question.scale)
+    negatives = [photos.resolve(served, text) for text in question.negatives]
+    prompt = photos.resolve(served, question.prompt)
+    if not question.is_difference:
+        return quantise_scores(served.opened.map(prompt, question.when, negatives, question.scale))
+    minus = None if question.minus is None else photos.resolve(served, question.minus)
+    if isinstance(prompt, str) and isinstance(minus, str | None):
+        score = served.opened.difference(
+            prompt, minus, question.when, question.minus_when, question.scale, negatives=negatives
+        )
+    else:  # the library names both sides of a difference, and a photo has no words
+        first = served.opened.map(prompt, question.when, negatives, question.scale)
+        other = prompt if minus is None else minus
+        second = served.opened.map(other, question.minus_when or question.when, negatives, question.scale)
+        score = with_standard_attributes(difference(first, second))
     return quantise_scores(score)

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from sat2cap.server.collection import AtlasCollection, ServedAtlas
 from sat2cap.server.metrics import Metrics
 from sat2cap.server.nonsense import NonsenseChances
+from sat2cap.server.photos import PhotoPrompts
 from sat2cap.server.questions import Question, read_question
 from sat2cap.server.scores import Answer, ScoreService
 from sat2cap.server.settings import ServerSettings
@@ -18,13 +19,14 @@ from sat2cap.server.warming import WarmUp
 
 @dataclass(frozen=True)
 class ServerState:
-    """The atlases, the scores, the counters, what nonsense reaches, and the options of one server."""
+    """What one server offers, keeps and counts, and its options."""
 
     settings: ServerSettings
     collection: AtlasCollection
     scores: ScoreService
     metrics: Metrics
     nonsense: NonsenseChances
+    photos: PhotoPrompts
     scratch: Path
     """A folder for files on their way, which goes when the server stops."""
     warm_up: WarmUp | None = None

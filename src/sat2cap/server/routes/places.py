@@ -6,12 +6,15 @@ import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import xarray as xr
 from fastapi import APIRouter, Query, Response
 
+from sat2cap.api import Prompt
 from sat2cap.errors import InputError, ModelError, Sat2CapError
 from sat2cap.geo import When, cell_at, hours_of, months_of
 from sat2cap.maps import top_places
 from sat2cap.server.collection import ServedAtlas
+from sat2cap.server.polygons import GeoJSONBody, keep_within, read_polygons
 from sat2cap.server.questions import Question, read_moment
 from sat2cap.server.settings import MAX_TOP_PLACES
 from sat2cap.server.state import AskedAnswer, AskedAtlas, AskedQuestion, Server, ServerState
@@ -25,19 +28,34 @@ _APART_CELLS = 3
 _PHRASES = 5
 
 
+Top = Annotated[int, Query(ge=1, le=MAX_TOP_PLACES, description="Number of places.")]
+Apart = Annotated[
+    float | None,
+    Query(ge=0, le=1e6, description="Least distance between places, metres; three cells if left out."),
+]
+
+
 @router.get("/search", summary="Find the best places")
-def find_places(
-    answer: AskedAnswer,
-    top: Annotated[int, Query(ge=1, le=MAX_TOP_PLACES, description="Number of places.")] = 20,
-    apart_m: Annotated[
-        float | None,
-        Query(ge=0, le=1e6, description="Least distance between places, metres; three cells if left out."),
-    ] = None,
-) -> Response:
+def find_places(answer: AskedAnswer, top: Top = 20, apart_m: Apart = None) -> Response:
     """The cells that score highest, as GeoJSON points with rank and score, best first."""
-    cell = abs(float(answer.score.x[1] - answer.score.x[0])) if answer.score.sizes["x"] > 1 else 480.0
-    places = top_places(answer.score, top, _APART_CELLS * cell if apart_m is None else apart_m)
-    return Response(json.dumps(places.to_geo_dict(drop_id=True)), media_type="application/geo+json")
+    return Response(_best_places(answer.score, top, apart_m), media_type="application/geo+json")
+
+
+def _best_places(score: xr.DataArray, top: int, apart_m: float | None) -> str:
+    cell = abs(float(score.x[1] - score.x[0])) if score.sizes["x"] > 1 else 480.0
+    places = top_places(score, top, _APART_CELLS * cell if apart_m is None else apart_m)
+    return json.dumps(places.to_geo_dict(drop_id=True))
+
+
+@router.post("/search", summary="Find the best places within polygons")
+async def find_places_within(
+    server: Server, answer: AskedAnswer, body: GeoJSONBody, top: Top = 20, apart_m: Apart = None
+) -> Response:
+    """The cells that score highest among those whose centres lie in the polygons of a GeoJSON body."""
+    places = await server.scores.run(
+        lambda: _best_places(keep_within(answer.score, read_polygons(body)), top, apart_m)
+    )
+    return Response(places, media_type="application/geo+json")
 
 
 @router.get("/point", summary="Describe a place")
@@ -51,7 +69,7 @@ async def describe_point(
     if not math.isfinite(score):
         return {"lon": lon, "lat": lat, "score": None, "percentile": None, "chance": None, "phrases": []}
     valid = values[np.isfinite(values)]
-    more = await server.scores.run(_describe_cell, served, question, lon, lat)
+    more = await server.scores.run(_describe_cell, server, served, question, lon, lat)
     return {
         "lon": lon,
         "lat": lat,
@@ -82,7 +100,7 @@ async def follow_point(
         raise InputError("a series is that of one prompt; leave minus and minus_when out")
     day = question.when or When(2024, 6, 21, 12.0)
     moments = months_of(day.year) if over == "months" else hours_of(day)
-    values = await server.scores.run(_follow_cell, served, question, lon, lat, moments)
+    values = await server.scores.run(_follow_cell, server, served, question, lon, lat, moments)
     return {"over": over, "when": [moment.isoformat() for moment in moments], "scores": values}
 
 
@@ -118,24 +136,31 @@ def _cell_region(lon: float, lat: float) -> str:
     return f"{lon:.6f},{lat:.6f},1m"
 
 
-def _describe_cell(served: ServedAtlas, question: Question, lon: float, lat: float) -> dict[str, Any]:
+def _describe_cell(
+    server: ServerState, served: ServedAtlas, question: Question, lon: float, lat: float
+) -> dict[str, Any]:
     """Return the chance of a place, None without calibration, and the phrases nearest to it."""
     assert served.opened is not None
     opened, chance = served.opened, None
     is_chance = question.scale != "percentile" and not question.is_difference
     if opened.query_model.calibration is not None and is_chance:
         try:
-            fit = opened.map(
-                question.prompt, question.when, question.negatives, "contrast", region=_cell_region(lon, lat)
-            )
+            prompt, negatives = _resolve(server, served, question)
+            fit = opened.map(prompt, question.when, negatives, "contrast", region=_cell_region(lon, lat))
             chance = float(np.nanmax(fit.values))
         except Sat2CapError:
-            chance = None  # an example of a place has no chance
+            chance = None  # an example, a place or a photo, has no chance
     phrases = opened.phrases([(lon, lat)], question.when, top=_PHRASES)["phrases"].iloc[0]
     return {
         "chance": chance,
         "phrases": [{"text": text, "cosine": float(cosine)} for text, cosine in phrases],
     }
+
+
+def _resolve(server: ServerState, served: ServedAtlas, question: Question) -> tuple[Prompt, list[Prompt]]:
+    """Return prompt and negatives of a question as the library takes them: photos are vectors."""
+    resolve = server.photos.resolve
+    return resolve(served, question.prompt), [resolve(served, text) for text in question.negatives]
 
 
 def _caption_cell(
@@ -154,13 +179,14 @@ def _caption_cell(
 
 
 def _follow_cell(
-    served: ServedAtlas, question: Question, lon: float, lat: float, moments: list[When]
+    server: ServerState, served: ServedAtlas, question: Question, lon: float, lat: float, moments: list[When]
 ) -> list[float | None]:
     assert served.opened is not None
     opened = served.opened
     if opened.query_model.dynamic_weights is None:
         raise ModelError("the model of this atlas knows no time, so its scores are the same at every date")
     scale = "cosine" if question.scale == "percentile" else question.scale
-    scores = opened.map(question.prompt, moments, question.negatives, scale, region=_cell_region(lon, lat))
+    prompt, negatives = _resolve(server, served, question)
+    scores = opened.map(prompt, moments, negatives, scale, region=_cell_region(lon, lat))
     series = scores.max(("y", "x"), skipna=True).values.tolist()
     return [value if math.isfinite(value) else None for value in series]
