@@ -234,7 +234,9 @@ def test_a_window_is_the_part_of_the_whole(tmp_path, monkeypatch, prepared, when
     for source in (AtlasBlocks, PreparedBlocks):
         real = source.read
         monkeypatch.setattr(
-            source, "read", lambda self, a, b, real=real: read.append((a, b)) or real(self, a, b)
+            source,
+            "read",
+            lambda self, a, b, *loops, real=real: read.append((a, b)) or real(self, a, b, *loops),
         )
     part = score_atlas(opened, checkpoint, PROMPTS, when=when, region=region)
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

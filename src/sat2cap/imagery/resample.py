@@ -39,10 +39,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from sat2cap.compilation import compiled
 from sat2cap.geo import transformer
 from sat2cap.imagery.pixels import PLACED_TO
 
@@ -51,8 +51,6 @@ _MAX_SLOPE = 0.1  # raster rows per raster column; beyond it, two passes differ 
 
 Window = tuple[tuple[int, int], tuple[int, int]]
 """``((first row, end row), (first column, end column))`` of a raster, ends excluded."""
-
-_compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def _needed_range(places: NDArray[np.float64], pitch: float, size: int) -> tuple
     return first, max(min(last, size), first)
 
 
-@_compiled
+@compiled
 def _resample_rows(
     planes: Any, cols: Any, rows: Any, support_x: float, support_y: float, out: Any, inside: Any
 ) -> None:
@@ -202,14 +200,14 @@ def _resample_rows(
                         out[band, row, left + c] = np.int32(means[c] + np.float32(0.5))
 
 
-@_compiled
+@compiled
 def _interpolate_nodes(places: Any, node: int, down: float, piece: int) -> float:
     """Return a position between two nodes, one above the other, counted from the centre of pixel 0."""
     position: float = places[node, piece] * (1 - down) + places[node + 1, piece] * down - 0.5
     return position
 
 
-@_compiled
+@compiled
 def _average_columns(
     planes: Any,
     start: int,
@@ -253,7 +251,7 @@ def _average_columns(
             means[u] *= total[u]
 
 
-@_compiled
+@compiled
 def _compute_weights(
     x: float, across: float, count: int, support: float, start: int, stop: int, first: Any, weight: Any
 ) -> None:
@@ -283,7 +281,7 @@ def _compute_weights(
         first[c] = min(max(first[c] - start + taps, 0), stop - start + taps)
 
 
-@_compiled
+@compiled
 def _apply_weights(line: Any, first: Any, weight: Any, count: int, means: Any) -> None:
     """Pass 2: write the weighted means of the line's values for `count` pixels to `means`."""
     for c in range(count):

@@ -102,7 +102,7 @@ class AtlasCollection:
     def _open(self, slug: str, path: Path, version: Version) -> ServedAtlas:
         try:
             opened = open_atlas(path, self._model, self._text)
-            _ = opened.scan  # loads the model and the cells: a problem shows here, not with the first prompt
+            opened.scan.expect_many()  # loads the model and the cells: a problem shows here, not later
         except (Sat2CapError, OSError) as error:
             problem = " ".join(str(error).split()).replace(str(path), path.name)  # paths here are nobody's
             return ServedAtlas(slug, path, None, problem, version)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas, Chunk
 from sat2cap.geo import cell_lonlat
 from sat2cap.model import Encoding, encode_metadata, place_feature_count
-from sat2cap.query.engine import kernel
+from sat2cap.query.engine import kernel_numpy
+from sat2cap.query.engine.loops import Loops, choose_loops
 
 Floats = NDArray[np.float32]
 
@@ -39,6 +40,8 @@ class Cells:
     """Computes or reads `place`, which a query without a date does not need."""
     shared_ranges: "BlockRanges | None" = None
     """Ranges of all blocks of the atlas, if the source keeps them from one query to the next."""
+    loops: Loops = kernel_numpy
+    """What computes with these cells."""
 
     @cached_property
     def place(self) -> Floats:
@@ -89,8 +92,11 @@ class BlockSource(Protocol):
         """The chunk of every block, in the order of `read`."""
         ...
 
-    def read(self, start: int, stop: int) -> Cells:
-        """Read the blocks from `start` to before `stop`. Raises `AtlasError`."""
+    def read(self, start: int, stop: int, loops: Loops | None = None) -> Cells:
+        """Read the blocks from `start` to before `stop`, to compute with `loops`. Raises `AtlasError`.
+
+        None chooses the loops for as many cells as are read.
+        """
         ...
 
 
@@ -106,11 +112,12 @@ class AtlasBlocks:
         """The chunks that hold at least one wanted cell."""
         return list(self.atlas.chunks())
 
-    def read(self, start: int, stop: int) -> Cells:
+    def read(self, start: int, stop: int, loops: Loops | None = None) -> Cells:
         """Read the blocks from `start` to before `stop`. Raises `AtlasError` if a file is damaged."""
         chunks, atlas = self.chunks[start:stop], self.atlas
         side = atlas.spec.chunk
         names = ("embeddings", "scale") if atlas.spec.dtype == "int8" else ("embeddings",)
+        loops = loops or choose_loops(len(chunks) * side**2)
         stored: NDArray[Any] = np.empty((len(chunks), atlas.dim, side**2), atlas.spec.dtype)
         scale = np.ones((len(chunks), side**2), np.float32)
         rooms = (stored, scale)[: len(names)]
@@ -121,13 +128,13 @@ class AtlasBlocks:
         atlas.store.map(read_chunk, range(len(chunks)))
         stored = stored.view(np.uint16) if atlas.spec.dtype == "float16" else stored
         inverse = np.empty_like(scale)
-        kernel.inverse_lengths(read_only(stored), inverse)
+        loops.inverse_lengths(read_only(stored), inverse)
         inverse[np.isnan(scale)] = np.nan
 
         def load_place() -> Floats:
             return np.stack([self._place_features(chunk) for chunk in chunks])
 
-        return Cells(start, chunks, stored, read_only(scale), read_only(inverse), load_place)
+        return Cells(start, chunks, stored, read_only(scale), read_only(inverse), load_place, loops=loops)
 
     def _place_features(self, chunk: Chunk) -> Floats:
         """Return the place features of a chunk's cells, `[P, B]`.

@@ -37,7 +37,6 @@ from numpy.typing import NDArray
 
 from sat2cap.geo import When
 from sat2cap.model import QueryModel, encode_metadata, place_feature_count
-from sat2cap.query.engine import kernel
 from sat2cap.query.engine.blocks import Cells
 
 Floats = NDArray[np.float32]
@@ -151,14 +150,14 @@ class Cosines:
         """
         cosines = np.empty((len(self.texts), *cells.scale.shape), np.float32)
         if self.offset is None:
-            kernel.static_cosines(cells.stored, cells.inverse, self.texts, cosines)
+            cells.loops.static_cosines(cells.stored, cells.inverse, self.texts, cosines)
             return cosines
         shape = cells.scale.shape
         lengths = DateLengths.empty(shape) if lengths is None else lengths.view(cells.start, shape[0])
         is_computed = lengths.is_computed.copy()
         for states, blocks in _group_equal_rows(self.offset.hidden_states(*cells.place_ranges())):
             piece = self._piece_of(states)
-            kernel.dynamic_cosines(
+            cells.loops.dynamic_cosines(
                 blocks, cells.stored, cells.scale, cells.inverse, cells.place,
                 self.texts, piece.rows, piece.gram, piece.text_products, piece.mixed_weights,
                 is_computed, lengths.inverse, cosines,

@@ -33,10 +33,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from sat2cap.compilation import compiled
 
 Floats = NDArray[np.float32]
 
@@ -47,9 +49,6 @@ _CACHE_LINE = 64
 """Bytes that memory delivers at once."""
 _PREFETCH_DISTANCE = 16 * 1024
 """Bytes between what is being read and what is requested from memory."""
-
-# Only the optimisations that preserve NaN: it stands for no data. Division by zero is as in numpy.
-_compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
 
 
 @intrinsic
@@ -81,7 +80,7 @@ def _prefetch(_context: Any, array: Any, offset: Any) -> Any:
     return types.void(array, types.intp), build
 
 
-@_compiled
+@compiled
 def _prefetch_ahead(block: Any, d: int, s: int) -> None:
     """Request as many bytes as four rows of a strip take, so that all of the block is requested."""
     _, strips, width = block.shape
@@ -90,7 +89,7 @@ def _prefetch_ahead(block: Any, d: int, s: int) -> None:
         _prefetch(block, offset)
 
 
-@_compiled
+@compiled
 def _dot_one_text(block: Any, row: Floats, accumulators: Floats) -> None:
     """Add ``row · block`` to `accumulators` `[S + 1, W]`; `block` is `[D, S, W]`, S strips of W cells.
 
@@ -112,7 +111,7 @@ def _dot_one_text(block: Any, row: Floats, accumulators: Floats) -> None:
                 accumulators[s, j] += row[d] * _to_float32(block[d, s, j])
 
 
-@_compiled
+@compiled
 def _dot_four_texts(block: Any, rows: Floats, accumulators: Floats) -> None:
     """Add ``rows · block`` to `accumulators` `[4, S + 1, W]`: `_dot_one_text` for four texts `[4, D]`.
 
@@ -142,7 +141,7 @@ def _dot_four_texts(block: Any, rows: Floats, accumulators: Floats) -> None:
                     accumulators[k, s, j] += rows[k, d] * _to_float32(block[d, s, j])
 
 
-@_compiled
+@compiled
 def _allocate_accumulators(rows: Floats, block: Any) -> Floats:
     """Allocate the accumulators of K texts for `_dot_all_texts`: `[K, B + W]`, one strip more than is used.
 
@@ -154,13 +153,13 @@ def _allocate_accumulators(rows: Floats, block: Any) -> Floats:
     return np.empty((len(rows), cells + _strip_width(cells)), np.float32)
 
 
-@_compiled
+@compiled
 def _strip_width(cells: int) -> int:
     """Return W, the width of a strip: 128, or all cells if their number is no multiple of 128."""
     return _STRIP if cells % _STRIP == 0 else cells
 
 
-@_compiled
+@compiled
 def _dot_all_texts(block: Any, rows: Floats, accumulators: Floats) -> None:
     """Write ``rows · block`` `[K, B]` into the first B columns of `accumulators` (`_allocate_accumulators`).
 
@@ -179,7 +178,7 @@ def _dot_all_texts(block: Any, rows: Floats, accumulators: Floats) -> None:
         _dot_one_text(parts, rows[k], by_strip[k])
 
 
-@_compiled
+@compiled
 def inverse_lengths(stored: Any, inverse: Floats) -> None:
     """Write 1 / ‖stored‖ of every cell of `stored` `[n, D, B]` into `inverse` `[n, B]`; NaN stays NaN."""
     for i in range(len(stored)):
@@ -193,7 +192,7 @@ def inverse_lengths(stored: Any, inverse: Floats) -> None:
             squares[j] = 1 / np.sqrt(_TINY if squares[j] < _TINY else squares[j])
 
 
-@_compiled
+@compiled
 def static_cosines(stored: Any, inverse: Floats, texts: Floats, cosines: Floats) -> None:
     """Write the cosines of unit `texts` `[K, D]` with `stored` `[n, D, B]` into `cosines` `[K, n, B]`.
 
@@ -207,7 +206,7 @@ def static_cosines(stored: Any, inverse: Floats, texts: Floats, cosines: Floats)
                 cosines[k, i, j] = accumulators[k, j] * inverse[i, j]
 
 
-@_compiled
+@compiled
 def _fill_z(place: Floats, mixed_weights: Floats, z: Floats) -> None:
     """Write z of one block, `[P + 1 + M, B]`: the place features, 1, and the M mixed hidden units.
 
@@ -224,7 +223,7 @@ def _fill_z(place: Floats, mixed_weights: Floats, z: Floats) -> None:
             z[count + 1 + m, j] = max(total, np.float32(0))
 
 
-@_compiled
+@compiled
 def _inverse_sum_lengths(block: Any, scale: Floats, stored_inverse: Floats, z: Floats, rows: Floats,
                          gram: Floats, inverse: Floats) -> None:  # fmt: skip
     """Write 1 / ‖O + E‖ of one block into `inverse` `[B]`.
@@ -250,7 +249,7 @@ def _inverse_sum_lengths(block: Any, scale: Floats, stored_inverse: Floats, z: F
         inverse[j] = 1 / np.sqrt(_TINY if inverse[j] < _TINY else inverse[j])
 
 
-@_compiled
+@compiled
 def dynamic_cosines(block_indices: Any, stored: Any, scale: Floats, stored_inverse: Floats, place: Floats,
                     texts: Floats, rows: Floats, gram: Floats, text_products: Floats, mixed_weights: Floats,
                     is_computed: Any, inverse: Floats, cosines: Floats) -> None:  # fmt: skip

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas, Chunk
 from sat2cap.model import Encoding
 from sat2cap.query.engine.blocks import AtlasBlocks, BlockRanges, Cells, Floats
+from sat2cap.query.engine.loops import Loops, choose_loops
 
 PREPARED_FOLDER = "_sat2cap/scan"
 """Path of the prepared folder inside an atlas."""
@@ -41,20 +42,21 @@ class PreparedBlocks:
         """The N chunks that hold at least one wanted cell, in the order of the arrays."""
         return list(self.atlas.chunks())
 
-    def read(self, start: int, stop: int) -> Cells:
+    def read(self, start: int, stop: int, loops: Loops | None = None) -> Cells:
         """Return a view of the blocks from `start` to before `stop`; pages are read when they are used."""
         views = {name: array[start:stop] for name, array in self.arrays.items()}
         source = self._from_chunks
 
         def load_place() -> Floats:
             if not self._is_sound(("place",), start, stop):
-                return source.read(start, stop).place
+                return source.read(start, stop, loops).place
             return views["place"]
 
         if not self._is_sound(("embeddings", "scale", "inverse"), start, stop):
-            return source.read(start, stop)
+            return source.read(start, stop, loops)
         stored, scale, inverse = (views[name] for name in ("embeddings", "scale", "inverse"))
-        return Cells(start, self.chunks[start:stop], stored, scale, inverse, load_place, self._ranges)
+        loops = loops or choose_loops(stored.shape[0] * stored.shape[2])
+        return Cells(start, self.chunks[start:stop], stored, scale, inverse, load_place, self._ranges, loops)
 
     @cached_property
     def _ranges(self) -> BlockRanges:

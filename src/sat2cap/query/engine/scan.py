@@ -1,5 +1,6 @@
 """The scan over all blocks of an atlas, on every core; a thread holds a few blocks in memory at a time."""
 
+import math
 import os
 import sys
 import warnings
@@ -18,6 +19,7 @@ from sat2cap.geo import When
 from sat2cap.model import Encoding
 from sat2cap.query.engine.blocks import AtlasBlocks, BlockSource, Cells
 from sat2cap.query.engine.cosine import DateLengths
+from sat2cap.query.engine.loops import choose_loops
 from sat2cap.query.engine.prepared import open_prepared
 from sat2cap.query.engine.prepared_blocks import PREPARED_MANIFEST, PreparedBlocks
 from sat2cap.query.engine.window import Window
@@ -76,6 +78,7 @@ class Scan:
         self._encoding: Encoding = encoding
         self._lock = Lock()
         self._snapshot = self._open(_read_version(atlas))
+        self._scored_cells = 0.0
 
     def _open(self, version: Version) -> Snapshot:
         source = open_prepared(self.atlas, self._encoding) or AtlasBlocks(self.atlas, self._encoding)
@@ -108,10 +111,18 @@ class Scan:
         or damaged.
         """
         source = (snapshot or self.refresh()).source
+        runs = list(self._find_runs(source.chunks, window))
+        with self._lock:
+            self._scored_cells += sum(stop - start for start, stop in runs) * self.atlas.spec.chunk**2
+            loops = choose_loops(self._scored_cells)
         with ThreadPoolExecutor(count_threads()) as pool:
-            yield from pool.map(
-                lambda run: work(source.read(*run)), list(self._find_runs(source.chunks, window))
-            )
+            yield from pool.map(lambda run: work(source.read(*run, loops)), runs)
+
+    def expect_many(self) -> None:
+        """Use compiled loops from now on, as suits a process that stays and answers many questions."""
+        choose_loops(math.inf)
+        with self._lock:
+            self._scored_cells = math.inf
 
     def scan_consistently(self, scan_once: Callable[[Snapshot], T]) -> T:
         """Return what `scan_once` makes of the atlas, called again if the atlas changed meanwhile.
