@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from sat2cap.cli.app import _protect_negative_numbers, app
+from sat2cap.cli.app import _protect_negative_numbers, make_command
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "sat2cap"
@@ -63,7 +62,7 @@ def command_lines(text: str) -> Iterator[str]:
 
 def wrong_command(line: str) -> str | None:
     """What the parser says of a command line, or None; a command's bare name, as in prose, is fine."""
-    command: Any = typer.main.get_command(app)
+    command: Any = make_command()
     words = [_protect_negative_numbers(word) for word in shlex.split(line, comments=True)[1:]]
     if words in (["--help"], ["--version"]):
         return None

@@ -1,10 +1,9 @@
 """``--version``, and the one line that says which extra brings a missing module."""
 
-import importlib
 import re
 import sys
 import tomllib
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def test_every_requirement_of_an_extra_is_in_the_table():
 
 def test_a_missing_extra_is_one_line_and_status_2(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)  # what Python sees where it is not installed
-    monkeypatch.setattr("sat2cap.cli.app.app", lambda **_: importlib.import_module("lightning_fabric"))
+    monkeypatch.setattr("sat2cap.cli.app.make_command", lambda *_: import_module("lightning_fabric"))
     with pytest.raises(SystemExit) as exit_info:
         main(["train", "run.toml"])
     assert exit_info.value.code == 2
@@ -117,7 +116,7 @@ def test_what_an_extra_brings_is_what_its_commands_ask_for():
 
 
 def test_another_missing_module_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr("sat2cap.cli.app.app", lambda **_: importlib.import_module("no_such_module"))
+    monkeypatch.setattr("sat2cap.cli.app.make_command", lambda *_: import_module("no_such_module"))
     with pytest.raises(ModuleNotFoundError):
         main(["train", "run.toml"])
 

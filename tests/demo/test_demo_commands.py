@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import typer.main
 from conftest import Ran
 
 from sat2cap.cli import main
-from sat2cap.cli.app import app
+from sat2cap.cli.app import make_command
 from sat2cap.demo.commands import list_commands
 from sat2cap.demo.labels import to_slug
 from sat2cap.demo.plan import DemoPlan
@@ -21,7 +20,7 @@ def test_every_command_is_one_that_the_command_line_knows(ran: Ran) -> None:
     assert len(lines) >= 6
     for name, *words in lines:
         assert name == "sat2cap"
-        group = typer.main.get_command(app)
+        group = make_command()
         while hasattr(group, "commands"):
             group, words = group.commands[words[0]], words[1:]
         words = [f" {word}" if word[:1] == "-" and "," in word else word for word in words]  # as main shields

@@ -11,7 +11,7 @@ from sat2cap.atlas import create_or_resume, open_atlas
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.errors import AtlasError
 from sat2cap.query import Scan, score_atlas
-from sat2cap.query.engine.prepared import prepare_atlas
+from sat2cap.query.engine.preparation import prepare_atlas
 from sat2cap.query.engine.prepared_blocks import PREPARED_FOLDER
 
 PROMPTS = ["busy street"]

@@ -23,15 +23,9 @@ from sat2cap.geo.when import When
 from sat2cap.query import Scan, embed_prompts, score_atlas
 from sat2cap.query.engine.blocks import AtlasBlocks, place_features
 from sat2cap.query.engine.cosine import Cosines, DateLengths, dynamic_offset_at
-from sat2cap.query.engine.prepared import (
-    PREPARED_FOLDER,
-    PreparedBlocks,
-    find_prepared_problem,
-    open_prepared,
-    prepare_atlas,
-    prepared_state,
-)
-from sat2cap.query.engine.prepared_blocks import block_checksums
+from sat2cap.query.engine.preparation import find_prepared_problem, prepare_atlas
+from sat2cap.query.engine.prepared import open_prepared, prepared_state
+from sat2cap.query.engine.prepared_blocks import PREPARED_FOLDER, PreparedBlocks, block_checksums
 
 PROMPTS = ["busy street", "snow + the sea"]
 MAY, NIGHT = When(2024, 5, 20, 8.0), When(2019, 12, 31, 23.5)

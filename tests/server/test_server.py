@@ -28,7 +28,9 @@ MAY = "2024-05-20T08:00"
 
 @pytest.fixture(scope="module")
 def opened(folder, checkpoint):
-    return sat2cap.open(folder / "The North.zarr", checkpoint)
+    atlas = sat2cap.open(folder / "The North.zarr", checkpoint)
+    atlas.scan.expect_many()  # as the server, whose numbers are compared exactly
+    return atlas
 
 
 def place(opened, row, col):

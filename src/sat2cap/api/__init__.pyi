@@ -17,5 +17,6 @@ from .models import convert_model as convert_model
 from .models import export_model as export_model
 from .models import list_models as list_models
 from .models import load_model as load_model
+from .opening import check_names as check_names
 from .publishing import publish as publish
 from .saving import save as save

@@ -29,7 +29,7 @@ from sat2cap.api.inputs import (
 from sat2cap.api.models import embed_examples
 from sat2cap.atlas import open_atlas
 from sat2cap.errors import PromptError
-from sat2cap.geo import GridArray, When, as_data_array, ground_metres
+from sat2cap.geo import GridArray, When, as_data_array
 
 # Networks, tables and xarray are imported when first needed: saying that a path is wrong should not wait.
 if TYPE_CHECKING:
@@ -214,6 +214,8 @@ class OpenAtlas(AtlasPlaces):
         from sat2cap.maps import best_cells
 
         if apart_m is None:
+            from sat2cap.geo import ground_metres
+
             grid = self.atlas.plain_grid
             apart_m = _APART_CELLS * abs(grid.affine.a) * ground_metres(grid)
         return best_cells(score, top, apart_m)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sat2cap.errors import InputError, PromptError, RegionError, WhenError
 from sat2cap.geo import When, parse_when
@@ -25,6 +24,7 @@ from sat2cap.progress import Progress, silent
 if TYPE_CHECKING:
     import geopandas as gpd
     import shapely
+    from PIL import Image
 
     from sat2cap.geo import Region
 
@@ -34,7 +34,7 @@ shapely geometry in degrees, a GeoSeries or GeoDataFrame in any CRS, a `GeoBox`,
 Moment = str | When | datetime | date | np.datetime64
 """A date and hour local to each place: ``"2024-05-20 08:00"``, ``"2024-05"``, or any date type. A day without
 an hour is its noon, a month its 15th at noon."""
-Prompt = str | Path | Image.Image | NDArray[np.floating[Any]]
+Prompt = Union[str, Path, "Image.Image", NDArray[np.floating[Any]]]
 """Text, the path of an image, a PIL image, or a vector ``(D,)`` of the model's length."""
 ProgressLike = Progress | bool | None
 """None or False for silence, True for a progress bar in a terminal or notebook, or a callable ``(stage, done,
@@ -69,7 +69,7 @@ def to_region(region: RegionLike) -> "Region | None":
     """
     if region is None:
         return None
-    from sat2cap.geo import Region, outline, parse_region
+    from sat2cap.geo import Region, parse_region
 
     if isinstance(region, Region):
         return region
@@ -78,6 +78,8 @@ def to_region(region: RegionLike) -> "Region | None":
     if is_instance_of(region, "geopandas", "GeoDataFrame", "GeoSeries"):
         return _from_table(region)
     if is_instance_of(region, "odc.geo.geobox", "GeoBox"):
+        from sat2cap.geo import outline
+
         return Region(outline(region), "GeoBox")
     if is_instance_of(region, "odc.geo.geom", "Geometry"):
         return _from_shape(region.to_crs("EPSG:4326", wrapdateline=True).geom, "Geometry")
@@ -163,7 +165,7 @@ class PromptSet:
 
     names: list[str]
     """Texts, ``photo:PATH`` for the path of an image, and names for images and vectors."""
-    images: dict[str, Image.Image]
+    images: "dict[str, Image.Image]"
     """Images to embed, by name."""
     vectors: dict[str, NDArray[np.float32]]
     """Vectors ``(D,)`` as they were given, by name."""
@@ -181,7 +183,7 @@ def to_prompts(prompts: "Prompt | Sequence[Prompt]", argument: str = "prompt") -
     prefix = "" if argument.startswith("prompt") else f"{argument} "
     for number, prompt in enumerate(several):
         where = f"{argument}[{number}]" if isinstance(prompts, list | tuple) else argument
-        if isinstance(prompt, Image.Image):
+        if is_instance_of(prompt, "PIL.Image", "Image"):
             name = f"{prefix}image {number + 1}"
             images[name] = prompt
         elif isinstance(prompt, np.ndarray) and prompt.ndim == 1 and prompt.dtype.kind == "f":

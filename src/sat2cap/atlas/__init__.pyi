@@ -18,7 +18,8 @@ from .lock import writer_lock as writer_lock
 from .plan import USER_SPEC_KEY as USER_SPEC_KEY
 from .plan import AtlasSpec as AtlasSpec
 from .plan import differing_parts as differing_parts
-from .plan_files import is_atlas as is_atlas
+from .presence import check_atlas_exists as check_atlas_exists
+from .presence import is_atlas as is_atlas
 from .reader import Atlas as Atlas
 from .reader import open_atlas as open_atlas
 from .stac import make_item as make_item

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import journal
-from sat2cap.atlas.layout import JOURNAL, PLAN, ROOT, ChunkedArray
+from sat2cap.atlas.layout import JOURNAL, ROOT, ChunkedArray
 from sat2cap.atlas.lock import LOCK
 from sat2cap.atlas.plan_files import read_plan_bytes
+from sat2cap.atlas.presence import PLAN
 from sat2cap.errors import AtlasError
 from sat2cap.files import parse_json
 from sat2cap.stores import LocalStore

@@ -19,12 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PLAN = "_sat2cap/plan.json"
-"""Path of the plan, which specifies the atlas; the first file written."""
-PLAN_COPY = "_sat2cap/plan.copy.json"
-"""Path of a second copy of the plan."""
-PLAN_HASH = "_sat2cap/plan.sha256"
-"""Path of the plan's SHA-256, a line for ``sha256sum -c``."""
 JOURNAL = "_sat2cap/journal.jsonl"
 """Path of the journal, which lists finished chunks with the hashes of their files."""
 ROOT = "zarr.json"

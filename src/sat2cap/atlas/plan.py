@@ -8,8 +8,8 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from sat2cap.atlas.layout import PLAN
-from sat2cap.atlas.plan_files import is_atlas, read_plan_bytes
+from sat2cap.atlas.plan_files import read_plan_bytes
+from sat2cap.atlas.presence import PLAN, how_to_get_one, is_atlas, missing_atlas_error
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest, parse_json
 from sat2cap.geo import PlainGrid
@@ -120,7 +120,7 @@ def read_plan(store: Store) -> AtlasSpec:
     """
     plan, name = _read_json(store), store.name
     if not isinstance(plan, dict) or plan.get("format") != FORMAT:
-        raise AtlasError(f"{name!r} is not an atlas; {_how_to_get_one(store)}")
+        raise AtlasError(f"{name!r} is not an atlas; {how_to_get_one(store)}")
     if not isinstance(plan.get("version"), int):
         raise AtlasError(f"atlas {name!r} does not say its format version; remove it and embed anew")
     if plan["version"] > VERSION:
@@ -168,13 +168,6 @@ def differing_parts(old: AtlasSpec, new: AtlasSpec) -> list[str]:
     return names
 
 
-def _how_to_get_one(store: Store) -> str:
-    """Return the next step for someone who named a place where no atlas is."""
-    if store.folder is None:
-        return "check the address"
-    return f"make one with: sat2cap embed REGION -o {store.folder}"
-
-
 def _read_json(store: Store) -> Any:
     """Return the JSON value in the plan file. Raises `AtlasError` if it cannot be read."""
     try:
@@ -183,9 +176,7 @@ def _read_json(store: Store) -> Any:
             return parse_json(plan)
     except (OSError, ValueError) as error:
         raise AtlasError(f"atlas {store.name!r}: its plan cannot be read ({error}); embed anew") from None
-    is_there = store.folder is None or store.folder.exists()
-    rule = "is not an atlas" if is_there else "does not exist"
-    raise AtlasError(f"{store.name!r} {rule}; {_how_to_get_one(store)}")
+    raise missing_atlas_error(store)
 
 
 def _spec_from_json(store: Store, parts: dict[str, Any], provenance: dict[str, Any]) -> AtlasSpec:

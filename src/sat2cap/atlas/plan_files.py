@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sat2cap.atlas.layout import PLAN, PLAN_COPY, PLAN_HASH
+from sat2cap.atlas.presence import PLAN, PLAN_COPY, PLAN_HASH
 from sat2cap.errors import AtlasError
 from sat2cap.files import write_bytes
 from sat2cap.stores import LocalStore, Store
@@ -32,11 +32,6 @@ def read_plan_bytes(store: Store) -> bytes | None:
     raise AtlasError(
         f"atlas {store.name!r}: its plan is damaged, and so is its copy or its hash; remove it and embed anew"
     )
-
-
-def is_atlas(path: Path) -> bool:
-    """Return whether there is an atlas in a folder, finished or not; its plan's file may have been lost."""
-    return (path / PLAN).is_file() or ((path / PLAN_COPY).is_file() and (path / PLAN_HASH).is_file())
 
 
 def write_plan_files(path: Path, plan: bytes) -> None:

@@ -19,7 +19,8 @@ from sat2cap.atlas.chunk_writing import StagedChunk, stage_chunk, stage_filled_c
 from sat2cap.atlas.conventions import group_metadata, side_arrays
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, read_plan
-from sat2cap.atlas.plan_files import is_atlas, read_plan_bytes, write_plan_files
+from sat2cap.atlas.plan_files import read_plan_bytes, write_plan_files
+from sat2cap.atlas.presence import is_atlas
 from sat2cap.atlas.reader import Atlas
 from sat2cap.errors import AtlasError, JobError
 from sat2cap.files import digest_file, rename_published, write_bytes

@@ -4,17 +4,14 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, TextIO
+from importlib import import_module
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from sat2cap.cli import console
-from sat2cap.cli.ask import caption, classify, difference, serve, zones
-from sat2cap.cli.ask import map as map_commands
-from sat2cap.cli.build import demo, embed, pairs, train
-from sat2cap.cli.evaluate import group as evaluate
-from sat2cap.cli.evaluate import report
-from sat2cap.cli.manage import atlas, imagery, models
+from sat2cap.cli.coercion import take_plain_values
+from sat2cap.cli.deferred import defer_import
 from sat2cap.cli.options import ACCEPT_OLD_STRETCH
 from sat2cap.errors import Sat2CapError
 from sat2cap.extras import explain_missing_module
@@ -22,14 +19,55 @@ from sat2cap.redaction import redact_secrets
 
 _NEGATIVE_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
 
-app = typer.Typer(
-    name="sat2cap",
-    help="Type a sentence, get a map: text-prompted maps from overhead imagery.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+COMMANDS = {
+    "demo": "build.demo:demo",
+    "pairs": "build.pairs:app",
+    "train": "build.train:train",
+    "embed": "build.embed:embed",
+    "map": "ask.map:map_prompts",
+    "difference": "ask.difference:difference",
+    "classify": "ask.classify:classify",
+    "search": "ask.map:search",
+    "zones": "ask.zones:zones",
+    "serve": "ask.serve:serve",
+    "caption": "ask.caption:caption",
+    "concepts": "ask.caption:concepts",
+    "atlas": "manage.atlas:app",
+    "evaluate": "evaluate.group:app",
+    "report": "evaluate.report:report",
+    "models": "manage.models:app",
+    "imagery": "manage.imagery:app",
+}
+"""Module in `sat2cap.cli` and name of every command or group of commands; in the order of the help, but that
+groups come last."""
+
+
+def make_command(*names: str) -> Any:
+    """Return the tree of commands with those of `COMMANDS` that are named, or all without names.
+
+    Only the modules of these are imported, and only their options are made: with all, that takes as long as
+    the import of numpy.
+    """
+    app = typer.Typer(
+        name="sat2cap",
+        help="Type a sentence, get a map: text-prompted maps from overhead imagery.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(top_level)
+    for name in names or COMMANDS:
+        module, _, attribute = COMMANDS[name].partition(":")
+        command = getattr(import_module(f"sat2cap.cli.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            settings = ACCEPT_OLD_STRETCH if name == "embed" else None
+            app.command(name, context_settings=settings)(command)
+    tree = typer.main.get_command(app)
+    take_plain_values(tree)
+    return tree
 
 
 def print_version(requested: bool) -> None:
@@ -41,7 +79,6 @@ def print_version(requested: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def top_level(
     version: Annotated[
         bool,
@@ -51,38 +88,21 @@ def top_level(
     """Type a sentence, get a map: text-prompted maps from overhead imagery."""
 
 
-app.command("demo")(demo.demo)
-app.add_typer(pairs.app, name="pairs")
-app.command("train")(train.train)
-app.command("embed", context_settings=ACCEPT_OLD_STRETCH)(embed.embed)
-app.command("map")(map_commands.map_prompts)
-app.command("difference")(difference.difference)
-app.command("classify")(classify.classify)
-app.command("search")(map_commands.search)
-app.command("zones")(zones.zones)
-app.command("serve")(serve.serve)
-app.command("caption")(caption.caption)
-app.command("concepts")(caption.concepts)
-app.add_typer(atlas.app, name="atlas")
-app.add_typer(evaluate.app, name="evaluate")
-app.command("report")(report.report)
-app.add_typer(models.app, name="models")
-app.add_typer(imagery.app, name="imagery")
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its status.
 
     0: it is done. 1: it failed. 2: an argument or an input is wrong. 130: it was interrupted by ctrl-C.
     `argv` is the command line without the program's name, that of the process if left out.
     """
+    defer_import("boto3")
     arguments = [_protect_negative_numbers(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
                 warnings.simplefilter("ignore", category)  # these address programmers
-            app(args=arguments, prog_name="sat2cap")
+            command = make_command(*[name for name in arguments[:1] if name in COMMANDS])
+            command(args=arguments, prog_name="sat2cap")
     except Sat2CapError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(error.exit_status) from None

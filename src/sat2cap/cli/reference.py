@@ -4,9 +4,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
-from sat2cap.cli.app import app
+from sat2cap.cli.app import make_command
 
 _PAGE_HEAD = """\
 # Command line
@@ -26,7 +24,7 @@ def render_reference() -> str:
 
 def _list_commands() -> Iterator[tuple[str, Any]]:
     """Yield ``(name, command)`` of every command in the order of the help, subcommands in place of groups."""
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in make_command().commands.items():
         subcommands = getattr(command, "commands", None)
         if subcommands is None:
             yield f"sat2cap {name}", command

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS
 
 from sat2cap.errors import RegionError
 from sat2cap.geo.grid_array import GridArray, PlainGrid
@@ -107,6 +106,8 @@ def _gdal_transform(affine: Affine) -> str:
 
 @lru_cache(maxsize=128)
 def _parse_crs(wkt: str) -> str:
+    from pyproj import CRS
+
     code = CRS(wkt).to_epsg()  # by code where it has one, so that it compares and prints as the grid's did
     return wkt if code is None else f"EPSG:{code}"
 
@@ -114,6 +115,8 @@ def _parse_crs(wkt: str) -> str:
 @lru_cache(maxsize=128)
 def _crs_attributes(crs: str) -> tuple[str, dict[str, Any]]:
     """Return the unit of the axes, and the attributes of CF's grid mapping."""
+    from pyproj import CRS
+
     parsed = CRS(crs)
     wkt = parsed.to_wkt()
     unit = "degrees_north"

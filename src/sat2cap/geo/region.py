@@ -5,17 +5,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import shapely
-from odc.geo.geom import Geometry
+from typing import TYPE_CHECKING
 
 from sat2cap.errors import RegionError
-from sat2cap.geo.earth import WGS84
-from sat2cap.geo.region_file import REGION_FORMS, read_polygons
 from sat2cap.redaction import redact_secrets
 
+# Shapes are imported once a text is known to name a region: saying what is wrong with it should not wait.
+if TYPE_CHECKING:
+    import shapely
+    from odc.geo.geom import Geometry
+
 _RADIUS = re.compile(r"(?P<value>[0-9.eE+-]+)\s*(?P<unit>m|km)?")
+REGION_FORMS = (
+    "give west,south,east,north in degrees, lon,lat,radius (such as 5km), "
+    "or a GeoJSON, GeoPackage, shapefile, KML or GeoParquet"
+)
+"""How a region can be written, as the next step of error messages."""
+
 _CIRCLE_POINTS = 128
 _MAX_TEXT = 4096  # letters, as in the longest path of a file
 
@@ -27,7 +33,7 @@ Place = tuple[float, float]
 class Region:
     """An area on Earth."""
 
-    geometry: Geometry
+    geometry: "Geometry"
     """Polygons in EPSG:4326, longitudes within -180 to 180: in two parts when across the antimeridian."""
     label: str
     """Its name: the text it was read from, or that of a file without folder and suffix; no secrets."""
@@ -55,8 +61,9 @@ def parse_region(text: str, *, layer: str | None = None, where: Sequence[str] = 
         raise RegionError(f"region {text[:80]!r}… has {len(text)} letters; {REGION_FORMS}")
     parts = [part.strip() for part in text.split(",")]
     if _is_file_name(text):
-        label = ", ".join([Path(text).stem, *where])
-        return Region(Geometry(within_180(read_polygons(text, layer, where)), "EPSG:4326"), label)
+        from sat2cap.geo.region_file import read_polygons
+
+        return _make_region(read_polygons(text, layer, where), ", ".join([Path(text).stem, *where]))
     if len(parts) == 1 and Path(text).suffix:
         raise RegionError(f"region {text!r}: there is no such file; {REGION_FORMS}")
     if layer is not None or where:
@@ -70,7 +77,13 @@ def parse_region(text: str, *, layer: str | None = None, where: Sequence[str] = 
         shape = _make_circle(text, lon, lat, _parse_radius_m(parts[2], text))
     else:
         raise RegionError(f"region {text!r} cannot be read; {REGION_FORMS}")
-    return Region(Geometry(within_180(shape), "EPSG:4326"), ",".join(parts))
+    return _make_region(shape, ",".join(parts))
+
+
+def _make_region(shape: "shapely.Geometry", label: str) -> Region:
+    from odc.geo.geom import Geometry
+
+    return Region(Geometry(within_180(shape), "EPSG:4326"), label)
 
 
 def _is_file_name(text: str) -> bool:
@@ -94,7 +107,7 @@ def parse_place(text: str) -> Place:
     return lon, lat
 
 
-def lonlat_bounds(geometry: Geometry) -> tuple[float, float, float, float]:
+def lonlat_bounds(geometry: "Geometry") -> tuple[float, float, float, float]:
     """Return ``(west, south, east, north)`` of a geometry in EPSG:4326, in degrees within -180 to 180.
 
     West exceeds east if it crosses the antimeridian, as in a bounding box of `parse_region`.
@@ -105,8 +118,11 @@ def lonlat_bounds(geometry: Geometry) -> tuple[float, float, float, float]:
     return west, box.bottom, east, box.top
 
 
-def longitude_span(geometry: Geometry) -> tuple[float, float]:
+def longitude_span(geometry: "Geometry") -> tuple[float, float]:
     """Return ``(west, east)`` of a geometry in EPSG:4326; east exceeds 180 if it crosses the antimeridian."""
+    import numpy as np
+    import shapely
+
     bounds = shapely.bounds(shapely.get_parts(geometry.geom))
     west, east = bounds[:, 0], bounds[:, 2]
     turn = np.where(east <= 0, 360, 0)
@@ -116,8 +132,11 @@ def longitude_span(geometry: Geometry) -> tuple[float, float]:
     return float(west.min()), float(east.max())
 
 
-def within_180(shape: shapely.Geometry) -> shapely.Geometry:
+def within_180(shape: "shapely.Geometry") -> "shapely.Geometry":
     """Return `shape` cut at the antimeridian, with longitudes within -180 to 180 (RFC 7946, 3.1.9)."""
+    import numpy as np
+    import shapely
+
     west, _, east, _ = shapely.bounds(shape)
     if west >= -180 and east <= 180:
         return shape
@@ -153,7 +172,7 @@ def _parse_radius_m(part: str, text: str) -> float:
     return radius
 
 
-def _bounding_box(text: str, west: float, south: float, east: float, north: float) -> shapely.Geometry:
+def _bounding_box(text: str, west: float, south: float, east: float, north: float) -> "shapely.Geometry":
     if not -90 <= south < north <= 90:
         rule = "south must be less than north, both within -90 to 90"
         raise RegionError(f"region {text!r}: {rule}; the order is west,south,east,north")
@@ -163,12 +182,19 @@ def _bounding_box(text: str, west: float, south: float, east: float, north: floa
     if west == east or east - west > 360:
         rule = "west and east are the same" if west == east else "it is wider than the Earth"
         raise RegionError(f"region {text!r}: {rule}; the order is west,south,east,north")
+    import shapely
+
     return shapely.box(west, south, east if east > west else east + 360, north)
 
 
-def _make_circle(text: str, lon: float, lat: float, radius_m: float) -> shapely.Geometry:
+def _make_circle(text: str, lon: float, lat: float, radius_m: float) -> "shapely.Geometry":
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
         raise RegionError(f"region {text!r}: the centre must be lon,lat in degrees; {REGION_FORMS}")
+    import numpy as np
+    import shapely
+
+    from sat2cap.geo.earth import WGS84
+
     to_pole_m = WGS84.inv(lon, lat, lon, math.copysign(90, lat))[2]
     if radius_m >= to_pole_m:
         raise RegionError(

@@ -11,15 +11,10 @@ import shapely
 from numpy.typing import NDArray
 
 from sat2cap.errors import RegionError
+from sat2cap.geo.region import REGION_FORMS
 
 if TYPE_CHECKING:  # a region in numbers needs neither tables nor their files
     import geopandas
-
-REGION_FORMS = (
-    "give west,south,east,north in degrees, lon,lat,radius (such as 5km), "
-    "or a GeoJSON, GeoPackage, shapefile, KML or GeoParquet"
-)
-"""How a region can be written, as the next step of error messages."""
 
 _MAX_LISTED = 12  # names in an error message
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")

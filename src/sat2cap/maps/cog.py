@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from pyproj import CRS
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 
@@ -82,9 +81,18 @@ def _grid_profile(score: AnyScore) -> dict[str, Any]:
         "driver": "GTiff",
         "height": grid.shape[0],
         "width": grid.shape[1],
-        "crs": rasterio.CRS.from_wkt(CRS(grid.crs).to_wkt()),
+        "crs": _rasterio_crs(grid.crs),
         "transform": grid.affine,
     }
+
+
+def _rasterio_crs(crs: str) -> rasterio.CRS:
+    """Return the CRS of a grid; one with a code without pyproj, from the same tables."""
+    if crs.startswith("EPSG:"):
+        return rasterio.CRS.from_string(crs)
+    from pyproj import CRS
+
+    return rasterio.CRS.from_wkt(CRS(crs).to_wkt())
 
 
 def _write_tags(file: rasterio.io.DatasetWriter, score: AnyScore) -> None:

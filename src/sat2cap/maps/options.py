@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from sat2cap.errors import InputError
 from sat2cap.imagery import parse_rendering
-from sat2cap.maps.layers import LabelledPoint
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import xarray as xr
+
+    from sat2cap.maps.layers import LabelledPoint
 
 TIFF_SUFFIXES, PNG_SUFFIXES, AREA_SUFFIXES = (".tif", ".tiff"), (".png",), (".geojson", ".parquet")
 TILE_SUFFIXES, PAGE_SUFFIXES, ANIMATION_SUFFIXES = (".pmtiles",), (".html",), (".gif", ".mp4")
@@ -53,7 +54,7 @@ class MapOptions:
     """Imagery to draw the scores over: a name, or uint8 RGBA pixels in the CRS of the score."""
     outlines: "Path | str | gpd.GeoSeries | None" = None
     """Lines to draw over the scores, such as borders or roads: a file, or shapes."""
-    places: Path | str | Sequence[LabelledPoint] = ()
+    places: "Path | str | Sequence[LabelledPoint]" = ()
     """Points to label, the most important first: a file, or names with degrees."""
     above: float | None = None
     """Lowest score of the cells that become areas."""

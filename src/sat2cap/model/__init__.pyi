@@ -25,6 +25,7 @@ from .formats.published import find_published_model as find_published_model
 from .formats.transformers_config import ASSUMED_PREPROCESS as ASSUMED_PREPROCESS
 from .load import load_model as load_model
 from .load import treat_as_published as treat_as_published
+from .naming import check_model_exists as check_model_exists
 from .networks.captioner import CaptionNetwork as CaptionNetwork
 from .networks.dynamic_encoder import DynamicEncoder as DynamicEncoder
 from .networks.metadata import ENCODINGS as ENCODINGS

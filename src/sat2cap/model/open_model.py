@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sat2cap.errors import ModelError
 from sat2cap.model.formats import hub
 from sat2cap.model.formats.published import PublishedModel, find_published_model
 from sat2cap.model.formats.stored import open_stored
 from sat2cap.model.formats.transformers_config import ASSUMED_PREPROCESS
+from sat2cap.model.naming import check_model_exists
 from sat2cap.model.query_model import StoredModel
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def open_query_model(spec: str | Path, text: str | Path | None = None) -> "Store
         open_query_model("openai/clip-vit-base-patch32").embed_text(["a beach"]).shape    # (1, 512)
     """
     for name in (spec,) if text is None else (spec, text):
-        _check_exists(name)
+        check_model_exists(name)
     model = _open(spec, text)
     if model is None:
         from sat2cap.model.load import load_model
@@ -89,17 +89,3 @@ def _complete_published(
     if published.overhead is not None:
         card.pop(ASSUMED_PREPROCESS, None)
     return replace(model, card=card, overhead_preprocess=published.overhead or model.overhead_preprocess)
-
-
-def _check_exists(spec: str | Path) -> None:
-    """Raise `ModelError` if `spec` is neither a path that exists nor a name of the hub; nothing is read."""
-    path = Path(spec)
-    if path.exists():
-        return
-    if path.suffix == ".ckpt":
-        raise ModelError(f"model {str(spec)!r}: there is no such file: check the path")
-    if not (isinstance(spec, str) and hub.is_hub_name(spec)):
-        raise ModelError(
-            f"model {str(spec)!r} does not exist: give a checkpoint folder, "
-            "or owner/name on the Hugging Face hub"
-        )

@@ -1,13 +1,14 @@
 from .engine.blocks import place_features as place_features
 from .engine.cosine import dynamic_offset_at as dynamic_offset_at
-from .engine.prepared import find_prepared_problem as find_prepared_problem
-from .engine.prepared import prepare_atlas as prepare_atlas
+from .engine.preparation import find_prepared_problem as find_prepared_problem
+from .engine.preparation import prepare_atlas as prepare_atlas
 from .engine.prepared_blocks import PREPARED_FOLDER as PREPARED_FOLDER
 from .engine.prepared_blocks import PREPARED_MANIFEST as PREPARED_MANIFEST
 from .engine.scan import Scan as Scan
 from .phrases import nearest_phrases as nearest_phrases
 from .points import embeddings_at as embeddings_at
-from .prompts import PART_SEPARATOR as PART_SEPARATOR
+from .prompt_text import PART_SEPARATOR as PART_SEPARATOR
+from .prompt_text import split_prompt as split_prompt
 from .prompts import embed_prompts as embed_prompts
 from .scoring import ScoreScale as ScoreScale
 from .scoring import check_atlas_model as check_atlas_model

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from sat2cap.atlas import STATUS_MEANINGS, Atlas, CellStatus
 from sat2cap.errors import PictureError, PromptError
-from sat2cap.geo import cell_at, cell_lonlat
 from sat2cap.model import QueryModel
-from sat2cap.pictures import decode_picture
 from sat2cap.query.engine.blocks import place_features
 from sat2cap.query.engine.cosine import DynamicOffset
-from sat2cap.query.prompts import split_prompt
+from sat2cap.query.prompt_text import split_prompt
+
+# Places and photos are rare in prompts: pyproj and Pillow are imported when one comes.
 
 Floats = NDArray[np.float32]
 
@@ -63,6 +63,8 @@ class Examples:
             status = CellStatus(int(self.atlas.status[row, col]))
             raise PromptError(f"example {part!r} has no embedding ({STATUS_MEANINGS[status]}); take another")
         if self.offset is not None:
+            from sat2cap.geo import cell_lonlat
+
             lon, lat = (axis.ravel() for axis in cell_lonlat(self.atlas.plain_grid[cell]))
             vector = vector + self.offset.vectors(place_features(lon, lat, self.checkpoint.encoding))[0]
         return np.asarray(vector / np.linalg.norm(vector), np.float32)
@@ -73,12 +75,16 @@ class Examples:
             lon, lat = (float(number) for number in part.removeprefix(PLACE).split(","))
         except ValueError:
             raise PromptError(f"example {part!r} is no place; write place:LON,LAT in degrees") from None
+        from sat2cap.geo import cell_at
+
         row, col = cell_at(self.atlas.plain_grid, lon, lat)
         if row < 0:
             raise PromptError(f"example {part!r} lies outside the atlas; take a place of {self.atlas.name}")
         return int(row), int(col)
 
     def _embed_photo(self, part: str) -> Floats:
+        from sat2cap.pictures import decode_picture
+
         path = Path(part.removeprefix(PHOTO))
         try:
             photo = decode_picture(path)

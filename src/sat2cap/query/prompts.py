@@ -1,7 +1,5 @@
-"""Prompts as people write them, split into parts and embedded as unit vectors."""
+"""Prompts embedded as unit vectors, over their parts and over templates."""
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import chain
 
@@ -10,6 +8,7 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
 from sat2cap.model import QueryModel
+from sat2cap.query.prompt_text import split_prompt
 from sat2cap.query.text_vectors import embed_texts
 
 Floats = NDArray[np.float32]
@@ -60,37 +59,6 @@ TEMPLATES = (
     "a place with {}",
 )
 """Different wordings of one prompt, to average over or to measure how much the wording matters."""
-
-PART_SEPARATOR = " + "
-"""What joins the parts of a prompt; a plus without spaces around it is part of a word."""
-
-_STOP_WORDS = (
-    "a an the of in on at to for from by with without and or but not no nor is are was were be been am it",
-    "its this that these those there here some any as into than then so if i you he she we they my your",
-)
-STOP_WORDS = frozenset(word for line in _STOP_WORDS for word in line.split())
-"""Words that say nothing about what a photo shows; a prompt that consists of them alone is refused."""
-
-
-def split_prompt(prompt: str) -> list[str]:
-    """Split a prompt at each `PART_SEPARATOR` and return its parts, without the spaces around them.
-
-    Raises `PromptError` if a part is empty, or if the prompt consists of punctuation or stop words alone.
-
-    >>> split_prompt("snow + C++ code")
-    ['snow', 'C++ code']
-    """
-    texts = [text.strip() for text in f" {prompt} ".split(PART_SEPARATOR)]
-    if not any(texts):
-        raise PromptError(f"prompt {prompt!r} is empty; write what a photo there would show")
-    if not all(texts):
-        raise PromptError(f"prompt {prompt!r} has nothing on one side of a +; write 'one thing + another'")
-    words = [word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower())]
-    if all(unicodedata.category(letter)[0] in "PZC" for word in words for letter in word):
-        raise PromptError(f"prompt {prompt!r} is empty but for signs; write what a photo there would show")
-    if STOP_WORDS.issuperset(words):
-        raise PromptError(f"prompt {prompt!r} names no thing; add what a photo there would show")
-    return texts
 
 
 def _fill_template(template: str, text: str) -> str:

@@ -62,6 +62,7 @@ def caption(
     from sat2cap.geo import parse_place
 
     places = [parse_place(text) for text in at]
+    api.check_names(atlas, model)
     opened = api.open(atlas, model)
     table = opened.caption(places, when or None, captioner=captioner, beams=beams, tokenizer=tokenizer)
     _print_rows(table, [{"caption": text} for text in table.caption], json)
@@ -92,6 +93,7 @@ def concepts(
 
     places = [parse_place(place_text) for place_text in at]
     bank = None if phrases is None else read_phrases(phrases)
+    api.check_names(atlas, model, text)
     table = api.open(atlas, model, text).phrases(places, when or None, bank=bank, top=top)
     answers: list[dict[str, Any]] = [
         {"concepts": [match._asdict() for match in matches]}

@@ -43,6 +43,7 @@ def classify(
 
     options = MapOptions(title, underlay, outlines, places or (), bands=bands, stretch=stretch, recipe=recipe)
     check_output(out, options, STILL_SUFFIXES)
+    api.check_names(atlas, model, text)
     classes = api.open(atlas, model, text).classify(prompts, when, within)
     output.warn_about_score(classes.attrs)
     output.save_map(classes, out, options)

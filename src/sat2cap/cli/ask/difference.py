@@ -58,6 +58,7 @@ def difference(
         title, underlay, outlines, places or (), above, best, bands=bands, stretch=stretch, recipe=recipe
     )
     check_output(out, options, STILL_SUFFIXES)
+    api.check_names(atlas, model, text)
     score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value, within)
     output.warn_about_score(score.attrs)
     output.save_map(score, out, options)

@@ -92,6 +92,7 @@ def map_prompts(
     """
     from sat2cap import api
     from sat2cap.errors import InputError
+    from sat2cap.geo import parse_region
     from sat2cap.maps import MapOptions, check_output
 
     options = MapOptions(
@@ -100,13 +101,16 @@ def map_prompts(
     check_output(out, options)
     if spread and out.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{out}: a spread is a band of its own; write it to a .tif")
+    moments = output.parse_moments(when, months, hours)
+    api.check_names(atlas, model, text)
+    region = None if within is None else parse_region(within)
     score = api.open(atlas, model, text).compute_map(
         prompts[0] if len(prompts) == 1 else prompts,
-        output.parse_moments(when, months, hours),
+        moments,
         negatives or (),
         scale.value,
         templates or ("{}",),
-        within,
+        region,
         spread.value if spread else None,
     )
     output.warn_about_score(score.attrs)
@@ -143,12 +147,15 @@ def search(
     """
     from sat2cap import api
     from sat2cap.cli import console
+    from sat2cap.geo import parse_region, parse_when
     from sat2cap.maps import check_output
 
     if out is not None:
         check_output(out, suffixes=(".geojson", ".parquet"))
-    opened = api.open(atlas, model, text)
-    best = opened.find_best(prompt, top, when, apart, within)
+    moment = None if when is None else parse_when(when)
+    api.check_names(atlas, model, text)
+    region = None if within is None else parse_region(within)
+    best = api.open(atlas, model, text).find_best(prompt, top, moment, apart, region)
     output.warn_about_score(best.attrs)
     rows = [
         (f"{rank}", f"{score:.4f}", f"{lon:.5f}", f"{lat:.5f}")

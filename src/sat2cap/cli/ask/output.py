@@ -89,7 +89,7 @@ Places = Annotated[
 
 def parse_moments(
     when: Sequence[str] | None, months: int | None, hours: str | None
-) -> "str | list[str] | list[When] | None":
+) -> "When | list[When] | None":
     """Return the dates of --when, --months or --hours as `OpenAtlas.map` takes them; None if none is given.
 
     Raises `InputError` if more than one of the three is given.
@@ -103,7 +103,8 @@ def parse_moments(
         return months_of(months)
     if hours is not None:
         return hours_of(parse_when(hours))
-    return None if not when else when[0] if len(when) == 1 else list(when)
+    moments = [parse_when(text) for text in when or ()]
+    return moments[0] if len(moments) == 1 else moments or None
 
 
 def warn_about_score(attrs: "Mapping[Any, Any]") -> None:

@@ -4,17 +4,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from sat2cap.errors import PromptError
+from sat2cap.query import split_prompt
 
 Prompts = TypeVar("Prompts", str | None, list[str] | None)
 
 
 def refuse_paths(prompts: Prompts) -> Prompts:
-    """Return prompts as they are. Raises `PromptError` for one that is the path of something that exists.
+    """Return prompts as they are. Raises `PromptError` for one without words, or the path of something.
 
     A second atlas where a prompt belongs, as in ``sat2cap difference NEW.zarr OLD.zarr "water"``, would be
     embedded as text, and the map would mean nothing.
     """
     for prompt in [prompts] if isinstance(prompts, str) else prompts or []:
+        split_prompt(prompt)
         path = Path(prompt)
         if not _exists(path):
             continue

@@ -72,6 +72,7 @@ def zones(
         parse_statistic(statistic)
     if out is not None:
         check_output(out, MapOptions(title), (*TABLE_SUFFIXES, *PICTURE_SUFFIXES))
+    api.check_names(atlas, model, text)
     opened, given = api.open(atlas, model, text), read_zones(zone_file, layer)
     name_column = _choose_name_column(given, name)
     with console.show_progress(resumes=False) as progress:

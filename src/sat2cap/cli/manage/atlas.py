@@ -29,26 +29,29 @@ def info(atlas: AtlasPath) -> None:
 
     Prints what it covers, what it was made from, and how many of its cells have an embedding.
     """
+    from sat2cap.atlas import check_atlas_exists
+
+    check_atlas_exists(atlas)
     import numpy as np
 
     from sat2cap.atlas import STATUS_MEANINGS, CellStatus, open_atlas
     from sat2cap.cli import console
     from sat2cap.formatting import format_bytes
-    from sat2cap.geo import lonlat_bounds, outline
+    from sat2cap.geo import lonlat_extent
 
     opened = open_atlas(atlas)
     size = sum(size for _, size in opened.store.list()) if opened.store.can_list else None
-    spec, edges = opened.spec, lonlat_bounds(outline(opened.grid))
+    spec, grid = opened.spec, opened.plain_grid
     status = opened.status[opened.wanted]
     counts = [(CellStatus(code), int((status == code).sum())) for code in np.unique(status)]
-    height, width = opened.grid.shape
+    height, width = grid.shape
     patch_px = f"{spec.patch_pixels} px"
     console.print_facts(
         [
             ("atlas", opened.name),
             ("complete", "yes" if opened.complete else "no: the same embed command continues it"),
-            ("extent", ",".join(f"{edge:.4f}" for edge in edges)),
-            ("grid", f"{height} x {width} cells of {spec.grid.affine.a:g} m in {opened.grid.crs}"),
+            ("extent", ",".join(f"{edge:.4f}" for edge in lonlat_extent(grid))),
+            ("grid", f"{height} x {width} cells of {grid.affine.a:g} m in {grid.crs}"),
             ("patches", f"{spec.patch_m:g} m, {patch_px}: {spec.patch_m / spec.patch_pixels:.3g} m a pixel"),
             ("embeddings", f"{opened.dim} numbers a cell, {spec.dtype}"),
             ("cells", opened.wanted.sum()),

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas, Chunk
-from sat2cap.geo import cell_lonlat
 from sat2cap.model import Encoding, encode_metadata, place_feature_count
 from sat2cap.query.engine import kernel_numpy
 from sat2cap.query.engine.loops import Loops, choose_loops
@@ -142,6 +141,8 @@ class AtlasBlocks:
         Cells beyond the grid's edges repeat the features of the cells at the edge, which keeps the ranges of
         the block, and so the number of hidden units that may change sign in it, small.
         """
+        from sat2cap.geo import cell_lonlat  # with pyproj, which a query without a date does not need
+
         lon, lat = cell_lonlat(self.atlas.plain_grid[chunk.rows, chunk.cols])
         on_earth = np.isfinite(lon) & np.isfinite(lat)
         lon, lat = np.where(on_earth, lon, 0), np.where(on_earth, lat, 0)
