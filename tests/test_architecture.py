@@ -27,7 +27,7 @@ maps | miniworld
 pairs | atlas | model
 imagery | photos | stores
 geo | http | config | locks | pictures | extras
-errors | files | progress | lookahead | display | formatting
+errors | files | progress | lookahead | display | formatting | compilation
 redaction
 """
 """Top to bottom. A name imports only from lines below its own; `sat2cap` is the package's __init__."""

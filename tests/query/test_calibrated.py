@@ -58,6 +58,31 @@ def test_the_curve_is_the_likeliest_there_is():
     np.testing.assert_allclose([*weights, intercept], expected, atol=2e-4)
 
 
+@pytest.mark.parametrize(("scale", "rarity"), [(100.0, 7.0), (100.0, 1.0), (15.0, 4.0)])
+def test_the_curve_of_a_large_model_is_that_of_newtons_method(scale, rarity):
+    """Against dense Newton steps in float64, to the end, for 512 numbers and 2,000 photos."""
+    rng = np.random.default_rng(3)
+    places = unit(rng.normal(size=(2000, 512)) * np.exp(-np.arange(512) / 60) + 0.1)
+    prompt = unit(places[5:6] + 0.02 * rng.normal(size=(1, 512)))[0]
+    closeness = places @ prompt
+    fits = logistic(3 * (closeness - closeness.mean()) / closeness.std() - rarity)
+    x, along = np.column_stack([places, np.ones(2000)]).astype(float), np.append(prompt, 0).astype(float)
+    precision = np.diag(np.append(np.full(512, PRIOR_SD_ACROSS**-2), 1e-6))
+    precision += ((PRIOR_SD_ALONG * scale) ** -2 - PRIOR_SD_ACROSS**-2) * np.outer(along, along)
+    w = np.append(scale * prompt, 0.0)
+    for _ in range(60):
+        p = logistic(np.clip(x @ w, -80, 80))
+        gradient = x.T @ (p - fits) + precision @ (w - scale * along)
+        step = np.linalg.solve(x.T @ (x * (p * (1 - p))[:, None]) + precision, gradient)
+        w -= step * min(1, 3 / np.abs(x @ step).max())
+        if np.abs(step).max() < 1e-9:
+            break
+    assert np.abs(step).max() < 1e-9
+    weights, intercept = fit_logistic(places, fits, prompt, scale)
+    np.testing.assert_allclose([*weights, intercept], w, atol=1e-4)
+    np.testing.assert_allclose(logistic(places @ weights + intercept), logistic(x @ w), atol=1e-4)
+
+
 def test_where_no_photo_fits_the_prompt_stays_as_it_is_and_no_place_has_a_chance():
     places, prompt = spread_out(500, 8)
     weights, intercept = fit_logistic(places, np.full(500, 1e-6), prompt, 15.0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,7 +185,7 @@ def to_prompts(prompts: "Prompt | Sequence[Prompt]", argument: str = "prompt") -
         where = f"{argument}[{number}]" if isinstance(prompts, list | tuple) else argument
         if is_instance_of(prompt, "PIL.Image", "Image"):
             name = f"{prefix}image {number + 1}"
-            images[name] = prompt
+            images[name] = cast("Image.Image", prompt)
         elif isinstance(prompt, np.ndarray) and prompt.ndim == 1 and prompt.dtype.kind == "f":
             name = f"{prefix}vector {number + 1}"
             vectors[name] = _check_vector(prompt, where)

@@ -6,6 +6,7 @@ its messages.
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
+
+_NUMBERS = {int: re.compile(r"-?[0-9]{1,9}"), float: re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")}
+"""Numbers that everybody reads alike."""
 
 
 def take_plain_values(command: Any) -> None:
@@ -65,8 +69,11 @@ class PlainCoercion:
             return value if isinstance(value, kind) else names.get(value)
         if kind is Path and _is_unchecked(info) and isinstance(value, str):
             return Path(value) if not os.path.exists(value) or os.access(value, os.R_OK) else None
-        is_same = type(value) is kind and kind in (str, int, float)
-        return value if is_same else None
+        if kind in (int, float) and isinstance(value, str) and _NUMBERS[kind].fullmatch(value):
+            value = kind(value)
+            is_within = (info.min is None or info.min <= value) and (info.max is None or value <= info.max)
+            return value if is_within else None
+        return value if type(value) is kind and kind in (str, int, float) else None
 
 
 def _is_unchecked(info: Any) -> bool:

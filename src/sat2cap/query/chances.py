@@ -8,13 +8,13 @@ have a smaller one. No labels are needed.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
 from sat2cap.model import Calibration, QueryModel
+from sat2cap.query.logistic import INTERCEPT_PRECISION, NormalPrior, fit_posterior_mode, logistic
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -29,10 +29,6 @@ PRIOR_SD_ACROSS = 2.0
 """Standard deviation of the prior across the prompt, logits; 1 to 4 was best in cross-validation (5 folds,
 64 prompts)."""
 
-_INTERCEPT_PRECISION = 1e-6
-_MAX_STEPS = 50
-_STEP_TOLERANCE = 1e-4
-"""Newton's method ends when no weight changes by more than this share of the logit scale."""
 _TINY = 1e-9
 
 
@@ -57,7 +53,7 @@ class Chances:
     def __call__(self, cosines: Floats) -> Floats:
         """Return chances in 0 to 1, float32 `[P, N]`, for cosines `[P, N]` of `directions`."""
         slope, intercept = (values.astype(np.float32)[:, None] for values in (self.slope, self.intercept))
-        return np.asarray(_logistic(slope * cosines + intercept), np.float32)
+        return np.asarray(logistic(slope * cosines + intercept), np.float32)
 
 
 def fit_chances(
@@ -98,7 +94,7 @@ def _photo_fits(
     rivals = np.concatenate([bank_cosines[:, differs], negative_cosines], axis=1)
     if rivals.shape[1] == 0:
         raise PromptError("every prompt of the bank says what the prompt says; give others to set it against")
-    return np.asarray(_logistic(text_scale * (prompt_cosines - rivals.max(1)).astype(np.float64)))
+    return np.asarray(logistic(text_scale * (prompt_cosines - rivals.max(1)).astype(np.float64)))
 
 
 def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) -> tuple[Doubles, float]:
@@ -108,40 +104,10 @@ def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) ->
     under a normal prior of the weights around ``scale * prompt``, which is what contrastive training made of
     a cosine. The prior is narrow across the prompt: many photos are needed to turn the weights, and a prompt
     that hardly any photo fits keeps its own direction.
-
-    With x the places and a column of ones, w the weights and the intercept, p = logistic(x w), P the
-    precision and m the mean of the prior, the loss and its derivatives are::
-
-        loss      =  Σ log(1 + exp(x w)) - fits · x w  +  (w - m)ᵀ P (w - m) / 2
-        gradient  =  xᵀ (p - fits) + P (w - m)
-        Hessian   =  xᵀ diag(p (1 - p)) x + P
-
-    Newton's method solves for the step, and halves it until the loss falls: a full step overshoots where the
-    curve is flat.
     """
-    x = np.concatenate([places, np.ones((len(places), 1), np.float32)], axis=1)
-    precision = prior_precision(prompt, scale)
-    prior = scale * np.append(prompt, 0).astype(np.float64)
-
-    def loss(weights: Doubles, logits: Doubles) -> float:
-        deviation = weights - prior
-        return float((np.logaddexp(0, logits) - fits * logits).sum() + deviation @ precision @ deviation / 2)
-
-    mean = np.clip(fits.mean(), 1e-6, 1 - 1e-6)
-    best = np.append(np.zeros(len(prompt)), np.log(mean / (1 - mean)))  # the same chance for every place
-    logits = np.full(len(fits), best[-1])
-    for _ in range(_MAX_STEPS):
-        p = _logistic(logits)
-        gradient = (p - fits) @ x + precision @ (best - prior)
-        weighted = x * np.sqrt(p * (1 - p)).astype(np.float32)[:, None]
-        step = np.linalg.solve(weighted.T @ weighted + precision, gradient)
-        change, current = x @ step, loss(best, logits)
-        while loss(best - step, logits - change) > current and np.abs(step).max() > _TINY:
-            step, change = step / 2, change / 2
-        best, logits = best - step, logits - change
-        if np.abs(step).max() <= _STEP_TOLERANCE * scale:
-            break
-    return best[:-1], float(best[-1])
+    direction = prompt.astype(np.float64)
+    prior = NormalPrior(direction / np.linalg.norm(direction), scale, PRIOR_SD_ALONG * scale, PRIOR_SD_ACROSS)
+    return fit_posterior_mode(places, fits, prior)
 
 
 def prior_precision(prompt: Floats, scale: float) -> Doubles:
@@ -151,7 +117,7 @@ def prior_precision(prompt: Floats, scale: float) -> Doubles:
     across it `PRIOR_SD_ACROSS`; the intercept is all but free.
     """
     along = np.append(prompt, 0).astype(np.float64)
-    across = np.append(np.full(len(prompt), PRIOR_SD_ACROSS**-2), _INTERCEPT_PRECISION)
+    across = np.append(np.full(len(prompt), PRIOR_SD_ACROSS**-2), INTERCEPT_PRECISION)
     along_precision = (PRIOR_SD_ALONG * scale) ** -2 - PRIOR_SD_ACROSS**-2
     return np.diag(across) + along_precision * np.outer(along, along)
 
@@ -173,8 +139,3 @@ def _are_synonyms(prompt_cosines: Floats, bank_cosines: Floats) -> NDArray[np.bo
     first, second = prompt_cosines - prompt_cosines.mean(), bank_cosines - bank_cosines.mean(0)
     lengths = np.linalg.norm(first) * np.linalg.norm(second, axis=0)
     return np.asarray(first @ second >= SYNONYM_CORRELATION * np.maximum(lengths, _TINY))
-
-
-def _logistic(values: NDArray[Any]) -> NDArray[Any]:
-    """Return 1 / (1 + e^-x) in the precision of x."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -80, 80))))

@@ -88,12 +88,13 @@ def concepts(
     They are chosen from a list, so none is invented. With dates, once for each, if the model knows time.
     """
     from sat2cap import api
-    from sat2cap.evaluation import read_phrases
     from sat2cap.geo import parse_place
 
     places = [parse_place(place_text) for place_text in at]
-    bank = None if phrases is None else read_phrases(phrases)
     api.check_names(atlas, model, text)
+    from sat2cap.evaluation import read_phrases
+
+    bank = None if phrases is None else read_phrases(phrases)
     table = api.open(atlas, model, text).phrases(places, when or None, bank=bank, top=top)
     answers: list[dict[str, Any]] = [
         {"concepts": [match._asdict() for match in matches]}

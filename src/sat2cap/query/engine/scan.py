@@ -116,7 +116,7 @@ class Scan:
             self._scored_cells += sum(stop - start for start, stop in runs) * self.atlas.spec.chunk**2
             loops = choose_loops(self._scored_cells)
         with ThreadPoolExecutor(count_threads()) as pool:
-            yield from pool.map(lambda run: work(source.read(*run, loops)), runs)
+            yield from pool.map(lambda run: work(source.read(run[0], run[1], loops)), runs)
 
     def expect_many(self) -> None:
         """Use compiled loops from now on, as suits a process that stays and answers many questions."""
