@@ -159,7 +159,7 @@ def worker_for(out, imagery=None, checkpoint=None, opens=None):
     imagery, checkpoint = imagery or Ground(holes=HOLES), checkpoint or model()
     spec = plan_atlas(grid(*SHAPE), wanted(), imagery, checkpoint)
     job = AtlasJob(spec, imagery, checkpoint, out)
-    return Worker(RayEngine(open_imagery=opens)._pack(job), "worker 1", 1), job
+    return Worker(RayEngine(open_imagery=opens)._pack(job), "worker 1"), job
 
 
 def test_a_worker_fills_the_cells_that_failed(tmp_path, alone):

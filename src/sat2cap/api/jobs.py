@@ -14,6 +14,7 @@ from sat2cap.imagery import Imagery
 from sat2cap.pairs import PairSet, PatchSpec, Rules, SplitPlan
 from sat2cap.pairs import build_pairs as build_pair_set
 from sat2cap.photos import PhotoSource
+from sat2cap.stores import require_local
 
 
 def build_pairs(
@@ -40,6 +41,7 @@ def build_pairs(
     Raises `InputError`, `ImageryError`, `PairsError`, `JobError`. A script must call this under ``if __name__
     == "__main__":`` when `workers` is more than 1.
     """
+    require_local(out)
     require_extra("pairs", "building pairs")
     source = open_photos(photos, count) if isinstance(photos, str) else photos
     with listening(progress) as report:

@@ -12,6 +12,7 @@ from sat2cap.api.inputs import ProgressLike, PromptSet, listening
 from sat2cap.atlas import USER_SPEC_KEY, Atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.errors import ModelError, PromptError
+from sat2cap.stores import require_local
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +66,9 @@ def convert_model(
 ) -> Path:
     """Write any model as one folder that needs no network (docs/checkpoint.md), and return it.
 
-    Raises `ModelError`.
+    Raises `ModelError`, and `InputError` if `out` is an address.
     """
+    require_local(out)
     from sat2cap.model import save_checkpoint
 
     return save_checkpoint(resolve_model(model, None if text is None else str(text), like), Path(out))
@@ -75,8 +77,9 @@ def convert_model(
 def export_model(model: "str | Path | Checkpoint", out: str | Path) -> Path:
     """Write a trained model in Hugging Face's layout with a card of its metrics, and return the folder.
 
-    Raises `ModelError`.
+    Raises `ModelError`, and `InputError` if `out` is an address.
     """
+    require_local(out)
     from sat2cap.model import export_hugging_face
 
     checkpoint = resolve_model(model) if isinstance(model, str | Path) else model
@@ -95,8 +98,9 @@ def calibrate_model(
     The model is written to the folder `out`, which is returned.
 
     `pairs` are pairs that the model was not trained on; up to 2,000 of `split` are kept. Raises `ModelError`,
-    `PairsError`.
+    `PairsError`, and `InputError` if `out` is an address.
     """
+    require_local(out)
     from sat2cap.model import save_checkpoint
     from sat2cap.pairs import PairSet, open_pairs
     from sat2cap.training import calibrate

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sat2cap.api.inputs import ProgressLike, listening
 from sat2cap.atlas import open_atlas
 from sat2cap.extras import require_extra
+from sat2cap.stores import require_local
 
 if TYPE_CHECKING:
     from sat2cap.publishing import PublishedAtlas
@@ -28,8 +29,10 @@ def publish(
     `depths` are the lengths of short copies from which a client ranks cells cheaply (docs/atlas.md), `title`
     names the STAC collection, and `url` is the address at which the folder will be served, for links that
     must be absolute. The same call continues an interrupted run. Raises `AtlasError` if the atlas is
-    unfinished or damaged, and `MissingExtraError` without the extra ``publish``.
+    unfinished or damaged, `InputError` if `folder` is an address, and `MissingExtraError` without the extra
+    ``publish``.
     """
+    require_local(folder)
     require_extra("publish", "publishing")
     from sat2cap.publishing import publish_atlas
 

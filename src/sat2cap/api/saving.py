@@ -8,6 +8,7 @@ from sat2cap.api.inputs import ProgressLike, is_instance_of, listening
 from sat2cap.errors import ImageryError, InputError
 from sat2cap.geo import GridArray
 from sat2cap.imagery import BandRendering, parse_rendering
+from sat2cap.stores import require_local
 
 # A GeoTIFF of what the command line computed needs none of these.
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def save(
     `outlines` over them and `places` to label, both as files or as they are.
     Raises `InputError`, `ImageryError`.
     """
+    require_local(path)
     from sat2cap.maps import MapOptions, check_rendering
     from sat2cap.maps import save as write_map
 

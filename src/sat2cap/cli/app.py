@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -97,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     defer_import("boto3")
     arguments = [_protect_negative_numbers(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     try:
+        _require_local_outputs(arguments)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
@@ -120,6 +122,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _require_local_outputs(arguments: Sequence[str]) -> None:
+    """Raise `InputError` before any work if the value of ``-o`` or ``--out`` is an address."""
+    values = [value for option, value in pairwise(arguments) if option in ("-o", "--out")]
+    values += [text.partition("=")[2] for text in arguments if text.startswith("--out=")]
+    values += [text[2:].removeprefix("=") for text in arguments if text.startswith("-o")]
+    if any(":/" in value for value in values):
+        from sat2cap.stores import require_local
+
+        for value in values:
+            require_local(value)
 
 
 def _show_warning(

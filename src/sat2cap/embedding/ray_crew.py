@@ -73,7 +73,7 @@ class Crew:
         actor = ray.remote(Worker).options(
             num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0, max_concurrency=TASKS_AT_ONCE
         )
-        self._workers[name] = actor.remote(self._job, name, int(self._cpus))
+        self._workers[name] = actor.remote(self._job, name)
         self._workers[name].end_with_parent.remote()
         self._greetings[self._workers[name].prepare.remote()] = name
 

@@ -3,12 +3,13 @@
 It knows nothing of atlases: job, tasks and receipts are bytes to it. It is sent one `Order` on its standard
 input and writes messages, pickled tuples, to its standard output: ``("worker", name, machine)``,
 ``("retry", reason, tasks)``, ``("receipt", number, bytes)``, then ``("failed", text)`` or ``("finished",)``.
-When its standard input is closed, it ends at once, and everything that it started with it.
+When its standard input is closed, it ends at once, and everything that it started on this machine with it.
 """
 
 import logging
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
@@ -82,8 +83,10 @@ def _claim_output() -> Callable[..., None]:
 
 
 def _end_with_parent() -> None:
-    """End this process when the other one has closed the pipe or died: Ray's own processes end with it."""
+    """End this process, and all that it started on this machine, when the other one has died."""
     sys.stdin.buffer.read(1)
+    if os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 

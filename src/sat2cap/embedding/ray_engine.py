@@ -9,6 +9,7 @@ through either: workers read imagery and write chunk files themselves.
 import os
 import pickle
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +27,6 @@ from sat2cap.locks import temporary_folder
 
 _DISPATCHER = "from sat2cap.embedding.ray_dispatcher import main; main()"
 _LOG = "dispatcher.log"
-_END_S = 10.0
-"""Seconds that the dispatcher has to end by itself."""
 _RESUME = "what is finished is kept; run the same command again"
 
 
@@ -84,21 +83,21 @@ def _dispatched(order: Order) -> Iterator[Iterator[tuple[Any, ...]]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            start_new_session=True,  # an interrupt from the keyboard is this process's alone
+            start_new_session=True,  # a group of its own; an interrupt from the keyboard is this process's
             env=_environment(is_local=order.address is None),
         )
     try:
         yield _read_messages(process, order)
     finally:
+        with suppress(
+            ProcessLookupError
+        ):  # with what it started here: Ray's helpers may outlive it by a minute
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError):  # of a process that is gone
                 if pipe is not None:
                     pipe.close()
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _read_messages(process: "subprocess.Popen[bytes]", order: Order) -> Iterator[tuple[Any, ...]]:
@@ -111,8 +110,6 @@ def _read_messages(process: "subprocess.Popen[bytes]", order: Order) -> Iterator
         while (message := pickle.load(process.stdout))[0] != "finished":
             yield message
     except (EOFError, BrokenPipeError, pickle.UnpicklingError):
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_END_S)
         raise JobError(f"Ray ended ({_last_words(order.folder / _LOG)}); {_RESUME}") from None
 
 

@@ -34,9 +34,13 @@ class Worker:
     where it goes.
     """
 
-    def __init__(self, job: bytes, name: str, threads: int) -> None:
-        """Take the packed job of `sat2cap.embedding.ray_engine`, a name, and how many threads compute."""
-        self._packed, self._name, self._threads = job, name, threads
+    def __init__(self, job: bytes, name: str) -> None:
+        """Take the packed job of `sat2cap.embedding.ray_engine`, and a name.
+
+        As many threads compute as ``OMP_NUM_THREADS`` says, which Ray sets to the worker's processors unless
+        it is set: more than there are cores free would wait for each other.
+        """
+        self._packed, self._name = job, name
         self._reading = threading.Lock()
         self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
         self._job: AtlasJob | None = None
@@ -65,13 +69,10 @@ class Worker:
 
     def _unpack(self) -> "AtlasJob":
         """Return the job. Raises `JobError` if the imagery is another here, `ModelError` for a precision."""
-        import torch
-
         from sat2cap.embedding.chunk_task import AtlasJob
         from sat2cap.imagery import FailureRecordingImagery
         from sat2cap.model import choose_compute
 
-        torch.set_num_threads(self._threads)
         spec, source, model, path = pickle.loads(self._packed)
         self._packed = b""
         opened = source() if callable(source) else source

@@ -31,6 +31,20 @@ def is_remote(place: Path | str) -> bool:
     return match is not None and (len(match["slashes"]) > 1 or isinstance(place, Path))
 
 
+def require_local(place: Path | str) -> None:
+    """Raise `InputError` for an address where something is to be written: as a path it would be a folder.
+
+    Files are published by rename, which is something that folders of this machine have and buckets do not.
+
+    >>> require_local("s3://bucket/map.tif")
+    Traceback (most recent call last):
+    sat2cap.errors.InputError: 's3://bucket/map.tif' is an address; write to this machine, then copy it there
+    """
+    if is_remote(place):
+        text = redact_secrets(str(place))
+        raise InputError(f"{text!r} is an address; write to this machine, then copy it there")
+
+
 def open_store(place: Path | str) -> Store:
     """Return the store at a folder, or at an address such as ``s3://bucket/region.zarr``; nothing is read.
 
