@@ -13,6 +13,21 @@ ATLAS = {"numpy", "affine", "attr", "attrs", "xxhash"}
 PLACES = {"pyproj", "certifi"}
 TEXT = {"tokenizers"}
 RASTER = {"rasterio", "certifi"}
+SHAPES = {"shapely", "odc", "cachetools"}
+DASK = {
+    "dask",
+    "yaml",
+    "packaging",
+    "tlz",
+    "toolz",
+    "cytoolz",
+    "cloudpickle",
+    "jinja2",
+    "markupsafe",
+    "psutil",
+}
+DASK |= {"importlib_metadata", "lazy_importer", "zipp", "tblib", "xxhash", "mmh3", "cityhash", "fsspec"}
+"""What odc-geo imports where dask is installed."""
 
 
 def imported_by(*words):
@@ -45,6 +60,8 @@ ERRORS = [
     ["concepts", "no.zarr", "--at", "4.9,52.37"],
     ["caption", "no.zarr", "--at", "4.9,52.37"],
     ["atlas", "info", "no.zarr"],
+    ["imagery", "check", "nowhere.tif"],
+    ["imagery", "check", "folder/nowhere.jp2"],
 ]
 
 
@@ -93,3 +110,19 @@ def test_a_command_imports_what_is_listed(words, libraries, atlas, monkeypatch, 
     assert status == 0
     assert modules <= libraries | START | INTERPRETER
     assert modules >= libraries - {"certifi", "attr", "attrs"}, "a list names what is not needed"
+
+
+def test_checking_a_file_imports_neither_xarray_nor_numba(tmp_path):
+    import numpy as np
+    import rasterio
+    from rasterio.transform import from_origin
+
+    path = tmp_path / "image.tif"
+    place = {"crs": "EPSG:32631", "transform": from_origin(400_000, 5_800_000, 2, 2)}
+    with rasterio.open(
+        path, "w", driver="GTiff", width=512, height=512, count=3, dtype="uint8", photometric="RGB", **place
+    ) as file:
+        file.write(np.random.default_rng(0).integers(0, 256, (3, 512, 512), dtype=np.uint8))
+    modules, status = imported_by("imagery", "check", path)
+    assert status == 0
+    assert modules <= ATLAS | PLACES | RASTER | SHAPES | DASK | START | INTERPRETER

@@ -8,6 +8,7 @@ from sat2cap.catalogue import open_imagery
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import patch_around
 from sat2cap.imagery.bands import RECIPES, BandRendering, parse_rendering
+from sat2cap.imagery.description import may_be_described
 from sat2cap.imagery.named import find_source, named_sources, usage_caveats
 from sat2cap.imagery.tiles.template import TileTemplate
 from sat2cap.miniworld.world import MiniImagery, World
@@ -143,3 +144,14 @@ def test_wrong_specs_are_one_clear_line(spec, options, rule):
     with pytest.raises(ImageryError, match=rule) as caught:
         open_imagery(spec, options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_with_a_dot_or_a_slash_is_no_described_source():
+    names = named_sources()
+    assert names
+    assert all(may_be_described(name) for name in names)
+    described = ["stac:https://example.org/api", "my.toml", "folder/my.toml?max_cloud=5"]
+    assert all(map(may_be_described, described))
+    plain = ["a.tif", "folder/a", "https://example.org/{z}/{x}/{y}.png", "GPKG:a.gpkg:t"]
+    assert not any(map(may_be_described, plain))
+    assert all(find_source(spec) is None for spec in plain)

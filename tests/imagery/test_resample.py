@@ -113,6 +113,27 @@ def test_a_pixel_lies_where_its_coordinates_are(step: float, crs: str, turn: flo
     assert np.abs(off.mean(1)).max() < 0.006, "values are whole: half a hundredth is lost"
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    ("crs", "step", "turn", "off"),
+    [(RD, 2.0, 0.0, 0.0), (UTM, 1.0, 0.0, 0.0), (UTM, 5.3, 2.0, 300.0), (UTM, 0.4, -3.0, 380.0)],
+)
+def test_in_numpy_it_is_the_same_but_for_halves(kind, crs, step, turn, off) -> None:
+    values, box = picture(kind), box_over(crs, step, 150, turn=turn, off=off)
+    aligned = align_grid(RASTER, box)
+    assert aligned is not None
+    (top, bottom), (left, right) = aligned.window
+    part = values[:, top:bottom, left:right]
+    expected, inside = aligned.resample(part)
+    plain, plain_inside = aligned.resample(part, compiled=False)
+    np.testing.assert_array_equal(plain_inside, inside)
+    assert inside.any()
+    difference = np.abs(plain.astype(int) - expected.astype(int))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.005
+    assert plain.dtype == expected.dtype
+
+
 def test_its_own_grid_gives_its_own_pixels() -> None:
     values = picture()
     resampled, inside = resample_aligned(values, RASTER)

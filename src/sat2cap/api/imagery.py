@@ -4,14 +4,17 @@ again."""
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sat2cap.api.inputs import RegionLike, to_region
 from sat2cap.atlas import USER_SPEC_KEY
 from sat2cap.catalogue import open_imagery as open_by_name
 from sat2cap.geo import Region, parse_region
-from sat2cap.imagery import Imagery, StacImagery, parse_rendering, usage_caveats
+from sat2cap.imagery import is_template, may_be_described, parse_rendering
 from sat2cap.redaction import redact_secrets
+
+if TYPE_CHECKING:
+    from sat2cap.imagery import Imagery
 
 
 def open_imagery(
@@ -22,7 +25,7 @@ def open_imagery(
     recipe: str | None = None,
     cache: str | Path | None = None,
     region: RegionLike = None,
-) -> Imagery:
+) -> "Imagery":
     """Return imagery that reads RGBA pixels on any grid.
 
     `imagery` is a raster by path or URL, a folder of them, a ``.pmtiles`` or ``.mbtiles`` archive, a tile URL
@@ -32,8 +35,12 @@ def open_imagery(
     `region` where a search looks. Terms that want attention, and what a search left
     out, are warned of. Raises `ImageryError`.
     """
-    for caveat in usage_caveats(imagery):
-        warnings.warn(caveat, stacklevel=2)
+    is_file = not may_be_described(imagery) and not is_template(imagery)
+    if not is_file:
+        from sat2cap.imagery import usage_caveats
+
+        for caveat in usage_caveats(imagery):
+            warnings.warn(caveat, stacklevel=2)
     place = to_region(region)
     source = open_by_name(
         imagery,
@@ -41,8 +48,10 @@ def open_imagery(
         region=None if place is None else place.geometry,
         cache=None if cache is None else Path(cache),
     )
-    if isinstance(source, StacImagery):
-        for note in source.notes:
+    if not is_file:
+        from sat2cap.imagery import StacImagery
+
+        for note in source.notes if isinstance(source, StacImagery) else ():
             warnings.warn(f"imagery {imagery}: {note}", stacklevel=2)
     return source
 
@@ -75,7 +84,7 @@ def reopen_imagery(
     stretch: str | None = None,
     recipe: str | None = None,
     cache: str | Path | None = None,
-) -> Imagery:
+) -> "Imagery":
     """Return the imagery that an atlas was made from, by its `record` there; arguments given now win.
 
     `atlas_region` is where a search looks whose own region is not in the record. Raises `ImageryError`,

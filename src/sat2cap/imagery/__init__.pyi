@@ -1,6 +1,8 @@
 from .bands import DEFAULT_RENDERING as DEFAULT_RENDERING
 from .bands import BandRendering as BandRendering
 from .bands import parse_rendering as parse_rendering
+from .description import check_file_exists as check_file_exists
+from .description import may_be_described as may_be_described
 from .failures import FailureRecordingImagery as FailureRecordingImagery
 from .infill import fill_missing as fill_missing
 from .infill import missing_share as missing_share
@@ -16,3 +18,4 @@ from .protocol import PartlyReadError as PartlyReadError
 from .raster import RasterImagery as RasterImagery
 from .stac.reader import StacImagery as StacImagery
 from .tiles.reader import TileImagery as TileImagery
+from .tiles.template import is_template as is_template

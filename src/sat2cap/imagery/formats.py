@@ -9,10 +9,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-import httpx
-
 from sat2cap.errors import ImageryError
-from sat2cap.http import redirect_guard, require_reachable, user_agent
 
 PICTURE_FORMATS = "GeoTIFF, JPEG 2000, PNG, JPEG or WebP"
 """Formats that hold their own pixels, as messages name them; all that is read over a network."""
@@ -112,6 +109,10 @@ def fetch_head(address: str, first: str, name: str) -> bytes | None:
     `first` is the address that the user gave, and `name` what messages call it. Raises `ImageryError` if
     `address`, or what it redirects to, is inside this network while `first` is not.
     """
+    import httpx
+
+    from sat2cap.http import redirect_guard, require_reachable, user_agent
+
     match = _WEB_ADDRESS.search(address)
     if match is None:
         return None

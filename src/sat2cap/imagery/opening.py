@@ -1,29 +1,28 @@
 """Opening imagery by what people write: a file, folder, tile service, archive, search or name."""
 
 from pathlib import Path
-
-from odc.geo.geom import Geometry
+from typing import TYPE_CHECKING
 
 from sat2cap.errors import ImageryError
-from sat2cap.http import FetchPolicy
 from sat2cap.imagery.bands import DEFAULT_RENDERING, BandRendering
-from sat2cap.imagery.mosaic import open_folder
-from sat2cap.imagery.named import Source, find_source, named_sources
-from sat2cap.imagery.protocol import Imagery
-from sat2cap.imagery.raster import open_raster
-from sat2cap.imagery.stac.reader import open_stac
-from sat2cap.imagery.tiles.pmtiles import open_archive
-from sat2cap.imagery.tiles.service import open_tiles
+from sat2cap.imagery.description import may_be_described
 from sat2cap.imagery.tiles.template import is_template
+
+# Each kind of imagery is imported when it is asked for: a file needs neither a network nor tables.
+if TYPE_CHECKING:
+    from odc.geo.geom import Geometry
+
+    from sat2cap.imagery.named import Source
+    from sat2cap.imagery.protocol import Imagery
 
 
 def open_source(
     spec: str,
     rendering: BandRendering = DEFAULT_RENDERING,
     *,
-    region: Geometry | None = None,
+    region: "Geometry | None" = None,
     cache: Path | None = None,
-) -> Imagery:
+) -> "Imagery":
     """Return real imagery, as opposed to that of a miniature world, opened by what people write for it.
 
     `spec` is one of: path or URL of a raster, a folder of rasters, a ``.pmtiles`` archive, a tile template,
@@ -36,27 +35,37 @@ def open_source(
         open_source("scene.tif", BandRendering((4, 3, 2), (0, 3000)))
         open_source("https://example.org/{z}/{x}/{y}.png", cache=Path("tiles"))
     """
-    source = find_source(spec)
-    if source is not None:
-        return _open_described(source, rendering, region, cache)
+    if may_be_described(spec):
+        from sat2cap.imagery.named import find_source
+
+        source = find_source(spec)
+        if source is not None:
+            return _open_described(source, rendering, region, cache)
     if is_template(spec):
+        from sat2cap.imagery.tiles.service import open_tiles
+
         _require_default(spec, rendering)
         return open_tiles(spec, cache=cache)
     return _open_path(spec, rendering, None, "unknown")
 
 
 def _open_described(
-    source: Source, rendering: BandRendering, region: Geometry | None, cache: Path | None
-) -> Imagery:
+    source: "Source", rendering: BandRendering, region: "Geometry | None", cache: Path | None
+) -> "Imagery":
     rendering = BandRendering(
         rendering.bands or source.bands, rendering.stretch or source.scale, rendering.heed_alpha
     )
     if source.kind == "stac":
         if rendering.bands is not None:
             raise ImageryError(f"imagery {source.name!r} has assets, not bands; write ?assets=red,green,blue")
+        from sat2cap.imagery.stac.reader import open_stac
+
         return open_stac(source.model_copy(update={"scale": rendering.stretch}), region)
     if source.kind == "raster":
         return _open_path(source.url, rendering, source.attribution, source.licence)
+    from sat2cap.http import FetchPolicy
+    from sat2cap.imagery.tiles.service import open_tiles
+
     _require_default(source.name, rendering)
     return open_tiles(
         source.url,
@@ -71,18 +80,26 @@ def _open_described(
     )
 
 
-def _open_path(spec: str, rendering: BandRendering, attribution: str | None, licence: str) -> Imagery:
+def _open_path(spec: str, rendering: BandRendering, attribution: str | None, licence: str) -> "Imagery":
     path = spec.partition("?")[0].lower()
     if path.endswith(".pmtiles"):
+        from sat2cap.imagery.tiles.pmtiles import open_archive
+
         _require_default(spec, rendering)
         return open_archive(spec, attribution, licence)
     if Path(spec).is_dir():
+        from sat2cap.imagery.mosaic import open_folder
+
         return open_folder(spec, rendering, attribution, licence)
     if path.endswith(".zip") and not path.startswith("/vsi"):
         raise ImageryError(f"imagery {spec!r} is an archive; name a file in it: /vsizip/{spec}/FILE")
     if "/" not in spec and "." not in spec and not Path(spec).exists():
+        from sat2cap.imagery.named import named_sources
+
         names = ", ".join(named_sources())
         raise ImageryError(f"imagery {spec!r} is neither a file nor a known name; the names are {names}")
+    from sat2cap.imagery.raster import open_raster
+
     return open_raster(
         spec,
         rendering.bands,

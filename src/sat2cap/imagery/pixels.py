@@ -1,15 +1,17 @@
 """Helpers of every imagery reader: ground sample distance, seams, and conversion to RGBA."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.geo import EQUATOR_M, LONLAT, WGS84, on_grid, transformer
 from sat2cap.imagery.protocol import RGBA
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 PLACED_TO = 0.02
 """Largest error of a pixel's position in a warp, in pixels; GDAL's own 0.125 shows where two reads meet."""
@@ -89,12 +91,12 @@ def split_parts(box: GeoBox, source_pixels: float = 1.0) -> Iterator[tuple[slice
 
 def as_imagery(
     colours: NDArray[Any], alpha: NDArray[Any], stretch: tuple[float, float] | None, box: GeoBox
-) -> xr.DataArray:
+) -> "xr.DataArray":
     """Return values ``[1 or 3, h, w]`` and their alpha ``[h, w]`` as imagery on `box`, see `rgba_planes`."""
     return planes_on(rgba_planes(colours, alpha, stretch), box)
 
 
-def planes_on(planes: NDArray[np.uint8], box: GeoBox) -> xr.DataArray:
+def planes_on(planes: NDArray[np.uint8], box: GeoBox) -> "xr.DataArray":
     """Return RGBA planes ``[4, h, w]`` as a DataArray ``(y, x, band)`` on `box`, without copying them."""
     return on_grid(np.moveaxis(planes, 0, -1), box, ("y", "x", "band"), {"band": list(RGBA)})
 

@@ -1,16 +1,18 @@
 """The protocol of imagery: any source gives RGBA pixels on any grid."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError
 from sat2cap.redaction import redact_secrets
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 RGBA = ("red", "green", "blue", "alpha")
 """Names of the bands that every read returns, in order."""
@@ -49,7 +51,7 @@ class ImageryInfo:
 class PartlyReadError(ImageryError):
     """A part of a read has failed; the error carries the pixels of the rest, which need not be read again."""
 
-    def __init__(self, message: str, pixels: xr.DataArray, failed: NDArray[np.bool_]) -> None:
+    def __init__(self, message: str, pixels: "xr.DataArray", failed: NDArray[np.bool_]) -> None:
         super().__init__(message)
         self.pixels = pixels
         """Pixels as `Imagery.read` returns them, with alpha 0 where reading failed."""
@@ -70,7 +72,7 @@ class Imagery(Protocol):
         """The area in which there may be pixels, in any CRS; None for everywhere."""
         ...
 
-    def read(self, box: GeoBox) -> xr.DataArray:
+    def read(self, box: GeoBox) -> "xr.DataArray":
         """Return pixels on exactly `box`, uint8, dims ``(y, x, band)`` with bands `RGBA`; alpha 0 is no data.
 
         A source with several resolutions reads one that is about as fine as `box`. Raises `ImageryError` when

@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
-import xarray as xr
 from affine import Affine
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from rasterio.enums import ColorInterp, Resampling
@@ -34,6 +35,9 @@ from sat2cap.imagery.requirements import choose_bands, native_grid, require_usab
 from sat2cap.imagery.resample import align_grid
 from sat2cap.imagery.window import Planes, needed_window, read_window, warp_window
 from sat2cap.redaction import redact_secrets
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,19 @@ class RasterImagery:
         """The outline of the file, pixels without data included, in its CRS; in degrees if past 180."""
         return outline(self.grid) if _extends_past_180(self.grid) else self.grid.extent
 
-    def read(self, box: GeoBox) -> xr.DataArray:
+    def read(self, box: GeoBox) -> "xr.DataArray":
         """Return pixels on exactly `box`, uint8, dims ``(y, x, band)``, bands `RGBA`; alpha 0 is no data.
 
         Reads the coarsest overview that is at least twice as fine as `box`, or full resolution. A pixel of
         `box` is the mean of the ground that it covers, or where it is smaller than the file's interpolated
         bilinearly. Raises `ImageryError` when the file cannot be read.
+        """
+        return planes_on(self.read_planes(box), box)
+
+    def read_planes(self, box: GeoBox, *, compiled: bool = True) -> NDArray[np.uint8]:
+        """Return what `read` does as planes ``[4, h, w]``; without `compiled` as `AlignedGrid.resample`.
+
+        Raises `ImageryError` when the file cannot be read.
         """
         ratio = source_pixels_per_pixel(self.grid, box)
         factor, level = choose_overview(self.overviews, ratio)
@@ -78,12 +89,17 @@ class RasterImagery:
             affine = decimated_transform(self.grid, dataset) if decimated else dataset.transform
             planes = np.empty((len(RGBA), *box.shape), np.uint8)
             for part in split_parts(box, ratio / factor):
-                values, alpha = self._read_part(dataset, affine, box[part], ratio / factor)
+                values, alpha = self._read_part(dataset, affine, box[part], ratio / factor, compiled)
                 planes[:, *part] = rgba_planes(values, alpha, self.stretch)
-        return planes_on(planes, box)
+        return planes
 
     def _read_part(
-        self, dataset: rasterio.DatasetReader, affine: Affine, box: GeoBox, pixels_per_pixel: float
+        self,
+        dataset: rasterio.DatasetReader,
+        affine: Affine,
+        box: GeoBox,
+        pixels_per_pixel: float,
+        compiled: bool,
     ) -> Planes:
         """Return values and alpha on `box`, by whichever way is the fastest that is right.
 
@@ -101,7 +117,7 @@ class RasterImagery:
         if self.nodata is not None and dataset.nodata is None:
             alpha[(values == self.nodata).all(0)] = 0
         if aligned is not None and values.dtype.kind in "iu" and (alpha == 255).all():
-            resampled, inside = aligned.resample(values)
+            resampled, inside = aligned.resample(values, compiled=compiled)
             return resampled, inside * np.uint8(255)
         (top, _), (left, _) = window
         placed = affine @ Affine.translation(left, top)

@@ -64,9 +64,13 @@ def check(
     """
     from sat2cap import api
     from sat2cap.cli import console
-    from sat2cap.geo import parse_place, parse_region, patch_around
+    from sat2cap.geo import parse_place, parse_region
+    from sat2cap.imagery import check_file_exists
 
     place = None if at is None else parse_place(at)
+    check_file_exists(imagery)
+    from sat2cap.geo import patch_around
+
     region = None if place is None else parse_region(f"{place[0]},{place[1]},{_PATCH_M}")
     source = api.open_imagery(
         imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache, region=region
@@ -80,7 +84,7 @@ def _describe_imagery(source: "Imagery") -> list[tuple[str, object]]:
     """Return names and values: resolution, licence, extent, and what its kind of imagery adds."""
     from sat2cap.errors import quote
     from sat2cap.geo import lonlat_bounds, outline
-    from sat2cap.imagery import MosaicImagery, RasterImagery, TileImagery
+    from sat2cap.imagery import RasterImagery
 
     info = source.info
     rows: list[tuple[str, object]] = [
@@ -97,6 +101,9 @@ def _describe_imagery(source: "Imagery") -> list[tuple[str, object]]:
         rows += [("bands", ",".join(map(str, source.bands)))]
         overviews = ", ".join(f"1:{factor}" for factor in source.overviews)
         rows += [("overviews", overviews or "none: coarse reads are slow; gdaladdo FILE, or make a COG")]
+        return rows
+    from sat2cap.imagery import MosaicImagery, TileImagery
+
     if isinstance(source, MosaicImagery):
         rows += [("files", len(source.files)), *(("left out", text) for text in source.skipped)]
     if isinstance(source, TileImagery):
@@ -128,6 +135,17 @@ def _middle_lonlat(source: "Imagery") -> tuple[float, float]:
     return float(lon), float(lat)
 
 
+def _format_zoom(source: "Imagery", box: "GeoBox") -> str:
+    """Return the zoom that tiles are read at for a patch; nothing for other imagery."""
+    from sat2cap.imagery import RasterImagery
+
+    if isinstance(source, RasterImagery):
+        return ""
+    from sat2cap.imagery import TileImagery
+
+    return f", zoom {source.zoom_for(box)}" if isinstance(source, TileImagery) else ""
+
+
 def _read_test_patch(source: "Imagery", box: "GeoBox", place: str, out: Path | None) -> None:
     """Read the patch `box` at `place`, and print how long it took and what it holds.
 
@@ -135,15 +153,20 @@ def _read_test_patch(source: "Imagery", box: "GeoBox", place: str, out: Path | N
     """
     import time
 
+    import numpy as np
+
     from sat2cap.cli import console
-    from sat2cap.imagery import TileImagery, fill_missing, missing_share
+    from sat2cap.imagery import RasterImagery, fill_missing, missing_share
 
     start_s = time.monotonic()
-    rgba = source.read(box).values
+    if isinstance(source, RasterImagery):  # in plain numbers, as xarray and numba take longer to be imported
+        rgba = np.moveaxis(source.read_planes(box, compiled=False), 0, -1)
+    else:
+        rgba = source.read(box).values
     elapsed_s = time.monotonic() - start_s
     missing = float(missing_share(rgba))
     rgb = fill_missing(rgba[None])[0]
-    zoom = f", zoom {source.zoom_for(box)}" if isinstance(source, TileImagery) else ""
+    zoom = _format_zoom(source, box)
     console.print_facts(
         [
             ("patch", f"{_PATCH_M:g} m at {place}, {_PATCH_M / _PATCH_PIXELS:.3g} m a pixel{zoom}"),
