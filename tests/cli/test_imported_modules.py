@@ -109,7 +109,8 @@ def test_a_command_imports_what_is_listed(words, libraries, atlas, monkeypatch, 
     modules, status = imported_by(*[atlas if word == "ATLAS" else word for word in words])
     assert status == 0
     assert modules <= libraries | START | INTERPRETER
-    assert modules >= libraries - {"certifi", "attr", "attrs"}, "a list names what is not needed"
+    seldom = {"certifi", "attr", "attrs", "pyproj"}  # a prepared atlas has its places computed
+    assert modules >= libraries - seldom, "a list names what is not needed"
 
 
 def test_checking_a_file_imports_neither_xarray_nor_numba(tmp_path):
