@@ -10,7 +10,8 @@ import rioxarray  # noqa: F401  (adds .rio)
 from PIL import Image
 
 import sat2cap
-from sat2cap.errors import InputError, PromptError, RegionError
+from sat2cap.atlas import CellStatus, create_or_resume
+from sat2cap.errors import AtlasError, InputError, PromptError, RegionError
 
 REGION = (-70.0, 46.0, -69.95, 46.04)
 
@@ -47,6 +48,36 @@ def test_a_plan_says_what_would_be_done_and_writes_nothing(tmp_path):
     assert plan.spec.dim == 128
     assert len(plan.pending()) >= 1
     assert not (tmp_path / "plan.zarr").exists()
+
+
+@pytest.fixture
+def hollow(tmp_path):
+    """A function that makes an atlas whose cells have no embedding, but for `count` of them."""
+
+    def make(count):
+        path = tmp_path / "hollow.zarr"
+        writer = create_or_resume(path, sat2cap.plan_embedding(REGION, "miniworld:2", "miniclip", path).spec)
+        for chunk in writer.pending():
+            status = np.full(chunk.shape, CellStatus.IMAGERY_MISSING, np.uint8)
+            status[:1, :count] = CellStatus.OK
+            writer.write(chunk, np.ones((*chunk.shape, 128), np.float32), status)
+        writer.finish()
+        return sat2cap.open(path, "miniclip")
+
+    return make
+
+
+def test_a_map_of_an_atlas_without_any_embedding_is_refused_with_the_reason(hollow):
+    with pytest.raises(AtlasError, match=r"no cell with an embedding \(.*the imagery has no pixels there"):
+        hollow(0).map("snow")
+
+
+def test_a_map_of_a_region_without_any_embedding_is_warned_of(hollow):
+    """One cell, the first, has an embedding, so the atlas as a whole has a map."""
+    atlas = hollow(1)
+    assert np.isfinite(atlas.map("snow")).sum() == 1
+    with pytest.warns(UserWarning, match="no cell of region .* has an embedding: the map is empty"):
+        assert np.isnan(atlas.map("snow", region=(-69.97, 46.0, -69.95, 46.01))).all()
 
 
 def test_a_damaged_chunk_is_repaired_to_the_same_bytes(tmp_path):

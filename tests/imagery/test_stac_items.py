@@ -20,8 +20,9 @@ from sat2cap.catalogue import open_imagery
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import patch_around
 from sat2cap.http import Fetcher, FetchPolicy
+from sat2cap.imagery.named import Source
 from sat2cap.imagery.stac import server as stac_requests
-from sat2cap.imagery.stac.items import scale_and_offset
+from sat2cap.imagery.stac.items import UnusableItemError, require_usable, scale_and_offset
 
 HERE = patch_around(12.0, 50.0, 400, 40)
 COLOURS = np.array([40, 120, 200])
@@ -352,3 +353,45 @@ def test_an_answer_without_end_is_left_at_its_limits():
                 Fetcher("a", policy=changed(policy, max_request_s=60.0)).get(f"{root}/flood", "tile", bytes)
         finally:
             ended.set()
+
+
+OUTSIDE, INSIDE = "https://93.184.216.34/stac", "http://127.0.0.1:8000/stac"
+LEADS_INSIDE = [
+    ("http://127.0.0.1/latest/meta-data", "at an address inside this network"),
+    ("https://169.254.169.254/a.tif", "at an address inside this network"),
+    ("http://[::ffff:10.0.0.1]/a.tif", "at an address inside this network"),
+    ("file:///etc/hosts", "that is a file of this machine"),
+    ("/etc/hosts", "that is a file of this machine"),
+    ("/vsicurl/http://127.0.0.1/a.tif", "that is a file of this machine"),
+    ("http://[", "at no valid address"),
+]
+
+
+@pytest.mark.parametrize(("href", "reason"), LEADS_INSIDE)
+def test_a_catalogue_of_the_internet_does_not_lead_into_this_network(href, reason):
+    """Addresses are numbers, so that no name is looked up; nothing is requested."""
+    item = stac_item("a", HERE, {"visual": href})
+    with pytest.raises(UnusableItemError, match=f"with an asset {reason}"):
+        require_usable(item, Source(name="s", kind="stac", url=OUTSIDE))
+    if reason != "at no valid address":
+        require_usable(item, Source(name="s", kind="stac", url=INSIDE))
+        require_usable(item, Source(name="s", kind="stac", url="/data/catalog.json"))
+    for open_href in ("https://93.184.216.34/a.tif", "s3://bucket/a.tif"):
+        require_usable(
+            stac_item("a", HERE, {"visual": open_href}), Source(name="s", kind="stac", url=OUTSIDE)
+        )
+
+
+def test_a_token_in_the_addresses_of_an_item_is_not_stored(tmp_path):
+    """Neither in the record of the items nor in the identity of an asset."""
+    path = raster(tmp_path / "a.tif", flat(COLOURS))
+    identities = []
+    for token in ("1234567890abcdef", "fedcba0987654321"):
+        item = stac_item("a", HERE, {"visual": path})
+        item["links"] = [{"rel": "self", "href": f"https://example.org/a?access_token={token}"}]
+        with search_of(item) as spec:
+            imagery, _ = read(spec)
+        assert token not in json.dumps(imagery.info.as_dict())
+        assert "https://example.org/a?access_token=" in imagery.info.as_dict()["items"][0]["href"]
+        identities.append(imagery.info.identity)
+    assert identities[0] == identities[1]

@@ -17,7 +17,8 @@ from tiny_captioner import tiny_captioner
 import sat2cap
 from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.demo.plan import DemoPlan
-from sat2cap.errors import InputError, RunFileError
+from sat2cap.errors import InputError, JobError, RunFileError
+from sat2cap.locks import folder_lock
 from sat2cap.model.formats.captioner import load_captioner, save_captioner
 from sat2cap.progress import silent
 from sat2cap.training.captioner import train_captioner
@@ -74,6 +75,21 @@ def test_it_learns_to_say_what_it_is_shown(tmp_path: Path) -> None:
     assert captioner.card["training"]["optim"]["steps"] == 90
     assert captioner.space == resolve_model(MINICLIP).text_identity
     assert [done for text, done, _ in seen if text.startswith("training")] == list(range(1, 91))
+
+
+def test_a_second_training_into_the_folder_is_refused_and_what_a_killed_one_left_is_removed(
+    tmp_path: Path,
+) -> None:
+    run = load_caption_run(run_file(tmp_path, pictures(tmp_path), steps=2))
+    with (
+        folder_lock(tmp_path, "captioner 'captioner' in", ".lock-captioner"),
+        pytest.raises(JobError, match=r"captioner 'captioner' in .* is being written by process \d+ on"),
+    ):
+        train_captioner(run, resolve_model)
+    assert not (tmp_path / "captioner").exists()
+    (tmp_path / ".captioner.killed").mkdir()
+    train_captioner(run, resolve_model)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_made_up_planets_are_learnt_from(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@
     atlas.search("a quiet beach", top=5)                         # geopandas.GeoDataFrame
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sat2cap.api.atlas_places import AtlasPlaces
 from sat2cap.api.inputs import (
@@ -27,8 +30,8 @@ from sat2cap.api.inputs import (
     to_texts,
 )
 from sat2cap.api.models import embed_examples
-from sat2cap.atlas import open_atlas
-from sat2cap.errors import PromptError
+from sat2cap.atlas import STATUS_MEANINGS, CellStatus, open_atlas
+from sat2cap.errors import AtlasError, PromptError
 from sat2cap.geo import GridArray, When, as_data_array
 
 # Networks, tables and xarray are imported when first needed: saying that a path is wrong should not wait.
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import xarray as xr
 
+    from sat2cap.geo import Region
     from sat2cap.maps import BestCells
     from sat2cap.model import Checkpoint
     from sat2cap.query import ScoreScale, SpreadOver
@@ -114,8 +118,23 @@ class OpenAtlas(AtlasPlaces):
             scores = stack_times([at(moment) for moment in moments], moments)
         else:
             scores = at(moments)
+        self._require_data(scores, place)
         single = not isinstance(prompt, list | tuple) and spread is None
         return select_prompt(scores) if single else scores
+
+    def _require_data(self, scores: GridArray, place: "Region | None") -> None:
+        """Raise `AtlasError` if no cell of the atlas has a score; warn if no cell of the region has one."""
+        if np.isfinite(scores.values).any():
+            return
+        status = self.atlas.status[self.atlas.wanted]
+        codes = [CellStatus(code) for code in np.unique(status)]
+        reasons = ", ".join(f"{STATUS_MEANINGS[code]}: {(status == code).sum()}" for code in codes)
+        if place is None or CellStatus.OK not in codes:
+            raise AtlasError(
+                f"atlas {self.atlas.name!r} has no cell with an embedding ({reasons}), so maps are empty; "
+                "look at its imagery, and try: sat2cap atlas repair"
+            )
+        warnings.warn(f"no cell of region {place.label!r} has an embedding: the map is empty", stacklevel=3)
 
     def difference(
         self,

@@ -1,3 +1,4 @@
+from .addresses import is_private as is_private
 from .addresses import redirect_guard as redirect_guard
 from .addresses import require_reachable as require_reachable
 from .client import Fetcher as Fetcher

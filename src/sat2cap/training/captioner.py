@@ -1,5 +1,6 @@
 """Training of a captioner (CLIPCap): it learns to continue a photo's CLIP embedding with its caption."""
 
+import glob
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from transformers import GPT2Config
 
 from sat2cap.errors import InputError, JobError
+from sat2cap.locks import folder_lock, remove_temporary_files
 from sat2cap.model import (
     Captioner,
     CaptionNetwork,
@@ -35,8 +37,19 @@ def train_captioner(
 
     ``loss.last100`` is the mean of the last 100 steps; ``loss.held_out`` that of photos that are not trained
     on, if there are any. `resolve` loads a CLIP model by name. Raises `ModelError` or `InputError` if the
-    models or captions cannot be used, `JobError` if the loss is not finite.
+    models or captions cannot be used, `JobError` if the loss is not finite, or another process trains into
+    the folder.
     """
+    folder = run.output.folder
+    with folder_lock(folder.parent, f"captioner {folder.name!r} in", f".lock-{folder.name}"):
+        remove_temporary_files(folder.parent, f".{glob.escape(folder.name)}.*")
+        return _train_locked(run, resolve, progress)
+
+
+def _train_locked(
+    run: CaptionRun, resolve: Callable[[str], Checkpoint], progress: Progress
+) -> dict[str, float]:
+    """Do what `train_captioner` does, in a folder that no other process trains into."""
     torch.manual_seed(run.optim.seed)
     clip = resolve(run.model.clip)
     photos = embed_captioned_photos(run.data, clip, progress)

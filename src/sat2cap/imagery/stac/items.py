@@ -4,16 +4,20 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import shapely
 
 from sat2cap.errors import quote
 from sat2cap.geo import within_180
+from sat2cap.http import is_private
 from sat2cap.imagery.named import Source
 
 Item = Mapping[str, Any]
 """A STAC item as JSON."""
 
+_WEB = ("http", "https")
+_BUCKETS = ("s3", "gs", "az", "abfs", "abfss")
 _BASELINE_WITH_OFFSET = 4.0  # of Sentinel-2 processing, from January 2022 on
 _BASELINE_OFFSET = -1000.0  # of its numbers, which are reflectance x 10000 + 1000
 _SENTINEL2_BANDS = re.compile(
@@ -92,6 +96,7 @@ def require_usable(item: Item, source: Source) -> None:
         raise UnusableItemError("without properties")
     for name in source.assets:
         scale_and_offset(item, name)
+        _require_open_address(str(find_asset(item, name)[0]["href"]), source)
     item_outline(item)
     clouds = cloud_cover(item)
     if source.max_cloud is not None:
@@ -99,6 +104,23 @@ def require_usable(item: Item, source: Source) -> None:
             raise UnusableItemError("without a cloud cover")
         if clouds > source.max_cloud:
             raise UnusableItemError("with more clouds")
+
+
+def _require_open_address(href: str, source: Source) -> None:
+    """Raise `UnusableItemError` if a catalogue on the internet leads to this machine or inside its network.
+
+    A catalogue that is itself a file here, or on a server inside the network, may name either.
+    """
+    if urlsplit(source.url).scheme.lower() not in _WEB or is_private(source.url):
+        return
+    try:
+        scheme = urlsplit(href).scheme.lower()
+    except ValueError:
+        raise UnusableItemError("with an asset at no valid address") from None
+    if scheme not in (*_WEB, *_BUCKETS):
+        raise UnusableItemError("with an asset that is a file of this machine")
+    if is_private(href):
+        raise UnusableItemError("with an asset at an address inside this network")
 
 
 def colour_bands(asset: Mapping[str, Any]) -> tuple[int, ...] | None:

@@ -38,6 +38,7 @@ from sat2cap.imagery.stac.items import (
     stated_nodata,
 )
 from sat2cap.imagery.stac.search import search_items
+from sat2cap.redaction import redact_secrets
 
 _MAX_CONCURRENT = 4  # files under way at the same time
 _SIGNATURE_LIFETIME_S = 300.0  # signatures hold for longer: an hour at the Planetary Computer
@@ -182,7 +183,7 @@ class StacImagery:
             stretch=_stored_stretch(self.source, item, name, self.common_scale),
             heed_alpha=not has_invisible_bands(asset),
             attribution="",
-            identity=digest("asset", href),
+            identity=digest("asset", redact_secrets(href)),
             bands_hint=f"?assets={name}.1,{name}.2,{name}.3",
         )
         return replace(raster, path=href, nodata=stated_nodata(asset))
@@ -242,7 +243,9 @@ def _record(item: Item) -> dict[str, Any]:
         "collection": item.get("collection"),
         "datetime": item_datetime(item),
         "cloud_cover": item["properties"].get("eo:cloud_cover"),
-        "href": next((str(link.get("href", "")) for link in links if link.get("rel") == "self"), ""),
+        "href": redact_secrets(
+            next((str(link.get("href", "")) for link in links if link.get("rel") == "self"), "")
+        ),
     }
 
 
