@@ -7,6 +7,7 @@ FOLDER, and serves them from a process of their own. A prompt is typed with 100 
 runs from the last key's event to the moment at which the GPU process has drawn the frame that shows its map.
 An empty frame is timed in the same way in the same run: a MapLibre map of one colour, of the same size and
 the same pixel ratio, asked to draw again. A bare scan is the same library without server and page.
+Only figures of a quiet machine mean anything: the load before each size is among them.
 """
 
 import argparse

@@ -370,6 +370,40 @@ def test_metrics_count_and_hold_nothing_that_people_typed(client):
     assert "private" not in text
 
 
+HOSTILE = {
+    "script": ("<script>alert(1)</script>", 200),
+    "quotes": ("\"'><img src=x onerror=alert(1)>", 200),
+    "template": ("{{7*7}} ${7*7} %s {0.__class__}", 200),
+    "path": ("../../etc/passwd", 200),
+    "right to left": ("\u202eمرحبا", 200),
+    "emoji": ("🏖️ beach", 200),
+    "a line of its own": ("a\nlog line", 400),
+    "an escape": ("\x1b[31mred", 400),
+    "as long as an address can be": ("x" * 60_000, 400),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_prompts_are_data(client, name, caplog):
+    prompt, status = HOSTILE[name]
+    for path in ("scores", "wmts", "map/WebMercatorQuad/tilejson.json", "search"):
+        answer = client.get(f"{NORTH}/{path}", params={"prompt": prompt})
+        assert answer.status_code == status, answer.text[:500]
+        assert "text/html" not in answer.headers["content-type"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        if status == 400:
+            assert len(answer.json()["detail"]) < 300
+            assert "\x1b" not in answer.json()["detail"]
+    assert prompt[:30] not in caplog.text
+    assert prompt[:30] not in client.get("/metrics").text
+
+
+def test_half_a_character_is_no_fault(client):
+    """A lone surrogate cannot be written in UTF-8; what stands for it in an address is not text."""
+    answer = client.get(f"{NORTH}/scores?prompt=a%ED%A0%80b")
+    assert answer.status_code in (200, 400)
+
+
 def wait_for(condition):
     """Wait until a condition holds, at most ten seconds."""
     deadline = time.monotonic() + 10
@@ -384,10 +418,10 @@ def test_equal_questions_share_one_scan_and_the_queue_is_bounded(folder, checkpo
 
     compute = scores._score
 
-    def slow(served, question):
+    def slow(served, question, photos):
         scans.append(question.prompt)
         release.wait(20)
-        return compute(served, question)
+        return compute(served, question, photos)
 
     monkeypatch.setattr(scores, "_score", slow)
     limits = {"max_scans": 1, "max_waiting": 1}
