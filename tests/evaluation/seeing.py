@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -71,6 +71,10 @@ class Plain:
             taken = datetime(2021, 1, 1) + timedelta(hours=97 * number)
             lat = -40 + 80 * place / self.total
             yield Pair(f"p{number}", picture(colour), picture(colour), 5 + place * 0.4, lat, taken)
+
+    def read_rows(self, split: str, rows: Iterable[int]) -> Iterator[tuple[int, Pair]]:
+        wanted = set(rows)
+        return ((row, pair) for row, pair in enumerate(self.read(split)) if row in wanted)
 
 
 def picture(colour: np.ndarray) -> bytes:

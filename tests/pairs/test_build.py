@@ -51,7 +51,8 @@ def test_the_index_is_geoparquet_with_a_row_a_pair(whole):
     photos = {photo.key: photo for photo in Album().photos()}
     assert index.crs.to_epsg() == 4326
     assert index.columns.tolist() == [
-        *("key", "shard", "split", "lon", "lat", "taken", "user", "licence", "source", "imagery", "geometry")
+        *("key", "shard", "offset", "split", "lon", "lat", "taken", "user", "licence", "source", "imagery"),
+        "geometry",
     ]
     for row in index.itertuples():
         photo = photos[row.key]

@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,6 +41,10 @@ class FakePairs:
     def read(self, split: str) -> Iterator[FakePair]:
         for number in range(self.count(split)):
             yield self.pair(split, number)
+
+    def read_rows(self, split: str, rows: Iterable[int]) -> Iterator[tuple[int, FakePair]]:
+        wanted = set(rows)
+        return ((row, pair) for row, pair in enumerate(self.read(split)) if row in wanted)
 
     def pair(self, split: str, number: int) -> FakePair:
         random = np.random.default_rng([len(split), number])

@@ -1,5 +1,4 @@
 from .build import build_pairs as build_pairs
-from .dataset import Pair as Pair
 from .dataset import PairSet as PairSet
 from .dataset import open_pairs as open_pairs
 from .overview.card import write_card as write_card
@@ -11,6 +10,7 @@ from .recall import chance_metrics as chance_metrics
 from .recall import retrieval_metrics as retrieval_metrics
 from .screening.areas import read_area as read_area
 from .screening.rules import Rules as Rules
+from .shard_reading import Pair as Pair
 from .splits.leakage import find_leakage_violations as find_leakage_violations
 from .splits.leakage import measure_leakage as measure_leakage
 from .splits.resplit import resplit_pairs as resplit_pairs

@@ -1,43 +1,28 @@
 """A pair set on disk: opening it, reading its pairs and checking its shards."""
 
 import io
-import tarfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import parquet
 
 from sat2cap.display import facts_html
 from sat2cap.errors import PairsError
 from sat2cap.files import digest_file, parse_json
+from sat2cap.pairs.shard_reading import Pair, first_line, locate_pairs, read_pairs_at, read_shard
 from sat2cap.pairs.splits.split import SPLITS
 from sat2cap.pictures import decode_picture
 
 INDEX = "index.parquet"
 MANIFEST = "pairs.json"
-_MEMBERS = ("groundlevel.jpg", "overhead.jpg", "metadata.json")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A ground photo and the overhead patch centred on the place where it was taken."""
-
-    key: str
-    ground: bytes
-    """Photo, encoded as JPEG."""
-    overhead: bytes
-    """Patch, encoded as JPEG, north up, centred on the photo."""
-    lon: float
-    """Longitude in degrees, WGS 84."""
-    lat: float
-    """Latitude in degrees, WGS 84."""
-    taken: datetime
-    """Local clock time, without a zone."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,15 +60,15 @@ class PairSet:
     def index(self) -> gpd.GeoDataFrame:
         """Table with one row for each pair, in the order of `read`.
 
-        Columns are key, shard, split, lon, lat, taken, user, licence, source, imagery and geometry, also
-        author and title where the source of the photos has them. Raises `PairsError` if the file cannot be
-        read.
+        Columns are key, shard, offset, split, lon, lat, taken, user, licence, source, imagery and geometry,
+        also author and title where the source of the photos has them. Raises `PairsError` if the file cannot
+        be read.
         """
         try:
             return gpd.read_parquet(self.path / INDEX)
         except (OSError, ValueError) as error:
             raise PairsError(
-                f"{self.path / INDEX} cannot be read ({_first_line(error)}); build the pairs again"
+                f"{self.path / INDEX} cannot be read ({first_line(error)}); build the pairs again"
             ) from error
 
     def count(self, split: str) -> int:
@@ -95,13 +80,64 @@ class PairSet:
 
         Raises `PairsError` at once for an unknown split, and while iterating for a shard that is broken.
         """
+        shards, names = self.manifest["shards"], self._shard_names(split)
+        return chain.from_iterable(
+            read_shard(self.path / "shards" / name, shards[name]["pairs"]) for name in names
+        )
+
+    def read_rows(self, split: str, rows: Iterable[int]) -> Iterator[tuple[int, Pair]]:
+        """Yield the pairs at some positions of a split, each with its position, in rising order.
+
+        Positions count from 0 in the order of `read`. Only the bytes of these pairs are read. Raises
+        `PairsError` at once for an unknown split or a position that it does not have, and while iterating for
+        a shard that is broken.
+        """
+        wanted, names, count = sorted(set(rows)), self._shard_names(split), self.count(split)
+        if wanted and not 0 <= wanted[0] <= wanted[-1] < count:
+            raise PairsError(f"{self.path} has {count} pairs in {split!r}, so none at {wanted[-1]}")
+        return chain.from_iterable(
+            zip(positions, read_pairs_at(path, offsets), strict=True)
+            for path, positions, offsets in self._locate_rows(names, split, wanted)
+        )
+
+    def _locate_rows(
+        self, names: Sequence[str], split: str, wanted: Sequence[int]
+    ) -> Iterator[tuple[Path, list[int], list[int]]]:
+        """Yield each shard with those of the wanted positions that it holds, and where their pairs lie."""
+        offsets, first, queue = self._offsets.get(split), 0, deque(wanted)
+        for name in names:
+            path, last = self.path / "shards" / name, first + self.manifest["shards"][name]["pairs"]
+            positions = []
+            while queue and queue[0] < last:
+                positions.append(queue.popleft())
+            if positions:
+                if offsets is None:
+                    starts = [start for _, start, _ in locate_pairs(path)]
+                    yield path, positions, [starts[row - first] for row in positions]
+                else:
+                    yield path, positions, offsets[positions].tolist()
+            first = last
+
+    @cached_property
+    def _offsets(self) -> dict[str, NDArray[np.int64]]:
+        """Position in bytes of every pair in its shard, by split; empty for an index of an older version."""
+        try:
+            if "offset" not in parquet.read_schema(self.path / INDEX).names:
+                return {}
+            table = parquet.read_table(self.path / INDEX, columns=["split", "offset"])
+        except (OSError, ValueError) as error:
+            raise PairsError(
+                f"{self.path / INDEX} cannot be read ({first_line(error)}); build the pairs again"
+            ) from error
+        split, offset = table["split"].to_numpy(), table["offset"].to_numpy()
+        return {name: offset[split == name] for name in self.manifest["counts"]}
+
+    def _shard_names(self, split: str) -> list[str]:
+        """Return the names of a split's shards. Raises `PairsError` for a split that the set cannot have."""
         names = [name for name in self.manifest["shards"] if name.rsplit("-", 1)[0] == split]
         if not names and split not in SPLITS:
             raise PairsError(f"split {split!r} is not in {self.path}; use one of {', '.join(SPLITS)}")
-        shards = self.manifest["shards"]
-        return chain.from_iterable(
-            _read_shard(self.path / "shards" / name, shards[name]["pairs"]) for name in names
-        )
+        return names
 
     def sample_pairs(self, count: int, split: str | None = None, seed: int = 0) -> list[Pair]:
         """Return at most `count` random pairs, of one split or of all, in the order of the index.
@@ -110,13 +146,13 @@ class PairSet:
         """
         rows = self.index if split is None else self.index[self.index.split == split]
         rows = rows.sample(min(count, len(rows)), random_state=seed).sort_index()
-        shards = self.manifest["shards"]
-        return [
-            pair
-            for name, keys in rows.groupby("shard", sort=False).key
-            for pair in _read_shard(self.path / "shards" / name, shards[name]["pairs"])
-            if pair.key in set(keys)
-        ]
+        within = self.index.groupby("split").cumcount()
+        by_row = {
+            (name, position): pair
+            for name, chosen in rows.groupby("split")
+            for position, pair in self.read_rows(name, within[chosen.index].tolist())
+        }
+        return [by_row[name, within[row]] for row, name in rows.split.items()]
 
     def find_problems(self) -> list[str]:
         """Return one line for each shard that is missing or whose bytes are not those that were written.
@@ -131,41 +167,6 @@ class PairSet:
             elif digest_file(path) != shard["sha256"]:
                 problems.append(f"{name} has other bytes than were written")
         return problems
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _read_shard(path: Path, expected: int) -> Iterator[Pair]:
-    """Yield the pairs of a shard. Raises `PairsError` if it is broken or lacks some of the expected pairs."""
-    advice = "build the pairs again: only what is broken is redone"
-    count = 0
-    try:
-        with tarfile.open(path, "r:") as tar:
-            members: dict[str, bytes] = {}
-            for member in tar:
-                key, suffix = member.name.split(".", 1)
-                file = tar.extractfile(member)
-                members[suffix] = file.read() if file else b""
-                if suffix == _MEMBERS[-1]:
-                    yield _make_pair(key, members)
-                    count += 1
-                    members = {}
-    except FileNotFoundError as error:
-        raise PairsError(f"{path} is missing; {advice}") from error
-    except (tarfile.TarError, OSError, ValueError, KeyError) as error:
-        raise PairsError(f"{path} is broken ({_first_line(error)}); {advice}") from error
-    if count != expected:  # a cut between two members leaves a tar that reads without complaint
-        raise PairsError(f"{path} is broken ({count} pairs of {expected}); {advice}")
-
-
-def _make_pair(key: str, members: dict[str, bytes]) -> Pair:
-    """Return a pair from the bytes of its three members, by suffix."""
-    ground, overhead, metadata = (members[name] for name in _MEMBERS)
-    record = parse_json(metadata)
-    taken = datetime.strptime(record["date_taken"], "%Y-%m-%d %H:%M:%S.%f")
-    return Pair(key, ground, overhead, float(record["longitude"]), float(record["latitude"]), taken)
 
 
 def open_pairs(path: Path | str) -> PairSet:
@@ -183,7 +184,7 @@ def open_pairs(path: Path | str) -> PairSet:
         ) from error
     except (OSError, ValueError) as error:
         raise PairsError(
-            f"{path / MANIFEST} cannot be read ({_first_line(error)}); build the pairs again"
+            f"{path / MANIFEST} cannot be read ({first_line(error)}); build the pairs again"
         ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != "sat2cap pairs":
         raise PairsError(f"{path / MANIFEST} does not describe pairs; give the folder that the build wrote")

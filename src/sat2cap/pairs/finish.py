@@ -15,6 +15,7 @@ from sat2cap.pairs.dataset import INDEX, MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.plan import FORMAT, BuildPlan
 from sat2cap.pairs.screening.near_duplicates import remove_hash_cache
 from sat2cap.pairs.shard import ShardResult
+from sat2cap.pairs.shard_reading import locate_pairs
 from sat2cap.pairs.splits.split import find_overlapping_pairs
 
 _OPTIONAL_COLUMNS = ("author", "title")
@@ -29,7 +30,7 @@ def finish_build(plan: BuildPlan, results: Mapping[str, ShardResult], out: Path,
     `results` has every shard of `plan` by name; `imagery` is the URI that the index gives as the origin of
     the patches. Raises `PairsError` if no pair could be made.
     """
-    index = _make_index(plan, results, imagery)
+    index = _make_index(plan, results, imagery, out / "shards")
     if index.empty:
         reasons = Counter(reason for result in results.values() for reason in result.dropped.values())
         counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
@@ -42,16 +43,21 @@ def finish_build(plan: BuildPlan, results: Mapping[str, ShardResult], out: Path,
     return open_pairs(out)
 
 
-def _make_index(plan: BuildPlan, results: Mapping[str, ShardResult], imagery: str) -> gpd.GeoDataFrame:
+def _make_index(
+    plan: BuildPlan, results: Mapping[str, ShardResult], imagery: str, shards: Path
+) -> gpd.GeoDataFrame:
     """Return one row for each pair, in the order of the shards; columns as in docs/pairs.md."""
     tables = []
     for shard in plan.shards:
         table = shard.photos.table.to_pandas()
         table = table[~table.key.isin(list(results[shard.name].dropped))]
-        tables.append(table.assign(shard=shard.name, split=shard.split, imagery=imagery))
+        offsets = results[shard.name].offsets or [start for _, start, _ in locate_pairs(shards / shard.name)]
+        columns = {"shard": shard.name, "offset": offsets, "split": shard.split, "imagery": imagery}
+        tables.append(table.assign(**columns))
     frame = pd.concat(tables, ignore_index=True)
-    names = ["key", "shard", "split", "lon", "lat", "taken", "user", "licence", "source", "imagery"]
+    names = ["key", "shard", "offset", "split", "lon", "lat", "taken", "user", "licence", "source", "imagery"]
     frame = frame[names + [name for name in _OPTIONAL_COLUMNS if (frame[name] != "").any()]]
+    frame["offset"] = frame["offset"].astype("int64")
     frame["taken"] = frame["taken"].astype("datetime64[us]")
     return gpd.GeoDataFrame(frame, geometry=gpd.points_from_xy(frame.lon, frame.lat), crs="EPSG:4326")
 

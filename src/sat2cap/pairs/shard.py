@@ -68,6 +68,8 @@ class ShardResult:
     """Number of pairs in the shard."""
     dropped: dict[str, str] = field(default_factory=dict)
     """Photos of the plan that made no pair: reason by key."""
+    offsets: list[int] = field(default_factory=list)
+    """Position in bytes of each pair's first tar header; empty in the journals of older versions."""
 
 
 def write_shard(
@@ -84,6 +86,7 @@ def write_shard(
     reason.
     """
     dropped: dict[str, str] = {}
+    offsets: list[int] = []
     path = folder / shard.name
     with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
         for photo, images in _make_pairs(shard, source, imagery, patch, left_out):
@@ -96,10 +99,11 @@ def write_shard(
                 "longitude": photo.lon,
                 "date_taken": format_date_taken(photo.taken),
             }
+            offsets.append(tar.offset)
             _add_member(tar, f"{photo.key}.groundlevel.jpg", images[0])
             _add_member(tar, f"{photo.key}.overhead.jpg", images[1])
             _add_member(tar, f"{photo.key}.metadata.json", json.dumps(metadata).encode())
-    return ShardResult(shard.name, digest_file(path), len(shard.photos) - len(dropped), dropped)
+    return ShardResult(shard.name, digest_file(path), len(offsets), dropped, offsets)
 
 
 def format_date_taken(taken: datetime) -> str:

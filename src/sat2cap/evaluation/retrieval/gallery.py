@@ -146,16 +146,14 @@ def embed_gallery(
 
 def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pair]:
     """Return the pairs at the positions `rows` of a split, by position."""
-    wanted = set(rows)
-    return {row: pair for row, pair in enumerate(pairs.read(split)) if row in wanted}
+    return dict(pairs.read_rows(split, rows))
 
 
 def _embed_rows(
     pairs: PairSet, checkpoint: Checkpoint, split: str, chosen: NDArray[np.int64], ground: Float32 | None
 ) -> Gallery:
     """Embed the pairs at the positions `chosen` of a split; photos only if `ground` is None."""
-    wanted = set(chosen.tolist())
-    stream = (pair for row, pair in enumerate(pairs.read(split)) if row in wanted)
+    stream = (pair for _, pair in pairs.read_rows(split, chosen.tolist()))
     overheads, grounds = [], []
     lon, lat, taken = [], [], []
     for batch in _batch_pairs(stream):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from sat2cap.files import publish
 from sat2cap.geo import parse_region
-from sat2cap.pairs.dataset import Pair
+from sat2cap.pairs.shard_reading import Pair
 from sat2cap.pictures import decode_picture, read_picture_size
 
 _BLUE, _GREY, _RED = "#2a6f97", "#b8b8b8", "#c1121f"

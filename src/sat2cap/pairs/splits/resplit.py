@@ -1,7 +1,6 @@
 """Splitting an existing pair set anew: the same pairs, byte for byte, in other shards."""
 
 import tarfile
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sat2cap.pairs.finish import TEMPORARY_FILES, finish_build
 from sat2cap.pairs.plan import FORMAT, NEAR, BuildPlan, Shard, cut_shards
 from sat2cap.pairs.screening.rules import Funnel
 from sat2cap.pairs.shard import ShardResult
+from sat2cap.pairs.shard_reading import locate_pairs
 from sat2cap.pairs.splits.split import BUFFER, SplitPlan, assign_splits
 from sat2cap.photos import PHOTO_SCHEMA, PhotoTable
 from sat2cap.progress import Progress, silent
@@ -110,32 +110,22 @@ def _locate_pairs(pairs: PairSet) -> Locations:
         raise PairsError(f"{pairs.path}: {problems[0]}; build the pairs again: only what is broken is redone")
     for name in pairs.manifest["shards"]:
         path = pairs.path / "shards" / name
-        for key, start, end in _byte_ranges(path):
+        for key, start, end in locate_pairs(path):
             locations[key] = (path, start, end)
     return locations
-
-
-def _byte_ranges(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Yield each key of a shard with the byte range of its members, headers and padding included."""
-    with tarfile.open(path, "r:") as tar:
-        ranges: dict[str, tuple[int, int]] = {}
-        for member in tar:
-            key = member.name.split(".", 1)[0]
-            blocks = -(-member.size // tarfile.BLOCKSIZE)
-            end = member.offset_data + blocks * tarfile.BLOCKSIZE
-            ranges[key] = (ranges.get(key, (member.offset, 0))[0], end)
-    yield from ((key, *span) for key, span in ranges.items())
 
 
 def _copy_pairs(shard: Shard, locations: Locations, folder: Path) -> ShardResult:
     """Write a shard whose pairs are copied, byte for byte, from the shards where they lie."""
     path = folder / shard.name
+    offsets: list[int] = []
     with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
         for key in shard.photos.text_column("key"):
             source, start, end = locations[key]
+            offsets.append(tar.offset)
             with source.open("rb") as file:
                 file.seek(start)
                 assert tar.fileobj is not None
                 tar.fileobj.write(file.read(end - start))
             tar.offset += end - start
-    return ShardResult(shard.name, digest_file(path), len(shard.photos))
+    return ShardResult(shard.name, digest_file(path), len(offsets), offsets=offsets)

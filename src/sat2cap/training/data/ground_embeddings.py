@@ -5,7 +5,6 @@ The cache is a folder beside the shards, with one file for every `PART_PHOTOS` p
 
 import os
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -78,22 +77,26 @@ def _embed_missing_parts(
 ) -> None:
     """Embed the photos of some parts, in one pass over the pairs, and publish each part when it is whole."""
     total = sum(min(PART_PHOTOS, count - part * PART_PHOTOS) for part in wanted)
-    done, rows, part = 0, [], iter(sorted(wanted))
-    wanted_pairs = (
-        pair for row, pair in enumerate(islice(pairs.read(split), count)) if row // PART_PHOTOS in wanted
-    )
+    done, embeddings, part = 0, [], iter(sorted(wanted))
+    rows = (row for part in sorted(wanted) for row in _part_rows(part, count))
+    wanted_pairs = (pair for _, pair in pairs.read_rows(split, rows))
     progress("embedding ground photos", 0, total)
     for chunk, images in decode_in_chunks(
         wanted_pairs, CHUNK, lambda pair: decode_image(pair.ground, pair.key)
     ):
-        rows.append(checkpoint.embed_ground(images, precision=precision))
+        embeddings.append(checkpoint.embed_ground(images, precision=precision))
         done += len(chunk)
-        if done == total or sum(map(len, rows)) == PART_PHOTOS:
+        if done == total or sum(map(len, embeddings)) == PART_PHOTOS:
             with publish(wanted[next(part)]) as temporary:
-                save_file({"ground": np.concatenate(rows)}, temporary)
-            rows = []
+                save_file({"ground": np.concatenate(embeddings)}, temporary)
+            embeddings = []
         progress("embedding ground photos", done, total)
     check_count(pairs, split, count - total + done, count)
+
+
+def _part_rows(part: int, count: int) -> range:
+    """Return the positions of the photos of one part."""
+    return range(part * PART_PHOTOS, min((part + 1) * PART_PHOTOS, count))
 
 
 def cache_folder(pairs: Pairs, fallback: Path) -> Path:

@@ -1,7 +1,7 @@
 """The training set: patches and metadata of a whole split, decoded once or on each access."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -80,6 +80,10 @@ class Pairs(Protocol):
 
     def read(self, split: str) -> Iterator[Pair]:
         """Yield all pairs of a split, always in the same order."""
+        ...
+
+    def read_rows(self, split: str, rows: Iterable[int]) -> Iterator[tuple[int, Pair]]:
+        """Yield the pairs at some positions of a split, with their positions, in rising order."""
         ...
 
 

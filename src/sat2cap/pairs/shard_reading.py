@@ -1,0 +1,108 @@
+"""Reading the pairs of a shard, a webdataset tar: all of them in turn, or some by their position in bytes."""
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sat2cap.errors import PairsError
+from sat2cap.files import parse_json
+
+_MEMBERS = ("groundlevel.jpg", "overhead.jpg", "metadata.json")
+_ADVICE = "build the pairs again: only what is broken is redone"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A ground photo and the overhead patch centred on the place where it was taken."""
+
+    key: str
+    ground: bytes
+    """Photo, encoded as JPEG."""
+    overhead: bytes
+    """Patch, encoded as JPEG, north up, centred on the photo."""
+    lon: float
+    """Longitude in degrees, WGS 84."""
+    lat: float
+    """Latitude in degrees, WGS 84."""
+    taken: datetime
+    """Local clock time, without a zone."""
+
+
+def read_shard(path: Path, expected: int) -> Iterator[Pair]:
+    """Yield the pairs of a shard. Raises `PairsError` if it is broken or lacks some of the expected pairs."""
+    count = 0
+    with _named_errors(path), tarfile.open(path, "r:") as tar:
+        while (pair := _next_pair(tar)) is not None:
+            yield pair
+            count += 1
+    if count != expected:  # a cut between two members leaves a tar that reads without complaint
+        raise PairsError(f"{path} is broken ({count} pairs of {expected}); {_ADVICE}")
+
+
+def read_pairs_at(path: Path, offsets: Sequence[int]) -> Iterator[Pair]:
+    """Yield the pairs of a shard whose first tar headers lie at some positions in bytes, in that order.
+
+    Raises `PairsError` if the shard is broken, or holds no pair there.
+    """
+    with _named_errors(path), path.open("rb") as file:
+        for offset in offsets:
+            file.seek(offset)
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                pair = _next_pair(tar)
+            if pair is None:
+                raise PairsError(f"{path} is broken (no pair at byte {offset}); {_ADVICE}")
+            yield pair
+
+
+def locate_pairs(path: Path) -> list[tuple[str, int, int]]:
+    """Return the key of each pair of a shard with its range of bytes, headers and padding included.
+
+    Only the headers are read. Raises `PairsError` if the shard is broken.
+    """
+    ranges: dict[str, tuple[int, int]] = {}
+    with _named_errors(path), tarfile.open(path, "r:") as tar:
+        for member in tar:
+            key = member.name.split(".", 1)[0]
+            blocks = -(-member.size // tarfile.BLOCKSIZE)
+            end = member.offset_data + blocks * tarfile.BLOCKSIZE
+            ranges[key] = (ranges.get(key, (member.offset, 0))[0], end)
+    return [(key, *span) for key, span in ranges.items()]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its type if it has none."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _next_pair(tar: tarfile.TarFile) -> Pair | None:
+    """Return the pair of the next three members; None at the end of the file."""
+    members: dict[str, bytes] = {}
+    while (member := tar.next()) is not None:
+        key, suffix = member.name.split(".", 1)
+        file = tar.extractfile(member)
+        members[suffix] = file.read() if file else b""
+        if suffix == _MEMBERS[-1]:
+            return _make_pair(key, members)
+    return None
+
+
+def _make_pair(key: str, members: dict[str, bytes]) -> Pair:
+    """Return a pair from the bytes of its three members, by suffix."""
+    ground, overhead, metadata = (members[name] for name in _MEMBERS)
+    record = parse_json(metadata)
+    taken = datetime.strptime(record["date_taken"], "%Y-%m-%d %H:%M:%S.%f")
+    return Pair(key, ground, overhead, float(record["longitude"]), float(record["latitude"]), taken)
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Turn what a missing or broken shard raises into a `PairsError` that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise PairsError(f"{path} is missing; {_ADVICE}") from error
+    except (tarfile.TarError, OSError, ValueError, KeyError) as error:
+        raise PairsError(f"{path} is broken ({first_line(error)}); {_ADVICE}") from error
