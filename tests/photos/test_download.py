@@ -1,5 +1,6 @@
 """Photos from a site on loopback: polite, resumable, and honest about what failed."""
 
+import asyncio
 import sqlite3
 import time
 from datetime import datetime
@@ -182,3 +183,13 @@ def test_a_content_type_is_read_in_any_case(tmp_path):
 
     with photo_site(answer) as site:
         assert fetch_all(Downloads(tmp_path, per_second=1000), make_photos(site, 1)) == {}
+
+
+def test_a_notebook_which_runs_an_event_loop_downloads_too(tmp_path):
+    async def run_cell(photos):
+        return fetch_all(Downloads(tmp_path, per_second=1000), photos)
+
+    with photo_site() as site:
+        photos = make_photos(site, 3)
+        assert asyncio.run(run_cell(photos)) == {}
+        assert len(site.requested_paths) == 3

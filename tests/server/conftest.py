@@ -28,7 +28,8 @@ def folder(tmp_path_factory, checkpoint):
     holes = np.random.default_rng(2).random((HEIGHT, WIDTH)) < 0.1
     for name in ("The North.zarr", "the north!.zarr", "broken.zarr"):
         make_atlas(folder / name, embeddings(HEIGHT, WIDTH, 64), checkpoint, holes)
-    (folder / "broken.zarr" / "_sat2cap" / "plan.json").write_text("{")
+    for name in ("plan.json", "plan.copy.json"):  # one of them would be restored from the other
+        (folder / "broken.zarr" / "_sat2cap" / name).write_text("{")
     return folder
 
 
@@ -55,7 +56,7 @@ def page_server(beach, checkpoint):
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, this thread runs an event loop
 def browser():
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:

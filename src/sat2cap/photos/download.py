@@ -8,12 +8,15 @@ retried and when requests start is the policy of `sat2cap.http`.
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from string import Formatter
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -40,6 +43,8 @@ from sat2cap.photos.download_journal import (
 )
 from sat2cap.photos.protocol import Photo
 from sat2cap.progress import Progress, silent
+
+T = TypeVar("T")
 
 _MAX_PENDING = 256  # photos under way or waiting for their site's turn
 _MAX_PHOTO_BYTES = 32 * 2**20
@@ -116,6 +121,10 @@ class Downloads:
         `progress`. Returns the keys of the photos that cannot be had, each with the reason. Raises `JobError`
         if the network is away, or another process downloads into the folder.
         """
+        return _call_outside_event_loop(partial(self._fetch, photos, total, retry, progress))
+
+    def _fetch(self, photos: Iterable[Photo], total: int, retry: bool, progress: Progress) -> dict[str, str]:
+        """Do what `fetch` does, in a thread without a running event loop."""
         with (
             folder_lock(self.folder, "download folder") as left_behind,
             closing(sqlite3.connect(self.folder / "downloads.sqlite")) as db,
@@ -257,3 +266,17 @@ async def _request_image(client: httpx.AsyncClient, url: str) -> tuple[bytes, st
             if len(data) > _MAX_PHOTO_BYTES:
                 return b"", f"larger than {_MAX_PHOTO_BYTES >> 20} MB", None
     return (bytes(data), "", None) if data else (b"", "empty", None)
+
+
+def _call_outside_event_loop(work: Callable[[], T]) -> T:
+    """Return what `work` returns, which starts an event loop of its own.
+
+    A notebook runs a loop in the thread of its cells, and a thread has one at most: there `work` is called in
+    another thread.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
