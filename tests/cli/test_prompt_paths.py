@@ -15,7 +15,7 @@ def test_paths_are_refused_and_texts_pass(tmp_path, monkeypatch):
         refuse_paths("old.zarr")
     with pytest.raises(PromptError, match=r"'beach\.jpg' is the path .*; give photo:beach\.jpg"):
         refuse_paths(["water", "beach.jpg"])
-    for prompts in ("water", None, ["new.zarr", "photo:beach.jpg", "x" * 5000, "a\0b"]):
+    for prompts in ("water", None, ["new.zarr", "photo:beach.jpg", "x" * 5000]):
         assert refuse_paths(prompts) == prompts
 
 

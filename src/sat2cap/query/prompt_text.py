@@ -19,7 +19,8 @@ STOP_WORDS = frozenset(word for line in _STOP_WORDS for word in line.split())
 def split_prompt(prompt: str) -> list[str]:
     """Split a prompt at each `PART_SEPARATOR` and return its parts, without the spaces around them.
 
-    Raises `PromptError` if a part is empty, or if the prompt consists of punctuation or stop words alone.
+    Raises `PromptError` if a part is empty, if the prompt consists of punctuation or stop words alone, or if
+    it holds letters that no file of text may: control characters, halves of surrogate pairs, U+FFFE, U+FFFF.
 
     >>> split_prompt("snow + C++ code")
     ['snow', 'C++ code']
@@ -27,6 +28,8 @@ def split_prompt(prompt: str) -> list[str]:
     texts = [text.strip() for text in f" {prompt} ".split(PART_SEPARATOR)]
     if not any(texts):
         raise PromptError(f"prompt {prompt!r} is empty; write what a photo there would show")
+    if any(unicodedata.category(letter) in ("Cc", "Cs") or letter in "\ufffe\uffff" for letter in prompt):
+        raise PromptError(f"prompt {prompt!r} holds control characters or broken letters; give plain text")
     if not all(texts):
         raise PromptError(f"prompt {prompt!r} has nothing on one side of a +; write 'one thing + another'")
     words = [word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower())]
