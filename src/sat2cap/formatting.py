@@ -4,6 +4,7 @@ Everything here takes plain numbers, so that pages, maps and the terminal write 
 """
 
 import math
+import unicodedata
 from datetime import date
 
 UNDEFINED = "–"
@@ -69,3 +70,14 @@ def format_moment(day: int, month: int, hour: float, year: int | None = None) ->
     minutes = round(hour * 60)
     date_text = f"{day} {format_month(month)}" + ("" if year is None else f" {year}")
     return f"{date_text}, {minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def is_plain_text(text: str) -> bool:
+    """Return whether every letter of a text may stand in any file of text, XML included.
+
+    Control characters, halves of surrogate pairs and the two that are no characters may not: programs that
+    read such a file refuse it, and a half of a pair cannot be encoded at all.
+    """
+    return not any(
+        unicodedata.category(letter) in ("Cc", "Cs") or letter in "\ufffe\uffff" for letter in text
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat2cap.errors import InputError
+from sat2cap.formatting import is_plain_text
 from sat2cap.imagery import parse_rendering
 
 if TYPE_CHECKING:
@@ -76,9 +77,13 @@ def check_output(
 ) -> str:
     """Return the suffix of `path` in lower case, after checking it and the options.
 
-    Raises `InputError` if the suffix is none of `suffixes`, if a file of this suffix cannot hold an option
-    that is set, if both `above` and `best` are set, or if `above` is not finite.
+    Raises `InputError` if path or title are no plain text, if the suffix is none of `suffixes`, if a file of
+    this suffix cannot hold an option that is set, if both `above` and `best` are set, or if `above` is not
+    finite.
     """
+    for name, text in (("output", str(path)), ("title", (options.title or "").replace("\n", " "))):
+        if not is_plain_text(text):
+            raise InputError(f"{name} {text!r} holds control characters or broken letters; give plain text")
     suffix = path.suffix.lower()
     if suffix not in suffixes:
         raise InputError(

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from sat2cap.errors import PromptError
+from sat2cap.formatting import is_plain_text
 
 PART_SEPARATOR = " + "
 """What joins the parts of a prompt; a plus without spaces around it is part of a word."""
@@ -28,7 +29,7 @@ def split_prompt(prompt: str) -> list[str]:
     texts = [text.strip() for text in f" {prompt} ".split(PART_SEPARATOR)]
     if not any(texts):
         raise PromptError(f"prompt {prompt!r} is empty; write what a photo there would show")
-    if any(unicodedata.category(letter) in ("Cc", "Cs") or letter in "\ufffe\uffff" for letter in prompt):
+    if not is_plain_text(prompt):
         raise PromptError(f"prompt {prompt!r} holds control characters or broken letters; give plain text")
     if not all(texts):
         raise PromptError(f"prompt {prompt!r} has nothing on one side of a +; write 'one thing + another'")

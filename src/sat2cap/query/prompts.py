@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
+from sat2cap.formatting import is_plain_text
 from sat2cap.model import QueryModel
 from sat2cap.query.prompt_text import split_prompt
 from sat2cap.query.text_vectors import embed_texts
@@ -65,6 +66,10 @@ def _fill_template(template: str, text: str) -> str:
     """Put `text` where the template has {}. Raises `PromptError` unless it has that exactly once."""
     if template.count("{}") != 1:
         raise PromptError(f"template {template!r} must hold {{}} once; use 'a photo of {{}}'")
+    if not is_plain_text(template):
+        raise PromptError(
+            f"template {template!r} holds control characters or broken letters; give plain text"
+        )
     return template.replace("{}", text)
 
 
