@@ -113,8 +113,8 @@ def landcover(
     from sat2cap.evaluation import CLIP, LINEAR, evaluate_landcover, load_classes
 
     opened = _atlas(atlas)
-    others = {name: _atlas(one) for name, one in ((LINEAR, linear), (CLIP, clip)) if one is not None}
-    baselines = {name: (one.atlas, one.checkpoint) for name, one in others.items()}
+    named = {name: _atlas(one) for name, one in ((LINEAR, linear), (CLIP, clip)) if one is not None}
+    baselines = {name: (baseline.atlas, baseline.checkpoint) for name, baseline in named.items()}
     given = load_classes(classes, reference)
     return _table(evaluate_landcover(opened.atlas, opened.checkpoint, given, baselines, draws=draws).metrics)
 

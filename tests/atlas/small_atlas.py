@@ -58,3 +58,14 @@ def build(path, spec=None, order=lambda chunks: chunks):
 def tree(folder):
     """Every file below a folder, temporary ones included, with its bytes."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def flip(file):
+    """Change one bit in the middle of a file."""
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def remove(file):
+    file.unlink()

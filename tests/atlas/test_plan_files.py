@@ -5,7 +5,7 @@ import json
 from itertools import permutations
 
 import pytest
-from small_atlas import build, cells, make_spec, tree
+from small_atlas import build, cells, flip, make_spec, remove, tree
 
 from sat2cap.atlas import create_or_resume, open_atlas, repair_atlas, verify_atlas
 from sat2cap.errors import AtlasError
@@ -18,16 +18,6 @@ def credit_another(file):
     data = file.read_bytes()
     assert data.count(b'"attribution": "A"') == 1
     file.write_bytes(data.replace(b'"attribution": "A"', b'"attribution": "B"'))
-
-
-def flip(file):
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-
-
-def remove(file):
-    file.unlink()
 
 
 def empty(file):

@@ -3,20 +3,10 @@
 import json
 
 import pytest
-from small_atlas import build, cells, make_spec, tree
+from small_atlas import build, cells, flip, make_spec, remove, tree
 
 from sat2cap.atlas import create_or_resume, open_atlas, repair_atlas, verify_atlas
 from sat2cap.errors import JobError
-
-
-def flip(file):
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-
-
-def remove(file):
-    file.unlink()
 
 
 def test_a_sound_atlas_has_no_problems(atlas):

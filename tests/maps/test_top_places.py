@@ -1,6 +1,7 @@
 """Places and areas against what the formula of the made-up score says."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -114,5 +115,7 @@ def test_what_cannot_be_asked() -> None:
         top_places(three_prompts(), 5)
     with pytest.raises(InputError, match="at least 1 place"):
         top_places(made_up(), 0)
+    with pytest.raises(InputError, match="inf m apart"):
+        top_places(made_up(), 5, math.inf)
     with pytest.raises(InputError, match="nan m apart"):
         top_places(made_up(), 1, float("nan"))

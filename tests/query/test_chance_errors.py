@@ -9,7 +9,7 @@ from sat2cap.geo.grid import cell_lonlat
 from sat2cap.geo.when import When
 from sat2cap.query import Scan, compute_scores, score_with_spread
 from sat2cap.query.chance_errors import fit_deviations
-from sat2cap.query.chances import fit_chances, fit_logistic, prior_precision
+from sat2cap.query.chances import PRIOR_SD_ACROSS, PRIOR_SD_ALONG, fit_chances, fit_logistic
 from sat2cap.query.points import embeddings_at
 from sat2cap.query.prompts import GENERIC, embed_prompts
 
@@ -74,6 +74,16 @@ def test_every_cell_has_the_error_of_its_own_embedding(tmp_path, when) -> None:
         np.testing.assert_allclose(measured[has_data], expected[has_data], rtol=2e-3)
         assert has_data.any()
         assert not np.isfinite(expected[~has_data]).any()
+
+
+def prior_precision(prompt, scale):
+    """The prior written out: one standard deviation along the prompt, one across, a free intercept."""
+    along = np.outer(prompt, prompt).astype(float)
+    precision = np.diag([*np.zeros(len(prompt)), 1e-6])
+    precision[:-1, :-1] = (
+        along / (PRIOR_SD_ALONG * scale) ** 2 + (np.eye(len(prompt)) - along) / PRIOR_SD_ACROSS**2
+    )
+    return precision
 
 
 def all_embeddings(opened, checkpoint, when):

@@ -85,6 +85,8 @@ def test_a_photo_is_turned_as_it_was_held(atlas_and_model, tmp_path, monkeypatch
     ("prompt", "words"),
     [
         ("place:here", "write place:LON,LAT"),
+        ("place:inf,1", "write place:LON,LAT"),
+        ("place:nan,1", "write place:LON,LAT"),
         ("place:1,2,3", "write place:LON,LAT"),
         ("place:100,10", "outside the atlas"),
         ("{hole}", "has no embedding .*imagery has no pixels"),

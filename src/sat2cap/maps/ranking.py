@@ -1,5 +1,6 @@
 """The best cells of a map, some distance apart, as plain arrays."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,10 +36,10 @@ def best_cells(score: AnyScore, n: int, min_distance_m: float = 0.0) -> BestCell
     """Return the `n` best cells of one map, at least `min_distance_m` metres apart.
 
     There are fewer where no more such cells exist. Equal scores are taken row by row from the top left.
-    Raises `InputError` if `score` holds several maps, `n` is below 1 or the distance below 0.
+    Raises `InputError` if `score` holds several maps, `n` is below 1, or the distance is not 0 m or more.
     """
-    if n < 1 or not min_distance_m >= 0:  # so that NaN is neither
-        raise InputError(f"{n} places {min_distance_m:g} m apart: give at least 1 place and 0 m")
+    if n < 1 or not 0 <= min_distance_m < math.inf:  # so that NaN is neither
+        raise InputError(f"{n} places {min_distance_m:g} m apart: give at least 1 place and 0 m or more")
     values, grid = values_of(one_layer(score, "places are of")), plain_grid_of(score)
     cells = np.flatnonzero(np.isfinite(values))
     order = cells[np.argsort(-values.ravel()[cells], kind="stable")]

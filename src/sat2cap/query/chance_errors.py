@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
 from sat2cap.model import QueryModel
-from sat2cap.query.chances import Chances, embed_photo_places, prior_precision
+from sat2cap.query.chances import Chances, embed_photo_places, prompt_prior
 from sat2cap.query.engine.scan import Scan
+from sat2cap.query.logistic import logistic
 from sat2cap.query.scoring import (
     EmbeddedQuery,
     ScoreOptions,
@@ -57,9 +58,8 @@ def fit_deviations(
     `weights` `[D]` and `intercept` are the fit, `prompt` `[D]` and `scale` those that it was given.
     """
     x = np.concatenate([places, np.ones((len(places), 1))], axis=1, dtype=np.float64)
-    logits = x @ np.append(weights, intercept)
-    p = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
-    hessian = (x * (p * (1 - p))[:, None]).T @ x + prior_precision(prompt, scale)
+    p = logistic(x @ np.append(weights, intercept))
+    hessian = (x * (p * (1 - p))[:, None]).T @ x + prompt_prior(prompt, scale).precision_matrix()
     rows = np.linalg.inv(np.linalg.cholesky(hessian))
     lengths = np.linalg.norm(rows[:, :-1], axis=1, keepdims=True)
     directions = rows[:, :-1] / np.where(lengths > 0, lengths, 1)

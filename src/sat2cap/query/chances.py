@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sat2cap.errors import PromptError
 from sat2cap.model import Calibration, QueryModel
-from sat2cap.query.logistic import INTERCEPT_PRECISION, NormalPrior, fit_posterior_mode, logistic
+from sat2cap.query.logistic import NormalPrior, fit_posterior_mode, logistic
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -105,21 +105,13 @@ def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) ->
     a cosine. The prior is narrow across the prompt: many photos are needed to turn the weights, and a prompt
     that hardly any photo fits keeps its own direction.
     """
+    return fit_posterior_mode(places, fits, prompt_prior(prompt, scale))
+
+
+def prompt_prior(prompt: Floats, scale: float) -> NormalPrior:
+    """Return the prior of the weights for a prompt `[D]`, at the logit scale of the training."""
     direction = prompt.astype(np.float64)
-    prior = NormalPrior(direction / np.linalg.norm(direction), scale, PRIOR_SD_ALONG * scale, PRIOR_SD_ACROSS)
-    return fit_posterior_mode(places, fits, prior)
-
-
-def prior_precision(prompt: Floats, scale: float) -> Doubles:
-    """Return the precision `[D + 1, D + 1]` of the prior of the weights and the intercept.
-
-    Its standard deviation along the prompt, a unit vector `[D]`, is `PRIOR_SD_ALONG` of the logit scale,
-    across it `PRIOR_SD_ACROSS`; the intercept is all but free.
-    """
-    along = np.append(prompt, 0).astype(np.float64)
-    across = np.append(np.full(len(prompt), PRIOR_SD_ACROSS**-2), INTERCEPT_PRECISION)
-    along_precision = (PRIOR_SD_ALONG * scale) ** -2 - PRIOR_SD_ACROSS**-2
-    return np.diag(across) + along_precision * np.outer(along, along)
+    return NormalPrior(direction / np.linalg.norm(direction), scale, PRIOR_SD_ALONG * scale, PRIOR_SD_ACROSS)
 
 
 def embed_photo_places(checkpoint: QueryModel, sample: Calibration, *, conditioned: bool) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import STATUS_MEANINGS, Atlas, CellStatus
-from sat2cap.errors import PictureError, PromptError
+from sat2cap.errors import PictureError, PromptError, RegionError
 from sat2cap.model import QueryModel
 from sat2cap.query.engine.blocks import place_features
 from sat2cap.query.engine.cosine import DynamicOffset
@@ -71,12 +71,12 @@ class Examples:
 
     def _locate_cell(self, part: str) -> tuple[int, int]:
         """Return row and column of a place in the atlas."""
-        try:
-            lon, lat = (float(number) for number in part.removeprefix(PLACE).split(","))
-        except ValueError:
-            raise PromptError(f"example {part!r} is no place; write place:LON,LAT in degrees") from None
-        from sat2cap.geo import cell_at
+        from sat2cap.geo import cell_at, parse_place
 
+        try:
+            lon, lat = parse_place(part.removeprefix(PLACE))
+        except RegionError:
+            raise PromptError(f"example {part!r} is no place; write place:LON,LAT in degrees") from None
         row, col = cell_at(self.atlas.plain_grid, lon, lat)
         if row < 0:
             raise PromptError(f"example {part!r} lies outside the atlas; take a place of {self.atlas.name}")

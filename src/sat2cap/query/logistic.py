@@ -60,6 +60,13 @@ class NormalPrior:
         across = self.sd_across**-2
         return across * vector + (self.sd_along**-2 - across) * (self.direction @ vector) * self.direction
 
+    def precision_matrix(self) -> Doubles:
+        """Return the precision of the weights and of the intercept after them, `[D + 1, D + 1]`."""
+        count = len(self.direction)
+        matrix = np.diag([*np.zeros(count), INTERCEPT_PRECISION])
+        matrix[:count, :count] = np.stack([self.multiply(row) for row in np.eye(count)])
+        return matrix
+
     def solve(self, vector: Doubles) -> Doubles:
         """Return the covariance times a vector `[D]`: the inverse of `multiply`."""
         across = self.sd_across**2

@@ -1,6 +1,5 @@
 """What a client asks: prompts, a date and a scale, checked before anything is computed."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request
 
 from sat2cap.errors import InputError, PromptError, WhenError
+from sat2cap.formatting import is_plain_text
 from sat2cap.geo import When, parse_when
 from sat2cap.query import PART_SEPARATOR, ScoreScale
 from sat2cap.server.settings import MAX_PROMPT_LETTERS, MAX_PROMPTS
@@ -107,8 +107,8 @@ def check_prompt(text: str, name: str = "prompt") -> str:
         raise PromptError(f"the {name} is empty; describe what a photo there would show")
     if len(stripped) > MAX_PROMPT_LETTERS:
         raise PromptError(f"the {name} has {len(stripped)} letters; give at most {MAX_PROMPT_LETTERS}")
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in stripped):
-        raise PromptError(f"the {name} holds control characters; give plain text")
+    if not is_plain_text(stripped):
+        raise PromptError(f"the {name} holds control characters or broken letters; give plain text")
     if any(part.strip().lower().startswith("photo:") for part in stripped.split(PART_SEPARATOR.strip())):
         raise PromptError(
             f"the {name} names a file of the server, which is not allowed here; describe it in words"

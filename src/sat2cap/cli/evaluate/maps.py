@@ -102,43 +102,30 @@ def landcover(
     """
     require_extra("evaluate", "sat2cap evaluate landcover")
     from sat2cap import api
-    from sat2cap.evaluation import (
-        CLIP,
-        LINEAR,
-        RecordPicture,
-        evaluate_landcover,
-        load_classes,
-        reference_identity,
-    )
-    from sat2cap.report import CLASSES_SHOWN, landcover_picture
+    from sat2cap.evaluation import CLIP, LINEAR, evaluate_landcover, load_classes, reference_identity
 
     land_classes = load_classes(classes, reference)
     opened = api.open(atlas, model, text)
-    others = {name: api.open(path) for name, path in ((LINEAR, linear), (CLIP, clip)) if path is not None}
-    baselines = {name: (other.atlas, other.checkpoint) for name, other in others.items()}
-
-    def draw_pictures(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
-        panels = _count_phrase(CLASSES_SHOWN, len(evaluation.material.classes), "classes")
-        caption = (
-            "Above, the class that covers most of each cell, bare where none covers half, and that whose "
-            f"prompt is nearest; below, {panels}: share, and the maps of the prompts, each in its own range."
-        )
-        return [RecordPicture("landcover.png", caption, landcover_picture(evaluation.material))]
-
+    baselines = {name: api.open(path) for name, path in ((LINEAR, linear), (CLIP, clip)) if path is not None}
     run_evaluation(
         run,
         json,
         "landcover",
         {
             "atlas": _atlas_identity(opened),
-            **{name: _atlas_identity(other) for name, other in others.items()},
+            **{name: _atlas_identity(baseline) for name, baseline in baselines.items()},
             "classes": reference_identity(land_classes),
             "options": [block_km, draws],
         },
         lambda: evaluate_landcover(
-            opened.atlas, opened.checkpoint, land_classes, baselines, block_km=block_km, draws=draws
+            opened.atlas,
+            opened.checkpoint,
+            land_classes,
+            {name: (baseline.atlas, baseline.checkpoint) for name, baseline in baselines.items()},
+            block_km=block_km,
+            draws=draws,
         ),
-        draw_pictures,
+        _draw_landcover_pictures,
         {
             "atlas": str(atlas),
             "clip": clip or "",
@@ -146,6 +133,18 @@ def landcover(
             "reference": land_classes.reference,
         },
     )
+
+
+def _draw_landcover_pictures(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
+    from sat2cap.evaluation import RecordPicture
+    from sat2cap.report import CLASSES_SHOWN, landcover_picture
+
+    panels = _count_phrase(CLASSES_SHOWN, len(evaluation.material.classes), "classes")
+    caption = (
+        "Above, the class that covers most of each cell, bare where none covers half, and that whose "
+        f"prompt is nearest; below, {panels}: share, and the maps of the prompts, each in its own range."
+    )
+    return [RecordPicture("landcover.png", caption, landcover_picture(evaluation.material))]
 
 
 def time(
