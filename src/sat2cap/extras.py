@@ -36,6 +36,7 @@ EXTRA_OF_MODULE = {
     "ray": "cluster",
     "zarr": "publish",
     "zarr_cm": "publish",
+    "psutil": "demo",
 }
 """Extra in pyproject.toml by module name, as in an import statement; a test holds it against that file."""
 
@@ -49,7 +50,7 @@ EXTRAS_WITHIN: dict[Extra, tuple[str, ...]] = {
     "evaluate": ("embed", "evaluate"),
     "publish": ("publish",),
     "cluster": ("embed", "cluster"),
-    "demo": ("embed", "train", "pairs", "evaluate"),
+    "demo": ("embed", "train", "pairs", "evaluate", "demo"),
 }
 """The extras whose modules an extra brings, as pyproject.toml nests them."""
 

@@ -112,7 +112,7 @@ def test_what_an_extra_brings_is_what_its_commands_ask_for():
 
     assert set(EXTRAS_WITHIN) == {"embed", "train", "pairs", "evaluate", "demo", "publish", "cluster"}
     for extra, within in EXTRAS_WITHIN.items():
-        assert included(extra) - {"demo"} == set(within)
+        assert included(extra) == set(within)
 
 
 def test_another_missing_module_keeps_its_traceback(monkeypatch):

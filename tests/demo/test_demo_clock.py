@@ -1,10 +1,12 @@
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sat2cap.demo.clock import StepClock, measure_peak_mb
+from sat2cap.demo.clock import StepClock
 
 
 def test_a_step_that_was_stopped_adds_up_and_a_complete_one_is_kept(tmp_path: Path) -> None:
@@ -44,8 +46,36 @@ def test_an_unreadable_file_is_a_new_start(tmp_path: Path, text: str) -> None:
     assert (clock.seconds, clock.peak_mb) == ({}, 0.0)
 
 
-def test_peak_memory_grows_with_what_is_held() -> None:
-    before = measure_peak_mb()
+def test_peak_memory_is_what_was_held_at_the_most(tmp_path: Path) -> None:
+    clock = StepClock(tmp_path / "demo.json")
+    with clock.time_step("pairs"):
+        pass
+    before = clock.peak_mb
     assert 30 < before < 30_000
-    held = np.ones(int(1.2 * before * 1e6 / 8))
-    assert measure_peak_mb() > 0.8 * held.nbytes / 1e6
+    with clock.time_step("train"):
+        held = np.ones(300_000_000 // 8)
+        time.sleep(0.6)
+        del held
+    assert before + 250 < clock.peak_mb < before + 400
+    with clock.time_step("map"):
+        pass
+    assert StepClock(tmp_path / "demo.json").peak_mb == clock.peak_mb > before + 250
+
+
+CHILDREN = """
+import subprocess, sys
+from sat2cap.demo.memory import MemoryWatch, measure_resident_mb
+held = b"x" * 400_000_000
+for code in ("pass", "import time; held = b'x' * 300_000_000; time.sleep(1)"):
+    watch = MemoryWatch()
+    with watch.sample():
+        subprocess.run([sys.executable, "-c", code], check=True)
+    print(watch.peak_mb - measure_resident_mb())
+"""
+
+
+def test_children_count_for_what_they_hold_and_not_for_what_they_were_forked_from() -> None:
+    done = subprocess.run([sys.executable, "-c", CHILDREN], check=True, capture_output=True, text=True)
+    of_nothing, of_300_mb = map(float, done.stdout.split())
+    assert of_nothing < 60
+    assert 280 < of_300_mb < 360

@@ -1,13 +1,12 @@
 """Seconds and peak memory of the demo's steps, summed over interrupted runs."""
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sat2cap.demo.memory import MemoryWatch
 from sat2cap.files import write_json
 
 
@@ -27,30 +26,19 @@ class StepClock:
             self.seconds, self.peak_mb = {}, 0.0  # the first run, or an unreadable file
 
     @contextmanager
-    def time_step(
-        self, name: str, *, complete: bool = False, begun: bool = False, workers: int = 0
-    ) -> Iterator[None]:
+    def time_step(self, name: str, *, complete: bool = False, begun: bool = False) -> Iterator[None]:
         """Time the step `name`, which runs in the body of the with statement.
 
         A step that was `begun` by an earlier run adds to its time; one that is `complete` has nothing to do
-        and keeps it. `workers` is the number of processes that the step starts beside this one.
+        and keeps it.
         """
         before = self.seconds.get(name, 0.0) if begun or complete else 0.0
-        start_s = time.monotonic()
+        start_s, memory = time.monotonic(), MemoryWatch()
         try:
-            yield
+            with memory.sample():
+                yield
         finally:
             if not (complete and name in self.seconds):
                 self.seconds[name] = before + time.monotonic() - start_s
-            self.peak_mb = max(self.peak_mb, measure_peak_mb(workers))
+            self.peak_mb = max(self.peak_mb, memory.peak_mb)
             write_json(self._path, {"seconds": self.seconds, "peak_memory_mb": self.peak_mb})
-
-
-def measure_peak_mb(workers: int = 0) -> float:
-    """Return the peak resident memory so far in MB: this process, and its largest child times `workers`."""
-    units_per_mb = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # macOS counts bytes, others KiB
-    own_mb, child_mb = (
-        resource.getrusage(who).ru_maxrss / units_per_mb
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return float(own_mb + workers * child_mb)

@@ -34,7 +34,7 @@ def run_demo(out: Path, *, plan: DemoPlan | None = None, progress: Progress = si
         seconds = estimate_demo_seconds(plan, run, clip)
         announce(progress, describe_duration(seconds, quick=plan.quick))
 
-    with clock.time_step("pairs", **steps.check_pairs(out), workers=plan.workers):
+    with clock.time_step("pairs", **steps.check_pairs(out)):
         training, heldout = steps.build_pair_sets(plan, out, progress)
     with clock.time_step("train", **steps.check_training(out)):
         folder = steps.train_model(run, training, progress)
