@@ -39,21 +39,33 @@ def on_grid(
     height, width = grid.shape
     axis = {"units": unit, "crs": crs}
     place = {
-        "y": ("y", a.f + a.e * (np.arange(height) + 0.5), axis),
-        "x": ("x", a.c + a.a * (np.arange(width) + 0.5), axis),
-        "spatial_ref": ((), 0, {**crs_attributes, "GeoTransform": _gdal_transform(a)}),
+        "y": _variable(("y",), a.f + a.e * (np.arange(height) + 0.5), axis),
+        "x": _variable(("x",), a.c + a.a * (np.arange(width) + 0.5), axis),
+        "spatial_ref": _variable((), np.array(0), {**crs_attributes, "GeoTransform": _gdal_transform(a)}),
     }
     array = xr.DataArray(
-        values, dims=tuple(dims), coords={**place, **(coords or {})}, attrs=dict(attrs or {})
+        _variable(tuple(dims), values, {}), coords={**place, **(coords or {})}, attrs=dict(attrs or {})
     )
     array.encoding["grid_mapping"] = "spatial_ref"
     return array
 
 
+def _variable(dims: tuple[str, ...], values: NDArray[Any], attrs: dict[str, Any]) -> "xr.Variable":
+    """Return a NumPy array with names of its dimensions.
+
+    xarray imports dask, for half a second, to learn whether what it is given is an array of dask's. Numbers and
+    texts of NumPy are taken as they are instead (``fastpath``); dates and objects go the usual way.
+    """
+    import xarray as xr
+
+    is_plain = isinstance(values, np.ndarray) and values.dtype.kind not in "OMm"
+    return xr.Variable(dims, values, attrs, fastpath=is_plain)
+
+
 def as_data_array(array: GridArray) -> "xr.DataArray":
     """Return a `GridArray` as a DataArray, made by `on_grid`."""
     coords = {
-        name: (name if values.ndim else (), values, dict(array.coord_attrs.get(name, {})))
+        name: _variable((name,) if values.ndim else (), values, dict(array.coord_attrs.get(name, {})))
         for name, values in array.coords.items()
     }
     return on_grid(array.values, array.grid, array.dims, coords, array.attrs)
