@@ -53,8 +53,8 @@ def on_grid(
 def _variable(dims: tuple[str, ...], values: NDArray[Any], attrs: dict[str, Any]) -> "xr.Variable":
     """Return a NumPy array with names of its dimensions.
 
-    xarray imports dask, for half a second, to learn whether what it is given is an array of dask's. Numbers and
-    texts of NumPy are taken as they are instead (``fastpath``); dates and objects go the usual way.
+    xarray imports dask, for half a second, to learn whether what it is given is an array of dask's. Numbers
+    and texts of NumPy are taken as they are instead (``fastpath``); dates and objects go the usual way.
     """
     import xarray as xr
 

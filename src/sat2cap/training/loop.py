@@ -18,7 +18,7 @@ from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, Compute, load_model
 from sat2cap.progress import Progress, announce, silent
 from sat2cap.training.data.loader import LoadedBatch, TrainingData, load_batches, read_training_data
 from sat2cap.training.data.patches import Pairs
-from sat2cap.training.data.sampler import initial_queue_rows, total_steps
+from sat2cap.training.data.sampler import initial_queue_rows, kept_tokens, total_steps
 from sat2cap.training.gradients import large_batch_gradients
 from sat2cap.training.losses import contrastive_loss, pair_masks
 from sat2cap.training.output.checkpoint import build_card, read_validation, run_identity, trained_checkpoint
@@ -134,7 +134,8 @@ def _take_step(
     data: TrainingData,
 ) -> float:
     """Take one optimiser step; return its loss. Raises `JobError`, naming pairs, if it is not finite."""
-    inputs = (batch.pixels, batch.features, batch.keep)
+    kept = _kept_tokens(run, fabric, learner, batch, len(data))
+    inputs = (batch.pixels, batch.features, batch.keep, *kept)
     loss_of = partial(_batch_loss, run, learner, batch, data.place)
     loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, micro_batch=run.optim.micro_batch)
     value = float(loss)
@@ -147,6 +148,18 @@ def _take_step(
     learner.temperature.clamp_scale()
     learner.queue.push(batch.ground, batch.rows)
     return value
+
+
+def _kept_tokens(
+    run: Run, fabric: Fabric, learner: Learner, batch: LoadedBatch, pairs: int
+) -> tuple[Tensor, ...]:
+    """Return the tokens (b, K) that this process's images keep, as one more input; none if all are kept."""
+    dropout = learner.student.token_dropout
+    if dropout is None:
+        return ()
+    kept = kept_tokens(run, batch.step, total_steps(run, pairs), dropout.tokens)
+    first = len(batch.pixels) * fabric.global_rank
+    return () if kept is None else (kept[first : first + len(batch.pixels)].to(fabric.device),)
 
 
 def _batch_loss(run: Run, learner: Learner, batch: LoadedBatch, place: Tensor, embedding: Tensor) -> Tensor:

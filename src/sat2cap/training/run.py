@@ -170,6 +170,10 @@ class Augment(Section):
     """Largest relative change of brightness, contrast and saturation, in [0, 1)."""
     source_pixels: int | None = Field(default=None, ge=8)
     """Side in pixels of decoded patches before cropping; the tower's input size if left out."""
+    token_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the tower's tokens that a step leaves out, drawn for each image, which makes it quicker."""
+    token_dropout_until: float = Field(default=0.9, gt=0, le=1)
+    """Share of the steps that leave tokens out; those after it see whole images, as at inference."""
 
 
 class Output(Section):
@@ -193,7 +197,13 @@ class Output(Section):
     """Loggers that are written in addition to ``log.jsonl``."""
 
 
-_ADDED_SETTINGS = (("model", "overhead_filter"), ("model", "ground_resize"), ("optim", "decay_all"))
+_ADDED_SETTINGS = (
+    ("model", "overhead_filter"),
+    ("model", "ground_resize"),
+    ("optim", "decay_all"),
+    ("augment", "token_dropout"),
+    ("augment", "token_dropout_until"),
+)
 
 
 class Run(Section):

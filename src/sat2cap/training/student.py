@@ -2,6 +2,7 @@
 
 import copy
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,24 +15,33 @@ from sat2cap.training.adaptation import adapt_tower
 from sat2cap.training.losses import MAX_LOG_SCALE
 from sat2cap.training.queue import RingQueue
 from sat2cap.training.run import Run
+from sat2cap.training.token_dropout import TokenDropout
 
 
 class Student(nn.Module):
     """The student S = O + h: overhead tower plus Dynamic Encoder (paper eq. 4-5)."""
 
-    def __init__(self, tower: Any, dynamic: DynamicEncoder | None) -> None:
+    def __init__(
+        self, tower: Any, dynamic: DynamicEncoder | None, token_dropout: TokenDropout | None = None
+    ) -> None:
         super().__init__()
         self.tower = tower
         self.dynamic = dynamic
+        self.token_dropout = token_dropout
 
-    def forward(self, pixels: Tensor, features: Tensor, keep: Tensor) -> Tensor:
+    def forward(
+        self, pixels: Tensor, features: Tensor, keep: Tensor, kept_tokens: Tensor | None = None
+    ) -> Tensor:
         """Return the embeddings S of patches, not normalised: float32, shape (B, D).
 
         `pixels` is (B, 3, S, S), `features` (B, F), and `keep` (B, 1) is 1 where the Dynamic Encoder's offset
         is added and 0 where it is left out. Offsets are not scaled up to make good for those left out, as
-        dropout usually does, since inference adds the whole offset.
+        dropout usually does, since inference adds the whole offset. `kept_tokens` (B, K) are the indices of
+        the tower's tokens that are computed; None computes them all.
         """
-        embedding: Tensor = self.tower(pixel_values=pixels).image_embeds.float()
+        dropping = nullcontext() if self.token_dropout is None else self.token_dropout.keeping(kept_tokens)
+        with dropping:
+            embedding: Tensor = self.tower(pixel_values=pixels).image_embeds.float()
         if self.dynamic is not None:
             embedding = embedding + keep * self.dynamic(features)
         return embedding
@@ -104,7 +114,8 @@ def new_student(run: Run, start: Checkpoint, device: torch.device) -> Student:
         features = feature_count(run.model.encoding)
         dynamic = DynamicEncoder(start.dim, run.model.hidden, features) if run.model.dynamic else None
         tower = adapt_tower(tower, run.model)
-    return Student(tower, dynamic).train()
+    token_dropout = TokenDropout(tower) if run.augment.token_dropout else None
+    return Student(tower, dynamic, token_dropout).train()
 
 
 def initial_checkpoint(run: Run, start: Checkpoint) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""The sampler: each step's pairs, its metadata dropout mask and its augmentation seed.
+"""The sampler: each step's pairs, its metadata dropout mask, its augmentation seed and its kept tokens.
 
 Each draw depends on the run's seed, its stream and its step (or epoch) alone, so that a run which goes on
 from a state has no generator to restore.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sat2cap.training.run import Run
 
-ORDER, QUEUE, DROPOUT, AUGMENT = range(4)
+ORDER, QUEUE, DROPOUT, AUGMENT, TOKENS = range(5)
 """Streams of random numbers, independent of each other."""
 
 Rows = NDArray[np.int64]
@@ -86,6 +86,18 @@ def dynamic_keep_mask(run: Run, step: int) -> Tensor:
     if run.model.dropout_unit == "batch":
         uniform[:] = uniform[0]
     return torch.from_numpy(uniform >= run.model.dropout).float()[:, None]
+
+
+def kept_tokens(run: Run, step: int, steps: int, tokens: int) -> Tensor | None:
+    """Return the tokens that a step of `steps` computes, of `tokens` an image; None for all of them.
+
+    The indices are drawn for each image of the batch, without repetition: int64, shape (B, K), K at least 1.
+    """
+    if run.augment.token_dropout == 0 or step >= steps * run.augment.token_dropout_until:
+        return None
+    count = max(1, round(tokens * (1 - run.augment.token_dropout)))
+    uniform = _random_generator(run, TOKENS, step).random((run.optim.batch, tokens))
+    return torch.from_numpy(uniform.argsort(axis=1)[:, :count].copy())
 
 
 def augment_seed(run: Run, step: int) -> int:
