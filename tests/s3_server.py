@@ -99,6 +99,7 @@ def s3_server() -> Iterator[S3Server]:
 
 class _Proxy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body would wait 40 ms for its headers to be acknowledged
 
     def log_message(self, *args: object) -> None:
         """Print nothing."""

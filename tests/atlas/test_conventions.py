@@ -14,7 +14,7 @@ from stac_schemas import stac_problems
 from sat2cap.atlas.conventions import as_uri, group_metadata
 from sat2cap.atlas.layout import STATUS_MEANINGS
 from sat2cap.atlas.plan import VERSION
-from sat2cap.atlas.stac import item_path, make_item
+from sat2cap.atlas.stac import item_name, make_item
 
 SCHEMAS = Path(__file__).parent / "schemas"
 PAGE = Path(__file__).parents[2] / "docs" / "atlas.md"
@@ -61,12 +61,11 @@ def test_consolidated_metadata_is_each_arrays_own(atlas):
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
 def test_the_stac_item_is_valid_and_points_at_the_atlas(tmp_path, dtype):
     atlas = build(tmp_path / "a place.zarr", make_spec(dtype=dtype))
-    value = json.loads(item_path(atlas.path).read_text())
+    item = tmp_path / item_name(atlas.path.name)
+    value = json.loads(item.read_text())
     assert stac_problems(value) == []
-    assert item_path(atlas.path).name == "a place.stac.json"
-    assert (
-        item_path(atlas.path).parent / value["assets"]["embeddings"]["href"]
-    ).resolve() == atlas.path.resolve()
+    assert item.name == "a place.stac.json"
+    assert (tmp_path / value["assets"]["embeddings"]["href"]).resolve() == atlas.path.resolve()
     west, south, east, north = value["bbox"]
     assert 4.7 < west < east < 5.0
     assert 52.3 < south < north < 52.6

@@ -95,7 +95,7 @@ def test_a_journal_line_that_names_a_file_of_no_array_or_another_chunk_counts_as
 
 def test_filling_cells_does_not_read_the_journal_for_each_chunk(atlas, monkeypatch):
     writer = create_or_resume(atlas.path, make_spec())
-    monkeypatch.setattr("sat2cap.atlas.journal.parse_journal", None)
+    monkeypatch.setattr("sat2cap.atlas.journal.read_journal", None)
     for chunk in atlas.chunks():
         writer.fill_cells(chunk, *cells(chunk))
     monkeypatch.undo()

@@ -10,7 +10,7 @@ from file_server import RangeHandler, running
 from s3_server import BUCKET, KEY_ID, SECRET, s3_server
 from small_atlas import build
 
-from sat2cap.atlas import create_or_resume, open_atlas, repair_atlas, verify_atlas
+from sat2cap.atlas import open_atlas, repair_atlas, verify_atlas, writer_lock
 from sat2cap.errors import AtlasError, StoreError
 
 ADDRESS = f"s3://{BUCKET}/maps/small.zarr"
@@ -62,7 +62,10 @@ def test_a_chunk_that_arrives_with_other_bytes_is_one_clean_line(bucket, tmp_pat
     data[5] ^= 1
     chunks[0].write_bytes(bytes(data))
     bucket.upload(copy.path, f"s3://{BUCKET}/maps/flipped.zarr")
-    with pytest.raises(AtlasError, match="does not match its checksum; copy the sound atlas there again"):
+    with pytest.raises(
+        AtlasError,
+        match=f"does not match its checksum; run: sat2cap atlas repair s3://{BUCKET}/maps/flipped.zarr",
+    ):
         open_atlas(f"s3://{BUCKET}/maps/flipped.zarr").read(*EVERYWHERE)
 
 
@@ -70,8 +73,12 @@ def test_what_needs_a_folder_says_so(address):
     remote = open_atlas(address)
     with pytest.raises(AtlasError, match="not in a folder of this machine; copy it here first"):
         remote.path  # noqa: B018
-    with pytest.raises(AtlasError, match="is not a folder"):
-        create_or_resume(address, remote.spec)
+
+
+def test_nothing_is_written_to_a_web_server(web, local):
+    for place in (web, web.replace("small", "new")):
+        with pytest.raises(StoreError, match="is a web server, which is only read"), writer_lock(place):
+            pass
 
 
 def test_only_the_chunks_of_a_block_are_fetched(bucket):
@@ -80,6 +87,7 @@ def test_only_the_chunks_of_a_block_are_fetched(bucket):
     remote.read(slice(0, 4), slice(0, 4))
     assert {path.partition("small.zarr/")[2] for _, path in bucket.requests} == {
         "_sat2cap/journal.jsonl",
+        "zarr.json",
         "embeddings/c/0/0/0/0",
         "scale/c/0/0/0",
     }
@@ -97,15 +105,16 @@ def test_damage_is_noticed(bucket, local, tmp_path):
     bucket.upload(local.path, address)
     chunk = f"/{BUCKET}/damaged.zarr/embeddings/c/0/0/0/0"
     bucket.request("PUT", chunk, b"short")
-    with pytest.raises(AtlasError, match="is not 80 bytes long; copy the sound atlas there again"):
+    with pytest.raises(AtlasError, match="is not 80 bytes long; run: sat2cap atlas repair s3://"):
         open_atlas(address).read(slice(0, 1), slice(0, 1))
     bucket.request("DELETE", chunk)
     remote = open_atlas(address)
     with pytest.raises(AtlasError, match="embeddings/c/0/0/0/0 is missing"):
         remote.read(slice(0, 1), slice(0, 1))
     assert [problem.file for problem in verify_atlas(remote)] == ["embeddings/c/0/0/0/0"]
-    with pytest.raises(AtlasError, match="copy it here first"):
-        repair_atlas(remote)
+    assert [chunk.index for chunk in repair_atlas(remote)] == [(0, 0)]
+    assert not open_atlas(address).complete
+    assert np.isnan(open_atlas(address).read(slice(0, 1), slice(0, 1))).all()
 
 
 def test_what_is_no_atlas_is_refused(bucket, web):

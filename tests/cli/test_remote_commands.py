@@ -1,9 +1,13 @@
 """Commands on an atlas in a bucket do what they do on its folder; what a bucket refuses is one line."""
 
+import json
+
 import pytest
 from command import run
 from conftest import PLANET, REGION
 from s3_server import BUCKET, KEY_ID, SECRET, s3_server
+
+from sat2cap.stores import open_store
 
 ADDRESS = f"s3://{BUCKET}/maps/x.zarr"
 
@@ -33,11 +37,79 @@ def test_places_facts_and_soundness_are_the_same(bucket, atlas, model):
     assert run("atlas", "verify", ADDRESS).out == f"{ADDRESS}: sound\n"
 
 
+def test_an_atlas_embedded_into_a_bucket_is_that_of_a_folder(bucket, atlas, model):
+    address = f"s3://{BUCKET}/made/x.zarr"
+    command = ("embed", REGION, "--imagery", PLANET, "--model", model, "-o", address)
+    for number in range(2):  # the second has nothing to do
+        done = run(*command)
+        assert done.status == 0, done.err
+        assert done.out.startswith(f"{address}: ")
+        assert number == 0 or "none, all cells are embedded" in done.err
+    beside = open_store(f"s3://{BUCKET}/made")
+    made = {key: beside.get(key) for key, _ in beside.list()}
+    (record,) = map(json.loads, made.pop("x.runs.jsonl").splitlines())
+    assert record["outcome"] == "finished"
+    files = [atlas.with_name("x.stac.json"), *(file for file in atlas.rglob("*") if file.is_file())]
+    assert made == {str(file.relative_to(atlas.parent)): file.read_bytes() for file in files}
+    assert not any(secret.encode() in data for data in made.values() for secret in (SECRET, KEY_ID))
+    assert run("atlas", "verify", address).out == f"{address}: sound\n"
+
+
+def test_what_is_damaged_in_a_bucket_is_repaired_there(bucket, atlas, model):
+    address = f"s3://{BUCKET}/damaged/x.zarr"
+    bucket.upload(atlas, address)
+    store = open_store(address)
+    store.put("status/c/0/0/0", b"short")
+    done = run("atlas", "verify", address)
+    assert done.status == 1
+    assert done.out.endswith(f"repair it with: sat2cap atlas repair {address}\n")
+    done = run("atlas", "repair", address, "--model", model)
+    assert done.status == 0, done.err
+    assert done.out == f"{address}: 1 damaged chunks computed again; 0 failed cells filled\n"
+    assert store.get("status/c/0/0/0") == (atlas / "status/c/0/0/0").read_bytes()
+    assert run("atlas", "verify", address).out == f"{address}: sound\n"
+
+
+def test_a_lock_that_a_machine_left_behind_is_named_and_released(bucket, atlas, model):
+    address = f"s3://{BUCKET}/locked/x.zarr"
+    holder = {
+        "host": "node-7",
+        "pid": 12,
+        "since": "2026-01-01 00:00 UTC",
+        "token": "",
+        "machine": "",
+        "started": "",
+    }
+    open_store(address).put("_sat2cap/lock", json.dumps(holder).encode())
+    command = ("embed", REGION, "--imagery", PLANET, "--model", model, "-o", address)
+    done = run(*command)
+    assert done.status == 1
+    who = "process 12 on node-7 since 2026-01-01 00:00 UTC"
+    assert done.err.splitlines()[-1] == (
+        f"error: atlas '{address}' is being written by {who}; wait until it is done, or stop it; "
+        f"if it is gone, release its lock with: sat2cap atlas unlock {address}"
+    )
+    assert run("atlas", "unlock", address).out == f"{address}: released the lock of {who}\n"
+    assert run("atlas", "unlock", address).out == f"{address}: no lock is left on it\n"
+    assert run(*command).status == 0
+    assert run("atlas", "unlock", atlas).out == f"{atlas}: no lock is left on it\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [
-        ("embed", REGION, "--imagery", PLANET, "--model", "miniclip", "-o", ADDRESS),
-        ("atlas", "repair", ADDRESS),
+        (
+            "embed",
+            REGION,
+            "--imagery",
+            PLANET,
+            "--model",
+            "miniclip",
+            "-o",
+            f"s3://{KEY_ID}:{SECRET}@{BUCKET}/x.zarr",
+        ),
+        ("embed", REGION, "--imagery", PLANET, "--model", "miniclip", "-o", "s3://no-such-bucket/x.zarr"),
+        ("embed", REGION, "--imagery", PLANET, "--model", "miniclip", "-o", f"s3://{BUCKET}"),
         ("atlas", "prepare", ADDRESS, "--model", "MODEL"),
         ("map", ADDRESS, "snow", "-o", f"s3://{BUCKET}/x.tif"),
         ("map", ADDRESS, "snow", f"--out=gs://{BUCKET}?token={SECRET}"),

@@ -1,5 +1,6 @@
 """Workers of a Ray cluster: the bytes of one process, whatever dies; what cannot go on is one line."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from s3_server import BUCKET, s3_server
 from slow_embed import HOLES, SHAPE, run, wanted
 from small_model import Ground, grid, model
 
@@ -19,9 +21,10 @@ from sat2cap.atlas import CellStatus, create_or_resume, iter_chunks, writer_lock
 from sat2cap.embedding import RayEngine, embed_atlas, embed_region, plan_atlas
 from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask
 from sat2cap.embedding.ray_worker import Worker
-from sat2cap.embedding.run_log import record_path
+from sat2cap.embedding.run_log import record_name
 from sat2cap.errors import JobError
 from sat2cap.files import digest_file
+from sat2cap.stores import open_store
 
 HERE = Path(__file__).parent
 if find_spec("ray") is None:
@@ -33,11 +36,18 @@ def file_digests(folder):
 
 
 def last_run(atlas):
-    return json.loads(record_path(atlas).read_text().splitlines()[-1])
+    return json.loads(atlas.with_name(record_name(atlas.name)).read_text().splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def bucket():
+    """An S3 server, which the environment of all processes names that are started later."""
+    with s3_server() as running_server:
+        yield running_server
+
+
+@pytest.fixture(scope="module")
+def cluster(bucket):
     """A head with two processors; its workers import the modules beside this file, and know a token."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
@@ -113,6 +123,15 @@ def test_workers_of_which_one_is_killed_give_the_bytes_of_one_process(tmp_path, 
     wait_until(lambda: not worker_processes())
 
 
+def test_workers_write_into_a_bucket_what_one_process_writes_into_a_folder(tmp_path, cluster, alone):
+    address = f"s3://{BUCKET}/{tmp_path.name}/a.zarr"
+    made = embed_by_workers(address, cluster.address, 1)
+    digests = {key: hashlib.sha256(made.store.get(key)).hexdigest() for key, _ in made.store.list()}
+    assert digests == file_digests(alone.path)
+    (record,) = map(json.loads, made.store.parent.get(record_name("a.zarr")).splitlines())
+    assert sum(worker["chunks"] for worker in record["workers"]) == 9
+
+
 def test_workers_end_with_a_run_that_is_killed(tmp_path, cluster, alone):
     out = tmp_path / "a.zarr"
     process = os.fork()
@@ -158,7 +177,7 @@ def worker_for(out, imagery=None, checkpoint=None, opens=None):
     """A worker in this process, without Ray, and the job that it was sent."""
     imagery, checkpoint = imagery or Ground(holes=HOLES), checkpoint or model()
     spec = plan_atlas(grid(*SHAPE), wanted(), imagery, checkpoint)
-    job = AtlasJob(spec, imagery, checkpoint, out)
+    job = AtlasJob(spec, imagery, checkpoint, open_store(out))
     return Worker(RayEngine(open_imagery=opens)._pack(job), "worker 1"), job
 
 

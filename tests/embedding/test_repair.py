@@ -76,10 +76,10 @@ def test_damaged_and_missing_chunks_are_computed_whole(tmp_path, undisturbed):
 
 def test_a_kill_while_filling_is_mended(tmp_path, undisturbed, monkeypatch):
     """Dies between the files of a chunk: its hashes no longer match, so it is computed whole."""
-    from sat2cap.atlas import writer
+    from sat2cap.stores import local_writer
 
     made = embed(tmp_path / "a.zarr", broken=cells_of(5, 40, 2, 2))
-    real, calls = writer.rename_published, []
+    real, calls = local_writer.rename_published, []
 
     def dies(path, target):
         calls.append(path)
@@ -87,7 +87,7 @@ def test_a_kill_while_filling_is_mended(tmp_path, undisturbed, monkeypatch):
             raise KeyboardInterrupt
         real(path, target)
 
-    monkeypatch.setattr(writer, "rename_published", dies)
+    monkeypatch.setattr(local_writer, "rename_published", dies)
     with pytest.raises(KeyboardInterrupt):
         fill_atlas(made, Ground(holes=HOLES), model())
     monkeypatch.undo()
@@ -115,7 +115,7 @@ def test_a_chunk_filled_twice_is_what_its_receipt_says(tmp_path, undisturbed):
     chunk = next(chunk for chunk in made.chunks() if chunk.index == (0, 1))
     failed = (made.status == CellStatus.IMAGERY_FAILED)[chunk.rows, chunk.cols]
     jobs = [
-        AtlasJob(made.spec, Ground(holes=HOLES, broken=broken), model(), made.path)
+        AtlasJob(made.spec, Ground(holes=HOLES, broken=broken), model(), made.store)
         for broken in (cells_of(5, 40, 1, 1), None)
     ]
     with writer_lock(made.path):

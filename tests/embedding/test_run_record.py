@@ -5,7 +5,7 @@ import pytest
 from small_model import Ground, grid, model
 
 from sat2cap.embedding import embed_region
-from sat2cap.embedding.run_log import record_path
+from sat2cap.embedding.run_log import record_name
 from sat2cap.errors import JobError
 from sat2cap.files import parse_json
 
@@ -13,7 +13,7 @@ CELLS = np.ones((4, 5), bool)
 
 
 def records(atlas):
-    return [parse_json(line) for line in record_path(atlas).read_text().splitlines()]
+    return [parse_json(line) for line in atlas.with_name(record_name(atlas.name)).read_text().splitlines()]
 
 
 def test_a_run_is_recorded_and_one_without_work_is_not(tmp_path):
@@ -22,7 +22,7 @@ def test_a_run_is_recorded_and_one_without_work_is_not(tmp_path):
     made = embed_region(grid(4, 5), CELLS, Ground(broken=broken), model(), out)
     embed_region(grid(4, 5), CELLS, Ground(broken=broken), model(), out)
     (record,) = records(out)
-    assert record_path(out).name == "a.runs.jsonl"
+    assert record_name(out.name) == "a.runs.jsonl"
     assert (record["outcome"], record["engine"]) == ("finished", "process")
     assert record["identity"] == made.identity
     failed = int((made.status == 3).sum())

@@ -64,4 +64,5 @@ def test_with_a_cache_the_second_prompt_fetches_no_chunk(bucket, local, tmp_path
         "_sat2cap/plan.sha256",
         "wanted/c/0/0",
         "_sat2cap/journal.jsonl",
+        "zarr.json",
     }

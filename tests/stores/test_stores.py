@@ -10,8 +10,9 @@ from file_server import RangeHandler, running
 from s3_server import BUCKET, CUT, KEY_ID, SECRET, STALL, s3_server
 
 from sat2cap.errors import InputError, StoreError
-from sat2cap.stores import LocalStore, is_remote, open_store
+from sat2cap.stores import is_remote, open_store
 from sat2cap.stores.cache import CachedStore
+from sat2cap.stores.local import LocalStore
 from sat2cap.stores.objects import ObjectStore
 from sat2cap.stores.requests import RecentStamps
 

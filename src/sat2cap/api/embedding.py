@@ -21,6 +21,7 @@ from sat2cap.atlas import (
     Atlas,
     AtlasSpec,
     Chunk,
+    check_free,
     is_atlas,
     open_atlas,
     pending_chunks,
@@ -29,6 +30,7 @@ from sat2cap.errors import RegionError
 from sat2cap.extras import require_extra
 from sat2cap.geo import PATCH_M, Region, cell_grid, cell_mask, parse_region
 from sat2cap.imagery import FailureRecordingImagery, Imagery
+from sat2cap.stores import Store, open_store
 
 if TYPE_CHECKING:
     from sat2cap.embedding import Engine
@@ -52,7 +54,7 @@ class EmbeddingPlan:
     """Device and precision."""
     spec: AtlasSpec
     """The atlas as it will be."""
-    out: Path
+    out: Store
     """Where it is written."""
     open_imagery: "Callable[[], Imagery] | None" = None
     """Opens the imagery in another process; None for imagery that has no name."""
@@ -106,6 +108,8 @@ def plan_embedding(
     `cache` are those of `open_imagery`. Raises as `embed` does.
     """
     require_extra("embed", "embedding")
+    store = open_store(out)
+    check_free(store)
     text = str(region) if isinstance(region, str | Path) else None
     place = _read_region(region, layer, where)
     # after the region is read: importing the networks takes seconds, and a wrong region should not
@@ -119,7 +123,7 @@ def plan_embedding(
     source = FailureRecordingImagery(opened)
     covered = place or extent_of(source)
     grid = cell_grid(covered, next(side for side in (cell_m, patch_m, PATCH_M) if side is not None), crs)
-    begun = open_atlas(out).model if is_atlas(Path(out)) else {}  # which goes on as it began
+    begun = open_atlas(store).model if is_atlas(store) else {}  # which goes on as it began
     compute = choose_compute(begun.get("precision") if precision == "auto" else precision)
     checkpoint = _resolve(model).to(compute.device)
     spec = plan_atlas(
@@ -144,7 +148,7 @@ def plan_embedding(
     )
     spec = replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: options})
     opener = partial(reopen_imagery, spec.imagery, covered, cache=cache) if isinstance(imagery, str) else None
-    return EmbeddingPlan(covered, source, checkpoint, compute, spec, Path(out), opener)
+    return EmbeddingPlan(covered, source, checkpoint, compute, spec, store, opener)
 
 
 def embed(
@@ -172,6 +176,8 @@ def embed(
 
     ``sat2cap.embed("4.85,52.35,4.95,52.40", "pdok-ortho-25cm", "MVRL/Sat2Cap", "centre.zarr")``
 
+    `out` is a folder, or an address such as ``s3://bucket/centre.zarr`` (docs/stores.md).
+
     `region` is None for all of the imagery. `imagery` is named as in `open_imagery`, with the same `bands`,
     `stretch`, `recipe` and `cache`. `cell_m` and `patch_m` are the sides, in metres, of a cell and of the
     ground that the network sees for it; both are 480 if left out, and one follows the other. `crs` is the
@@ -180,7 +186,8 @@ def embed(
     continued. `engine` ``ray`` computes on the Ray cluster whose head is at `address`, or in `workers`
     processes of this machine, with the same bytes (docs/scale.md). Cells that could not be embedded have a
     status with the reason, never zeros. The same call continues a stopped one. Raises `RegionError`,
-    `ImageryError`, `ModelError`, `AtlasError` (the atlas there was made from something else), `JobError`.
+    `ImageryError`, `ModelError`, `AtlasError` (the atlas there was made from something else), `JobError`,
+    `StoreError` (a bucket refuses or fails).
     """
     check_engine(engine, address, workers)
     plan = plan_embedding(

@@ -48,12 +48,12 @@ def repair(
 
     Imagery and model must be those the atlas was made from; they are known by what `embed` was given.
     `engine`, `address` and `workers` are those of `embed`. Raises `AtlasError`,
-    `ImageryError`, `ModelError`, `JobError`.
+    `ImageryError`, `ModelError`, `JobError`, `StoreError`.
     """
     check_engine(engine, address, workers)
-    opened = open_atlas(atlas)
-    with writer_lock(opened.path):
-        damaged = repair_atlas(opened)
+    with writer_lock(open_atlas(atlas).store) as store:
+        damaged = repair_atlas(open_atlas(store))
+    opened = open_atlas(store)
     failed = count_failed_cells(opened)
     if opened.complete and not failed:
         return RepairResult(len(damaged), 0, 0, None, _remove_stale_prepared(opened))
@@ -75,7 +75,7 @@ def repair(
     compute = choose_compute(opened.model["precision"])
     checkpoint = open_for_prompts(atlas, model).checkpoint.to(compute.device)
     with listening(progress) as report:
-        fill_atlas(opened, source, checkpoint, engine=chosen_engine, progress=report)
+        opened = fill_atlas(opened, source, checkpoint, engine=chosen_engine, progress=report)
     left = count_failed_cells(opened)
     return RepairResult(len(damaged), failed - left, left, source.failure, _remove_stale_prepared(opened))
 

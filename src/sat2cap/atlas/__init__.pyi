@@ -14,9 +14,11 @@ from .layout import CellStatus as CellStatus
 from .layout import Chunk as Chunk
 from .layout import cell_arrays as cell_arrays
 from .layout import iter_chunks as iter_chunks
+from .lock import break_lock as break_lock
 from .lock import writer_lock as writer_lock
 from .plan import USER_SPEC_KEY as USER_SPEC_KEY
 from .plan import AtlasSpec as AtlasSpec
+from .plan import check_free as check_free
 from .plan import differing_parts as differing_parts
 from .presence import check_atlas_exists as check_atlas_exists
 from .presence import is_atlas as is_atlas

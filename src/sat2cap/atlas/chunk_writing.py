@@ -1,15 +1,13 @@
 """The files of one chunk: encoded and written by whoever computed it, in this process or another.
 
-They are written beside their place under names of their own, and put in place by the one process that holds
-the atlas's lock (`AtlasWriter.record`). So a chunk may be done twice, by two workers of which one was taken
-for dead: what is in place is what the journal says, whoever of the two writes last.
+They are staged under names of their own, and put in place by the one process that holds the atlas's lock
+(`AtlasWriter.record`). So a chunk may be done twice, by two workers of which one was taken for dead: what is
+in place is what the journal says, whoever of the two writes last.
 """
 
 import hashlib
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,9 @@ from numpy.typing import NDArray
 from sat2cap.atlas.journal import Entry, checksum
 from sat2cap.atlas.layout import CellStatus, Chunk, ChunkedArray, cell_arrays
 from sat2cap.atlas.plan import AtlasSpec
+from sat2cap.atlas.presence import how_to_repair
 from sat2cap.errors import AtlasError, JobError
-from sat2cap.files import write_bytes
+from sat2cap.stores import Store
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,9 @@ class StagedChunk:
 
 
 def stage_chunk(
-    path: Path, spec: AtlasSpec, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]
+    store: Store, spec: AtlasSpec, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]
 ) -> StagedChunk:
-    """Write one chunk of the atlas at `path` beside its place, and return what `AtlasWriter.record` takes.
+    """Write one chunk of the atlas in `store`, not in place yet; return what `AtlasWriter.record` takes.
 
     `embeddings` is float32 `[h, w, D]`, unnormalised; `status` is uint8 `[h, w]`, of `CellStatus`.
     Embeddings of cells whose status is not OK, or that are outside the region, are ignored. An OK cell
@@ -51,11 +50,11 @@ def stage_chunk(
             f"chunk {chunk.index} has wanted cells without a status; say why they have no embedding"
         )
     status = np.where(wanted, status, CellStatus.NONE).astype(np.uint8)
-    return _stage_arrays(path, spec, chunk, encode_cells(embeddings, status, spec.dtype))
+    return _stage_arrays(store, spec, chunk, encode_cells(embeddings, status, spec.dtype))
 
 
 def stage_filled_chunk(
-    path: Path,
+    store: Store,
     spec: AtlasSpec,
     chunk: Chunk,
     embeddings: NDArray[np.float32],
@@ -74,9 +73,9 @@ def stage_filled_chunk(
     arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
     values_by_array = encode_cells(embeddings, status, spec.dtype)
     for name, values in values_by_array.items():
-        old = _read_written(path, arrays[name], written)[0]
+        old = _read_written(store, arrays[name], written)[0]
         values_by_array[name] = np.where(changed, values, old[None, ..., :h, :w])
-    return _stage_arrays(path, spec, chunk, values_by_array)
+    return _stage_arrays(store, spec, chunk, values_by_array)
 
 
 def encode_cells(
@@ -104,35 +103,37 @@ def encode_cells(
 
 
 def _stage_arrays(
-    path: Path, spec: AtlasSpec, chunk: Chunk, values_by_array: dict[str, NDArray[Any]]
+    store: Store, spec: AtlasSpec, chunk: Chunk, values_by_array: dict[str, NDArray[Any]]
 ) -> StagedChunk:
     """Write the files of a chunk under new names; a file of only fill values is left out."""
     arrays = cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype)
-    hashes, checksums, written_as = {}, {}, {}
-    mark = uuid.uuid4().hex[:12]
-    for name, values in values_by_array.items():
-        if _is_all_fill(values, arrays[name].fill):
-            continue
-        file = arrays[name].cell_chunk_path(*chunk.index)
-        folder, _, last = file.rpartition("/")
-        written_as[file] = f"{folder}/.{last}.{mark}"  # hidden, as files are that a kill may leave behind
-        data = arrays[name].encode_chunk(values)
-        write_bytes(path / written_as[file], data)
-        hashes[file] = hashlib.sha256(data).hexdigest()
-        checksums[file] = checksum(data)
+    data_by_file = {
+        arrays[name].cell_chunk_path(*chunk.index): arrays[name].encode_chunk(values)
+        for name, values in values_by_array.items()
+        if not _is_all_fill(values, arrays[name].fill)
+    }
+    hashes = {file: hashlib.sha256(data).hexdigest() for file, data in data_by_file.items()}
+    checksums = {file: checksum(data) for file, data in data_by_file.items()}
+    written_as: dict[str, str] = {}
+
+    def stage(file: str) -> None:
+        written_as[file] = store.writer.stage(file, data_by_file[file])
+
+    store.map(stage, data_by_file)
     return StagedChunk(Entry(chunk.index, hashes, checksums), written_as)
 
 
-def _read_written(path: Path, array: ChunkedArray, written: Entry) -> NDArray[Any]:
+def _read_written(store: Store, array: ChunkedArray, written: Entry) -> NDArray[Any]:
     """Return a written chunk of an array in full size. Raises `AtlasError` if its file is damaged."""
     file = array.cell_chunk_path(*written.index)
     if file not in written.files:
         return np.full(array.chunk, array.fill, array.dtype)
-    data = (path / file).read_bytes() if (path / file).is_file() else b""
+    try:
+        data = store.get(file)
+    except (FileNotFoundError, IsADirectoryError):
+        data = b""
     if hashlib.sha256(data).hexdigest() != written.files[file]:
-        raise AtlasError(
-            f"atlas {str(path)!r}: {file} does not match its hash; run: sat2cap atlas repair {path}"
-        )
+        raise AtlasError(f"atlas {store.name!r}: {file} does not match its hash; {how_to_repair(store)}")
     return np.frombuffer(data, array.dtype.newbyteorder("<")).reshape(array.chunk)
 
 

@@ -1,14 +1,17 @@
-"""The journal of finished chunks: one JSON line each, appended and synced once the files are in place."""
+"""The journal of finished chunks: one JSON line each, appended once the files are in place.
 
-import os
+A finished atlas has one file of lines. In a bucket, lines that were appended since are in objects of their
+own (`sat2cap.stores.protocol.StoreWriter`), which a reader looks for only if the atlas is not finished.
+"""
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import xxhash
 
-from sat2cap.atlas.layout import ChunkedArray
-from sat2cap.files import canonical_json, parse_json, write_bytes
+from sat2cap.atlas.layout import JOURNAL, ROOT, ChunkedArray
+from sat2cap.files import canonical_json, parse_json
+from sat2cap.stores import Stamp, Store
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,16 @@ def checksum(data: bytes | memoryview) -> str:
     return xxhash.xxh3_64_hexdigest(data)
 
 
-def read_journal(path: Path, arrays: Iterable[ChunkedArray]) -> dict[tuple[int, int], Entry]:
+def read_journal(store: Store, arrays: Iterable[ChunkedArray]) -> dict[tuple[int, int], Entry]:
     """Return the entries by chunk index; empty if there is no journal.
 
     `arrays` are those that are written chunk by chunk. A line that is damaged, that a kill cut short, or that
     names other files than its chunk's is skipped: its chunk counts as not written.
     """
-    return parse_journal(path.read_bytes() if path.exists() else b"", arrays)
-
-
-def parse_journal(data: bytes, arrays: Iterable[ChunkedArray]) -> dict[tuple[int, int], Entry]:
-    """Return the entries in a journal's bytes, as `read_journal` does."""
+    try:
+        data = store.get(JOURNAL) if _is_finished(store) else store.get_lines(JOURNAL)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        data = b""
     arrays = tuple(arrays)
     entries = {}
     for line in data[: data.rfind(b"\n") + 1].splitlines():
@@ -64,19 +66,24 @@ def parse_journal(data: bytes, arrays: Iterable[ChunkedArray]) -> dict[tuple[int
     return entries
 
 
-def append_entry(path: Path, entry: Entry) -> None:
-    """Append an entry and sync it to disk; a line that a kill cut short is removed first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        _cut_torn_line(file.fileno())
-        file.write(entry.as_line())
-        file.flush()
-        os.fsync(file.fileno())
+def journal_stamp(store: Store) -> Stamp | None:
+    """Return a value that changes when the journal does, or when the atlas is finished or reopened."""
+    return store.stamp(JOURNAL) if _is_finished(store) else store.stamp_lines(JOURNAL)
 
 
-def rewrite_journal(path: Path, entries: Mapping[tuple[int, int], Entry]) -> None:
+def append_entry(store: Store, entry: Entry) -> None:
+    """Append an entry, which is stored when this returns; a line that a kill cut short is removed first."""
+    store.writer.append_line(JOURNAL, entry.as_line())
+
+
+def rewrite_journal(store: Store, entries: Mapping[tuple[int, int], Entry]) -> None:
     """Replace the journal by one whose entries are in the order of the chunks, whatever the order of work."""
-    write_bytes(path, b"".join(entries[index].as_line() for index in sorted(entries)))
+    store.writer.put_lines(JOURNAL, b"".join(entries[index].as_line() for index in sorted(entries)))
+
+
+def _is_finished(store: Store) -> bool:
+    """Return whether the group's metadata is there, and so all lines are in one file."""
+    return store.stamp(ROOT) is not None
 
 
 def _as_texts(table: Mapping[str, str]) -> dict[str, str]:
@@ -84,11 +91,3 @@ def _as_texts(table: Mapping[str, str]) -> dict[str, str]:
     if not all(isinstance(text, str) for text in table.values()):
         raise TypeError
     return dict(table)
-
-
-def _cut_torn_line(descriptor: int) -> None:
-    """Truncate a file after its last newline."""
-    size = os.fstat(descriptor).st_size
-    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
-        return
-    os.truncate(descriptor, os.pread(descriptor, size, 0).rfind(b"\n") + 1)

@@ -5,22 +5,33 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sat2cap.atlas.plan import check_free
-from sat2cap.locks import folder_lock
+from sat2cap.stores import Store, open_store
 
 LOCK = "_sat2cap/lock"
 """Path of the lock file, which names the writer."""
 
 
 @contextmanager
-def writer_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of the atlas at `path`, which need not exist yet, for the body of a `with` statement.
+def writer_lock(place: Path | str | Store) -> Iterator[Store]:
+    """Hold the lock of an atlas, which need not exist yet, for the body of a `with` statement.
 
-    Raises `JobError` if another process, or another thread of this one, holds it, and `AtlasError` if `path`
-    is something else than an atlas.
+    Yields the store of the atlas, by which it is to be written: it knows of the lock. Raises `JobError` if
+    another process, or another thread of this one, holds it, and `AtlasError` if there is something else
+    than an atlas.
 
-        with writer_lock(path):
-            create_or_resume(path, spec).write(chunk, embeddings, status)
+        with writer_lock(path) as store:
+            create_or_resume(store, spec).write(chunk, embeddings, status)
     """
-    check_free(path)
-    with folder_lock(path, "atlas", LOCK):
-        yield
+    store = open_store(place)
+    check_free(store)
+    with store.writer.lock(LOCK, "atlas"):
+        yield store
+
+
+def break_lock(place: Path | str | Store) -> str | None:
+    """Release the lock that a process left on an atlas in a bucket, and return who that was.
+
+    None if there is none; that of a folder ends with its process. Raises `JobError` if the process is known
+    to be running, and `StoreError`.
+    """
+    return open_store(place).writer.break_lock(LOCK)

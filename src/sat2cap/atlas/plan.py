@@ -13,7 +13,7 @@ from sat2cap.atlas.presence import PLAN, how_to_get_one, is_atlas, missing_atlas
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest, parse_json
 from sat2cap.geo import PlainGrid
-from sat2cap.stores import Store, is_remote
+from sat2cap.stores import Store, open_store
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -136,18 +136,20 @@ def read_plan(store: Store) -> AtlasSpec:
     return spec
 
 
-def check_free(path: Path) -> None:
-    """Raise `AtlasError` unless an atlas may be written at `path`.
+def check_free(place: Path | str | Store) -> None:
+    """Raise `AtlasError` unless an atlas may be written in a store.
 
-    It may if `path` is an atlas or does not exist, or holds only what a killed writer leaves before the plan.
+    It may if there is an atlas or nothing, or only what a killed writer leaves before the plan. Raises
+    `StoreError` for a web server, and if a bucket does not answer or refuses.
     """
-    if is_remote(path):
-        raise AtlasError(f"{str(path)!r} is not a folder; write the atlas into one, then copy it there")
+    store = open_store(place)
     first_names = {PLAN.split("/")[0], MASK.split("/")[0]}
-    if not path.exists() or is_atlas(path):
-        return
-    if not (path.is_dir() and {entry.name for entry in path.iterdir()} <= first_names):
-        raise AtlasError(f"{str(path)!r} exists and is not an atlas; choose another path")
+    try:
+        is_free = all(name in first_names for name in store.names())
+    except NotADirectoryError:
+        is_free = False
+    if not (is_free or is_atlas(store)):
+        raise AtlasError(f"{store.name!r} exists and is not an atlas; choose another path")
 
 
 def differing_parts(old: AtlasSpec, new: AtlasSpec) -> list[str]:

@@ -6,12 +6,10 @@ restored from it. A damaged plan must therefore be noticed, and never be taken f
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from sat2cap.atlas.presence import PLAN, PLAN_COPY, PLAN_HASH
 from sat2cap.errors import AtlasError
-from sat2cap.files import write_bytes
-from sat2cap.stores import LocalStore, Store
+from sat2cap.stores import Store
 
 
 def read_plan_bytes(store: Store) -> bytes | None:
@@ -21,10 +19,10 @@ def read_plan_bytes(store: Store) -> bytes | None:
     plan. An atlas of an older version has neither copy nor hash, and its plan is taken as it is. Raises
     `AtlasError` if no two of the three agree, and `OSError` if a file cannot be read.
     """
-    plan, line = _read_or_none(store, PLAN), _read_or_none(store, PLAN_HASH)
+    plan, line = read_or_none(store, PLAN), read_or_none(store, PLAN_HASH)
     if plan is not None and line == _hash_line(plan):
         return plan
-    copy = _read_or_none(store, PLAN_COPY)
+    copy = read_or_none(store, PLAN_COPY)
     if copy is None and (line is None or plan is None):
         return plan
     if copy is not None and (copy == plan or line == _hash_line(copy)):
@@ -34,15 +32,15 @@ def read_plan_bytes(store: Store) -> bytes | None:
     )
 
 
-def write_plan_files(path: Path, plan: bytes) -> None:
+def write_plan_files(store: Store, plan: bytes) -> None:
     """Write those of the plan's three files that are missing or different. The plan comes first.
 
-    Each file is replaced by rename, so that after a kill at least two of three are as they were or as they
+    Each file is replaced as a whole, so that after a kill at least two of three are as they were or as they
     will be.
     """
     for file, data in _plan_files(plan).items():
-        if _read_or_none(LocalStore(path), file) != data:
-            write_bytes(path / file, data)
+        if read_or_none(store, file) != data:
+            store.put(file, data)
 
 
 def find_plan_problems(store: Store) -> Iterator[tuple[str, str]]:
@@ -51,7 +49,7 @@ def find_plan_problems(store: Store) -> Iterator[tuple[str, str]]:
     Raises what `read_plan_bytes` does. An atlas of an older version, without copy and hash, has no problem.
     """
     plan = read_plan_bytes(store)
-    stored = {file: _read_or_none(store, file) for file in (PLAN, PLAN_COPY, PLAN_HASH)}
+    stored = {file: read_or_none(store, file) for file in (PLAN, PLAN_COPY, PLAN_HASH)}
     if plan is None or (stored[PLAN_COPY] is None and stored[PLAN_HASH] is None):
         return
     for file, data in _plan_files(plan).items():
@@ -71,7 +69,7 @@ def _hash_line(plan: bytes) -> bytes:
     return f"{hashlib.sha256(plan).hexdigest()}  {PLAN.rpartition('/')[2]}\n".encode()
 
 
-def _read_or_none(store: Store, file: str) -> bytes | None:
+def read_or_none(store: Store, file: str) -> bytes | None:
     """Return the bytes of a file; None if it is missing."""
     try:
         return store.get(file)

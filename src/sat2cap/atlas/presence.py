@@ -13,9 +13,13 @@ PLAN_HASH = "_sat2cap/plan.sha256"
 """Path of the plan's SHA-256, a line for ``sha256sum -c``."""
 
 
-def is_atlas(path: Path) -> bool:
-    """Return whether there is an atlas in a folder, finished or not; its plan's file may have been lost."""
-    return (path / PLAN).is_file() or ((path / PLAN_COPY).is_file() and (path / PLAN_HASH).is_file())
+def is_atlas(place: Path | str | Store) -> bool:
+    """Return whether there is an atlas somewhere, finished or not; its plan's file may have been lost.
+
+    Raises `StoreError` if a bucket does not say.
+    """
+    sizes = open_store(place).sizes([PLAN, PLAN_COPY, PLAN_HASH])
+    return PLAN in sizes or {PLAN_COPY, PLAN_HASH} <= sizes.keys()
 
 
 def check_atlas_exists(place: Path | str) -> None:
@@ -48,3 +52,10 @@ def how_to_get_one(store: Store) -> str:
     if store.folder is None:
         return "check the address"
     return f"make one with: sat2cap embed REGION -o {store.folder}"
+
+
+def how_to_repair(store: Store) -> str:
+    """Return the next step for someone whose atlas is damaged."""
+    if not store.can_write:
+        return "copy the sound atlas there again"
+    return f"run: sat2cap atlas repair {store.name}"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.atlas import journal
 from sat2cap.atlas.chunk_files import ChunkFiles, new_chunk
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import AtlasSpec, read_plan
@@ -114,18 +113,7 @@ class Atlas:
     @cached_property
     def chunk_files(self) -> ChunkFiles:
         """The files of the chunks, for reading."""
-        return ChunkFiles(self.path, self.identity, tuple(self.arrays.values()))
-
-    @cached_property
-    def _file_hashes(self) -> dict[str, tuple[str, str | None]]:
-        """SHA-256 and checksum of the files of all finished chunks, by path; None from an older version."""
-        try:
-            entries = journal.parse_journal(self.store.get(JOURNAL), self.arrays.values()).values()
-        except FileNotFoundError:
-            return {}
-        return {
-            file: (sha, entry.checksums.get(file)) for entry in entries for file, sha in entry.files.items()
-        }
+        return ChunkFiles(self.store, self.identity, tuple(self.arrays.values()))
 
     @property
     def status(self) -> NDArray[np.uint8]:
@@ -166,35 +154,7 @@ class Atlas:
 
         It is faster than `read_raw` if `outs` are reused. Raises `AtlasError` as `read` does.
         """
-        self._read_files([self.arrays[name] for name in names], chunk.index, outs)
-
-    def _read_files(
-        self, arrays: Sequence[ChunkedArray], index: tuple[int, int], outs: Sequence[NDArray[Any]]
-    ) -> None:
-        """Read one chunk of several arrays, in a folder all of the same time."""
-        if self.store.folder is not None:
-            self.chunk_files.read_together(arrays, index, outs)
-            return
-        for array, out in zip(arrays, outs, strict=True):
-            self._fetch_file(array, index, out)
-
-    def _fetch_file(self, array: ChunkedArray, index: tuple[int, int], out: NDArray[Any]) -> None:
-        """Fetch a chunk into `out` and compare its checksum; fill `out` where the journal has no file."""
-        file, repair = array.cell_chunk_path(*index), "copy the sound atlas there again"
-        if file not in self._file_hashes:  # which costs no request
-            out.fill(array.fill)
-            return
-        sha256, checksum = self._file_hashes[file]
-        try:
-            size = self.store.read_into(file, out.data.cast("B"), sha256)
-        except FileNotFoundError:
-            raise AtlasError(f"atlas {self.name!r}: {file} is missing; {repair}") from None
-        except OSError as error:
-            raise AtlasError(f"atlas {self.name!r}: {file} cannot be read ({error.strerror})") from None
-        if size != array.chunk_bytes():
-            raise AtlasError(f"atlas {self.name!r}: {file} is not {array.chunk_bytes()} bytes long; {repair}")
-        if checksum is not None and journal.checksum(out.data.cast("B")) != checksum:
-            raise AtlasError(f"atlas {self.name!r}: {file} does not match its checksum; {repair}")
+        self.chunk_files.read_together([self.arrays[name] for name in names], chunk.index, outs)
 
     def _read_cells(self, names: Sequence[str], rows: slice, cols: slice) -> list[NDArray[Any]]:
         """Return a block of cells of each array, without its time axis.
@@ -214,7 +174,7 @@ class Atlas:
             y0, y1 = max(top, row * side), min(bottom, (row + 1) * side)
             x0, x1 = max(left, col * side), min(right, (col + 1) * side)
             chunks = [new_chunk(array) for array in arrays]
-            self._read_files(arrays, index, chunks)
+            self.chunk_files.read_together(arrays, index, chunks)
             for out, values in zip(outs, chunks, strict=True):
                 block = values[..., y0 - row * side : y1 - row * side, x0 - col * side : x1 - col * side]
                 out[..., y0 - top : y1 - top, x0 - left : x1 - left] = block
@@ -225,11 +185,11 @@ class Atlas:
         return outs
 
 
-def open_atlas(path: Path | str) -> Atlas:
+def open_atlas(place: Path | str | Store) -> Atlas:
     """Open the atlas in a folder, or at an address such as ``s3://bucket/region.zarr``.
 
     It may be unfinished (see `Atlas.complete`). Raises `AtlasError` if there is none, its format is newer, or
     its plan is damaged, and `StoreError` if the bucket or server does not give it.
     """
-    store = open_store(path)
+    store = open_store(place)
     return Atlas(store, read_plan(store))

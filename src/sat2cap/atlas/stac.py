@@ -1,11 +1,9 @@
 """The STAC item beside an atlas, with the Embedding extension (``emb:``)."""
 
-from pathlib import Path
 from typing import Any
 
 from sat2cap.atlas.conventions import as_uri, projection_attributes
 from sat2cap.atlas.plan import AtlasSpec
-from sat2cap.files import write_json
 from sat2cap.geo import lonlat_bounds, outline
 
 EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
@@ -13,16 +11,9 @@ STORE_TYPE = "application/vnd.zarr; version=3"
 """Media type of a Zarr group, by STAC's best practices for Zarr."""
 
 
-def item_path(atlas: Path) -> Path:
-    """Return the item's path: ``NAME.stac.json`` beside ``NAME.zarr``."""
-    return atlas.with_name(atlas.name.removesuffix(".zarr") + ".stac.json")
-
-
-def write_item(atlas: Path, spec: AtlasSpec) -> Path:
-    """Write the item of a finished atlas and return its path."""
-    path = item_path(atlas)
-    write_json(path, make_item(atlas.name, spec))
-    return path
+def item_name(atlas: str) -> str:
+    """Return the name of an atlas's item: ``NAME.stac.json`` beside ``NAME.zarr``."""
+    return atlas.removesuffix(".zarr") + ".stac.json"
 
 
 def make_item(name: str, spec: AtlasSpec) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sat2cap.atlas import journal
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk
-from sat2cap.atlas.plan_files import find_plan_problems
+from sat2cap.atlas.plan_files import find_plan_problems, read_or_none
 from sat2cap.atlas.reader import Atlas
 from sat2cap.atlas.writer import AtlasWriter, create_or_resume, group_bytes, static_files
 
@@ -32,11 +32,17 @@ def verify_atlas(atlas: Atlas) -> list[Problem]:
     A chunk that is not computed yet is a problem only if the atlas claims to be complete.
     """
     problems = [*_metadata_problems(atlas)]
-    entries = journal.parse_journal(_read_or_none(atlas, JOURNAL) or b"", atlas.arrays.values())
+    entries = journal.read_journal(atlas.store, atlas.arrays.values())
+    chunks = [chunk for chunk in atlas.chunks() if chunk.index in entries]
+    by_index: dict[tuple[int, int], list[Problem]] = {}
+
+    def check(chunk: Chunk) -> None:
+        by_index[chunk.index] = [*_chunk_problems(atlas, chunk, entries[chunk.index])]
+
+    atlas.store.map(check, chunks)
     for chunk in atlas.chunks():
-        entry = entries.get(chunk.index)
-        if entry is not None:
-            problems += _chunk_problems(atlas, chunk, entry)
+        if chunk.index in entries:
+            problems += by_index[chunk.index]
         elif atlas.complete:
             problems.append(Problem(JOURNAL, f"chunk {chunk.index} is not journalled", chunk))
     return problems
@@ -52,15 +58,15 @@ def repair_atlas(atlas: Atlas) -> list[Chunk]:
         return []
     was_complete = atlas.complete
     chunks = list({problem.chunk.index: problem.chunk for problem in problems if problem.chunk}.values())
-    (atlas.path / ROOT).unlink(missing_ok=True)  # first: from here on it is unfinished
-    entries = journal.read_journal(atlas.path / JOURNAL, atlas.arrays.values())
+    store = atlas.store
+    entries = journal.read_journal(store, atlas.arrays.values())
+    store.delete(ROOT)  # before anything else is changed: from here on it is unfinished
     for chunk in chunks:
         entries.pop(chunk.index, None)
-    journal.rewrite_journal(atlas.path / JOURNAL, entries)
+    journal.rewrite_journal(store, entries)
     for chunk in chunks:
-        for array in atlas.arrays.values():
-            (atlas.path / array.cell_chunk_path(*chunk.index)).unlink(missing_ok=True)
-    writer: AtlasWriter = create_or_resume(atlas.path, atlas.spec)
+        store.map(store.delete, [array.cell_chunk_path(*chunk.index) for array in atlas.arrays.values()])
+    writer: AtlasWriter = create_or_resume(store, atlas.spec)
     if was_complete and not writer.pending():
         writer.finish()
     return chunks
@@ -74,7 +80,7 @@ def _metadata_problems(atlas: Atlas) -> Iterator[Problem]:
     if atlas.complete:
         expected[ROOT] = group_bytes(atlas.spec)
     for file, data in expected.items():
-        stored = _read_or_none(atlas, file)
+        stored = read_or_none(atlas.store, file)
         if stored is None:
             yield Problem(file, "is missing")
         elif stored != data:
@@ -84,7 +90,7 @@ def _metadata_problems(atlas: Atlas) -> Iterator[Problem]:
 def _chunk_problems(atlas: Atlas, chunk: Chunk, entry: journal.Entry) -> Iterator[Problem]:
     """Yield the differences between a chunk's files and its journal entry."""
     for file, sha in entry.files.items():
-        stored = _read_or_none(atlas, file)
+        stored = read_or_none(atlas.store, file)
         if stored is None:
             yield Problem(file, "is missing", chunk)
         elif hashlib.sha256(stored).hexdigest() != sha:
@@ -95,11 +101,3 @@ def _chunk_problems(atlas: Atlas, chunk: Chunk, entry: journal.Entry) -> Iterato
         file = array.cell_chunk_path(*chunk.index)
         if file not in entry.files and atlas.store.stamp(file) is not None:
             yield Problem(file, "is there, but the journal has it empty", chunk)
-
-
-def _read_or_none(atlas: Atlas, file: str) -> bytes | None:
-    """Return the bytes of a file of an atlas; None if it is missing."""
-    try:
-        return atlas.store.get(file)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None

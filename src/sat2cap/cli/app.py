@@ -125,7 +125,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _require_local_outputs(arguments: Sequence[str]) -> None:
-    """Raise `InputError` before any work if the value of ``-o`` or ``--out`` is an address."""
+    """Raise `InputError` before any work if the value of ``-o`` or ``--out`` is an address.
+
+    An atlas is the one thing that is written to one.
+    """
+    if arguments[:1] == ["embed"]:
+        return
     values = [value for option, value in pairwise(arguments) if option in ("-o", "--out")]
     values += [text.partition("=")[2] for text in arguments if text.startswith("--out=")]
     values += [text[2:].removeprefix("=") for text in arguments if text.startswith("-o")]

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from sat2cap.embedding.plan import patch_grid_of
 from sat2cap.errors import JobError
 from sat2cap.imagery import Imagery
 from sat2cap.model import Checkpoint
+from sat2cap.stores import Store
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class AtlasJob:
     spec: AtlasSpec
     imagery: Imagery
     checkpoint: Checkpoint
-    path: Path
-    """Folder of the atlas."""
+    store: Store
+    """Where the atlas is written."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ class ChunkResult:
         job, task, status = self._job, self._task, self._status
         staged: StagedChunk | None = None
         if task.written is None:
-            staged = stage_chunk(job.path, job.spec, task.chunk, self._embeddings, status)
+            staged = stage_chunk(job.store, job.spec, task.chunk, self._embeddings, status)
         else:
             # NONE leaves a cell as it is: the cells that were not tried, and those that failed again
             changes = np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)
             if changes.any():
                 staged = stage_filled_chunk(
-                    job.path, job.spec, task.chunk, self._embeddings, changes, task.written
+                    job.store, job.spec, task.chunk, self._embeddings, changes, task.written
                 )
         statuses = Counter(CellStatus(code).name for code in status[task.wanted].tolist())
         seconds = time.perf_counter() - self._start_s

@@ -16,6 +16,7 @@ from sat2cap.embedding.run_log import RunLog
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.progress import Progress, silent
+from sat2cap.stores import Store
 
 
 def embed_region(
@@ -23,7 +24,7 @@ def embed_region(
     wanted: NDArray[np.bool_],
     imagery: Imagery,
     checkpoint: Checkpoint,
-    out: Path,
+    out: Path | str | Store,
     *,
     patch_m: float | None = None,
     dtype: Literal["int8", "float16"] = "int8",
@@ -56,25 +57,25 @@ def embed_atlas(
     spec: AtlasSpec,
     imagery: Imagery,
     checkpoint: Checkpoint,
-    out: Path,
+    out: Path | str | Store,
     *,
     engine: Engine | None = None,
     progress: Progress = silent,
 ) -> Atlas:
     """Write the atlas `out` as planned, or continue one that was begun, and return it.
 
-    A cell whose imagery is missing (more than the plan's ``max_missing`` of it) or cannot be read gets no
-    embedding, and a status that says why. `engine` says where chunks are computed: in this process if None.
-    On one kind of processor, the bytes written depend neither on it nor on interruptions.
+    `out` is a folder, an address such as ``s3://bucket/region.zarr``, or a store. A cell whose imagery is
+    missing (more than the plan's ``max_missing`` of it) or cannot be read gets no embedding, and a status
+    that says why. `engine` says where chunks are computed: in this process if None. On one kind of processor,
+    the bytes written depend neither on it nor on interruptions.
 
     Raises `AtlasError` if `out` is something else, `JobError` if another process is writing it, or if the
-    network gives numbers that are not finite.
+    network gives numbers that are not finite, and `StoreError` if a bucket refuses or fails.
     """
-    path = Path(out)
-    with writer_lock(path):
-        writer = create_or_resume(path, spec)
+    with writer_lock(out) as store:
+        writer = create_or_resume(store, spec)
         tasks = [ChunkTask(chunk, spec.wanted[chunk.rows, chunk.cols]) for chunk in writer.pending()]
-        job = AtlasJob(writer.spec, imagery, checkpoint, path)
+        job = AtlasJob(writer.spec, imagery, checkpoint, store)
         run_tasks(job, tasks, writer.record, engine or LocalEngine(), int(spec.wanted.sum()), progress)
         return writer.finish()
 
@@ -92,7 +93,7 @@ def run_tasks(
     `total` is the number of cells that progress counts to; those that no task has count as done.
     """
     log = RunLog(sum(task.cells for task in tasks), total, progress)
-    with log.recorded(job.path, job.spec.identity, engine.name):
+    with log.recorded(job.store, job.spec.identity, engine.name):
         for receipt in engine.run(job, tasks, log) if tasks else ():
             if receipt.staged is not None:
                 record(receipt.staged)

@@ -68,7 +68,7 @@ class RayEngine:
         towers = replace(job.checkpoint, ground=None, text=None, calibration=None)
         source = self.open_imagery or job.imagery
         try:
-            return pickle.dumps((job.spec, source, towers, job.path.absolute()))
+            return pickle.dumps((job.spec, source, towers, job.store))
         except (TypeError, AttributeError, pickle.PicklingError) as error:
             uri = job.imagery.info.uri
             raise JobError(f"imagery {uri} cannot be sent to workers ({quote(str(error))})") from None

@@ -73,14 +73,14 @@ class Worker:
         from sat2cap.imagery import FailureRecordingImagery
         from sat2cap.model import choose_compute
 
-        spec, source, model, path = pickle.loads(self._packed)
+        spec, source, model, store = pickle.loads(self._packed)
         self._packed = b""
         opened = source() if callable(source) else source
         imagery = opened if isinstance(opened, FailureRecordingImagery) else FailureRecordingImagery(opened)
         if imagery.info.identity != spec.imagery["identity"]:
             host = socket.gethostname()
             raise JobError(f"imagery {imagery.info.uri} is another one on {host}; give every worker the same")
-        return AtlasJob(spec, imagery, model.to(choose_compute(spec.model["precision"]).device), path)
+        return AtlasJob(spec, imagery, model.to(choose_compute(spec.model["precision"]).device), store)
 
     def _do(self, task: "ChunkTask") -> "ChunkReceipt":
         from sat2cap.embedding.chunk_task import do_chunk

@@ -1,7 +1,6 @@
 """Filling the gaps of an atlas: chunks that are missing or damaged, and cells whose imagery failed."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, create_or_resume, differing_parts, writer_lock
 from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask
@@ -32,11 +31,11 @@ def fill_atlas(
     if spec.identity != atlas.identity:
         parts = ", ".join(differing_parts(atlas.spec, spec))
         raise AtlasError(
-            f"atlas {str(atlas.path)!r} was made from something else (it differs in {parts}); "
+            f"atlas {atlas.name!r} was made from something else (it differs in {parts}); "
             "name what it was made from, with the same options as then"
         )
-    with writer_lock(Path(atlas.path)):
-        writer = create_or_resume(atlas.path, spec)
+    with writer_lock(atlas.store) as store:
+        writer = create_or_resume(store, spec)
         pending = {chunk.index for chunk in writer.pending()}
         failed = atlas.status == CellStatus.IMAGERY_FAILED
         tasks = []
@@ -47,7 +46,7 @@ def fill_atlas(
                 tasks.append(ChunkTask(chunk, cells, written))
         if any(task.written for task in tasks):
             writer.reopen()
-        job = AtlasJob(writer.spec, imagery, checkpoint, Path(atlas.path))
+        job = AtlasJob(writer.spec, imagery, checkpoint, store)
         total = sum(task.cells for task in tasks)
         run_tasks(job, tasks, writer.record, engine or LocalEngine(), total, progress)
         return writer.finish()

@@ -4,28 +4,28 @@ The record of ``NAME.zarr`` is ``NAME.runs.jsonl``, a line of JSON for each run,
 """
 
 import json
-import os
 import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sat2cap.embedding.chunk_task import ChunkReceipt
 from sat2cap.embedding.machine import describe_machine
+from sat2cap.errors import StoreError
 from sat2cap.model import Checkpoint
 from sat2cap.progress import Progress
+from sat2cap.stores import Store
 
 STAGE = "embedding cells"
 """Name of the stage that progress is reported under."""
 
 
-def record_path(atlas: Path) -> Path:
-    """Return the path of an atlas's record of runs: ``NAME.runs.jsonl`` beside ``NAME.zarr``."""
-    return atlas.with_name(atlas.name.removesuffix(".zarr") + ".runs.jsonl")
+def record_name(atlas: str) -> str:
+    """Return the name of an atlas's record of runs: ``NAME.runs.jsonl`` beside ``NAME.zarr``."""
+    return atlas.removesuffix(".zarr") + ".runs.jsonl"
 
 
 class RunLog:
@@ -66,10 +66,10 @@ class RunLog:
         worker["cells"] += sum(receipt.statuses.values())
 
     @contextmanager
-    def recorded(self, atlas: Path, identity: str, engine: str) -> Iterator[None]:
+    def recorded(self, atlas: Store, identity: str, engine: str) -> Iterator[None]:
         """Append the record of the run when the body of a `with` statement ends, however it ends.
 
-        A run that had nothing to do leaves no record.
+        A run that had nothing to do leaves no record, nor does one that a bucket ended which takes none.
         """
         started, start_s = datetime.now(UTC), time.perf_counter()
         outcome = "finished"
@@ -83,7 +83,8 @@ class RunLog:
                 seconds = time.perf_counter() - start_s
                 times = {"started": started.isoformat(timespec="seconds"), "seconds": round(seconds, 3)}
                 head = {"identity": identity, "outcome": outcome, "engine": engine, **times}
-                _append_line(record_path(atlas), {**head, **self._counts(seconds)})
+                with suppress(StoreError) if outcome != "finished" else nullcontext():
+                    _append_record(atlas, {**head, **self._counts(seconds)})
 
     def _counts(self, seconds: float) -> dict[str, Any]:
         """Return the second half of a record: what was done, by whom, and how often again."""
@@ -99,9 +100,11 @@ class RunLog:
         }
 
 
-def _append_line(path: Path, record: dict[str, Any]) -> None:
-    """Append one line to a record of runs, and sync it to disk."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _append_record(atlas: Store, record: dict[str, Any]) -> None:
+    """Append one line to the record of runs beside an atlas, whose lock this process holds."""
+    beside, name = atlas.parent, record_name(atlas.base_name)
+    try:
+        earlier = beside.get(name)
+    except FileNotFoundError:
+        earlier = b""
+    beside.put(name, earlier + (json.dumps(record, ensure_ascii=False) + "\n").encode())

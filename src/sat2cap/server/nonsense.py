@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 
 from sat2cap.api import OpenAtlas
+from sat2cap.atlas import Version
 from sat2cap.geo import When
 from sat2cap.server.collection import ServedAtlas
 
@@ -20,7 +21,7 @@ TEXTS = (
 _BEST_PERCENTILE = 99.9
 _REMEMBERED = 1024
 
-Key = tuple[str, tuple[tuple[int, int, int], ...], When | None]
+Key = tuple[str, Version, When | None]
 """Atlas, its version, and the date."""
 
 Run = Callable[..., Awaitable[float | None]]

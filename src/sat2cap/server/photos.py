@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.api import Prompt
+from sat2cap.atlas import Version
 from sat2cap.errors import PromptError
 from sat2cap.pictures import decode_picture
 from sat2cap.query import PART_SEPARATOR, embed_prompts
@@ -23,7 +24,7 @@ _NAME_LETTERS = 16
 _THUMBNAIL_PIXELS = 96
 _PLACE = "place:"
 
-VectorKey = tuple[str, tuple[tuple[int, int, int], ...], str]
+VectorKey = tuple[str, Version, str]
 """Atlas, its version, and the name of a photo."""
 
 

@@ -1,5 +1,5 @@
-from .local import LocalStore as LocalStore
 from .opening import is_remote as is_remote
 from .opening import open_store as open_store
 from .opening import require_local as require_local
+from .protocol import Stamp as Stamp
 from .protocol import Store as Store

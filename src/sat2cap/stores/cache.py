@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sat2cap.files import write_bytes
-from sat2cap.stores.protocol import Stamp, Store
+from sat2cap.stores.protocol import Stamp, Store, StoreWriter
 
 Item = TypeVar("Item")
 
@@ -57,9 +57,29 @@ class CachedStore:
         return None
 
     @property
+    def base_name(self) -> str:
+        """The last part of the other store's address."""
+        return self.store.base_name
+
+    @property
+    def parent(self) -> Store:
+        """The store above the other one, without a cache."""
+        return self.store.parent
+
+    @property
     def can_list(self) -> bool:
         """Whether the other store lists."""
         return self.store.can_list
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the other store is written."""
+        return self.store.can_write
+
+    @property
+    def writer(self) -> StoreWriter:
+        """What a job writes the other store by."""
+        return self.store.writer
 
     def get(self, key: str) -> bytes:
         """Return an object of the other store, which is asked."""
@@ -81,6 +101,10 @@ class CachedStore:
         """Return a range of an object of the other store."""
         return self.store.get_range(key, start, stop)
 
+    def get_lines(self, key: str) -> bytes:
+        """Return lines of the other store, which is asked."""
+        return self.store.get_lines(key)
+
     def put(self, key: str, data: bytes) -> None:
         """Put an object into the other store."""
         self.store.put(key, data)
@@ -89,6 +113,14 @@ class CachedStore:
         """Yield the keys and sizes of the other store."""
         return self.store.list(prefix)
 
+    def names(self) -> Iterator[str]:
+        """Yield the first names of the other store's keys."""
+        return self.store.names()
+
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return sizes of objects of the other store."""
+        return self.store.sizes(keys)
+
     def delete(self, key: str) -> None:
         """Delete an object of the other store."""
         self.store.delete(key)
@@ -96,6 +128,14 @@ class CachedStore:
     def stamp(self, key: str) -> Stamp | None:
         """Return the stamp of the other store."""
         return self.store.stamp(key)
+
+    def stamp_lines(self, key: str) -> Stamp | None:
+        """Return the stamp of lines of the other store."""
+        return self.store.stamp_lines(key)
+
+    def refresh(self) -> None:
+        """Have the other store forget its stamps."""
+        self.store.refresh()
 
     def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `work` as the other store does."""

@@ -2,19 +2,22 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
-from sat2cap.errors import StoreError
+from sat2cap.errors import InputError, StoreError
 from sat2cap.stores.failures import explain_failure, is_absent, is_cut_short
+from sat2cap.stores.object_writer import ObjectWriter, segment_folder
 from sat2cap.stores.protocol import Stamp
 from sat2cap.stores.requests import RemoteStore
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta, PutMode, UpdateVersion
     from obstore.store import ObjectStore as ObstoreStore
 
 Value = TypeVar("Value")
@@ -24,6 +27,10 @@ MAX_OBJECT_BYTES = 2**30
 _ATTEMPTS = 3
 """How often an object is read whose bytes do not all arrive; obstore itself repeats other failures."""
 _FIRST_BACKOFF_S = 0.2
+_MOST_ASKED_FOR = 8
+"""Objects whose sizes are asked for one by one."""
+_REFUSED_CONDITIONS = ("AlreadyExistsError", "PreconditionError")
+"""What obstore raises when a put on a condition finds another object."""
 
 
 class _CutShortError(Exception):
@@ -65,9 +72,30 @@ class ObjectStore(RemoteStore):
             raise explain_failure(error, self.name) from None
 
     @property
+    def parent(self) -> "ObjectStore":
+        """The store of the address without its last part."""
+        self.require_path()
+        return ObjectStore(self.address.rpartition("/")[0], self.timeout_s, self.retry_s)
+
+    @property
     def can_list(self) -> bool:
         """True: a bucket is listed, if its permissions allow it."""
         return True
+
+    @property
+    def can_write(self) -> bool:
+        """True: objects are put, if the bucket's permissions allow it."""
+        return True
+
+    @cached_property
+    def writer(self) -> ObjectWriter:
+        """What a job writes objects by."""
+        return ObjectWriter(self)
+
+    def require_path(self) -> None:
+        """Raise `InputError` if the address is a bucket alone, which nothing can be written beside."""
+        if not urlsplit(self.address).path.strip("/"):
+            raise InputError(f"{self.name!r} is all of a bucket; give a path in it, such as /region.zarr")
 
     def get(self, key: str) -> bytes:
         """Return an object. Raises `FileNotFoundError`, and `StoreError` if it is larger than 1 GiB."""
@@ -92,11 +120,68 @@ class ObjectStore(RemoteStore):
 
         return self._ask(key, read)
 
-    def put(self, key: str, data: bytes) -> None:
-        """Put or replace an object."""
+    def get_tagged(self, key: str) -> tuple[bytes, "UpdateVersion"]:
+        """Return a small object and what tells its version to `put_if`. Raises `FileNotFoundError`."""
         import obstore
 
-        self._ask(key, lambda: obstore.put(self._client, key, data, use_multipart=False))
+        def read() -> tuple[bytes, "UpdateVersion"]:
+            answer = obstore.get(self._client, key)
+            tags: UpdateVersion = {"e_tag": answer.meta["e_tag"]}
+            if answer.meta["version"] is not None:
+                tags["version"] = answer.meta["version"]
+            return bytes(answer.bytes()), tags
+
+        return self._ask(key, read)
+
+    def get_lines(self, key: str) -> bytes:
+        """Return the object of lines and the segments that were put since."""
+        while True:
+            with suppress(FileNotFoundError):  # segments that were just made part of the object
+                segments = self._get_segments(key)
+                # last: it contains whatever segments were made part of it
+                return (self.get(key) if self.stamp(key) is not None else b"") + segments
+
+    def _get_segments(self, key: str) -> bytes:
+        """Return the lines of all segments of `key`. Raises `FileNotFoundError` if one is gone."""
+        lines: dict[str, bytes] = {}
+
+        def get(name: str) -> None:
+            lines[name] = self.get(name)
+
+        segments = self.list_segments(key)
+        self.map(get, segments)
+        return b"".join(lines[name] for name in segments)
+
+    def list_segments(self, key: str) -> tuple[str, ...]:
+        """Return the segments of lines of `key`, in order."""
+        return tuple(sorted(name for name, _ in self.list(segment_folder(key))))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put or replace an object."""
+        self._put(key, data, "overwrite")
+
+    def put_if(self, key: str, data: bytes, version: "UpdateVersion | None") -> None:
+        """Put an object if there is none, or in place of one of the version that `get_tagged` told.
+
+        Raises `FileExistsError` if there is another.
+        """
+        self._put(key, data, version or "create")
+
+    def _put(self, key: str, data: bytes, mode: "PutMode") -> None:
+        import obstore
+
+        try:
+            self._ask(key, lambda: obstore.put(self._client, key, data, mode=mode, use_multipart=False))
+        except FileNotFoundError:
+            raise StoreError(f"{self.name!r} has no such bucket; check the address") from None
+        finally:
+            self._stamps.forget(key)
+
+    def copy(self, source: str, key: str) -> None:
+        """Have the server copy an object within the store. Raises `FileNotFoundError`."""
+        import obstore
+
+        self._ask(source, lambda: obstore.copy(self._client, source, key))
         self._stamps.forget(key)
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -106,6 +191,18 @@ class ObjectStore(RemoteStore):
         pages = iter(obstore.list(self._client, prefix or None))
         while (page := self._ask(prefix, lambda: next(pages, None))) is not None:
             yield from ((str(entry["path"]), int(entry["size"])) for entry in page)
+
+    def names(self) -> Iterator[str]:
+        """Yield the first part of every key."""
+        return (key.partition("/")[0] for key, _ in self.list())
+
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of those of the objects that there are; of many, from a listing of all."""
+        wanted = set(keys)
+        if len(wanted) > _MOST_ASKED_FOR:
+            return {key: size for key, size in self.list() if key in wanted}
+        stamps = {key: self.stamp(key) for key in wanted}
+        return {key: int(stamp[1]) for key, stamp in stamps.items() if stamp is not None}
 
     def delete(self, key: str) -> None:
         """Delete an object; no error if there is none."""
@@ -124,9 +221,31 @@ class ObjectStore(RemoteStore):
                 meta = self._ask(key, lambda: obstore.head(self._client, key))
             except FileNotFoundError:
                 return None
-            return str(meta["e_tag"]), meta["size"], meta["last_modified"].isoformat()
+            return _stamp_of(meta)
 
         return self._stamps.get(key, ask)
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Delete objects, many with a request."""
+        import obstore
+
+        paths = list(keys)
+        if paths:
+            with suppress(FileNotFoundError):  # some stores say so of one that is gone already
+                self._ask(paths[0], lambda: obstore.delete(self._client, paths))
+
+    def stamp_lines(self, key: str) -> Stamp | None:
+        """Return the stamp of the object of lines, and names and sizes of the segments put since."""
+
+        def ask() -> Stamp:
+            return tuple(f"{name} {size}" for name, size in sorted(self.list(segment_folder(key))))
+
+        stamps = (*(self.stamp(key) or ()), *(self._stamps.get(segment_folder(key), ask) or ()))
+        return stamps or None
+
+    def forget_lines(self, key: str) -> None:
+        """Forget the stamp of lines that were just appended or replaced."""
+        self._stamps.forget(segment_folder(key))
 
     def _read(self, key: str, size: int | None) -> bytes:
         """Return an object; if it has not the `size` that is given, as many zeros as it has bytes."""
@@ -143,6 +262,8 @@ class ObjectStore(RemoteStore):
             data = bytes(answer.bytes())
             if len(data) != announced:
                 raise _CutShortError
+            if size is None:
+                self._stamps.put(key, _stamp_of(answer.meta))
             return data
 
         return self._ask(key, read)
@@ -157,11 +278,18 @@ class ObjectStore(RemoteStore):
             except Exception as error:  # what obstore raises has no common root but this
                 if is_absent(error):
                     raise FileNotFoundError(key) from None
+                if type(error).__name__ in _REFUSED_CONDITIONS:
+                    raise FileExistsError(key) from None
                 if not (isinstance(error, _CutShortError) or is_cut_short(error)):
                     raise explain_failure(error, self.name) from None
             if attempt + 1 < _ATTEMPTS:
                 time.sleep(_FIRST_BACKOFF_S * 2**attempt)
         raise StoreError(f"{self.name!r}: {key} arrived in part only, {_ATTEMPTS} times; try again later")
+
+
+def _stamp_of(meta: "ObjectMeta") -> Stamp:
+    """Return entity tag, size and time of an object."""
+    return str(meta["e_tag"]), meta["size"], meta["last_modified"].isoformat()
 
 
 def _allows_http() -> bool:

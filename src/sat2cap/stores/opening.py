@@ -45,12 +45,15 @@ def require_local(place: Path | str) -> None:
         raise InputError(f"{text!r} is an address; write to this machine, then copy it there")
 
 
-def open_store(place: Path | str) -> Store:
+def open_store(place: Path | str | Store) -> Store:
     """Return the store at a folder, or at an address such as ``s3://bucket/region.zarr``; nothing is read.
 
-    With `CACHE_VARIABLE` set, objects from a network are kept in that folder. Raises `InputError` for an
-    address that is none, or with credentials in it, and `ModuleNotFoundError` where obstore is missing.
+    A store is returned as it is. With `CACHE_VARIABLE` set, objects from a network are kept in that folder.
+    Raises `InputError` for an address that is none, or with credentials in it, and `ModuleNotFoundError`
+    where obstore is missing.
     """
+    if not isinstance(place, str | Path):
+        return place
     if not is_remote(place):
         return LocalStore(Path(place))
     if isinstance(place, Path):

@@ -1,6 +1,7 @@
-"""The store protocol: objects by key, each put or replaced as a whole."""
+"""The store protocol: objects by key, each put or replaced as a whole, and how a job writes them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -8,6 +9,55 @@ Stamp = tuple[str | int, ...]
 """A value that changes when an object is replaced."""
 
 Item = TypeVar("Item")
+
+
+class StoreWriter(Protocol):
+    """What only a long job needs that writes a store: a lock, staged objects, and lines that are appended.
+
+    An object is staged by whoever computed it, and put in its place by the one process that holds the lock.
+    So it may be computed twice, and what is in place is what that process says.
+    """
+
+    def lock(self, key: str, subject: str) -> AbstractContextManager[None]:
+        """Hold the lock of the store for the body of a `with` statement.
+
+        `subject` names the content in the error, such as ``atlas``. Raises `JobError` if another process
+        holds it, who is named, and `StoreError` if nothing can be written there.
+        """
+        ...
+
+    def break_lock(self, key: str) -> str | None:
+        """Release the lock that a process left behind, and return who that was; None if there is none.
+
+        Raises `JobError` if its process is known to be running.
+        """
+        ...
+
+    def stage(self, key: str, data: bytes) -> str:
+        """Write what will be the object `key` under a name of its own, and return that name."""
+        ...
+
+    def place(self, staged: str, key: str) -> None:
+        """Put a staged object in its place. Raises `FileNotFoundError` if it is not there."""
+        ...
+
+    def remove_leftovers(self, *beside: str) -> None:
+        """Remove what killed processes staged or left half written, also of files of these names beside it.
+
+        Call it while holding the lock.
+        """
+        ...
+
+    def append_line(self, key: str, line: bytes) -> None:
+        """Append a line, which ends in a newline; it is stored when this returns.
+
+        Raises `JobError` if the lock that this process took is no longer its own.
+        """
+        ...
+
+    def put_lines(self, key: str, data: bytes) -> None:
+        """Replace all lines. Raises as `append_line` does."""
+        ...
 
 
 class Store(Protocol):
@@ -28,8 +78,28 @@ class Store(Protocol):
         ...
 
     @property
+    def base_name(self) -> str:
+        """The last part of the folder or address: ``region.zarr`` of ``s3://bucket/maps/region.zarr``."""
+        ...
+
+    @property
+    def parent(self) -> "Store":
+        """The store of the folder that this one lies in, for what is written beside it."""
+        ...
+
+    @property
     def can_list(self) -> bool:
         """Whether `list` works."""
+        ...
+
+    @property
+    def can_write(self) -> bool:
+        """Whether anything can be written at all; permissions may still forbid it."""
+        ...
+
+    @property
+    def writer(self) -> StoreWriter:
+        """What a job writes by, always the same. Raises `StoreError` where nothing is written."""
         ...
 
     def get(self, key: str) -> bytes:
@@ -48,6 +118,10 @@ class Store(Protocol):
         """Return the bytes from `start` to before `stop`, all of them. Raises `FileNotFoundError`."""
         ...
 
+    def get_lines(self, key: str) -> bytes:
+        """Return the lines that were appended to `key`, in order; empty if there are none."""
+        ...
+
     def put(self, key: str, data: bytes) -> None:
         """Put or replace an object: a reader sees the old bytes or all of the new ones."""
         ...
@@ -56,12 +130,28 @@ class Store(Protocol):
         """Yield the key and size in bytes of every object whose key begins with the folders of `prefix`."""
         ...
 
+    def names(self) -> Iterator[str]:
+        """Yield the first folder or file of each key, perhaps repeatedly; nothing for an empty store."""
+        ...
+
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return the sizes in bytes of those of the objects that there are."""
+        ...
+
     def delete(self, key: str) -> None:
         """Delete an object; no error if there is none."""
         ...
 
     def stamp(self, key: str) -> Stamp | None:
         """Return a value that changes when the object is replaced; None if there is no object."""
+        ...
+
+    def stamp_lines(self, key: str) -> Stamp | None:
+        """Return a value that changes when lines are appended to `key`; None if there are none."""
+        ...
+
+    def refresh(self) -> None:
+        """Forget the stamps of before, so that the next ones are of now."""
         ...
 
     def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:

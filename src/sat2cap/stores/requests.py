@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from sat2cap.redaction import redact_secrets
 from sat2cap.stores.protocol import Stamp
@@ -46,19 +47,20 @@ class SideBySide:
 
 
 class RecentStamps:
-    """The stamps that a store gave within the last `STAMP_S` seconds, by key."""
+    """The stamps that a store gave within the last `max_age_s` seconds, by key."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_age_s: float = STAMP_S) -> None:
         self._stamps: dict[str, tuple[float, Stamp | None]] = {}
+        self._max_age_s = max_age_s
 
-    def __reduce__(self) -> tuple[type["RecentStamps"], tuple[()]]:
+    def __reduce__(self) -> tuple[type["RecentStamps"], tuple[float]]:
         """Pickle without stamps."""
-        return RecentStamps, ()
+        return RecentStamps, (self._max_age_s,)
 
     def get(self, key: str, ask: Callable[[], Stamp | None]) -> Stamp | None:
         """Return the stamp of a key: a recent one, or what `ask` returns."""
         recent = self._stamps.get(key)
-        if recent is not None and time.monotonic() - recent[0] < STAMP_S:
+        if recent is not None and time.monotonic() - recent[0] < self._max_age_s:
             return recent[1]
         return self.put(key, ask())
 
@@ -70,6 +72,10 @@ class RecentStamps:
     def forget(self, key: str) -> None:
         """Forget the stamp of a key that was just written or deleted."""
         self._stamps.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget all stamps."""
+        self._stamps.clear()
 
 
 @dataclass(frozen=True)
@@ -89,9 +95,18 @@ class RemoteStore:
         return redact_secrets(self.address)
 
     @property
+    def base_name(self) -> str:
+        """The last part of the address's path."""
+        return urlsplit(self.address).path.rstrip("/").rpartition("/")[2]
+
+    @property
     def folder(self) -> Path | None:
         """None: the files are in no folder of this machine."""
         return None
+
+    def refresh(self) -> None:
+        """Forget the stamps of before."""
+        self._stamps.clear()
 
     def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `work` for every item in threads, so that requests wait side by side."""

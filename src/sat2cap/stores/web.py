@@ -1,7 +1,8 @@
 """A folder on a web server, ``https://…``, as a store for reading, by the policy of `sat2cap.http`."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -9,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from sat2cap.errors import ImageryError, JobError, StoreError
 from sat2cap.files import digest
 from sat2cap.stores.protocol import Stamp
-from sat2cap.stores.requests import SIDE_BY_SIDE, RemoteStore
+from sat2cap.stores.requests import SIDE_BY_SIDE, RecentStamps, RemoteStore
 
 if TYPE_CHECKING:
     from sat2cap.http import Fetcher
@@ -24,6 +25,10 @@ class WebStore(RemoteStore):
     ``?sig=…`` is sent with every request.
     """
 
+    _stamps: RecentStamps = field(
+        default_factory=lambda: RecentStamps(math.inf), init=False, repr=False, compare=False
+    )
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the address, without connections."""
         return WebStore, (self.address, self.timeout_s)
@@ -36,9 +41,26 @@ class WebStore(RemoteStore):
         return Fetcher(self.name, policy=policy)
 
     @property
+    def parent(self) -> "WebStore":
+        """The store of the address without the last part of its path."""
+        parts = urlsplit(self.address)
+        above = urlunsplit(parts._replace(path=parts.path.rstrip("/").rpartition("/")[0]))
+        return WebStore(above, self.timeout_s)
+
+    @property
     def can_list(self) -> bool:
         """False: a web server lists nothing."""
         return False
+
+    @property
+    def can_write(self) -> bool:
+        """False: nothing is written to a web server."""
+        return False
+
+    @property
+    def writer(self) -> NoReturn:
+        """Raise `StoreError`: nothing is written to a web server."""
+        self._refuse()
 
     def get(self, key: str) -> bytes:
         """Return a file. Raises `FileNotFoundError`."""
@@ -62,6 +84,13 @@ class WebStore(RemoteStore):
             raise StoreError(f"{self.name!r}: {key} ends before byte {stop}; check the address")
         return data
 
+    def get_lines(self, key: str) -> bytes:
+        """Return the file of lines; segments that a bucket has beside it are not seen by their server."""
+        try:
+            return self.get(key)
+        except FileNotFoundError:
+            return b""
+
     def put(self, key: str, data: bytes) -> None:
         """Raise `StoreError`: nothing is written to a web server."""
         self._refuse()
@@ -70,12 +99,24 @@ class WebStore(RemoteStore):
         """Raise `StoreError`: a web server lists nothing."""
         self._refuse()
 
+    def names(self) -> Iterator[str]:
+        """Raise `StoreError`: a web server lists nothing."""
+        self._refuse()
+
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Raise `StoreError`: a web server does not say sizes without sending the files."""
+        self._refuse()
+
     def delete(self, key: str) -> None:
         """Raise `StoreError`: nothing is deleted on a web server."""
         self._refuse()
 
     def stamp(self, key: str) -> Stamp | None:
-        """Return the hash of a file that is read for it, at most `STAMP_S` old; None if there is no file."""
+        """Return the hash of a file that is read for it; None if there is no file.
+
+        Files of web servers are rarely replaced, and reading one may take long: it is that of the first time,
+        until `refresh`.
+        """
 
         def ask() -> Stamp | None:
             try:
@@ -84,6 +125,10 @@ class WebStore(RemoteStore):
                 return None
 
         return self._stamps.get(key, ask)
+
+    def stamp_lines(self, key: str) -> Stamp | None:
+        """Return the stamp of the file of lines."""
+        return self.stamp(key)
 
     def _fetch(self, key: str, headers: dict[str, str] | None = None) -> bytes:
         from sat2cap.http import with_secrets

@@ -2,7 +2,6 @@
 
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +44,15 @@ class Precision(StrEnum):
 def embed(
     imagery: ImagerySource,
     model: Model,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="X.zarr", help="The atlas to write.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="X.zarr",
+            help="The atlas to write: a folder, or an address in a bucket: s3://, gs://, az://.",
+        ),
+    ],
     region: Annotated[
         str | None,
         typer.Argument(
@@ -191,12 +198,12 @@ def _print_result(atlas: "Atlas", failure: str | None) -> None:
 
     status = atlas.status[atlas.wanted]
     embedded = int((status == CellStatus.OK).sum())
-    print(f"{atlas.path}: {embedded} of {len(status)} cells embedded")
+    print(f"{atlas.name}: {embedded} of {len(status)} cells embedded")
     for code in np.unique(status[status != CellStatus.OK]):
         print(f"  {int((status == code).sum())} cells: {STATUS_MEANINGS[CellStatus(code)]}")
     if (status == CellStatus.IMAGERY_FAILED).any():
         if failure is not None:
             print(f"  the first failure: {failure}")
-        print(f"  try the failed cells again with: sat2cap atlas repair {atlas.path}")
+        print(f"  try the failed cells again with: sat2cap atlas repair {atlas.name}")
     if embedded == 0:
         raise typer.Exit(1)

@@ -128,12 +128,27 @@ def verify(atlas: AtlasPath) -> None:
         print(problem)
     if problems:
         count = "1 problem; repair it" if len(problems) == 1 else f"{len(problems)} problems; repair them"
-        print(f"{count} with: sat2cap atlas repair {atlas}")
+        print(f"{count} with: sat2cap atlas repair {opened.name}")
         raise typer.Exit(1)
     print(
-        f"{atlas}: sound"
+        f"{opened.name}: sound"
         + ("" if opened.complete else ", but not finished; the same embed command continues it")
     )
+
+
+@app.command()
+def unlock(atlas: AtlasPath) -> None:
+    """Release the lock that a killed process left on an atlas in a bucket.
+
+    Make sure first that the process is gone: it is named, with its machine, where a command is refused. The
+    lock of a folder ends with its process.
+    """
+    from sat2cap.atlas import break_lock
+    from sat2cap.redaction import redact_secrets
+
+    holder = break_lock(atlas)
+    name = redact_secrets(atlas)
+    print(f"{name}: no lock is left on it" if holder is None else f"{name}: released the lock of {holder}")
 
 
 @app.command(context_settings=ACCEPT_OLD_STRETCH)
@@ -157,7 +172,9 @@ def repair(
     """
     from sat2cap import api
     from sat2cap.cli import console
+    from sat2cap.redaction import redact_secrets
 
+    name = redact_secrets(atlas)
     with console.show_progress() as progress:
         result = api.repair(
             atlas,
@@ -173,14 +190,14 @@ def repair(
             progress=progress,
         )
     if result.stale_prepared is not None:
-        again = f"make it again with: sat2cap atlas prepare {atlas}"
-        print(f"{atlas}: damaged {result.stale_prepared} removed; {again}")
+        again = f"make it again with: sat2cap atlas prepare {name}"
+        print(f"{name}: damaged {result.stale_prepared} removed; {again}")
     if not (result.damaged_chunks or result.filled_cells or result.failed_cells):
-        print(f"{atlas}: nothing has to be computed again")
+        print(f"{name}: nothing has to be computed again")
         return
     done = f"{result.damaged_chunks} damaged chunks computed again; {result.filled_cells} failed cells filled"
-    print(f"{atlas}: {done}")
+    print(f"{name}: {done}")
     if result.failed_cells:
         if result.failure is not None:
             print(f"  the first failure: {result.failure}")
-        print(f"  {result.failed_cells} cells failed again; try later with: sat2cap atlas repair {atlas}")
+        print(f"  {result.failed_cells} cells failed again; try later with: sat2cap atlas repair {name}")

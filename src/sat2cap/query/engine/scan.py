@@ -92,7 +92,7 @@ class Scan:
         version = _read_version(self.atlas)
         with self._lock:
             if version != self._snapshot.version:
-                identity = open_atlas(self.atlas.path).identity
+                identity = open_atlas(self.atlas.store).identity
                 if identity != self.atlas.identity:
                     raise AtlasError(
                         f"atlas {self.atlas.name!r} was replaced by another since it was opened; "
@@ -181,5 +181,5 @@ class Scan:
 
 
 def _read_version(atlas: Atlas) -> Version:
-    """Return the state of an atlas on disk; always the same for one in a bucket or on a server."""
-    return read_version(atlas.path, PREPARED_MANIFEST) if atlas.store.folder is not None else ()
+    """Return the state of an atlas where it is stored."""
+    return read_version(atlas.store, PREPARED_MANIFEST)

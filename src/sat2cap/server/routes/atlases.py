@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query
 
+from sat2cap.files import digest
 from sat2cap.geo import LONLAT, lonlat_bounds, outline, transformer
 from sat2cap.server.collection import ServedAtlas
 from sat2cap.server.questions import read_moment
@@ -95,4 +96,4 @@ def _mercator_mesh(served: ServedAtlas) -> dict[str, Any]:
 
 
 def _version_text(served: ServedAtlas) -> str:
-    return "-".join(f"{inode:x}{modified:x}{size:x}" for inode, modified, size in served.version)
+    return digest(repr(served.version))[:32]

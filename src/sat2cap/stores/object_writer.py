@@ -1,0 +1,151 @@
+"""How a job writes a bucket: a lock made by a put that only creates, staged objects that the server copies
+into place, and lines in segments, as no object can be appended to.
+
+Lines of ``KEY`` are the object ``KEY`` followed by the objects below ``KEY.new/``. A segment is put again
+with each line until it is full, so that a resumed job reads hundreds of lines with a request. Processes give
+their segments names of their own, so that one that has lost the lock without knowing replaces no lines of the
+next one.
+"""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from sat2cap.errors import JobError, StoreError
+from sat2cap.stores.object_lock import Holder, describe_process, read_holder
+from sat2cap.stores.protocol import Stamp
+
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
+
+    from sat2cap.stores.objects import ObjectStore
+
+SEGMENT_BYTES = 64 * 2**10
+"""Size that a segment of lines is full at: of a journal, some hundred lines."""
+_STAGED = ".staged/"
+"""Prefix of staged objects."""
+_DELETED_TOGETHER = 300
+"""Staged objects that are in place, deleted by one request."""
+
+
+class ObjectWriter:
+    """The objects of one store as a job writes them; it follows `sat2cap.stores.StoreWriter`."""
+
+    def __init__(self, store: "ObjectStore") -> None:
+        self._store = store
+        self._held: tuple[str, Stamp | None] | None = None
+        self._segment, self._lines = "", b""
+        self._placed: list[str] = []
+        self._mutex = threading.Lock()
+
+    @contextmanager
+    def lock(self, key: str, subject: str) -> Iterator[None]:
+        """Hold a lock that names this process; one whose process is known to have ended is taken over."""
+        self._store.require_path()
+        holder = describe_process()
+        self._acquire(key, subject, holder)
+        self._store.refresh()
+        self._held = key, self._store.stamp(key)
+        self._segment, self._lines = "", b""
+        try:
+            yield
+        finally:
+            self._held = None
+            with suppress(StoreError):  # what went wrong before is the error to show
+                self._delete_placed()
+                if self._read_lock(key)[0].token == holder.token:
+                    self._store.delete(key)
+
+    def break_lock(self, key: str) -> str | None:
+        """Delete the lock, and return whom it named. Raises `JobError` if that process runs here."""
+        holder, version = self._read_lock(key)
+        if version is None:
+            return None
+        if holder.machine == describe_process().machine != "" and not holder.is_gone():
+            raise JobError(f"{self._store.name!r} is being written by {holder}; stop it first")
+        self._store.delete(key)
+        return str(holder)
+
+    def stage(self, key: str, data: bytes) -> str:
+        """Put an object under a name that nobody else uses."""
+        staged = f"{_STAGED}{uuid.uuid4().hex}/{key}"
+        self._store.put(staged, data)
+        return staged
+
+    def place(self, staged: str, key: str) -> None:
+        """Have the server copy a staged object to its place; it is deleted with others later."""
+        self._store.copy(staged, key)
+        with self._mutex:
+            self._placed.append(staged)
+            is_full = len(self._placed) >= _DELETED_TOGETHER
+        if is_full:
+            self._delete_placed()
+
+    def remove_leftovers(self, *beside: str) -> None:
+        """Delete what killed processes staged. Nothing is ever half written beside the store."""
+        self._delete_placed()
+        self._store.delete_all(key for key, _ in self._store.list(_STAGED.rstrip("/")))
+
+    def append_line(self, key: str, line: bytes) -> None:
+        """Put the segment of this process again with one more line, or begin the next."""
+        self._require_lock()
+        if not self._segment or len(self._lines) + len(line) > SEGMENT_BYTES:
+            names = [name.rpartition("/")[2] for name in self._store.list_segments(key)]
+            number = max((int(name[:8]) for name in names if name[:8].isdecimal()), default=0) + 1
+            self._segment, self._lines = f"{segment_folder(key)}/{number:08}-{uuid.uuid4().hex[:8]}", b""
+        self._store.put(self._segment, self._lines + line)
+        self._lines += line
+        self._store.forget_lines(key)
+
+    def put_lines(self, key: str, data: bytes) -> None:
+        """Put all lines as one object, then delete the segments, which it contains."""
+        self._require_lock()
+        self._store.put(key, data)
+        self._store.delete_all(self._store.list_segments(key))
+        self._segment, self._lines = "", b""
+        self._store.forget_lines(key)
+
+    def _acquire(self, key: str, subject: str, holder: Holder) -> None:
+        """Put the lock. Raises `JobError` if it is held."""
+        while True:
+            other, version = self._read_lock(key)
+            if version is not None and not other.is_gone():
+                if other.token == holder.token:  # put by a request whose answer was lost
+                    return
+                name = self._store.name
+                raise JobError(
+                    f"{subject} {name!r} is being written by {other}; wait until it is done, or stop it; "
+                    f"if it is gone, release its lock with: sat2cap atlas unlock {name}"
+                )
+            with suppress(FileExistsError):  # another process was quicker, and is read next
+                self._store.put_if(key, holder.as_bytes(), version)
+                return
+
+    def _read_lock(self, key: str) -> tuple[Holder, "UpdateVersion | None"]:
+        """Return whom a lock names, and its version, which is None if there is no lock."""
+        try:
+            data, version = self._store.get_tagged(key)
+        except FileNotFoundError:
+            return read_holder(b""), None
+        return read_holder(data), version
+
+    def _require_lock(self) -> None:
+        """Raise `JobError` if the lock that this process took is gone or another's; asked now and then."""
+        if self._held is not None and self._store.stamp(self._held[0]) != self._held[1]:
+            raise JobError(
+                f"{self._store.name!r} was unlocked, and another process may be writing it; what is finished "
+                "is kept, and the same command continues it"
+            )
+
+    def _delete_placed(self) -> None:
+        """Delete the staged objects that are in place."""
+        with self._mutex:
+            placed, self._placed = self._placed, []
+        self._store.delete_all(placed)
+
+
+def segment_folder(key: str) -> str:
+    """Return the prefix of the segments of lines, without a slash at its end."""
+    return f"{key}.new"
