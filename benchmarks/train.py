@@ -17,22 +17,25 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sat2cap.files import write_json
+from sat2cap.lookahead import count_cores
 from sat2cap.model import Checkpoint, Preprocess
+from sat2cap.pairs import PairSet, open_pairs
 from sat2cap.progress import silent
 from sat2cap.training import Run
 from sat2cap.training.data.loader import TrainingData, load_batch, load_batches
@@ -45,6 +48,7 @@ from sat2cap.training.precision import settle_compute
 from sat2cap.training.student import set_learning_rate
 
 BATCH, QUEUE, PAIRS, SOURCE, SIZE = 32, 2560, 256, 800, 224
+PER_SHARD = 1000
 
 
 def encode_photo(seed: int, pixels: int) -> bytes:
@@ -59,21 +63,30 @@ def encode_photo(seed: int, pixels: int) -> bytes:
     return out.getvalue()
 
 
-def write_pairs(folder: Path) -> Any:
-    """Write a shard of made-up pairs with patches of 800 px, as in the paper; 32 images serve all pairs."""
+def write_pairs(folder: Path, count: int) -> tuple[PairSet, list[bytes], list[bytes]]:
+    """Write a set of made-up pairs with patches of 800 px, as in the paper; 32 images serve all pairs."""
     patches, photos = ([encode_photo(100 * size + n, size) for n in range(32)] for size in (SOURCE, 500))
     (folder / "shards").mkdir()
-    taken = datetime(2020, 5, 17, 12).strftime("%Y-%m-%d %H:%M:%S.%f")
-    with tarfile.open(folder / "shards" / "train-00000.tar", "w") as tar:
-        for n in range(PAIRS):
-            place = {"latitude": n / 10, "longitude": n / 5, "date_taken": taken}
-            files = [patches[n % 32], photos[n % 32], json.dumps(place).encode()]
-            for name, data in zip(("overhead.jpg", "groundlevel.jpg", "metadata.json"), files, strict=True):
-                info = tarfile.TarInfo(f"{n:05d}.{name}")
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
-    pair_set = SimpleNamespace(path=folder, fingerprint="made up", count=lambda split: PAIRS)
-    return pair_set, patches, photos
+    taken, rows = datetime(2020, 5, 17, 12), []
+    for shard in range(-(-count // PER_SHARD)):
+        name = f"train-{shard:05d}.tar"
+        with tarfile.open(folder / "shards" / name, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for n in range(shard * PER_SHARD, min((shard + 1) * PER_SHARD, count)):
+                place = {"latitude": n % 700 / 10, "longitude": n % 1700 / 10}
+                date = taken.strftime("%Y-%m-%d %H:%M:%S.%f")
+                files = [photos[n % 32], patches[n % 32], json.dumps({**place, "date_taken": date}).encode()]
+                rows.append((f"{n:07d}", name, tar.offset, "train", *place.values(), taken))
+                members = ("groundlevel.jpg", "overhead.jpg", "metadata.json")
+                for member, data in zip(members, files, strict=True):
+                    info = tarfile.TarInfo(f"{n:07d}.{member}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    columns = ["key", "shard", "offset", "split", "lat", "lon", "taken"]
+    pd.DataFrame(rows, columns=columns).to_parquet(folder / "index.parquet", index=False)
+    shards = {name: {"pairs": pairs} for name, pairs in Counter(row[1] for row in rows).items()}
+    manifest = {"format": "sat2cap pairs", "version": 1, "fingerprint": "made up"}
+    write_json(folder / "pairs.json", {**manifest, "counts": {"train": count}, "shards": shards})
+    return open_pairs(folder), patches, photos
 
 
 def build_tower() -> CLIPVisionModelWithProjection:
@@ -206,8 +219,8 @@ def measure_loader(run: Run, data: TrainingData, seconds: float = 6.0) -> float:
 def main(steps: int, out: Path | None) -> None:
     """Time all kinds of steps, print and write the figures."""
     with tempfile.TemporaryDirectory() as name:
-        pair_set, patches, photos = write_pairs(Path(name))
-        streamed = open_shards(pair_set, "train", Preprocess(SIZE), Path(name), silent)
+        pair_set, patches, photos = write_pairs(Path(name), PAIRS)
+        streamed = open_shards(pair_set, "train", Preprocess(SIZE), Path(name), count_cores(), silent)
         features = np.zeros((QUEUE, 12), np.float32)
         decoded_once = training_data(Repeated(streamed.patches[np.arange(PAIRS)]), QUEUE, features)
         decoded_always = training_data(Repeated(streamed.patches), QUEUE, features)

@@ -1,12 +1,15 @@
 """Preparing items ahead of their use: order, bounds, errors, and threads that end."""
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from sat2cap import lookahead
 from sat2cap.errors import JobError
-from sat2cap.lookahead import map_ahead
+from sat2cap.lookahead import count_cores, map_ahead
 
 
 def lookahead_threads() -> int:
@@ -88,3 +91,24 @@ def test_a_consumer_that_stops_cancels_what_has_not_begun() -> None:
 
 def test_no_items_give_no_results() -> None:
     assert list(map_ahead(abs, [])) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"),
+    [
+        ("max 100000", 6),
+        ("250000 100000", 3),
+        ("50000 100000", 1),
+        ("900000 100000", 6),
+        ("nonsense", 6),
+        (None, 6),
+    ],
+)
+def test_cores_are_those_that_the_process_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, cores: int
+) -> None:
+    if limit is not None:
+        (tmp_path / "cpu.max").write_text(limit + "\n")
+    monkeypatch.setattr(lookahead, "_CGROUP_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    assert count_cores() == cores

@@ -49,6 +49,19 @@ def folder_lock(folder: Path, subject: str, file: str = LOCK_FILE) -> Iterator[b
 
 
 @contextmanager
+def wait_for_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file for the body of a `with` statement, waiting for the process that has it.
+
+    The file is created, with its folder, and stays. Processes of one machine, and of several on storage that
+    passes locks on, take turns: the first computes what the others then read.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """Yield a folder in the system's temporary folder, and remove it afterwards.
 

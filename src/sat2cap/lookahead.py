@@ -1,12 +1,31 @@
 """Preparing the next items in threads while the current one is used."""
 
+import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Linux's limit of processor time of a container: microseconds, or ``max``, within so many microseconds."""
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use: at least 1.
+
+    Those that it is bound to (affinity), or fewer where the processor time of its container is limited.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_QUOTA.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # not Linux, or no limit
+        return cores
 
 
 def map_ahead(

@@ -73,7 +73,7 @@ def test_a_faster_precision_is_compared_with_float32_on_real_patches(monkeypatch
     """Measuring is the first to use it, and what it is shown decides whether the precision is refused."""
     seen_pixels = []
 
-    def convert_tower(tower, precision, pixels):
+    def convert_tower(tower, precision, pixels, *, compiled):
         seen_pixels.append(pixels)
         return tower
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyproj import Geod
-from seeing import DIM, SEEN, Plain, seeing
+from seeing import DIM, SEEN, Plain, Seeing, seeing
 
 from sat2cap.errors import ModelError, PairsError
 from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.metric import metric_values
+from sat2cap.evaluation.retrieval import gallery as gallery_module
 from sat2cap.evaluation.retrieval.evaluation import TableOptions, evaluate_table, gallery_metrics
 from sat2cap.evaluation.retrieval.gallery import embed_gallery, same_places
 from sat2cap.evaluation.retrieval.moments import (
@@ -18,6 +19,7 @@ from sat2cap.evaluation.retrieval.moments import (
     moment_metrics,
     nearest_rows,
 )
+from sat2cap.model import Compute
 
 TRAINED = {"training": {"run": {"model": {"dynamic": True, "dropout": 0.3}}}}
 
@@ -118,6 +120,32 @@ def test_a_gallery_that_was_embedded_is_read(tmp_path: Path) -> None:
         path.write_bytes(b"broken")
     with pytest.raises(PairsError, match="remove it"):
         embed_gallery(Plain(), seeing(1.0), gallery=50, cache=tmp_path)
+
+
+def test_a_model_is_moved_to_the_chosen_device_and_sees_prepared_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moves: list[str] = []
+    shapes: list[tuple[int, ...]] = []
+
+    class Watched(Seeing):
+        def to(self, device: str) -> "Watched":
+            moves.append(device)
+            return self
+
+        def embed_overhead(self, patches: np.ndarray, **options: object) -> np.ndarray:
+            assert options == {"precision": "auto", "prepared": True, "compiled": False}
+            shapes.append(patches.shape)
+            return super().embed_overhead(patches, **options)
+
+    eye = seeing(0.0)
+    watched = Watched(**{name: getattr(eye, name) for name in eye.__dataclass_fields__})
+    monkeypatch.setattr(gallery_module, "choose_compute", lambda: Compute("xpu", "float32", "a GPU"))
+    made = embed_gallery(Plain(), watched, gallery=70)
+    size = eye.overhead_preprocess.size
+    assert moves == ["xpu"]
+    assert shapes == [(64, size, size, 3), (6, size, size, 3)]
+    np.testing.assert_allclose(made.unit_overhead, made.ground, atol=1e-5, err_msg="one colour, one order")
 
 
 def test_places_are_one_within_the_distance_and_what_is_near_is_handed_on() -> None:

@@ -1,5 +1,6 @@
 """Precisions and devices: what is chosen, how close it stays, what is refused."""
 
+import copy
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 
 from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.errors import ModelError
+from sat2cap.model import checkpoint as checkpoint_module
 from sat2cap.model import compute, conversion
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.compute import Compute, choose_compute
@@ -249,13 +251,43 @@ def test_compiling_gives_the_same_or_leaves_it(clip: Checkpoint, monkeypatch: py
     assert conversion._compile_tower(clip.overhead, pixels) is clip.overhead
 
 
-def test_moving_a_model_forgets_its_copies(clip: Checkpoint) -> None:
+def test_moving_a_model_forgets_its_copies_and_staying_keeps_them(clip: Checkpoint) -> None:
     seen = patches(3, 16)
-    model = replace(clip)
+    model = copy.deepcopy(clip)
     first = model.embed_overhead(seen, precision="bfloat16")
-    assert model._converted_towers
-    assert not model.to("cpu")._converted_towers
+    (made,) = model._converted_towers.values()
+    assert list(model.to("cpu")._converted_towers.values()) == [made]
     np.testing.assert_array_equal(model.embed_overhead(seen, precision="bfloat16"), first)
+    assert not model.to("meta")._converted_towers
+
+
+def test_images_prepared_before_are_embedded_as_they_are(clip: Checkpoint) -> None:
+    """A model that resizes to more than it cuts out would otherwise cut out of what was cut out."""
+    zoomed = replace(clip.overhead_preprocess, shortest_edge=clip.overhead_preprocess.size + 8)
+    model = replace(clip, overhead_preprocess=zoomed, ground_preprocess=zoomed)
+    seen = patches(5, 40)
+    prepared = zoomed.pixels(seen)
+    whole = model.embed_overhead(seen)
+    np.testing.assert_array_equal(model.embed_overhead(prepared, prepared=True), whole)
+    np.testing.assert_array_equal(model.embed_ground(prepared, prepared=True), model.embed_ground(list(seen)))
+    assert np.abs(model.embed_overhead(prepared) - whole).max() > 1e-4
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_tower_is_compiled_on_a_gpu_only_where_it_pays(
+    clip: Checkpoint, monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    wanted: list[bool] = []
+
+    def convert(tower: nn.Module, precision: str, pixels: object, *, compiled: bool) -> nn.Module:
+        wanted.append(compiled)
+        return copy.deepcopy(tower).to(torch.bfloat16)
+
+    monkeypatch.setattr(checkpoint_module, "convert_tower", convert)
+    model = copy.deepcopy(clip)
+    for _ in range(2):
+        model.embed_overhead(patches(3, 16), precision="bfloat16", compiled=compiled)
+    assert wanted == [compiled], "once for each model"
 
 
 def test_small_folder(clip: Checkpoint, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,6 +45,9 @@ class FakePairs:
         wanted = set(rows)
         return ((row, pair) for row, pair in enumerate(self.read(split)) if row in wanted)
 
+    def locate(self, split: str, cache: Path, progress: object) -> "FakeLocations":
+        return FakeLocations([self.pair(split, number) for number in range(self.count(split))])
+
     def pair(self, split: str, number: int) -> FakePair:
         random = np.random.default_rng([len(split), number])
         colours = random.integers(0, 256, (2, 2, 3), dtype=np.uint8)
@@ -54,6 +56,29 @@ class FakePairs:
         taken = datetime(2015, 1, 1) + timedelta(hours=float(random.integers(0, 80_000)))
         lon, lat = random.uniform(-180, 180), random.uniform(-60, 70)
         return FakePair(key, png(255 - colours, self.pixels), overhead, lon, lat, taken)
+
+
+@dataclass(frozen=True)
+class FakeLocations:
+    """Satisfies `sat2cap.training.data.patches.PairLocations`."""
+
+    pairs: list[FakePair]
+
+    lon = property(lambda self: np.array([pair.lon for pair in self.pairs]))
+    lat = property(lambda self: np.array([pair.lat for pair in self.pairs]))
+    taken = property(lambda self: np.array([pair.taken for pair in self.pairs], "datetime64[us]"))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def key(self, row: int) -> str:
+        return self.pairs[row].key
+
+    def read_photo(self, row: int) -> bytes:
+        return self.pairs[row].ground
+
+    def read_patch(self, row: int) -> bytes:
+        return self.pairs[row].overhead
 
 
 def png(colours: np.ndarray, pixels: int) -> bytes:
@@ -75,31 +100,6 @@ def small_run(folder: Path, **sections: dict[str, object]) -> Run:
     for name, settings in sections.items():
         values[name] = {**values.get(name, {}), **settings}
     return Run.model_validate(values)
-
-
-def write_shards(pairs: FakePairs, per_shard: int) -> None:
-    """The pairs as shards in their folder, as docs/pairs.md has them."""
-    (pairs.path / "shards").mkdir(parents=True)
-    for split, count in pairs.counts.items():
-        for number in range(0, count, per_shard):
-            path = pairs.path / "shards" / f"{split}-{number // per_shard:05d}.tar"
-            with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
-                for pair in list(pairs.read(split))[number : number + per_shard]:
-                    for name, data in members(pair).items():
-                        info = tarfile.TarInfo(f"{pair.key}.{name}")
-                        info.size = len(data)
-                        tar.addfile(info, io.BytesIO(data))
-
-
-def members(pair: FakePair) -> dict[str, bytes]:
-    """The three files of a sample."""
-    place = {"latitude": pair.lat, "longitude": pair.lon}
-    metadata = {**place, "date_taken": pair.taken.strftime("%Y-%m-%d %H:%M:%S.%f")}
-    return {
-        "groundlevel.jpg": pair.ground,
-        "overhead.jpg": pair.overhead,
-        "metadata.json": json.dumps(metadata).encode(),
-    }
 
 
 def log_of(folder: Path) -> list[dict[str, float]]:

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_pairs import FakePairs
+from safetensors.numpy import save_file
 from tiny_model import tiny_clip
 
+from sat2cap.errors import PairsError
+from sat2cap.files import digest
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.load import load_model
 from sat2cap.progress import silent
@@ -31,29 +34,85 @@ def pairs(tmp_path: Path) -> FakePairs:
     return FakePairs(tmp_path / "pairs", {"train": 29})
 
 
-def compute(pairs: FakePairs, clip: Checkpoint, rank: int = 0, world_size: int = 1) -> np.ndarray:
-    return ground.ground_embeddings(
-        pairs,
-        "train",
-        clip,
-        fallback=Path("unused"),
-        precision="float32",
-        progress=silent,
-        rank=rank,
-        world_size=world_size,
-    )
+def opened(pairs: FakePairs, clip: Checkpoint, **settings: object) -> ground.GroundEmbeddings:
+    shared = {"fallback": Path("unused"), "precision": "float32", "progress": silent}
+    return ground.ground_embeddings(pairs, "train", clip, **shared, **settings)  # type: ignore[arg-type]
+
+
+def compute(pairs: FakePairs, clip: Checkpoint, **settings: object) -> np.ndarray:
+    return opened(pairs, clip, **settings).read_all()
+
+
+def exact(pairs: FakePairs, clip: Checkpoint) -> np.ndarray:
+    """The embeddings in float32, all photos decoded and resized in this thread."""
+    return clip.embed_ground([decode_image(pair.ground, pair.key) for pair in pairs.read("train")])
 
 
 def files(pairs: FakePairs) -> dict[str, int]:
     """Parts, with when they were written."""
-    part_files = (pairs.path / "cache").glob("ground-train-*.safetensors")
-    return {path.name[-17:-12]: path.stat().st_mtime_ns for path in part_files}
+    part_files = (pairs.path / "cache").glob("ground-train-*.npy")
+    return {path.name[-9:-4]: path.stat().st_mtime_ns for path in part_files}
 
 
 def test_parts_are_the_embeddings_in_order(pairs: FakePairs, clip: Checkpoint) -> None:
-    photos = [decode_image(pair.ground, pair.key) for pair in pairs.read("train")]
-    np.testing.assert_allclose(compute(pairs, clip), clip.embed_ground(photos), atol=1e-5)
+    embeddings = compute(pairs, clip)
+    np.testing.assert_allclose(embeddings, exact(pairs, clip), atol=2**-11)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
     assert sorted(files(pairs)) == ["00000", "00001", "00002", "00003"]
+
+
+def test_rows_are_read_in_any_order_from_files_that_stay_on_disk(pairs: FakePairs, clip: Checkpoint) -> None:
+    everything = compute(pairs, clip)
+    mapped = opened(pairs, clip)
+    assert [type(part) for part in mapped.parts] == [np.memmap] * 4
+    assert {part.dtype for part in mapped.parts} == {np.dtype(np.float16)}
+    rows = np.array([28, 0, 9, 9, 17])
+    np.testing.assert_array_equal(mapped[rows], everything[rows])
+    assert mapped[rows].dtype == np.float32
+    assert len(mapped) == 29
+    assert mapped[np.array([], np.int64)].shape == (0, 16)
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_any_number_of_threads_gives_the_bytes_of_one(
+    pairs: FakePairs, clip: Checkpoint, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[np.ndarray] = []
+    embed = Checkpoint.embed_ground
+
+    def record(self: Checkpoint, images: np.ndarray, **settings: object) -> np.ndarray:
+        batches.append(images)
+        return embed(self, images, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Checkpoint, "embed_ground", record)
+    compute(pairs, clip, threads=threads)
+    photos = [decode_image(pair.ground, pair.key) for pair in pairs.read("train")]
+    np.testing.assert_array_equal(np.concatenate(batches), clip.ground_preprocess.pixels(photos))
+
+
+def test_a_cache_of_an_older_version_is_rounded_and_not_computed_again(
+    pairs: FakePairs, clip: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = compute(pairs, clip)
+    cache, full = pairs.path / "cache", exact(pairs, clip)
+    content = ("fake", "train", "29", clip.ground_identity, "float32", "upright")
+    older = [cache / f"ground-train-{digest(*content)[:24]}-{part:05d}.safetensors" for part in range(4)]
+    for path in cache.iterdir():
+        path.unlink()
+    for part, path in enumerate(older):
+        save_file({"ground": full[8 * part : 8 * part + 8]}, path)
+    older[2].write_bytes(older[2].read_bytes()[:100])  # a damaged one is computed
+    sizes: list[int] = []
+    embed = Checkpoint.embed_ground
+
+    def record(self: Checkpoint, images: np.ndarray, **settings: object) -> np.ndarray:
+        sizes.append(len(images))
+        return embed(self, images, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Checkpoint, "embed_ground", record)
+    np.testing.assert_allclose(compute(pairs, clip), expected, atol=2**-11)
+    assert sum(sizes) == 8
+    assert [path.exists() for path in older] == [False, False, True, False]
 
 
 def test_a_kill_costs_no_part_that_is_whole(
@@ -73,16 +132,16 @@ def test_a_kill_costs_no_part_that_is_whole(
     monkeypatch.setattr(Checkpoint, "embed_ground", dies)
     with pytest.raises(KeyboardInterrupt):
         compute(pairs, clip)
-    dynamic_keep_mask = files(pairs)
-    assert sorted(dynamic_keep_mask) == ["00000", "00001"]
+    whole_parts = files(pairs)
+    assert sorted(whole_parts) == ["00000", "00001"]
     calls[:] = [0] * 10  # beyond where it dies
     np.testing.assert_array_equal(compute(pairs, clip), whole)
     assert sum(calls) == 29 - 16
-    assert {name: files(pairs)[name] for name in dynamic_keep_mask} == dynamic_keep_mask
+    assert {name: files(pairs)[name] for name in whole_parts} == whole_parts
 
 
 def test_processes_share_the_parts(pairs: FakePairs, clip: Checkpoint) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(PairsError, match=r"ground-train-\w+-00000\.npy is missing or broken: do all"):
         compute(pairs, clip, rank=1, world_size=2)  # no barrier: the other one's parts are not there
     assert sorted(files(pairs)) == ["00001", "00003"]
     own = files(pairs)

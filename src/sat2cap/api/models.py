@@ -101,19 +101,20 @@ def calibrate_model(
     `PairsError`, and `InputError` if `out` is an address.
     """
     require_local(out)
-    from sat2cap.model import save_checkpoint
+    from sat2cap.model import choose_compute, save_checkpoint
     from sat2cap.pairs import PairSet, open_pairs
     from sat2cap.training import calibrate
 
     checkpoint = resolve_model(model) if isinstance(model, str | Path) else model
     opened = pairs if isinstance(pairs, PairSet) else open_pairs(pairs)
+    compute = choose_compute()
     with listening(progress) as report:
         calibrated = calibrate(
-            checkpoint,
+            checkpoint.to(compute.device),
             opened,
             split,
             cache=Path(out).parent / "cache",
-            precision=checkpoint.fast_precision,
+            precision=compute.precision,
             progress=report,
         )
     return save_checkpoint(calibrated, Path(out))

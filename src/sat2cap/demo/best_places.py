@@ -55,10 +55,10 @@ def find_best_places(
     """Return, for each prompt to search for, its best places with the training photos nearest to each."""
     ground = ground_embeddings(
         training, _SPLIT, inputs.trained, fallback=out / "cache", precision=precision, progress=silent
-    )
+    ).read_all()
     matches = [match for prompt in plan.search_prompts for match in _match_places(prompt, inputs, ground)]
     wanted_rows = {row for match in matches for row in match.photos}
-    jpegs = {row: pair.ground for row, pair in enumerate(training.read(_SPLIT)) if row in wanted_rows}
+    jpegs = {row: pair.ground for row, pair in training.read_rows(_SPLIT, wanted_rows)}
     results = []
     for prompt in plan.search_prompts:
         when = choose_country(prompt, inputs.countries).when(prompt)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sat2cap.errors import quote
+from sat2cap.lookahead import count_cores
 
 _MAX_WAIT_S = 5.0
 """Longest wait for the head of a cluster to accept a connection."""
@@ -95,10 +96,9 @@ def _connect(order: Order) -> None:
     import ray
 
     if order.address is None:
-        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         ray.init(
             address="local",
-            num_cpus=max(processors or 1, order.workers or 1),
+            num_cpus=max(count_cores(), order.workers or 1),
             include_dashboard=False,
             object_store_memory=max(_STORE_BYTES, 2 * len(order.job)),
             log_to_driver=False,

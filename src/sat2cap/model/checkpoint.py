@@ -157,27 +157,40 @@ class Checkpoint:
         return digest(canonical_json(parts))
 
     def embed_overhead(
-        self, rgb: NDArray[np.uint8], *, precision: Precision | Literal["auto"] = "float32"
+        self,
+        rgb: NDArray[np.uint8],
+        *,
+        precision: Precision | Literal["auto"] = "float32",
+        prepared: bool = False,
+        compiled: bool = True,
     ) -> Floats:
         """Return embeddings, float32 `[B, D]`, **not** normalised, of overhead patches, uint8 `[B, H, W, 3]`.
 
         This is fastest with H = W = `patch_pixels`, and with `precision` ``auto``, which is `fast_precision`.
-        Raises `ModelError` if embeddings of this model are too inaccurate in `precision`.
+        `prepared` patches were cropped and resized by `overhead_preprocess` before. On a GPU the tower is
+        `compiled` first, which takes a minute, once for each checkpoint, and pays for tens of thousands of
+        patches. Raises `ModelError` if embeddings of this model are too inaccurate in `precision`.
         """
-        return self._embed_images(self.overhead, self.overhead_preprocess, rgb, precision)
+        return self._embed_images(self.overhead, self.overhead_preprocess, rgb, precision, prepared, compiled)
 
     def embed_ground(
         self,
-        images: Sequence[AnyImage],
+        images: Sequence[AnyImage] | NDArray[np.uint8],
         *,
         precision: Precision | Literal["auto"] = "float32",
         unit: bool = True,
+        prepared: bool = False,
+        compiled: bool = True,
     ) -> Floats:
         """Return embeddings of B ground photos, float32 `[B, D]`, of unit length unless `unit` is false.
 
-        Raises `ModelError` without a ground tower, or if embeddings are too inaccurate in `precision`.
+        `prepared` photos, uint8 `[B, S, S, 3]`, were cropped and resized by `ground_preprocess` before;
+        `compiled` is as in `embed_overhead`. Raises `ModelError` without a ground tower, or if embeddings are
+        too inaccurate in `precision`.
         """
-        rows = self._embed_images(self._require_ground_tower(), self.ground_preprocess, images, precision)
+        rows = self._embed_images(
+            self._require_ground_tower(), self.ground_preprocess, images, precision, prepared, compiled
+        )
         return normalise_rows(rows) if unit else rows
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
@@ -238,10 +251,13 @@ class Checkpoint:
     def to(self, device: str | torch.device) -> "Checkpoint":
         """Move the networks to a device, in place, and return this checkpoint."""
         text = None if self.text is None else self.text.model
-        self._converted_towers.clear()
-        for network in (self.overhead, self.ground, text, self.dynamic):
-            if network is not None:
-                network.to(device)
+        networks = (self.overhead, self.ground, text, self.dynamic)
+        present = [network for network in networks if network is not None]
+        before = [next(network.parameters()).device for network in present]
+        for network in present:
+            network.to(device)
+        if before != [next(network.parameters()).device for network in present]:
+            self._converted_towers.clear()
         return self
 
     def with_text_of(self, other: "Checkpoint") -> "Checkpoint":
@@ -271,6 +287,8 @@ class Checkpoint:
         preprocess: Preprocess,
         images: Sequence[AnyImage] | NDArray[np.uint8],
         requested: Precision | Literal["auto"],
+        prepared: bool,
+        compiled: bool,
     ) -> Floats:
         """Return the unnormalised outputs of an image tower, float32 `[B, D]`."""
         precision = self.fast_precision if requested == "auto" else requested
@@ -279,28 +297,31 @@ class Checkpoint:
         with torch.inference_mode():
             for start in range(0, len(images), BATCH):
                 batch = images[start : start + BATCH]
-                network = self._tower_in(tower, preprocess, batch, precision)
-                pixels = preprocess.images(batch, next(network.parameters()).dtype).to(device)
-                rows.append(embed_pixels(network, pixels).cpu().numpy())
+                pixels = np.asarray(batch) if prepared else preprocess.pixels(batch)
+                network = self._tower_in(tower, preprocess, pixels, precision, compiled)
+                values = preprocess.normalise(pixels, next(network.parameters()).dtype, device)
+                rows.append(embed_pixels(network, values).cpu().numpy())
         return np.concatenate(rows)
 
     def _tower_in(
         self,
         tower: Any,
         preprocess: Preprocess,
-        batch: Sequence[AnyImage] | NDArray[np.uint8],
+        pixels: NDArray[np.uint8],
         precision: Precision,
+        compiled: bool,
     ) -> Any:
-        """Return the tower in a precision, converted at first use and compared with float32 on `batch`."""
+        """Return the tower in a precision, converted at first use and compared with float32 on `pixels`."""
         if precision == "float32":
             return tower
         device = next(tower.parameters()).device
-        key = (id(tower), precision, device)
+        key = (id(tower), precision, device, compiled)
         if key not in self._converted_towers:
-            self._converted_towers[key] = convert_tower(tower, precision, preprocess.images(batch).to(device))
+            values = preprocess.normalise(pixels, device=device)
+            self._converted_towers[key] = convert_tower(tower, precision, values, compiled=compiled)
         return self._converted_towers[key]
 
     @cached_property
-    def _converted_towers(self) -> dict[tuple[int, str, torch.device], Any]:
-        """Copies of the towers by tower, precision and device."""
+    def _converted_towers(self) -> dict[tuple[int, str, torch.device, bool], Any]:
+        """Copies of the towers by tower, precision, device, and whether they are compiled."""
         return {}

@@ -16,15 +16,15 @@ _COMPARED_PATCHES = 8
 """Number of patches on which a converted tower is compared with its float32 original."""
 
 
-def convert_tower(tower: Any, precision: Precision, pixels: Tensor) -> Any:
-    """Return a copy of a float32 image tower that computes in `precision`, compiled if it is on a GPU.
+def convert_tower(tower: Any, precision: Precision, pixels: Tensor, *, compiled: bool = True) -> Any:
+    """Return a copy of a float32 image tower that computes in `precision`, on a GPU `compiled` if wanted.
 
     The copy is compared with the original on the first of `pixels`, float32 `[B, 3, S, S]`. Raises
     `ModelError` if the median cosine of their embeddings is below `MIN_MEDIAN_COSINE`.
     """
     converted = _copy_in_precision(tower, precision)
     sample = pixels[:_COMPARED_PATCHES]
-    if pixels.is_cuda:
+    if compiled and pixels.is_cuda:
         converted = _compile_tower(converted, sample)
     exact, approximate = (embed_pixels(network, sample) for network in (tower, converted))
     median_cosine = float(nn.functional.cosine_similarity(exact, approximate).median())

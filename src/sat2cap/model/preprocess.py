@@ -100,9 +100,7 @@ class Preprocess:
 
         They are computed in float32 and rounded to `dtype`, None for float32, at the end.
         """
-        import torch
-
-        return self._normalise(self.pixels(images), dtype or torch.float32)
+        return self.normalise(self.pixels(images), dtype)
 
     def pixels(self, images: Sequence[AnyImage] | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return images cropped and resized but not normalised, uint8 `[B, size, size, 3]`.
@@ -148,25 +146,44 @@ class Preprocess:
         # Truncation, not rounding, of the longer edge: what both transformers and torchvision do.
         return int(edge * size[0] / short), int(edge * size[1] / short)
 
-    def _normalise(self, pixels: NDArray[np.uint8], dtype: "torch.dtype") -> "torch.Tensor":
-        """Map uint8 `[B, S, S, 3]` to `[B, 3, S, S]` of `dtype`, as (value / 255 - mean) / std.
+    def normalise(
+        self,
+        pixels: NDArray[np.uint8],
+        dtype: "torch.dtype | None" = None,
+        device: "torch.device | None" = None,
+    ) -> "torch.Tensor":
+        """Return `pixels` that were cropped and resized, uint8 `[B, S, S, 3]`, as `images` returns them.
 
-        The order of operations, and so of roundings, is that of transformers.
+        With a `device`, bytes are copied to it, a quarter of the size of floats, and normalised there.
         """
         import torch
 
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
         planes = torch.from_numpy(np.require(pixels, requirements="W")).permute(
             0, 3, 1, 2
         )  # torch warns of read-only
+        dtype = dtype or torch.float32
+        if device is not None and device.type != "cpu":
+            return self._normalise_planes(planes.to(device)).to(dtype)
         normalised = torch.empty(planes.shape, dtype=dtype)
         batch_size = max(1, _CACHED_VALUES // (3 * self.size**2))
         for start in range(0, len(planes), batch_size):
-            batch = planes[start : start + batch_size].to(
-                torch.float32, memory_format=torch.contiguous_format
-            )
-            normalised[start : start + batch_size] = batch.div_(255).sub_(mean).div_(std)
+            batch = slice(start, start + batch_size)
+            normalised[batch] = self._normalise_planes(planes[batch])
         return normalised
+
+    def _normalise_planes(self, planes: "torch.Tensor") -> "torch.Tensor":
+        """Map uint8 `[B, 3, S, S]` to float32, as (value / 255 - mean) / std, on the device of `planes`.
+
+        The order of operations, and so of roundings, is that of transformers. The divisor 255 is a tensor,
+        since GPUs multiply by the reciprocal of a number.
+        """
+        import torch
+
+        mean, std = (
+            torch.tensor(values, device=planes.device).view(3, 1, 1) for values in (self.mean, self.std)
+        )
+        values = planes.to(torch.float32, memory_format=torch.contiguous_format)
+        return values.div_(torch.tensor(255.0, device=planes.device)).sub_(mean).div_(std)
 
 
 def _check_array(image: NDArray[Any]) -> None:

@@ -16,10 +16,12 @@ from pyarrow import parquet
 
 from sat2cap.display import facts_html
 from sat2cap.errors import PairsError
-from sat2cap.files import digest_file, parse_json
+from sat2cap.files import digest, digest_file, parse_json
+from sat2cap.pairs.locations import PairLocations, locate_split
 from sat2cap.pairs.shard_reading import Pair, first_line, locate_pairs, read_pairs_at, read_shard
 from sat2cap.pairs.splits.split import SPLITS
 from sat2cap.pictures import decode_picture
+from sat2cap.progress import Progress, silent
 
 INDEX = "index.parquet"
 MANIFEST = "pairs.json"
@@ -99,6 +101,17 @@ class PairSet:
             zip(positions, read_pairs_at(path, offsets), strict=True)
             for path, positions, offsets in self._locate_rows(names, split, wanted)
         )
+
+    def locate(self, split: str, cache: Path, progress: Progress = silent) -> PairLocations:
+        """Return where the pairs of a split lie in their shards, in the order of `read`; no picture is read.
+
+        A set of an older version, whose index has no positions, is read by the headers of its shards, once:
+        the positions are kept in the folder `cache`. Raises `PairsError` for an unknown split, for an index
+        that does not fit the shards, and for a shard that is missing or cut.
+        """
+        shards = [self.path / "shards" / name for name in self._shard_names(split)]
+        cached = cache / f"offsets-{split}-{digest(self.fingerprint, split)[:24]}.npy"
+        return locate_split(self.path / INDEX, shards, split, self.count(split), cached, progress)
 
     def _locate_rows(
         self, names: Sequence[str], split: str, wanted: Sequence[int]

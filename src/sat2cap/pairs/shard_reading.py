@@ -1,5 +1,6 @@
 """Reading the pairs of a shard, a webdataset tar: all of them in turn, or some by their position in bytes."""
 
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ from pathlib import Path
 from sat2cap.errors import PairsError
 from sat2cap.files import parse_json
 
-_MEMBERS = ("groundlevel.jpg", "overhead.jpg", "metadata.json")
+GROUND, OVERHEAD = "groundlevel.jpg", "overhead.jpg"
+"""Names of a pair's photo and patch in a shard, after its key and a dot."""
+
+_MEMBERS = (GROUND, OVERHEAD, "metadata.json")
 _ADVICE = "build the pairs again: only what is broken is redone"
 
 
@@ -55,6 +59,29 @@ def read_pairs_at(path: Path, offsets: Sequence[int]) -> Iterator[Pair]:
             if pair is None:
                 raise PairsError(f"{path} is broken (no pair at byte {offset}); {_ADVICE}")
             yield pair
+
+
+def read_member(path: Path, offset: int, name: str) -> bytes:
+    """Return the file `name` of the pair of a shard whose first tar header lies at a position in bytes.
+
+    Only the headers before it and its own bytes are read, so that threads may read side by side. Raises
+    `PairsError` if the shard is broken, or the pair there has no such file.
+    """
+    key, end = name.split(".", 1)[0], 0
+    with _named_errors(path), path.open("rb", buffering=0) as file:
+        for _ in _MEMBERS:
+            block = os.pread(file.fileno(), tarfile.BLOCKSIZE, offset)
+            header = tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
+            if header.name == name:
+                data = os.pread(file.fileno(), header.size, offset + tarfile.BLOCKSIZE)
+                if len(data) == header.size:
+                    return data
+                end = offset + tarfile.BLOCKSIZE + len(data)
+            if end or header.name.split(".", 1)[0] != key:
+                break
+            offset += tarfile.BLOCKSIZE * (1 + -(-header.size // tarfile.BLOCKSIZE))
+    reason = f"cut at byte {end:,}" if end else f"no {name} where the index says"
+    raise PairsError(f"{path} is broken ({reason}); {_ADVICE}")
 
 
 def locate_pairs(path: Path) -> list[tuple[str, int, int]]:

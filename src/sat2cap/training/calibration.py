@@ -49,15 +49,17 @@ def calibrate(
         limit=MAX_CALIBRATION_PHOTOS,
     )
     overhead, features = embed_places(data, model, precision)
-    return replace(model, calibration=make_calibration(ground, overhead, features))
+    return replace(model, calibration=make_calibration(ground.read_all(), overhead, features))
 
 
 def embed_places(data: TrainingSet, model: Checkpoint, precision: Precision) -> tuple[Floats, Floats]:
     """Return overhead embeddings (N, D), not normalised, and metadata features (N, F); float32 both.
 
-    F is 0 if the model has no Dynamic Encoder.
+    The patches are those that `read_training_set` decodes for the model. F is 0 if the model has no Dynamic
+    Encoder.
     """
-    overhead = model.embed_overhead(data.patches[np.arange(len(data))], precision=precision)
+    patches = data.patches[np.arange(len(data))]
+    overhead = model.embed_overhead(patches, precision=precision, prepared=True, compiled=False)
     if model.dynamic is None:
         return overhead, np.zeros((len(data), 0), np.float32)
     return overhead, data.encode_features(model.encoding)

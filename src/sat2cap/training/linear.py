@@ -136,7 +136,7 @@ def _fit_model(
         ground = ground_embeddings(
             pairs, split, clip, fallback=fallback, precision=precision, progress=progress, limit=limit
         )
-        return _Split(rows, ground)
+        return _Split(rows, ground.read_all())
 
     fitted = read(run.data.split, None)
     held_out = read(run.data.validation, run.data.validation_pairs) if run.data.validation_pairs else None

@@ -2,14 +2,16 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 
 from sat2cap.errors import JobError, RunFileError
@@ -102,7 +104,9 @@ def start_fabric(run: Run, compute: Compute) -> Fabric:
     precision: Any = "bf16-mixed" if compute.precision == "bfloat16" else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its settings otherwise
     devices, nodes = run.optim.devices, run.optim.nodes
-    strategy = "ddp" if devices * nodes > 1 else "auto"
+    strategy: str | DDPStrategy = "auto"
+    if devices * nodes > 1:
+        strategy = DDPStrategy(timeout=timedelta(hours=run.output.wait_hours))
     fabric = Fabric(
         accelerator=compute.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision
     )
@@ -236,7 +240,7 @@ def _new_recorder(
     )
 
 
-def _nonfinite_loss_message(value: float, batch: LoadedBatch, embedding: Tensor, keys: list[str]) -> str:
+def _nonfinite_loss_message(value: float, batch: LoadedBatch, embedding: Tensor, keys: Sequence[str]) -> str:
     """Return the message for a loss that is not finite, with the pairs whose embeddings are not finite."""
     nonfinite = ~torch.isfinite(embedding).all(dim=1)
     rows = batch.rows[nonfinite] if bool(nonfinite.any()) else batch.rows

@@ -90,7 +90,9 @@ class ClipFeatures:
             lambda pair: decode_patch(pair.overhead, pair.key, self.clip.overhead_preprocess),
         ):
             rows = slice(done, done + len(chunk))
-            vectors[rows] = self.clip.embed_overhead(np.stack(patches), precision=self.precision)
+            vectors[rows] = self.clip.embed_overhead(
+                np.stack(patches), precision=self.precision, prepared=True
+            )
             moments[rows] = [(pair.lat, pair.lon, *calendar_fields(pair.taken)) for pair in chunk]
             done += len(chunk)
             progress("embedding overhead patches", done, count)

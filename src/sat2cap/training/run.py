@@ -191,6 +191,10 @@ class Output(Section):
     """Gigabytes of decoded patches that may stay in memory; more are written to a memory-mapped file."""
     decode: Literal["once", "always"] = "once"
     """``always`` decodes patches on each access and stores none, for sets too large to store decoded."""
+    threads: int | None = Field(default=None, ge=1)
+    """Number of threads of a process that read and decode pictures; its share of the cores if left out."""
+    wait_hours: float = Field(default=12, gt=0, le=1000)
+    """Hours that a process waits for the others, say while one prepares data, before the run ends."""
     validate_every: int = Field(default=0, ge=0)
     """Number of steps between validations, the best model of which is published; 0: only at the end."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()

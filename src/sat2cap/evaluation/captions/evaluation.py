@@ -24,7 +24,7 @@ from sat2cap.evaluation.miniworld.captions import (
 from sat2cap.evaluation.retrieval.gallery import Gallery, embed_gallery
 from sat2cap.evaluation.rows import CHANCE, CLIP, GROUND, NO_METADATA, WRITTEN
 from sat2cap.files import parse_json
-from sat2cap.model import Captioner, Checkpoint, captions_from_json
+from sat2cap.model import Captioner, Checkpoint, captions_from_json, choose_compute
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress, silent
 
@@ -78,6 +78,7 @@ def evaluate_captions(
     """
     for model in (checkpoint, *([] if clip is None else [clip])):
         captioner.check_model(model)
+    captioner.network.to(choose_compute().device)
     texts = None if checkpoint.text is None else agreement.cache_embeddings(checkpoint.embed_text)
     agreements = _open_measures(texts, options)
     gallery = embed_gallery(pairs, checkpoint, options.split, options.gallery, options.seed, cache=cache)

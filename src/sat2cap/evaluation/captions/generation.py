@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 
 from sat2cap.evaluation.captions.options import CaptionOptions
 from sat2cap.evaluation.miniworld.captions import JANUARY, JULY, generate_captions_at
-from sat2cap.evaluation.retrieval.gallery import Gallery, decode_image, embed_gallery, read_pairs
+from sat2cap.evaluation.retrieval.gallery import Gallery, decode_image, embed_gallery
 from sat2cap.evaluation.rows import CHANCE, CLIP, GROUND, NO_METADATA
 from sat2cap.geo import When
+from sat2cap.lookahead import count_cores, map_ahead
 from sat2cap.model import Captioner, Checkpoint
-from sat2cap.pairs import PairSet
+from sat2cap.pairs import Pair, PairSet
 from sat2cap.progress import Progress
 
 Float32 = NDArray[np.float32]
+
+_AHEAD = 128
+"""Number of photos that threads prepare before they are collected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +100,13 @@ def _report_part(progress: Progress, number: int, total: int) -> Progress:
 
 def _embed_photos(pairs: PairSet, gallery: Gallery, checkpoint: Checkpoint, split: str) -> Float32:
     """Return the photos' embeddings `[N, D]` before normalisation, which a gallery does not hold."""
-    samples = read_pairs(pairs, split, gallery.row.tolist())
-    images = [decode_image(samples[row].ground) for row in gallery.row.tolist()]
-    return checkpoint.embed_ground(images, precision="auto", unit=False)
+    samples = (pair for _, pair in pairs.read_rows(split, gallery.row.tolist()))
+
+    def prepare_photo(pair: Pair) -> NDArray[np.uint8]:
+        pixels: NDArray[np.uint8] = checkpoint.ground_preprocess.pixels([decode_image(pair.ground)])[0]
+        return pixels
+
+    prepared = list(map_ahead(prepare_photo, samples, ahead=_AHEAD, threads=count_cores()))
+    return checkpoint.embed_ground(
+        np.stack(prepared), precision="auto", unit=False, prepared=True, compiled=False
+    )

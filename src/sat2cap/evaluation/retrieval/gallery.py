@@ -1,6 +1,6 @@
 """Galleries: embedded pairs of one split, made once for everything that is measured with them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -13,7 +13,8 @@ from PIL import Image
 from sat2cap.errors import InputError, PairsError, PictureError
 from sat2cap.files import canonical_json, digest, publish
 from sat2cap.geo import M_PER_DEGREE, When
-from sat2cap.model import Checkpoint
+from sat2cap.lookahead import count_cores, map_ahead
+from sat2cap.model import Checkpoint, choose_compute
 from sat2cap.pairs import Pair, PairSet
 from sat2cap.pictures import DECODING_VERSION, decode_picture
 
@@ -21,6 +22,7 @@ _BATCH = 64
 _EQUAL_M = 1e-6  # metres; DBSCAN wants a radius above 0
 
 Float32 = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def embed_gallery(
 ) -> Gallery:
     """Embed `gallery` pairs of `split`, chosen at random by `seed`; all of them if there are fewer.
 
+    Only these pairs are read. The model is moved to the device that `choose_compute` names, and stays there.
     `ground` `[N, D]` are embeddings of the photos of the very same pairs by a model with the same ground
     tower, so that a baseline need not compute them again. With a folder `cache`, a gallery that was embedded
     before is read from there.
@@ -125,6 +128,7 @@ def embed_gallery(
     if ground is not None and ground.shape != (len(chosen), checkpoint.dim):
         expected = (len(chosen), checkpoint.dim)
         raise PairsError(f"ground embeddings have shape {ground.shape}, not {expected}; leave them out")
+    checkpoint.to(choose_compute().device)
     if cache is None:
         return _embed_rows(pairs, checkpoint, split, chosen, ground)
     identity = [
@@ -152,28 +156,33 @@ def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pai
 def _embed_rows(
     pairs: PairSet, checkpoint: Checkpoint, split: str, chosen: NDArray[np.int64], ground: Float32 | None
 ) -> Gallery:
-    """Embed the pairs at the positions `chosen` of a split; photos only if `ground` is None."""
-    stream = (pair for _, pair in pairs.read_rows(split, chosen.tolist()))
+    """Embed the pairs at the positions `chosen` of a split; photos only if `ground` is None.
+
+    Threads decode and resize pictures to what the towers take, ahead of the network.
+    """
+
+    def prepare_pair(entry: tuple[int, Pair]) -> tuple[Pair, Pixels, Pixels | None]:
+        pair = entry[1]
+        patch = checkpoint.overhead_preprocess.pixels([decode_image(pair.overhead)])[0]
+        if ground is not None:
+            return pair, patch, None
+        return pair, patch, checkpoint.ground_preprocess.pixels([decode_image(pair.ground)])[0]
+
+    stream = pairs.read_rows(split, chosen.tolist())
+    prepared = map_ahead(prepare_pair, stream, ahead=2 * _BATCH, threads=count_cores())
     overheads, grounds = [], []
     lon, lat, taken = [], [], []
-    for batch in _batch_pairs(stream):
-        patches = np.stack([np.asarray(decode_image(pair.overhead)) for pair in batch])
-        overheads.append(checkpoint.embed_overhead(patches, precision="auto"))
+    while batch := list(islice(prepared, _BATCH)):
+        patches = np.stack([patch for _, patch, _ in batch])
+        overheads.append(checkpoint.embed_overhead(patches, precision="auto", prepared=True, compiled=False))
         if ground is None:
-            images = [decode_image(pair.ground) for pair in batch]
-            grounds.append(checkpoint.embed_ground(images, precision="auto"))
-        lon += [pair.lon for pair in batch]
-        lat += [pair.lat for pair in batch]
-        taken += [When.from_datetime(pair.taken) for pair in batch]
-    photos = np.concatenate(grounds) if ground is None else ground
-    return Gallery(
-        np.concatenate(overheads), normalise_rows(photos), np.array(lon), np.array(lat), tuple(taken), chosen
-    )
-
-
-def _batch_pairs(stream: Iterator[Pair]) -> Iterator[list[Pair]]:
-    while batch := list(islice(stream, _BATCH)):
-        yield batch
+            photos = np.stack([photo for _, _, photo in batch if photo is not None])
+            grounds.append(checkpoint.embed_ground(photos, precision="auto", prepared=True, compiled=False))
+        lon += [pair.lon for pair, _, _ in batch]
+        lat += [pair.lat for pair, _, _ in batch]
+        taken += [When.from_datetime(pair.taken) for pair, _, _ in batch]
+    unit_ground = normalise_rows(np.concatenate(grounds) if ground is None else ground)
+    return Gallery(np.concatenate(overheads), unit_ground, np.array(lon), np.array(lat), tuple(taken), chosen)
 
 
 def decode_image(data: bytes) -> Image.Image:

@@ -16,6 +16,7 @@ import numpy as np
 from sat2cap.atlas import Atlas, Chunk, Version, open_atlas, read_version
 from sat2cap.errors import AtlasError
 from sat2cap.geo import When
+from sat2cap.lookahead import count_cores
 from sat2cap.model import Encoding
 from sat2cap.query.engine.blocks import AtlasBlocks, BlockSource, Cells
 from sat2cap.query.engine.cosine import DateLengths
@@ -55,14 +56,7 @@ def count_threads() -> int:
     if torch is not None:
         return int(torch.get_num_threads())
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else _count_cores()
-
-
-def _count_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else count_cores()
 
 
 class Scan:

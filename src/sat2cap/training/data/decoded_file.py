@@ -13,11 +13,8 @@ of raising an error.
 """
 
 import errno
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -29,6 +26,7 @@ from numpy.typing import NDArray
 from sat2cap.errors import JobError, PairsError
 from sat2cap.files import canonical_json, digest, publish, write_bytes
 from sat2cap.formatting import format_bytes
+from sat2cap.locks import wait_for_lock
 from sat2cap.model import Preprocess
 from sat2cap.progress import Progress
 from sat2cap.training.data.patches import (
@@ -59,7 +57,7 @@ def open_decoded_file(
     settings = {name: value for name, value in asdict(preprocess).items() if name not in ("mean", "std")}
     identity = digest(pairs.fingerprint, split, canonical_json(settings))[:24]
     path = folder / f"patches-{split}-{identity}.npy"
-    with _wait_for_lock(path.with_suffix(".lock")):
+    with wait_for_lock(path.with_suffix(".lock")):
         if not path.with_suffix(".npz").exists():
             _decode_split(pairs, split, preprocess, path, shape, progress)
     try:
@@ -71,18 +69,6 @@ def open_decoded_file(
         raise PairsError(
             f"{path} cannot be read ({reason}): remove it and its .npz, so that it is made again"
         ) from error
-
-
-@contextmanager
-def _wait_for_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file for the body of a `with` statement, waiting for the process that has it.
-
-    The lock is the kernel's and ends with its process.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _decode_split(

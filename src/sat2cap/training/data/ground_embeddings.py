@@ -1,25 +1,34 @@
 """Ground embeddings: the ground tower is frozen, so each photo is embedded once and cached.
 
-The cache is a folder beside the shards, with one file for every `PART_PHOTOS` photos.
+The cache is a folder beside the shards, with one file for every `PART_PHOTOS` photos::
+
+    ground-train-3f0c…-00000.npy   float16 [65536, D], unit length but for rounding
+
+The name holds a hash of all that decides the content. Files appear by rename, whole, and are memory-mapped:
+all processes of a machine that read them share one copy in memory, which the system may drop.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
+from sat2cap.errors import PairsError
 from sat2cap.files import digest, publish
+from sat2cap.lookahead import count_cores, map_ahead
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.pictures import DECODING_VERSION
 from sat2cap.progress import Progress
-from sat2cap.training.data.patches import Pairs, check_count, decode_image, decode_in_chunks
+from sat2cap.training.data.patches import PairLocations, Pairs, decode_image
 
 CHUNK = 256
-"""Number of photos that are decoded ahead of the tower."""
+"""Number of photos that are prepared ahead of the tower, and embedded at once."""
 PART_PHOTOS = 256 * CHUNK
 """Number of photos per file.
 
@@ -27,6 +36,52 @@ A killed run loses at most this many embeddings, and several processes share the
 """
 
 Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
+
+
+@dataclass(frozen=True, eq=False)
+class GroundEmbeddings:
+    """Ground embeddings of N photos in memory-mapped files; rows are read as float32 of unit length."""
+
+    parts: Sequence[Halves]
+    """Files in order, each with as many rows as the first, the last with the rest: float16, shape (n, D)."""
+    dim: int
+    """Length of an embedding, D."""
+
+    def __len__(self) -> int:
+        """Return the number of photos, N."""
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Floats:
+        """Return the embeddings of rows `[b]`: float32, shape (b, D), unit length."""
+        gathered = np.empty((len(rows), self.dim), np.float32)
+        number, within = np.divmod(rows, len(self.parts[0]) if self.parts else 1)
+        for part in np.unique(number):
+            is_here = number == part
+            gathered[is_here] = self.parts[part][within[is_here]]
+        return _unit_rows(gathered)
+
+    def read_all(self) -> Floats:
+        """Return all embeddings in memory: float32, shape (N, D), unit length."""
+        empty = np.zeros((0, self.dim), np.float32)
+        return _unit_rows(np.concatenate([empty, *self.parts], dtype=np.float32))
+
+
+def _unit_rows(rows: Floats) -> Floats:
+    """Divide rows `[b, D]` by their lengths, in place, and return them: float16 has rounded them."""
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One file of the cache."""
+
+    path: Path
+    older_path: Path
+    """File in which versions until 2026-11-29 kept the same rows as float32."""
+    rows: range
+    """Positions of its photos in the split."""
 
 
 def ground_embeddings(
@@ -41,62 +96,80 @@ def ground_embeddings(
     rank: int = 0,
     world_size: int = 1,
     barrier: Callable[[], object] = lambda: None,
-) -> Floats:
-    """Return ground embeddings, float32, shape (N, D), unit length, in the order of ``pairs.read(split)``.
+    threads: int | None = None,
+) -> GroundEmbeddings:
+    """Return ground embeddings of N photos with D numbers each, in the order of ``pairs.read(split)``.
 
     Read from ``cache/`` in the pair set's folder (`fallback` where that cannot be written) if they were
     computed before, from the same pairs by the same tower; computed and kept there otherwise, shared out
-    among `world_size` processes that meet at `barrier`. `limit` takes the first pairs only.
+    among `world_size` processes that meet at `barrier`. `limit` takes the first pairs only; so many `threads`
+    prepare photos, by default one for each core. Raises `PairsError` if a photo or a shard is broken.
     """
     count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
-    key = digest(
-        pairs.fingerprint, split, str(count), checkpoint.ground_identity, precision, DECODING_VERSION
-    )[:24]
     folder = cache_folder(pairs, fallback)
-    shapes = [(min(PART_PHOTOS, count - start), checkpoint.dim) for start in range(0, count, PART_PHOTOS)]
-    paths = [folder / f"ground-{split}-{key}-{part:05d}.safetensors" for part in range(len(shapes))]
-    own_parts = range(rank, len(shapes), world_size)
-    missing = {
-        part: paths[part] for part in own_parts if _read_cached_part(paths[part], shapes[part]) is None
-    }
+    parts = _list_parts(pairs, split, checkpoint, precision, count, folder)
+    own_parts = parts[rank::world_size]
+    missing = [part for part in own_parts if not _is_there(part, checkpoint.dim)]
     if missing:
-        _embed_missing_parts(pairs, split, checkpoint, precision, count, missing, progress)
+        locations = pairs.locate(split, folder, progress)
+        _embed_parts(locations, checkpoint, precision, missing, threads or count_cores(), progress)
     barrier()
-    parts = [load_file(path)["ground"] for path in paths]
-    return np.concatenate([np.zeros((0, checkpoint.dim), np.float32), *parts])
+    return GroundEmbeddings([_open_part(part, checkpoint.dim) for part in parts], checkpoint.dim)
 
 
-def _embed_missing_parts(
-    pairs: Pairs,
-    split: str,
+def _list_parts(
+    pairs: Pairs, split: str, checkpoint: Checkpoint, precision: Precision, count: int, folder: Path
+) -> list[_Part]:
+    """Return the files of the embeddings of the first `count` photos of a split."""
+    content = (pairs.fingerprint, split, str(count), checkpoint.ground_identity, precision, DECODING_VERSION)
+    name, older_name = digest(*content, "float16")[:24], digest(*content)[:24]
+    return [
+        _Part(
+            folder / f"ground-{split}-{name}-{number:05d}.npy",
+            folder / f"ground-{split}-{older_name}-{number:05d}.safetensors",
+            range(start, min(start + PART_PHOTOS, count)),
+        )
+        for number, start in enumerate(range(0, count, PART_PHOTOS))
+    ]
+
+
+def _embed_parts(
+    locations: PairLocations,
     checkpoint: Checkpoint,
     precision: Precision,
-    count: int,
-    wanted: dict[int, Path],
+    parts: Sequence[_Part],
+    threads: int,
     progress: Progress,
 ) -> None:
-    """Embed the photos of some parts, in one pass over the pairs, and publish each part when it is whole."""
-    total = sum(min(PART_PHOTOS, count - part * PART_PHOTOS) for part in wanted)
-    done, embeddings, part = 0, [], iter(sorted(wanted))
-    rows = (row for part in sorted(wanted) for row in _part_rows(part, count))
-    wanted_pairs = (pair for _, pair in pairs.read_rows(split, rows))
-    progress("embedding ground photos", 0, total)
-    for chunk, images in decode_in_chunks(
-        wanted_pairs, CHUNK, lambda pair: decode_image(pair.ground, pair.key)
-    ):
-        embeddings.append(checkpoint.embed_ground(images, precision=precision))
-        done += len(chunk)
-        if done == total or sum(map(len, embeddings)) == PART_PHOTOS:
-            with publish(wanted[next(part)]) as temporary:
-                save_file({"ground": np.concatenate(embeddings)}, temporary)
-            embeddings = []
-        progress("embedding ground photos", done, total)
-    check_count(pairs, split, count - total + done, count)
+    """Embed the photos of some parts, in one pass, and publish each part when it is whole.
+
+    Threads read, decode, turn and resize the photos; a photo is as small as the tower's input when it waits.
+    """
+    preprocess = checkpoint.ground_preprocess
+
+    def prepare_photo(row: int) -> NDArray[np.uint8]:
+        photo = decode_image(locations.read_photo(row), locations.key(row))
+        pixels: NDArray[np.uint8] = preprocess.pixels([photo])[0]
+        return pixels
+
+    rows = (row for part in parts for row in part.rows)
+    photos = map_ahead(prepare_photo, rows, ahead=2 * CHUNK, threads=threads)
+    done, total = 0, sum(len(part.rows) for part in parts)
+    progress("embedding ground photos", done, total)
+    for part in parts:
+        embeddings = np.empty((len(part.rows), checkpoint.dim), np.float16)
+        for start in range(0, len(embeddings), CHUNK):
+            chunk = np.stack(list(islice(photos, min(CHUNK, len(embeddings) - start))))
+            unit = checkpoint.embed_ground(chunk, precision=precision, prepared=True)
+            embeddings[start : start + len(chunk)] = unit
+            done += len(chunk)
+            progress("embedding ground photos", done, total)
+        _write_part(part, embeddings)
 
 
-def _part_rows(part: int, count: int) -> range:
-    """Return the positions of the photos of one part."""
-    return range(part * PART_PHOTOS, min((part + 1) * PART_PHOTOS, count))
+def _write_part(part: _Part, embeddings: Halves) -> None:
+    with publish(part.path) as temporary:
+        np.save(temporary, embeddings)
 
 
 def cache_folder(pairs: Pairs, fallback: Path) -> Path:
@@ -106,10 +179,35 @@ def cache_folder(pairs: Pairs, fallback: Path) -> Path:
     return fallback
 
 
-def _read_cached_part(path: Path, shape: tuple[int, int]) -> Floats | None:
-    """Read one cached part; return None if it is missing, broken, or of another shape or dtype."""
+def _is_there(part: _Part, dim: int) -> bool:
+    """Return whether a part is in the cache and whole; one of an older version is rounded and replaced."""
+    if _map_file(part.path, (len(part.rows), dim)) is not None:
+        return True
     try:
-        rows: Floats = load_file(path)["ground"]
+        older: Floats = load_file(part.older_path)["ground"]
     except (OSError, SafetensorError, KeyError):
+        return False
+    if older.shape != (len(part.rows), dim) or older.dtype != np.float32:
+        return False
+    _write_part(part, older.astype(np.float16))
+    part.older_path.unlink(missing_ok=True)
+    return True
+
+
+def _open_part(part: _Part, dim: int) -> Halves:
+    """Return the rows of a part, memory-mapped. Raises `PairsError` if it is missing or broken."""
+    rows = _map_file(part.path, (len(part.rows), dim))
+    if rows is None:
+        raise PairsError(
+            f"{part.path} is missing or broken: do all processes see the same folder? Start the run again"
+        )
+    return rows
+
+
+def _map_file(path: Path, shape: tuple[int, int]) -> Halves | None:
+    """Map the array of a file into memory; None if it is missing, broken, or of another shape or dtype."""
+    try:
+        rows: Halves = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
         return None
-    return rows if rows.shape == shape and rows.dtype == np.float32 else None
+    return rows if rows.shape == shape and rows.dtype == np.float16 else None

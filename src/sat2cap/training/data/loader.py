@@ -1,6 +1,6 @@
 """The training data and its loader, which prepares batches while the step before them is computed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,16 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sat2cap.lookahead import map_ahead
+from sat2cap.lookahead import count_cores, map_ahead
 from sat2cap.model import Checkpoint, Preprocess
 from sat2cap.progress import Progress
 from sat2cap.training.data.augment import augment_patches
 from sat2cap.training.data.decoded_file import open_decoded_file
-from sat2cap.training.data.ground_embeddings import cache_folder, ground_embeddings
+from sat2cap.training.data.ground_embeddings import (
+    GroundEmbeddings,
+    cache_folder,
+    ground_embeddings,
+)
 from sat2cap.training.data.neighbours import morton_order, place_ids
 from sat2cap.training.data.patches import Pairs, Patches, TrainingSet, overhead_preprocess, read_training_set
 from sat2cap.training.data.sampler import Batch, augment_seed, draw_batches, dynamic_keep_mask
@@ -30,12 +34,12 @@ from sat2cap.training.student import set_fastest_attention
 class TrainingData:
     """The N pairs of a run, ready to be drawn as batches."""
 
-    keys: list[str]
+    keys: Sequence[str]
     """Names of the pairs."""
     patches: Patches
     """Decoded overhead patches: uint8, shape (N, P, P, 3)."""
-    ground: NDArray[np.float32]
-    """Ground embeddings of unit length: shape (N, D)."""
+    ground: GroundEmbeddings | NDArray[np.float32]
+    """Ground embeddings of unit length, of shape (N, D); rows of them are read as float32."""
     features: NDArray[np.float32]
     """Encoded place and time: shape (N, F)."""
     place: Tensor
@@ -81,7 +85,7 @@ def read_training_data(
     start.to(fabric.device)
     if start.ground is not None:
         set_fastest_attention(start.ground, fabric.device, run.precision)
-    data = _training_set(run, pairs, start, fabric, progress)
+    data = _training_set(run, pairs, start, progress)
     ground = ground_embeddings(
         pairs,
         run.data.split,
@@ -92,6 +96,7 @@ def read_training_data(
         rank=fabric.global_rank,
         world_size=fabric.world_size,
         barrier=fabric.barrier,
+        threads=count_threads(run),
     )
     lat, lon = data.moments[:, 0], data.moments[:, 1]
     return TrainingData(
@@ -106,19 +111,22 @@ def read_training_data(
     )
 
 
-def _training_set(
-    run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progress: Progress
-) -> TrainingSet:
+def _training_set(run: Run, pairs: Pairs, start: Checkpoint, progress: Progress) -> TrainingSet:
     """Open the split: patches in memory, in a memory-mapped file if they are large, or left in the shards."""
     cache = Path(run.output.folder) / "cache"
     pixels = run.augment.source_pixels or start.patch_pixels
     source = replace(start.overhead_preprocess, size=pixels, shortest_edge=None)
     if run.output.decode == "always":
-        with fabric.rank_zero_first():  # the other ranks read the index that it writes
-            return open_shards(pairs, run.data.split, source, cache_folder(pairs, cache), progress)
+        folder = cache_folder(pairs, cache)
+        return open_shards(pairs, run.data.split, source, folder, count_threads(run), progress)
     if pairs.count(run.data.split) * 3 * pixels**2 > run.output.cache_gb * 1e9:
         return open_decoded_file(pairs, run.data.split, source, cache_folder(pairs, cache), progress)
     return read_training_set(pairs, run.data.split, source, progress=progress)
+
+
+def count_threads(run: Run) -> int:
+    """Return how many threads of this process read and decode: its share of this machine's cores."""
+    return run.output.threads or max(1, count_cores() // run.optim.devices)
 
 
 def load_batches(run: Run, data: TrainingData, fabric: Fabric, start: int) -> Iterator[LoadedBatch]:

@@ -1,7 +1,6 @@
 """The training set: patches and metadata of a whole split, decoded once or on each access."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sat2cap.errors import PairsError, PictureError
-from sat2cap.lookahead import map_ahead
+from sat2cap.lookahead import count_cores, map_ahead
 from sat2cap.model import SAT2CAP_MEAN, SAT2CAP_STD, Encoding, Preprocess, encode_metadata
 from sat2cap.pictures import decode_picture
 from sat2cap.progress import Progress
@@ -61,6 +60,41 @@ class Pair(Protocol):
         ...
 
 
+class PairLocations(Protocol):
+    """The N pairs of a split, each to be read by itself; `sat2cap.pairs.PairSet.locate` returns one."""
+
+    @property
+    def lon(self) -> NDArray[np.float64]:
+        """Longitudes in degrees east: shape (N,)."""
+        ...
+
+    @property
+    def lat(self) -> NDArray[np.float64]:
+        """Latitudes in degrees north: shape (N,)."""
+        ...
+
+    @property
+    def taken(self) -> NDArray[np.datetime64]:
+        """Dates and times of the photos on the local clock, in microseconds: shape (N,)."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of pairs, N."""
+        ...
+
+    def key(self, row: int) -> str:
+        """Return the name of the pair at a position."""
+        ...
+
+    def read_photo(self, row: int) -> bytes:
+        """Return the photo of the pair at a position, as an encoded image file; threads may call it."""
+        ...
+
+    def read_patch(self, row: int) -> bytes:
+        """Return the patch of the pair at a position, as an encoded image file; threads may call it."""
+        ...
+
+
 class Pairs(Protocol):
     """A pair set as training reads it; `sat2cap.pairs.PairSet` satisfies this protocol."""
 
@@ -86,6 +120,10 @@ class Pairs(Protocol):
         """Yield the pairs at some positions of a split, with their positions, in rising order."""
         ...
 
+    def locate(self, split: str, cache: Path, progress: Progress) -> PairLocations:
+        """Return where the pairs of a split lie, in the order of `read`; `cache` may keep what that took."""
+        ...
+
 
 class Patches(Protocol):
     """Decoded patches of one size, indexed by row; an array satisfies this protocol."""
@@ -103,7 +141,7 @@ class Patches(Protocol):
 class TrainingSet:
     """A split of N pairs, row by row in the pair set's order."""
 
-    keys: list[str]
+    keys: Sequence[str]
     """Names of the pairs."""
     patches: Patches
     """Patches (N, P, P, 3): in memory, in a memory-mapped file, or decoded from the shards."""
@@ -136,8 +174,8 @@ def decode_in_chunks(
     def with_pair(pair: Pair) -> tuple[Pair, T]:
         return pair, prepare(pair)
 
-    threads = os.cpu_count() or 1  # Pillow decodes without holding the interpreter's lock
-    prepared = map_ahead(with_pair, source, ahead=chunk, threads=threads)
+    # Pillow decodes and resizes without holding the interpreter's lock.
+    prepared = map_ahead(with_pair, source, ahead=chunk, threads=count_cores())
     while entries := list(islice(prepared, chunk)):
         yield [pair for pair, _ in entries], [result for _, result in entries]
 
@@ -196,6 +234,20 @@ def calendar_fields(taken: datetime) -> tuple[float, float, float, float]:
     """Return year, month, day and the fractional hour of a local time."""
     hour = taken.hour + taken.minute / 60 + taken.second / 3600
     return taken.year, taken.month, taken.day, hour
+
+
+def calendar_columns(
+    lat: NDArray[np.float64], lon: NDArray[np.float64], taken: NDArray[np.datetime64]
+) -> NDArray[np.float64]:
+    """Return places and local times as rows of `TrainingSet.moments`: float64, shape (N, 6)."""
+    days, months = taken.astype("datetime64[D]"), taken.astype("datetime64[M]")
+    seconds = (taken - days).astype("timedelta64[s]").astype(np.int64)
+    hour = seconds // 3600 + seconds // 60 % 60 / 60 + seconds % 60 / 3600
+    month = months.astype(np.int64) % 12 + 1
+    day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
+    return np.stack(
+        [lat, lon, taken.astype("datetime64[Y]").astype(np.int64) + 1970, month, day, hour], axis=1
+    )
 
 
 def pixel_stats(patches: Patches) -> tuple[RgbValues, RgbValues]:

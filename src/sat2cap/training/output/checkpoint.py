@@ -107,7 +107,7 @@ def read_validation(run: Run, pairs: Pairs, start: Checkpoint, progress: Progres
         progress=progress,
         limit=count,
     )
-    return Validation(data, ground)
+    return Validation(data, ground.read_all())
 
 
 def two_way_retrieval(overhead: NDArray[np.float32], ground: NDArray[np.float32]) -> dict[str, float]:
