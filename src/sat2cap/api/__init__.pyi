@@ -1,8 +1,8 @@
 from .atlas import OpenAtlas as OpenAtlas
-from .atlas import open as open
-from .embedding import EmbeddingPlan as EmbeddingPlan
 from .embedding import embed as embed
 from .embedding import plan_embedding as plan_embedding
+from .embedding_plans import EmbeddingPlan as EmbeddingPlan
+from .embedding_plans import WideEmbeddingPlan as WideEmbeddingPlan
 from .engines import check_engine as check_engine
 from .filling import RepairResult as RepairResult
 from .filling import repair as repair
@@ -17,6 +17,7 @@ from .models import convert_model as convert_model
 from .models import export_model as export_model
 from .models import list_models as list_models
 from .models import load_model as load_model
+from .open import open as open
 from .opening import check_names as check_names
 from .publishing import publish as publish
 from .saving import save as save

@@ -8,15 +8,11 @@
     atlas.search("a quiet beach", top=5)                         # geopandas.GeoDataFrame
 """
 
-import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sat2cap.api.atlas_places import AtlasPlaces
+from sat2cap.api.atlas_scores import AtlasScores
 from sat2cap.api.inputs import (
     Moment,
     ProgressLike,
@@ -24,30 +20,22 @@ from sat2cap.api.inputs import (
     RegionLike,
     listening,
     to_moment,
-    to_moments,
-    to_prompts,
-    to_region,
-    to_texts,
 )
-from sat2cap.api.models import embed_examples
-from sat2cap.atlas import STATUS_MEANINGS, CellStatus, open_atlas
-from sat2cap.errors import AtlasError, PromptError
-from sat2cap.geo import GridArray, When, as_data_array
+from sat2cap.errors import PromptError
+from sat2cap.geo import GridArray, as_data_array
 
 # Networks, tables and xarray are imported when first needed: saying that a path is wrong should not wait.
 if TYPE_CHECKING:
     import geopandas as gpd
     import xarray as xr
 
-    from sat2cap.geo import Region
     from sat2cap.maps import BestCells
-    from sat2cap.model import Checkpoint
     from sat2cap.query import ScoreScale, SpreadOver
 
 _APART_CELLS = 3
 
 
-class OpenAtlas(AtlasPlaces):
+class OpenAtlas(AtlasScores):
     """An atlas that answers prompts; its model is loaded when it is first needed.
 
     The methods of this class answer with maps and what is made of them; those about single places, and the
@@ -63,6 +51,7 @@ class OpenAtlas(AtlasPlaces):
         templates: str | Sequence[str] = ("{}",),
         region: RegionLike = None,
         spread: "SpreadOver | None" = None,
+        crs: str | None = None,
     ) -> "xr.DataArray":
         """Return the score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list.
 
@@ -75,11 +64,13 @@ class OpenAtlas(AtlasPlaces):
         a share among generic prompts). A prompt is averaged over the `templates`, such as
         ``"a photo of {}"``. Only the cells of `region` are read, if it is given. `spread` over ``templates``,
         ``hours`` or ``years`` adds a layer for each prompt, see `query.spread`, so dims are always
-        ``(prompt, y, x)``. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.
+        ``(prompt, y, x)``. `crs`, such as ``"EPSG:3857"``, gives a map in that CRS, each pixel with the score
+        of the cell that holds its centre; None is that of the atlas, or EPSG:6933 for one of several UTM
+        zones. Raises `PromptError`, `WhenError`, `RegionError`, `ModelError`, `AtlasError`.
         """
         from sat2cap.maps import with_standard_attributes
 
-        scores = self.compute_map(prompt, when, negatives, scale, templates, region, spread)
+        scores = self.compute_map(prompt, when, negatives, scale, templates, region, spread, crs)
         return with_standard_attributes(as_data_array(scores))
 
     def compute_map(
@@ -91,50 +82,15 @@ class OpenAtlas(AtlasPlaces):
         templates: str | Sequence[str] = ("{}",),
         region: RegionLike = None,
         spread: "SpreadOver | None" = None,
+        crs: str | None = None,
     ) -> GridArray:
         """Return what `map` does as an array that carries its grid, without importing xarray.
 
         `sat2cap.save` takes it, too. The import of xarray takes longer than a map of a city. Raises as `map`
         does.
         """
-        prompts, subtracted = to_prompts(prompt), to_prompts(negatives, "negatives")
-        wordings, place, moments = to_texts(templates, "templates"), to_region(region), to_moments(when)
-        from sat2cap.maps import stack_times
-        from sat2cap.query import compute_scores, score_with_spread, select_prompt
-
-        ask: Callable[..., GridArray] = (
-            compute_scores if spread is None else partial(score_with_spread, over=spread)
-        )
-        vectors = embed_examples(self.query_model, prompts) | embed_examples(self.query_model, subtracted)
-
-        def at(moment: When | None) -> GridArray:
-            return ask(
-                self.scan, self.query_model, prompts.names, when=moment, negatives=subtracted.names,
-                scale=scale, templates=wordings, region=place, vectors=vectors,
-            )  # fmt: skip
-
-        if isinstance(moments, list):
-            moments = self._require_dates(moments)
-            scores = stack_times([at(moment) for moment in moments], moments)
-        else:
-            scores = at(moments)
-        self._require_data(scores, place)
-        single = not isinstance(prompt, list | tuple) and spread is None
-        return select_prompt(scores) if single else scores
-
-    def _require_data(self, scores: GridArray, place: "Region | None") -> None:
-        """Raise `AtlasError` if no cell of the atlas has a score; warn if no cell of the region has one."""
-        if np.isfinite(scores.values).any():
-            return
-        status = self.atlas.status[self.atlas.wanted]
-        codes = [CellStatus(code) for code in np.unique(status)]
-        reasons = ", ".join(f"{STATUS_MEANINGS[code]}: {(status == code).sum()}" for code in codes)
-        if place is None or CellStatus.OK not in codes:
-            raise AtlasError(
-                f"atlas {self.atlas.name!r} has no cell with an embedding ({reasons}), so maps are empty; "
-                "look at its imagery, and try: sat2cap atlas repair"
-            )
-        warnings.warn(f"no cell of region {place.label!r} has an embedding: the map is empty", stacklevel=3)
+        scores = self._score_parts(prompt, when, negatives, scale, templates, region, spread)
+        return self.mosaics.place(scores, crs or self.map_crs)
 
     def difference(
         self,
@@ -145,11 +101,12 @@ class OpenAtlas(AtlasPlaces):
         scale: "ScoreScale" = "cosine",
         region: RegionLike = None,
         negatives: Prompt | Sequence[Prompt] = (),
+        crs: str | None = None,
     ) -> "xr.DataArray":
         """Return the map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
 
-        What is left out is the same on both sides; `negatives` count on both. Raises as `map` does, and
-        `PromptError` where both sides would be the same.
+        What is left out is the same on both sides; `negatives` count on both, and so does `crs`, as in `map`.
+        Raises as `map` does, and `PromptError` where both sides would be the same.
         """
         from sat2cap.maps import difference, with_standard_attributes
 
@@ -158,33 +115,44 @@ class OpenAtlas(AtlasPlaces):
             raise PromptError(f"{prompt!r} minus itself is 0; give another prompt or date to take off")
         if other == prompt:
             self._require_dates([to_moment(each) for each in (when, then) if each is not None])
-        first = self.map(prompt, when, negatives, scale, region=region)
-        second = self.map(other, then, negatives, scale, region=region)
+        first = self.map(prompt, when, negatives, scale, region=region, crs=crs)
+        second = self.map(other, then, negatives, scale, region=region, crs=crs)
         return with_standard_attributes(difference(first, second))
 
     def classify(
-        self, prompts: Sequence[str], when: Moment | None = None, region: RegionLike = None
+        self,
+        prompts: Sequence[str],
+        when: Moment | None = None,
+        region: RegionLike = None,
+        crs: str | None = None,
     ) -> "xr.Dataset":
         """Return which of the prompts fits each cell best, and how surely; see `maps.classify`.
 
-        `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the prompts.
+        `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the
+        prompts. `crs` is that of `map`.
         """
         from sat2cap.maps import classify, with_standard_attributes
 
         if isinstance(prompts, str):
             raise PromptError(f"categories are a list of prompts, not {prompts!r} alone; give 2 or more")
-        classes = classify(self.map(list(prompts), when, region=region), self.query_model.logit_scale)
+        classes = classify(
+            self.map(list(prompts), when, region=region, crs=crs), self.query_model.logit_scale
+        )
         return classes.assign({str(name): with_standard_attributes(layer) for name, layer in classes.items()})
 
     def prepare(self, progress: ProgressLike = None) -> Path:
         """Write the folder that makes later maps faster, and return its path in the atlas (docs/query.md).
+
+        Of an atlas of several UTM zones each has its own, and the atlas's path is returned.
 
         Does nothing if it is there and up to date. Raises `AtlasError` for an unfinished or damaged atlas.
         """
         from sat2cap.query import prepare_atlas
 
         with listening(progress) as report:
-            return prepare_atlas(self.atlas, self.query_model.encoding, report)
+            encoding = self.query_model.encoding
+            written = [prepare_atlas(member, encoding, report) for member in self.atlas.members]
+        return written[0] if len(written) == 1 else self.atlas.path
 
     def search(
         self,
@@ -202,15 +170,16 @@ class OpenAtlas(AtlasPlaces):
         """
         from sat2cap.maps import places_table
 
-        layers = self.compute_map(prompt, when, region=region)
-        if "prompt" not in layers.dims:
-            return places_table(self._best_of(layers, top, apart_m))
+        scores = self._score_parts(prompt, when, region=region)
+        first = next(iter(scores.values()))
+        if "prompt" not in first.dims:
+            return places_table(self._best_of(scores, top, apart_m))
         import pandas as pd
 
-        named = [
-            places_table(self._best_of(layers.isel(prompt=number), top, apart_m)).assign(prompt=str(name))
-            for number, name in enumerate(layers.coords["prompt"])
-        ]
+        named = []
+        for number, name in enumerate(first.coords["prompt"]):
+            of_prompt = {zone: score.isel(prompt=number) for zone, score in scores.items()}
+            named.append(places_table(self._best_of(of_prompt, top, apart_m)).assign(prompt=str(name)))
         table = pd.concat(named, ignore_index=True)
         return table[["prompt", *table.columns.drop("prompt")]]
 
@@ -226,18 +195,7 @@ class OpenAtlas(AtlasPlaces):
 
         `apart_m` is in metres. Raises as `map` does.
         """
-        return self._best_of(self.compute_map(prompt, when, region=region), top, apart_m)
-
-    def _best_of(self, score: GridArray, top: int, apart_m: float | None) -> "BestCells":
-        """Return the best cells of one map, at least `apart_m` metres apart (None for three cells)."""
-        from sat2cap.maps import best_cells
-
-        if apart_m is None:
-            from sat2cap.geo import ground_metres
-
-            grid = self.atlas.plain_grid
-            apart_m = _APART_CELLS * abs(grid.affine.a) * ground_metres(grid)
-        return best_cells(score, top, apart_m)
+        return self._best_of(self._score_parts(prompt, when, region=region), top, apart_m)
 
     def zones(
         self,
@@ -261,17 +219,9 @@ class OpenAtlas(AtlasPlaces):
         >>> atlas.zones("municipalities.gpkg", "a busy street", ["mean", "p90"]).sort_values("mean")
         """
         from sat2cap.api.zones import summarise_zones, to_zones
+        from sat2cap.maps import with_standard_attributes
 
         table = to_zones(zones, layer)
-        score = self.map(prompt, when, negatives, scale, templates)
-        return summarise_zones(score, table, statistics, progress)
-
-
-def open(
-    path: str | Path, model: "str | Path | Checkpoint | None" = None, text: str | Path | None = None
-) -> OpenAtlas:
-    """Open an atlas for prompts. Raises `AtlasError` if there is none; the model is loaded when first needed.
-
-    `model` is needed when the model is no longer where it was when the atlas was made.
-    """
-    return OpenAtlas(open_atlas(path), model, text)
+        scores = self._score_parts(prompt, when, negatives, scale, templates)
+        maps = {zone: with_standard_attributes(as_data_array(score)) for zone, score in scores.items()}
+        return summarise_zones(maps, table, statistics, progress)

@@ -13,6 +13,9 @@ from sat2cap.geo import When
 
 # Networks are imported when first needed: saying that a path is wrong should not wait.
 if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+    from sat2cap.api.mosaics import Mosaics
     from sat2cap.model import Checkpoint, QueryModel
     from sat2cap.query import Scan
 
@@ -26,6 +29,25 @@ class AtlasWithModel:
     """A name or folder; None for the model that the atlas names."""
     text: str | Path | None = None
     """A CLIP model whose text tower to use, for a model that has none of its own."""
+    map_crs: str | None = None
+    """The CRS of maps where none is asked for; None for the atlas's own, see `Mosaics`."""
+
+    @cached_property
+    def mosaics(self) -> "Mosaics":
+        """The grids of its maps in other CRSs than its own."""
+        from sat2cap.api.mosaics import Mosaics
+
+        return Mosaics(self.atlas)
+
+    @property
+    def picture_crs(self) -> str | None:
+        """The CRS for maps that people look at; None for the atlas's own."""
+        return self.map_crs
+
+    @property
+    def map_grid(self) -> "GeoBox":
+        """The grid of a map of the whole atlas, where no CRS is asked for. Raises `RegionError`."""
+        return self.mosaics.grid(self.map_crs).as_geobox()
 
     @cached_property
     def checkpoint(self) -> "Checkpoint":
@@ -60,12 +82,15 @@ class AtlasWithModel:
         """The cells, opened once for all maps; it remembers dates that were asked for."""
         from sat2cap.query import Scan
 
+        self._warn_if_unfinished()
+        return Scan(self.atlas, self.query_model.encoding)
+
+    def _warn_if_unfinished(self) -> None:
         if not self.atlas.complete:
             warnings.warn(
                 f"atlas {self.atlas.name!r} is not finished: what is not embedded yet has no data",
-                stacklevel=2,
+                stacklevel=3,
             )
-        return Scan(self.atlas, self.query_model.encoding)
 
     def __repr__(self) -> str:
         from sat2cap.api.display import atlas_text

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from sat2cap.atlas import Atlas, CellStatus
+from sat2cap.atlas import Atlas, CellStatus, WideAtlas
 from sat2cap.display import facts_html
 from sat2cap.geo import lonlat_bounds, outline
 
@@ -38,6 +38,29 @@ def atlas_text(atlas: Atlas) -> str:
 def atlas_html(atlas: Atlas) -> str:
     """Return a thumbnail of the embedded cells beside a table of facts, as HTML."""
     return facts_html(atlas.name, describe_atlas(atlas), _thumbnail(atlas))
+
+
+def describe_wide_atlas(atlas: WideAtlas) -> dict[str, str]:
+    """Return what an atlas of several UTM zones holds, as names and short texts."""
+    facts, wanted = describe_atlas(atlas.members[0]), atlas.wanted
+    embedded = int((atlas.status[wanted] == CellStatus.OK).sum())
+    cell_m = atlas.members[0].grid.affine.a
+    return facts | {
+        "grid": f"cells of {cell_m:g} m in {len(atlas.parts)} UTM zones",
+        "extent": ", ".join(part.zone.name for part in atlas.parts),
+        "embedded": f"{embedded:,} of {int(wanted.sum()):,} cells",
+    }
+
+
+def wide_atlas_text(atlas: WideAtlas) -> str:
+    """Return one line: path, cells, model, imagery."""
+    facts = describe_wide_atlas(atlas)
+    return f"<sat2cap atlas {atlas.name!r}: {facts['grid']}, {facts['embedded']}, model {facts['model']}>"
+
+
+def wide_atlas_html(atlas: WideAtlas) -> str:
+    """Return a thumbnail of the westernmost part beside a table of facts, as HTML."""
+    return facts_html(atlas.name, describe_wide_atlas(atlas), _thumbnail(atlas.members[0]))
 
 
 def _thumbnail(atlas: Atlas) -> bytes:

@@ -4,83 +4,36 @@
 ``sat2cap.embed`` is a plan that is run at once, and ``sat2cap embed --dry-run`` one that is not.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sat2cap.api.atlas import OpenAtlas
-from sat2cap.api.atlas import open as open_for_prompts
-from sat2cap.api.engines import EngineName, check_engine, make_engine
+from sat2cap.api.embedding_plans import EmbeddingPlan, WideEmbeddingPlan
+from sat2cap.api.engines import EngineName, check_engine
 from sat2cap.api.imagery import imagery_options, open_imagery, reopen_imagery
-from sat2cap.api.inputs import ProgressLike, RegionLike, listening, to_region
+from sat2cap.api.inputs import ProgressLike, RegionLike, to_region
 from sat2cap.api.models import load_model
-from sat2cap.atlas import (
-    USER_SPEC_KEY,
-    Atlas,
-    AtlasSpec,
-    Chunk,
-    check_free,
-    is_atlas,
-    open_atlas,
-    pending_chunks,
-)
+from sat2cap.api.open import open as open_for_prompts
+from sat2cap.atlas import USER_SPEC_KEY, AtlasSpec, begun_model, check_place
 from sat2cap.errors import RegionError
 from sat2cap.extras import require_extra
-from sat2cap.geo import PATCH_M, Region, cell_grid, cell_mask, parse_region
+from sat2cap.geo import PATCH_M, Region, UtmZone, cell_grid, cell_mask, is_wider_than_utm, parse_region
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 from sat2cap.stores import Store, open_store
 
 if TYPE_CHECKING:
-    from sat2cap.embedding import Engine
-    from sat2cap.model import Checkpoint, Compute
+    from odc.geo.geobox import GeoBox
+
+    from sat2cap.model import Checkpoint
 
 Dtype = Literal["int8", "float16"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
 
-
-@dataclass(frozen=True)
-class EmbeddingPlan:
-    """Everything that decides an atlas, checked, with what it is made from."""
-
-    region: Region
-    """The area whose cells are wanted."""
-    source: FailureRecordingImagery
-    """The imagery, which remembers why reading it first failed."""
-    checkpoint: "Checkpoint"
-    """The model, on the device that computes."""
-    compute: "Compute"
-    """Device and precision."""
-    spec: AtlasSpec
-    """The atlas as it will be."""
-    out: Store
-    """Where it is written."""
-    open_imagery: "Callable[[], Imagery] | None" = None
-    """Opens the imagery in another process; None for imagery that has no name."""
-
-    def pending(self) -> list[Chunk]:
-        """Return the chunks that are still to be computed. Raises `AtlasError` for another atlas at `out`."""
-        return pending_chunks(self.out, self.spec)
-
-    def engine(self, name: EngineName, address: str | None = None, workers: int | None = None) -> "Engine":
-        """Return the engine called `name`, whose workers open the imagery themselves if it has a name.
-
-        Raises as `make_engine` does.
-        """
-        return make_engine(name, address, workers, self.open_imagery)
-
-    def run(self, progress: ProgressLike = None, engine: "Engine | None" = None) -> Atlas:
-        """Embed what is pending, by `engine` or in this process, and return the atlas.
-
-        Raises `AtlasError`, `JobError`.
-        """
-        from sat2cap.embedding import embed_atlas
-
-        with listening(progress) as report:
-            return embed_atlas(
-                self.spec, self.source, self.checkpoint, self.out, engine=engine, progress=report
-            )
+UTM = "utm"
+"""What `crs` is for an atlas of every UTM zone that the region reaches into, however narrow it is."""
 
 
 def plan_embedding(
@@ -101,7 +54,7 @@ def plan_embedding(
     dtype: Dtype = "int8",
     max_missing: float = 0.5,
     precision: PrecisionName = "auto",
-) -> EmbeddingPlan:
+) -> EmbeddingPlan | WideEmbeddingPlan:
     """Return what `embed` with the same arguments would do, without doing it.
 
     `layer` and `where` (``FIELD=VALUE``) choose from a region's file; `bands`, `stretch`, `recipe` and
@@ -109,11 +62,11 @@ def plan_embedding(
     """
     require_extra("embed", "embedding")
     store = open_store(out)
-    check_free(store)
+    check_place(store)
     text = str(region) if isinstance(region, str | Path) else None
     place = _read_region(region, layer, where)
     # after the region is read: importing the networks takes seconds, and a wrong region should not
-    from sat2cap.embedding import NUMBERS_VERSION, plan_atlas
+    from sat2cap.embedding import NUMBERS_VERSION
     from sat2cap.model import choose_compute
 
     if isinstance(imagery, str):
@@ -122,15 +75,18 @@ def plan_embedding(
         opened = imagery
     source = FailureRecordingImagery(opened)
     covered = place or extent_of(source)
-    grid = cell_grid(covered, next(side for side in (cell_m, patch_m, PATCH_M) if side is not None), crs)
-    begun = open_atlas(store).model if is_atlas(store) else {}  # which goes on as it began
+    is_wide = crs == UTM or (crs is None and is_wider_than_utm(covered))
+    side = next(side for side in (cell_m, patch_m, PATCH_M) if side is not None)
+    grid = None if is_wide else cell_grid(covered, side, crs)
+    begun = begun_model(store)  # which goes on as it began
     compute = choose_compute(begun.get("precision") if precision == "auto" else precision)
     checkpoint = _resolve(model).to(compute.device)
-    spec = plan_atlas(
+    specs = _plan_parts(
+        covered,
         grid,
-        cell_mask(grid, covered),
         source,
         checkpoint,
+        cell_m=side,
         patch_m=patch_m,
         dtype=dtype,
         max_missing=max_missing,
@@ -146,9 +102,34 @@ def plan_embedding(
         layer=layer,
         where=where,
     )
-    spec = replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: options})
-    opener = partial(reopen_imagery, spec.imagery, covered, cache=cache) if isinstance(imagery, str) else None
-    return EmbeddingPlan(covered, source, checkpoint, compute, spec, store, opener)
+
+    def plan_part(spec: AtlasSpec, out: Store) -> EmbeddingPlan:
+        spec = replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: options})
+        opener = partial(reopen_imagery, spec.imagery, covered, cache=cache)
+        named = isinstance(imagery, str)
+        return EmbeddingPlan(covered, source, checkpoint, compute, spec, out, opener if named else None)
+
+    if isinstance(specs, AtlasSpec):
+        return plan_part(specs, store)
+    parts = {zone: plan_part(spec, store.child(zone.name)) for zone, spec in specs.items()}
+    return WideEmbeddingPlan(parts, store)
+
+
+def _plan_parts(
+    region: Region, grid: "GeoBox | None", source: Imagery, checkpoint: "Checkpoint", *, cell_m: float,
+    patch_m: float | None, **settings: Any,
+) -> "AtlasSpec | dict[UtmZone, AtlasSpec]":  # fmt: skip
+    """Return the plan of an atlas on a grid; without a grid, that of the part in each UTM zone.
+
+    Raises as `plan_atlas` does.
+    """
+    from sat2cap.embedding import plan_atlas, plan_wide_atlas
+
+    if grid is not None:
+        wanted = cell_mask(grid, region)
+        return plan_atlas(grid, wanted, source, checkpoint, patch_m=patch_m, **settings)
+    side = max(PATCH_M, cell_m) if patch_m is None else float(patch_m)
+    return plan_wide_atlas(region, cell_m, source, checkpoint, side, **settings)
 
 
 def embed(
@@ -181,7 +162,8 @@ def embed(
     `region` is None for all of the imagery. `imagery` is named as in `open_imagery`, with the same `bands`,
     `stretch`, `recipe` and `cache`. `cell_m` and `patch_m` are the sides, in metres, of a cell and of the
     ground that the network sees for it; both are 480 if left out, and one follows the other. `crs` is the
-    grid's, the region's UTM zone if left out. `max_missing` is the largest share of a patch, 0 to 1, that may
+    grid's, the region's UTM zone if left out; a region too wide for one, or any with ``utm``, becomes one
+    atlas of several zones. `max_missing` is the largest share of a patch, 0 to 1, that may
     have no imagery. `precision` ``auto`` takes the fastest of this machine, or that of an atlas that is being
     continued. `engine` ``ray`` computes on the Ray cluster whose head is at `address`, or in `workers`
     processes of this machine, with the same bytes (docs/scale.md). Cells that could not be embedded have a

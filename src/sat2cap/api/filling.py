@@ -1,17 +1,22 @@
 """Repairing an atlas: damaged chunks computed again, and cells whose imagery failed tried once more."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sat2cap.api.atlas import open as open_for_prompts
 from sat2cap.api.engines import EngineName, check_engine, make_engine
 from sat2cap.api.imagery import reopen_imagery
 from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.api.open import open as open_for_prompts
 from sat2cap.atlas import Atlas, CellStatus, open_atlas, repair_atlas, writer_lock
 from sat2cap.geo import Region, outline
-from sat2cap.imagery import FailureRecordingImagery
+from sat2cap.imagery import FailureRecordingImagery, Imagery
+
+if TYPE_CHECKING:
+    from sat2cap.embedding import Engine
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,17 @@ class RepairResult:
     """Why the first of them failed."""
     stale_prepared: str | None
     """Name of the prepared folder that was removed as it did not match the chunks; None if it was sound."""
+
+    @classmethod
+    def total(cls, results: "Sequence[RepairResult]") -> "RepairResult":
+        """Return what was done in several parts together; of texts the first."""
+        return cls(
+            sum(result.damaged_chunks for result in results),
+            sum(result.filled_cells for result in results),
+            sum(result.failed_cells for result in results),
+            next((result.failure for result in results if result.failure), None),
+            next((result.stale_prepared for result in results if result.stale_prepared), None),
+        )
 
 
 def repair(
@@ -51,7 +67,34 @@ def repair(
     `ImageryError`, `ModelError`, `JobError`, `StoreError`.
     """
     check_engine(engine, address, workers)
-    with writer_lock(open_atlas(atlas).store) as store:
+    opened = open_atlas(atlas)
+    results = []
+    for member in opened.members:
+        open_source = partial(
+            reopen_imagery,
+            member.imagery,
+            Region(outline(member.grid), str(atlas)),
+            imagery=imagery,
+            bands=bands,
+            stretch=stretch,
+            recipe=recipe,
+            cache=cache,
+        )
+        make = partial(make_engine, engine, address, workers, open_source)
+        results.append(_repair_one(member, open_source, make, atlas, model, progress))
+    return RepairResult.total(results)
+
+
+def _repair_one(
+    member: Atlas,
+    open_source: "Callable[[], Imagery]",
+    make_its_engine: "Callable[[], Engine]",
+    whole: str | Path,
+    model: str | Path | None,
+    progress: ProgressLike,
+) -> RepairResult:
+    """Repair one atlas, or one part of the `whole`; its imagery and its model are opened only if needed."""
+    with writer_lock(member.store) as store:
         damaged = repair_atlas(open_atlas(store))
     opened = open_atlas(store)
     failed = count_failed_cells(opened)
@@ -60,20 +103,10 @@ def repair(
     from sat2cap.embedding import fill_atlas
     from sat2cap.model import choose_compute
 
-    open_source = partial(
-        reopen_imagery,
-        opened.imagery,
-        Region(outline(opened.grid), str(atlas)),
-        imagery=imagery,
-        bands=bands,
-        stretch=stretch,
-        recipe=recipe,
-        cache=cache,
-    )
     source = FailureRecordingImagery(open_source())
-    chosen_engine = make_engine(engine, address, workers, open_source)
+    chosen_engine = make_its_engine()
     compute = choose_compute(opened.model["precision"])
-    checkpoint = open_for_prompts(atlas, model).checkpoint.to(compute.device)
+    checkpoint = open_for_prompts(whole, model).checkpoint.to(compute.device)
     with listening(progress) as report:
         opened = fill_atlas(opened, source, checkpoint, engine=chosen_engine, progress=report)
     left = count_failed_cells(opened)

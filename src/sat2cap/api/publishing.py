@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat2cap.api.inputs import ProgressLike, listening
-from sat2cap.atlas import open_atlas
+from sat2cap.atlas import WideAtlas, open_atlas
 from sat2cap.extras import require_extra
 from sat2cap.stores import require_local
 
@@ -28,15 +28,18 @@ def publish(
 
     `depths` are the lengths of short copies from which a client ranks cells cheaply (docs/atlas.md), `title`
     names the STAC collection, and `url` is the address at which the folder will be served, for links that
-    must be absolute. The same call continues an interrupted run. Raises `AtlasError` if the atlas is
-    unfinished or damaged, `InputError` if `folder` is an address, and `MissingExtraError` without the extra
-    ``publish``.
+    must be absolute. Of several UTM zones each has a folder, with one catalogue. The same call continues an
+    interrupted run. Raises `AtlasError` if the atlas is unfinished or damaged, `InputError` if `folder` is an
+    address, and `MissingExtraError` without the extra ``publish``.
     """
     require_local(folder)
     require_extra("publish", "publishing")
-    from sat2cap.publishing import publish_atlas
+    from sat2cap.publishing import publish_atlas, publish_wide_atlas
 
+    opened = open_atlas(atlas)
     with listening(progress) as report:
-        return publish_atlas(
-            open_atlas(atlas), folder, title=title, url=url, depths=tuple(depths), progress=report
-        )
+        if isinstance(opened, WideAtlas):
+            return publish_wide_atlas(
+                opened, folder, title=title, url=url, depths=tuple(depths), progress=report
+            )
+        return publish_atlas(opened, folder, title=title, url=url, depths=tuple(depths), progress=report)

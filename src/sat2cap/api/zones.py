@@ -1,6 +1,6 @@
 """Statistics of maps within zones: what `OpenAtlas.zones` does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import geopandas as gpd
@@ -8,11 +8,12 @@ import xarray as xr
 
 from sat2cap.api.inputs import ProgressLike, listening, to_texts
 from sat2cap.errors import InputError
+from sat2cap.geo import UtmZone
 from sat2cap.zones import parse_statistic, read_zones, zone_statistics
 
 
 def summarise_zones(
-    score: xr.DataArray,
+    score: xr.DataArray | Mapping[UtmZone | None, xr.DataArray],
     zones: gpd.GeoDataFrame,
     statistics: str | Sequence[str],
     progress: ProgressLike,

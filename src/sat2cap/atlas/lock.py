@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sat2cap.atlas.plan import check_free
+from sat2cap.atlas.wide_manifest import read_wide_manifest
 from sat2cap.stores import Store, open_store
 
 LOCK = "_sat2cap/lock"
@@ -28,10 +29,25 @@ def writer_lock(place: Path | str | Store) -> Iterator[Store]:
         yield store
 
 
+@contextmanager
+def wide_lock(place: Path | str | Store) -> Iterator[Store]:
+    """Hold the lock of a wide atlas for the body of a `with` statement, and yield its store.
+
+    The parts have locks of their own, which whoever writes them holds as well. Raises `JobError` if another
+    process, or another thread of this one, holds it.
+    """
+    store = open_store(place)
+    with store.writer.lock(LOCK, "atlas"):
+        yield store
+
+
 def break_lock(place: Path | str | Store) -> str | None:
-    """Release the lock that a process left on an atlas in a bucket, and return who that was.
+    """Release the locks that a process left on an atlas in a bucket and its parts, and return who that was.
 
     None if there is none; that of a folder ends with its process. Raises `JobError` if the process is known
     to be running, and `StoreError`.
     """
-    return open_store(place).writer.break_lock(LOCK)
+    store = open_store(place)
+    stores = [store, *(store.child(zone.name) for zone in read_wide_manifest(store) or ())]
+    holders = [each.writer.break_lock(LOCK) for each in stores]
+    return next((holder for holder in holders if holder is not None), None)

@@ -9,7 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from sat2cap.atlas.plan_files import read_plan_bytes
-from sat2cap.atlas.presence import PLAN, how_to_get_one, is_atlas, missing_atlas_error
+from sat2cap.atlas.presence import PLAN, how_to_get_one, is_atlas, is_wide_atlas, missing_atlas_error
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest, parse_json
 from sat2cap.geo import PlainGrid
@@ -144,6 +144,9 @@ def check_free(place: Path | str | Store) -> None:
     """
     store = open_store(place)
     first_names = {PLAN.split("/")[0], MASK.split("/")[0]}
+    if is_wide_atlas(store):
+        rule = "is an atlas of several UTM zones, and this is one in one CRS"
+        raise AtlasError(f"{store.name!r} {rule}; choose another path, or give --crs utm")
     try:
         is_free = all(name in first_names for name in store.names())
     except NotADirectoryError:

@@ -11,6 +11,13 @@ PLAN_COPY = "_sat2cap/plan.copy.json"
 """Path of a second copy of the plan."""
 PLAN_HASH = "_sat2cap/plan.sha256"
 """Path of the plan's SHA-256, a line for ``sha256sum -c``."""
+WIDE_MANIFEST = "_sat2cap/wide.json"
+"""Path of the manifest of a wide atlas, whose parts are atlases with plans of their own."""
+
+
+def is_wide_atlas(place: Path | str | Store) -> bool:
+    """Return whether there is a wide atlas somewhere, finished or not. Raises as `is_atlas` does."""
+    return WIDE_MANIFEST in open_store(place).sizes([WIDE_MANIFEST])
 
 
 def is_atlas(place: Path | str | Store) -> bool:
@@ -18,8 +25,8 @@ def is_atlas(place: Path | str | Store) -> bool:
 
     Raises `StoreError` if a bucket does not say.
     """
-    sizes = open_store(place).sizes([PLAN, PLAN_COPY, PLAN_HASH])
-    return PLAN in sizes or {PLAN_COPY, PLAN_HASH} <= sizes.keys()
+    sizes = open_store(place).sizes([PLAN, PLAN_COPY, PLAN_HASH, WIDE_MANIFEST])
+    return PLAN in sizes or WIDE_MANIFEST in sizes or {PLAN_COPY, PLAN_HASH} <= sizes.keys()
 
 
 def check_atlas_exists(place: Path | str) -> None:
@@ -29,7 +36,7 @@ def check_atlas_exists(place: Path | str) -> None:
     """
     if is_remote(place):
         return
-    for file in (PLAN, PLAN_COPY):
+    for file in (PLAN, PLAN_COPY, WIDE_MANIFEST):
         try:
             (Path(place) / file).stat()
         except (FileNotFoundError, NotADirectoryError):

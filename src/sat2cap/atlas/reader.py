@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sat2cap.atlas.chunk_files import ChunkFiles, new_chunk
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, iter_chunks
-from sat2cap.atlas.plan import AtlasSpec, read_plan
+from sat2cap.atlas.plan import AtlasSpec
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest
 from sat2cap.geo import PlainGrid
-from sat2cap.stores import Store, open_store
+from sat2cap.stores import Store
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -36,6 +36,11 @@ class Atlas:
     """Where its files are: a folder, by convention ``NAME.zarr``, or an address such as ``s3://…``."""
     spec: AtlasSpec
     """Specification that the atlas was made from."""
+
+    @property
+    def members(self) -> "tuple[Atlas, ...]":
+        """The atlases in one CRS that it consists of: itself, or the parts of a wide atlas."""
+        return (self,)
 
     @property
     def name(self) -> str:
@@ -138,6 +143,22 @@ class Atlas:
             values *= scale[..., None]
         return values
 
+    def read_places(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float32]:
+        """Return unnormalised embeddings of the cells that N places (degrees) lie in, float32 `[N, D]`.
+
+        Rows are NaN for places outside the atlas or without an embedding. Raises `AtlasError` as `read` does.
+        """
+        from sat2cap.geo import cell_at
+
+        row, col = cell_at(self.plain_grid, lon, lat)
+        side, (height, width) = self.spec.chunk, self.plain_grid.shape
+        values = np.full((np.size(lon), self.dim), np.nan, np.float32)
+        for top, left in np.unique(np.stack([row, col])[:, row >= 0] // side, axis=1).T * side:
+            here = (row // side == top // side) & (col // side == left // side)
+            block = self.read(slice(top, min(top + side, height)), slice(left, min(left + side, width)))
+            values[here] = block[row[here] - top, col[here] - left]
+        return values
+
     def read_raw(self, rows: slice, cols: slice) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
         """Return embeddings as they are stored, with their scales.
 
@@ -183,13 +204,3 @@ class Atlas:
         cols_of_chunks = range(left // side, -(-right // side))
         self.store.map(copy_chunk, product(rows_of_chunks, cols_of_chunks))
         return outs
-
-
-def open_atlas(place: Path | str | Store) -> Atlas:
-    """Open the atlas in a folder, or at an address such as ``s3://bucket/region.zarr``.
-
-    It may be unfinished (see `Atlas.complete`). Raises `AtlasError` if there is none, its format is newer, or
-    its plan is damaged, and `StoreError` if the bucket or server does not give it.
-    """
-    store = open_store(place)
-    return Atlas(store, read_plan(store))

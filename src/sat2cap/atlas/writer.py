@@ -171,8 +171,8 @@ def pending_chunks(place: Path | str | Store, spec: AtlasSpec) -> list[Chunk]:
 
 def _read_same_plan(store: Store, spec: AtlasSpec) -> AtlasSpec | None:
     """Return the plan in a store, or None. Raises `AtlasError` if it has another identity than `spec`."""
+    check_free(store)
     if not is_atlas(store):
-        check_free(store)
         return None
     old = read_plan(store)
     if old.identity != spec.identity:

@@ -1,8 +1,8 @@
 """Estimate of what embedding a region takes: pixels to read, time, and space on disk."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -33,6 +33,11 @@ class RemainingWork:
     """Pixels to read, at the network's resolution; those where two reads overlap count twice."""
     disk_bytes: int
     """Size of the whole atlas when it is finished, if no chunk is empty."""
+
+    @classmethod
+    def total(cls, parts: "Iterable[RemainingWork]") -> "RemainingWork":
+        """Return the work of several atlases, one of each UTM zone for example, together."""
+        return cls(*(sum(counts) for counts in zip(*map(astuple, parts), strict=True)))
 
 
 @dataclass(frozen=True)

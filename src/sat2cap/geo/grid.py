@@ -15,6 +15,7 @@ from sat2cap.errors import RegionError
 from sat2cap.geo.earth import cell_lonlat as cell_lonlat
 from sat2cap.geo.earth import transformer
 from sat2cap.geo.region import Region, longitude_span, within_180
+from sat2cap.geo.utm_zones import utm_codes
 
 _MAX_UTM_SPAN_DEG = 20.0  # 10 degrees from the central meridian lengths are at most 1.5% off
 _MAX_CELLS = 2**31
@@ -32,19 +33,20 @@ def local_crs(lon: float, lat: float) -> CRS:
 
     The zone is chosen by longitude alone, without the exceptions around Norway and Svalbard.
     """
-    if lat > 84 or lat < -80:
-        return CRS(f"EPSG:{32661 if lat > 0 else 32761}")
-    zone = int((lon + 180) % 360 // 6) + 1
-    return CRS(f"EPSG:{(32600 if lat >= 0 else 32700) + zone}")
+    return CRS(f"EPSG:{int(utm_codes(lon, lat))}")
 
 
-def cell_grid(region: Region, cell_m: float = PATCH_M, crs: str | CRS | None = None) -> GeoBox:
+def cell_grid(
+    region: Region, cell_m: float = PATCH_M, crs: str | CRS | None = None, *, origin_cells: int = 1
+) -> GeoBox:
     """Return the grid that covers `region`, north up; one pixel of it is a cell of `cell_m` metres.
 
     Its edges are multiples of `cell_m` in the CRS, so that grids of neighbouring regions in one CRS join.
     `crs` defaults to the UTM zone of the region's middle. Metres are those of the CRS: in EPSG:3857 they are
-    shorter on the ground by the cosine of the latitude. Raises `RegionError` if `cell_m` is not positive,
-    `crs` is unknown or not in metres, or the region is too wide for it or has more than 2**31 cells.
+    shorter on the ground by the cosine of the latitude. With `origin_cells`, its left and upper edge are
+    multiples of so many cells, and so are the edges of its chunks. Raises `RegionError` if `cell_m` is not
+    positive, `crs` is unknown or not in metres, or the region is too wide for it or has more than 2**31
+    cells.
 
     Example:
         cell_grid(parse_region("4.7,52.3,5.0,52.5"))    # in EPSG:32631, 480 m
@@ -55,7 +57,8 @@ def cell_grid(region: Region, cell_m: float = PATCH_M, crs: str | CRS | None = N
     box = _project_densely(region.geometry, target).boundingbox
     if not all(math.isfinite(edge) for edge in box):
         raise RegionError(f"region {region.label!r} does not fit in {target}; choose another CRS")
-    left, top = math.floor(box.left / cell_m), math.ceil(box.top / cell_m)
+    left = math.floor(box.left / cell_m / origin_cells) * origin_cells
+    top = math.ceil(box.top / cell_m / origin_cells) * origin_cells
     width, height = math.ceil(box.right / cell_m) - left, top - math.floor(box.bottom / cell_m)
     width, height = max(width, 1), max(height, 1)
     if width * height > _MAX_CELLS:
@@ -63,6 +66,15 @@ def cell_grid(region: Region, cell_m: float = PATCH_M, crs: str | CRS | None = N
         raise RegionError(f"region {region.label!r} is {size}, too many; take less or larger cells")
     affine = Affine(cell_m, 0, left * cell_m, 0, -cell_m, top * cell_m)
     return GeoBox((height, width), affine, target)
+
+
+def is_wider_than_utm(region: Region) -> bool:
+    """Return whether a region is too wide for one UTM zone, but does not go around half of the Earth.
+
+    What goes farther is more likely a bounding box whose west and east were swapped.
+    """
+    west, east = longitude_span(region.geometry)
+    return _MAX_UTM_SPAN_DEG < east - west <= 180 and not _is_polar(_middle_crs(region))
 
 
 def cell_mask(grid: GeoBox, region: Region, *, touched: bool = True) -> NDArray[np.bool_]:
@@ -137,9 +149,10 @@ def patch_around(lon: float, lat: float, size_m: float, pixels: int) -> GeoBox:
 
     It is north up in the point's UTM zone, see `local_crs`. Raises `RegionError` if there is no such point.
     """
-    crs = local_crs(lon, lat)
+    is_place = math.isfinite(lon) and math.isfinite(lat)
+    crs = local_crs(lon, lat) if is_place else LONLAT
     x, y = transformer(LONLAT, crs).transform(lon, lat)
-    if not (math.isfinite(x) and math.isfinite(y)):
+    if not (is_place and math.isfinite(x) and math.isfinite(y)):
         raise RegionError(f"{lon:g},{lat:g} is not a place on Earth; give lon,lat in degrees")
     step = size_m / pixels
     return GeoBox((pixels, pixels), Affine(step, 0, x - size_m / 2, 0, -step, y + size_m / 2), crs)
@@ -180,18 +193,27 @@ def _lonlat_box(grid: GeoBox) -> Geometry:
 def _region_crs(region: Region) -> CRS:
     """Return the UTM zone of the region's middle. Raises `RegionError` if the region is too wide for one."""
     west, east = longitude_span(region.geometry)
-    box = region.geometry.boundingbox
-    crs = local_crs((west + east) / 2, (box.bottom + box.top) / 2)
-    polar = crs.epsg in (32661, 32761)
-    if east - west > _MAX_UTM_SPAN_DEG and not polar:
+    crs = _middle_crs(region)
+    if east - west > _MAX_UTM_SPAN_DEG and not _is_polar(crs):
         rule = f"one UTM zone serves at most {_MAX_UTM_SPAN_DEG:g}"
         if east - west > 180:
             rule += ", and a west beyond the east goes around the Earth"
         raise RegionError(
             f"region {region.label!r} spans {east - west:.1f} degrees; {rule}: take a part of it, "
-            "or give a CRS in metres that serves all of it, such as EPSG:6933"
+            "or give a CRS in metres that serves all of it, such as EPSG:6933, or utm for all its zones"
         )
     return crs
+
+
+def _middle_crs(region: Region) -> CRS:
+    """Return the UTM zone, or polar cap, of the middle of a region."""
+    west, east = longitude_span(region.geometry)
+    box = region.geometry.boundingbox
+    return local_crs((west + east) / 2, (box.bottom + box.top) / 2)
+
+
+def _is_polar(crs: CRS) -> bool:
+    return crs.epsg in (32661, 32761)
 
 
 def _metric_crs(crs: str | CRS) -> CRS:
@@ -200,7 +222,7 @@ def _metric_crs(crs: str | CRS) -> CRS:
         target = CRS(crs)
     except (CRSError, ValueError):
         raise RegionError(f"CRS {str(crs)!r} is not known; give one in metres, such as EPSG:32631") from None
-    if not target.projected or set(target.units) != {"metre"}:
+    if not target.projected or {axis.unit_name for axis in target.proj.axis_info} != {"metre"}:
         raise RegionError(f"CRS {target} is not in metres; give one that is, such as EPSG:32631")
     return target
 

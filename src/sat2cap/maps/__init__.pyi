@@ -19,6 +19,7 @@ from .layers import layers_of as layers_of
 from .layers import stack_times as stack_times
 from .layers import table_attributes as table_attributes
 from .layers import with_standard_attributes as with_standard_attributes
+from .mosaic import Placement as Placement
 from .options import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from .options import STILL_SUFFIXES as STILL_SUFFIXES
 from .options import MapOptions as MapOptions
@@ -31,4 +32,4 @@ from .places import read_places as read_places
 from .places import top_places as top_places
 from .places import write_places as write_places
 from .ranking import BestCells as BestCells
-from .ranking import best_cells as best_cells
+from .ranking import best_cells_of_all as best_cells_of_all

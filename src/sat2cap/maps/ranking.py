@@ -1,7 +1,7 @@
 """The best cells of a map, some distance apart, as plain arrays."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,15 +38,43 @@ def best_cells(score: AnyScore, n: int, min_distance_m: float = 0.0) -> BestCell
     There are fewer where no more such cells exist. Equal scores are taken row by row from the top left.
     Raises `InputError` if `score` holds several maps, `n` is below 1, or the distance is not 0 m or more.
     """
+    return best_cells_of_all([score], n, min_distance_m)
+
+
+def best_cells_of_all(scores: Sequence[AnyScore], n: int, min_distance_m: float = 0.0) -> BestCells:
+    """Return what `best_cells` does for several maps that together are one, such as those of UTM zones.
+
+    Equal scores are taken map by map. The provenance is that of the first.
+    """
     if n < 1 or not 0 <= min_distance_m < math.inf:  # so that NaN is neither
         raise InputError(f"{n} places {min_distance_m:g} m apart: give at least 1 place and 0 m or more")
-    values, grid = values_of(one_layer(score, "places are of")), plain_grid_of(score)
+    layers = [values_of(one_layer(part, "places are of")).ravel() for part in scores]
+    values, centres = np.concatenate(layers), _Centres([plain_grid_of(part) for part in scores])
     cells = np.flatnonzero(np.isfinite(values))
-    order = cells[np.argsort(-values.ravel()[cells], kind="stable")]
-    chosen = _choose_apart(order, grid, n, min_distance_m)
-    lon, lat = _centres_lonlat(chosen, grid)
+    order = cells[np.argsort(-values[cells], kind="stable")]
+    chosen = _choose_apart(order, centres, n, min_distance_m)
+    lon, lat = centres.lonlat(chosen)
     rank = np.arange(1, len(chosen) + 1)
-    return BestCells(rank, values.ravel()[chosen].astype(np.float64), lon, lat, table_attributes(score))
+    return BestCells(rank, values[chosen].astype(np.float64), lon, lat, table_attributes(scores[0]))
+
+
+@dataclass(frozen=True)
+class _Centres:
+    """The centres of the cells of one or several grids, counted on from grid to grid, row by row."""
+
+    grids: Sequence[PlainGrid]
+
+    def lonlat(self, cells: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return longitude and latitude, degrees, of the centres of cells given by their number."""
+        lon, lat = np.empty(len(cells)), np.empty(len(cells))
+        start = 0
+        for grid in self.grids:
+            stop = start + math.prod(grid.shape)
+            here = (cells >= start) & (cells < stop)
+            if here.any():
+                lon[here], lat[here] = _centres_lonlat(cells[here] - start, grid)
+            start = stop
+        return lon, lat
 
 
 def _centres_lonlat(
@@ -61,11 +89,11 @@ def _centres_lonlat(
 
 
 def _choose_apart(
-    order: NDArray[np.intp], grid: PlainGrid, n: int, min_distance_m: float
+    order: NDArray[np.intp], centres: _Centres, n: int, min_distance_m: float
 ) -> NDArray[np.intp]:
     """Return the first `n` cells of `order` that are at least `min_distance_m` apart, greedily.
 
-    `order` holds flat cell indices, best first. The best cell is chosen, all cells too near to it are
+    `order` holds cells by their number, best first. The best cell is chosen, all cells too near to it are
     dropped, the best of the rest is chosen, and so on. Cells come in blocks, so that a map of millions of
     cells is converted to points on the sphere only as far as needed; each new block is first cleared of
     cells near the places chosen from earlier blocks. Distances are compared as chords, straight through
@@ -78,7 +106,7 @@ def _choose_apart(
     points: list[NDArray[np.float64]] = []
     for start in range(0, len(order), _BLOCK):
         block = order[start : start + _BLOCK]
-        on_sphere = unit_vectors(*_centres_lonlat(block, grid))
+        on_sphere = unit_vectors(*centres.lonlat(block))
         for point in points:
             block, on_sphere = _keep_farther(block, on_sphere, point, chord)
         while len(block) and len(chosen) < n:

@@ -36,7 +36,7 @@ class PublishedAtlas:
     folder: Path
     """Folder to upload as it is."""
     store: Path
-    """The Zarr group in it."""
+    """The Zarr group in it, or the catalogue of the groups of several UTM zones."""
     files: int
     """Number of files in the folder."""
     size_bytes: int

@@ -10,6 +10,7 @@ from .points import embeddings_at as embeddings_at
 from .prompt_text import PART_SEPARATOR as PART_SEPARATOR
 from .prompt_text import split_prompt as split_prompt
 from .prompts import embed_prompts as embed_prompts
+from .scoring import ScoreOptions as ScoreOptions
 from .scoring import ScoreScale as ScoreScale
 from .scoring import check_atlas_model as check_atlas_model
 from .scoring import compute_scores as compute_scores
@@ -20,3 +21,5 @@ from .series import default_mean_scale as default_mean_scale
 from .series import mean_scores as mean_scores
 from .spread import SpreadOver as SpreadOver
 from .spread import score_with_spread as score_with_spread
+from .wide import WideScan as WideScan
+from .wide import score_by_zone as score_by_zone

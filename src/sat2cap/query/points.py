@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas
-from sat2cap.geo import Place, When, cell_at
+from sat2cap.geo import Place, When
 from sat2cap.model import QueryModel
 from sat2cap.query.scoring import check_atlas_model
 
@@ -23,11 +23,8 @@ def embeddings_at(
     without an embedding. Raises `AtlasError` unless `checkpoint` embedded the atlas.
     """
     check_atlas_model(atlas, checkpoint)
-    embeddings = np.full((len(places), checkpoint.dim), np.nan, np.float32)
     lon, lat = np.reshape(np.asarray(places, np.float64), (-1, 2)).T
-    for number, (row, col) in enumerate(zip(*cell_at(atlas.plain_grid, lon, lat), strict=True)):
-        if row >= 0:
-            embeddings[number] = atlas.read(slice(row, row + 1), slice(col, col + 1))[0, 0]
+    embeddings = atlas.read_places(lon, lat)
     if when is not None and checkpoint.dynamic_weights is not None and len(places):
         embeddings += checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
     return embeddings

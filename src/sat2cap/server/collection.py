@@ -3,14 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from sat2cap.api import OpenAtlas
 from sat2cap.api import open as open_atlas
-from sat2cap.atlas import Version, is_atlas, read_version
+from sat2cap.atlas import Version, atlas_folders, is_atlas, read_version
 from sat2cap.catalogue import has_shipped_captioner, resolve_captioner
 from sat2cap.errors import AtlasError, InputError, ModelError, Sat2CapError
 from sat2cap.query import PREPARED_MANIFEST
@@ -68,7 +68,7 @@ class AtlasCollection:
         path = self._paths.get(slug)
         if path is None:
             raise UnknownAtlasError(f"there is no atlas {slug!r} here; it is one of {', '.join(self.slugs)}")
-        version = read_version(path, PREPARED_MANIFEST)
+        version = _read_version(path)
         with self._locks[slug]:  # one of its own: an atlas that opens slowly keeps no other waiting
             served = self._opened.get(slug)
             if served is None or served.version != version:
@@ -102,11 +102,19 @@ class AtlasCollection:
     def _open(self, slug: str, path: Path, version: Version) -> ServedAtlas:
         try:
             opened = open_atlas(path, self._model, self._text)
+            opened = replace(opened, map_crs=opened.picture_crs)
+            _ = opened.map_grid  # one that is too large for a map shows here, too
             opened.scan.expect_many()  # loads the model and the cells: a problem shows here, not later
         except (Sat2CapError, OSError) as error:
             problem = " ".join(str(error).split()).replace(str(path), path.name)  # paths here are nobody's
             return ServedAtlas(slug, path, None, problem, version)
         return ServedAtlas(slug, path, opened, "", version)
+
+
+def _read_version(path: Path) -> Version:
+    """Return the state of an atlas on disk, that of all its parts if it has several."""
+    states = [read_version(folder, PREPARED_MANIFEST) for folder in atlas_folders(path)]
+    return tuple(stamp for state in states for stamp in state)
 
 
 def _find_atlases(paths: Sequence[Path | str]) -> list[Path]:

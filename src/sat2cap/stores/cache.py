@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +65,10 @@ class CachedStore:
     def parent(self) -> Store:
         """The store above the other one, without a cache."""
         return self.store.parent
+
+    def child(self, name: str) -> "CachedStore":
+        """The store of a folder in the other one, with the same cache."""
+        return replace(self, store=self.store.child(name))
 
     @property
     def can_list(self) -> bool:

@@ -44,6 +44,10 @@ class LocalStore:
         """The folder that it lies in."""
         return LocalStore(self.folder.parent)
 
+    def child(self, name: str) -> "LocalStore":
+        """A folder in this one."""
+        return LocalStore(self.folder / name)
+
     @property
     def can_list(self) -> bool:
         """True: files are listed."""

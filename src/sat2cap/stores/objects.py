@@ -77,6 +77,10 @@ class ObjectStore(RemoteStore):
         self.require_path()
         return ObjectStore(self.address.rpartition("/")[0], self.timeout_s, self.retry_s)
 
+    def child(self, name: str) -> "ObjectStore":
+        """The store of the address with one more part."""
+        return ObjectStore(f"{self.address}/{name}", self.timeout_s, self.retry_s)
+
     @property
     def can_list(self) -> bool:
         """True: a bucket is listed, if its permissions allow it."""

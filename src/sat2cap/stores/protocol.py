@@ -87,6 +87,10 @@ class Store(Protocol):
         """The store of the folder that this one lies in, for what is written beside it."""
         ...
 
+    def child(self, name: str) -> "Store":
+        """The store of a folder in this one."""
+        ...
+
     @property
     def can_list(self) -> bool:
         """Whether `list` works."""

@@ -47,6 +47,12 @@ class WebStore(RemoteStore):
         above = urlunsplit(parts._replace(path=parts.path.rstrip("/").rpartition("/")[0]))
         return WebStore(above, self.timeout_s)
 
+    def child(self, name: str) -> "WebStore":
+        """The store of the address with one more part of its path."""
+        parts = urlsplit(self.address)
+        below = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+        return WebStore(below, self.timeout_s)
+
     @property
     def can_list(self) -> bool:
         """False: a web server lists nothing."""

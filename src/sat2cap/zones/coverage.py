@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
-from sat2cap.geo import LONLAT, outline, transformer, within_180
+from sat2cap.geo import LONLAT, UtmZone, outline, transformer, within_180
 
 _EQUAL_AREA = CRS("EPSG:6933")
 _WORLD_WIDTH_M = 2 * 17_367_530.445
@@ -38,16 +38,35 @@ class ZoneCells:
     """Ground of each that lies inside the zone, `[n]`, all more than 0."""
 
 
-def cover_cells(shapes: Sequence[shapely.Geometry], crs: CRS, grid: GeoBox) -> Iterator[ZoneCells]:
-    """Yield the cells of a north-up grid that each zone covers, in the order of `shapes`.
+def cover_cells(
+    shapes: Sequence[shapely.Geometry], crs: CRS, grids: Sequence[tuple[UtmZone | None, GeoBox]]
+) -> Iterator[ZoneCells]:
+    """Yield the cells of north-up grids that each zone covers, in the order of `shapes`.
 
-    `shapes` are valid polygons in `crs` (`polygons_of`); an empty one, or one beside the grid, covers none.
+    `shapes` are valid polygons in `crs` (`polygons_of`); an empty one, or one beside the grids, covers none.
+    A grid with a UTM zone holds the ground of that alone, so that no ground is covered twice. Cells are
+    counted on from grid to grid.
     """
+    starts = np.cumsum([0, *(grid.shape[0] * grid.shape[1] for _, grid in grids)])
+    by_grid = [_cover_grid(shapes, crs, grid, utm_zone) for utm_zone, grid in grids]
+    for pieces in zip(*by_grid, strict=True):
+        cells = [piece.cells + start for piece, start in zip(pieces, starts, strict=False)]
+        yield ZoneCells(np.concatenate(cells), np.concatenate([piece.km2 for piece in pieces]))
+
+
+def _cover_grid(
+    shapes: Sequence[shapely.Geometry], crs: CRS, grid: GeoBox, utm_zone: UtmZone | None
+) -> Iterator[ZoneCells]:
+    """Yield the cells of one grid that each zone covers of the ground in a UTM zone, or of all."""
     left, bottom, right, top = grid.boundingbox
     raster = NumPyRasterSource(np.broadcast_to(np.uint8(1), grid.shape), left, bottom, right, top)
     cell_km2 = cell_areas_km2(grid).ravel()
     for start in range(0, len(shapes), _ZONES_AT_ONCE):
-        projected = _project_to_grid(shapes[start : start + _ZONES_AT_ONCE], crs, grid)
+        batch, batch_crs = shapes[start : start + _ZONES_AT_ONCE], crs
+        if utm_zone is not None:
+            batch = [polygons_of(utm_zone.clip(_to_lonlat(shape, crs))) for shape in batch]
+            batch_crs = LONLAT
+        projected = _project_to_grid(batch, batch_crs, grid)
         features = [
             {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(shape)}
             for shape in projected

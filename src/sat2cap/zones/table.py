@@ -1,6 +1,6 @@
 """The table of zones: their own columns, the ground that the score covers, and the statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import geopandas as gpd
 import numpy as np
@@ -12,7 +12,7 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
 from sat2cap.errors import InputError
-from sat2cap.geo import grid_of, ground_metres
+from sat2cap.geo import UtmZone, grid_of, ground_metres
 from sat2cap.maps import layers_of, table_attributes
 from sat2cap.progress import Progress, silent
 from sat2cap.zones.coverage import ZoneCells, cover_cells, polygons_of, zone_areas_km2
@@ -21,12 +21,14 @@ from sat2cap.zones.statistics import Statistic
 AREA, COVERED = "area_km2", "covered_share"
 """Columns of a zone's ground area, km², and of the share of it, 0 to 1, that has a score."""
 
+_CRS_OF_SEVERAL = "EPSG:3857"
+
 STAGE = "zones"
 """Name of this work in progress reports."""
 
 
 def zone_statistics(
-    score: xr.DataArray,
+    score: xr.DataArray | Mapping[UtmZone | None, xr.DataArray],
     zones: gpd.GeoDataFrame,
     statistics: Sequence[Statistic],
     progress: Progress = silent,
@@ -37,20 +39,23 @@ def zone_statistics(
     `COVERED` and, as float64, one column for each map and statistic: ``mean``, or ``busy street, mean`` where
     there are several prompts, with the date where there are several dates. Cells count for the ground that a
     zone covers of them; cells without a score do not count. Where a zone covers none with a score its
-    statistics are NaN. ``.attrs`` holds the provenance of the score, and under ``columns`` for each column
+    statistics are NaN. A score of several UTM zones is that of all of them: ground counts in the UTM zone
+    that it lies in. ``.attrs`` holds the provenance of the score, and under ``columns`` for each column
     its prompt, when and statistic. Raises `InputError` for zones without CRS, without any polygon, or with a
     column of one of these names.
     """
     shapes, crs = _shapes_of(zones)
-    layers = layers_of(score if grid_of(score).affine.e < 0 else score.isel(y=slice(None, None, -1)))
-    grid = grid_of(layers[0])
-    values = np.stack([np.asarray(layer.values, np.float64).ravel() for layer in layers])
-    names = _column_names(score, layers, statistics)
+    by_utm_zone = score if isinstance(score, Mapping) else {None: score}
+    north_up = {utm_zone: _north_up(part) for utm_zone, part in by_utm_zone.items()}
+    grids = [(utm_zone, grid_of(part)) for utm_zone, part in north_up.items()]
+    values = np.concatenate([_layer_values(part) for part in north_up.values()], axis=1)
+    first = next(iter(north_up.values()))
+    names = _column_names(first, layers_of(first), statistics)
     _refuse_taken_names(zones, [AREA, COVERED, *names])
     area_km2 = zone_areas_km2(shapes, crs)
     results = np.full((len(shapes), len(names)), np.nan)
     covered_km2 = np.zeros(len(shapes))
-    for number, zone in enumerate(cover_cells(shapes, crs, grid)):
+    for number, zone in enumerate(cover_cells(shapes, crs, grids)):
         results[number], covered_km2[number] = _statistics_of(zone, values, statistics)
         progress(STAGE, number + 1, len(shapes))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -58,7 +63,7 @@ def zone_statistics(
     own = {AREA: area_km2, COVERED: share, **{name: results[:, i] for i, name in enumerate(names)}}
     others = pd.DataFrame(zones.drop(columns=zones.geometry.name))
     table = gpd.GeoDataFrame(others.assign(**own), geometry=zones.geometry)
-    table.attrs = {**table_attributes(score), "columns": names, **_grid_attributes(grid)}
+    table.attrs = {**table_attributes(first), "columns": names, **_grid_attributes(grids)}
     return table
 
 
@@ -82,9 +87,23 @@ def _shapes_of(zones: gpd.GeoDataFrame) -> tuple[list[shapely.Geometry], CRS]:
     return shapes, CRS(zones.crs)
 
 
-def _grid_attributes(grid: GeoBox) -> dict[str, str | float]:
-    """Return the CRS of the score and the side of its cells on the ground, metres, for a picture to show."""
-    return {"grid_crs": str(grid.crs), "cell_m": abs(grid.affine.a) * ground_metres(grid)}
+def _north_up(score: xr.DataArray) -> xr.DataArray:
+    return score if grid_of(score).affine.e < 0 else score.isel(y=slice(None, None, -1))
+
+
+def _layer_values(score: xr.DataArray) -> NDArray[np.float64]:
+    """Return the values of the maps of a score, `[maps, cells]`."""
+    return np.stack([np.asarray(layer.values, np.float64).ravel() for layer in layers_of(score)])
+
+
+def _grid_attributes(grids: Sequence[tuple[UtmZone | None, GeoBox]]) -> dict[str, str | float]:
+    """Return the CRS of the score and the side of its cells on the ground, metres, for a picture to show.
+
+    Of several UTM zones the CRS is one that shows all of them.
+    """
+    grid = grids[0][1]
+    crs = str(grid.crs) if len(grids) == 1 else _CRS_OF_SEVERAL
+    return {"grid_crs": crs, "cell_m": abs(grid.affine.a) * ground_metres(grid)}
 
 
 def _column_names(

@@ -23,6 +23,7 @@ def classify(
     out: output.Still,
     when: When = None,
     within: Within = None,
+    crs: output.Crs = None,
     title: Title = None,
     underlay: Underlay = None,
     bands: output.UnderlayBands = None,
@@ -44,6 +45,7 @@ def classify(
     options = MapOptions(title, underlay, outlines, places or (), bands=bands, stretch=stretch, recipe=recipe)
     check_output(out, options, STILL_SUFFIXES)
     api.check_names(atlas, model, text)
-    classes = api.open(atlas, model, text).classify(prompts, when, within)
+    opened = api.open(atlas, model, text)
+    classes = opened.classify(prompts, when, within, output.choose_crs(opened, out, crs))
     output.warn_about_score(classes.attrs)
     output.save_map(classes, out, options)

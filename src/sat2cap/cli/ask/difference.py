@@ -35,6 +35,7 @@ def difference(
         typer.Option(metavar="cosine|percentile|contrast", help="Scale of both maps; see: sat2cap map."),
     ] = Scale.cosine,
     within: Within = None,
+    crs: output.Crs = None,
     above: Above = None,
     best: Best = None,
     title: Title = None,
@@ -59,6 +60,8 @@ def difference(
     )
     check_output(out, options, STILL_SUFFIXES)
     api.check_names(atlas, model, text)
-    score = api.open(atlas, model, text).difference(prompt, less, when, less_when, scale.value, within)
+    opened = api.open(atlas, model, text)
+    target = output.choose_crs(opened, out, crs)
+    score = opened.difference(prompt, less, when, less_when, scale.value, within, crs=target)
     output.warn_about_score(score.attrs)
     output.save_map(score, out, options)

@@ -64,6 +64,7 @@ def map_prompts(
         ),
     ] = None,
     within: Within = None,
+    crs: output.Crs = None,
     spread: Annotated[
         SpreadOver | None,
         typer.Option(
@@ -104,7 +105,8 @@ def map_prompts(
     moments = output.parse_moments(when, months, hours)
     api.check_names(atlas, model, text)
     region = None if within is None else parse_region(within)
-    score = api.open(atlas, model, text).compute_map(
+    opened = api.open(atlas, model, text)
+    score = opened.compute_map(
         prompts[0] if len(prompts) == 1 else prompts,
         moments,
         negatives or (),
@@ -112,6 +114,7 @@ def map_prompts(
         templates or ("{}",),
         region,
         spread.value if spread else None,
+        output.choose_crs(opened, out, crs),
     )
     output.warn_about_score(score.attrs)
     output.save_map(score, out, options)

@@ -12,6 +12,7 @@ from sat2cap.cli.ask.prompts import refuse_paths
 if TYPE_CHECKING:
     import xarray as xr
 
+    from sat2cap.api import OpenAtlas
     from sat2cap.geo import GridArray, When
     from sat2cap.maps import MapOptions
 
@@ -38,6 +39,14 @@ Months = Annotated[
 ]
 Hours = Annotated[
     str | None, typer.Option(metavar="DATE", help="Map every full hour of a day, such as 2024-05-20.")
+]
+Crs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODE",
+        help="CRS of the map, such as EPSG:3857; by default that of the atlas. One of several UTM zones is "
+        "mapped in EPSG:6933, for pictures and pages in EPSG:3857.",
+    ),
 ]
 Negatives = Annotated[
     list[str] | None,
@@ -86,6 +95,9 @@ Places = Annotated[
     Path | None, typer.Option(metavar="FILE", help="For pictures: points with a column name, to label.")
 ]
 
+_LOOKED_AT = {".png", ".gif", ".mp4", ".html", ".pmtiles"}
+"""Suffixes of files that people look at, where equal ground need not have equal area."""
+
 
 def parse_moments(
     when: Sequence[str] | None, months: int | None, hours: str | None
@@ -105,6 +117,13 @@ def parse_moments(
         return hours_of(parse_when(hours))
     moments = [parse_when(text) for text in when or ()]
     return moments[0] if len(moments) == 1 else moments or None
+
+
+def choose_crs(opened: "OpenAtlas", out: Path, crs: str | None) -> str | None:
+    """Return the CRS to map in: that of --crs, else what suits the file; None for the atlas's own."""
+    if crs is None and out.suffix.lower() in _LOOKED_AT:
+        return opened.picture_crs
+    return crs
 
 
 def warn_about_score(attrs: "Mapping[Any, Any]") -> None:

@@ -21,7 +21,7 @@ from sat2cap.cli.options import (
 from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
-    from sat2cap.api import EmbeddingPlan
+    from sat2cap.api import EmbeddingPlan, WideEmbeddingPlan
     from sat2cap.atlas import Atlas
 
 
@@ -91,7 +91,8 @@ def embed(
         str | None,
         typer.Option(
             metavar="CODE",
-            help="CRS of the grid, such as EPSG:32631; by default the UTM zone of the region.",
+            help="CRS of the grid, such as EPSG:32631; by default the UTM zone of the region, or all of its "
+            "zones if it is too wide for one. utm takes all of them for a narrow region, too.",
         ),
     ] = None,
     max_missing: Annotated[
@@ -157,27 +158,29 @@ def embed(
     _print_result(atlas, plan.source.failure)
 
 
-def _describe_plan(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
+def _describe_plan(plan: "EmbeddingPlan | WideEmbeddingPlan") -> list[tuple[str, object]]:
     """Return labelled facts: what will be embedded, from what, and how much time and space it will take."""
-    from sat2cap.embedding import count_remaining_work, measure_throughput
+    from sat2cap.embedding import RemainingWork, count_remaining_work, measure_throughput
     from sat2cap.formatting import format_bytes, format_duration
 
-    spec, source, checkpoint, pending = plan.spec, plan.source, plan.checkpoint, plan.pending()
-    (height, width), cell_m = spec.grid.shape, spec.grid.affine.a
-    pixel_m = spec.patch_m / spec.patch_pixels
-    work, info = count_remaining_work(spec, pending), source.info
+    source, checkpoint, first = plan.source, plan.checkpoint, plan.parts[0].spec
+    plan.pending()  # says that another atlas is there before anything is measured
+    pending = [(part.spec, part.pending()) for part in plan.parts]
+    work = RemainingWork.total(count_remaining_work(*part) for part in pending)
+    pixel_m, info = first.patch_m / first.patch_pixels, source.info
     coarse_note = ", coarser than the network sees" if info.gsd_m > 2 * pixel_m else ""
     time_text = "none, all cells are embedded"
-    if pending:
-        throughput = measure_throughput(spec, pending, source, checkpoint)
+    fullest = max(pending, key=lambda part: len(part[1]))
+    if fullest[1]:
+        throughput = measure_throughput(*fullest, source, checkpoint)
         network, imagery = throughput.embed_cells_per_s, throughput.read_cells_per_s
         rates = f"network {network:.3g} cells/s, imagery {imagery:.3g} cells/s"
         time_text = f"about {format_duration(throughput.seconds(work))} ({rates}, measured)"
     return [
         ("region", plan.region.label),
-        ("grid", f"{height} x {width} cells of {cell_m:g} m in {spec.grid.crs}"),
-        ("patches", f"{spec.patch_m:g} m, {spec.patch_pixels} px: {pixel_m:.3g} m a pixel"),
-        ("cells to embed", f"{work.cells} of {int(spec.wanted.sum())}"),
+        *(("grid", _describe_grid(part)) for part in plan.parts),
+        ("patches", f"{first.patch_m:g} m, {first.patch_pixels} px: {pixel_m:.3g} m a pixel"),
+        ("cells to embed", f"{work.cells} of {sum(int(part.spec.wanted.sum()) for part in plan.parts)}"),
         ("imagery", f"{info.uri}, {info.gsd_m:.3g} m a pixel{coarse_note}; licence {info.licence}"),
         ("to read", f"{work.pixels / 1e6:.3g} million pixels of {pixel_m:.3g} m"),
         ("model", f"{checkpoint.card.get('name', 'unnamed')}, {checkpoint.dim} numbers a cell"),
@@ -185,6 +188,11 @@ def _describe_plan(plan: "EmbeddingPlan") -> list[tuple[str, object]]:
         ("time", time_text),
         ("size on disk", format_bytes(work.disk_bytes)),
     ]
+
+
+def _describe_grid(part: "EmbeddingPlan") -> str:
+    (height, width), grid = part.spec.grid.shape, part.spec.grid
+    return f"{height} x {width} cells of {grid.affine.a:g} m in {grid.crs}"
 
 
 def _print_result(atlas: "Atlas", failure: str | None) -> None:

@@ -1,7 +1,7 @@
 """``sat2cap atlas``: describe, prepare, verify and repair an atlas."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from sat2cap.cli.options import (
     Workers,
 )
 
+if TYPE_CHECKING:
+    from sat2cap.atlas import Atlas
+
 app = typer.Typer(help="Describe, check and repair an atlas.", no_args_is_help=True)
 
 
@@ -37,21 +40,18 @@ def info(atlas: AtlasPath) -> None:
     from sat2cap.atlas import STATUS_MEANINGS, CellStatus, open_atlas
     from sat2cap.cli import console
     from sat2cap.formatting import format_bytes
-    from sat2cap.geo import lonlat_extent
 
     opened = open_atlas(atlas)
     size = sum(size for _, size in opened.store.list()) if opened.store.can_list else None
-    spec, grid = opened.spec, opened.plain_grid
+    spec = opened.members[0].spec
     status = opened.status[opened.wanted]
     counts = [(CellStatus(code), int((status == code).sum())) for code in np.unique(status)]
-    height, width = grid.shape
     patch_px = f"{spec.patch_pixels} px"
     console.print_facts(
         [
             ("atlas", opened.name),
             ("complete", "yes" if opened.complete else "no: the same embed command continues it"),
-            ("extent", ",".join(f"{edge:.4f}" for edge in lonlat_extent(grid))),
-            ("grid", f"{height} x {width} cells of {grid.affine.a:g} m in {grid.crs}"),
+            *(fact for member in opened.members for fact in _describe_grid(member)),
             ("patches", f"{spec.patch_m:g} m, {patch_px}: {spec.patch_m / spec.patch_pixels:.3g} m a pixel"),
             ("embeddings", f"{opened.dim} numbers a cell, {spec.dtype}"),
             ("cells", opened.wanted.sum()),
@@ -64,6 +64,18 @@ def info(atlas: AtlasPath) -> None:
             ("identity", opened.identity),
         ]
     )
+
+
+def _describe_grid(atlas: "Atlas") -> list[tuple[str, str]]:
+    """Return the extent and the grid of an atlas in one CRS, as facts."""
+    from sat2cap.geo import lonlat_extent
+
+    grid = atlas.plain_grid
+    (height, width), extent = grid.shape, lonlat_extent(grid)
+    return [
+        ("extent", ",".join(f"{edge:.4f}" for edge in extent)),
+        ("grid", f"{height} x {width} cells of {grid.affine.a:g} m in {grid.crs}"),
+    ]
 
 
 @app.command()
@@ -122,8 +134,12 @@ def verify(atlas: AtlasPath) -> None:
     from sat2cap.query import find_prepared_problem
 
     opened = open_atlas(atlas)
-    problems = [str(problem) for problem in verify_atlas(opened)]
-    problems = problems or [problem for problem in [find_prepared_problem(opened)] if problem]
+    problems = []
+    for member in opened.members:
+        of_member = [str(problem) for problem in verify_atlas(member)]
+        of_member = of_member or [problem for problem in [find_prepared_problem(member)] if problem]
+        where = "" if member is opened else f"{member.name}: "
+        problems += [f"{where}{problem}" for problem in of_member]
     for problem in problems:
         print(problem)
     if problems:

@@ -27,15 +27,14 @@ def list_atlases(server: Server) -> list[dict[str, Any]]:
 def describe_atlas(server: Server, served: AskedAtlas) -> dict[str, Any]:
     """Its grid, its extent, what its model can do, and the mesh that places its cells on a map."""
     assert served.opened is not None
-    atlas = served.opened.atlas
-    checkpoint = served.opened.query_model
-    a = atlas.grid.affine
+    grid, checkpoint = served.opened.map_grid, served.opened.query_model
+    a = grid.affine
     return {
         **_summarise(served),
         "grid": {
-            "shape": list(atlas.grid.shape),
+            "shape": list(grid.shape),
             "transform": [a.a, a.b, a.c, a.d, a.e, a.f],
-            "crs": str(atlas.grid.crs),
+            "crs": str(grid.crs),
             "cell_m": abs(a.a),
         },
         "mesh": _mercator_mesh(served),
@@ -63,7 +62,7 @@ def _summarise(served: ServedAtlas) -> dict[str, Any]:
     if served.opened is None:
         return {"id": served.slug, "title": served.path.stem, "problem": served.problem}
     atlas, checkpoint = served.opened.atlas, served.opened.query_model
-    west, south, east, north = lonlat_bounds(outline(atlas.grid))
+    west, south, east, north = lonlat_bounds(outline(served.opened.map_grid))
     years = checkpoint.card.get("training", {}).get("years")
     return {
         "id": served.slug,
@@ -83,7 +82,7 @@ def _summarise(served: ServedAtlas) -> dict[str, Any]:
 def _mercator_mesh(served: ServedAtlas) -> dict[str, Any]:
     """Return points of the grid in Web Mercator, 0 to 1 east- and southward, as map libraries count them."""
     assert served.opened is not None
-    grid = served.opened.atlas.grid
+    grid = served.opened.map_grid
     height, width = grid.shape
     rows, cols = np.linspace(0, height, _MESH_STEPS + 1), np.linspace(0, width, _MESH_STEPS + 1)
     row, col = np.meshgrid(rows, cols, indexing="ij")

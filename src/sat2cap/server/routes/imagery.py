@@ -40,7 +40,7 @@ def _render_tile(served: ServedAtlas, tile: Tile) -> bytes:
     assert served.opened is not None
     grid = GeoBox((_TILE_PIXELS, _TILE_PIXELS), tile_affine(*tile, _TILE_PIXELS), "EPSG:3857")
     atlas = served.opened.atlas
-    region = Region(outline(atlas.grid), served.slug)
+    region = Region(outline(served.opened.map_grid), served.slug)
     pixels = reopen_imagery(atlas.imagery, region).read(grid)
     rgba = np.asarray(pixels.transpose("y", "x", "band").values)
     if not rgba[..., 3].any():

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 
 from sat2cap.api import Prompt
 from sat2cap.errors import InputError, ModelError, Sat2CapError
-from sat2cap.geo import When, cell_at, hours_of, months_of
+from sat2cap.geo import When, cell_at, grid_of, ground_metres, hours_of, months_of
 from sat2cap.maps import top_places
 from sat2cap.server.collection import ServedAtlas
 from sat2cap.server.polygons import GeoJSONBody, keep_within, read_polygons
@@ -42,8 +42,9 @@ def find_places(answer: AskedAnswer, top: Top = 20, apart_m: Apart = None) -> Re
 
 
 def _best_places(score: xr.DataArray, top: int, apart_m: float | None) -> str:
-    cell = abs(float(score.x[1] - score.x[0])) if score.sizes["x"] > 1 else 480.0
-    places = top_places(score, top, _APART_CELLS * cell if apart_m is None else apart_m)
+    grid = grid_of(score)
+    cell_m = abs(grid.affine.a) * ground_metres(grid)
+    places = top_places(score, top, _APART_CELLS * cell_m if apart_m is None else apart_m)
     return json.dumps(places.to_geo_dict(drop_id=True))
 
 
@@ -126,14 +127,10 @@ async def caption_point(
 def _cell_of(served: ServedAtlas, lon: float, lat: float) -> tuple[int, int]:
     """Return row and column of a place. Raises `InputError` if it lies outside the atlas."""
     assert served.opened is not None
-    row, col = (int(index) for index in cell_at(served.opened.atlas.grid, lon, lat))
+    row, col = (int(index) for index in cell_at(served.opened.map_grid, lon, lat))
     if row < 0:
         raise InputError(f"{lon:g},{lat:g} lies outside the atlas; give a place within its bounds")
     return row, col
-
-
-def _cell_region(lon: float, lat: float) -> str:
-    return f"{lon:.6f},{lat:.6f},1m"
 
 
 def _describe_cell(
@@ -146,8 +143,7 @@ def _describe_cell(
     if opened.query_model.calibration is not None and is_chance:
         try:
             prompt, negatives = _resolve(server, served, question)
-            fit = opened.map(prompt, question.when, negatives, "contrast", region=_cell_region(lon, lat))
-            chance = float(np.nanmax(fit.values))
+            chance = float(opened.score_at(lon, lat, prompt, question.when, negatives, "contrast"))
         except Sat2CapError:
             chance = None  # an example, a place or a photo, has no chance
     phrases = opened.phrases([(lon, lat)], question.when, top=_PHRASES)["phrases"].iloc[0]
@@ -187,6 +183,5 @@ def _follow_cell(
         raise ModelError("the model of this atlas knows no time, so its scores are the same at every date")
     scale = "cosine" if question.scale == "percentile" else question.scale
     prompt, negatives = _resolve(server, served, question)
-    scores = opened.map(prompt, moments, negatives, scale, region=_cell_region(lon, lat))
-    series = scores.max(("y", "x"), skipna=True).values.tolist()
+    series = opened.score_at(lon, lat, prompt, moments, negatives, scale).tolist()
     return [value if math.isfinite(value) else None for value in series]

@@ -59,7 +59,7 @@ def read_capabilities(request: Request, served: AskedAtlas, question: AskedQuest
         for name, value in request.query_params.multi_items()
         if name.lower() not in _PROTOCOL_WORDS
     ]
-    bounds = lonlat_bounds(outline(served.opened.atlas.grid))
+    bounds = lonlat_bounds(outline(served.opened.map_grid))
     title = f"{_title_of(question)} ({served.path.stem})"
     document = build_capabilities(served.slug, title, f"{template}?{urlencode(carried)}", bounds)
     return Response(document, media_type="application/xml")

@@ -1,0 +1,95 @@
+"""Scores of an atlas, on its own cells, as one map in the CRS that was asked for."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sat2cap.atlas import Atlas, WideAtlas
+from sat2cap.geo import GridArray, PlainGrid
+
+if TYPE_CHECKING:
+    from sat2cap.geo import GridPart, UtmZone
+    from sat2cap.maps import Placement
+
+_KEPT_PLACEMENTS = 2
+
+
+class Mosaics:
+    """Places the scores of one atlas on grids in other CRSs; it remembers which cells whole maps show."""
+
+    def __init__(self, atlas: Atlas) -> None:
+        """Begin with no grid; `atlas` is in one CRS or of several UTM zones."""
+        if isinstance(atlas, WideAtlas):
+            self._atlases: dict[UtmZone | None, Atlas] = {part.zone: part.atlas for part in atlas.parts}
+        else:
+            self._atlases = {None: atlas}
+        self._grids: dict[str, PlainGrid] = {}
+        self._placements: dict[str, Placement] = {}
+
+    def place(self, scores: "Mapping[UtmZone | None, GridArray]", crs: str | None) -> GridArray:
+        """Return scores on the atlas's own cells, whole or of a region, as one map.
+
+        `crs` None is for the atlas's own, or the default of several UTM zones. A map of a region is a part of
+        the grid of the whole. Raises `RegionError` for a CRS that cannot be used.
+        """
+        if crs is None and self._only is not None:
+            return scores[None]
+        from sat2cap.geo import mosaic_grid
+        from sat2cap.maps import Placement
+
+        grids: list[GridPart] = [(zone, score.grid) for zone, score in scores.items()]
+        whole = self.grid(crs)
+        is_whole = {zone: grid.shape for zone, grid in grids} == {
+            zone: atlas.plain_grid.shape for zone, atlas in self._atlases.items()
+        }
+        if not is_whole:
+            grid = mosaic_grid(grids, whole.crs, abs(whole.affine.a))
+            return Placement.of(grids, grid).place(list(scores.values()))
+        if whole.crs not in self._placements:
+            self._placements[whole.crs] = Placement.of(grids, whole)
+            for oldest in list(self._placements)[:-_KEPT_PLACEMENTS]:
+                self._placements.pop(oldest, None)
+        return self._placements[whole.crs].place(list(scores.values()))
+
+    def grid(self, crs: str | None) -> PlainGrid:
+        """Return the grid of a map of the whole atlas; `crs` and errors are those of `place`."""
+        if crs is None and self._only is not None:
+            return self._only.plain_grid
+        from sat2cap.geo import mosaic_grid
+
+        target = self.default_crs if crs is None else crs
+        if target not in self._grids:
+            self._grids[target] = mosaic_grid(self._parts, target)
+        return self._grids[target]
+
+    @cached_property
+    def default_crs(self) -> str:
+        """The CRS of a map of several UTM zones; see `geo.default_mosaic_crs`."""
+        from sat2cap.geo import default_mosaic_crs
+
+        return default_mosaic_crs(self._parts)
+
+    @cached_property
+    def picture_crs(self) -> str:
+        """The CRS of a map of several UTM zones that people look at; see `geo.picture_mosaic_crs`."""
+        from sat2cap.geo import picture_mosaic_crs
+
+        return picture_mosaic_crs(self._parts)
+
+    @cached_property
+    def _parts(self) -> "list[GridPart]":
+        return [(zone, _wanted_grid(atlas)) for zone, atlas in self._atlases.items()]
+
+    @property
+    def _only(self) -> Atlas | None:
+        """The atlas, if it is in one CRS."""
+        return self._atlases.get(None)
+
+
+def _wanted_grid(atlas: Atlas) -> PlainGrid:
+    """Return the block of an atlas's grid that holds its wanted cells."""
+    rows, cols = (np.flatnonzero(atlas.wanted.any(axis=axis)) for axis in (1, 0))
+    block = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+    return atlas.plain_grid[block]

@@ -1,0 +1,28 @@
+"""Opening an atlas for prompts, whichever kind it is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sat2cap.api.atlas import OpenAtlas
+from sat2cap.api.wide_atlas import WideOpenAtlas
+from sat2cap.atlas import WideAtlas, open_atlas
+
+if TYPE_CHECKING:
+    from sat2cap.model import Checkpoint
+
+
+def open(
+    path: str | Path,
+    model: "str | Path | Checkpoint | None" = None,
+    text: str | Path | None = None,
+    map_crs: str | None = None,
+) -> OpenAtlas:
+    """Open an atlas for prompts. Raises `AtlasError` if there is none; the model is loaded when first needed.
+
+    `model` is needed when the model is no longer where it was when the atlas was made. `map_crs` is the CRS
+    of its maps where a call names none; an atlas in one CRS has its own, and one of several UTM zones
+    EPSG:6933.
+    """
+    atlas = open_atlas(path)
+    kind = WideOpenAtlas if isinstance(atlas, WideAtlas) else OpenAtlas
+    return kind(atlas, model, text, map_crs)

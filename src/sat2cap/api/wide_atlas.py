@@ -1,0 +1,78 @@
+"""An opened atlas of several UTM zones: it is asked as an atlas in one CRS is, and its maps have no seam."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Unpack
+
+import numpy as np
+
+from sat2cap.api.atlas import OpenAtlas
+from sat2cap.api.inputs import Moment, RegionLike
+from sat2cap.atlas import WideAtlas
+from sat2cap.errors import AtlasError
+from sat2cap.geo import GridArray
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sat2cap.geo import UtmZone
+    from sat2cap.query import ScoreOptions, SpreadOver, WideScan
+
+
+class WideOpenAtlas(OpenAtlas):
+    """A wide atlas that answers prompts, zone by zone with one model and one calibration."""
+
+    atlas: WideAtlas
+
+    @cached_property
+    def scan(self) -> "WideScan":  # type: ignore[override]  # what both are asked is the same
+        """The cells of all zones, opened once for all maps."""
+        from sat2cap.query import WideScan
+
+        self._warn_if_unfinished()
+        return WideScan.open(self.atlas, self.query_model.encoding)
+
+    @property
+    def picture_crs(self) -> str | None:
+        """A Mercator projection, unless the atlas was opened with another CRS for its maps."""
+        return self.map_crs or self.mosaics.picture_crs
+
+    def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> "xr.DataArray":
+        """Raise `AtlasError`: embeddings lie on the grids of their zones; open a part for them."""
+        part = self.atlas.members[0].name
+        raise AtlasError(
+            f"atlas {self.atlas.name!r} has embeddings on the grid of each UTM zone; "
+            f"open a part, such as {part}, or take those of places with sample(…, vectors=True)"
+        )
+
+    def _ask(
+        self, prompts: Sequence[str], spread: "SpreadOver | None", **options: "Unpack[ScoreOptions]"
+    ) -> "dict[UtmZone | None, GridArray]":
+        """Return the scores of prompts at one moment in each zone."""
+        from sat2cap.query import score_by_zone
+
+        scores = score_by_zone(self.scan, self.query_model, prompts, spread, **options)
+        return {zone: score for zone, score in scores.items()}  # noqa: C416 - a dict of another type
+
+    def _with_own_cells(self, scores: "dict[UtmZone | None, GridArray]") -> list[GridArray]:
+        """Return maps of only the cells whose centre lies in their zone: no ground is there twice."""
+        from sat2cap.geo import cell_lonlat
+
+        own = []
+        for zone, score in scores.items():
+            assert zone is not None
+            mine = zone.holds(*cell_lonlat(score.grid))
+            own.append(replace(score, values=np.where(mine, score.values, np.float32(np.nan))))
+        return own
+
+    def __repr__(self) -> str:
+        from sat2cap.api.display import wide_atlas_text
+
+        return wide_atlas_text(self.atlas)
+
+    def _repr_html_(self) -> str:
+        """Return the facts, for notebooks."""
+        from sat2cap.api.display import wide_atlas_html
+
+        return wide_atlas_html(self.atlas)

@@ -1,0 +1,36 @@
+"""Opening what a folder or address holds: an atlas in one CRS, or a wide one of several UTM zones."""
+
+from pathlib import Path
+
+from sat2cap.atlas.plan import read_plan
+from sat2cap.atlas.reader import Atlas
+from sat2cap.atlas.wide import WideAtlas, WidePart
+from sat2cap.atlas.wide_manifest import read_wide_manifest
+from sat2cap.errors import AtlasError
+from sat2cap.stores import Store, open_store
+
+
+def open_atlas(place: Path | str | Store) -> Atlas:
+    """Open the atlas in a folder, or at an address such as ``s3://bucket/region.zarr``.
+
+    It may be unfinished (see `Atlas.complete`), or a `WideAtlas`. Raises `AtlasError` if there is none, its
+    format is newer, or its plan is damaged, and `StoreError` if the bucket or server does not give it.
+    """
+    store = open_store(place)
+    try:
+        return Atlas(store, read_plan(store))
+    except AtlasError:
+        identities = read_wide_manifest(store)
+        if identities is None:
+            raise
+    parts = [WidePart(zone, _open_part(store.child(zone.name), sha)) for zone, sha in identities.items()]
+    return WideAtlas(store, tuple(parts))
+
+
+def _open_part(store: Store, identity: str) -> Atlas:
+    """Return a part of a wide atlas. Raises `AtlasError` if it is another atlas."""
+    atlas = Atlas(store, read_plan(store))
+    if atlas.identity != identity:
+        rule = "is not the part that the manifest names"
+        raise AtlasError(f"atlas {atlas.name!r} {rule}; copy the whole atlas again")
+    return atlas
