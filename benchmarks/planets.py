@@ -22,6 +22,7 @@ from sat2cap.demo import steps
 from sat2cap.demo.labels import to_slug
 from sat2cap.demo.metrics import EvaluationInputs, compute_metrics
 from sat2cap.demo.plan import CountryPlan, DemoPlan, quick_plan
+from sat2cap.demo.remembered_imagery import RememberedImagery
 from sat2cap.files import write_json
 from sat2cap.geo import cell_grid, parse_region
 from sat2cap.miniworld import PROMPTS, World, prepare_ground_truth
@@ -113,8 +114,9 @@ def measure_run(plan: DemoPlan, demo: Path, out: Path, seed: int, *, retrieval: 
     trained, linear = load_models(plan, demo, out, seed)
     clip = steps.name_model(resolve_model("miniclip"), "miniclip", "CLIP")
     by_planet = f"planet-{plan.test_world}"
+    imagery = RememberedImagery(open_imagery(f"miniworld:{plan.test_world}"))
     atlases = [
-        steps.embed_countries(plan, folder / by_planet, model, kind, silent)
+        steps.embed_countries(plan, folder / by_planet, imagery, model, kind, silent)
         for model, kind, folder in (
             (trained, "", out / f"seed-{seed}"),
             (linear, "-linear", out / f"seed-{seed}"),

@@ -10,6 +10,7 @@ from sat2cap.demo.duration import describe_duration, estimate_demo_seconds
 from sat2cap.demo.metrics import EvaluationInputs, compute_metrics, timing_metrics
 from sat2cap.demo.page import collect_story
 from sat2cap.demo.plan import DemoPlan
+from sat2cap.demo.remembered_imagery import RememberedImagery
 from sat2cap.demo.story import render_story
 from sat2cap.files import write_bytes, write_json
 from sat2cap.progress import Progress, announce, silent
@@ -43,12 +44,13 @@ def run_demo(out: Path, *, plan: DemoPlan | None = None, progress: Progress = si
     linear = steps.name_model(resolve_model(linear_folder), str(linear_folder), "linear-miniworld")
 
     with clock.time_step("embed", **steps.check_atlases(plan, out)):
+        imagery = open_imagery(f"miniworld:{plan.test_world}")
+        shared = RememberedImagery(imagery)
         atlases = [
-            steps.embed_countries(plan, out, model, kind, progress)
+            steps.embed_countries(plan, out, shared, model, kind, progress)
             for model, kind in zip((trained, linear, clip), steps.ATLAS_KINDS, strict=True)
         ]
     with clock.time_step("map"):
-        imagery = open_imagery(f"miniworld:{plan.test_world}")
         countries, linear_countries, baseline = steps.list_countries(plan, atlases)
         steps.write_maps(plan, out, countries, trained, imagery, progress)
     with clock.time_step("evaluate"):

@@ -133,10 +133,9 @@ def check_atlases(plan: DemoPlan, out: Path) -> dict[str, bool]:
 
 
 def embed_countries(
-    plan: DemoPlan, out: Path, checkpoint: Checkpoint, kind: str, progress: Progress
+    plan: DemoPlan, out: Path, imagery: Imagery, checkpoint: Checkpoint, kind: str, progress: Progress
 ) -> list[Atlas]:
     """Return an atlas of every country by one model; its file name ends in `kind`."""
-    imagery = open_imagery(f"miniworld:{plan.test_world}")
 
     def embed(place: CountryPlan) -> Atlas:
         region = parse_region(place.region)
