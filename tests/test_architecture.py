@@ -1,9 +1,6 @@
 """The layers of ARCHITECTURE.md: an import only goes down, imports inside functions included."""
 
 import ast
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -181,13 +178,6 @@ def read_package() -> dict[str, tuple[str, bool]]:
     return found
 
 
-def modules_loaded_by(statement: str) -> set[str]:
-    """Names in sys.modules of a fresh interpreter after `statement`."""
-    code = f"{statement}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout.splitlines()[-1]))
-
-
 def test_imports_only_go_down() -> None:
     layers = table(LAYERS)
     package = read_package()
@@ -278,30 +268,3 @@ def test_the_page_prints_the_same_table() -> None:
     assert f"```\n{LAYERS}```" in page, (
         "copy LAYERS of this test into ARCHITECTURE.md, or the other way round"
     )
-
-
-def test_the_command_line_starts_without_heavy_libraries() -> None:
-    loaded = modules_loaded_by("import sat2cap, sat2cap.cli")
-    assert "typer" in loaded
-    heavy = {"torch", "transformers", "matplotlib", "rasterio", "numpy", "pandas", "xarray", "rich"}
-    assert loaded & heavy == set()
-
-
-def test_layers_below_the_model_run_without_torch() -> None:
-    """What they import imports counts too."""
-    names = [
-        n
-        for n in read_package()
-        if unit(n) in {"geo", "imagery", "photos", "pairs", "atlas", "maps", "zones", "publishing"}
-    ]
-    assert len(names) >= 15
-    loaded = modules_loaded_by(f"import {', '.join(names)}")
-    assert {"numpy", "sat2cap.geo.grid"} <= loaded
-    assert loaded & {"torch", "transformers"} == set()
-
-
-def test_the_model_runs_without_raster_libraries() -> None:
-    names = [n for n in read_package() if unit(n) == "model"]
-    loaded = modules_loaded_by(f"import {', '.join(names)}")
-    assert "torch" in loaded
-    assert loaded & {"rasterio", "odc", "odc.geo", "geopandas", "zarr"} == set()

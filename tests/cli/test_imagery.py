@@ -114,7 +114,7 @@ def test_repair_knows_what_the_imagery_was_called(model: Path, tmp_path: Path) -
     with tile_server(MiniImagery(World(2))) as server:
         mine.write_text(f'kind = "tiles"\nurl = "{server.url}"\nzooms = [0, 15]\nbounds = [70, 46, 71, 47]\n')
         server.faults = lambda tile, nth: 500 if sum(tile) % 2 == 0 else None
-        done = run("embed", "70.1,46.1,8km", "--imagery", mine, "--model", model, "-o", out)
+        done = run("embed", "70.1,46.1,3km", "--imagery", mine, "--model", model, "-o", out)
         assert done.status == 0, done.err
         assert "the first failure: " in done.out
         assert f"try the failed cells again with: sat2cap atlas repair {out}" in done.out

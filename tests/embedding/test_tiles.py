@@ -24,7 +24,7 @@ sys.path.append(str(Path(__file__).parents[1] / "cli"))
 
 from command import run
 
-REGION = "4.6,52.2,4.75,52.4"
+REGION = "4.6,52.2,4.67,52.4"
 EVERY = (slice(None), slice(None))
 
 
@@ -82,7 +82,7 @@ def test_cells_of_broken_tiles_are_marked_and_no_others(undisturbed):
     pixel_m = atlas.spec.patch_m / atlas.spec.patch_pixels
     assert (overlaps_a_broken_tile(atlas, asked, -3 * pixel_m) <= failed).all()
     assert (failed <= overlaps_a_broken_tile(atlas, asked, 3 * pixel_m)).all()
-    assert failed.sum() > 20
+    assert failed.sum() > 10
     assert ((atlas.status == CellStatus.OK) == (atlas.wanted & ~failed)).all()
     assert np.isnan(atlas.read(*EVERY)[failed]).all()
     assert f"{failed.sum()} cells: reading the imagery failed" in done.out
