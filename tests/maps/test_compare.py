@@ -13,6 +13,7 @@ from sat2cap.errors import InputError, PromptError
 from sat2cap.maps.cog import write_category_cog
 from sat2cap.maps.colours import CATEGORIES, paint_of
 from sat2cap.maps.compare import classify, difference
+from sat2cap.maps.few_photos import few_photos_warning
 from sat2cap.maps.layers import provenance
 from sat2cap.maps.picture import write_png
 from sat2cap.maps.places import areas_of_categories
@@ -31,6 +32,17 @@ def test_a_difference_says_both_sides() -> None:
     beach = made_up().assign_attrs(prompt="a beach", when="")
     assert provenance(difference(beach, made_up()))["prompt"] == "a beach minus a busy street"
     assert provenance(difference(beach, made_up()))["when"] == "any time minus 2024-05-20T08:00"
+
+
+def test_a_difference_says_which_of_its_sides_few_photos_fit() -> None:
+    listed = {"snow": ["snow: about 3 of 2,000 photos"], "fog": ["fog: about 9 of 2,000 photos"]}
+    sand = made_up().assign_attrs(prompt="sand")
+    snow, fog = (sand.assign_attrs(prompt=name, few_photos=entries) for name, entries in listed.items())
+    both = few_photos_warning(difference(snow, fog).attrs)
+    assert both.startswith(f"few held-out photos fit ({listed['snow'][0]}; {listed['fog'][0]}): compare")
+    assert listed["fog"][0] in few_photos_warning(difference(sand, fog).attrs)
+    assert few_photos_warning(difference(snow, snow).attrs).count("about 3") == 1
+    assert few_photos_warning(difference(sand, sand).attrs) == ""
 
 
 def test_no_data_on_either_side_is_no_data() -> None:

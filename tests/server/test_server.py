@@ -19,6 +19,8 @@ from served import HEIGHT, WIDTH, make_client
 import sat2cap
 from sat2cap.errors import InputError, JobError
 from sat2cap.geo import cell_lonlat
+from sat2cap.maps import few_photos_warning
+from sat2cap.query import photo_support
 from sat2cap.server import ServerSettings
 from sat2cap.server.scores import quantise_scores
 
@@ -79,6 +81,22 @@ def test_scores_are_those_of_a_map_within_a_level(client, opened, scale, when):
     assert np.abs(scores - expected)[valid].max() <= (about["high"] - about["low"]) / 500
     assert about["low"] == pytest.approx(float(np.nanmin(expected)))
     assert about["p50"] == pytest.approx(np.nanmedian(expected), abs=(about["high"] - about["low"]) / 120)
+
+
+def test_scores_carry_the_notice_of_chances_that_few_photos_speak_for(client, opened, monkeypatch):
+    def read_notice(**query):
+        answer = client.get(f"{NORTH}/scores", params=query)
+        return json.loads(answer.headers["x-score"])["few_photos"]
+
+    assert read_notice(prompt="skiers", scale="contrast") is None
+    monkeypatch.setattr(photo_support, "FEWEST_PHOTOS", 500)  # more than the model has
+    expected = few_photos_warning(opened.map("skaters", scale="contrast").attrs)
+    assert expected.startswith("few held-out photos fit (skaters: about ")
+    assert read_notice(prompt="skaters", scale="contrast") == expected
+    assert read_notice(prompt="skaters", scale="cosine") is None
+    both = read_notice(prompt="skaters", minus="swimmers", scale="contrast")
+    assert "skaters: about" in both
+    assert "swimmers: about" in both
 
 
 def test_a_map_without_data_and_one_of_equal_scores(opened):

@@ -1,5 +1,7 @@
 """Method linear: the closed form against gradients of the loss that it minimises, and the model it makes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,17 @@ import torch
 from fake_pairs import FakePairs
 from tiny_model import tiny_clip
 
+sys.path.append(str(Path(__file__).parents[1] / "query"))  # made_model lives there
+
+from made_model import atlas as made_atlas
+from made_model import embeddings
+
 from sat2cap.errors import ModelError, RunFileError
+from sat2cap.geo import When
+from sat2cap.model import open_query_model
 from sat2cap.model.load import load_model
+from sat2cap.model.query_model import StoredModel
+from sat2cap.query import score_atlas
 from sat2cap.training.data.patches import decode_image
 from sat2cap.training.linear import train_linear
 from sat2cap.training.linear_run import LinearRun, load_linear_run
@@ -90,6 +101,33 @@ def test_the_model_saved_predicts_what_the_regression_says(root: Path, pairs: Fa
     assert model.card["metrics"]["validation.gallery"] == 12
     assert model.calibration is not None
     assert len(model.calibration.ground) == 12
+
+
+def test_maps_without_torch_are_those_of_the_model_loaded_whole(root: Path, pairs: FakePairs) -> None:
+    """A linear model is asked as any other: its towers folded, its Dynamic Encoder of random features."""
+    folder = train_linear(linear_run(root / "out"), pairs=pairs)
+    whole, stored = load_model(folder), open_query_model(folder)
+    assert isinstance(stored, StoredModel)
+    opened = made_atlas(root / "a.zarr", embeddings(6, 5, 16), whole, np.zeros((6, 5), bool))
+    prompts = ["snow on a roof", "a beach"]
+    for when in (None, When(2016, 5, 3, 21.5)):
+        for scale in ("cosine", "percentile", "contrast"):
+            expected, maps = (
+                score_atlas(opened, model, prompts, when=when, scale=scale, bank=["a town", "a road"])
+                for model in (whole, stored)
+            )
+            np.testing.assert_allclose(maps.values, expected.values, atol=2e-4, err_msg=f"{scale} {when}")
+            assert float(np.nanstd(expected.values)) > 1e-3
+    seasons = [score_atlas(opened, stored, prompts, when=When(2016, month, 3, 9.0)) for month in (1, 7)]
+    assert np.nanmax(np.abs(seasons[0].values - seasons[1].values)) > 1e-3, "its Dynamic Encoder is read"
+    code = (
+        "import sys, sat2cap; opened = sat2cap.open(sys.argv[1], sys.argv[2]); "
+        "opened.compute_map('a beach', '2016-05-03T21:30'); "
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(root / "a.zarr"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_strength_is_that_with_the_least_error_on_held_out_pairs(root: Path, pairs: FakePairs) -> None:

@@ -42,7 +42,9 @@ export function answerFromScores(scores: Scores, scale: string): string {
   return `Scores run from ${formatScore(scores.low, scale)} to ${formatScore(scores.high, scale)}; they rank places, and are no chances.`;
 }
 
-/** The warning about the date, as a sentence after the answer. */
-export function warningOf(scores: Scores): string {
-  return scores.warning ? ` The date is ${scores.warning}.` : "";
+/** The warnings about the date, and about chances that few photos speak for, as sentences after the answer. */
+export function warningOf(scores: Scores, chance: Scores = scores): string {
+  const date = scores.warning ? ` The date is ${scores.warning}.` : "";
+  const few = chance.few_photos ?? "";
+  return date + (few ? ` ${few.charAt(0).toUpperCase()}${few.slice(1)}.` : "");
 }

@@ -38,6 +38,8 @@ export interface Scores {
   name: string;
   unit: string;
   warning: string | null;
+  /** Which prompts of a chance few held-out photos speak for. */
+  few_photos: string | null;
 }
 
 export interface Question {

@@ -185,7 +185,8 @@ async function sayChance(question: Question, signal: AbortSignal): Promise<void>
   const chance = await readScores({ ...question, scale: "contrast" }, part, signal).catch(() => null);
   await nonsense.learn(question.atlas, question.when).catch(() => false);
   if (signal.aborted || !shown) return;
-  say((chance ? answerFromChance(chance, atlas!, nonsenseAt(question)) : answerFromScores(shown.scores, question.scale)) + warningOf(shown.scores));
+  const sentence = chance ? answerFromChance(chance, atlas!, nonsenseAt(question)) : answerFromScores(shown.scores, question.scale);
+  say(sentence + warningOf(shown.scores, chance ?? shown.scores));
 }
 
 function clearMap(): void {

@@ -10,6 +10,7 @@ from sat2cap.errors import InputError, PromptError
 from sat2cap.geo import grid_of, on_grid
 from sat2cap.maps.colours import colours_of
 from sat2cap.maps.decoration.text import MINUS
+from sat2cap.maps.few_photos import FEW_PHOTOS_KEY, list_entries
 from sat2cap.maps.layers import CATEGORY, DIFFERENCE, one_layer, values_of
 
 
@@ -17,8 +18,8 @@ def difference(score: xr.DataArray, less: xr.DataArray) -> xr.DataArray:
     """Return `score` minus `less`, float32 ``(y, x)``, in the unit of their scale.
 
     The two may differ in prompt, date or both. The result is NaN where either is; its attributes `prompt`
-    and `when` name both sides, joined by " minus ", where they differ. Raises `InputError` if either holds
-    several maps, or if their grids or scales differ.
+    and `when` name both sides, joined by " minus ", where they differ, and `few_photos` lists those of both.
+    Raises `InputError` if either holds several maps, or if their grids or scales differ.
     """
     first, second = one_layer(score, "a difference takes"), one_layer(less, "a difference takes")
     if grid_of(first) != grid_of(second):
@@ -32,6 +33,9 @@ def difference(score: xr.DataArray, less: xr.DataArray) -> xr.DataArray:
     for key in ("prompt", "when"):
         sides = (str(first.attrs.get(key, "")), str(second.attrs.get(key, "")))
         attrs[key] = sides[0] if sides[0] == sides[1] else MINUS.join(side or "any time" for side in sides)
+    few_photos = list(dict.fromkeys([*list_entries(first.attrs), *list_entries(second.attrs)]))
+    if few_photos:
+        attrs[FEW_PHOTOS_KEY] = few_photos
     return on_grid(values_of(first) - values_of(second), grid_of(first), attrs=attrs)
 
 

@@ -26,11 +26,17 @@ def describe_photos(prompt: str, fitting: float, total: int) -> str:
     return f"{prompt}: {count} of {total:,} photos"
 
 
+def list_entries(attrs: Mapping[Any, Any]) -> list[str]:
+    """Return the attribute `FEW_PHOTOS_KEY` as a list; empty if it is absent."""
+    listed = attrs.get(FEW_PHOTOS_KEY) or ()
+    return [str(entry) for entry in ([listed] if isinstance(listed, str) else listed)]
+
+
 def photos_of_prompts(attrs: Mapping[Any, Any], prompts: Sequence[str]) -> dict[str, list[str]]:
     """Return the attribute `FEW_PHOTOS_KEY` of these prompts alone; nothing if none of them is in it."""
-    listed = attrs.get(FEW_PHOTOS_KEY) or ()
-    entries = [str(entry) for entry in ([listed] if isinstance(listed, str) else listed)]
-    chosen = [entry for entry in entries if any(entry.startswith(f"{prompt}: ") for prompt in prompts)]
+    chosen = [
+        entry for entry in list_entries(attrs) if any(entry.startswith(f"{prompt}: ") for prompt in prompts)
+    ]
     return {FEW_PHOTOS_KEY: chosen} if chosen else {}
 
 
@@ -41,8 +47,12 @@ def few_photos_warning(attrs: Mapping[Any, Any]) -> str:
     'few held-out photos fit (skiers: about 3 of 2,000 photos): compare places by these chances, not prompts'
     """
     prompt = attrs.get("prompt", "")
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    entries = photos_of_prompts(attrs, prompts).get(FEW_PHOTOS_KEY)
+    if isinstance(
+        prompt, str
+    ):  # one map, or a difference, whose prompt names both sides: the list is its own
+        entries = list_entries(attrs)
+    else:
+        entries = photos_of_prompts(attrs, list(prompt)).get(FEW_PHOTOS_KEY, [])
     if not entries:
         return ""
     return f"few held-out photos fit ({'; '.join(entries)}): compare places by these chances, not prompts"
