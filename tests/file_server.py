@@ -54,7 +54,9 @@ class RangeHandler(SimpleHTTPRequestHandler):
         wanted = self.headers.get("Range", "")
         if wanted.startswith("bytes="):
             start, _, end = wanted.removeprefix("bytes=").partition("-")
-            first, last, status = int(start), min(int(end or size), size - 1), 206
+            # without a start, so many bytes from the end (RFC 9110, 14.1.2)
+            first = int(start) if start else max(0, size - int(end))
+            last, status = min(int(end), size - 1) if start and end else size - 1, 206
         self.send_response(status)
         if status == 206:
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")

@@ -159,9 +159,14 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def indented_json(value: Any) -> bytes:
+    """Return `value` as indented JSON with a newline at its end. Raises `ValueError` for NaN."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` to `path` as indented JSON, by `publish`. Raises `ValueError` for NaN."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    write_bytes(path, indented_json(value))
 
 
 def digest(*parts: bytes | str) -> str:

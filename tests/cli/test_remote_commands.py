@@ -70,6 +70,24 @@ def test_what_is_damaged_in_a_bucket_is_repaired_there(bucket, atlas, model):
     assert run("atlas", "verify", address).out == f"{address}: sound\n"
 
 
+def test_a_published_copy_in_a_bucket_is_asked_as_its_atlas(bucket, atlas, model, tmp_path):
+    address = f"s3://{BUCKET}/public"
+    done = run("atlas", "publish", ADDRESS, address)
+    assert done.status == 0, done.err
+    assert done.out.startswith(f"{address}/x.zarr: ")
+    assert f" files in {address}, " in done.out
+    for place, out in ((atlas, tmp_path / "local.tif"), (f"{address}/x.zarr", tmp_path / "copy.tif")):
+        done = run("map", place, "snow", "--when", "2020-06-01", "--model", model, "-o", out)
+        assert done.status == 0, done.err
+    assert (tmp_path / "copy.tif").read_bytes() == (tmp_path / "local.tif").read_bytes()
+    local, copy = (run("search", place, "snow", "--model", model) for place in (atlas, f"{address}/x.zarr"))
+    assert (copy.status, copy.out) == (local.status, local.out) == (0, local.out)
+    assert run("atlas", "info", f"{address}/x.zarr").status == 0
+    done = run("atlas", "verify", f"{address}/x.zarr")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "check it with: sha256sum -c x.sha256" in done.err
+
+
 def test_a_lock_that_a_machine_left_behind_is_named_and_released(bucket, atlas, model):
     address = f"s3://{BUCKET}/locked/x.zarr"
     holder = {
@@ -116,7 +134,11 @@ def test_a_lock_that_a_machine_left_behind_is_named_and_released(bucket, atlas, 
         ("search", ADDRESS, "snow", f"-os3://{BUCKET}/x.geojson"),
         ("pairs", "build", "--photos", PLANET, "--imagery", PLANET, "-o", f"s3://{BUCKET}/pairs"),
         ("models", "convert", "miniclip", "-o", f"s3://{BUCKET}/model"),
-        ("atlas", "publish", ADDRESS, f"s3://{BUCKET}/public"),
+        ("atlas", "publish", ADDRESS, "s3://no-such-bucket/public"),
+        ("atlas", "publish", ADDRESS, f"https://127.0.0.1:9/s3://?sig={SECRET}"),
+        ("train", "run.toml", "--out", f"s3://{BUCKET}/run"),
+        ("report", "records", "-o", f"s3://{BUCKET}/report"),
+        ("demo", "-o", f"s3://{BUCKET}/demo"),
         ("map", f"s3://{BUCKET}/nothing.zarr", "snow", "-o", "x.tif"),
         ("map", f"s3://{KEY_ID}:{SECRET}@{BUCKET}/x.zarr", "snow", "-o", "x.tif"),
         ("map", "s3://no-such-bucket/x.zarr", "snow", "-o", "x.tif"),

@@ -14,6 +14,7 @@ from .layout import CellStatus as CellStatus
 from .layout import Chunk as Chunk
 from .layout import cell_arrays as cell_arrays
 from .layout import iter_chunks as iter_chunks
+from .lock import PUBLISH_LOCK as PUBLISH_LOCK
 from .lock import break_lock as break_lock
 from .lock import wide_lock as wide_lock
 from .lock import writer_lock as writer_lock
@@ -23,6 +24,8 @@ from .plan import AtlasSpec as AtlasSpec
 from .plan import differing_parts as differing_parts
 from .presence import check_atlas_exists as check_atlas_exists
 from .presence import is_atlas as is_atlas
+from .published import PARTS_KEY as PARTS_KEY
+from .published import PUBLISHED_KEY as PUBLISHED_KEY
 from .reader import Atlas as Atlas
 from .stac import make_item as make_item
 from .verification import repair_atlas as repair_atlas

@@ -10,6 +10,8 @@ from sat2cap.stores import Store, open_store
 
 LOCK = "_sat2cap/lock"
 """Path of the lock file, which names the writer."""
+PUBLISH_LOCK = ".publish.lock"
+"""Path of the lock of a folder that an atlas is published into."""
 
 
 @contextmanager
@@ -25,6 +27,7 @@ def writer_lock(place: Path | str | Store) -> Iterator[Store]:
     """
     store = open_store(place)
     check_free(store)
+    _ = store.parent  # which all of a bucket has not: an atlas has files beside it
     with store.writer.lock(LOCK, "atlas"):
         yield store
 
@@ -42,12 +45,12 @@ def wide_lock(place: Path | str | Store) -> Iterator[Store]:
 
 
 def break_lock(place: Path | str | Store) -> str | None:
-    """Release the locks that a process left on an atlas in a bucket and its parts, and return who that was.
+    """Release the locks that a process left on an atlas in a bucket and its parts, or where one is published.
 
-    None if there is none; that of a folder ends with its process. Raises `JobError` if the process is known
-    to be running, and `StoreError`.
+    Returns who that was; None if there is none, and for a folder, whose lock ends with its process. Raises
+    `JobError` if the process is known to be running, and `StoreError`.
     """
     store = open_store(place)
     stores = [store, *(store.child(zone.name) for zone in read_wide_manifest(store) or ())]
-    holders = [each.writer.break_lock(LOCK) for each in stores]
-    return next((holder for holder in holders if holder is not None), None)
+    holders = [each.writer.break_lock(key) for each in stores for key in (LOCK, PUBLISH_LOCK)]
+    return next(filter(None, holders), None)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sat2cap.atlas.plan import read_plan
+from sat2cap.atlas.published import read_published
 from sat2cap.atlas.reader import Atlas
 from sat2cap.atlas.wide import WideAtlas, WidePart
 from sat2cap.atlas.wide_manifest import read_wide_manifest
@@ -13,13 +14,17 @@ from sat2cap.stores import Store, open_store
 def open_atlas(place: Path | str | Store) -> Atlas:
     """Open the atlas in a folder, or at an address such as ``s3://bucket/region.zarr``.
 
-    It may be unfinished (see `Atlas.complete`), or a `WideAtlas`. Raises `AtlasError` if there is none, its
+    It may be unfinished (see `Atlas.complete`), a `WideAtlas`, or a copy that `publish` made, which is only
+    read. Raises `AtlasError` if there is none, its
     format is newer, or its plan is damaged, and `StoreError` if the bucket or server does not give it.
     """
     store = open_store(place)
     try:
         return Atlas(store, read_plan(store))
     except AtlasError:
+        published = read_published(store)
+        if published is not None:
+            return Atlas(store, *published)
         identities = read_wide_manifest(store)
         if identities is None:
             raise

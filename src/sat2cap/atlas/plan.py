@@ -127,7 +127,7 @@ def read_plan(store: Store) -> AtlasSpec:
         rule = f"has format version {plan['version']}, this sat2cap reads up to {VERSION}"
         raise AtlasError(f"atlas {name!r} {rule}; install a newer sat2cap")
     try:
-        spec = _spec_from_json(store, plan["parts"], plan["provenance"])
+        spec = spec_from_json(store.get(MASK), plan["parts"], plan["provenance"])
         sound = spec.identity == plan["identity"]
     except (AtlasError, OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         sound = False
@@ -184,13 +184,16 @@ def _read_json(store: Store) -> Any:
     raise missing_atlas_error(store)
 
 
-def _spec_from_json(store: Store, parts: dict[str, Any], provenance: dict[str, Any]) -> AtlasSpec:
-    """Return the specification of which `AtlasSpec.as_json` gave `parts` and `provenance`."""
+def spec_from_json(mask: bytes, parts: dict[str, Any], provenance: dict[str, Any]) -> AtlasSpec:
+    """Return the specification of which `AtlasSpec.as_json` gave `parts` and `provenance`.
+
+    `mask` has a byte for each cell, row by row. Raises whatever damaged values lead to.
+    """
     rows, cols = (int(size) for size in parts["grid"]["shape"])
     grid = PlainGrid((rows, cols), Affine(*parts["grid"]["affine"]), str(parts["grid"]["crs"]))
     return AtlasSpec(
         grid=grid,  # a GeoBox comes out, by _GridField
-        wanted=np.frombuffer(bytearray(store.get(MASK)), dtype=bool).reshape(grid.shape),
+        wanted=np.frombuffer(bytearray(mask), dtype=bool).reshape(grid.shape),
         dim=parts["dim"],
         dtype=parts["dtype"],
         model=provenance["model"],

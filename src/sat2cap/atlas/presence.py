@@ -36,7 +36,7 @@ def check_atlas_exists(place: Path | str) -> None:
     """
     if is_remote(place):
         return
-    for file in (PLAN, PLAN_COPY, WIDE_MANIFEST):
+    for file in (PLAN, PLAN_COPY, WIDE_MANIFEST, "zarr.json"):  # a published copy has no plan
         try:
             (Path(place) / file).stat()
         except (FileNotFoundError, NotADirectoryError):

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sat2cap.atlas.chunk_files import ChunkFiles, new_chunk
 from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk, ChunkedArray, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import AtlasSpec
+from sat2cap.atlas.published import ShardFiles
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest
 from sat2cap.geo import PlainGrid
@@ -36,6 +37,10 @@ class Atlas:
     """Where its files are: a folder, by convention ``NAME.zarr``, or an address such as ``s3://…``."""
     spec: AtlasSpec
     """Specification that the atlas was made from."""
+    shards: ShardFiles | None = None
+    """The chunks of a published copy; None for an atlas with files of its own for each chunk."""
+    published_from: str | None = None
+    """Hash of the content that a published copy was made from; None for what is no copy."""
 
     @property
     def members(self) -> "tuple[Atlas, ...]":
@@ -77,6 +82,8 @@ class Atlas:
     @property
     def fingerprint(self) -> str:
         """Hash of the current content. Repairing cells of a finished atlas changes it, but not `identity`."""
+        if self.published_from is not None:
+            return digest(self.identity, self.published_from)
         return digest(self.identity, hashlib.sha256(self.store.get(JOURNAL)).hexdigest())
 
     @property
@@ -116,9 +123,9 @@ class Atlas:
         return cell_arrays(spec.plain_grid.shape, spec.chunk, spec.dim, spec.dtype)
 
     @cached_property
-    def chunk_files(self) -> ChunkFiles:
+    def chunk_files(self) -> ChunkFiles | ShardFiles:
         """The files of the chunks, for reading."""
-        return ChunkFiles(self.store, self.identity, tuple(self.arrays.values()))
+        return self.shards or ChunkFiles(self.store, self.identity, tuple(self.arrays.values()))
 
     @property
     def status(self) -> NDArray[np.uint8]:

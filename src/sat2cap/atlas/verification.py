@@ -9,6 +9,7 @@ from sat2cap.atlas.layout import JOURNAL, ROOT, Chunk
 from sat2cap.atlas.plan_files import find_plan_problems, read_or_none
 from sat2cap.atlas.reader import Atlas
 from sat2cap.atlas.writer import AtlasWriter, create_or_resume, group_bytes, static_files
+from sat2cap.errors import AtlasError
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,12 @@ class Problem:
 def verify_atlas(atlas: Atlas) -> list[Problem]:
     """Read all of an atlas and return its problems; an empty list if it is sound.
 
-    A chunk that is not computed yet is a problem only if the atlas claims to be complete.
+    A chunk that is not computed yet is a problem only if the atlas claims to be complete. Raises `AtlasError`
+    for a published copy, which has checksums beside it.
     """
+    if atlas.published_from is not None:
+        name = atlas.store.base_name.removesuffix(".zarr")
+        raise AtlasError(f"{atlas.name!r} is a published copy; check it with: sha256sum -c {name}.sha256")
     problems = [*_metadata_problems(atlas)]
     entries = journal.read_journal(atlas.store, atlas.arrays.values())
     chunks = [chunk for chunk in atlas.chunks() if chunk.index in entries]

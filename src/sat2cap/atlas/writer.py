@@ -7,10 +7,8 @@ the same bytes as uninterrupted work.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +22,7 @@ from sat2cap.atlas.plan_files import read_or_none, read_plan_bytes, write_plan_f
 from sat2cap.atlas.presence import how_to_repair, is_atlas
 from sat2cap.atlas.reader import Atlas
 from sat2cap.errors import AtlasError, JobError
+from sat2cap.files import indented_json
 from sat2cap.stores import Store, open_store
 
 
@@ -111,7 +110,7 @@ class AtlasWriter:
         journal.rewrite_journal(self.store, self._entries)
         name = self.store.base_name
         self.store.writer.remove_leftovers(stac.item_name(name))
-        self.store.parent.put(stac.item_name(name), _json_bytes(stac.make_item(name, self.spec)))
+        self.store.parent.put(stac.item_name(name), indented_json(stac.make_item(name, self.spec)))
         self.store.put(ROOT, group_bytes(self.spec))
         return Atlas(self.store, self.spec)
 
@@ -149,7 +148,7 @@ def create_or_resume(place: Path | str | Store, spec: AtlasSpec) -> AtlasWriter:
         store.put(MASK, spec.wanted.tobytes())
     spec = existing or spec
     plan = read_plan_bytes(store) if existing else None
-    write_plan_files(store, plan or _json_bytes(spec.as_json()))
+    write_plan_files(store, plan or indented_json(spec.as_json()))
     files = static_files(spec)
 
     def write(file: str) -> None:
@@ -186,9 +185,9 @@ def static_files(spec: AtlasSpec) -> dict[str, bytes]:
     """Return, by path, the files that do not depend on embeddings: array metadata and small arrays."""
     files = {}
     for array in cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype).values():
-        files[f"{array.name}/zarr.json"] = _json_bytes(array.metadata())
+        files[f"{array.name}/zarr.json"] = indented_json(array.metadata())
     for array, values in side_arrays(spec):
-        files[f"{array.name}/zarr.json"] = _json_bytes(array.metadata())
+        files[f"{array.name}/zarr.json"] = indented_json(array.metadata())
         if values is not None:
             files[array.chunk_path(*[0] * values.ndim)] = array.encode_chunk(values)
     return files
@@ -196,9 +195,4 @@ def static_files(spec: AtlasSpec) -> dict[str, bytes]:
 
 def group_bytes(spec: AtlasSpec) -> bytes:
     """Return the bytes of the group's zarr.json."""
-    return _json_bytes(group_metadata(spec))
-
-
-def _json_bytes(value: Any) -> bytes:
-    """Return a value as indented JSON, in which NaN is an error."""
-    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+    return indented_json(group_metadata(spec))

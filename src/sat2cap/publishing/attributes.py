@@ -10,7 +10,7 @@ from typing import Any
 
 import zarr_cm
 
-from sat2cap.atlas import AtlasSpec, embedding_attributes, projection_attributes
+from sat2cap.atlas import PARTS_KEY, AtlasSpec, embedding_attributes, projection_attributes
 from sat2cap.publishing.depths import Depths
 
 GEOEMB = {"uuid": "61c12cc5-0e28-4056-999a-480cf3fb7e4c", "name": "geoemb:"}
@@ -34,6 +34,7 @@ def published_attributes(spec: AtlasSpec, depths: Depths | None, item_url: str |
         "attribution": spec.imagery.get("attribution", ""),
         "licence": spec.imagery.get("licence", "unknown"),
         "sat2cap:identity": spec.identity,
+        PARTS_KEY: spec.parts,
         "sat2cap:model": spec.model,
         "sat2cap:imagery": spec.imagery,
         "sat2cap:patch_m": spec.patch_m,

@@ -6,7 +6,7 @@ DEST/collection.json      the STAC collection
 DEST/NAME.sha256          a checksum of every file, for: sha256sum -c NAME.sha256
 """
 
-import shutil
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,24 +18,25 @@ import zarr
 import zarr.errors
 from numpy.typing import NDArray
 
-from sat2cap.atlas import Atlas, side_arrays, verify_atlas
+from sat2cap.atlas import PUBLISH_LOCK, PUBLISHED_KEY, Atlas, side_arrays, verify_atlas
 from sat2cap.errors import AtlasError
-from sat2cap.files import canonical_json, digest, digest_file, write_bytes, write_json
-from sat2cap.locks import folder_lock
+from sat2cap.files import canonical_json, digest, indented_json
 from sat2cap.progress import Progress, silent
 from sat2cap.publishing.attributes import array_attributes, published_attributes
 from sat2cap.publishing.catalogue import published_collection, published_item
 from sat2cap.publishing.depths import Depths, find_depths
 from sat2cap.publishing.sharding import copy_cells
+from sat2cap.publishing.zarr_store import ZarrStore
+from sat2cap.stores import Store, open_store
 
 
 @dataclass(frozen=True)
 class PublishedAtlas:
     """What publishing an atlas wrote."""
 
-    folder: Path
-    """Folder to upload as it is."""
-    store: Path
+    folder: Path | str
+    """Folder to upload as it is, or the address that was given."""
+    store: Path | str
     """The Zarr group in it, or the catalogue of the groups of several UTM zones."""
     files: int
     """Number of files in the folder."""
@@ -45,43 +46,37 @@ class PublishedAtlas:
 
 def publish_atlas(
     atlas: Atlas,
-    folder: Path | str,
+    folder: Path | str | Store,
     *,
     title: str | None = None,
     url: str | None = None,
     depths: Sequence[int] = (),
     progress: Progress = silent,
 ) -> PublishedAtlas:
-    """Write a copy of a finished atlas for the web into a folder, and return what was written.
+    """Write a copy of a finished atlas for the web into a folder or a bucket, and return what was written.
 
     `title` names the collection (by default as the atlas), `url` is the address at which the folder will be
     served, and `depths` are the lengths of short copies of the embeddings, such as 32 and 64. An interrupted
     run is continued by the same call; a copy of another atlas is not overwritten. Raises `AtlasError` if the
     atlas is unfinished or damaged, or if another atlas of that name is published there.
     """
-    folder, name = Path(folder), atlas.path.name.removesuffix(".zarr")
+    out, name = open_store(folder), atlas.store.base_name.removesuffix(".zarr")
     if not atlas.complete:
-        raise AtlasError(f"atlas {str(atlas.path)!r} is not finished; the same embed command continues it")
-    folder.mkdir(parents=True, exist_ok=True)
-    with folder_lock(folder, "publish", ".publish.lock"):
+        raise AtlasError(f"atlas {atlas.name!r} is not finished; the same embed command continues it")
+    with out.writer.lock(PUBLISH_LOCK, "folder"):
         _check_sound(atlas, progress)
         rotation = find_depths(atlas, depths)
         key = digest(atlas.fingerprint, canonical_json(sorted(set(depths))))
-        store = folder / f"{name}.zarr"
-        if not _is_published(store, key):
-            _check_free(store, atlas)
-            staged = folder / f".{name}.zarr.{key[:12]}"
-            _remove_other_copies(folder, name, staged)
+        if not _is_published(out.child(f"{name}.zarr"), key):
+            staged = f".{name}.zarr.{key[:12]}"
+            _check_free(out, name, staged, atlas)
+            _remove_other_copies(out, name, staged)
             item_url = f"{url.rstrip('/')}/{name}.json" if url else None
-            _write_group(atlas, staged, rotation, item_url, key, progress)
-            shutil.rmtree(store, ignore_errors=True)  # an older state of the same atlas
-            staged.rename(store)
-        _write_catalogue(atlas, folder, name, title or name, url.rstrip("/") if url else None)
-        return _write_checksums(folder, name, progress)
-
-
-KEY = "sat2cap:published_from"
-"""Attribute of a published group: a hash of the atlas's content and of the options that decide the bytes."""
+            _write_group(atlas, out.child(staged), rotation, item_url, key, progress)
+            # in place of an older state of the same atlas
+            out.writer.replace_folder(staged, f"{name}.zarr", "zarr.json")
+        _write_catalogue(atlas, out, name, title or name, url.rstrip("/") if url else None)
+        return _write_checksums(out, name, progress)
 
 
 def _check_sound(atlas: Atlas, progress: Progress) -> None:
@@ -90,42 +85,51 @@ def _check_sound(atlas: Atlas, progress: Progress) -> None:
     problem = next(iter(verify_atlas(atlas)), None)
     if problem is not None:
         raise AtlasError(
-            f"atlas {str(atlas.path)!r} is damaged ({problem}); run: sat2cap atlas repair {atlas.path}"
+            f"atlas {atlas.name!r} is damaged ({problem}); run: sat2cap atlas repair {atlas.name}"
         )
     progress("checking the atlas", 1, 1)
 
 
-def _remove_other_copies(folder: Path, name: str, staged: Path) -> None:
+def _remove_other_copies(out: Store, name: str, staged: str) -> None:
     """Remove what interrupted runs for another state of the atlas, or with other options, left behind."""
-    for leftover in folder.glob(f".{name}.zarr.*"):
-        if leftover != staged:
-            shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in set(out.names()):
+        if leftover.startswith(f".{name}.zarr.") and leftover != staged:
+            out.writer.remove_folder(leftover)
 
 
-def _read_attributes(store: Path) -> dict[str, Any]:
-    """Return the attributes of the Zarr group at `store`, empty if there is none."""
+def _read_attributes(store: Store) -> dict[str, Any]:
+    """Return the attributes of the Zarr group in `store`, empty if there is none."""
     try:
-        return dict(zarr.open_group(store, mode="r", zarr_format=3).attrs)
+        return dict(zarr.open_group(ZarrStore(store, read_only=True), mode="r", zarr_format=3).attrs)
     except (FileNotFoundError, ValueError, KeyError):
         return {}
 
 
-def _is_published(store: Path, key: str) -> bool:
+def _is_published(store: Store, key: str) -> bool:
     """Return whether `store` is the finished copy with this key."""
-    return _read_attributes(store).get(KEY) == key
+    return _read_attributes(store).get(PUBLISHED_KEY) == key
 
 
-def _check_free(store: Path, atlas: Atlas) -> None:
-    """Raise `AtlasError` if something is at `store` that is not a copy of this atlas."""
-    if store.exists() and _read_attributes(store).get("sat2cap:identity") != atlas.identity:
-        raise AtlasError(f"{str(store)!r} exists and is not a copy of this atlas; choose another folder")
+def _check_free(out: Store, name: str, staged: str, atlas: Atlas) -> None:
+    """Raise `AtlasError` if something is in the copy's place that is not a copy of this atlas.
+
+    A copy without its metadata is one that was being replaced, if the staged one tells of this atlas.
+    """
+    place = out.child(f"{name}.zarr")
+    try:
+        is_free = next(place.names(), None) is None
+    except NotADirectoryError:
+        is_free = False
+    identities = (_read_attributes(store).get("sat2cap:identity") for store in (place, out.child(staged)))
+    if not is_free and next(filter(None, identities), None) != atlas.identity:
+        raise AtlasError(f"{place.name!r} exists and is not a copy of this atlas; choose another folder")
 
 
 def _write_group(
-    atlas: Atlas, staged: Path, depths: Depths | None, item_url: str | None, key: str, progress: Progress
+    atlas: Atlas, staged: Store, depths: Depths | None, item_url: str | None, key: str, progress: Progress
 ) -> None:
     """Write the group into a folder that is not seen by readers yet, or continue what was begun there."""
-    group = zarr.open_group(staged, mode="a", zarr_format=3)
+    group = zarr.open_group(ZarrStore(staged), mode="a", zarr_format=3)
     copy_cells(atlas, group, depths, progress)
     for array, values in side_arrays(atlas.spec):
         shape = array.shape
@@ -136,7 +140,7 @@ def _write_group(
         note = {"long_name": "principal components of the embeddings, one a row"}
         _write_array(group, "rotation", names, depths.rotation, note)
         _write_array(group, "mean", ("embedding",), depths.mean, {"long_name": "mean embedding"})
-    group.update_attributes(published_attributes(atlas.spec, depths, item_url) | {KEY: key})
+    group.update_attributes(published_attributes(atlas.spec, depths, item_url) | {PUBLISHED_KEY: key})
     with warnings.catch_warnings():
         # Zarr 3 does not specify consolidated metadata yet; a reader that does not know it ignores it, and to
         # others it saves a request for every array
@@ -161,22 +165,25 @@ def _write_array(
     array[...] = values
 
 
-def _write_catalogue(atlas: Atlas, folder: Path, name: str, title: str, url: str | None) -> None:
+def _write_catalogue(atlas: Atlas, out: Store, name: str, title: str, url: str | None) -> None:
     """Write the STAC item and the collection."""
     item = published_item(name, atlas.spec, f"{name}-embeddings", url)
-    write_json(folder / f"{name}.json", item)
-    write_json(folder / "collection.json", published_collection(item, name, atlas.spec, title))
+    out.put(f"{name}.json", indented_json(item))
+    out.put("collection.json", indented_json(published_collection(item, name, atlas.spec, title)))
 
 
-def _write_checksums(folder: Path, name: str, progress: Progress) -> PublishedAtlas:
-    """Write the SHA-256 of every file, and return what is in the folder."""
-    store = folder / f"{name}.zarr"
-    files = [*sorted(file for file in store.rglob("*") if file.is_file())]
-    files += [folder / f"{name}.json", folder / "collection.json"]
+def _write_checksums(out: Store, name: str, progress: Progress) -> PublishedAtlas:
+    """Write the SHA-256 of every file as it is stored, and return what was written."""
+    sizes = dict(out.list(f"{name}.zarr"))
+    files = [*sorted(sizes, key=lambda key: key.split("/")), f"{name}.json", "collection.json"]
+    sizes |= out.sizes(files[-2:])
     lines = []
     for number, file in enumerate(files):
         progress("computing checksums", number, len(files))
-        lines.append(f"{digest_file(file)}  {file.relative_to(folder).as_posix()}\n")
+        lines.append(f"{hashlib.sha256(out.get(file)).hexdigest()}  {file}\n")
     progress("computing checksums", len(files), len(files))
-    write_bytes(folder / f"{name}.sha256", "".join(lines).encode())
-    return PublishedAtlas(folder, store, len(files) + 1, sum(file.stat().st_size for file in files))
+    out.put(f"{name}.sha256", "".join(lines).encode())
+    place = out.child(f"{name}.zarr")
+    return PublishedAtlas(
+        out.folder or out.name, place.folder or place.name, len(files) + 1, sum(sizes.values())
+    )

@@ -105,5 +105,5 @@ def _sample_embeddings(atlas: Atlas) -> NDArray[np.float64]:
         parts.append(values[np.isfinite(values).all(axis=1)])
     sample = np.concatenate(parts).astype(np.float64)
     if not len(sample):
-        raise AtlasError(f"{str(atlas.path)!r}: no sampled cell has an embedding, so it cannot be shortened")
+        raise AtlasError(f"{atlas.name!r}: no sampled cell has an embedding, so it cannot be shortened")
     return sample

@@ -6,19 +6,21 @@ DEST/utm31n/              the copy of zone 31 north, with its collection and ite
 DEST/utm32n/ …
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from sat2cap.atlas import WideAtlas
 from sat2cap.errors import InputError
-from sat2cap.files import digest_file, write_bytes, write_json
+from sat2cap.files import indented_json
 from sat2cap.progress import Progress, silent
 from sat2cap.publishing.copy import PublishedAtlas, publish_atlas
+from sat2cap.stores import Store, open_store
 
 
 def publish_wide_atlas(
     atlas: WideAtlas,
-    folder: Path | str,
+    folder: Path | str | Store,
     *,
     title: str | None = None,
     url: str | None = None,
@@ -32,28 +34,31 @@ def publish_wide_atlas(
     """
     if depths:
         raise InputError("--depth is not there for several UTM zones; publish the parts one by one with it")
-    folder, name = Path(folder), atlas.path.name.removesuffix(".zarr")
+    out, name = open_store(folder), atlas.store.base_name.removesuffix(".zarr")
     title = title or name
     published = {
         part.zone.name: publish_atlas(
             part.atlas,
-            folder / part.zone.name,
+            out.child(part.zone.name),
             title=f"{title}, {part.zone.name}",
             url=f"{url.rstrip('/')}/{part.zone.name}" if url else None,
             progress=progress,
         )
         for part in atlas.parts
     }
-    catalogue = folder / f"{name}.json"
-    write_json(catalogue, _make_catalogue(name, title, list(published), url))
-    lines = [f"{digest_file(catalogue)}  {catalogue.name}"]
-    for zone, copy in published.items():
-        for line in (copy.folder / f"{copy.store.stem}.sha256").read_text().splitlines():
+    catalogue = indented_json(_make_catalogue(name, title, list(published), url))
+    out.put(f"{name}.json", catalogue)
+    lines = [f"{hashlib.sha256(catalogue).hexdigest()}  {name}.json"]
+    for part in atlas.parts:
+        zone = part.zone.name
+        for line in out.get(f"{zone}/{part.atlas.store.base_name}.sha256").decode().splitlines():
             sha256, file = line.split("  ", 1)
             lines.append(f"{sha256}  {zone}/{file}")
-    write_bytes(folder / f"{name}.sha256", "".join(f"{line}\n" for line in lines).encode())
-    size_bytes = sum(copy.size_bytes for copy in published.values()) + catalogue.stat().st_size
-    return PublishedAtlas(folder, catalogue, sum(copy.files for copy in published.values()) + 2, size_bytes)
+    out.put(f"{name}.sha256", "".join(f"{line}\n" for line in lines).encode())
+    size_bytes = sum(copy.size_bytes for copy in published.values()) + len(catalogue)
+    place = out.name if out.folder is None else out.folder
+    group = f"{out.name}/{name}.json" if out.folder is None else out.folder / f"{name}.json"
+    return PublishedAtlas(place, group, sum(copy.files for copy in published.values()) + 2, size_bytes)
 
 
 def _make_catalogue(name: str, title: str, zones: Sequence[str], url: str | None) -> dict[str, object]:

@@ -105,6 +105,10 @@ class CachedStore:
         """Return a range of an object of the other store."""
         return self.store.get_range(key, start, stop)
 
+    def get_end(self, key: str, count: int) -> bytes:
+        """Return the end of an object of the other store."""
+        return self.store.get_end(key, count)
+
     def get_lines(self, key: str) -> bytes:
         """Return lines of the other store, which is asked."""
         return self.store.get_lines(key)

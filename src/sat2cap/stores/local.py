@@ -81,6 +81,12 @@ class LocalStore:
             raise EOFError(f"{key} ends before byte {stop}")
         return data
 
+    def get_end(self, key: str, count: int) -> bytes:
+        """Return the end of a file. Raises `FileNotFoundError`."""
+        with open(f"{self.folder}/{key}", "rb", buffering=0) as source:
+            source.seek(max(0, source.seek(0, os.SEEK_END) - count))
+            return source.read()
+
     def get_lines(self, key: str) -> bytes:
         """Return the bytes of a file of lines; empty if there is none."""
         path = self.folder / key

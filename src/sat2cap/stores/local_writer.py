@@ -44,6 +44,15 @@ class LocalWriter:
         """Rename a staged file."""
         rename_published(self.folder / staged, self.folder / key)
 
+    def replace_folder(self, source: str, target: str, last: str) -> None:
+        """Rename a folder, after the one in its place is removed."""
+        self.remove_folder(target)
+        (self.folder / source).rename(self.folder / target)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+
     def remove_leftovers(self, *beside: str) -> None:
         """Remove hidden files and folders of the folder, and those of the files `beside` it."""
         paths = [*self.folder.rglob(".*")]

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sat2cap.errors import JobError, StoreError
-from sat2cap.stores.object_lock import Holder, describe_process, read_holder
+from sat2cap.stores.object_lock import HELD_HERE, Holder, describe_process, read_holder
 from sat2cap.stores.protocol import Stamp
 
 if TYPE_CHECKING:
@@ -43,16 +43,17 @@ class ObjectWriter:
     @contextmanager
     def lock(self, key: str, subject: str) -> Iterator[None]:
         """Hold a lock that names this process; one whose process is known to have ended is taken over."""
-        self._store.require_path()
         holder = describe_process()
         self._acquire(key, subject, holder)
-        self._store.refresh()
-        self._held = key, self._store.stamp(key)
-        self._segment, self._lines = "", b""
+        HELD_HERE.add(holder.token)
         try:
+            self._store.refresh()
+            self._held = key, self._store.stamp(key)
+            self._segment, self._lines = "", b""
             yield
         finally:
             self._held = None
+            HELD_HERE.discard(holder.token)
             with suppress(StoreError):  # what went wrong before is the error to show
                 self._delete_placed()
                 if self._read_lock(key)[0].token == holder.token:
@@ -83,6 +84,24 @@ class ObjectWriter:
         if is_full:
             self._delete_placed()
 
+    def replace_folder(self, source: str, target: str, last: str) -> None:
+        """Delete the objects of one folder, and have the server copy those of another to their places.
+
+        A kill leaves `source` whole, so that the same call begins anew.
+        """
+        store = self._store
+        self.remove_folder(target)
+        keys = {key.removeprefix(f"{source}/") for key, _ in store.list(source)} - {last}
+        store.map(lambda key: store.copy(f"{source}/{key}", f"{target}/{key}"), sorted(keys))
+        store.copy(f"{source}/{last}", f"{target}/{last}")
+        self.remove_folder(source)
+
+    def remove_folder(self, name: str) -> None:
+        """Delete all objects below a name, the metadata of a Zarr group at its root first."""
+        store = self._store
+        store.delete(f"{name}/zarr.json")
+        store.delete_all(key for key, _ in store.list(name))
+
     def remove_leftovers(self, *beside: str) -> None:
         """Delete what killed processes staged. Nothing is ever half written beside the store."""
         self._delete_placed()
@@ -111,9 +130,9 @@ class ObjectWriter:
         """Put the lock. Raises `JobError` if it is held."""
         while True:
             other, version = self._read_lock(key)
+            if version is not None and other.token == holder.token:
+                return  # put by a request whose answer was lost
             if version is not None and not other.is_gone():
-                if other.token == holder.token:  # put by a request whose answer was lost
-                    return
                 name = self._store.name
                 raise JobError(
                     f"{subject} {name!r} is being written by {other}; wait until it is done, or stop it; "

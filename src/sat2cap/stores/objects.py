@@ -17,7 +17,7 @@ from sat2cap.stores.protocol import Stamp
 from sat2cap.stores.requests import RemoteStore
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta, PutMode, UpdateVersion
+    from obstore import GetOptions, ObjectMeta, PutMode, UpdateVersion
     from obstore.store import ObjectStore as ObstoreStore
 
 Value = TypeVar("Value")
@@ -123,6 +123,13 @@ class ObjectStore(RemoteStore):
             return data
 
         return self._ask(key, read)
+
+    def get_end(self, key: str, count: int) -> bytes:
+        """Return the end of an object. Raises `FileNotFoundError`."""
+        import obstore
+
+        options: GetOptions = {"range": {"suffix": count}}
+        return self._ask(key, lambda: bytes(obstore.get(self._client, key, options=options).bytes()))
 
     def get_tagged(self, key: str) -> tuple[bytes, "UpdateVersion"]:
         """Return a small object and what tells its version to `put_if`. Raises `FileNotFoundError`."""

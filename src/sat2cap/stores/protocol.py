@@ -41,6 +41,17 @@ class StoreWriter(Protocol):
         """Put a staged object in its place. Raises `FileNotFoundError` if it is not there."""
         ...
 
+    def replace_folder(self, source: str, target: str, last: str) -> None:
+        """Put the objects below `source` in the place of those below `target`, the object `last` at the end.
+
+        Until then a reader finds no object `last` in `target`, or the earlier one.
+        """
+        ...
+
+    def remove_folder(self, name: str) -> None:
+        """Delete all objects below a name."""
+        ...
+
     def remove_leftovers(self, *beside: str) -> None:
         """Remove what killed processes staged or left half written, also of files of these names beside it.
 
@@ -120,6 +131,10 @@ class Store(Protocol):
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`, all of them. Raises `FileNotFoundError`."""
+        ...
+
+    def get_end(self, key: str, count: int) -> bytes:
+        """Return the last `count` bytes of an object, all if it is shorter. Raises `FileNotFoundError`."""
         ...
 
     def get_lines(self, key: str) -> bytes:

@@ -50,7 +50,7 @@ class WebStore(RemoteStore):
     def child(self, name: str) -> "WebStore":
         """The store of the address with one more part of its path."""
         parts = urlsplit(self.address)
-        below = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+        below = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{quote(name)}"))
         return WebStore(below, self.timeout_s)
 
     @property
@@ -89,6 +89,10 @@ class WebStore(RemoteStore):
         if len(data) != stop - start:
             raise StoreError(f"{self.name!r}: {key} ends before byte {stop}; check the address")
         return data
+
+    def get_end(self, key: str, count: int) -> bytes:
+        """Return the end of a file, also from a server that sends all of it. Raises `FileNotFoundError`."""
+        return self._fetch(key, {"Range": f"bytes=-{count}"})[-count:]
 
     def get_lines(self, key: str) -> bytes:
         """Return the file of lines; segments that a bucket has beside it are not seen by their server."""

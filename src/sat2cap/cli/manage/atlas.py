@@ -94,7 +94,13 @@ def prepare(atlas: AtlasPath, model: AtlasModel = None) -> None:
 @app.command()
 def publish(
     atlas: AtlasPath,
-    folder: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to write, then to upload as it is.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEST",
+            help="Folder to write, then to upload as it is, or an address in a bucket: s3://, gs://, az://.",
+        ),
+    ],
     depth: Annotated[
         list[int] | None,
         typer.Option(
@@ -120,8 +126,9 @@ def publish(
 
     with console.show_progress() as progress:
         published = api.publish(atlas, folder, depths=depth or (), title=title, url=url, progress=progress)
-    print(f"{published.store}: {published.files} files in {folder}, {format_bytes(published.size_bytes)}")
-    print(f"check a copy with: sha256sum -c {published.store.stem}.sha256")
+    files = f"{published.files} files in {published.folder}"
+    print(f"{published.store}: {files}, {format_bytes(published.size_bytes)}")
+    print(f"check a copy with: sha256sum -c {Path(published.store).stem}.sha256")
 
 
 @app.command()

@@ -112,7 +112,7 @@ def map_arrays(atlas: Atlas, encoding: Encoding | None) -> dict[str, NDArray[Any
     """
     manifest = read_manifest(atlas)
     encoding = encoding or manifest.get("encoding")
-    if encoding not in ENCODINGS or manifest != expected_manifest(atlas, encoding):
+    if not manifest or encoding not in ENCODINGS or manifest != expected_manifest(atlas, encoding):
         return None
     arrays = {}
     for name, (dtype, shape) in array_layout(atlas, encoding).items():
