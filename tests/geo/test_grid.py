@@ -165,6 +165,17 @@ def test_a_patch_has_the_same_pixels_whatever_block_it_is_read_with():
     )
 
 
+@pytest.mark.parametrize("edge", [0.0, 0.05, -0.05, 3.0])
+def test_a_border_along_a_meridian_bends_in_utm_at_greenwich_too(edge):
+    """The border is 30 degrees long; left straight it would be kilometres off at its middle."""
+    region = parse_region(f"{edge},35,6,65")
+    grid = cell_grid(region, 2000, "EPSG:32631")
+    mask = cell_mask(grid, region, touched=False)
+    lon, lat = cell_lonlat(grid)
+    inside = (lon > edge) & (lon < 6) & (lat > 35) & (lat < 65)
+    assert (mask != inside).sum() <= 5  # borders are polylines, which are up to a few metres off
+
+
 def test_patch_around_is_centred_and_of_its_size():
     for lon, lat in [(4.9, 52.37), (-70.6, -33.4), (179.999, -17)]:
         box = patch_around(lon, lat, 480, 800)

@@ -184,6 +184,22 @@ def test_what_needs_one_grid_names_the_parts(opened):
     assert opened._repr_html_()
 
 
+def test_a_continent_has_no_hole_at_any_edge(tmp_path):
+    """Seven zones, the meridian of Greenwich among their edges, in maps and at places of all longitudes."""
+    checkpoint = model(32)
+    opened = WideOpenAtlas(
+        make_wide_atlas(tmp_path / "w.zarr", checkpoint, "-10,35,30,65", 40_000), checkpoint
+    )
+    for crs in ("EPSG:6933", "EPSG:3857", "EPSG:3035"):
+        score = opened.map("snow", crs=crs)
+        lon, lat = cell_lonlat(grid_of(score))
+        held = (lon > -10) & (lon < 30) & (lat > 35) & (lat < 65)
+        assert np.isfinite(score.values[held]).all()
+    lon = np.concatenate([edge + np.linspace(-0.4, 0.4, 41) for edge in range(-6, 30, 6)])
+    lon, lat = np.meshgrid(lon, np.linspace(35.01, 64.99, 60))
+    assert np.isfinite(opened.atlas.read_places(lon, lat)).all()
+
+
 def test_across_the_antimeridian_a_map_is_in_one_piece(tmp_path):
     checkpoint = model(32)
     atlas = make_wide_atlas(tmp_path / "wide.zarr", checkpoint, "179.2,-17.5,-179.3,-16.9")

@@ -20,7 +20,16 @@ from sat2cap.api.open import open as open_for_prompts
 from sat2cap.atlas import USER_SPEC_KEY, AtlasSpec, begun_model, check_place
 from sat2cap.errors import RegionError
 from sat2cap.extras import require_extra
-from sat2cap.geo import PATCH_M, Region, UtmZone, cell_grid, cell_mask, is_wider_than_utm, parse_region
+from sat2cap.geo import (
+    PATCH_M,
+    Region,
+    UtmZone,
+    cell_grid,
+    cell_mask,
+    divide_skipped_edges,
+    is_wider_than_utm,
+    parse_region,
+)
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 from sat2cap.stores import Store, open_store
 
@@ -201,7 +210,7 @@ def extent_of(imagery: Imagery) -> Region:
         )
     side = imagery.footprint.area**0.5  # not its width, which is all around the Earth at the antimeridian
     # Straight edges of one CRS bend in another; a hair inside, or rounding adds a row of cells in vain.
-    inside = imagery.footprint.buffer(-side * 1e-5)
+    inside = divide_skipped_edges(imagery.footprint.buffer(-side * 1e-5), side / 256)
     return Region(inside.to_crs("EPSG:4326", resolution=side / 256, wrapdateline=True), imagery.info.uri)
 
 

@@ -14,6 +14,7 @@ from odc.geo.geom import Geometry
 from sat2cap.errors import RegionError
 from sat2cap.geo.earth import cell_lonlat as cell_lonlat
 from sat2cap.geo.earth import transformer
+from sat2cap.geo.edges import divide_skipped_edges
 from sat2cap.geo.region import Region, longitude_span, within_180
 from sat2cap.geo.utm_zones import utm_codes
 
@@ -164,7 +165,8 @@ def outline(grid: GeoBox) -> Geometry:
     It has two parts if it crosses the antimeridian. Raises `RegionError` if no part of it is on Earth.
     """
     box = grid.boundingbox
-    ring = grid.extent.segmented(max(box.span_x, box.span_y) / 64).exterior.coords
+    longest = max(box.span_x, box.span_y) / 64
+    ring = divide_skipped_edges(grid.extent, longest).segmented(longest).exterior.coords
     lon, lat = (np.asarray(part) for part in transformer(grid.crs, LONLAT).transform(*np.array(ring).T))
     if not np.isfinite([lon, lat]).all():
         return _lonlat_box(grid)
@@ -230,7 +232,8 @@ def _metric_crs(crs: str | CRS) -> CRS:
 def _project_densely(geometry: Geometry, crs: CRS) -> Geometry:
     """Return `geometry` in `crs`, with points added so that long straight edges bend as they should."""
     box = geometry.boundingbox
-    return geometry.to_crs(crs, resolution=max(box.span_x, box.span_y) / 256)
+    longest = max(box.span_x, box.span_y) / 256
+    return divide_skipped_edges(geometry, longest).to_crs(crs, resolution=longest)
 
 
 def _fill_block(

@@ -16,7 +16,7 @@ from rasterio.drivers import raster_driver_extensions
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
-from sat2cap.geo import LONLAT, outline
+from sat2cap.geo import LONLAT, divide_skipped_edges, outline
 from sat2cap.imagery.bands import DEFAULT_RENDERING, BandRendering
 from sat2cap.imagery.gdal import is_georeferenced
 from sat2cap.imagery.pixels import as_imagery
@@ -80,7 +80,8 @@ class MosaicImagery:
         """Return the files that may touch `box`, in order of precedence."""
         near: list[int] = []
         for crs, (numbers, edges) in self._bounds_by_crs.items():
-            extent = box.extent.to_crs(crs, resolution=box.extent.boundingbox.span_x / 16).boundingbox
+            longest = box.extent.boundingbox.span_x / 16
+            extent = divide_skipped_edges(box.extent, longest).to_crs(crs, resolution=longest).boundingbox
             apart = (
                 (edges[:, 0] > extent.right)
                 | (edges[:, 2] < extent.left)
@@ -164,7 +165,8 @@ def _open_file(
 def covered_window(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:
     """Return ``(rows, columns)`` of `box` that `grid` may reach, or None if it reaches none."""
     edge = grid.extent.boundingbox
-    bounds = grid.extent.to_crs(box.crs, resolution=max(edge.span_x, edge.span_y) / 32).boundingbox
+    longest = max(edge.span_x, edge.span_y) / 32
+    bounds = divide_skipped_edges(grid.extent, longest).to_crs(box.crs, resolution=longest).boundingbox
     corners = [(x, y) for x in (bounds.left, bounds.right) for y in (bounds.bottom, bounds.top)]
     if not np.isfinite(corners).all():
         return slice(0, box.shape[0]), slice(0, box.shape[1])

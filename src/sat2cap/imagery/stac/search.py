@@ -11,7 +11,7 @@ import shapely
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError, JobError, Sat2CapError, quote
-from sat2cap.geo import LONLAT
+from sat2cap.geo import LONLAT, divide_skipped_edges
 from sat2cap.imagery.named import Source
 from sat2cap.imagery.stac.items import (
     Item,
@@ -82,7 +82,8 @@ def _search_area(source: Source, region: Geometry | None) -> shapely.Geometry:
     """Return the area to search, in degrees."""
     if region is not None:
         box = region.boundingbox
-        return region.to_crs(LONLAT, resolution=max(box.span_x, box.span_y) / 64).geom
+        longest = max(box.span_x, box.span_y) / 64
+        return divide_skipped_edges(region, longest).to_crs(LONLAT, resolution=longest).geom
     if source.bounds is None:
         raise ImageryError(
             f"imagery {source.name!r} is a search; say where: give a REGION, or ?bounds=w,s,e,n"
