@@ -78,6 +78,15 @@ def test_bfloat16_is_the_float32_rounded_whatever_the_order_in_memory(count: int
         assert torch.equal(rounded, exact.bfloat16())
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_normalises_to_the_same_bits() -> None:
+    preprocess = Preprocess(24)
+    pixels = np.stack([noise(24, 24, seed) for seed in range(3)])
+    for dtype in (torch.float32, torch.bfloat16):
+        on_gpu = preprocess.normalise(pixels, dtype, torch.device("cuda"))
+        assert torch.equal(on_gpu.cpu(), preprocess.normalise(pixels, dtype))
+
+
 def test_what_cannot_be_an_image_is_refused() -> None:
     with pytest.raises(ModelError, match=r"float64 \[9, 9, 3\]: give uint8 \[H, W, 3\]"):
         Preprocess(8).images([np.zeros((9, 9, 3))])  # type: ignore[list-item]

@@ -90,6 +90,26 @@ def test_any_number_of_threads_gives_the_bytes_of_one(
     np.testing.assert_array_equal(np.concatenate(batches), clip.ground_preprocess.pixels(photos))
 
 
+def test_a_tower_is_compiled_for_many_photos_even_where_few_are_left(
+    pairs: FakePairs, clip: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[object] = []
+    embed = Checkpoint.embed_ground
+
+    def record(self: Checkpoint, images: np.ndarray, **settings: object) -> np.ndarray:
+        wanted.append(settings["compiled"])
+        return embed(self, images, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Checkpoint, "embed_ground", record)
+    compute(pairs, clip, limit=5)
+    assert set(wanted) == {False}
+    wanted.clear()
+    compute(pairs, clip)
+    next((pairs.path / "cache").glob("ground-train-*-00002.npy")).unlink()
+    compute(pairs, clip)
+    assert set(wanted) == {True}
+
+
 def test_a_cache_of_an_older_version_is_rounded_and_not_computed_again(
     pairs: FakePairs, clip: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ all processes of a machine that read them share one copy in memory, which the sy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from safetensors.numpy import load_file
 from sat2cap.errors import PairsError
 from sat2cap.files import digest, publish
 from sat2cap.lookahead import count_cores, map_ahead
-from sat2cap.model import Checkpoint, Precision
+from sat2cap.model import Checkpoint, Precision, Preprocess
 from sat2cap.pictures import DECODING_VERSION
 from sat2cap.progress import Progress
 from sat2cap.training.data.patches import PairLocations, Pairs, decode_image
@@ -112,7 +113,11 @@ def ground_embeddings(
     missing = [part for part in own_parts if not _is_there(part, checkpoint.dim)]
     if missing:
         locations = pairs.locate(split, folder, progress)
-        _embed_parts(locations, checkpoint, precision, missing, threads or count_cores(), progress)
+        compiled = count >= PART_PHOTOS  # by the whole number: an interruption must not change the bytes
+        embed = partial(checkpoint.embed_ground, precision=precision, prepared=True, compiled=compiled)
+        _embed_parts(
+            locations, checkpoint.ground_preprocess, embed, missing, threads or count_cores(), progress
+        )
     barrier()
     return GroundEmbeddings([_open_part(part, checkpoint.dim) for part in parts], checkpoint.dim)
 
@@ -135,17 +140,17 @@ def _list_parts(
 
 def _embed_parts(
     locations: PairLocations,
-    checkpoint: Checkpoint,
-    precision: Precision,
+    preprocess: Preprocess,
+    embed: Callable[[NDArray[np.uint8]], Floats],
     parts: Sequence[_Part],
     threads: int,
     progress: Progress,
 ) -> None:
     """Embed the photos of some parts, in one pass, and publish each part when it is whole.
 
-    Threads read, decode, turn and resize the photos; a photo is as small as the tower's input when it waits.
+    `embed` returns the unit embeddings `[b, D]` of photos that `preprocess` has resized. Threads read,
+    decode, turn and resize the photos; one is as small as the tower's input while it waits.
     """
-    preprocess = checkpoint.ground_preprocess
 
     def prepare_photo(row: int) -> NDArray[np.uint8]:
         photo = decode_image(locations.read_photo(row), locations.key(row))
@@ -157,14 +162,13 @@ def _embed_parts(
     done, total = 0, sum(len(part.rows) for part in parts)
     progress("embedding ground photos", done, total)
     for part in parts:
-        embeddings = np.empty((len(part.rows), checkpoint.dim), np.float16)
-        for start in range(0, len(embeddings), CHUNK):
-            chunk = np.stack(list(islice(photos, min(CHUNK, len(embeddings) - start))))
-            unit = checkpoint.embed_ground(chunk, precision=precision, prepared=True)
-            embeddings[start : start + len(chunk)] = unit
+        chunks: list[Halves] = []
+        for start in range(0, len(part.rows), CHUNK):
+            chunk = np.stack(list(islice(photos, min(CHUNK, len(part.rows) - start))))
+            chunks.append(embed(chunk).astype(np.float16))
             done += len(chunk)
             progress("embedding ground photos", done, total)
-        _write_part(part, embeddings)
+        _write_part(part, np.concatenate(chunks))
 
 
 def _write_part(part: _Part, embeddings: Halves) -> None:
