@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from s3_server import BUCKET, s3_server
 from small_model import PIXELS, model
 from wide_ground import REGION, LonLatGround, plan, run
 
@@ -114,6 +115,30 @@ def test_stopped_in_any_zone_it_goes_on_to_the_same_bytes(tmp_path, undisturbed,
     assert not open_atlas(out).complete
     assert run(out).complete
     assert file_digests(out) == file_digests(undisturbed.path)
+
+
+def test_in_a_bucket_it_is_the_same_atlas(undisturbed):
+    """Stopped in its second zone and continued, read there, and by the address of a part."""
+    with s3_server():
+        address = f"s3://{BUCKET}/maps/w.zarr"
+
+        def stop(_, done, total):
+            if done >= 0.8 * total:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(address, progress=stop)
+        assert [member.complete for member in open_atlas(address).members] == [True, False]
+        remote = run(address)
+        assert remote.complete
+        assert (remote.identity, remote.fingerprint) == (undisturbed.identity, undisturbed.fingerprint)
+        assert [problem for member in remote.members for problem in verify_atlas(member)] == []
+        lon, lat = np.linspace(5.951, 6.049, 9), np.full(9, 52.02)
+        np.testing.assert_array_equal(remote.read_places(lon, lat), undisturbed.read_places(lon, lat))
+        part = open_atlas(f"{address}/utm32n")
+        assert part.identity == undisturbed.members[1].identity
+        with pytest.raises(AtlasError, match="an atlas of several UTM zones"):
+            plan_embedding("5.95,52,5.97,52.01", LonLatGround(), model(), address).pending()
 
 
 def test_one_process_writes_at_a_time(tmp_path):

@@ -101,3 +101,24 @@ def test_a_part_that_changes_is_picked_up(client, opened):
     journal = opened.atlas.members[1].path / "_sat2cap" / "journal.jsonl"
     journal.write_bytes(journal.read_bytes())
     assert client.get(WIDE).json()["version"] != version
+
+
+def test_around_the_antimeridian_tiles_lie_on_both_sides(tmp_path):
+    checkpoint = calibrated(400)
+    make_wide_atlas(tmp_path / "wide.zarr", checkpoint, "179.2,-17.5,-179.3,-16.9")
+    with make_client(tmp_path / "wide.zarr", checkpoint) as client:
+        described = client.get(WIDE).json()
+        west, _, east, _ = described["bounds"]
+        assert west > 179 and east < -179  # noqa: PT018
+        assert max(described["grid"]["shape"]) < 200
+        x = np.array(described["mesh"]["xy"])[:, 0]
+        assert x.max() - x.min() < 0.01
+        for column in (0, 511):
+            tile = client.get(
+                f"{WIDE}/map/tiles/WebMercatorQuad/9/{column}/280.png", params={"prompt": "snow"}
+            )
+            assert tile.status_code == 200, tile.text
+            alpha = np.asarray(Image.open(io.BytesIO(tile.content)).convert("RGBA"))[..., 3]
+            assert (alpha > 0).mean() > 0.5
+        point = client.get(f"{WIDE}/point", params={"prompt": "snow", "lon": -179.9, "lat": -17.2}).json()
+        assert point["score"] is not None
