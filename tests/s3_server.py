@@ -39,6 +39,8 @@ class S3Server:
     """Method and path of every request so far."""
     sent_bytes: int = 0
     """Bytes of the bodies of all answers so far."""
+    received_bytes: int = 0
+    """Bytes of the bodies of all requests so far."""
     side_by_side: int = 0
     """Largest number of requests under way at one time."""
 
@@ -59,7 +61,7 @@ class S3Server:
 
     def forget(self) -> None:
         """Count from zero again."""
-        self.requests, self.sent_bytes, self.side_by_side = [], 0, 0
+        self.requests, self.sent_bytes, self.received_bytes, self.side_by_side = [], 0, 0, 0
 
     _behind: str = ""
     _under_way: int = 0
@@ -109,6 +111,7 @@ class _Proxy(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         with server._lock:
             server.requests.append((self.command, self.path))
+            server.received_bytes += len(body)
             server._under_way += 1
             server.side_by_side = max(server.side_by_side, server._under_way)
         try:
