@@ -10,15 +10,18 @@ from sat2cap.demo.plan import DemoPlan, quick_plan
 
 @pytest.fixture
 def one_second_steps(monkeypatch):
-    """A machine on which a training step takes one second."""
-    monkeypatch.setattr(duration, "measure_step_seconds", lambda run, start: 1.0)
+    """A machine on which a training step takes one second, and half a second with half of the tokens."""
+    monkeypatch.setattr(duration, "measure_step_seconds", lambda run, start: 1 - run.augment.token_dropout)
 
 
 def test_it_is_the_sum_of_its_parts(one_second_steps, tmp_path):
     plan = replace(DemoPlan(), train_photos=1000, test_photos=0, countries=())
     run = steps.configure_run(plan, tmp_path)
     seconds = duration.estimate_demo_seconds(plan, run, None)
-    assert seconds == pytest.approx(run.optim.steps + 1000 * (0.0073 + 0.0045) + 90)
+    training = run.optim.steps * (0.9 * 0.5 + 0.1)  # the last tenth of the steps see whole images
+    assert seconds == pytest.approx(training + 1000 * (0.0073 + 0.0045) + 90)
+    whole = duration.estimate_demo_seconds(plan, run.with_token_dropout(0), None)
+    assert whole == pytest.approx(run.optim.steps + 1000 * (0.0073 + 0.0045) + 90)
 
 
 def test_the_quick_demo_takes_a_third_at_most(one_second_steps, tmp_path):

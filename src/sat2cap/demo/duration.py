@@ -6,11 +6,11 @@ from sat2cap.model import Checkpoint
 from sat2cap.training import Run, measure_step_seconds
 
 _STEPS_PER_PHOTO = 0.0073
-"""Making a pair and embedding its photo, in training steps of 256 patches."""
+"""Making a pair and embedding its photo, in training steps of 256 patches with all their tokens."""
 _STEPS_PER_LINEAR_PATCH = 0.0045
 """Embedding a training patch for the linear baseline, whose fit takes little more."""
-_STEPS_PER_CELL = 0.0044
-"""Embedding a cell by one model."""
+_STEPS_PER_CELL = 0.0073
+"""Drawing the pixels of a cell, and embedding them by three models."""
 _STEPS_PER_PAGE = 90
 """Maps, metrics and the page.
 
@@ -28,17 +28,20 @@ def estimate_demo_seconds(plan: DemoPlan, run: Run, start: Checkpoint) -> float:
 
     The steps take some seconds. `run` is the plan's training run and `start` the model that it begins with.
     """
-    step_s = measure_step_seconds(run, start)
-    reference_step_s = step_s * _REFERENCE_BATCH / run.optim.batch
+    whole_step_s = measure_step_seconds(run.with_token_dropout(0), start)
+    step_s = measure_step_seconds(run, start) if run.augment.token_dropout else whole_step_s
+    until = run.augment.token_dropout_until
+    training_s = (run.optim.steps or 0) * (until * step_s + (1 - until) * whole_step_s)
+    reference_step_s = whole_step_s * _REFERENCE_BATCH / run.optim.batch
     photos = plan.train_photos + plan.test_photos
     cells = sum(_count_cells(place.region, plan.patch.size_m) for place in plan.countries)
     other_steps = (
         photos * _STEPS_PER_PHOTO
         + plan.train_photos * _STEPS_PER_LINEAR_PATCH
-        + 3 * cells * _STEPS_PER_CELL
+        + cells * _STEPS_PER_CELL
         + _STEPS_PER_PAGE
     )
-    return (run.optim.steps or 0) * step_s + other_steps * reference_step_s
+    return training_s + other_steps * reference_step_s
 
 
 def describe_duration(seconds: float, *, quick: bool) -> str:

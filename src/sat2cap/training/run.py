@@ -241,6 +241,10 @@ class Run(Section):
             raise RunFileError('optim.precision is "auto" and was not settled before the run')
         return self.optim.precision
 
+    def with_token_dropout(self, share: float) -> "Run":
+        """Return the run with another ``augment.token_dropout``, in [0, 1)."""
+        return self.model_copy(update={"augment": self.augment.model_copy(update={"token_dropout": share})})
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that decide the result, as plain JSON values: all but ``[output]``.
 
