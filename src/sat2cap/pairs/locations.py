@@ -7,6 +7,7 @@ the headers of their shards: once, by one process while the others wait, and the
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +33,8 @@ class PairLocations:
 
     paths: Sequence[Path]
     """Shards of the split."""
-    encoded_keys: NDArray[np.bytes_]
-    """Keys of the pairs, of ASCII characters: shape (N,)."""
+    keys: Any
+    """Keys of the pairs, a `pyarrow.StringArray` of length N: texts of Python would take five times more."""
     shard: NDArray[np.int32]
     """Index in `paths` of each pair's shard: shape (N,)."""
     offset: NDArray[np.int64]
@@ -47,11 +48,11 @@ class PairLocations:
 
     def __len__(self) -> int:
         """Return the number of pairs, N."""
-        return len(self.encoded_keys)
+        return len(self.keys)
 
     def key(self, row: int) -> str:
         """Return the key of the pair at a position."""
-        return str(self.encoded_keys[row].decode())
+        return str(self.keys[row].as_py())
 
     def read_photo(self, row: int) -> bytes:
         """Return the encoded photo of the pair at a position. Raises `PairsError` if its shard is broken."""
@@ -83,7 +84,7 @@ def locate_split(
     number = compute.index_in(table["shard"], value_set=pa.array([path.name for path in shards], pa.string()))
     if len(table) != count or number.null_count or np.any(np.diff(number.to_numpy()) < 0):
         raise PairsError(f"{index} does not list the pairs of split {split!r} in their shards; {_ADVICE}")
-    keys, shard = table["key"].to_numpy().astype(np.bytes_), number.to_numpy().astype(np.int32)
+    keys, shard = table["key"].combine_chunks(), number.to_numpy().astype(np.int32)
     if "offset" in columns:
         offset = table["offset"].to_numpy()
     else:
@@ -94,7 +95,7 @@ def locate_split(
 
 
 def _read_cached_offsets(
-    keys: NDArray[np.bytes_], shards: Sequence[Path], cached: Path, progress: Progress
+    keys: Any, shards: Sequence[Path], cached: Path, progress: Progress
 ) -> NDArray[np.int64]:
     """Return the positions `[N]` of pairs in their shards, from a file, which is made if it is not there.
 
@@ -105,22 +106,19 @@ def _read_cached_offsets(
             offset: NDArray[np.int64] = np.load(cached)
         except (OSError, ValueError, EOFError):  # missing or damaged
             offset = np.empty(0, np.int64)
-        if offset.shape != keys.shape or offset.dtype != np.int64:
+        if offset.shape != (len(keys),) or offset.dtype != np.int64:
             offset = np.concatenate([np.empty(0, np.int64), *_scan_shards(keys, shards, progress)])
             with publish(cached) as temporary:
                 np.save(temporary, offset)
     return offset
 
 
-def _scan_shards(
-    keys: NDArray[np.bytes_], shards: Sequence[Path], progress: Progress
-) -> Iterator[NDArray[np.int64]]:
+def _scan_shards(keys: Any, shards: Sequence[Path], progress: Progress) -> Iterator[NDArray[np.int64]]:
     """Yield the positions of each shard's pairs by its tar headers. Raises `PairsError` for other pairs."""
     first = 0
     for done, path in enumerate(shards, 1):
         pairs = locate_pairs(path)
-        wanted = [key.decode() for key in keys[first : first + len(pairs)].tolist()]
-        if [key for key, _, _ in pairs] != wanted:
+        if [key for key, _, _ in pairs] != keys[first : first + len(pairs)].to_pylist():
             raise PairsError(f"{path} has other pairs than the index; {_ADVICE}")
         first += len(pairs)
         yield np.array([start for _, start, _ in pairs], np.int64)
