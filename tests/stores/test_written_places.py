@@ -24,3 +24,16 @@ def test_calls_that_write_refuse_an_address(place, tmp_path, monkeypatch):
             call()
         assert "SECRET" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "method", ["", 'method = "clip"\nout = "{}"', 'method = "captioner"', 'method = "linear"']
+)
+def test_a_run_file_that_trains_into_an_address_is_refused(method, tmp_path):
+    place = "s3://bucket/run?token=SECRET"
+    run = tmp_path / "run.toml"
+    run.write_text(f'{method.format(place)}\n[output]\nfolder = "{place}"\n')
+    with pytest.raises(InputError, match="is an address; write to this machine") as raised:
+        sat2cap.train(run)
+    assert "SECRET" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.toml"]

@@ -1,8 +1,9 @@
 """Building pairs and training as calls; each continues a stopped run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sat2cap.api.imagery import open_imagery
 from sat2cap.api.inputs import ProgressLike, listening
@@ -60,6 +61,14 @@ def build_pairs(
         )
 
 
+def _require_local_output(run: Mapping[str, Any]) -> None:
+    """Raise `InputError` if a run file, as read, writes to an address: as a path it would be a folder."""
+    output = run.get("output")
+    for place in (run.get("out"), output.get("folder") if isinstance(output, dict) else None):
+        if isinstance(place, str):
+            require_local(place)
+
+
 @dataclass(frozen=True)
 class TrainingResult:
     """What a training run left behind."""
@@ -80,7 +89,9 @@ def train(run: str | Path, *, progress: ProgressLike = None) -> TrainingResult:
     if not isinstance(run, str | Path):
         raise InputError(f"run is a {type(run).__name__}; give the path of a run file, see docs/train.md")
     require_extra("train", "training")
-    method = read_toml(run, RunFileError, kind="run file").get("method")
+    table = read_toml(run, RunFileError, kind="run file")
+    _require_local_output(table)
+    method = table.get("method")
     with listening(progress) as report:
         if method == "clip":
             from sat2cap.evaluation import evaluate_zero_shot

@@ -125,15 +125,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _require_local_outputs(arguments: Sequence[str]) -> None:
-    """Raise `InputError` before any work if the value of ``-o`` or ``--out`` is an address.
+    """Raise `InputError` before any work if the value of an option that names an output is an address.
 
     An atlas is the one thing that is written to one.
     """
-    if arguments[:1] == ["embed"]:
-        return
-    values = [value for option, value in pairwise(arguments) if option in ("-o", "--out")]
-    values += [text.partition("=")[2] for text in arguments if text.startswith("--out=")]
-    values += [text[2:].removeprefix("=") for text in arguments if text.startswith("-o")]
+    command = next(iter(arguments), "")
+    options = {"--sheet", "--download", "--cache"}
+    options |= set() if command == "embed" else {"-o", "--out"}
+    options |= set() if command in ("caption", "concepts") else {"--json"}  # a flag there, without a value
+    values = [value for option, value in pairwise(arguments) if option in options]
+    values += [text.partition("=")[2] for text in arguments if text.partition("=")[0] in options]
+    if "-o" in options:
+        values += [text[2:].removeprefix("=") for text in arguments if text.startswith("-o")]
     if any(":/" in value for value in values):
         from sat2cap.stores import require_local
 
