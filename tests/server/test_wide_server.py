@@ -83,6 +83,13 @@ def test_search_zones_and_files(client, opened):
     found = client.get(f"{WIDE}/search", params={"prompt": "snow", "top": 3}).json()["features"]
     best = opened.search("snow", top=1)
     assert found[0]["properties"]["score"] == pytest.approx(best["score"][0], abs=1e-6)
+    nearest = client.get(f"{WIDE}/search", params={"prompt": "snow", "top": 40, "apart_m": 0}).json()[
+        "features"
+    ]
+    scores = [feature["properties"]["score"] for feature in nearest]
+    cells = opened.search("snow", top=45, apart_m=0)["score"].to_numpy()
+    assert len(set(scores)) == 40  # a cell is found once, though several pixels show it
+    assert scores[-1] >= cells[-1]
     zone = {"type": "Feature", "properties": {"name": "across"}}
     zone["geometry"] = shapely.geometry.mapping(shapely.box(5.9, 52, 6.1, 52.1))
     body = {"type": "FeatureCollection", "features": [zone]}

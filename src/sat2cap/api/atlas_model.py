@@ -13,6 +13,8 @@ from sat2cap.geo import When
 
 # Networks are imported when first needed: saying that a path is wrong should not wait.
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
     from sat2cap.api.mosaics import Mosaics
@@ -84,6 +86,14 @@ class AtlasWithModel:
 
         self._warn_if_unfinished()
         return Scan(self.atlas, self.query_model.encoding)
+
+    def one_pixel_a_cell(self) -> "NDArray[np.bool_] | None":
+        """Return a mask of one pixel for each cell of a map of the whole atlas, where no CRS is asked for.
+
+        None for an atlas in one CRS, whose pixels are its cells. Places are ranked by it: a cell that several
+        pixels show would be found several times.
+        """
+        return self.mosaics.one_pixel_a_cell(self.map_crs)
 
     def _warn_if_unfinished(self) -> None:
         if not self.atlas.complete:

@@ -10,6 +10,8 @@ from sat2cap.atlas import Atlas, WideAtlas
 from sat2cap.geo import GridArray, PlainGrid
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sat2cap.geo import GridPart, UtmZone
     from sat2cap.maps import Placement
 
@@ -40,18 +42,27 @@ class Mosaics:
         from sat2cap.maps import Placement
 
         grids: list[GridPart] = [(zone, score.grid) for zone, score in scores.items()]
-        whole = self.grid(crs)
-        is_whole = {zone: grid.shape for zone, grid in grids} == {
-            zone: atlas.plain_grid.shape for zone, atlas in self._atlases.items()
-        }
-        if not is_whole:
-            grid = mosaic_grid(grids, whole.crs, abs(whole.affine.a))
-            return Placement.of(grids, grid).place(list(scores.values()))
+        whole, layers = self.grid(crs), list(scores.values())
+        if [(zone, grid.shape) for zone, grid in grids] == [(zone, grid.shape) for zone, grid in self._full]:
+            return self._place_all(whole).place(layers)
+        grid = mosaic_grid(grids, whole.crs, abs(whole.affine.a))
+        return Placement.of(grids, grid).place(layers)
+
+    def one_pixel_a_cell(self, crs: str | None) -> "NDArray[np.bool_] | None":
+        """Return a mask of one pixel for each cell of a whole map; None where pixels are the cells."""
+        if crs is None and self._only is not None:
+            return None
+        return self._place_all(self.grid(crs)).one_pixel_a_cell()
+
+    def _place_all(self, whole: PlainGrid) -> "Placement":
+        """Return the placement of all cells on the grid of a whole map; the latest ones are remembered."""
+        from sat2cap.maps import Placement
+
         if whole.crs not in self._placements:
-            self._placements[whole.crs] = Placement.of(grids, whole)
+            self._placements[whole.crs] = Placement.of(self._full, whole)
             for oldest in list(self._placements)[:-_KEPT_PLACEMENTS]:
                 self._placements.pop(oldest, None)
-        return self._placements[whole.crs].place(list(scores.values()))
+        return self._placements[whole.crs]
 
     def grid(self, crs: str | None) -> PlainGrid:
         """Return the grid of a map of the whole atlas; `crs` and errors are those of `place`."""
@@ -81,6 +92,10 @@ class Mosaics:
     @cached_property
     def _parts(self) -> "list[GridPart]":
         return [(zone, _wanted_grid(atlas)) for zone, atlas in self._atlases.items()]
+
+    @property
+    def _full(self) -> "list[GridPart]":
+        return [(zone, atlas.plain_grid) for zone, atlas in self._atlases.items()]
 
     @property
     def _only(self) -> Atlas | None:

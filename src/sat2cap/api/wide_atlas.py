@@ -57,13 +57,13 @@ class WideOpenAtlas(OpenAtlas):
 
     def _with_own_cells(self, scores: "dict[UtmZone | None, GridArray]") -> list[GridArray]:
         """Return maps of only the cells whose centre lies in their zone: no ground is there twice."""
-        from sat2cap.geo import cell_lonlat
+        from sat2cap.geo import cells_in_zone
 
         own = []
         for zone, score in scores.items():
             assert zone is not None
-            mine = zone.holds(*cell_lonlat(score.grid))
-            own.append(replace(score, values=np.where(mine, score.values, np.float32(np.nan))))
+            is_own = cells_in_zone(score.grid, zone)
+            own.append(replace(score, values=np.where(is_own, score.values, np.float32(np.nan))))
         return own
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ from sat2cap.atlas.reader import Atlas
 from sat2cap.atlas.wide_manifest import wide_identity
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest
-from sat2cap.geo import UtmZone, utm_codes
+from sat2cap.geo import UtmZone, cells_in_zone, utm_codes
 from sat2cap.stores import Store
 
 
@@ -35,9 +35,7 @@ class WidePart:
     @cached_property
     def owned(self) -> NDArray[np.bool_]:
         """Which cells have their centre in the zone, bool `[y, x]`: each cell of the globe in one part."""
-        from sat2cap.geo import cell_lonlat
-
-        return self.zone.holds(*cell_lonlat(self.atlas.plain_grid))
+        return cells_in_zone(self.atlas.plain_grid, self.zone)
 
 
 class WideAtlas(Atlas):

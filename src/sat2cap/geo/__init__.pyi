@@ -40,6 +40,7 @@ from .region import parse_place as parse_place
 from .region import parse_region as parse_region
 from .region import within_180 as within_180
 from .utm_zones import UtmZone as UtmZone
+from .utm_zones import cells_in_zone as cells_in_zone
 from .utm_zones import parse_utm_zone as parse_utm_zone
 from .utm_zones import region_in_zone as region_in_zone
 from .utm_zones import split_by_utm_zone as split_by_utm_zone

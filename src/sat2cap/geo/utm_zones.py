@@ -7,8 +7,10 @@ around Norway and Svalbard are not made: with them, neighbours would not be of o
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,12 +20,14 @@ from sat2cap.errors import RegionError
 if TYPE_CHECKING:
     import shapely
 
+    from sat2cap.geo.grid_array import PlainGrid
     from sat2cap.geo.region import Region
 
 SOUTHERN_EDGE, NORTHERN_EDGE = -80.0, 84.0
 """Latitudes beyond which there are no UTM zones."""
 _ZONE_DEG = 6
 _UPS_NORTH, _UPS_SOUTH = 32661, 32761
+_BLOCK_CELLS = 64
 _NAME = re.compile(r"utm(0[1-9]|[1-5]\d|60)([ns])|ups([ns])")
 _MARGIN_DEG, _POLAR_MARGIN_DEG = 1e-4, 1e-3
 """Ground beside a zone whose cells it has as well: more than a straightened edge can be off."""
@@ -94,6 +98,55 @@ def utm_codes(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.int32]:
     codes = np.where(lat >= 0, 32601, 32701) + (turned // _ZONE_DEG).astype(np.int32)
     codes = np.where(lat > NORTHERN_EDGE, _UPS_NORTH, np.where(lat < SOUTHERN_EDGE, _UPS_SOUTH, codes))
     return np.where(finite, codes, 0).astype(np.int32)
+
+
+def cells_in_zone(grid: "PlainGrid", zone: UtmZone) -> NDArray[np.bool_]:
+    """Return which cells of a grid in a zone's CRS have their centre in the zone, bool ``[y, x]``.
+
+    What lies clearly inside or outside is told by the corners of blocks, so that only the cells near an edge
+    are projected.
+    """
+    from sat2cap.geo.earth import cell_lonlat
+
+    inside = np.zeros(grid.shape, bool)
+    for rows, cols, corners in _corner_blocks(grid):
+        is_clear = not zone.is_polar and _is_clear_of_edges(corners, zone.bounds)
+        if is_clear:
+            inside[rows, cols] = bool(zone.holds(*corners[:, 0]))
+        else:
+            inside[rows, cols] = zone.holds(*cell_lonlat(grid[rows, cols]))
+    return inside
+
+
+def _corner_blocks(grid: "PlainGrid") -> Iterator[tuple[slice, slice, NDArray[np.float64]]]:
+    """Yield blocks of cells with the longitudes and latitudes of their corners, ``[2, 4]``."""
+    from sat2cap.geo.earth import transformer
+
+    height, width = grid.shape
+    tops = np.unique([*range(0, height, _BLOCK_CELLS), height])
+    lefts = np.unique([*range(0, width, _BLOCK_CELLS), width])
+    col, row = np.meshgrid(lefts, tops)
+    to_crs: Any = grid.affine  # takes arrays, too
+    lonlat = np.array(transformer(grid.crs, "EPSG:4326").transform(*(to_crs @ (col, row))))
+    for i, (top, bottom) in enumerate(pairwise(tops)):
+        for j, (left, right) in enumerate(pairwise(lefts)):
+            corners = lonlat[:, i : i + 2, j : j + 2].reshape(2, 4)
+            yield slice(int(top), int(bottom)), slice(int(left), int(right)), corners
+
+
+def _is_clear_of_edges(corners: NDArray[np.float64], bounds: tuple[float, float, float, float]) -> bool:
+    """Return whether a block with these corners lies wholly on one side of each edge of a zone.
+
+    Edges bend between corners, by far less than the margin of a quarter of the block.
+    """
+    if not np.isfinite(corners).all():
+        return False
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    margin = (high - low) / 4
+    if high[0] - low[0] > 180:  # across the antimeridian
+        return False
+    edges = ((0, bounds[0]), (1, bounds[1]), (0, bounds[2]), (1, bounds[3]))
+    return all(not low[axis] - margin[axis] <= edge <= high[axis] + margin[axis] for axis, edge in edges)
 
 
 def parse_utm_zone(name: str) -> UtmZone:

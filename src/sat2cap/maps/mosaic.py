@@ -23,6 +23,17 @@ class Placement:
         """Locate the cells of `parts` under the pixels of `grid`; see `geo.locate_cells`."""
         return cls(grid, locate_cells(parts, grid))
 
+    def one_pixel_a_cell(self) -> NDArray[np.bool_]:
+        """Return a mask of one pixel, in the middle, of those that show the same cell, `[y, x]`."""
+        flat = self.cells.ravel()
+        order = np.argsort(flat, kind="stable")
+        order = order[np.searchsorted(flat[order], 0) :]  # -1 is no cell
+        starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+        stops = np.append(starts[1:], len(order))
+        mask = np.zeros(flat.shape, bool)
+        mask[order[(starts + stops - 1) // 2]] = True
+        return mask.reshape(self.cells.shape)
+
     def place(self, scores: Sequence[GridArray]) -> GridArray:
         """Return one map of scores on the grids, each pixel with the score of its cell; NaN for none.
 

@@ -36,9 +36,17 @@ Apart = Annotated[
 
 
 @router.get("/search", summary="Find the best places")
-def find_places(answer: AskedAnswer, top: Top = 20, apart_m: Apart = None) -> Response:
+def find_places(served: AskedAtlas, answer: AskedAnswer, top: Top = 20, apart_m: Apart = None) -> Response:
     """The cells that score highest, as GeoJSON points with rank and score, best first."""
-    return Response(_best_places(answer.score, top, apart_m), media_type="application/geo+json")
+    places = _best_places(_one_pixel_a_cell(served, answer.score), top, apart_m)
+    return Response(places, media_type="application/geo+json")
+
+
+def _one_pixel_a_cell(served: ServedAtlas, score: xr.DataArray) -> xr.DataArray:
+    """Return a map in which a cell that several pixels show has one of them, and the others have no data."""
+    assert served.opened is not None
+    mask = served.opened.one_pixel_a_cell()
+    return score if mask is None else score.where(mask)
 
 
 def _best_places(score: xr.DataArray, top: int, apart_m: float | None) -> str:
@@ -50,11 +58,18 @@ def _best_places(score: xr.DataArray, top: int, apart_m: float | None) -> str:
 
 @router.post("/search", summary="Find the best places within polygons")
 async def find_places_within(
-    server: Server, answer: AskedAnswer, body: GeoJSONBody, top: Top = 20, apart_m: Apart = None
+    server: Server,
+    served: AskedAtlas,
+    answer: AskedAnswer,
+    body: GeoJSONBody,
+    top: Top = 20,
+    apart_m: Apart = None,
 ) -> Response:
     """The cells that score highest among those whose centres lie in the polygons of a GeoJSON body."""
     places = await server.scores.run(
-        lambda: _best_places(keep_within(answer.score, read_polygons(body)), top, apart_m)
+        lambda: _best_places(
+            keep_within(_one_pixel_a_cell(served, answer.score), read_polygons(body)), top, apart_m
+        )
     )
     return Response(places, media_type="application/geo+json")
 
