@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from command import run
+from conftest import PLANET, REGION
 from PIL import Image
 from pmtiles.reader import MmapSource, Reader
 from rio_cogeo import cog_validate
@@ -133,6 +134,33 @@ def test_a_difference_is_what_two_maps_differ_by(atlas: Path, tmp_path: Path) ->
         assert file.tags()["scale"] == "difference of cosine"
     assert run("difference", atlas, "snow", "the sea", "-o", tmp_path / "d.png").status == 0
     assert Image.open(tmp_path / "d.png").text["Title"] == "snow minus the sea"
+
+
+def test_a_difference_of_two_atlases_is_of_the_cells_that_both_have(
+    atlas: Path, model: Path, tmp_path: Path
+) -> None:
+    west, south, east, north = map(float, REGION.split(","))
+    shifted, old = f"{west + 0.02},{south},{east + 0.02},{north}", tmp_path / "old.zarr"
+    done = run("embed", shifted, "--imagery", "miniworld:8", "--model", model, "-o", old)
+    assert done.status == 0, done.err
+    done = run("difference", atlas, "snow", "--less-atlas", old, "-o", tmp_path / "d.tif")
+    assert (done.status, done.err) == (0, "")
+    new_map, old_map = (sat2cap.open(path).map("snow") for path in (atlas, old))
+    expected = new_map - old_map  # xarray joins by the coordinates of cells that both have
+    assert 0 < expected.size < new_map.size
+    with rasterio.open(tmp_path / "d.tif") as file:
+        np.testing.assert_allclose(file.read(1), expected.values, atol=1e-6)
+        assert file.bounds.left == pytest.approx(float(expected.x[0]) - 240)
+        assert file.bounds.top == pytest.approx(float(expected.y[0]) + 240)
+        assert file.tags()["imagery"] == "miniworld:7 minus miniworld:8"
+    same = run("difference", atlas, "snow", "--less-atlas", atlas, "-o", tmp_path / "d.tif")
+    assert "minus itself is 0; give another prompt, date or atlas to subtract" in same.err
+    coarse = tmp_path / "coarse.zarr"
+    done = run("embed", REGION, "--cell", 960, "--imagery", PLANET, "--model", model, "-o", coarse)
+    assert done.status == 0, done.err
+    refused = run("difference", atlas, "snow", "--less-atlas", coarse, "-o", tmp_path / "d.tif")
+    assert refused.status == 2
+    assert "the two maps have different cells (480 m in EPSG:" in refused.err
 
 
 def test_categories_are_the_greatest_of_the_scores(atlas: Path, tmp_path: Path) -> None:

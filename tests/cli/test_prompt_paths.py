@@ -11,7 +11,10 @@ def test_paths_are_refused_and_texts_pass(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "old.zarr" / "_sat2cap").mkdir(parents=True)
     (tmp_path / "beach.jpg").write_bytes(b"")
-    with pytest.raises(PromptError, match=r"'old\.zarr' is the path .*; one atlas is asked at a time"):
+    with pytest.raises(
+        PromptError,
+        match=r"'old\.zarr' is the path .*; to compare two atlases, write: .* --less-atlas old\.zarr",
+    ):
         refuse_paths("old.zarr")
     with pytest.raises(PromptError, match=r"'beach\.jpg' is the path .*; give photo:beach\.jpg"):
         refuse_paths(["water", "beach.jpg"])
@@ -35,4 +38,4 @@ def test_every_command_that_takes_a_prompt_refuses_paths(words, tmp_path):
     (tmp_path / "old.zarr" / "_sat2cap").mkdir(parents=True)
     done = run(*words.format(path=tmp_path / "old.zarr").split())
     assert (done.status, done.out) == (2, "")
-    assert "is the path of something that exists; one atlas is asked at a time" in done.err
+    assert "is the path of something that exists; to compare two atlases, write: sat2cap" in done.err

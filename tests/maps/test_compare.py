@@ -12,7 +12,8 @@ from rio_cogeo import cog_validate
 from sat2cap.errors import InputError, PromptError
 from sat2cap.maps.cog import write_category_cog
 from sat2cap.maps.colours import CATEGORIES, paint_of
-from sat2cap.maps.compare import classify, difference
+from sat2cap.maps.compare import classify, difference, on_common_cells
+from sat2cap.maps.decoration.text import credits_of
 from sat2cap.maps.few_photos import few_photos_warning
 from sat2cap.maps.layers import provenance
 from sat2cap.maps.picture import write_png
@@ -43,6 +44,36 @@ def test_a_difference_says_which_of_its_sides_few_photos_fit() -> None:
     assert listed["fog"][0] in few_photos_warning(difference(sand, fog).attrs)
     assert few_photos_warning(difference(snow, snow).attrs).count("about 3") == 1
     assert few_photos_warning(difference(sand, sand).attrs) == ""
+
+
+def test_a_difference_of_two_atlases_names_and_credits_both() -> None:
+    new = made_up().assign_attrs(imagery="2024.tif", identity="aa", attribution="Who flew", licence="CC0-1.0")
+    old = made_up().assign_attrs(
+        imagery="1985.tif", identity="bb", attribution="Who orbits", licence="CC0-1.0"
+    )
+    texts = provenance(difference(new, old))
+    assert texts["imagery"] == "2024.tif minus 1985.tif"
+    assert texts["identity"] == "aa minus bb"
+    assert texts["attribution"] == "Who flew; Who orbits"
+    assert texts["licence"] == "CC0-1.0"
+    on_disk = [side.assign_attrs(imagery=f"/home/me/{side.attrs['imagery']}") for side in (new, old)]
+    assert "imagery 2024.tif minus 1985.tif" in credits_of(difference(*on_disk))
+
+
+def test_two_maps_are_cut_to_the_cells_that_both_have() -> None:
+    whole = made_up(40, 50)
+    first, second = whole.isel(y=slice(0, 30), x=slice(10, 50)), whole.isel(y=slice(20, 40), x=slice(0, 30))
+    one, other = on_common_cells(first, second)
+    assert one.shape == other.shape == (10, 20)
+    assert one.identical(whole.isel(y=slice(20, 30), x=slice(10, 30)))
+    assert other.identical(one)
+    with pytest.raises(InputError, match="no cell in common: their regions must overlap"):
+        on_common_cells(whole.isel(y=slice(0, 5)), whole.isel(y=slice(5, 40)))
+    moved = whole.assign_coords(x=whole.x + 0.5 * float(whole.x[1] - whole.x[0]))
+    with pytest.raises(InputError, match=r"different cells .* embed both with the same --cell and --crs"):
+        on_common_cells(whole, moved)
+    with pytest.raises(InputError, match="different cells"):
+        on_common_cells(whole, whole.isel(y=slice(None, None, 2), x=slice(None, None, 2)))
 
 
 def test_no_data_on_either_side_is_no_data() -> None:

@@ -102,21 +102,26 @@ class OpenAtlas(AtlasScores):
         region: RegionLike = None,
         negatives: Prompt | Sequence[Prompt] = (),
         crs: str | None = None,
+        less_atlas: "OpenAtlas | None" = None,
     ) -> "xr.DataArray":
         """Return the map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
 
         What is left out is the same on both sides; `negatives` count on both, and so does `crs`, as in `map`.
-        Raises as `map` does, and `PromptError` where both sides would be the same.
+        `less_atlas` is the atlas of the subtracted map, by the same model from other imagery, such as that of
+        another year: the map is of the cells that both have. Raises as `map` does, `PromptError` where both
+        sides would be the same, and `InputError` where cells of the two atlases do not coincide.
         """
-        from sat2cap.maps import difference, with_standard_attributes
+        from sat2cap.maps import difference, on_common_cells, with_standard_attributes
 
-        other, then = less or prompt, less_when or when
-        if other == prompt and then == when:
-            raise PromptError(f"{prompt!r} minus itself is 0; give another prompt or date to take off")
-        if other == prompt:
+        other, then, subtracted = less or prompt, less_when or when, less_atlas or self
+        if other == prompt and then == when and subtracted.atlas.identity == self.atlas.identity:
+            raise PromptError(f"{prompt!r} minus itself is 0; give another prompt, date or atlas to subtract")
+        if other == prompt and then != when:
             self._require_dates([to_moment(each) for each in (when, then) if each is not None])
         first = self.map(prompt, when, negatives, scale, region=region, crs=crs)
-        second = self.map(other, then, negatives, scale, region=region, crs=crs)
+        second = subtracted.map(other, then, negatives, scale, region=region, crs=crs)
+        if less_atlas is not None:
+            first, second = on_common_cells(first, second)
         return with_standard_attributes(difference(first, second))
 
     def classify(

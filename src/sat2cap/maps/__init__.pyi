@@ -3,6 +3,7 @@ from .colours import COLOURS as COLOURS
 from .colours import overlay_opacity as overlay_opacity
 from .compare import classify as classify
 from .compare import difference as difference
+from .compare import on_common_cells as on_common_cells
 from .conditioning import CONDITIONING_KEY as CONDITIONING_KEY
 from .conditioning import TRAINING_YEARS_KEY as TRAINING_YEARS_KEY
 from .conditioning import Conditioning as Conditioning

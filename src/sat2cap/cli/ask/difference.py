@@ -30,6 +30,14 @@ def difference(
         str | None,
         typer.Option(metavar="DATE", help="The date of the subtracted map; by default that of --when."),
     ] = None,
+    less_atlas: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATLAS",
+            help="The atlas of the subtracted map: the same cells and the same model, but other imagery, "
+            "such as that of another year.",
+        ),
+    ] = None,
     scale: Annotated[
         Scale,
         typer.Option(metavar="cosine|percentile|contrast", help="Scale of both maps; see: sat2cap map."),
@@ -48,7 +56,7 @@ def difference(
     model: AtlasModel = None,
     text: Text = None,
 ) -> None:
-    """Map what changes between two dates, or differs between two prompts.
+    """Map what changes between two dates or two atlases, or differs between two prompts.
 
     The values are those of the first map minus those of the second; 0 has the middle colour.
     """
@@ -62,6 +70,9 @@ def difference(
     api.check_names(atlas, model, text)
     opened = api.open(atlas, model, text)
     target = output.choose_crs(opened, out, crs)
-    score = opened.difference(prompt, less, when, less_when, scale.value, within, crs=target)
+    subtracted = None if less_atlas is None else api.open(less_atlas, model, text)
+    score = opened.difference(
+        prompt, less, when, less_when, scale.value, within, crs=target, less_atlas=subtracted
+    )
     output.warn_about_score(score.attrs)
     output.save_map(score, out, options)

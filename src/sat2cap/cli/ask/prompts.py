@@ -21,7 +21,7 @@ def refuse_paths(prompts: Prompts) -> Prompts:
         if not _exists(path):
             continue
         if path.is_dir() and (path / "_sat2cap").is_dir():
-            fix = "one atlas is asked at a time: map both, and subtract the two maps"
+            fix = f"to compare two atlases, write: sat2cap difference NEW 'water' --less-atlas {prompt}"
         else:
             fix = f"give photo:{prompt} for an image, or write it in other words, such as 'a photo of …'"
         raise PromptError(f"prompt {prompt!r} is the path of something that exists; {fix}")

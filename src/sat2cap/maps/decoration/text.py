@@ -66,8 +66,9 @@ def credits_of(score: xr.DataArray) -> str:
     texts = provenance(score)
     if "time" in score.dims:  # the maps' own titles say it
         del texts["when"]
-    if Path(texts.get("imagery", "")).is_absolute():  # folders of one machine are nothing to publish
-        texts["imagery"] = Path(texts["imagery"]).name
+    if "imagery" in texts:  # folders of one machine are nothing to publish
+        sides = (Path(side) for side in texts["imagery"].split(MINUS))
+        texts["imagery"] = MINUS.join(side.name if side.is_absolute() else str(side) for side in sides)
     parts = [f"{word} {texts[name]}" for name, word in _CREDITS.items() if name in texts]
     grid = grid_of(score)
     cell = float(score.attrs.get("cell_m") or abs(grid.affine.a) * ground_metres(grid))
