@@ -84,7 +84,7 @@ def plan_embedding(
         opened = imagery
     source = FailureRecordingImagery(opened)
     covered = place or extent_of(source)
-    is_wide = crs == UTM or (crs is None and is_wider_than_utm(covered))
+    is_wide = is_wider_than_utm(covered) if crs is None else str(crs).strip().lower() == UTM
     side = next(side for side in (cell_m, patch_m, PATCH_M) if side is not None)
     grid = None if is_wide else cell_grid(covered, side, crs)
     begun = begun_model(store)  # which goes on as it began
