@@ -16,7 +16,6 @@ import errno
 import os
 import shutil
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +26,10 @@ from sat2cap.errors import JobError, PairsError
 from sat2cap.files import canonical_json, digest, publish, write_bytes
 from sat2cap.formatting import format_bytes
 from sat2cap.locks import wait_for_lock
+from sat2cap.lookahead import count_cores, map_ahead
 from sat2cap.model import Preprocess
 from sat2cap.progress import Progress
-from sat2cap.training.data.patches import (
-    CHUNK,
-    Pair,
-    Pairs,
-    TrainingSet,
-    calendar_fields,
-    check_count,
-    decode_in_chunks,
-    decode_patch,
-)
+from sat2cap.training.data.patches import CHUNK, Pairs, TrainingSet, calendar_columns, decode_patch
 
 _CHUNKS_PER_NOTE = 20
 """A killed decoding loses at most this many chunks."""
@@ -74,41 +65,35 @@ def open_decoded_file(
 def _decode_split(
     pairs: Pairs, split: str, preprocess: Preprocess, path: Path, shape: tuple[int, ...], progress: Progress
 ) -> None:
-    """Decode the patches of a split that `path` lacks, and write its index last."""
+    """Decode the patches of a split that `path` lacks, each read by itself, and write its index last."""
     note = path.with_suffix(".progress")
     array, finished = _allocate_array(path, shape)
-    keys: list[str] = []
-    moments: list[tuple[float, ...]] = []
-
-    def add_facts(pair: Pair) -> None:
-        keys.append(pair.key)
-        moments.append((pair.lat, pair.lon, *calendar_fields(pair.taken)))
-
-    def decode_pair(pair: Pair) -> NDArray[np.uint8]:
-        return decode_patch(pair.overhead, pair.key, preprocess)
-
-    progress("decoding overhead patches", finished, shape[0])
     try:
-        stream = islice(pairs.read(split), shape[0])
-        for pair in islice(stream, finished):
-            add_facts(pair)
-        for number, (chunk, images) in enumerate(decode_in_chunks(stream, CHUNK, decode_pair), 1):
-            array[len(keys) : len(keys) + len(chunk)] = images
-            for pair in chunk:
-                add_facts(pair)
-            if number % _CHUNKS_PER_NOTE == 0:  # first the patches, then that they are there
-                array.flush()
-                write_bytes(note, str(len(keys)).encode())
-            progress("decoding overhead patches", len(keys), shape[0])
-        check_count(pairs, split, len(keys), shape[0])
+        locations = pairs.locate(split, path.parent, progress)
+
+        def decode_row(row: int) -> NDArray[np.uint8]:
+            return decode_patch(locations.read_patch(row), locations.key(row), preprocess)
+
+        rows = range(finished, shape[0])
+        progress("decoding overhead patches", finished, shape[0])
+        for row, patch in enumerate(
+            map_ahead(decode_row, rows, ahead=CHUNK, threads=count_cores()), finished
+        ):
+            array[row] = patch
+            if (row + 1 - finished) % (CHUNK * _CHUNKS_PER_NOTE) == 0:
+                array.flush()  # first the patches, then that they are there
+                write_bytes(note, str(row + 1).encode())
+            if (row + 1) % CHUNK == 0 or row + 1 == shape[0]:
+                progress("decoding overhead patches", row + 1, shape[0])
     except PairsError:  # the pairs must be built again, and will be others
         path.unlink(missing_ok=True)
         note.unlink(missing_ok=True)
         raise
     array.flush()
     with publish(path.with_suffix(".npz")) as temporary:
-        names = np.array([key.encode() for key in keys], np.bytes_)
-        np.savez(temporary, keys=names, moments=np.array(moments, np.float64).reshape(-1, 6))
+        names = np.array([locations.key(row).encode() for row in range(shape[0])], np.bytes_)
+        moments = calendar_columns(locations.lat, locations.lon, locations.taken)
+        np.savez(temporary, keys=names, moments=moments)
     note.unlink(missing_ok=True)
 
 
