@@ -166,19 +166,26 @@ def test_a_lock_of_another_machine_is_released_by_hand(address, files):
     assert objects(address) == files
 
 
-def test_whoever_is_quicker_gets_the_lock(address, monkeypatch):
-    """Both find no lock; the put of the second finds the first one's."""
-    second = open_store(address)
-    real = ObjectStore.put_if
+@pytest.mark.parametrize("heeds_conditions", [True, False])
+def test_whoever_is_quicker_gets_the_lock(address, monkeypatch, heeds_conditions):
+    """Both find no lock; then the first puts its own, before the second does or, in some stores, over it."""
+    real, first = (
+        ObjectStore.put_if,
+        b'{"host": "h", "pid": 1, "since": "", "token": "", "machine": "", "started": ""}',
+    )
 
-    def late(self, *arguments):
-        monkeypatch.undo()
-        with writer_lock(address):
-            real(self, *arguments)
+    def late(self, key, data, version):
+        if heeds_conditions:
+            self.put(key, first)
+            real(self, key, data, version)
+        else:
+            self.put(key, data)
+            self.put(key, first)
 
     monkeypatch.setattr(ObjectStore, "put_if", late)
-    with pytest.raises(FileExistsError):
-        second.put_if(LOCK, b"{}", None)
+    with pytest.raises(JobError, match="is being written by process 1 on"), writer_lock(address):
+        pass
+    assert open_store(address).get(LOCK) == first
 
 
 def test_a_writer_that_was_unlocked_stops_at_its_next_chunk(address, files):

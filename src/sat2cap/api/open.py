@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from sat2cap.api.atlas import OpenAtlas
 from sat2cap.api.wide_atlas import WideOpenAtlas
 from sat2cap.atlas import WideAtlas, open_atlas
+from sat2cap.stores import Store
 
 if TYPE_CHECKING:
     from sat2cap.model import Checkpoint
 
 
 def open(
-    path: str | Path,
+    path: str | Path | Store,
     model: "str | Path | Checkpoint | None" = None,
     text: str | Path | None = None,
     map_crs: str | None = None,

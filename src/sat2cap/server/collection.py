@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -12,8 +13,9 @@ from sat2cap.api import OpenAtlas
 from sat2cap.api import open as open_atlas
 from sat2cap.atlas import Version, atlas_folders, is_atlas, read_version
 from sat2cap.catalogue import has_shipped_captioner, resolve_captioner
-from sat2cap.errors import AtlasError, InputError, ModelError, Sat2CapError
+from sat2cap.errors import AtlasError, InputError, ModelError, Sat2CapError, StoreError
 from sat2cap.query import PREPARED_MANIFEST
+from sat2cap.stores import Store, is_remote, open_store
 
 if TYPE_CHECKING:
     from sat2cap.model import Captioner, Checkpoint
@@ -29,12 +31,18 @@ class ServedAtlas:
 
     slug: str
     """Its name in addresses: lower-case letters, digits and hyphens."""
-    path: Path
+    store: Store
+    """Where it is."""
     opened: OpenAtlas | None
     problem: str = ""
     """Why it cannot be used, in one line; empty if it can."""
     version: Version = ()
     """State of the atlas on disk: what is cached holds for this version only."""
+
+    @property
+    def title(self) -> str:
+        """The name of its folder or address, without what ends it."""
+        return Path(self.store.base_name).stem
 
 
 class AtlasCollection:
@@ -45,15 +53,18 @@ class AtlasCollection:
 
     def __init__(
         self,
-        paths: Sequence[Path | str],
+        paths: Sequence[Path | str | Store],
         model: "str | Path | Checkpoint | None" = None,
         text: str | Path | None = None,
         captioner: str | Path | None = None,
     ) -> None:
-        """`paths` are atlases, or folders that hold some, at most one folder deeper. Raises `InputError`."""
+        """`paths` are atlases, or folders that hold some, at most one folder deeper. Raises `InputError`.
+
+        An address, such as ``s3://bucket/x.zarr``, is that of one atlas.
+        """
         self._model, self._text = model, text
-        self._paths = _assign_slugs(_find_atlases(paths))
-        self._locks = {slug: Lock() for slug in self._paths}
+        self._stores = _assign_slugs(_find_atlases(paths))
+        self._locks = {slug: Lock() for slug in self._stores}
         self._opened: dict[str, ServedAtlas] = {}
         self._captioner = captioner
         self._captioners: dict[str, tuple[Version, Captioner]] = {}
@@ -61,18 +72,18 @@ class AtlasCollection:
     @property
     def slugs(self) -> list[str]:
         """The names of all atlases, in the order they were given."""
-        return list(self._paths)
+        return list(self._stores)
 
     def describe(self, slug: str) -> ServedAtlas:
         """Return an atlas, opened, or with its problem. Raises `UnknownAtlasError`."""
-        path = self._paths.get(slug)
-        if path is None:
+        store = self._stores.get(slug)
+        if store is None:
             raise UnknownAtlasError(f"there is no atlas {slug!r} here; it is one of {', '.join(self.slugs)}")
-        version = _read_version(path)
+        version = self._read_version(slug, store)
         with self._locks[slug]:  # one of its own: an atlas that opens slowly keeps no other waiting
             served = self._opened.get(slug)
             if served is None or served.version != version:
-                served = self._opened[slug] = self._open(slug, path, version)
+                served = self._opened[slug] = self._open(slug, store, version)
         return served
 
     def get(self, slug: str) -> ServedAtlas:
@@ -99,28 +110,43 @@ class AtlasCollection:
                 self._captioners[served.slug] = served.version, captioner
         return captioner
 
-    def _open(self, slug: str, path: Path, version: Version) -> ServedAtlas:
+    def _open(self, slug: str, store: Store, version: Version) -> ServedAtlas:
         try:
-            opened = open_atlas(path, self._model, self._text)
+            opened = open_atlas(store, self._model, self._text)
             opened = replace(opened, map_crs=opened.picture_crs)
             _ = opened.map_grid  # one that is too large for a map shows here, too
             opened.scan.expect_many()  # loads the model and the cells: a problem shows here, not later
         except (Sat2CapError, OSError) as error:
-            problem = " ".join(str(error).split()).replace(str(path), path.name)  # paths here are nobody's
-            return ServedAtlas(slug, path, None, problem, version)
-        return ServedAtlas(slug, path, opened, "", version)
+            problem = " ".join(str(error).split())
+            problem = problem.replace(store.name, store.base_name)  # paths here are nobody's
+            return ServedAtlas(slug, store, None, problem, version)
+        return ServedAtlas(slug, store, opened, "", version)
+
+    def _read_version(self, slug: str, store: Store) -> Version:
+        """Return the state of an atlas where it is stored, that of all its parts if it has several.
+
+        It is empty for a bucket or server that does not tell, so that opening it says why.
+        """
+        if store.folder is not None:
+            places: list[Path | Store] = [*atlas_folders(store.folder)]
+        else:
+            served = self._opened.get(slug)
+            opened = None if served is None else served.opened
+            # the stores that are open already know of changes without being asked each time
+            places = [store] if opened is None else [part.store for part in opened.atlas.members]
+        with suppress(StoreError):
+            return tuple(stamp for place in places for stamp in read_version(place, PREPARED_MANIFEST))
+        return ()
 
 
-def _read_version(path: Path) -> Version:
-    """Return the state of an atlas on disk, that of all its parts if it has several."""
-    states = [read_version(folder, PREPARED_MANIFEST) for folder in atlas_folders(path)]
-    return tuple(stamp for state in states for stamp in state)
-
-
-def _find_atlases(paths: Sequence[Path | str]) -> list[Path]:
+def _find_atlases(paths: Sequence[Path | str | Store]) -> list[Store]:
     """Return the atlases among paths and in the folders among them. Raises `InputError` if there is none."""
-    atlases: list[Path] = []
-    for path in map(Path, paths):
+    atlases: list[Path | str | Store] = []
+    for place in paths:
+        if not isinstance(place, Path | str) or is_remote(place):
+            atlases.append(place)
+            continue
+        path = Path(place)
         if is_atlas(path) or path.suffix == ".zarr":
             atlases.append(path)
         elif path.is_dir():
@@ -131,7 +157,7 @@ def _find_atlases(paths: Sequence[Path | str]) -> list[Path]:
             )
     if not atlases:
         raise InputError(f"no atlas in {', '.join(map(str, paths))}; make one with: sat2cap embed")
-    return atlases
+    return [open_store(place) for place in atlases]
 
 
 def _atlases_in(folder: Path) -> list[Path]:
@@ -144,14 +170,19 @@ def _atlases_in(folder: Path) -> list[Path]:
     return atlases
 
 
-def _assign_slugs(paths: Sequence[Path]) -> dict[str, Path]:
-    """Return each path by a name of its own for addresses, such as ``the-netherlands-2`` for the second."""
-    slugs: dict[str, Path] = {}
-    for path in paths:
-        plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode().lower()
+def _assign_slugs(stores: Sequence[Store]) -> dict[str, Store]:
+    """Return each store by a name of its own for addresses, such as ``the-netherlands-2`` for the second."""
+    slugs: dict[str, Store] = {}
+    for store in stores:
+        plain = (
+            unicodedata.normalize("NFKD", Path(store.base_name).stem)
+            .encode("ascii", "ignore")
+            .decode()
+            .lower()
+        )
         slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "atlas"
         number = 1
         while (name := slug if number == 1 else f"{slug}-{number}") in slugs:
             number += 1
-        slugs[name] = path
+        slugs[name] = store
     return slugs

@@ -16,6 +16,7 @@ from sat2cap.server.app import create_app
 from sat2cap.server.collection import AtlasCollection
 from sat2cap.server.settings import ServerSettings
 from sat2cap.server.warming import WarmUp
+from sat2cap.stores import Store
 
 if TYPE_CHECKING:
     from sat2cap.model import Checkpoint
@@ -80,9 +81,9 @@ def serve(
 ) -> ServerHandle:
     """Serve atlases from this process, in the background, and return a handle with their addresses.
 
-    `atlases` is an opened atlas, the path of one or of a folder of them, or several paths. `port` 0 takes any
-    that is free. `captioner` is that of `OpenAtlas.caption`. Raises `InputError`, `JobError` if the port
-    is taken.
+    `atlases` is an opened atlas, the path or address of one, a folder of them, or several of these. `port` 0
+    takes any that is free. `captioner` is that of `OpenAtlas.caption`. Raises `InputError`, `JobError` if the
+    port is taken.
 
     >>> with sat2cap.serve("region.zarr") as server:
     ...     print(server.url, server.tile_url("a busy street"))
@@ -106,7 +107,7 @@ def serve(
 
 
 def run_server(
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     settings: ServerSettings,
     model: str | None = None,
     text: str | None = None,
@@ -126,13 +127,13 @@ def run_server(
     server.run(sockets=[listener])
 
 
-def _to_paths(atlases: "str | Path | OpenAtlas | Sequence[str | Path]") -> list[Path]:
+def _to_paths(atlases: "str | Path | OpenAtlas | Sequence[str | Path]") -> list[str | Path | Store]:
     if isinstance(atlases, OpenAtlas):
-        return [atlases.atlas.path]
+        return [atlases.atlas.store]
     if isinstance(atlases, str | Path):
-        return [Path(atlases)]
+        return [atlases]
     if isinstance(atlases, list | tuple) and atlases:
-        return [Path(path) for path in atlases]
+        return [*atlases]
     raise InputError(
         f"atlases is a {type(atlases).__name__}; give the path of an atlas or of a folder of them"
     )

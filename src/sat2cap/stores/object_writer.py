@@ -127,11 +127,11 @@ class ObjectWriter:
         self._store.forget_lines(key)
 
     def _acquire(self, key: str, subject: str, holder: Holder) -> None:
-        """Put the lock. Raises `JobError` if it is held."""
+        """Put the lock, and read it again. Raises `JobError` if it is held."""
         while True:
             other, version = self._read_lock(key)
             if version is not None and other.token == holder.token:
-                return  # put by a request whose answer was lost
+                return
             if version is not None and not other.is_gone():
                 name = self._store.name
                 raise JobError(
@@ -140,7 +140,6 @@ class ObjectWriter:
                 )
             with suppress(FileExistsError):  # another process was quicker, and is read next
                 self._store.put_if(key, holder.as_bytes(), version)
-                return
 
     def _read_lock(self, key: str) -> tuple[Holder, "UpdateVersion | None"]:
         """Return whom a lock names, and its version, which is None if there is no lock."""

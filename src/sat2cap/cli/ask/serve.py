@@ -21,10 +21,11 @@ _DEMO_FOLDER = Path("demo")
 
 def serve(
     atlases: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
             metavar="X.zarr",
-            help="Atlases, or folders of them; without one, those of the demo in this folder.",
+            help="Atlases, also at an address, or folders of them; without one, those of the demo in this "
+            "folder.",
         ),
     ] = None,
     port: Annotated[int, typer.Option(metavar="N", help="The port; 0 takes any that is free.")] = 8000,
@@ -100,14 +101,14 @@ def _leave_at_once() -> NoReturn:
     os._exit(130)
 
 
-def _find_demo() -> Path:
+def _find_demo() -> str:
     """Return the folder of the demo's atlases. Raises `InputError` if it has not been made here."""
     if not _DEMO_FOLDER.is_dir():
         raise InputError(
             "no atlas is given, and there is no folder demo here; give an atlas, or make one with: "
             "sat2cap demo --out demo"
         )
-    return _DEMO_FOLDER
+    return str(_DEMO_FOLDER)
 
 
 def _say_what_is_open(has_key: bool) -> None:

@@ -60,13 +60,13 @@ async def read_nonsense_chance(
 
 def _summarise(served: ServedAtlas) -> dict[str, Any]:
     if served.opened is None:
-        return {"id": served.slug, "title": served.path.stem, "problem": served.problem}
+        return {"id": served.slug, "title": served.title, "problem": served.problem}
     atlas, checkpoint = served.opened.atlas, served.opened.query_model
     west, south, east, north = lonlat_bounds(outline(served.opened.map_grid))
     years = checkpoint.card.get("training", {}).get("years")
     return {
         "id": served.slug,
-        "title": served.path.stem,
+        "title": served.title,
         "problem": None,
         "complete": atlas.complete,
         "cells": int(atlas.wanted.sum()),

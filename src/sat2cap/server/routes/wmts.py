@@ -60,7 +60,7 @@ def read_capabilities(request: Request, served: AskedAtlas, question: AskedQuest
         if name.lower() not in _PROTOCOL_WORDS
     ]
     bounds = lonlat_bounds(outline(served.opened.map_grid))
-    title = f"{_title_of(question)} ({served.path.stem})"
+    title = f"{_title_of(question)} ({served.title})"
     document = build_capabilities(served.slug, title, f"{template}?{urlencode(carried)}", bounds)
     return Response(document, media_type="application/xml")
 
