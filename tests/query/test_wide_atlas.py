@@ -1,14 +1,17 @@
 """Scores over several UTM zones, against those of each zone alone and against the truth of each place."""
 
 import json
+from functools import partial
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from file_server import RangeHandler, running
 from made_model import model
 from wide_world import make_wide_atlas, vectors
 
+import sat2cap
 from sat2cap.api.atlas import OpenAtlas
 from sat2cap.api.wide_atlas import WideOpenAtlas
 from sat2cap.atlas import WideAtlas, open_atlas
@@ -198,6 +201,17 @@ def test_a_continent_has_no_hole_at_any_edge(tmp_path):
     lon = np.concatenate([edge + np.linspace(-0.4, 0.4, 41) for edge in range(-6, 30, 6)])
     lon, lat = np.meshgrid(lon, np.linspace(35.01, 64.99, 60))
     assert np.isfinite(opened.atlas.read_places(lon, lat)).all()
+
+
+def test_on_a_web_server_it_is_the_same_atlas(opened):
+    folder = opened.atlas.path
+    with running(partial(RangeHandler, directory=folder.parent)) as server:
+        server.sent = 0
+        remote = sat2cap.open(f"http://127.0.0.1:{server.server_port}/{folder.name}", opened.model)
+        score = remote.map("snow", region="5.9,51.95,6.1,52.1")
+        best = remote.search("snow", top=3)
+    np.testing.assert_array_equal(score.values, opened.map("snow", region="5.9,51.95,6.1,52.1").values)
+    assert best["score"].tolist() == opened.search("snow", top=3)["score"].tolist()
 
 
 def test_across_the_antimeridian_a_map_is_in_one_piece(tmp_path):
