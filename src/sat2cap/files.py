@@ -31,6 +31,7 @@ def publish(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, else remove it.
 
     The temporary name keeps the suffix of `path`, since writers such as GDAL choose their format by it.
+    Raises `OSError`, which names `path`, if nothing can be written there.
     """
     target = Path(path)
     try:
@@ -63,7 +64,8 @@ def publish(path: Path | str) -> Iterator[Path]:
 def publish_folder(path: Path | str) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on success sync its files and rename it to `path`, else remove it.
 
-    A folder that was there is moved out of the way first, and only then removed.
+    A folder that was there is moved out of the way first, and only then removed. Raises `OSError` if nothing
+    can be written there.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

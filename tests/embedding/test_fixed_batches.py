@@ -8,7 +8,7 @@ from small_model import DIM, PIXELS, Ground, grid, model
 
 from sat2cap.embedding import plan_atlas
 from sat2cap.embedding.fixed_batches import BATCH_PATCHES, embed_in_fixed_batches
-from sat2cap.model.checkpoint import BATCH
+from sat2cap.model.image_embedder import BATCH
 
 
 def plan(version=2):

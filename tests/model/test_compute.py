@@ -14,8 +14,7 @@ from torch import nn
 
 from sat2cap.catalogue import MINICLIP, resolve_model
 from sat2cap.errors import ModelError
-from sat2cap.model import checkpoint as checkpoint_module
-from sat2cap.model import compute, conversion
+from sat2cap.model import compute, conversion, image_embedder
 from sat2cap.model.checkpoint import Checkpoint
 from sat2cap.model.compute import Compute, choose_compute
 from sat2cap.model.conversion import MIN_MEDIAN_COSINE, Int8Linear
@@ -255,10 +254,10 @@ def test_moving_a_model_forgets_its_copies_and_staying_keeps_them(clip: Checkpoi
     seen = patches(3, 16)
     model = copy.deepcopy(clip)
     first = model.embed_overhead(seen, precision="bfloat16")
-    (made,) = model._converted_towers.values()
-    assert list(model.to("cpu")._converted_towers.values()) == [made]
+    (made,) = model._image_embedder._copies.values()
+    assert list(model.to("cpu")._image_embedder._copies.values()) == [made]
     np.testing.assert_array_equal(model.embed_overhead(seen, precision="bfloat16"), first)
-    assert not model.to("meta")._converted_towers
+    assert not model.to("meta")._image_embedder._copies
 
 
 def test_images_prepared_before_are_embedded_as_they_are(clip: Checkpoint) -> None:
@@ -283,7 +282,7 @@ def test_a_tower_is_compiled_on_a_gpu_only_where_it_pays(
         wanted.append(compiled)
         return copy.deepcopy(tower).to(torch.bfloat16)
 
-    monkeypatch.setattr(checkpoint_module, "convert_tower", convert)
+    monkeypatch.setattr(image_embedder, "convert_tower", convert)
     model = copy.deepcopy(clip)
     for _ in range(2):
         model.embed_overhead(patches(3, 16), precision="bfloat16", compiled=compiled)

@@ -23,7 +23,7 @@ from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.networks.dynamic_numpy import read_dynamic_weights
 from sat2cap.model.networks.text_numpy import ACTIVATIONS
 from sat2cap.model.open_model import open_query_model
-from sat2cap.model.query_model import StoredModel
+from sat2cap.model.stored_model import StoredModel
 from sat2cap.model.weight_hashes import HASHES_FILE, remembered_hash
 from sat2cap.model.weights import map_tensors
 

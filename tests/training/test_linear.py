@@ -19,7 +19,7 @@ from sat2cap.errors import ModelError, RunFileError
 from sat2cap.geo import When
 from sat2cap.model import open_query_model
 from sat2cap.model.load import load_model
-from sat2cap.model.query_model import StoredModel
+from sat2cap.model.stored_model import StoredModel
 from sat2cap.query import score_atlas
 from sat2cap.training.data.patches import decode_image
 from sat2cap.training.linear import train_linear

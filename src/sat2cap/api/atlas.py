@@ -134,7 +134,7 @@ class OpenAtlas(AtlasScores):
         """Return which of the prompts fits each cell best, and how surely; see `maps.classify`.
 
         `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the
-        prompts. `crs` is that of `map`.
+        prompts. `crs` is that of `map`. Raises as `map` does, and `PromptError` for one prompt alone.
         """
         from sat2cap.maps import classify, with_standard_attributes
 

@@ -84,7 +84,7 @@ def train(run: str | Path, *, progress: ProgressLike = None) -> TrainingResult:
 
     Run files that ship lie in ``runs/``; docs/train.md explains them. A checkpoint's training continues where
     a killed run stopped. Raises `RunFileError` with all problems of the file, `PairsError`, `ModelError`,
-    `JobError`.
+    `JobError`, and `InputError` for a `run` that is no path.
     """
     if not isinstance(run, str | Path):
         raise InputError(f"run is a {type(run).__name__}; give the path of a run file, see docs/train.md")

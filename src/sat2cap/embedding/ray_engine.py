@@ -44,7 +44,10 @@ class RayEngine:
     name = "ray"
 
     def run(self, job: AtlasJob, tasks: Sequence[ChunkTask], log: RunLog) -> Iterator[ChunkReceipt]:
-        """Do `tasks` as `Engine.run` says; progress counts chunks."""
+        """Do `tasks` as `Engine.run` says; progress counts chunks.
+
+        Raises `JobError` if the workers cannot go on.
+        """
         address = self.address or os.environ.get("RAY_ADDRESS") or None
         packed = [pickle.dumps(task) for task in tasks]
         with temporary_folder("sat2cap-ray-") as folder:

@@ -82,7 +82,10 @@ class Fetcher:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Value | None:
-        """Do what `get` does with another method, and with `body` as JSON unless it is None."""
+        """Do what `get` does with another method, and with `body` as JSON unless it is None.
+
+        Returns None where the server says that there is nothing. Raises `ImageryError` as `get` does.
+        """
         retry = RetryState(self.policy, self._pacer)
         deadline_s = time.monotonic() + self.policy.max_request_s
         reason = "the server asks for pauses"

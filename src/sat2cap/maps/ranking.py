@@ -44,7 +44,8 @@ def best_cells(score: AnyScore, n: int, min_distance_m: float = 0.0) -> BestCell
 def best_cells_of_all(scores: Sequence[AnyScore], n: int, min_distance_m: float = 0.0) -> BestCells:
     """Return what `best_cells` does for several maps that together are one, such as those of UTM zones.
 
-    Equal scores are taken map by map. The provenance is that of the first.
+    Equal scores are taken map by map. The provenance is that of the first. Raises `InputError` if `n` is
+    below 1, or `min_distance_m` is negative or not finite.
     """
     if n < 1 or not 0 <= min_distance_m < math.inf:  # so that NaN is neither
         raise InputError(f"{n} places {min_distance_m:g} m apart: give at least 1 place and 0 m or more")

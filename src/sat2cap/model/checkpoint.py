@@ -14,23 +14,20 @@ from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest
 from sat2cap.model.calibration import Calibration
 from sat2cap.model.compute import Precision, choose_compute
-from sat2cap.model.conversion import convert_tower, embed_pixels
+from sat2cap.model.image_embedder import BATCH, ImageEmbedder
 from sat2cap.model.networks import towers
 from sat2cap.model.networks.dynamic_encoder import DynamicEncoder
 from sat2cap.model.networks.dynamic_numpy import DynamicWeights, read_dynamic_weights
 from sat2cap.model.networks.metadata import Encoding, encode_metadata
 from sat2cap.model.networks.towers import TextTower
 from sat2cap.model.preprocess import AnyImage, Preprocess
-from sat2cap.model.query_model import (
+from sat2cap.model.stored_model import (
     check_text_donor,
     no_dynamic_encoder,
     no_text_tower,
     normalise_rows,
     source_with_revision,
 )
-
-BATCH = 64
-"""Number of images or texts that a tower sees at once, which bounds memory whatever a caller passes."""
 
 Floats = NDArray[np.float32]
 
@@ -171,7 +168,10 @@ class Checkpoint:
         `compiled` first, which takes a minute, once for each checkpoint, and pays for tens of thousands of
         patches. Raises `ModelError` if embeddings of this model are too inaccurate in `precision`.
         """
-        return self._embed_images(self.overhead, self.overhead_preprocess, rgb, precision, prepared, compiled)
+        chosen = self.fast_precision if precision == "auto" else precision
+        return self._image_embedder.embed(
+            self.overhead, self.overhead_preprocess, rgb, chosen, prepared=prepared, compiled=compiled
+        )
 
     def embed_ground(
         self,
@@ -188,8 +188,12 @@ class Checkpoint:
         `compiled` is as in `embed_overhead`. Raises `ModelError` without a ground tower, or if embeddings are
         too inaccurate in `precision`.
         """
-        rows = self._embed_images(
-            self._require_ground_tower(), self.ground_preprocess, images, precision, prepared, compiled
+        tower, chosen = (
+            self._require_ground_tower(),
+            self.fast_precision if precision == "auto" else precision,
+        )
+        rows = self._image_embedder.embed(
+            tower, self.ground_preprocess, images, chosen, prepared=prepared, compiled=compiled
         )
         return normalise_rows(rows) if unit else rows
 
@@ -257,7 +261,7 @@ class Checkpoint:
         for network in present:
             network.to(device)
         if before != [next(network.parameters()).device for network in present]:
-            self._converted_towers.clear()
+            self._image_embedder.forget_copies()
         return self
 
     def with_text_of(self, other: "Checkpoint") -> "Checkpoint":
@@ -281,47 +285,6 @@ class Checkpoint:
             )
         return self.ground
 
-    def _embed_images(
-        self,
-        tower: Any,
-        preprocess: Preprocess,
-        images: Sequence[AnyImage] | NDArray[np.uint8],
-        requested: Precision | Literal["auto"],
-        prepared: bool,
-        compiled: bool,
-    ) -> Floats:
-        """Return the unnormalised outputs of an image tower, float32 `[B, D]`."""
-        precision = self.fast_precision if requested == "auto" else requested
-        device = next(tower.parameters()).device
-        rows = [np.zeros((0, self.dim), np.float32)]
-        with torch.inference_mode():
-            for start in range(0, len(images), BATCH):
-                batch = images[start : start + BATCH]
-                pixels = np.asarray(batch) if prepared else preprocess.pixels(batch)
-                network = self._tower_in(tower, preprocess, pixels, precision, compiled)
-                values = preprocess.normalise(pixels, next(network.parameters()).dtype, device)
-                rows.append(embed_pixels(network, values).cpu().numpy())
-        return np.concatenate(rows)
-
-    def _tower_in(
-        self,
-        tower: Any,
-        preprocess: Preprocess,
-        pixels: NDArray[np.uint8],
-        precision: Precision,
-        compiled: bool,
-    ) -> Any:
-        """Return the tower in a precision, converted at first use and compared with float32 on `pixels`."""
-        if precision == "float32":
-            return tower
-        device = next(tower.parameters()).device
-        key = (id(tower), precision, device, compiled)
-        if key not in self._converted_towers:
-            values = preprocess.normalise(pixels, device=device)
-            self._converted_towers[key] = convert_tower(tower, precision, values, compiled=compiled)
-        return self._converted_towers[key]
-
     @cached_property
-    def _converted_towers(self) -> dict[tuple[int, str, torch.device, bool], Any]:
-        """Copies of the towers by tower, precision, device, and whether they are compiled."""
-        return {}
+    def _image_embedder(self) -> ImageEmbedder:
+        return ImageEmbedder(self.dim)

@@ -9,7 +9,7 @@ from sat2cap.model.formats.published import PublishedModel, find_published_model
 from sat2cap.model.formats.stored import open_stored
 from sat2cap.model.formats.transformers_config import ASSUMED_PREPROCESS
 from sat2cap.model.naming import check_model_exists
-from sat2cap.model.query_model import StoredModel
+from sat2cap.model.stored_model import StoredModel
 
 if TYPE_CHECKING:
     from sat2cap.model.checkpoint import Checkpoint

@@ -82,7 +82,10 @@ class WebStore(RemoteStore):
         return len(data)
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
-        """Return a range of a file's bytes, also from a server that sends all of it."""
+        """Return a range of a file's bytes, also from a server that sends all of it.
+
+        Raises `StoreError` if the file is shorter.
+        """
         data = self._fetch(key, {"Range": f"bytes={start}-{stop - 1}"})
         if len(data) > stop - start:
             data = data[start:stop]

@@ -83,6 +83,7 @@ def _raster_reader(path: str, covered: list[LandClass]) -> Read:
         raise InputError(f"reference {path!r} is a raster, whose classes are numbers; write values = [1, 2]")
 
     def read(box: GeoBox) -> NDArray[np.int64]:
+        """Return the class of each pixel of a grid. Raises `InputError` if the file cannot be read."""
         try:
             with rasterio.open(path) as source:
                 if source.crs is None:

@@ -154,6 +154,7 @@ def scale_and_offset(item: Item, name: str) -> tuple[float | None, float]:
     Metadata state physical values as stored x scale + offset; the offset that is returned is to be added to
     stored numbers, and so is offset / scale. Sentinel-2 of processing baseline 04.00 and later stores 1000
     more than before: where no offset is stated the baseline says so. 0 where the provider has applied it.
+    Raises `UnusableItemError` for a scale of 0.
     """
     asset, band = find_asset(item, name)
     bands = _band_metadata(asset)

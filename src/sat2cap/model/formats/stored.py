@@ -24,7 +24,7 @@ from sat2cap.model.json_files import read_json
 from sat2cap.model.networks import architectures
 from sat2cap.model.networks.dynamic_numpy import read_dynamic_weights
 from sat2cap.model.networks.text_numpy import ACTIVATIONS, NumpyTextTower
-from sat2cap.model.query_model import StoredModel, StoredText
+from sat2cap.model.stored_model import StoredModel, StoredText
 from sat2cap.model.tokenization import has_tokenizer, read_tokenizer
 from sat2cap.model.weight_hashes import remembered_hash
 from sat2cap.model.weights import Tensors, as_float32, digest_as_float32, map_tensors, select_weights

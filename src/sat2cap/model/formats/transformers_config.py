@@ -43,7 +43,10 @@ def is_transformers_folder(folder: Path) -> bool:
 
 
 def find_model_class(config: Mapping[str, Any], folder: Path) -> str:
-    """Return the name of the transformers class that saved a folder."""
+    """Return the name of the transformers class that saved a folder.
+
+    Raises `ModelError` if it is none of those that can be read.
+    """
     names = config.get("architectures") or []
     for name in names:
         if name in MODEL_CLASSES.values():
