@@ -156,6 +156,17 @@ def parse_json(text: bytes | str) -> Any:
         raise ValueError("its values are nested too deep") from None
 
 
+def parse_own_json(text: bytes | str) -> Any:
+    """Return the value that a JSON text of this package holds.
+
+    Raises `ValueError` as `parse_json` does, and for what nothing here writes: numbers that are not finite,
+    and halves of surrogate pairs.
+    """
+    value = parse_json(text)
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    return value
+
+
 def canonical_json(value: Any) -> str:
     """Return JSON that is equal for equal values: sorted keys, no spaces. Raises `ValueError` for NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -174,11 +185,12 @@ def write_json(path: Path | str, value: Any) -> None:
 def digest(*parts: bytes | str) -> str:
     """Return the SHA-256, as 64 hex digits, of the parts in order.
 
+    Halves of surrogate pairs, which stand for bytes of file names that are no text, are hashed as they are.
     The length of each part is hashed before it, so that ``digest("ab", "c")`` is not ``digest("a", "bc")``.
     """
     sha = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode(errors="surrogatepass") if isinstance(part, str) else part
         sha.update(len(data).to_bytes(8, "little"))
         sha.update(data)
     return sha.hexdigest()

@@ -6,35 +6,17 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import shapely
 from affine import Affine
+from damage import CHANGES, damage_bytes
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from sat2cap.errors import ImageryError, RegionError
 from sat2cap.geo.region import parse_region
 from sat2cap.imagery.raster import open_raster
 
-CHANGES = st.lists(
-    st.tuples(st.sampled_from(["flip", "cut", "swap"]), st.floats(0, 1), st.integers(0, 7)),
-    min_size=1,
-    max_size=4,
-)
 QUICK = settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def damage(data: bytes, changes: list[tuple[str, float, int]]) -> bytes:
-    """Return `data` with bits flipped, its end cut off, or two parts swapped, at shares of its length."""
-    out = bytearray(data)
-    for kind, share, bit in changes:
-        place = min(int(share * len(out)), len(out) - 1)
-        if kind == "flip" and out:
-            out[place] ^= 1 << bit
-        elif kind == "cut":
-            out = out[: max(place, 1)]
-        else:
-            out = out[place:] + out[:place]
-    return bytes(out)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = Affine(10, 0, 5e5, 0, -10, 5.8e6)
         with rasterio.open(folder / name, "w", driver, transform=place, **profile) as file:
             file.write(pixels)
+    rasterio.shutil.copy(folder / "a.tif", folder / "a.mbtiles", driver="MBTILES")
     table = geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.box(1, 2, 3, 4)], crs="EPSG:4326")
     table.to_file(folder / "r.geojson")
     table.to_file(folder / "r.gpkg")
@@ -54,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.jp2"])
+@pytest.mark.parametrize("name", ["a.tif", "a.jp2", "a.mbtiles"])
 def test_damaged_rasters(folder: Path, tmp_path: Path, name: str) -> None:
     data, path = (folder / name).read_bytes(), tmp_path / name
     outcomes = []
@@ -62,7 +45,7 @@ def test_damaged_rasters(folder: Path, tmp_path: Path, name: str) -> None:
     @QUICK
     @given(CHANGES)
     def check(changes: list[tuple[str, float, int]]) -> None:
-        path.write_bytes(damage(data, changes))
+        path.write_bytes(damage_bytes(data, changes))
         try:
             imagery = open_raster(str(path))
             assert max(imagery.grid.shape) <= 2**31
@@ -83,7 +66,7 @@ def test_damaged_region_files(folder: Path, tmp_path: Path, name: str) -> None:
     @QUICK
     @given(CHANGES)
     def check(changes: list[tuple[str, float, int]]) -> None:
-        path.write_bytes(damage(data, changes))
+        path.write_bytes(damage_bytes(data, changes))
         try:
             assert not parse_region(str(path)).geometry.is_empty
             outcomes.append("read")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas.plan_files import read_plan_bytes
 from sat2cap.atlas.presence import PLAN, how_to_get_one, is_atlas, is_wide_atlas, missing_atlas_error
 from sat2cap.errors import AtlasError
-from sat2cap.files import canonical_json, digest, parse_json
+from sat2cap.files import canonical_json, digest, parse_own_json
 from sat2cap.geo import PlainGrid
 from sat2cap.stores import Store, open_store
 
@@ -178,7 +178,7 @@ def _read_json(store: Store) -> Any:
     try:
         plan = read_plan_bytes(store)
         if plan is not None:
-            return parse_json(plan)
+            return parse_own_json(plan)
     except (OSError, ValueError) as error:
         raise AtlasError(f"atlas {store.name!r}: its plan cannot be read ({error}); embed anew") from None
     raise missing_atlas_error(store)

@@ -3,6 +3,7 @@
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from sat2cap.display import facts_html
-from sat2cap.errors import PairsError
-from sat2cap.files import digest, digest_file, parse_json
+from sat2cap.errors import PairsError, quote
+from sat2cap.files import digest, digest_file, parse_own_json
 from sat2cap.pairs.locations import PairLocations, locate_split
 from sat2cap.pairs.shard_reading import Pair, first_line, locate_pairs, read_pairs_at, read_shard
 from sat2cap.pairs.splits.split import SPLITS
@@ -25,6 +26,7 @@ from sat2cap.progress import Progress, silent
 
 INDEX = "index.parquet"
 MANIFEST = "pairs.json"
+_INDEX_COLUMNS = ("key", "shard", "split", "lon", "lat", "taken", "user", "licence", "source", "imagery")
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,12 +68,12 @@ class PairSet:
         also author and title where the source of the photos has them. Raises `PairsError` if the file cannot
         be read.
         """
-        try:
-            return gpd.read_parquet(self.path / INDEX)
-        except (OSError, ValueError) as error:
-            raise PairsError(
-                f"{self.path / INDEX} cannot be read ({first_line(error)}); build the pairs again"
-            ) from error
+        with self._index_errors():
+            table = gpd.read_parquet(self.path / INDEX)
+            missing = [name for name in _INDEX_COLUMNS if name not in table.columns]
+            if missing:
+                raise ValueError(f"it has no column {missing[0]}")
+            return table
 
     def count(self, split: str) -> int:
         """Return the number of pairs in `split`."""
@@ -134,16 +136,22 @@ class PairSet:
     @cached_property
     def _offsets(self) -> dict[str, NDArray[np.int64]]:
         """Position in bytes of every pair in its shard, by split; empty for an index of an older version."""
-        try:
+        with self._index_errors():
             if "offset" not in parquet.read_schema(self.path / INDEX).names:
                 return {}
             table = parquet.read_table(self.path / INDEX, columns=["split", "offset"])
-        except (OSError, ValueError) as error:
-            raise PairsError(
-                f"{self.path / INDEX} cannot be read ({first_line(error)}); build the pairs again"
-            ) from error
-        split, offset = table["split"].to_numpy(), table["offset"].to_numpy()
+            split, offset = table["split"].to_numpy(), table["offset"].to_numpy()
         return {name: offset[split == name] for name in self.manifest["counts"]}
+
+    @contextmanager
+    def _index_errors(self) -> Iterator[None]:
+        """Turn whatever three libraries raise on a damaged index into a `PairsError` of one line."""
+        try:
+            yield
+        except Exception as error:
+            raise PairsError(
+                f"{self.path / INDEX} cannot be read ({quote(first_line(error))}); build the pairs again"
+            ) from error
 
     def _shard_names(self, split: str) -> list[str]:
         """Return the names of a split's shards. Raises `PairsError` for a split that the set cannot have."""
@@ -190,7 +198,7 @@ def open_pairs(path: Path | str) -> PairSet:
     """
     path = Path(path)
     try:
-        manifest = parse_json((path / MANIFEST).read_text())
+        manifest = parse_own_json((path / MANIFEST).read_text())
     except FileNotFoundError as error:
         raise PairsError(
             f"{path} has no {MANIFEST}: it is no pair set, or an unfinished one; build the pairs"
@@ -205,4 +213,27 @@ def open_pairs(path: Path | str) -> PairSet:
         raise PairsError(
             f"{path} has pairs of version {manifest.get('version')}; this package reads version 1"
         )
+    if not _is_sound(manifest):
+        raise PairsError(f"{path / MANIFEST} is damaged (counts or shards); build the pairs again")
     return PairSet(path, manifest)
+
+
+def _is_sound(manifest: dict[str, Any]) -> bool:
+    """Return whether a manifest has what reading pairs needs, and names no file outside its folder."""
+    counts, shards = manifest.get("counts"), manifest.get("shards")
+    if not isinstance(manifest.get("fingerprint"), str):
+        return False
+    if not isinstance(counts, dict) or not isinstance(shards, dict):
+        return False
+    return all(_is_count(count) for count in counts.values()) and all(
+        isinstance(shard, dict)
+        and _is_count(shard.get("pairs"))
+        and isinstance(shard.get("sha256"), str)
+        and name == Path(name).name
+        and name.endswith(".tar")
+        for name, shard in shards.items()
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63

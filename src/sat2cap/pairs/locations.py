@@ -7,6 +7,7 @@ the headers of their shards: once, by one process while the others wait, and the
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def locate_split(
         names = parquet.read_schema(index).names
         columns = [*_COLUMNS, "offset"] if "offset" in names else [*_COLUMNS]
         table = parquet.read_table(index, columns=columns)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError) as error:
         raise PairsError(f"{index} cannot be read ({first_line(error)}); {_ADVICE}") from error
     table = table.filter(compute.equal(table["split"], split))
     number = compute.index_in(table["shard"], value_set=pa.array([path.name for path in shards], pa.string()))
@@ -104,7 +105,7 @@ def _read_cached_offsets(
     with wait_for_lock(cached.with_suffix(".lock")):
         try:
             offset: NDArray[np.int64] = np.load(cached)
-        except (OSError, ValueError, EOFError):  # missing or damaged
+        except (OSError, ValueError, SyntaxError, TokenError, EOFError):  # missing or damaged
             offset = np.empty(0, np.int64)
         if offset.shape != (len(keys),) or offset.dtype != np.int64:
             offset = np.concatenate([np.empty(0, np.int64), *_scan_shards(keys, shards, progress)])

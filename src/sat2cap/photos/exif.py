@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags
 
-from sat2cap.errors import InputError, JobError, PictureError, Sat2CapError
+from sat2cap.errors import InputError, JobError, PictureError, Sat2CapError, escape_controls
 from sat2cap.files import digest, read_regular_file
 from sat2cap.photos.files import IMAGE_SUFFIXES
 from sat2cap.photos.local_time import local_times
@@ -33,6 +33,7 @@ UNREADABLE_FILE = "unreadable file"
 BROKEN_GPS = "broken GPS tags"
 CLOCKS_DISAGREE = "clocks disagree"
 NOT_A_FILE = "not a regular file"
+BROKEN_NAME = "file name is not UTF-8"
 _CLOCK_TOLERANCE = timedelta(minutes=30)
 """Largest difference between camera and GPS clock: cameras drift by minutes, zones differ by half an hour."""
 _GPS, _EXIF = ExifTags.IFD.GPSInfo, ExifTags.IFD.Exif
@@ -71,7 +72,10 @@ class ExifFolder:
             suffix, name = path.suffix.lower(), path.relative_to(self.folder).as_posix()
             if path.is_dir():
                 continue
-            if suffix in IMAGE_SUFFIXES:
+            if not _is_text(name) and suffix in (*IMAGE_SUFFIXES, *_RAW_SUFFIXES, *_VIDEO_SUFFIXES):
+                shown = escape_controls(name)
+                yield Photo(*(_make_key(name), None, None, None), source=shown, url=shown, fault=BROKEN_NAME)
+            elif suffix in IMAGE_SUFFIXES:
                 yield read_photo(path, name, self.licence)
             elif suffix in _RAW_SUFFIXES:
                 fault = f"unsupported format {suffix}"
@@ -86,6 +90,11 @@ class ExifFolder:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no path"
             raise JobError(f"photo {photo.url} cannot be read ({reason}); build again without it") from None
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file's name is UTF-8, so that it can stand in tables; other bytes are surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _make_key(name: str) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as papq
 
-from sat2cap.errors import InputError
+from sat2cap.errors import InputError, Sat2CapError, quote
 from sat2cap.files import parse_json
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW, make_fault_batch
 from sat2cap.photos.table_columns import ColumnUse, match_columns
@@ -77,12 +77,12 @@ class TableRecords:
         """Turn whatever a reader raises on a file that is no table into an `InputError`."""
         try:
             yield
-        except InputError:
+        except Sat2CapError:
             raise
-        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # a table of a stranger, read by three libraries
             lines = str(error).splitlines() or [type(error).__name__]
             raise InputError(
-                f"{self.path} cannot be read as a table ({lines[0][:150]}); give CSV or Parquet"
+                f"{self.path} cannot be read as a table ({quote(lines[0], 150)}); give CSV or Parquet"
             ) from None
 
     @property
