@@ -67,8 +67,8 @@ def credits_of(score: xr.DataArray) -> str:
     if "time" in score.dims:  # the maps' own titles say it
         del texts["when"]
     if "imagery" in texts:  # folders of one machine are nothing to publish
-        sides = (Path(side) for side in texts["imagery"].split(MINUS))
-        texts["imagery"] = MINUS.join(side.name if side.is_absolute() else str(side) for side in sides)
+        sides = texts["imagery"].split(MINUS)
+        texts["imagery"] = MINUS.join(Path(side).name if Path(side).is_absolute() else side for side in sides)
     parts = [f"{word} {texts[name]}" for name, word in _CREDITS.items() if name in texts]
     grid = grid_of(score)
     cell = float(score.attrs.get("cell_m") or abs(grid.affine.a) * ground_metres(grid))
