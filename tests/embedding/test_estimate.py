@@ -9,7 +9,7 @@ from small_model import PIXELS, Ground, grid, model
 from sat2cap.atlas import create_or_resume, pending_chunks
 from sat2cap.embedding import embed_atlas, plan_atlas
 from sat2cap.embedding.estimate import count_remaining_work, measure_throughput
-from sat2cap.model import checkpoint as checkpoint_module
+from sat2cap.model import image_embedder
 
 SHAPE = (40, 50)
 
@@ -77,7 +77,7 @@ def test_a_faster_precision_is_compared_with_float32_on_real_patches(monkeypatch
         seen_pixels.append(pixels)
         return tower
 
-    monkeypatch.setattr(checkpoint_module, "convert_tower", convert_tower)
+    monkeypatch.setattr(image_embedder, "convert_tower", convert_tower)
     imagery, checkpoint = Ground(), model()
     spec = plan_atlas(grid(*SHAPE), ragged(), imagery, checkpoint, precision="bfloat16")
     measure_throughput(spec, pending_chunks("nowhere.zarr", spec), imagery, checkpoint)

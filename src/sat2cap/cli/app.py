@@ -103,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             warnings.showwarning = _show_warning
             for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
                 warnings.simplefilter("ignore", category)  # these address programmers
+            # About damaged photos, one line each: what cannot be read of them is counted as a fault.
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
             command = make_command(*[name for name in arguments[:1] if name in COMMANDS])
             command(args=arguments, prog_name="sat2cap")
     except Sat2CapError as error:
