@@ -177,14 +177,14 @@ async function learnNonsense(question: Question, signal: AbortSignal): Promise<v
   const isNew = await Promise.all(dates.map((when) => nonsense.learn(question.atlas, when).catch(() => false)));
   if (!isNew.includes(true) || signal.aborted || !shown) return;
   applyLook();
-  sayChances(question);
+  if (!hasFailed()) sayChances(question);
 }
 
 async function sayChance(question: Question, signal: AbortSignal): Promise<void> {
   const part = shown?.part ?? null;
   const chance = await readScores({ ...question, scale: "contrast" }, part, signal).catch(() => null);
   await nonsense.learn(question.atlas, question.when).catch(() => false);
-  if (signal.aborted || !shown) return;
+  if (signal.aborted || !shown || hasFailed()) return;
   const sentence = chance ? answerFromChance(chance, atlas!, nonsenseAt(question)) : answerFromScores(shown.scores, question.scale);
   say(sentence + warningOf(shown.scores, chance ?? shown.scores));
 }
@@ -212,6 +212,12 @@ function setDoing(doing: Doing): void {
   element("page").dataset["state"] = doing;
   element("page").setAttribute("aria-busy", String(doing === "loading" || doing === "opening"));
   element("retry").hidden = doing !== "error";
+}
+
+/** Whether the page tells of a failure, such as a photo that was refused: what comes late does not replace it. */
+function hasFailed(): boolean {
+  const doing = element("page").dataset["state"];
+  return doing === "error" || doing === "offline";
 }
 
 function say(sentence: string): void {
