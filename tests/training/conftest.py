@@ -20,6 +20,22 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLIP model, which tests must not write to."""
+    from tiny_model import tiny_clip
+
+    return tiny_clip(tmp_path_factory.mktemp("clip") / "clip", image=24, hidden=32, dim=16)
+
+
+@pytest.fixture
+def root(tmp_path: Path, clip_folder: Path) -> Path:
+    """A folder with the CLIP model and a place for pairs."""
+    (tmp_path / "clip").symlink_to(clip_folder)
+    (tmp_path / "pairs").mkdir()
+    return tmp_path
+
+
 @pytest.fixture
 def pairs(root: Path) -> FakePairs:
     """For tests whose `root` is a folder with a place for pairs."""

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from fake_pairs import FakePairs
-from tiny_model import tiny_clip
 
 sys.path.append(str(Path(__file__).parents[1] / "query"))  # made_model lives there
 
@@ -28,18 +27,6 @@ from sat2cap.training.place_features import ClipFeatures
 from sat2cap.training.ridge import build_ridge_problem, dropout_error
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_clip(tmp_path_factory.mktemp("clip") / "clip", image=24, hidden=32, dim=16)
-
-
-@pytest.fixture
-def root(tmp_path: Path, clip_folder: Path) -> Path:
-    (tmp_path / "clip").symlink_to(clip_folder)
-    (tmp_path / "pairs").mkdir()
-    return tmp_path
 
 
 def linear_run(folder: Path, **sections: dict[str, object]) -> LinearRun:

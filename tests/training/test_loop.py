@@ -16,7 +16,6 @@ import torch
 from fake_pairs import FakePairs, log_of, small_run
 from PIL import Image
 from run_fake import Sections, start
-from tiny_model import tiny_clip
 
 from sat2cap.errors import JobError, PairsError, RunFileError
 from sat2cap.locks import folder_lock
@@ -26,19 +25,6 @@ from sat2cap.training.data.patches import decode_image, pixel_stats
 from sat2cap.training.data.sampler import draw_batches, dynamic_keep_mask, initial_queue_rows, total_steps
 from sat2cap.training.loop import train
 from sat2cap.training.output.checkpoint import two_way_retrieval
-
-
-@pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_clip(tmp_path_factory.mktemp("clip") / "clip", image=24, hidden=32, dim=16)
-
-
-@pytest.fixture
-def root(tmp_path: Path, clip_folder: Path) -> Path:
-    """A folder with a CLIP model and a place for pairs."""
-    (tmp_path / "clip").symlink_to(clip_folder)
-    (tmp_path / "pairs").mkdir()
-    return tmp_path
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from fake_pairs import FakePairs, log_of, small_run
-from tiny_model import tiny_clip
 from torch import Tensor, nn
 from transformers import (
     CLIPVisionConfig,
@@ -103,18 +102,6 @@ def test_kept_tokens_differ_by_image_and_step_and_the_last_steps_see_all() -> No
     assert smallest is not None
     assert smallest.shape == (run.optim.batch, 1)
     assert kept_tokens(small_run(Path("out")), 0, 8, 36) is None
-
-
-@pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_clip(tmp_path_factory.mktemp("clip") / "clip", image=24, hidden=32, dim=16)
-
-
-@pytest.fixture
-def root(tmp_path: Path, clip_folder: Path) -> Path:
-    (tmp_path / "clip").symlink_to(clip_folder)
-    (tmp_path / "pairs").mkdir()
-    return tmp_path
 
 
 def test_a_run_drops_tokens_and_micro_batches_drop_the_same(root: Path, pairs: FakePairs) -> None:

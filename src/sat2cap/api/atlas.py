@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from sat2cap.maps import BestCells
     from sat2cap.query import ScoreScale, SpreadOver
 
-_APART_CELLS = 3
-
 
 class OpenAtlas(AtlasScores):
     """An atlas that answers prompts; its model is loaded when it is first needed.
