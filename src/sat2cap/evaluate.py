@@ -65,8 +65,9 @@ def clusters(
 ) -> pd.DataFrame:
     """Measure how many kinds of place embeddings tell apart, as mean silhouettes: figure 4 of the paper.
 
-    `counts` are the numbers of clusters of k-means. Raises `PairsError`, `ModelError`, and `InputError`
-    without the extra ``evaluate``.
+    `counts` are the numbers of clusters of k-means, made of `gallery` overhead embeddings of `split`. A
+    silhouette is from -1 to 1, higher where clusters are further apart. Returns a row for each metric. Raises
+    `PairsError`, `ModelError`, and `InputError` without the extra ``evaluate``.
     """
     from sat2cap.evaluation import ClusterOptions, embed_gallery, evaluate_clusters
 
@@ -83,7 +84,8 @@ def maps(
     """Measure maps against what is true of each cell.
 
     `cases` is a file of prompts with the raster of each one's truth, see docs/evaluate.md; the miniature
-    world needs none. Raises `InputError`, `AtlasError`, `ModelError`.
+    world needs none. `draws` is the number of resamples of land behind each interval, 0 for none. Returns a
+    row for each metric, such as ``auroc.mean``. Raises `InputError`, `AtlasError`, `ModelError`.
     """
     from sat2cap.evaluation import evaluate_maps, evaluate_miniworld, load_cases
 
@@ -107,8 +109,8 @@ def landcover(
 
     `classes` is ``worldcover``, ``esri``, ``corine``, ``miniworld`` or a file of classes; `reference` the
     land cover's raster or polygons; `clip` and `linear` are atlases of the same cells by CLIP and by a linear
-    model. Raises `InputError`,
-    `AtlasError`.
+    model. Returns a row for each metric with its interval; docs/evaluate.md explains their names. Raises
+    `InputError`, `AtlasError`.
     """
     from sat2cap.evaluation import CLIP, LINEAR, evaluate_landcover, load_classes
 
@@ -124,7 +126,11 @@ def time(
 ) -> pd.DataFrame:
     """Measure how maps follow the months and the hours, for a model with a Dynamic Encoder.
 
-    `prompts` None follows those that ship. Raises `InputError` for a model that knows no time.
+    `prompts` None follows those that ship. `draws` is the number of resamples behind each interval, 0 for
+    none. Returns a row for each metric with its interval; docs/evaluate.md explains their names. Raises
+    `InputError` for a model that knows no time.
+
+    >>> sat2cap.evaluate.time(["north.zarr", "south.zarr"]).loc["months_apart.mean_error", "value"]
     """
     from sat2cap.evaluation import TrackedPrompt, TrackedRegion, evaluate_time
     from sat2cap.miniworld import SEASONAL_PROMPTS

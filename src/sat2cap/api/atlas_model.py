@@ -36,24 +36,38 @@ class AtlasWithModel:
 
     @cached_property
     def mosaics(self) -> "Mosaics":
-        """The grids of its maps in other CRSs than its own."""
+        """The grids on which maps of this atlas are drawn in other CRSs than its own.
+
+        Computed once, as maps in one CRS share the assignment of pixels to cells.
+        """
         from sat2cap.api.mosaics import Mosaics
 
         return Mosaics(self.atlas)
 
     @property
     def picture_crs(self) -> str | None:
-        """The CRS for maps that people look at; None for the atlas's own."""
+        """The CRS for maps that people look at, such as pictures and pages; None for the atlas's own.
+
+        An atlas of several UTM zones has a Mercator projection here, as its zones have no CRS in common.
+        """
         return self.map_crs
 
     @property
     def map_grid(self) -> "GeoBox":
-        """The grid of a map of the whole atlas, where no CRS is asked for. Raises `RegionError`."""
+        """The `GeoBox` of a map of the whole atlas in the CRS that it was opened with, or else in its own.
+
+        For an atlas of several UTM zones that is EPSG:6933 by default. Raises `RegionError` for a CRS that
+        the atlas cannot be mapped in.
+        """
         return self.mosaics.grid(self.map_crs).as_geobox()
 
     @cached_property
     def checkpoint(self) -> "Checkpoint":
-        """The model, checked to be the one that embedded the atlas. Raises `ModelError`, `AtlasError`."""
+        """The model with all its networks, checked to be the one that embedded the atlas.
+
+        It is loaded on first use, which imports torch; `query_model` is enough for maps. Raises `ModelError`
+        for a model that cannot be read and `AtlasError` for one whose weights are not the atlas's.
+        """
         from sat2cap.catalogue import resolve_model
         from sat2cap.query import check_atlas_model
 
@@ -68,7 +82,11 @@ class AtlasWithModel:
 
     @cached_property
     def query_model(self) -> "QueryModel":
-        """What asking needs of `checkpoint`, read without torch where its files allow; raises as it does."""
+        """The part of the model that maps need: the text tower, the Dynamic Encoder and the calibration.
+
+        It is read without torch where the model's files allow it, and is otherwise `checkpoint`. Raises as
+        `checkpoint` does.
+        """
         from sat2cap.catalogue import resolve_query_model
         from sat2cap.query import check_atlas_model
 
@@ -81,7 +99,11 @@ class AtlasWithModel:
 
     @cached_property
     def scan(self) -> "Scan":
-        """The cells, opened once for all maps; it remembers dates that were asked for."""
+        """The stored cells, opened once for all maps.
+
+        It remembers the offsets of dates that were asked for, so that a second prompt at the same date is
+        faster. Warns if the atlas is unfinished.
+        """
         from sat2cap.query import Scan
 
         self._warn_if_unfinished()

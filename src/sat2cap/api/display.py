@@ -14,7 +14,11 @@ _EMBEDDED, _FAILED, _OUTSIDE = (53, 116, 120), (214, 137, 16), (244, 244, 244)
 
 
 def describe_atlas(atlas: Atlas) -> dict[str, str]:
-    """Return what an atlas holds, as names and short texts."""
+    """Return what an atlas holds, by name: grid, extent, embedded, embeddings, model, imagery and licence.
+
+    The values are short texts for people, such as ``"40 x 38 cells of 480 m in EPSG:32631"``; the extent is
+    in degrees.
+    """
     (height, width), status = atlas.grid.shape, atlas.status
     wanted = int(atlas.wanted.sum())
     west, south, east, north = lonlat_bounds(outline(atlas.grid))
@@ -30,18 +34,23 @@ def describe_atlas(atlas: Atlas) -> dict[str, str]:
 
 
 def atlas_text(atlas: Atlas) -> str:
-    """Return one line: path, cells, model, imagery."""
+    """Return the `repr` of an atlas: one line with its path, grid, number of embedded cells and model."""
     facts = describe_atlas(atlas)
     return f"<sat2cap atlas {atlas.name!r}: {facts['grid']}, {facts['embedded']}, model {facts['model']}>"
 
 
 def atlas_html(atlas: Atlas) -> str:
-    """Return a thumbnail of the embedded cells beside a table of facts, as HTML."""
+    """Return the `_repr_html_` of an atlas: a thumbnail of its embedded cells beside a table of
+    `describe_atlas`.
+    """
     return facts_html(atlas.name, describe_atlas(atlas), _thumbnail(atlas))
 
 
 def describe_wide_atlas(atlas: WideAtlas) -> dict[str, str]:
-    """Return what an atlas of several UTM zones holds, as names and short texts."""
+    """Return what an atlas of several UTM zones holds, by the names of `describe_atlas`.
+
+    The grid is told by its cells and zones, and the extent is the names of the zones.
+    """
     facts, wanted = describe_atlas(atlas.members[0]), atlas.wanted
     embedded = int((atlas.status[wanted] == CellStatus.OK).sum())
     cell_m = atlas.members[0].grid.affine.a
@@ -53,13 +62,16 @@ def describe_wide_atlas(atlas: WideAtlas) -> dict[str, str]:
 
 
 def wide_atlas_text(atlas: WideAtlas) -> str:
-    """Return one line: path, cells, model, imagery."""
+    """Return the `repr` of an atlas of several UTM zones: path, cells, number of embedded cells and model."""
     facts = describe_wide_atlas(atlas)
     return f"<sat2cap atlas {atlas.name!r}: {facts['grid']}, {facts['embedded']}, model {facts['model']}>"
 
 
 def wide_atlas_html(atlas: WideAtlas) -> str:
-    """Return a thumbnail of the westernmost part beside a table of facts, as HTML."""
+    """Return the `_repr_html_` of an atlas of several UTM zones: the table of `describe_wide_atlas`.
+
+    The thumbnail beside it shows the westernmost part alone.
+    """
     return facts_html(atlas.name, describe_wide_atlas(atlas), _thumbnail(atlas.members[0]))
 
 

@@ -202,7 +202,11 @@ def embed(
 
 
 def extent_of(imagery: Imagery) -> Region:
-    """Return all that the imagery covers. Raises `RegionError` for imagery without an extent of its own."""
+    """Return the area that the imagery covers, in degrees, for a call without a region.
+
+    The outline is drawn in by a hundred-thousandth of its size, because its straight edges bend in another
+    CRS. Raises `RegionError` for imagery without an extent of its own, such as a tile service.
+    """
     if imagery.footprint is None:
         raise RegionError(
             f"imagery {imagery.info.uri} has no extent of its own; give a REGION, "

@@ -37,11 +37,18 @@ class EmbeddingPlan:
 
     @property
     def parts(self) -> "tuple[EmbeddingPlan, ...]":
-        """The atlases in one CRS that will be written: this one."""
+        """The atlases in one CRS that will be written: this one.
+
+        With it, callers treat this plan and a `WideEmbeddingPlan` alike.
+        """
         return (self,)
 
     def pending(self) -> list[Chunk]:
-        """Return the chunks that are still to be computed. Raises `AtlasError` for another atlas at `out`."""
+        """Return the chunks that are still to be computed, in the order of the grid; all of them for a new
+        atlas.
+
+        Raises `AtlasError` if the atlas at `out` was made from something else, naming what differs.
+        """
         return pending_chunks(self.out, self.spec)
 
     def engine(self, name: EngineName, address: str | None = None, workers: int | None = None) -> "Engine":
@@ -100,7 +107,7 @@ class WideEmbeddingPlan:
 
     @property
     def specs(self) -> dict[UtmZone, AtlasSpec]:
-        """The part in each zone as it will be."""
+        """The specification of the part in each UTM zone, with its grid, cells, model and imagery."""
         return {zone: part.spec for zone, part in self.by_zone.items()}
 
     def pending(self) -> list[Chunk]:
@@ -112,11 +119,17 @@ class WideEmbeddingPlan:
         return [chunk for part in self.parts for chunk in part.pending()]
 
     def engine(self, name: EngineName, address: str | None = None, workers: int | None = None) -> "Engine":
-        """Return the engine called `name`; see `EmbeddingPlan.engine`."""
+        """Return what computes the chunks of all zones, one zone after the other.
+
+        Arguments and errors are those of `EmbeddingPlan.engine`.
+        """
         return self.parts[0].engine(name, address, workers)
 
     def run(self, progress: ProgressLike = None, engine: "Engine | None" = None) -> Atlas:
-        """Embed what is pending in every zone, and return the atlas; see `EmbeddingPlan.run`."""
+        """Embed what is pending in every zone, and return the finished atlas.
+
+        Arguments and errors are those of `EmbeddingPlan.run`. A stopped run is continued by the same call.
+        """
         from sat2cap.embedding import embed_wide_atlas
 
         with listening(progress) as report:

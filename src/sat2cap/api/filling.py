@@ -36,7 +36,10 @@ class RepairResult:
 
     @classmethod
     def total(cls, results: "Sequence[RepairResult]") -> "RepairResult":
-        """Return what was done in several parts together; of texts the first."""
+        """Return what was done in several parts together.
+
+        Numbers are added up; the failure and the stale prepared folder are the first that any part reports.
+        """
         return cls(
             sum(result.damaged_chunks for result in results),
             sum(result.filled_cells for result in results),
@@ -114,7 +117,10 @@ def _repair_one(
 
 
 def count_failed_cells(atlas: Atlas) -> int:
-    """Return how many cells have no embedding because reading their imagery failed."""
+    """Return how many cells have no embedding because reading their imagery failed.
+
+    These are the cells that `repair` tries again; those without imagery at all are not counted.
+    """
     return int((atlas.status == CellStatus.IMAGERY_FAILED).sum())
 
 

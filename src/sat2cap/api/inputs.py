@@ -151,7 +151,14 @@ def _from_datetime64(when: np.datetime64) -> When:
 
 
 def to_moments(when: Any) -> When | list[When] | None:
-    """Return one date as `When`, a sequence of them as a list, and None as it is. Raises `WhenError`."""
+    """Return one date as `When`, a sequence of dates as a list, and None as None.
+
+    The types of a date are those of `Moment`. Raises `WhenError` for anything else, and for the first date of
+    a sequence that is none.
+
+    >>> [moment.isoformat() for moment in to_moments(["2024-01", "2024-07"])]
+    ['2024-01-15T12:00', '2024-07-15T12:00']
+    """
     if when is None:
         return None
     if isinstance(when, str | When | date | np.datetime64) or not isinstance(when, Iterable):
@@ -196,7 +203,11 @@ def to_prompts(prompts: "Prompt | Sequence[Prompt]", argument: str = "prompt") -
 
 
 def to_texts(texts: "str | Sequence[str]", argument: str) -> list[str]:
-    """Return one or several texts as a list. Raises `PromptError`."""
+    """Return one or several texts as a list. Raises `PromptError`, which calls the parameter `argument`.
+
+    >>> to_texts("a photo of {}", "templates")
+    ['a photo of {}']
+    """
     several = [texts] if isinstance(texts, str) else texts
     if isinstance(several, list | tuple) and all(isinstance(text, str) for text in several):
         return list(several)
@@ -247,8 +258,14 @@ def to_places(points: Any) -> list[tuple[float, float]]:
 
 @contextmanager
 def listening(progress: ProgressLike) -> Iterator[Progress]:
-    """Yield what a long job reports to, and close the bar that was drawn. Raises
-    `InputError`."""
+    """Yield the callable that a long job reports its progress to; on exit, close the bar if one was drawn.
+
+    The callable takes ``(stage, done, total)``: the stage's name and two counts. Raises `InputError` if
+    `progress` is neither None, a bool nor callable.
+
+    >>> with listening(None) as report:
+    ...     report("embed", 1, 36)
+    """
     if progress is None or progress is False:
         yield silent
         return

@@ -80,11 +80,14 @@ class TrainingResult:
 
 
 def train(run: str | Path, *, progress: ProgressLike = None) -> TrainingResult:
-    """Train what the run file `run` describes, and return where it is.
+    """Train what the run file `run` describes, and return where the model is.
 
-    Run files that ship lie in ``runs/``; docs/train.md explains them. A checkpoint's training continues where
-    a killed run stopped. Raises `RunFileError` with all problems of the file, `PairsError`, `ModelError`,
-    `JobError`, and `InputError` for a `run` that is no path.
+    Run files that ship lie in ``runs/``; docs/train.md explains them. The training of a checkpoint continues
+    where a killed run stopped. Raises `RunFileError` with all problems of the file, `PairsError`,
+    `ModelError`, `JobError`, and `InputError` for a `run` that is no path.
+
+    >>> sat2cap.train("runs/miniworld.toml", progress=True).folder
+    PosixPath('demo/train/checkpoint')
     """
     if not isinstance(run, str | Path):
         raise InputError(f"run is a {type(run).__name__}; give the path of a run file, see docs/train.md")

@@ -152,7 +152,11 @@ def find_atlas_model(atlas: Atlas, resolve: Callable[[str | Path], Model]) -> Mo
 
 
 def embed_examples(checkpoint: "QueryModel", prompts: PromptSet) -> dict[str, NDArray[np.float32]]:
-    """Return unit vectors ``(D,)`` of images and vectors by name. Raises `PromptError`, `ModelError`."""
+    """Return the unit vectors, float32 ``(D,)``, of the prompts that are images or vectors, by name.
+
+    Images are embedded by the model's ground tower. Raises `PromptError` for a vector of another length than
+    the model's, and `ModelError` for an image where the model has no ground tower.
+    """
     vectors = dict(prompts.vectors)
     if prompts.images:
         embedded = checkpoint.embed_ground(list(prompts.images.values()))

@@ -49,7 +49,11 @@ class Mosaics:
         return Placement.of(grids, grid).place(layers)
 
     def one_pixel_a_cell(self, crs: str | None) -> "NDArray[np.bool_] | None":
-        """Return a mask of one pixel for each cell of a whole map; None where pixels are the cells."""
+        """Return a mask ``(y, x)`` that picks one pixel of a whole map for each cell.
+
+        Statistics over cells use it, because a cell may fill several pixels of a map in another CRS. None
+        where pixels are the cells themselves. `crs` and errors are those of `place`.
+        """
         if crs is None and self._only is not None:
             return None
         return self._place_all(self.grid(crs)).one_pixel_a_cell()
@@ -65,7 +69,11 @@ class Mosaics:
         return self._placements[whole.crs]
 
     def grid(self, crs: str | None) -> PlainGrid:
-        """Return the grid of a map of the whole atlas; `crs` and errors are those of `place`."""
+        """Return the grid of a map of the whole atlas; None as `crs` is the atlas's own, or `default_crs`.
+
+        Grids are computed once for each CRS. Raises `RegionError` for a CRS that is not known or not in
+        metres.
+        """
         if crs is None and self._only is not None:
             return self._only.plain_grid
         from sat2cap.geo import mosaic_grid
@@ -77,14 +85,20 @@ class Mosaics:
 
     @cached_property
     def default_crs(self) -> str:
-        """The CRS of a map of several UTM zones; see `geo.default_mosaic_crs`."""
+        """The CRS of a map of several UTM zones where none is asked for: EPSG:6933, equal in area.
+
+        Across the antimeridian it is the same projection around 180 degrees; see `geo.default_mosaic_crs`.
+        """
         from sat2cap.geo import default_mosaic_crs
 
         return default_mosaic_crs(self._parts)
 
     @cached_property
     def picture_crs(self) -> str:
-        """The CRS of a map of several UTM zones that people look at; see `geo.picture_mosaic_crs`."""
+        """The CRS of a map of several UTM zones that people look at: a Mercator projection.
+
+        See `geo.picture_mosaic_crs`.
+        """
         from sat2cap.geo import picture_mosaic_crs
 
         return picture_mosaic_crs(self._parts)

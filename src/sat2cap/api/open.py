@@ -18,11 +18,16 @@ def open(
     text: str | Path | None = None,
     map_crs: str | None = None,
 ) -> OpenAtlas:
-    """Open an atlas for prompts. Raises `AtlasError` if there is none; the model is loaded when first needed.
+    """Open an atlas for prompts: a folder, or its address in a bucket or on a web server.
 
-    `model` is needed when the model is no longer where it was when the atlas was made. `map_crs` is the CRS
-    of its maps where a call names none; an atlas in one CRS has its own, and one of several UTM zones
-    EPSG:6933.
+    `model` is needed when the model is no longer where it was when the atlas was made, and `text` names the
+    CLIP model whose text tower reads prompts if the atlas's model has none. `map_crs` is the CRS of its maps
+    where a call names none; an atlas in one CRS has its own, and one of several UTM zones EPSG:6933. Raises
+    `AtlasError` if there is no atlas; the model is loaded, and its errors are raised, when it is first
+    needed.
+
+    >>> sat2cap.open("country.zarr").map("a beach").dims
+    ('y', 'x')
     """
     atlas = open_atlas(path)
     kind = WideOpenAtlas if isinstance(atlas, WideAtlas) else OpenAtlas

@@ -27,7 +27,7 @@ class WideOpenAtlas(OpenAtlas):
 
     @cached_property
     def scan(self) -> "WideScan":  # type: ignore[override]  # what both are asked is the same
-        """The cells of all zones, opened once for all maps."""
+        """The stored cells of all UTM zones, opened once for all maps. Warns if the atlas is unfinished."""
         from sat2cap.query import WideScan
 
         self._warn_if_unfinished()
@@ -35,7 +35,9 @@ class WideOpenAtlas(OpenAtlas):
 
     @property
     def picture_crs(self) -> str | None:
-        """A Mercator projection, unless the atlas was opened with another CRS for its maps."""
+        """The CRS of maps that people look at: a Mercator projection, unless the atlas was opened with
+        `map_crs`.
+        """
         return self.map_crs or self.mosaics.picture_crs
 
     def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> "xr.DataArray":

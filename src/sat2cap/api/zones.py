@@ -18,7 +18,13 @@ def summarise_zones(
     statistics: str | Sequence[str],
     progress: ProgressLike,
 ) -> gpd.GeoDataFrame:
-    """Return the statistics of a score in each zone (`zones.zone_statistics`). Raises `InputError`."""
+    """Return `zones` with a column for each statistic of a score, and for each prompt and date if it has
+    several.
+
+    `score` is a map, or the maps of the UTM zones of one atlas. Statistics are texts such as ``"mean"``,
+    ``"p90"`` or ``"share-above=0.3"``. Raises `InputError` for a statistic that is not known, naming those
+    that are.
+    """
     parsed = [parse_statistic(text) for text in to_texts(statistics, "statistics")]
     with listening(progress) as report:
         return zone_statistics(score, zones, parsed, report)

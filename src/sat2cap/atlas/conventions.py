@@ -112,7 +112,10 @@ def group_attributes(spec: AtlasSpec) -> dict[str, Any]:
 
 
 def embedding_attributes(spec: AtlasSpec) -> dict[str, Any]:
-    """Return the ``geoemb:`` fields; a chip is the patch of a cell, with sizes in the model's pixels."""
+    """Return the ``geoemb:`` fields of the convention for geospatial embeddings.
+
+    A chip is the patch of a cell; its size and the stride between chips are in pixels as the model sees them.
+    """
     pixel_m = spec.patch_m / spec.patch_pixels
     stride = [max(1, round(abs(step) / pixel_m)) for step in (spec.grid.affine.e, spec.grid.affine.a)]
     layout = {"layout_type": "regular_grid", "chip_size": [spec.patch_pixels] * 2, "stride": stride}
@@ -134,6 +137,6 @@ def embedding_attributes(spec: AtlasSpec) -> dict[str, Any]:
 
 
 def projection_attributes(spec: AtlasSpec) -> dict[str, Any]:
-    """Return the ``proj:`` field: an EPSG code if the CRS has one, else WKT2."""
+    """Return the one ``proj:`` field: ``proj:code`` if the CRS has an EPSG code, else ``proj:wkt2``."""
     code = spec.grid.crs.epsg
     return {"proj:wkt2": spec.grid.crs.to_wkt()} if code is None else {"proj:code": f"EPSG:{code}"}

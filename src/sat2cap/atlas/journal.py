@@ -26,7 +26,10 @@ class Entry:
     """`checksum` of each file's bytes; empty in a journal of an older version."""
 
     def as_line(self) -> bytes:
-        """Return the entry as its line in the journal, newline included."""
+        """Return the entry as its line in the journal: canonical JSON in UTF-8, newline included.
+
+        Equal entries are equal bytes, so that a finished journal depends on the chunks alone.
+        """
         value = {"chunk": list(self.index), "files": dict(self.files)}
         if self.checksums:
             value["xxh3"] = dict(self.checksums)

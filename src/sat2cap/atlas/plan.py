@@ -88,7 +88,12 @@ class AtlasSpec:
         return digest(FORMAT, str(VERSION), canonical_json(self.parts))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the content of the plan file: everything but the mask, which is an array of its own."""
+        """Return the content of ``plan.json``: everything but the mask of cells, which is an array of its
+        own.
+
+        Keys: ``format``, ``version``, ``identity``, ``parts`` (what the identity is a hash of) and
+        ``provenance``.
+        """
         provenance = {"model": self.model, "imagery": self.imagery}
         head = {"format": FORMAT, "version": VERSION, "identity": self.identity}
         return head | {"parts": self.parts, "provenance": provenance}

@@ -134,7 +134,13 @@ class Atlas:
         return self._read_cells(["status"], slice(0, height), slice(0, width))[0]
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yield the chunks that contain a wanted cell, row by row; reading whole chunks is fastest."""
+        """Yield the chunks that contain a wanted cell, row by row from the north.
+
+        Reading whole chunks is fastest, as each is one file.
+
+        >>> for chunk in atlas.chunks():
+        ...     embeddings = atlas.read(chunk.rows, chunk.cols)
+        """
         return iter_chunks(self.spec.wanted, self.spec.chunk)
 
     def read(self, rows: slice, cols: slice) -> NDArray[np.float32]:

@@ -17,7 +17,10 @@ def item_name(atlas: str) -> str:
 
 
 def make_item(name: str, spec: AtlasSpec) -> dict[str, Any]:
-    """Return the item of the atlas folder called `name`; links and assets are relative to the item."""
+    """Return the STAC item of the atlas folder called `name`, as plain JSON values.
+
+    Its geometry is in degrees; links and assets are relative to the item, which lies beside the folder.
+    """
     return {
         "type": "Feature",
         "stac_version": "1.0.0",

@@ -119,7 +119,10 @@ class WideAtlas(Atlas):
         return np.concatenate([member.status.ravel() for member in self.members])
 
     def read_places(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float32]:
-        """Return the embeddings at N places, float32 `[N, D]`, each read in the zone that it lies in."""
+        """Return the embeddings at N places in degrees, float32 `[N, D]`, not normalised.
+
+        Each is read in the UTM zone that the place lies in; NaN where there is no embedding.
+        """
         lon, lat = np.ravel(np.asarray(lon, float)), np.ravel(np.asarray(lat, float))
         codes = utm_codes(lon, lat)
         values = np.full((lon.size, self.dim), np.nan, np.float32)
@@ -129,6 +132,7 @@ class WideAtlas(Atlas):
         return values
 
     def part_at(self, lon: float, lat: float) -> WidePart | None:
-        """Return the part of the zone that a place lies in; None if the atlas does not reach into that."""
+        """Return the part of the UTM zone that a place in degrees lies in; None if the atlas has none for it.
+        """
         code = int(utm_codes(lon, lat))
         return next((part for part in self.parts if part.zone.epsg == code), None)

@@ -118,7 +118,10 @@ def begun_model(place: Path | str | Store) -> dict[str, Any]:
 
 
 def atlas_folders(path: Path) -> list[Path]:
-    """Return the folders of the atlases in one CRS at `path`: itself, or those of a wide atlas's parts."""
+    """Return the folders of the atlases in one CRS at `path`: `path` itself, or one for each UTM zone.
+
+    Zones whose atlas has only been begun count, too.
+    """
     if not is_wide_atlas(path):
         return [path]
     return [path / zone.name for zone in sorted(_begun_zones(open_store(path)), key=lambda zone: zone.epsg)]

@@ -99,7 +99,10 @@ def timing_metrics(clock: StepClock) -> dict[str, float]:
 
 
 def headline_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the few metrics that sum up a demo, for a terminal."""
+    """Return the few metrics that sum up a demo, for a terminal: some of each evaluation, and all costs.
+
+    Metrics that were not measured are left out.
+    """
     costs = [name for name in metrics if name.startswith("demo.")]
     return {name: metrics[name] for name in (*_HEADLINES, *costs) if name in metrics}
 

@@ -36,7 +36,7 @@ class RemainingWork:
 
     @classmethod
     def total(cls, parts: "Iterable[RemainingWork]") -> "RemainingWork":
-        """Return the work of several atlases, one of each UTM zone for example, together."""
+        """Return the work of several atlases together, such as those of the UTM zones of a wide one."""
         return cls(*(sum(counts) for counts in zip(*map(astuple, parts), strict=True)))
 
 

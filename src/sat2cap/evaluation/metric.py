@@ -30,14 +30,18 @@ class Evaluation:
 
 
 def metric_values(metrics: Iterable[Metric]) -> dict[str, float]:
-    """Return the values of metrics by name, without the intervals."""
+    """Return the values of metrics by name, without the intervals.
+
+    >>> metric_values([Metric("auroc", 0.9)])
+    {'auroc': 0.9}
+    """
     return {metric.name: metric.value for metric in metrics}
 
 
 def metric_name(*parts: str) -> str:
     """Join the parts of a metric's name by dots, leaving out empty ones.
 
-    metric_name("", "overhead2ground", "r10")  # "overhead2ground.r10"
-    metric_name("clip", "overhead2ground", "r10")  # "clip.overhead2ground.r10"
+    >>> metric_name("", "overhead2ground", "r10"), metric_name("clip", "overhead2ground", "r10")
+    ('overhead2ground.r10', 'clip.overhead2ground.r10')
     """
     return ".".join(part for part in parts if part)

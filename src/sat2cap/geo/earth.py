@@ -44,7 +44,14 @@ WGS84 = Geod(ellps="WGS84")
 
 @lru_cache(maxsize=256)
 def transformer(source: AnyCrs, target: AnyCrs) -> Transformer:
-    """Return the transformation between two CRSs, x (or longitude) first; cached, as making one takes ms."""
+    """Return the transformation between two CRSs; x (or longitude) comes first, whatever the CRSs say.
+
+    Transformers are cached, as making one takes milliseconds.
+
+    >>> x, y = transformer("EPSG:4326", "EPSG:3857").transform(180, 0)
+    >>> round(x)
+    20037508
+    """
     return Transformer.from_crs(_to_pyproj(source), _to_pyproj(target), always_xy=True)
 
 
@@ -73,7 +80,10 @@ def ground_metres(grid: AnyGrid) -> float:
 
 
 def north_degrees(grid: AnyGrid) -> float:
-    """Return the direction of true north at the middle of the grid, in degrees counter-clockwise from up."""
+    """Return the direction of true north at the middle of a grid, in degrees counter-clockwise from up.
+
+    0 where grid north is true north, as on the central meridian of a UTM zone.
+    """
     x, y = _grid_centre(grid)
     lon, lat = transformer(grid.crs, _DEGREES).transform(x, y)
     sign = 1 if lat < 89 else -1  # next to the pole a step north would pass over it: step south instead
@@ -95,7 +105,10 @@ def cell_at(grid: AnyGrid, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.i
 
 
 def cell_lonlat(grid: AnyGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return ``(lon, lat)`` of the cell centres in degrees, float64 ``[y, x]`` each."""
+    """Return ``(lon, lat)`` of the cell centres of a grid in degrees, float64 ``[y, x]`` each.
+
+    Longitudes are within -180 to 180.
+    """
     row, col = np.meshgrid(np.arange(grid.shape[0]) + 0.5, np.arange(grid.shape[1]) + 0.5, indexing="ij")
     to_crs: Any = grid.affine  # takes arrays, too
     x, y = to_crs @ (col, row)

@@ -63,7 +63,9 @@ def _variable(dims: tuple[str, ...], values: NDArray[Any], attrs: dict[str, Any]
 
 
 def as_data_array(array: GridArray) -> "xr.DataArray":
-    """Return a `GridArray` as a DataArray, made by `on_grid`."""
+    """Return a `GridArray` as an `xarray.DataArray` with the same values, coordinates and attributes, and its
+    CRS.
+    """
     coords = {
         name: _variable((name,) if values.ndim else (), values, dict(array.coord_attrs.get(name, {})))
         for name, values in array.coords.items()
@@ -81,7 +83,10 @@ def grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> "GeoBox":
 
 
 def plain_grid_of(array: "xr.DataArray | xr.Dataset | GridArray") -> PlainGrid:
-    """Return what `grid_of` does in numbers and text, without importing odc-geo. Raises `RegionError`."""
+    """Return the grid of an array that carries one, as `grid_of` does, without importing odc-geo.
+
+    Raises `RegionError` for an array without the coordinates ``y``, ``x`` and ``spatial_ref``.
+    """
     if isinstance(array, GridArray):
         return array.grid
     if "spatial_ref" not in array.coords or not {"y", "x"} <= set(array.coords):

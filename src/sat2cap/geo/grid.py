@@ -132,12 +132,20 @@ class PatchGrid:
         return self.patch_m / self.pixels
 
     def patch_starts(self, cells: slice) -> list[int]:
-        """Return the first pixel, along the lattice, of the patch of each row or column in `cells`."""
+        """Return the first pixel of the patch of each row (or column) of `cells`, counted from the lattice's
+        edge.
+
+        Rounded to whole pixels: a patch is at most half a pixel off its cell's centre.
+        """
         step = abs(self.cells.affine.a) / self.pixel_m
         return [math.floor(cell * step + 0.5) for cell in range(cells.start, cells.stop)]
 
     def pixel_box(self, rows: slice, cols: slice) -> GeoBox:
-        """Return the grid of the pixels under a block of cells; one read of it holds all its patches."""
+        """Return the grid of the pixels under a block of cells; one read of it holds the patches of all of
+        them.
+
+        Patches reach beyond their cells, so the box is larger than the block by a patch less a cell.
+        """
         down, across = self.patch_starts(rows), self.patch_starts(cols)
         a, overhang = self.cells.affine, (self.patch_m - abs(self.cells.affine.a)) / 2
         left, top = a.c - overhang + across[0] * self.pixel_m, a.f + overhang - down[0] * self.pixel_m

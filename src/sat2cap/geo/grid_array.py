@@ -33,7 +33,9 @@ class PlainGrid:
         return grid if isinstance(grid, PlainGrid) else cls((*grid.shape,), grid.affine, str(grid.crs))
 
     def as_geobox(self) -> "GeoBox":
-        """Return the grid as a `GeoBox`. Raises odc-geo's `CRSError` if it does not know the CRS."""
+        """Return the grid as a `GeoBox`, which imports odc-geo. Raises its `CRSError` for a CRS it does not
+        know.
+        """
         from odc.geo.geobox import GeoBox
 
         return GeoBox(self.shape, self.affine, self.crs)
@@ -67,7 +69,11 @@ class GridArray:
         return dict(zip(self.dims, self.values.shape, strict=True))
 
     def isel(self, indices: Mapping[str, int] | None = None, /, **more: int) -> "GridArray":
-        """Return the part at an index of each of some dimensions other than ``y`` and ``x``."""
+        """Return the part at an index of each of some dimensions other than ``y`` and ``x``.
+
+        As `xarray.DataArray.isel` does: ``array.isel(prompt=0)`` has no dimension ``prompt``, but its
+        coordinate.
+        """
         chosen = {**(indices or {}), **more}
         key = tuple(chosen.get(dim, slice(None)) for dim in self.dims)
         coords = {

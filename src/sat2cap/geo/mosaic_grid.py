@@ -31,13 +31,19 @@ _ROWS_AT_ONCE = 256
 
 
 def default_mosaic_crs(parts: Sequence[GridPart]) -> str:
-    """Return `EQUAL_AREA`, or the same projection around the antimeridian if the parts lie on both sides."""
+    """Return the CRS of a map of several UTM zones: `EQUAL_AREA`, as an authority's code.
+
+    If the parts lie on both sides of the antimeridian it is the same projection around 180 degrees, as WKT.
+    """
     turned = "+proj=cea +lat_ts=30 +lon_0=180 +datum=WGS84 +units=m"
     return str(CRS(turned).to_wkt()) if _is_across_antimeridian(parts) else EQUAL_AREA
 
 
 def picture_mosaic_crs(parts: Sequence[GridPart]) -> str:
-    """Return Web Mercator, or Mercator around 150 degrees east if the parts lie around the antimeridian."""
+    """Return the CRS of a map of several UTM zones that people look at: Web Mercator, ``EPSG:3857``.
+
+    If the parts lie on both sides of the antimeridian it is Mercator around 150 degrees east, ``EPSG:3832``.
+    """
     return "EPSG:3832" if _is_across_antimeridian(parts) else "EPSG:3857"
 
 

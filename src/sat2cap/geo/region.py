@@ -97,7 +97,13 @@ def _is_file_name(text: str) -> bool:
 
 
 def parse_place(text: str) -> Place:
-    """Return the place that ``LON,LAT`` in degrees names. Raises `RegionError` if it is not one on Earth."""
+    """Return the place ``(lon, lat)`` that a text ``LON,LAT`` in degrees names.
+
+    Raises `RegionError` for another text, and for a place that is not on Earth.
+
+    >>> parse_place("4.9,52.37")
+    (4.9, 52.37)
+    """
     try:
         lon, lat = (float(part) for part in text.split(","))
     except ValueError as error:

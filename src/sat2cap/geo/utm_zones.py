@@ -67,7 +67,10 @@ class UtmZone:
         return west, south, west + _ZONE_DEG, north
 
     def holds(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
-        """Return which places (degrees, any shape) lie in this zone; none that is not finite does."""
+        """Return which places in degrees, of any shape, lie in this zone: bool of the same shape.
+
+        The western and the southern edge belong to a zone; a place that is not finite lies in none.
+        """
         return np.asarray(utm_codes(lon, lat) == self.epsg)
 
     def clip(self, shape: "shapely.Geometry", margin_deg: float = 0.0) -> "shapely.Geometry":
@@ -150,7 +153,11 @@ def _is_clear_of_edges(corners: NDArray[np.float64], bounds: tuple[float, float,
 
 
 def parse_utm_zone(name: str) -> UtmZone:
-    """Return the zone of a name such as ``utm31n``. Raises `RegionError` for any other text."""
+    """Return the zone of a name such as ``utm31n`` or ``upsn``. Raises `RegionError` for any other text.
+
+    >>> parse_utm_zone("utm31n").epsg
+    32631
+    """
     match = _NAME.fullmatch(name)
     if match is None:
         raise RegionError(f"{name[:40]!r} is no UTM zone; such as utm31n, utm19s, upsn")
@@ -172,7 +179,10 @@ def split_by_utm_zone(region: "Region") -> dict[UtmZone, "Region"]:
 
 
 def region_in_zone(region: "Region", zone: UtmZone) -> "Region | None":
-    """Return the part of a region that lies in a zone, a few metres beside it included; None if none does."""
+    """Return the part of a region that lies in a zone; None if none does.
+
+    A few metres beside the zone are included, so that cells which its edge crosses are in both zones.
+    """
     from odc.geo.geom import Geometry
 
     from sat2cap.geo.region import Region

@@ -45,7 +45,10 @@ def tile_position(lon: ArrayLike, lat: ArrayLike, zoom: int) -> tuple[NDArray[An
 
 
 def tile_affine(zoom: int, column: float, row: int, tile_pixels: int) -> Affine:
-    """Return the affine from pixels to EPSG:3857 of a raster whose upper left tile is `column`, `row`."""
+    """Return the affine from pixels to EPSG:3857 of a raster whose upper left tile is `column`, `row`.
+
+    Rows count from the north. `column` may lie beyond the pyramid, for a raster across the antimeridian.
+    """
     tiles_across = 2**zoom
     tile_m = EQUATOR_M / tiles_across
     pixel_m = tile_m / tile_pixels
@@ -54,5 +57,9 @@ def tile_affine(zoom: int, column: float, row: int, tile_pixels: int) -> Affine:
 
 
 def ground_pixel_m(lat: float, zoom: int, tile_pixels: int) -> float:
-    """Return the side of a tile's pixel on the ground in metres, at a latitude in degrees."""
+    """Return the side of a tile's pixel on the ground in metres, at a latitude in degrees.
+
+    >>> round(ground_pixel_m(52.0, 16, 256), 2)
+    1.47
+    """
     return float(EQUATOR_M * math.cos(math.radians(lat)) / 2**zoom / tile_pixels)

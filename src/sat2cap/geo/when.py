@@ -47,12 +47,19 @@ class When:
 
     @classmethod
     def from_datetime(cls, moment: datetime) -> "When":
-        """Return the clock reading of `moment`; a time zone is dropped without conversion."""
+        """Return the clock reading of `moment`; a time zone is dropped without conversion.
+
+        Dates in this package are local to each place, so there is no one instant to convert to.
+        """
         hour = moment.hour + moment.minute / 60 + (moment.second + moment.microsecond / 1e6) / 3600
         return cls(moment.year, moment.month, moment.day, hour)
 
     def isoformat(self) -> str:
-        """Return the moment as ``2024-05-20T08:00``, rounded down to the minute; `parse_when` reads it."""
+        """Return the moment as text that `parse_when` reads, rounded down to the minute.
+
+        >>> When(2024, 5, 20, 8.0).isoformat()
+        '2024-05-20T08:00'
+        """
         minutes = int(self.hour * 60 + 1e-6)  # in floats 8 + 20/60 is a little less than 8:20
         return f"{self.year:04d}-{self.month:02d}-{self.day:02d}T{minutes // 60:02d}:{minutes % 60:02d}"
 
@@ -80,10 +87,18 @@ def parse_when(text: str) -> When:
 
 
 def months_of(year: int) -> list[When]:
-    """Return the 15th of each month of a year, at noon. Raises `WhenError` if there is no such year."""
+    """Return the 15th of each month of a year, at noon. Raises `WhenError` if there is no such year.
+
+    >>> months_of(2024)[6].isoformat()
+    '2024-07-15T12:00'
+    """
     return [When(year, month, _MID_MONTH, _NOON) for month in range(1, 13)]
 
 
 def hours_of(day: When) -> list[When]:
-    """Return the 24 full hours of a day, from midnight on; the hour of `day` itself is not used."""
+    """Return the 24 full hours of a day, from midnight on; the hour of `day` itself is not used.
+
+    >>> hours_of(When(2024, 5, 20, 12.0))[8].isoformat()
+    '2024-05-20T08:00'
+    """
     return [When(day.year, day.month, day.day, float(hour)) for hour in range(24)]

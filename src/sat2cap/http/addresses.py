@@ -27,7 +27,11 @@ def is_private_host(host: str) -> bool:
 
 
 def is_private(url: str) -> bool:
-    """Return whether the host of a URL is an address inside the network; False for a text without a host."""
+    """Return whether the host of a URL is an address inside the network; False for a text without a host.
+
+    >>> is_private("http://127.0.0.1/tiles"), is_private("https://example.org/tiles")
+    (True, False)
+    """
     try:
         host = urlsplit(url).hostname
     except ValueError:
@@ -48,7 +52,11 @@ def require_reachable(url: str, first: str, name: str) -> None:
 
 
 def redirect_guard(name: str) -> Callable[[httpx.Response], None]:
-    """Return a hook of an `httpx.Client` that refuses redirects from outside the network to its inside."""
+    """Return a hook for the responses of an `httpx.Client` that refuses redirects into the own network.
+
+    A server outside could otherwise have this machine read what only this machine may. `name` is what
+    messages call the source.
+    """
 
     def check_redirect(response: httpx.Response) -> None:
         if response.has_redirect_location:  # at this point httpx has not yet made the next request

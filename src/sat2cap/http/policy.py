@@ -93,7 +93,11 @@ class ServerPacer:
         self._next_start_s = 0.0
 
     def claim_start(self) -> float:
-        """Claim a start: return 0.0 if the request may start now, else the seconds until asking again."""
+        """Claim the start of a request to this server.
+
+        Returns 0.0 if it may start now, else the seconds after which to ask again. Safe to call from any
+        thread.
+        """
         with self._lock:
             now = time.monotonic()
             start = max(self._next_start_s, self._pause_until_s)
@@ -110,7 +114,9 @@ class ServerPacer:
             self.patience_s = MAX_PAUSE_S
 
     def record_pause(self, pause_s: float) -> None:
-        """Start no request for `pause_s` seconds, and space those after it."""
+        """Start no request for `pause_s` seconds, as the server asked, and double the interval between those
+        after it.
+        """
         with self._lock:
             now = time.monotonic()
             if now >= self._pause_until_s:  # not again for requests that were under way with the first
@@ -156,7 +162,7 @@ class RetryState:
         return self._policy.first_backoff_s * 2 ** (self.failures - 1) if self.failures else 0.0
 
     def record_failure(self) -> None:
-        """Count a try that ended without a usable answer."""
+        """Count a try that ended without a usable answer; pauses that a server asked for are not counted."""
         self.failures += 1
 
     def record_status(self, pause_s: float) -> None:

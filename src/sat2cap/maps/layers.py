@@ -187,7 +187,10 @@ def provenance(score: AnyScore) -> dict[str, str]:
 
 
 def table_attributes(score: AnyScore) -> dict[str, Any]:
-    """Return the provenance of a score for a table's attributes: as text, but the conditioning as data."""
+    """Return the provenance of a score for the ``.attrs`` of a table: texts, except the conditioning.
+
+    That stays data, as whatever writes the table has the words for it.
+    """
     data = {key: score.attrs[key] for key in (CONDITIONING_KEY, TRAINING_YEARS_KEY) if key in score.attrs}
     return {**provenance(score), **data}
 

@@ -20,11 +20,17 @@ class Placement:
 
     @classmethod
     def of(cls, parts: Sequence[GridPart], grid: PlainGrid) -> "Placement":
-        """Locate the cells of `parts` under the pixels of `grid`; see `geo.locate_cells`."""
+        """Find out which cell of `parts` each pixel of `grid` shows: the one that holds its centre.
+
+        This is the costly step, and is the same for every score; see `geo.locate_cells`.
+        """
         return cls(grid, locate_cells(parts, grid))
 
     def one_pixel_a_cell(self) -> NDArray[np.bool_]:
-        """Return a mask of one pixel, in the middle, of those that show the same cell, `[y, x]`."""
+        """Return a mask, bool `[y, x]`, of one pixel for each cell: the middle one of those that show it.
+
+        Statistics over cells use it, as a cell may fill several pixels.
+        """
         flat = self.cells.ravel()
         order = np.argsort(flat, kind="stable")
         order = order[np.searchsorted(flat[order], 0) :]  # -1 is no cell

@@ -31,7 +31,10 @@ def top_places(score: AnyScore, n: int, min_distance_m: float = 0.0) -> gpd.GeoD
 
 
 def places_table(cells: BestCells) -> gpd.GeoDataFrame:
-    """Return cells as a table with columns rank, score, lon, lat, geometry (EPSG:4326), and ``.attrs``."""
+    """Return cells as a table with the columns rank, score, lon, lat and geometry (EPSG:4326).
+
+    The rows are in the order of `cells`, best first; its provenance is in ``.attrs``.
+    """
     columns = {"rank": cells.rank, "score": cells.score, "lon": cells.lon, "lat": cells.lat}
     points = gpd.points_from_xy(cells.lon, cells.lat)
     frame = gpd.GeoDataFrame(columns, geometry=points, crs="EPSG:4326")
@@ -86,7 +89,10 @@ def areas_of_categories(category: xr.DataArray, confidence: xr.DataArray) -> gpd
 
 
 def write_places(places: gpd.GeoDataFrame, path: Path | str) -> None:
-    """Publish places as GeoParquet where `path` ends in ``.parquet``, else as GeoJSON."""
+    """Publish places as GeoParquet where `path` ends in ``.parquet``, else as GeoJSON.
+
+    ``.attrs`` becomes part of the file, with the conditioning in words.
+    """
     if Path(path).suffix.lower() == ".parquet":
         write_geoparquet(places, path)
     else:
@@ -138,7 +144,10 @@ def read_places(path: Path | str) -> list[LabelledPoint]:
 
 
 def read_outlines(path: Path | str) -> gpd.GeoSeries:
-    """Return the lines and polygons of a file. Raises `InputError` if it has none or no CRS."""
+    """Return the lines and polygons of a vector file, in its own CRS; points are left out.
+
+    Raises `InputError` if there are none, or if the file has no CRS.
+    """
     form = "give a GeoJSON or GeoPackage file of lines or polygons"
     features_read = _read_vectors(path, "outlines", form)
     shapes = features_read.geometry[shapely.get_dimensions(features_read.geometry.to_numpy()) > 0]

@@ -72,7 +72,10 @@ class MiniPhotos:
         ]
 
     def captions(self, photos: Sequence[Photo], per_photo: int = 1) -> list[list[str]]:
-        """Return `per_photo` captions of each photo, as several people would write them."""
+        """Return `per_photo` captions of each photo, as several people would write them.
+
+        They depend on the seed and the photo alone.
+        """
         captions = []
         for index, scene in self._indexed_scenes([_photo_index(photo) for photo in photos]):
             r = self._random(index, _CAPTION_STREAM)

@@ -85,7 +85,11 @@ class LocalTimes:
 
 
 def sample_surroundings(lon: Positions, lat: Positions, seed: int) -> Surroundings:
-    """Return the surroundings of places in degrees ``[N]``, on the planet of `World.seed` `seed`."""
+    """Return what surrounds N places in degrees, ``[N]``, on the planet of `World.seed` `seed`.
+
+    A view is a square of five by five points, `VIEW_STEP_M` apart, of which the shares of land covers are
+    taken.
+    """
     x, y = to_web_mercator(lon, lat)
     steps = (np.arange(5) - 2) * VIEW_STEP_M / np.cos(np.radians(np.clip(lat, -85, 85)))[:, None]
     view = sample_terrain(x[:, None, None] + steps[:, None, :], y[:, None, None] + steps[:, :, None], seed)

@@ -64,7 +64,10 @@ class GroundTruth:
 
 
 def prepare_ground_truth(world: World, grid: GeoBox) -> GroundTruth:
-    """Return the truth of a planet at every cell of `grid`, ready for many questions."""
+    """Return the truth of a planet at every cell of `grid`, ready for many questions.
+
+    The land is looked at once; a question is then a matter of arithmetic.
+    """
     lon, lat = (values.ravel() for values in cell_lonlat(grid))
     return GroundTruth(grid, sample_surroundings(lon, lat, world.seed))
 

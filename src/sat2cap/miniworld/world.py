@@ -63,7 +63,10 @@ class MiniImagery:
         return None
 
     def read(self, box: GeoBox) -> xr.DataArray:
-        """Return the pixels of exactly `box`, uint8 RGBA ``(y, x, band)``; alpha is 255 everywhere."""
+        """Return the pixels of exactly `box`, uint8 RGBA ``(y, x, band)``; alpha is 255 everywhere.
+
+        The pixels depend on the seed and their place alone, so that overlapping boxes agree.
+        """
         x, y = _pixel_centres(box)
         pixel_m = abs(box.affine.a) if box.crs.projected else abs(box.affine.a) * M_PER_DEGREE_AT_EQUATOR
         step_m = float(np.hypot(x[0, 1:2] - x[0, :1], y[0, 1:2] - y[0, :1]).max(initial=1.0))

@@ -48,7 +48,10 @@ class Calibration:
         return digest_arrays(sorted(self.as_arrays().items()))
 
     def rounded_as_stored(self) -> "Calibration":
-        """Return a copy whose values are rounded as writing and reading it would round them."""
+        """Return a copy whose values are rounded to float16, as writing and reading it would round them.
+
+        A model that has just been calibrated then gives the same chances as the folder it is written to.
+        """
         return read_calibration(self.as_arrays(), self.ground.shape[1], "calibration")
 
 

@@ -53,7 +53,11 @@ class Captioner:
         return digest(digest_weights(self.network.state_dict()), vocabulary, str(self.unit), self.stop)
 
     def check_model(self, checkpoint: Checkpoint) -> None:
-        """Raise `ModelError` if a model's embeddings have another length, or belong to another CLIP."""
+        """Raise `ModelError` if the captioner cannot read the embeddings of a model.
+
+        Their length must be the same, and the model must share the CLIP space that the captioner was trained
+        in.
+        """
         name = self.card.get("name", "this captioner")
         model_name = checkpoint.card.get("name", "this model")
         if checkpoint.dim != self.dim:
@@ -97,7 +101,9 @@ class Captioner:
         return captions
 
     def scale_embeddings(self, embeddings: Tensor) -> Tensor:
-        """Return embeddings `[N, D]` as the mapping reads them: of unit length if `unit`, else unchanged."""
+        """Return embeddings `[N, D]` as the mapping network reads them: of unit length if `unit`, else
+        unchanged.
+        """
         return F.normalize(embeddings, dim=-1) if self.unit else embeddings
 
     def _generate(self, embeddings: Tensor, beams: int, max_tokens: int) -> list[str]:

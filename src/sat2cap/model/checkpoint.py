@@ -214,7 +214,10 @@ class Checkpoint:
         return normalise_rows(np.concatenate(rows))
 
     def find_cut_off_text(self, text: str) -> str:
-        """Return the end of a text that the text tower does not read; empty if it reads all."""
+        """Return the end of a text that the text tower does not read; empty if it reads all.
+
+        CLIP reads 77 tokens, which are some 50 words.
+        """
         return "" if self.text is None else self.text.find_cut_off_text(text)
 
     def dynamic_offset(
@@ -234,7 +237,11 @@ class Checkpoint:
         return self.dynamic_from_features(encode_metadata(lat, lon, year, month, day, hour, self.encoding))
 
     def dynamic_from_features(self, features: Floats) -> Floats:
-        """Return `dynamic_offset` for features `[N, F]`. Raises `ModelError` without Dynamic Encoder."""
+        """Return the offsets `dynamic_offset` of places and times that are encoded already, float32 `[N, D]`.
+
+        `features`, float32 `[N, F]`, are what `encode_metadata` gives. Raises `ModelError` without a Dynamic
+        Encoder.
+        """
         if self.dynamic is None:
             raise ModelError(no_dynamic_encoder(self.card))
         device = self.dynamic.fc1.weight.device
@@ -253,7 +260,10 @@ class Checkpoint:
         return read_dynamic_weights(state, "the Dynamic Encoder")
 
     def to(self, device: str | torch.device) -> "Checkpoint":
-        """Move the networks to a device, in place, and return this checkpoint."""
+        """Move the networks to a device such as ``"cuda"``, in place, and return this checkpoint.
+
+        Copies in other precisions are made anew on the new device when they are next needed.
+        """
         text = None if self.text is None else self.text.model
         networks = (self.overhead, self.ground, text, self.dynamic)
         present = [network for network in networks if network is not None]

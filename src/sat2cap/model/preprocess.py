@@ -70,7 +70,9 @@ class Preprocess:
             )
 
     def with_size(self, size: int) -> "Preprocess":
-        """Return the same preprocessing for an output of another width and height in pixels."""
+        """Return the same preprocessing for an output of `size` by `size` pixels, with the shorter edge
+        resized to it.
+        """
         return replace(self, size=size, shortest_edge=None)
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,7 +86,10 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preprocess":
-        """Return preprocessing from what `as_dict` returned. Raises `ModelError` if it is something else."""
+        """Return preprocessing from what `as_dict` returned, such as a field of ``sat2cap.json``.
+
+        Raises `ModelError` if a field is missing, is not known, or has a value that cannot be.
+        """
         try:
             fields = {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}
             return cls(**fields)

@@ -49,7 +49,7 @@ class ModelRecord:
     """SHA-256 of all that decides embeddings and scores: `Checkpoint.identity`."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record as plain JSON values."""
+        """Return the record as plain JSON values: what ``sat2cap models info --json`` writes."""
         preprocesses = {
             name: getattr(self, name).as_dict() for name in ("overhead_preprocess", "ground_preprocess")
         }
@@ -57,7 +57,10 @@ class ModelRecord:
 
 
 def describe_model(model: Checkpoint) -> ModelRecord:
-    """Return the record of a loaded model; hashing takes about a second per gigabyte of weights."""
+    """Return the record of a loaded model: what it consists of, what it expects, and where it comes from.
+
+    Its identity is a hash of the weights, which takes about a second per gigabyte.
+    """
     card = model.card
     shared = model.ground is model.overhead
     return ModelRecord(

@@ -38,7 +38,11 @@ class Fetcher(Protocol):
     def fetch(
         self, photos: Iterable[Photo], total: int, *, retry: bool, progress: Progress
     ) -> dict[str, str]:
-        """Fetch the images not yet stored. Returns the keys of unavailable photos, each with the reason."""
+        """Fetch the images that are not yet stored; with `retry` also those that could not be had before.
+
+        `total` is the number of photos, for `progress`. Returns the keys of unavailable photos, each with the
+        reason.
+        """
         ...
 
 
@@ -94,7 +98,10 @@ class ListedPhotos:
     def fetch(
         self, photos: Iterable[Photo], total: int, *, retry: bool, progress: Progress
     ) -> dict[str, str]:
-        """Fetch the images if the files are a `Fetcher`; otherwise do nothing and return no failures."""
+        """Fetch the images if the files are a `Fetcher`; otherwise do nothing and return no failures.
+
+        Arguments and result are those of `Fetcher.fetch`.
+        """
         if not isinstance(self.files, Fetcher):
             return {}
         return self.files.fetch(photos, total, retry=retry, progress=progress)

@@ -61,7 +61,11 @@ class TableRecords:
             yield from self._read_parquet() if self._is_parquet else self._read_csv()
 
     def explain_columns(self) -> list[tuple[str, str]]:
-        """Return which columns are used, and which look useful and are not. Raises `InputError`."""
+        """Return lines for people, each a name and a text: which column serves which field, and what is not
+        used.
+
+        Raises `InputError` if the table cannot be read, or lacks a column that is needed.
+        """
         with self._one_line_errors():
             if self._is_parquet:
                 with papq.ParquetFile(self.path) as file:

@@ -20,7 +20,11 @@ def score_attributes(
     scale: str,
     when: When | None,
 ) -> dict[str, Any]:
-    """Return the provenance of scores: text, numbers and lists of them, which any file format can hold."""
+    """Return the provenance of scores as attributes, which every file that is made of them carries.
+
+    Prompts, negatives, scale, date and conditioning; model, atlas, imagery and licence. The values are text,
+    numbers and lists of these, so that any file format can hold them.
+    """
     conditioning, imagery = _conditioning(checkpoint, when), atlas.imagery
     is_ignored = conditioning is Conditioning.NO_DYNAMIC_ENCODER
     attrs: dict[str, Any] = {
@@ -44,7 +48,10 @@ def score_attributes(
 
 
 def training_years(checkpoint: QueryModel) -> tuple[int, int] | None:
-    """Return the first and last year of a model's training photos; None if its card does not say."""
+    """Return the first and last year of a model's training photos; None if its card does not say.
+
+    A date outside of them is answered, but the score says that the model has not seen such a year.
+    """
     years = checkpoint.card.get("training", {}).get("years")
     return None if years is None else (int(years[0]), int(years[1]))
 

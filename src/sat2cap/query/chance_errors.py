@@ -46,7 +46,10 @@ class LogitDeviations:
     """What is added to it, `[K, 1]`: the part of the intercept."""
 
     def standard_deviation(self, cosines: Floats) -> Floats:
-        """Return the standard deviation of the logits of N cells, `[N]`, from their cosines `[K, N]`."""
+        """Return the standard deviation of the logits of N cells, float `[N]`, from their cosines `[K, N]`.
+
+        The variance of a logit is a sum of K squares, each linear in one cosine of the cell.
+        """
         return np.asarray(np.sqrt(np.square(self.lengths * cosines + self.constants).sum(axis=0)))
 
 

@@ -46,7 +46,7 @@ class Chances:
     """Sum over the held-out photos of how well each fits the prompt, `[P]`: how many speak for it."""
 
     def select(self, number: int) -> "Chances":
-        """Return the curve of one prompt."""
+        """Return the curve of one prompt, counted from 0, as `Chances` of that prompt alone."""
         one = slice(number, number + 1)
         return Chances(self.directions[one], self.slope[one], self.intercept[one], self.fitting_photos[one])
 
@@ -109,13 +109,22 @@ def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) ->
 
 
 def prompt_prior(prompt: Floats, scale: float) -> NormalPrior:
-    """Return the prior of the weights for a prompt `[D]`, at the logit scale of the training."""
+    """Return the normal prior of the regression weights of a prompt, a vector `[D]`.
+
+    Its mean is `scale`, the logit scale of training, times the prompt's direction: a model that is already
+    calibrated needs no other weights. Its standard deviation is `PRIOR_SD_ALONG` of the scale along the
+    prompt and `PRIOR_SD_ACROSS` across it.
+    """
     direction = prompt.astype(np.float64)
     return NormalPrior(direction / np.linalg.norm(direction), scale, PRIOR_SD_ALONG * scale, PRIOR_SD_ACROSS)
 
 
 def embed_photo_places(checkpoint: QueryModel, sample: Calibration, *, conditioned: bool) -> Floats:
-    """Return the unit embeddings of the held-out photos' places, `[N, D]`, at their dates if asked."""
+    """Return the unit embeddings of the places of the held-out photos, float32 `[N, D]`.
+
+    With `conditioned`, the Dynamic Encoder's offset for the place and date of each photo is added first, as
+    it is for the cells of a dated map.
+    """
     embeddings = sample.overhead
     if conditioned and checkpoint.dynamic_weights is not None:
         embeddings = embeddings + checkpoint.dynamic_from_features(sample.features)

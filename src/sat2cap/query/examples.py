@@ -26,7 +26,13 @@ PLACE, PHOTO = "place:", "photo:"
 
 
 def has_example(prompt: str) -> bool:
-    """Return whether any part of a prompt is an example. Raises `PromptError` for a prompt without text."""
+    """Return whether any part of a prompt is an example: a place of the atlas, or a photo.
+
+    Raises `PromptError` for a prompt without text.
+
+    >>> has_example("place:4.9,52.37 + snow"), has_example("a beach")
+    (True, False)
+    """
     return any(part.startswith((PLACE, PHOTO)) for part in split_prompt(prompt))
 
 

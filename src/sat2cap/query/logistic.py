@@ -56,12 +56,17 @@ class NormalPrior:
         return self.scale * self.direction
 
     def multiply(self, vector: Doubles) -> Doubles:
-        """Return the precision times a vector `[D]`."""
+        """Return the precision matrix times a vector `[D]`, without forming the matrix.
+
+        The precision is one number along the direction of the prior and another across it.
+        """
         across = self.sd_across**-2
         return across * vector + (self.sd_along**-2 - across) * (self.direction @ vector) * self.direction
 
     def precision_matrix(self) -> Doubles:
-        """Return the precision of the weights and of the intercept after them, `[D + 1, D + 1]`."""
+        """Return the precision of the weights and, in the last row and column, of the intercept, `[D + 1, D +
+        1]`.
+        """
         count = len(self.direction)
         matrix = np.diag([*np.zeros(count), INTERCEPT_PRECISION])
         matrix[:count, :count] = np.stack([self.multiply(row) for row in np.eye(count)])
@@ -147,5 +152,9 @@ def _size(step: Doubles, lift: float) -> float:
 
 
 def logistic(values: NDArray[Any]) -> NDArray[Any]:
-    """Return 1 / (1 + e^-x) in the precision of x."""
+    """Return 1 / (1 + e^-x), from 0 to 1, in the precision of `values` and of the same shape.
+
+    Values beyond ±80 are clipped, where the result is 0 or 1 in any precision and the exponential would
+    overflow.
+    """
     return np.asarray(1 / (1 + np.exp(-np.clip(values, -80, 80))))

@@ -142,7 +142,10 @@ def compute_scores(
 
 
 def choose_window(atlas: Atlas, region: "Region | None") -> Window:
-    """Return the cells to score: all, or those of a region. Raises `RegionError` if it holds no cell."""
+    """Return the cells to score: all of the atlas for None, or those that touch a region.
+
+    Raises `RegionError` if no cell of the atlas touches it.
+    """
     return whole_window(atlas) if region is None else region_window(atlas, region)
 
 

@@ -31,7 +31,11 @@ class WideScan:
 
     @classmethod
     def open(cls, atlas: WideAtlas, encoding: Encoding) -> "WideScan":
-        """Open every part; `encoding` is the metadata encoding of the model that made the atlas."""
+        """Open the scan of every UTM zone; `encoding` is the metadata encoding of the model that made the
+        atlas.
+
+        Nothing is read yet but the plans.
+        """
         return cls(atlas, {part.zone: Scan(part.atlas, encoding) for part in atlas.parts})
 
     def expect_many(self) -> None:

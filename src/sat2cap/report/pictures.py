@@ -89,7 +89,7 @@ def overlay_picture(values: Values, alt: str, limits: tuple[float, float] | None
 
 
 def hex_colour(share: float) -> str:
-    """Return the colour of a share of the way from the first to the last, 0 to 1, as ``#rrggbb``."""
+    """Return the colour of a share, 0 to 1, on the ramp of the reports, as ``#rrggbb``."""
     red, green, blue = (round(255 * channel) for channel in COLOURS(float(share))[:3])
     return f"#{red:02x}{green:02x}{blue:02x}"
 

@@ -75,7 +75,12 @@ class AtlasCollection:
         return list(self._stores)
 
     def describe(self, slug: str) -> ServedAtlas:
-        """Return an atlas, opened, or with its problem. Raises `UnknownAtlasError`."""
+        """Return an atlas by its name in addresses: opened, or with the problem that keeps it from being
+        opened.
+
+        One that was changed on disk since is opened again. Raises `UnknownAtlasError` for a name that is not
+        served.
+        """
         store = self._stores.get(slug)
         if store is None:
             raise UnknownAtlasError(f"there is no atlas {slug!r} here; it is one of {', '.join(self.slugs)}")
@@ -87,7 +92,9 @@ class AtlasCollection:
         return served
 
     def get(self, slug: str) -> ServedAtlas:
-        """Return an atlas that can be asked. Raises `AtlasError` if it is broken or not offered."""
+        """Return an atlas that can be asked. Raises `AtlasError` if it is broken, `UnknownAtlasError` if not
+        served.
+        """
         served = self.describe(slug)
         if served.opened is None:
             raise AtlasError(served.problem)
@@ -99,7 +106,10 @@ class AtlasCollection:
         return self._captioner is not None or has_shipped_captioner(served.opened.checkpoint)
 
     def load_captioner(self, served: ServedAtlas) -> "Captioner":
-        """Return the captioner of an atlas, loaded with the first caption. Raises `ModelError`."""
+        """Return the captioner of an atlas, which is loaded with the first caption and then kept.
+
+        Raises `ModelError` if there is none for the atlas's model.
+        """
         assert served.opened is not None
         if not self.has_captioner(served):
             raise ModelError("no captioner is here for this atlas's model; start the server with --captioner")

@@ -138,7 +138,10 @@ class Store(Protocol):
         ...
 
     def get_lines(self, key: str) -> bytes:
-        """Return the lines that were appended to `key`, in order; empty if there are none."""
+        """Return the lines that were appended to `key`, in the order of appending; empty if there are none.
+
+        Stores without appending keep them as numbered segments.
+        """
         ...
 
     def put(self, key: str, data: bytes) -> None:
@@ -174,5 +177,8 @@ class Store(Protocol):
         ...
 
     def map(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Call `work` for every item, side by side where that is faster; an error of one is raised."""
+        """Call `work` for every item, side by side where that is faster, as over a network.
+
+        Returns when all calls have ended; the error of one is raised.
+        """
         ...

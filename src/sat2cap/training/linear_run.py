@@ -95,7 +95,10 @@ class LinearRun(Section):
         return self
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that decide the result, as plain JSON values: all but ``[output]``."""
+        """Return the settings that decide the result, as plain JSON values: all but ``[output]``.
+
+        They are part of the card of the checkpoint.
+        """
         return self.model_dump(mode="json", exclude={"output"})
 
 

@@ -242,7 +242,9 @@ class Run(Section):
         return self.optim.precision
 
     def with_token_dropout(self, share: float) -> "Run":
-        """Return the run with another ``augment.token_dropout``, in [0, 1)."""
+        """Return the run with another ``augment.token_dropout``, the share of an image's tokens left out, in
+        [0, 1).
+        """
         return self.model_copy(update={"augment": self.augment.model_copy(update={"token_dropout": share})})
 
     def settings(self) -> dict[str, Any]:

@@ -96,7 +96,10 @@ def polygons_of(geometry: shapely.Geometry | None) -> shapely.Geometry:
 
 
 def zone_areas_km2(shapes: Sequence[shapely.Geometry], crs: CRS) -> NDArray[np.float64]:
-    """Return the ground area of polygons in `crs`, km², float64 `[len(shapes)]`."""
+    """Return the ground area of polygons, km², float64 `[len(shapes)]`, in an equal-area projection.
+
+    `crs` is the CRS of `shapes`; edges are divided first, so that long ones keep their course.
+    """
     in_equal_area = [_project(_to_lonlat(shape, crs), LONLAT, _EQUAL_AREA) for shape in shapes]
     return np.asarray(shapely.area(in_equal_area)) / 1e6
 

@@ -20,7 +20,11 @@ _FORMS = "give a GeoPackage, GeoJSON, GeoParquet or shapefile of polygons"
 
 
 def read_zones(path: Path | str, layer: str | None = None) -> gpd.GeoDataFrame:
-    """Read zones with all their columns; `layer` is needed of a file with several. Raises `InputError`."""
+    """Read zones with all their columns from any vector file that GDAL reads, or GeoParquet.
+
+    `layer` chooses among several layers and is needed where there are. Raises `InputError` for a file that
+    cannot be read, and one that lists the layers where one must be chosen.
+    """
     try:
         if Path(path).suffix.lower() == ".parquet":
             table = gpd.read_parquet(path)

@@ -54,7 +54,11 @@ class Statistic:
 
 
 def parse_statistic(text: str) -> Statistic:
-    """Read a statistic in one of the `FORMS`. Raises `InputError`."""
+    """Read a statistic as it is written on the command line: one of the `FORMS`. Raises `InputError`.
+
+    >>> parse_statistic("p90").kind
+    'percentile'
+    """
     text = text.strip()
     if text in ("mean", "min", "max"):
         return Statistic(text, text)  # type: ignore[arg-type]  # the names of these kinds

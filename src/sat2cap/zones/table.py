@@ -68,12 +68,15 @@ def zone_statistics(
 
 
 def rank_zones(table: gpd.GeoDataFrame, column: str) -> gpd.GeoDataFrame:
-    """Return the zones with a value in `column`, greatest first; equal ones in their order."""
+    """Return the zones with a value in `column`, greatest first; equal ones stay in the order of `table`."""
     return table[table[column].notna()].sort_values(column, ascending=False, kind="stable")
 
 
 def count_missed(table: gpd.GeoDataFrame) -> int:
-    """Return how many zones have no statistics because no cell with a score lies in them."""
+    """Return how many zones have no statistics because no cell with a score lies in them.
+
+    Such zones are smaller than what their cells cover of the map, or lie beside it.
+    """
     return int((~(table[COVERED] > 0)).sum())
 
 

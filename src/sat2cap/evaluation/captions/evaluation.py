@@ -110,7 +110,11 @@ def caption_inputs(
     options: CaptionOptions,
     written: Mapping[str, Sequence[str]] | None,
 ) -> dict[str, Any]:
-    """Return what the metrics depend on, as plain values: equal inputs give equal metrics."""
+    """Return what the metrics depend on, as plain JSON values: equal inputs give equal metrics.
+
+    `cached_evaluation` hashes them to find a kept record. Files are named by their hashes, not by their
+    paths.
+    """
     return {
         "pairs": pairs.fingerprint,
         "models": [checkpoint.identity, None if clip is None else clip.identity],

@@ -191,7 +191,10 @@ def add_cluster_map(
     k: int,
     phrases: Sequence[str] = DEFAULT_PHRASES,
 ) -> Evaluation:
-    """Return `evaluation` with the map of a region's clusters: a table of them, and the map to be drawn."""
+    """Return `evaluation` with a map of a region's clusters: a table of the clusters, and what draws the map.
+
+    `k` is the number of clusters; each is named after the `phrases` nearest to its centre.
+    """
     region = cluster_map(atlas, checkpoint, k, phrases)
     cells = np.bincount(region.label[region.label >= 0], minlength=k)
     rows = [{"cells": int(n), "names": list(names)} for n, names in zip(cells, region.names, strict=True)]
@@ -199,7 +202,10 @@ def add_cluster_map(
 
 
 def read_phrases(path: Path) -> tuple[str, ...]:
-    """Read phrases from a text file, one a line. Raises `InputError` if it cannot be read or has none."""
+    """Read phrases from a text file in UTF-8, one a line; empty lines are passed over.
+
+    Raises `InputError` if the file cannot be read or has none.
+    """
     try:
         lines = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     except (OSError, ValueError) as error:

@@ -138,7 +138,10 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]
 
 
 def cases_identity(cases: Sequence[Case]) -> list[list[str]]:
-    """Return what the metrics depend on beside the maps: each case, and the hash of its truth's file."""
+    """Return what the metrics depend on beside the maps: each case, and the hash of its truth's file.
+
+    A truth that is not a file, such as ``miniworld:7/skiers``, stands for itself.
+    """
     return [
         [repr(case), digest_file(case.truth) if Path(case.truth).is_file() else case.truth] for case in cases
     ]

@@ -103,7 +103,11 @@ class CaptionedPairs:
         return cls(keys, gallery.lat, gallery.taken, texts, planet)
 
     def chances(self, taken: Sequence[When]) -> NDArray[np.float32]:
-        """Share of photos at each place and moment that show each concept, `[N, concepts]`; of a planet."""
+        """Return the share of photos at each place and moment that show each concept, float32 `[N,
+        concepts]`.
+
+        Known on a made-up planet only: the pairs must be of the miniature world.
+        """
         assert self.planet is not None
         clock = (np.array([getattr(when, name) for when in taken]) for name in ("month", "day", "hour"))
         return concept_probabilities(self.planet, local_times(self.lat, *clock))

@@ -43,20 +43,29 @@ class Country:
     """Truths worked out before; a country with another atlas (`dataclasses.replace`) shares them."""
 
     def when(self, prompt: Prompt) -> When | None:
-        """When `prompt` is asked here."""
+        """Return the moment at which `prompt` is asked here; None for a prompt without a date.
+
+        South of the equator it is half a year later, so that the season is the same.
+        """
         if prompt.when is None:
             return None
         return parse_when(half_year_later(prompt.when) if self.south else prompt.when)
 
     def truth(self, prompt: Prompt) -> Floats:
-        """Probability of what the prompt means, ``[cells]``."""
+        """Return the probability that a photo in each cell shows what the prompt means, float ``[cells]``, 0
+        to 1.
+        """
         key = prompt.concept, self.when(prompt)
         if key not in self._truth_cache:
             self._truth_cache[key] = np.asarray(self.ground_truth.truth_map(*key).values).ravel()
         return self._truth_cache[key]
 
     def mean_truth(self, prompt: Prompt, calendar: Sequence[When]) -> Floats:
-        """Mean probability over the embedded cells at each time, ``[times]``, for any date of the prompt."""
+        """Return the mean probability over the embedded cells at each moment of `calendar`, float
+        ``[times]``.
+
+        The date of the prompt itself does not count.
+        """
         embedded = self.atlas.status.ravel() == CellStatus.OK
         return np.asarray(self.ground_truth.truth_series(prompt.concept, calendar)[:, embedded].mean(1))
 
@@ -84,7 +93,11 @@ def location_scores(
 def aerial_scores(
     country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None
 ) -> Floats:
-    """Return the scores of maps of `AERIAL_TEMPLATE` filled with each text, float32 ``[texts, cells]``."""
+    """Return the scores of each text asked as a view from above, float32 ``[texts, cells]``.
+
+    Each fills `AERIAL_TEMPLATE`: plain CLIP knows captions of aerial photos, and may do better with these
+    words.
+    """
     return map_scores(country, checkpoint, [AERIAL_TEMPLATE.format(text) for text in texts], when)
 
 
@@ -135,7 +148,9 @@ def map_agreement(
 def pick_measure(
     agreement: Sequence[tuple[Prompt, dict[str, float]]], measure: str
 ) -> list[tuple[Prompt, float]]:
-    """Return one of the `MAP_MEASURES` of each prompt of `map_agreement`."""
+    """Return one of the `MAP_MEASURES`, such as ``"auroc"``, for each prompt of what `map_agreement`
+    returned.
+    """
     return [(prompt, values[measure]) for prompt, values in agreement]
 
 

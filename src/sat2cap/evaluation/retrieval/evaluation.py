@@ -225,7 +225,10 @@ def retrieval_inputs(
     options: TableOptions,
     linear: Checkpoint | None = None,
 ) -> dict[str, Any]:
-    """Return what the table depends on, as plain values: equal inputs give equal metrics."""
+    """Return what the table depends on, as plain JSON values: equal inputs give equal metrics.
+
+    `cached_evaluation` hashes them to find a kept record. Pairs and models are named by their hashes.
+    """
     return {
         "pairs": pairs.fingerprint,
         "models": [model.identity for model in models],

@@ -149,7 +149,9 @@ def embed_gallery(
 
 
 def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pair]:
-    """Return the pairs at the positions `rows` of a split, by position."""
+    """Return the pairs at the positions `rows` of a split, by position. Raises `PairsError` for a damaged
+    shard.
+    """
     return dict(pairs.read_rows(split, rows))
 
 
@@ -186,7 +188,10 @@ def _embed_rows(
 
 
 def decode_image(data: bytes) -> Image.Image:
-    """Return a picture of a pair, upright RGB. Raises `PairsError` if it is broken."""
+    """Return a picture of a pair, upright RGB, from the bytes of its member in a shard.
+
+    Raises `PairsError` if it cannot be decoded.
+    """
     try:
         return decode_picture(data)
     except PictureError as error:

@@ -17,7 +17,11 @@ _MAX_REASON_LENGTH = 200
 
 
 def is_hub_name(spec: str) -> bool:
-    """Return whether `spec` looks like ``owner/name`` or ``owner/name@revision``, and not like a path."""
+    """Return whether `spec` looks like ``owner/name`` or ``owner/name@revision``, and not like a path.
+
+    >>> is_hub_name("openai/clip-vit-base-patch32"), is_hub_name("./models/clip")
+    (True, False)
+    """
     return _NAME.fullmatch(spec) is not None
 
 
@@ -42,7 +46,10 @@ def fetch_from_hub(spec: str, refresh: bool = False) -> Path:
 
 
 def find_in_hub_cache(spec: str) -> Path | None:
-    """Return the model's folder in the cache; None if it is not there, or incomplete."""
+    """Return the folder of a hub model in the cache of Hugging Face; None if it is missing or incomplete.
+
+    `spec` is ``owner/name`` or ``owner/name@revision``. Asks no network.
+    """
     from huggingface_hub import constants
 
     name, revision = split_hub_name(spec)

@@ -64,5 +64,7 @@ PUBLISHED_MODELS = (
 
 
 def find_published_model(name: str) -> PublishedModel | None:
-    """Return the published model of a name on the hub, without its revision; None if it is not listed."""
+    """Return the entry of `PUBLISHED_MODELS` for a name on the hub, without revision; None if it is not
+    listed.
+    """
     return next((model for model in PUBLISHED_MODELS if model.name == name), None)

@@ -39,7 +39,7 @@ class CaptionNetwork(nn.Module):
         self.gpt: Any = GPT2LMHeadModel(config)
 
     def prefix(self, embeddings: Tensor) -> Tensor:
-        """Map embeddings `[N, D]` to the vectors that GPT-2 reads first, `[N, prefix, width]`."""
+        """Map embeddings `[N, D]` to the P vectors that GPT-2 reads before the words, `[N, P, width]`."""
         return self.clip_project.forward(embeddings).view(len(embeddings), self.prefix_length, -1)
 
     def loss(self, embeddings: Tensor, tokens: Tensor) -> Tensor:

@@ -25,7 +25,13 @@ def place_feature_count(encoding: Encoding) -> int:
 
 
 def feature_count(encoding: Encoding) -> int:
-    """Return the number of features of an encoding: 12, or 128 for ``sphere``."""
+    """Return the number of features of an encoding: 12, or 128 for ``sphere``.
+
+    Features of the place come first, then those of the time.
+
+    >>> feature_count("cyclic"), feature_count("sphere")
+    (12, 128)
+    """
     return place_feature_count(encoding) + TIME_FEATURES
 
 

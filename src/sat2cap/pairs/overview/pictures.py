@@ -108,7 +108,10 @@ def contact_sheet(
 
 
 def read_borders(path: Path | None) -> gpd.GeoDataFrame | None:
-    """Read the outlines to draw on a map from a vector file; None if `path` is None. Raises `RegionError`."""
+    """Read the outlines to draw on a map from a vector file, in EPSG:4326; None if `path` is None.
+
+    Raises `RegionError` for a file without polygons.
+    """
     if path is None:
         return None
     return gpd.GeoDataFrame(geometry=[parse_region(str(path)).geometry.geom], crs="EPSG:4326")

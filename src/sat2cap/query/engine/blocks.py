@@ -48,7 +48,12 @@ class Cells:
         return read_only(self.load_place())
 
     def place_ranges(self) -> tuple[Floats, Floats]:
-        """Return the smallest and the largest value of each place feature in each block, `[n, P]` both."""
+        """Return the smallest and the largest value of each place feature in each block, both float32 `[n,
+        P]`.
+
+        Blocks whose range is narrow need the Dynamic Encoder at few points. Ranges of the whole atlas are
+        remembered between queries where there are such.
+        """
         if self.shared_ranges is None:
             return self.place.min(axis=2), self.place.max(axis=2)
         return self.shared_ranges.at(self.start, self.place)
@@ -112,7 +117,12 @@ class AtlasBlocks:
         return list(self.atlas.chunks())
 
     def read(self, start: int, stop: int, loops: Loops | None = None) -> Cells:
-        """Read the blocks from `start` to before `stop`. Raises `AtlasError` if a file is damaged."""
+        """Read the blocks from `start` to before `stop` from their chunk files, and compute what scoring
+        needs of them.
+
+        `loops` computes the lengths; None chooses by the number of cells. Raises `AtlasError` if a file is
+        damaged.
+        """
         chunks, atlas = self.chunks[start:stop], self.atlas
         side = atlas.spec.chunk
         names = ("embeddings", "scale") if atlas.spec.dtype == "int8" else ("embeddings",)

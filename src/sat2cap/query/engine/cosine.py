@@ -81,7 +81,11 @@ class DynamicOffset:
 
 
 def dynamic_offset_at(checkpoint: QueryModel, when: When) -> DynamicOffset | None:
-    """Return the Dynamic Encoder of a checkpoint at one moment; None if the checkpoint has none."""
+    """Return the Dynamic Encoder of a checkpoint at one moment; None if the checkpoint has none.
+
+    Of the first layer's input only the place then varies: the features of the date, times their weights,
+    become part of the bias, so that a cell costs P features instead of all.
+    """
     dynamic = checkpoint.dynamic_weights
     if dynamic is None:
         return None

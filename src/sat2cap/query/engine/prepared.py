@@ -74,7 +74,10 @@ def open_prepared(atlas: Atlas, encoding: Encoding) -> PreparedBlocks | None:
 
 
 def array_layout(atlas: Atlas, encoding: Encoding) -> ArrayLayout:
-    """Return the type and shape of each array in the prepared folder of an atlas."""
+    """Return the type and shape of each array in the prepared folder of an atlas, by the array's name.
+
+    The shapes begin with the number of blocks; an array is one `.npy` file and can be mapped into memory.
+    """
     blocks, cells = sum(1 for _ in atlas.chunks()), atlas.spec.chunk**2
     float32 = np.dtype("<f4")
     return {
@@ -86,7 +89,11 @@ def array_layout(atlas: Atlas, encoding: Encoding) -> ArrayLayout:
 
 
 def expected_manifest(atlas: Atlas, encoding: Encoding) -> dict[str, str]:
-    """Return what the manifest must say: format, atlas, encoding, and the hash of the journal."""
+    """Return what the manifest of a prepared folder must say: format, version, atlas, encoding and journal's
+    hash.
+
+    A folder whose manifest differs was made of something else, or of an earlier state, and is made anew.
+    """
     return {
         "format": "sat2cap-scan",
         "version": FORMAT_VERSION,
@@ -97,7 +104,10 @@ def expected_manifest(atlas: Atlas, encoding: Encoding) -> dict[str, str]:
 
 
 def read_manifest(atlas: Atlas) -> dict[str, Any]:
-    """Return the manifest of the prepared folder; empty if it is missing or is not JSON."""
+    """Return the manifest of the prepared folder of an atlas; empty if it is missing or is not JSON.
+
+    Never raises for what lies there: a damaged folder is one that has to be prepared again.
+    """
     try:
         manifest = parse_json((atlas.path / PREPARED_MANIFEST).read_bytes())
     except (OSError, ValueError):
@@ -131,7 +141,10 @@ def map_arrays(atlas: Atlas, encoding: Encoding | None) -> dict[str, NDArray[Any
 
 
 def map_checksums(atlas: Atlas, arrays: dict[str, NDArray[Any]]) -> NDArray[np.uint64] | None:
-    """Read the checksums of the blocks; None if a version without them wrote the folder, or it is damaged."""
+    """Read the checksums of the blocks, uint64 `[n, arrays]`, from the prepared folder.
+
+    None if a version without checksums wrote the folder, or if the file is damaged or of another shape.
+    """
     path = atlas.path / PREPARED_FOLDER / CHECKSUMS
     try:
         checksums = np.load(path, allow_pickle=False, max_header_size=1000)

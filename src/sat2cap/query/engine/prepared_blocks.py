@@ -43,7 +43,10 @@ class PreparedBlocks:
         return list(self.atlas.chunks())
 
     def read(self, start: int, stop: int, loops: Loops | None = None) -> Cells:
-        """Return a view of the blocks from `start` to before `stop`; pages are read when they are used."""
+        """Return a view of the blocks from `start` to before `stop`; pages are read when they are used.
+
+        A block whose bytes do not match their checksum is read from the chunks of the atlas instead.
+        """
         views = {name: array[start:stop] for name, array in self.arrays.items()}
         source = self._from_chunks
 

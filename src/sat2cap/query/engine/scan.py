@@ -113,7 +113,11 @@ class Scan:
             yield from pool.map(lambda run: work(source.read(run[0], run[1], loops)), runs)
 
     def expect_many(self) -> None:
-        """Use compiled loops from now on, as suits a process that stays and answers many questions."""
+        """Use compiled loops from now on, as suits a process that stays and answers many questions.
+
+        Without it a small atlas is scored in numpy, as importing and loading the compiled loops takes longer
+        than one map of it.
+        """
         choose_loops(math.inf)
         with self._lock:
             self._scored_cells = math.inf

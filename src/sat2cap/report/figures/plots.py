@@ -50,7 +50,9 @@ def silhouette_plot(
 
 
 def cluster_picture(cluster_map: ClusterMap) -> bytes:
-    """Return a map of a region's clusters, and a legend of the phrases that name them, largest first."""
+    """Return a PNG of a region's clusters beside a legend of the phrases that name them, largest cluster
+    first.
+    """
     height, width = cluster_map.label.shape
     map_height = 5.2 * height / width
     figure = _new_figure(9.6, max(map_height + 0.3, 0.24 * len(cluster_map.names) + 0.4))
