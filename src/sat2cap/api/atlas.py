@@ -165,11 +165,11 @@ class OpenAtlas(AtlasScores):
         apart_m: float | None = None,
         region: RegionLike = None,
     ) -> "gpd.GeoDataFrame":
-        """Return the `top` places by cosine, best first, at least `apart_m` metres apart (None for three
-        cells).
+        """Return the `top` places by cosine, best first, at least `apart_m` metres apart.
 
-        Columns rank, score, lon, lat, geometry (EPSG:4326). Several prompts are searched for each on its own;
-        the column prompt then comes first, and ranks begin anew with each. Raises as `map` does.
+        None for `apart_m` is three cells. Columns rank, score, lon, lat, geometry (EPSG:4326). Several
+        prompts are searched for each on its own; the column prompt then comes first, and ranks begin anew
+        with each. Raises as `map` does.
         """
         from sat2cap.maps import places_table
 

@@ -31,13 +31,12 @@ class AtlasPlaces(AtlasWithModel):
     """The questions to an atlas about single places, and the embeddings behind all questions."""
 
     def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> "xr.DataArray":
-        """Return the embeddings behind the maps, float32 ``(embedding, y, x)`` with their CRS, not
-        normalised.
+        """Return the embeddings behind the maps, float32 ``(embedding, y, x)``, with their CRS.
 
-        They are read when their values are asked for, so that part of a large atlas costs only that part.
-        Cells outside `region`, and those without imagery, are NaN. `when` adds the offset of the Dynamic
-        Encoder for a date and hour. Raises `RegionError`, `WhenError`, `ModelError` for a date that the model
-        cannot use.
+        They are not normalised, and are read when their values are asked for, so that part of a large atlas
+        costs only that part. Cells outside `region`, and those without imagery, are NaN. `when` adds the
+        offset of the Dynamic Encoder for a date and hour. Raises `RegionError`, `WhenError`, `ModelError` for
+        a date that the model cannot use.
 
         >>> atlas.embeddings("4.85,52.35,4.95,52.40").sel(x=627_000, y=5_805_000, method="nearest").values
         """
@@ -55,13 +54,12 @@ class AtlasPlaces(AtlasWithModel):
         *,
         vectors: bool = False,
     ) -> "gpd.GeoDataFrame":
-        """Return what the atlas says at points: one row each, with lon, lat, geometry and a cosine for each
-        prompt.
+        """Return what the atlas says at points: a row for each, with its cosine with each prompt.
 
         `points` are pairs ``(lon, lat)`` in degrees, an array ``(N, 2)``, or a GeoSeries or GeoDataFrame of
-        points in any CRS. With `vectors` the unit embedding follows as columns ``e0``, ``e1`` …, ready for
-        scikit-learn. Points outside the atlas, or where there is no imagery, have NaN. Raises `InputError`,
-        `PromptError`.
+        points in any CRS. The columns are lon, lat, geometry and the prompts. With `vectors` the unit
+        embedding follows as columns ``e0``, ``e1`` …, ready for scikit-learn. Points outside the atlas, or
+        where there is no imagery, have NaN. Raises `InputError`, `PromptError`.
 
         >>> table = atlas.sample(plots, vectors=True)
         >>> LogisticRegression().fit(table.filter(regex="^e[0-9]+$"), plots["crop"])
@@ -84,13 +82,15 @@ class AtlasPlaces(AtlasWithModel):
         beams: int = 5,
         tokenizer: str | Path = "gpt2",
     ) -> "gpd.GeoDataFrame":
-        """Return what a photo at each point would show, as a sentence: columns lon, lat, when, geometry,
-        caption.
+        """Return what a photo at each point would show, as a sentence written by a language model.
 
-        `points` are those of `sample`; each is captioned at each date of `when`. `captioner` is a folder, a
-        file of CLIPCap's weights, one that was loaded, or None for the one that ships, where the model is in
-        its space; `tokenizer` is GPT-2's, needed by weights of CLIPCap. A language model finds the words, so
-        it may say what is not there; `phrases` does not. Raises `InputError`, `WhenError`, `ModelError`.
+        `points` are those of `sample`; each is captioned at each date of `when`. Columns lon, lat, when,
+        geometry, caption. `captioner` is a folder, a file of CLIPCap's weights, one that was loaded, or None
+        for the one that ships, where the model is in its space; `beams` is the width of the search for words;
+        `tokenizer` is GPT-2's, needed by weights of CLIPCap. A language model may say what is not there;
+        `phrases` does not. Raises `InputError`, `WhenError`, `ModelError`.
+
+        >>> country.caption([(-69.84, 46.1)], ["2024-01", "2024-07"])["caption"]
         """
         from sat2cap.api.places import caption_places
         from sat2cap.catalogue import resolve_captioner
@@ -111,11 +111,11 @@ class AtlasPlaces(AtlasWithModel):
         bank: Sequence[str] | None = None,
         top: int = 5,
     ) -> "gpd.GeoDataFrame":
-        """Return the `top` phrases of `bank` that fit each point best: columns lon, lat, when, geometry,
-        phrases.
+        """Return the `top` phrases of a list that fit each point best.
 
-        The column phrases holds lists of (phrase, cosine), best first, empty without an embedding. `bank`
-        None is the list that ships. Raises as `caption` does, and `PromptError`.
+        Columns lon, lat, when, geometry, phrases. The last holds lists of (phrase, cosine), best first, empty
+        without an embedding. `bank` is the list to choose from; None is the one that ships. Raises as
+        `caption` does, and `PromptError`.
         """
         from sat2cap.api.places import describe_places
         from sat2cap.evaluation import DEFAULT_PHRASES

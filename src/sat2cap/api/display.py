@@ -40,9 +40,7 @@ def atlas_text(atlas: Atlas) -> str:
 
 
 def atlas_html(atlas: Atlas) -> str:
-    """Return the `_repr_html_` of an atlas: a thumbnail of its embedded cells beside a table of
-    `describe_atlas`.
-    """
+    """Return the `_repr_html_` of an atlas: a thumbnail of its cells beside a table of `describe_atlas`."""
     return facts_html(atlas.name, describe_atlas(atlas), _thumbnail(atlas))
 
 

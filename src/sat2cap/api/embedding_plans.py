@@ -44,10 +44,10 @@ class EmbeddingPlan:
         return (self,)
 
     def pending(self) -> list[Chunk]:
-        """Return the chunks that are still to be computed, in the order of the grid; all of them for a new
-        atlas.
+        """Return the chunks that are still to be computed, in the order of the grid.
 
-        Raises `AtlasError` if the atlas at `out` was made from something else, naming what differs.
+        For a new atlas these are all of them. Raises `AtlasError` if the atlas at `out` was made from
+        something else, naming what differs.
         """
         return pending_chunks(self.out, self.spec)
 

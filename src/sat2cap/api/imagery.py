@@ -1,5 +1,4 @@
-"""Imagery by what people write, with what is kept in an atlas so that the same imagery can be opened
-again."""
+"""Imagery by what people write, and the record in an atlas by which the same imagery is opened again."""
 
 import warnings
 from collections.abc import Mapping, Sequence

@@ -58,8 +58,10 @@ def describe_places(
 def _places_at_moments(
     atlas: Atlas, checkpoint: "QueryModel", places: Sequence[Place], moments: Sequence[When | None]
 ) -> tuple[gpd.GeoDataFrame, NDArray[np.float32]]:
-    """Return lon, lat and ``when`` of N rows, place by place, with their embeddings ``(N, D)``, NaN for
-    none."""
+    """Return lon, lat and ``when`` of N rows, place by place, with their embeddings ``(N, D)``.
+
+    A place without an embedding has NaN.
+    """
     if checkpoint.dynamic_weights is None and any(moments):
         ignored = date_warning({CONDITIONING_KEY: Conditioning.NO_DYNAMIC_ENCODER})
         warnings.warn(f"the date is {ignored}", stacklevel=4)

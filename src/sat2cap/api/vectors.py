@@ -28,8 +28,7 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class _StoredEmbeddings(BackendArray):
-    """Unnormalised embeddings of part of an atlas, float32 ``(embedding, y, x)``, read when they are
-    indexed."""
+    """Unnormalised embeddings of part of an atlas, float32 ``(embedding, y, x)``, read when indexed."""
 
     atlas: Atlas
     checkpoint: QueryModel | None
@@ -53,8 +52,10 @@ class _StoredEmbeddings(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> NDArray[np.float32]:
-        """Read the cells that integers and slices select: the covering block, then the selection within
-        it."""
+        """Read the cells that integers and slices select.
+
+        The block that covers them is read, and the selection is made within it.
+        """
         rows, row_key = _cover(key[1], self.shape[1])
         cols, col_key = _cover(key[2], self.shape[2])
         top, left = self.rows.start, self.cols.start
@@ -125,11 +126,11 @@ def sample_points(
     examples: Mapping[str, NDArray[np.float32]],
     vectors: bool,
 ) -> gpd.GeoDataFrame:
-    """Return one row for each of N points: lon, lat, the cosine of each prompt, and with `vectors` ``e0``,
-    ``e1`` ….
+    """Return one row for each of N points: lon, lat, geometry and the cosine of each prompt.
 
-    The vectors have unit length, so a linear classifier of scikit-learn takes them as they are. A point
-    outside the atlas, or on a cell without an embedding, has NaN in all of them.
+    With `vectors` the embedding follows as columns ``e0``, ``e1`` …, of unit length, so that a linear
+    classifier of scikit-learn takes them as they are. A point outside the atlas, or on a cell without an
+    embedding, has NaN in all of them.
     """
     rows = embeddings_at(atlas, checkpoint, places, when)
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)

@@ -35,9 +35,7 @@ class WideOpenAtlas(OpenAtlas):
 
     @property
     def picture_crs(self) -> str | None:
-        """The CRS of maps that people look at: a Mercator projection, unless the atlas was opened with
-        `map_crs`.
-        """
+        """The CRS of maps that people look at: that given as `map_crs`, or else a Mercator projection."""
         return self.map_crs or self.mosaics.picture_crs
 
     def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> "xr.DataArray":

@@ -18,12 +18,11 @@ def summarise_zones(
     statistics: str | Sequence[str],
     progress: ProgressLike,
 ) -> gpd.GeoDataFrame:
-    """Return `zones` with a column for each statistic of a score, and for each prompt and date if it has
-    several.
+    """Return `zones` with a column for each statistic of a score.
 
-    `score` is a map, or the maps of the UTM zones of one atlas. Statistics are texts such as ``"mean"``,
-    ``"p90"`` or ``"share-above=0.3"``. Raises `InputError` for a statistic that is not known, naming those
-    that are.
+    If the score has several prompts or dates, each has columns of its own. `score` is a map, or the maps of
+    the UTM zones of one atlas. Statistics are texts such as ``"mean"``, ``"p90"`` or ``"share-above=0.3"``.
+    Raises `InputError` for a statistic that is not known, naming those that are.
     """
     parsed = [parse_statistic(text) for text in to_texts(statistics, "statistics")]
     with listening(progress) as report:

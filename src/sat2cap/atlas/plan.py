@@ -88,8 +88,7 @@ class AtlasSpec:
         return digest(FORMAT, str(VERSION), canonical_json(self.parts))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the content of ``plan.json``: everything but the mask of cells, which is an array of its
-        own.
+        """Return the content of ``plan.json``: everything but the mask of cells, an array of its own.
 
         Keys: ``format``, ``version``, ``identity``, ``parts`` (what the identity is a hash of) and
         ``provenance``.

@@ -132,7 +132,6 @@ class WideAtlas(Atlas):
         return values
 
     def part_at(self, lon: float, lat: float) -> WidePart | None:
-        """Return the part of the UTM zone that a place in degrees lies in; None if the atlas has none for it.
-        """
+        """Return the part of the UTM zone that a place in degrees lies in; None if the atlas lacks it."""
         code = int(utm_codes(lon, lat))
         return next((part for part in self.parts if part.zone.epsg == code), None)

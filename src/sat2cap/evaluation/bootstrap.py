@@ -45,10 +45,9 @@ class Bootstrap:
     level: float = 0.95
 
     def restrict_to(self, mask: NDArray[np.bool_]) -> "Bootstrap":
-        """Return the bootstrap of the places where `mask`, bool ``[N]``, is true, with the same draws and
-        seed.
+        """Return the bootstrap of the places where `mask`, bool ``[N]``, is true.
 
-        Blocks without such a place are left out, as drawing them would add nothing.
+        Draws and seed stay. Blocks without such a place are left out, as drawing them would add nothing.
         """
         _, block = np.unique(self.block[mask], return_inverse=True)
         return Bootstrap(np.asarray(block, np.int64).reshape(-1), self.draws, self.seed, self.level)

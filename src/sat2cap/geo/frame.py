@@ -63,8 +63,9 @@ def _variable(dims: tuple[str, ...], values: NDArray[Any], attrs: dict[str, Any]
 
 
 def as_data_array(array: GridArray) -> "xr.DataArray":
-    """Return a `GridArray` as an `xarray.DataArray` with the same values, coordinates and attributes, and its
-    CRS.
+    """Return a `GridArray` as an `xarray.DataArray`, with its coordinates, attributes and CRS.
+
+    The values are shared, not copied.
     """
     coords = {
         name: _variable((name,) if values.ndim else (), values, dict(array.coord_attrs.get(name, {})))

@@ -132,17 +132,16 @@ class PatchGrid:
         return self.patch_m / self.pixels
 
     def patch_starts(self, cells: slice) -> list[int]:
-        """Return the first pixel of the patch of each row (or column) of `cells`, counted from the lattice's
-        edge.
+        """Return the first pixel of the patch of each row (or column) of `cells`.
 
-        Rounded to whole pixels: a patch is at most half a pixel off its cell's centre.
+        Counted from the edge of the lattice, and rounded to whole pixels: a patch is at most half a pixel off
+        its cell's centre.
         """
         step = abs(self.cells.affine.a) / self.pixel_m
         return [math.floor(cell * step + 0.5) for cell in range(cells.start, cells.stop)]
 
     def pixel_box(self, rows: slice, cols: slice) -> GeoBox:
-        """Return the grid of the pixels under a block of cells; one read of it holds the patches of all of
-        them.
+        """Return the grid of the pixels under a block of cells; one read of it holds all their patches.
 
         Patches reach beyond their cells, so the box is larger than the block by a patch less a cell.
         """

@@ -33,8 +33,9 @@ class PlainGrid:
         return grid if isinstance(grid, PlainGrid) else cls((*grid.shape,), grid.affine, str(grid.crs))
 
     def as_geobox(self) -> "GeoBox":
-        """Return the grid as a `GeoBox`, which imports odc-geo. Raises its `CRSError` for a CRS it does not
-        know.
+        """Return the grid as a `GeoBox`, which imports odc-geo.
+
+        Raises odc-geo's `CRSError` for a CRS that it does not know.
         """
         from odc.geo.geobox import GeoBox
 

@@ -114,8 +114,9 @@ class ServerPacer:
             self.patience_s = MAX_PAUSE_S
 
     def record_pause(self, pause_s: float) -> None:
-        """Start no request for `pause_s` seconds, as the server asked, and double the interval between those
-        after it.
+        """Start no request for `pause_s` seconds, as the server asked, and space those after it.
+
+        The interval between requests doubles, up to a limit, and shrinks again as the server answers.
         """
         with self._lock:
             now = time.monotonic()

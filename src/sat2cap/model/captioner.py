@@ -101,8 +101,9 @@ class Captioner:
         return captions
 
     def scale_embeddings(self, embeddings: Tensor) -> Tensor:
-        """Return embeddings `[N, D]` as the mapping network reads them: of unit length if `unit`, else
-        unchanged.
+        """Return embeddings `[N, D]` as the mapping network reads them.
+
+        Of unit length if `unit` is true, else unchanged.
         """
         return F.normalize(embeddings, dim=-1) if self.unit else embeddings
 

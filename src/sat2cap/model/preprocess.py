@@ -70,8 +70,9 @@ class Preprocess:
             )
 
     def with_size(self, size: int) -> "Preprocess":
-        """Return the same preprocessing for an output of `size` by `size` pixels, with the shorter edge
-        resized to it.
+        """Return the same preprocessing for an output of `size` by `size` pixels.
+
+        The shorter edge is resized to `size`, too.
         """
         return replace(self, size=size, shortest_edge=None)
 

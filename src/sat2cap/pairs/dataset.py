@@ -76,8 +76,9 @@ class PairSet:
             return table
 
     def count(self, split: str) -> int:
-        """Return the number of pairs in a split: ``train``, ``val`` or ``test``; 0 for a split that the set
-        lacks.
+        """Return the number of pairs in a split: ``train``, ``val`` or ``test``.
+
+        0 for a split that the set lacks.
         """
         return int(self.manifest["counts"].get(split, 0))
 

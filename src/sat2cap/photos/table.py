@@ -61,10 +61,10 @@ class TableRecords:
             yield from self._read_parquet() if self._is_parquet else self._read_csv()
 
     def explain_columns(self) -> list[tuple[str, str]]:
-        """Return lines for people, each a name and a text: which column serves which field, and what is not
-        used.
+        """Return lines for people, each a name and a text, on which column serves which field.
 
-        Raises `InputError` if the table cannot be read, or lacks a column that is needed.
+        Columns that look useful and are not used are named, too. Raises `InputError` if the table cannot be
+        read, or lacks a column that is needed.
         """
         with self._one_line_errors():
             if self._is_parquet:

@@ -64,9 +64,7 @@ class NormalPrior:
         return across * vector + (self.sd_along**-2 - across) * (self.direction @ vector) * self.direction
 
     def precision_matrix(self) -> Doubles:
-        """Return the precision of the weights and, in the last row and column, of the intercept, `[D + 1, D +
-        1]`.
-        """
+        """Return the precision of the weights and, last, of the intercept, `[D + 1, D + 1]`."""
         count = len(self.direction)
         matrix = np.diag([*np.zeros(count), INTERCEPT_PRECISION])
         matrix[:count, :count] = np.stack([self.multiply(row) for row in np.eye(count)])

@@ -31,10 +31,9 @@ class WideScan:
 
     @classmethod
     def open(cls, atlas: WideAtlas, encoding: Encoding) -> "WideScan":
-        """Open the scan of every UTM zone; `encoding` is the metadata encoding of the model that made the
-        atlas.
+        """Open the scan of every UTM zone; nothing is read yet but the plans.
 
-        Nothing is read yet but the plans.
+        `encoding` is the metadata encoding of the model that made the atlas.
         """
         return cls(atlas, {part.zone: Scan(part.atlas, encoding) for part in atlas.parts})
 

@@ -75,8 +75,7 @@ class AtlasCollection:
         return list(self._stores)
 
     def describe(self, slug: str) -> ServedAtlas:
-        """Return an atlas by its name in addresses: opened, or with the problem that keeps it from being
-        opened.
+        """Return an atlas by its name in addresses: opened, or with its problem.
 
         One that was changed on disk since is opened again. Raises `UnknownAtlasError` for a name that is not
         served.
@@ -92,8 +91,9 @@ class AtlasCollection:
         return served
 
     def get(self, slug: str) -> ServedAtlas:
-        """Return an atlas that can be asked. Raises `AtlasError` if it is broken, `UnknownAtlasError` if not
-        served.
+        """Return an atlas that can be asked.
+
+        Raises `AtlasError` if it is broken, and `UnknownAtlasError` for a name that is not served.
         """
         served = self.describe(slug)
         if served.opened is None:

@@ -1,5 +1,7 @@
-"""How a job writes a bucket: a lock made by a put that only creates, staged objects that the server copies
-into place, and lines in segments, as no object can be appended to.
+"""How a job writes into a bucket.
+
+A lock is an object made by a put that only creates. Objects are staged, and the server copies them into
+place. Lines are put in segments, as no object can be appended to.
 
 Lines of ``KEY`` are the object ``KEY`` followed by the objects below ``KEY.new/``. A segment is put again
 with each line until it is full, so that a resumed job reads hundreds of lines with a request. Processes give

@@ -242,8 +242,9 @@ class Run(Section):
         return self.optim.precision
 
     def with_token_dropout(self, share: float) -> "Run":
-        """Return the run with another ``augment.token_dropout``, the share of an image's tokens left out, in
-        [0, 1).
+        """Return the run with another ``augment.token_dropout``, from 0 to below 1.
+
+        That is the share of an image's tokens that a step leaves out.
         """
         return self.model_copy(update={"augment": self.augment.model_copy(update={"token_dropout": share})})
 

@@ -113,9 +113,7 @@ def load_classes(spec: Path | str, reference: str | None = None) -> Classes:
 
 
 def reference_identity(classes: Classes) -> list[object]:
-    """Return what the shares of classes depend on, as plain values: the classes, and the hashes of their
-    files.
-    """
+    """Return what the shares of classes depend on, as plain values: classes and hashes of their files."""
     named = [classes.reference, *(kind.truth for kind in classes.classes if kind.truth)]
     return [*map(_content_identity, named), classes.column, classes.layer, repr(classes.classes)]
 

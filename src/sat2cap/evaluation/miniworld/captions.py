@@ -103,10 +103,10 @@ class CaptionedPairs:
         return cls(keys, gallery.lat, gallery.taken, texts, planet)
 
     def chances(self, taken: Sequence[When]) -> NDArray[np.float32]:
-        """Return the share of photos at each place and moment that show each concept, float32 `[N,
-        concepts]`.
+        """Return the share of photos at each place and moment that show each concept.
 
-        Known on a made-up planet only: the pairs must be of the miniature world.
+        float32 `[N, concepts]`, 0 to 1. Known on a made-up planet only: the pairs must be of the miniature
+        world.
         """
         assert self.planet is not None
         clock = (np.array([getattr(when, name) for when in taken]) for name in ("month", "day", "hour"))

@@ -52,8 +52,9 @@ class Country:
         return parse_when(half_year_later(prompt.when) if self.south else prompt.when)
 
     def truth(self, prompt: Prompt) -> Floats:
-        """Return the probability that a photo in each cell shows what the prompt means, float ``[cells]``, 0
-        to 1.
+        """Return the probability that a photo in each cell shows what the prompt means.
+
+        float ``[cells]``, 0 to 1, row by row.
         """
         key = prompt.concept, self.when(prompt)
         if key not in self._truth_cache:
@@ -61,10 +62,9 @@ class Country:
         return self._truth_cache[key]
 
     def mean_truth(self, prompt: Prompt, calendar: Sequence[When]) -> Floats:
-        """Return the mean probability over the embedded cells at each moment of `calendar`, float
-        ``[times]``.
+        """Return the mean probability over the embedded cells at each moment of `calendar`.
 
-        The date of the prompt itself does not count.
+        float ``[times]``, 0 to 1. The date of the prompt itself does not count.
         """
         embedded = self.atlas.status.ravel() == CellStatus.OK
         return np.asarray(self.ground_truth.truth_series(prompt.concept, calendar)[:, embedded].mean(1))
@@ -148,9 +148,7 @@ def map_agreement(
 def pick_measure(
     agreement: Sequence[tuple[Prompt, dict[str, float]]], measure: str
 ) -> list[tuple[Prompt, float]]:
-    """Return one of the `MAP_MEASURES`, such as ``"auroc"``, for each prompt of what `map_agreement`
-    returned.
-    """
+    """Return one of the `MAP_MEASURES`, such as ``"auroc"``, for each prompt of a `map_agreement`."""
     return [(prompt, values[measure]) for prompt, values in agreement]
 
 

@@ -149,8 +149,9 @@ def embed_gallery(
 
 
 def read_pairs(pairs: PairSet, split: str, rows: Sequence[int]) -> dict[int, Pair]:
-    """Return the pairs at the positions `rows` of a split, by position. Raises `PairsError` for a damaged
-    shard.
+    """Return the pairs at the positions `rows` of a split, by position.
+
+    Raises `PairsError` for a damaged shard.
     """
     return dict(pairs.read_rows(split, rows))
 

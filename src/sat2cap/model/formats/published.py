@@ -64,7 +64,8 @@ PUBLISHED_MODELS = (
 
 
 def find_published_model(name: str) -> PublishedModel | None:
-    """Return the entry of `PUBLISHED_MODELS` for a name on the hub, without revision; None if it is not
-    listed.
+    """Return the entry of `PUBLISHED_MODELS` for a name on the hub; None if it is not listed.
+
+    The revision, ``@…``, is no part of the name.
     """
     return next((model for model in PUBLISHED_MODELS if model.name == name), None)

@@ -48,11 +48,9 @@ class Cells:
         return read_only(self.load_place())
 
     def place_ranges(self) -> tuple[Floats, Floats]:
-        """Return the smallest and the largest value of each place feature in each block, both float32 `[n,
-        P]`.
+        """Return the smallest and the largest value of each place feature in each block.
 
-        Blocks whose range is narrow need the Dynamic Encoder at few points. Ranges of the whole atlas are
-        remembered between queries where there are such.
+        Both float32 `[n, P]`. Ranges of the whole atlas are remembered between queries.
         """
         if self.shared_ranges is None:
             return self.place.min(axis=2), self.place.max(axis=2)
@@ -117,11 +115,10 @@ class AtlasBlocks:
         return list(self.atlas.chunks())
 
     def read(self, start: int, stop: int, loops: Loops | None = None) -> Cells:
-        """Read the blocks from `start` to before `stop` from their chunk files, and compute what scoring
-        needs of them.
+        """Read the blocks from `start` to before `stop` from their chunk files.
 
-        `loops` computes the lengths; None chooses by the number of cells. Raises `AtlasError` if a file is
-        damaged.
+        The lengths of the embeddings are computed by `loops`; None chooses them by the number of cells.
+        Raises `AtlasError` if a file is damaged.
         """
         chunks, atlas = self.chunks[start:stop], self.atlas
         side = atlas.spec.chunk

@@ -89,10 +89,10 @@ def array_layout(atlas: Atlas, encoding: Encoding) -> ArrayLayout:
 
 
 def expected_manifest(atlas: Atlas, encoding: Encoding) -> dict[str, str]:
-    """Return what the manifest of a prepared folder must say: format, version, atlas, encoding and journal's
-    hash.
+    """Return what the manifest of a prepared folder must say.
 
-    A folder whose manifest differs was made of something else, or of an earlier state, and is made anew.
+    Its format, version and encoding, the atlas's identity, and the hash of the journal. A folder whose
+    manifest differs was made of something else, or of an earlier state, and is made anew.
     """
     return {
         "format": "sat2cap-scan",

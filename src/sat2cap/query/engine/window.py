@@ -31,8 +31,9 @@ class Window:
     """Which cells of the window are wanted, bool `[h, w]`; None for all."""
 
     def touches(self, chunk: Chunk) -> bool:
-        """Return whether any wanted cell of this window lies in a chunk, so that chunks beside a region are
-        not read.
+        """Return whether any wanted cell of this window lies in a chunk.
+
+        Chunks that it does not touch are not read.
         """
         rows, cols = _intersect(self.rows, chunk.rows), _intersect(self.cols, chunk.cols)
         if rows.start >= rows.stop or cols.start >= cols.stop:

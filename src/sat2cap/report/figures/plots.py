@@ -50,8 +50,9 @@ def silhouette_plot(
 
 
 def cluster_picture(cluster_map: ClusterMap) -> bytes:
-    """Return a PNG of a region's clusters beside a legend of the phrases that name them, largest cluster
-    first.
+    """Return a PNG of a region's clusters beside a legend of the phrases that name them.
+
+    The largest cluster comes first.
     """
     height, width = cluster_map.label.shape
     map_height = 5.2 * height / width
