@@ -1,9 +1,16 @@
 """Ways to damage files for tests: bits flipped, ends cut, parts swapped, values of JSON replaced."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from sat2cap.errors import Sat2CapError
+
+QUICK = settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+"""Settings of a property that reads a few damaged files."""
 
 CHANGES = st.lists(
     st.tuples(st.sampled_from(["flip", "cut", "swap"]), st.floats(0, 1), st.integers(0, 7)),
@@ -61,3 +68,12 @@ def json_variants(data: bytes) -> list[bytes]:
 
     visit(value)
     return variants
+
+
+def outcome_of(read: Callable[[], object]) -> str:
+    """Read: "read", "refused" or "in several lines"; any other exception is a failure."""
+    try:
+        read()
+    except Sat2CapError as error:
+        return "in several lines" if "\n" in str(error) else "refused"
+    return "read"

@@ -44,18 +44,13 @@ def publish(path: Path | str) -> Iterator[Path]:
     os.close(descriptor)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes files private; a published one is not
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
-    except Exception as error:
-        number = _disk_errno(error, temporary)
-        if number is None:
-            raise
-        # a full disk names no file, and a temporary name would tell nobody anything
-        raise OSError(number, os.strerror(number), str(target)) from error
+        with _disk_failures_named(target, temporary):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)  # mkstemp makes files private; a published one is not
+            os.replace(temporary, target)
+            _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -71,25 +66,36 @@ def publish_folder(path: Path | str) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        yield temporary
-        for file in sorted(entry for entry in temporary.rglob("*") if entry.is_file()):
-            with file.open("rb+") as opened:
-                os.fsync(opened.fileno())
-            file.chmod(0o644)  # safetensors makes its files private, too
-        temporary.chmod(0o755)  # mkdtemp makes folders private; a published one is not
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        if target.exists():
-            os.replace(target, old / "old")
-        os.replace(temporary, target)
-        shutil.rmtree(old)
-        _sync_folder(target.parent)
+        with _disk_failures_named(target, temporary):
+            yield temporary
+            for file in sorted(entry for entry in temporary.rglob("*") if entry.is_file()):
+                with file.open("rb+") as opened:
+                    os.fsync(opened.fileno())
+                file.chmod(0o644)  # safetensors makes its files private, too
+            temporary.chmod(0o755)  # mkdtemp makes folders private; a published one is not
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            if target.exists():
+                os.replace(target, old / "old")
+            os.replace(temporary, target)
+            shutil.rmtree(old)
+            _sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _disk_failures_named(target: Path, temporary: Path) -> Iterator[None]:
+    """Turn a failure to write below `temporary`, such as a full disk, into an `OSError` that names `target`.
+
+    A full disk names no file, and a temporary name would tell nobody anything.
+    """
+    try:
+        yield
     except Exception as error:
         number = _disk_errno(error, temporary)
         if number is None:
             raise
         raise OSError(number, os.strerror(number), str(target)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _disk_errno(error: Exception, temporary: Path) -> int | None:

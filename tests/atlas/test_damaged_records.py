@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import CHANGES, FLIPS, damage_bytes, json_variants
-from hypothesis import HealthCheck, given, settings
+from damage import CHANGES, FLIPS, QUICK, damage_bytes, json_variants, outcome_of
+from hypothesis import given
 from made_up import Album, build_small
 from safetensors.numpy import save_file
 from small_atlas import build, make_spec
@@ -16,7 +16,7 @@ from small_atlas import build, make_spec
 from sat2cap.atlas import Atlas, open_atlas, verify_atlas
 from sat2cap.atlas.presence import WIDE_MANIFEST
 from sat2cap.atlas.wide_manifest import read_wide_manifest, write_wide_manifest
-from sat2cap.errors import AtlasError, PairsError, Sat2CapError
+from sat2cap.errors import AtlasError, PairsError
 from sat2cap.geo import parse_utm_zone
 from sat2cap.model.calibration import make_calibration, read_calibration
 from sat2cap.model.weights import map_tensors
@@ -24,17 +24,6 @@ from sat2cap.pairs import PairSet, open_pairs
 from sat2cap.query.engine.preparation import prepare_atlas
 from sat2cap.query.engine.prepared import map_arrays, map_checksums, prepared_state
 from sat2cap.stores import open_store
-
-QUICK = settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def outcome_of(read: Callable[[], object]) -> str:
-    """Read: "read", "refused" or "in several lines"; any other exception is a failure."""
-    try:
-        read()
-    except Sat2CapError as error:
-        return "in several lines" if "\n" in str(error) else "refused"
-    return "read"
 
 
 def outcomes_of(path: Path, read: Callable[[], object], changes=CHANGES, variants=()) -> set[str]:

@@ -12,33 +12,23 @@ import pandas as pd
 import pyarrow.parquet as papq
 import pytest
 import shapely
-from damage import CHANGES, FLIPS, damage_bytes
-from hypothesis import HealthCheck, given, settings
+from damage import CHANGES, FLIPS, QUICK, damage_bytes, outcome_of
+from hypothesis import given
 from PIL import ExifTags, Image
 
-from sat2cap.errors import InputError, Sat2CapError
+from sat2cap.errors import InputError
 from sat2cap.photos.columns import record_batches
 from sat2cap.photos.exif import BROKEN_NAME, ExifFolder, read_photo
 from sat2cap.photos.files import iterate_photos
 from sat2cap.photos.shards import open_shards
 from sat2cap.photos.table import TableRecords
 
-QUICK = settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 ROWS = {
     "id": ["a", "b"],
     "taken": ["2012-03-04 05:06:07", "2012-03-05T05:06:07Z"],
     "title": ["x", "é"],
     "gps_accuracy": [5, 20.5],
 }
-
-
-def outcome_of(read: Callable[[], object]) -> str:
-    """Read: "read", "refused" or "in several lines"; any other exception is a failure."""
-    try:
-        read()
-    except Sat2CapError as error:
-        return "in several lines" if "\n" in str(error) else "refused"
-    return "read"
 
 
 def outcomes_of(path: Path, read: Callable[[], object], changes=CHANGES) -> set[str]:

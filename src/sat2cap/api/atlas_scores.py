@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from sat2cap.maps import BestCells
     from sat2cap.query import ScoreOptions, ScoreScale, SpreadOver
 
-_APART_CELLS = 3
-
 
 class AtlasScores(AtlasPlaces):
     """Scores by UTM zone, under None for an atlas in one CRS, and the best cells among them."""
@@ -121,13 +119,10 @@ class AtlasScores(AtlasPlaces):
         self, scores: "dict[UtmZone | None, GridArray]", top: int, apart_m: float | None
     ) -> "BestCells":
         """Return the best cells of one map, at least `apart_m` metres apart (None for three cells)."""
-        from sat2cap.maps import best_cells_of_all
+        from sat2cap.maps import best_cells_of_all, default_distance_m
 
         if apart_m is None:
-            from sat2cap.geo import ground_metres
-
-            grid = self.atlas.members[0].plain_grid
-            apart_m = _APART_CELLS * abs(grid.affine.a) * ground_metres(grid)
+            apart_m = default_distance_m(self.atlas.members[0].plain_grid)
         return best_cells_of_all(self._with_own_cells(scores), top, apart_m)
 
     def _with_own_cells(self, scores: "dict[UtmZone | None, GridArray]") -> list[GridArray]:

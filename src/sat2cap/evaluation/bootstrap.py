@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sat2cap.errors import InputError
-from sat2cap.evaluation.metric import Interval
+from sat2cap.evaluation.metric import Interval, Metric
 from sat2cap.geo import square_blocks
 
 Floats = NDArray[np.float64]
@@ -81,6 +81,15 @@ class Bootstrap:
             for name, drawn in values_by_name.items()
             if (ends := self._percentile_interval(drawn)) is not None
         }
+
+    def metrics(self, measure: Callable[[Floats | None], Mapping[str, float]]) -> Iterator[Metric]:
+        """Yield each metric that `measure` returns for all places, called with None, with its interval.
+
+        The intervals are those of `intervals`.
+        """
+        intervals = self.intervals(measure)
+        for name, value in measure(None).items():
+            yield Metric(name, value, intervals.get(name))
 
     def _percentile_interval(self, drawn: list[float]) -> Interval | None:
         """Return the middle `level` of the finite draws; None if more than one in ten is not finite."""

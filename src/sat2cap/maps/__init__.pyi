@@ -34,3 +34,4 @@ from .places import top_places as top_places
 from .places import write_places as write_places
 from .ranking import BestCells as BestCells
 from .ranking import best_cells_of_all as best_cells_of_all
+from .ranking import default_distance_m as default_distance_m

@@ -3,14 +3,27 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.errors import InputError
-from sat2cap.geo import EARTH_RADIUS_M, PlainGrid, plain_grid_of, transformer, unit_vectors
+from sat2cap.geo import (
+    EARTH_RADIUS_M,
+    PlainGrid,
+    ground_metres,
+    plain_grid_of,
+    transformer,
+    unit_vectors,
+)
 from sat2cap.maps.layers import AnyScore, one_layer, table_attributes, values_of
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+APART_CELLS = 3
+"""How many cells the best places of a map are apart where nobody says how far."""
 
 _DEGREES = "EPSG:4326"
 _BLOCK = 4096
@@ -30,6 +43,11 @@ class BestCells:
     """Latitude of the cell's centre, degrees."""
     attrs: Mapping[str, Any] = field(default_factory=dict)
     """Provenance of the score, as `table_attributes` returns it."""
+
+
+def default_distance_m(grid: "GeoBox | PlainGrid") -> float:
+    """Return how far apart the best places of a map on `grid` are by default: three cells, in metres."""
+    return float(APART_CELLS * abs(grid.affine.a) * ground_metres(grid))
 
 
 def best_cells(score: AnyScore, n: int, min_distance_m: float = 0.0) -> BestCells:

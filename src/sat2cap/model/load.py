@@ -9,8 +9,9 @@ from sat2cap.model.damage import damage_in_one_line
 from sat2cap.model.formats import hub, huggingface, lightning, openclip, openclip_config
 from sat2cap.model.formats.checkpoint_manifest import CHECKPOINT_MANIFEST
 from sat2cap.model.formats.folder import read_checkpoint
-from sat2cap.model.formats.published import PublishedModel, find_published_model
+from sat2cap.model.formats.published import PublishedModel, card_of_hub_model, find_published_model
 from sat2cap.model.formats.transformers_config import ASSUMED_PREPROCESS, is_transformers_folder
+from sat2cap.model.naming import check_model_exists
 
 
 def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
@@ -28,19 +29,11 @@ def load_model(spec: str | Path, clip: Checkpoint | None = None) -> Checkpoint:
         load_model("openai/clip-vit-base-patch32").embed_text(["a beach"]).shape    # (1, 512)
     """
     path = Path(spec)
-    if path.suffix == lightning.SUFFIX and not path.is_dir():
-        if not path.is_file():
-            raise ModelError(f"model {str(spec)!r}: there is no such file: check the path")
+    check_model_exists(spec)
+    if path.suffix == lightning.SUFFIX and path.is_file():
         with damage_in_one_line(str(path)):
             return lightning.read_lightning(path)
-    if path.exists():
-        return _read_folder(path, str(spec))
-    if not (isinstance(spec, str) and hub.is_hub_name(spec)):
-        raise ModelError(
-            f"model {str(spec)!r} does not exist: give a checkpoint folder, "
-            "or owner/name on the Hugging Face hub"
-        )
-    return _load_hub_model(spec, clip)
+    return _read_folder(path, str(spec)) if path.exists() else _load_hub_model(str(spec), clip)
 
 
 def treat_as_published(model: Checkpoint, name: str, clip: Checkpoint | None = None) -> Checkpoint:
@@ -65,14 +58,8 @@ def _load_hub_model(spec: str, clip: Checkpoint | None) -> Checkpoint:
     """Return a model of the hub, with revision and licence in its card."""
     folder = hub.fetch_from_hub(spec)
     model = _read_folder(folder, spec)
-    name, revision = hub.split_hub_name(spec)
-    published = find_published_model(name)
-    card = {
-        "name": name.partition("/")[2],
-        "revision": hub.revision_of(folder) or revision,
-        "licence": hub.read_licence(folder) or (published.licence if published else "unknown"),
-    }
-    model = replace(model, card={**model.card, **card})
+    model = replace(model, card={**model.card, **card_of_hub_model(spec, folder)})
+    published = find_published_model(hub.split_hub_name(spec)[0])
     return model if published is None else _complete_published(model, published, clip)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat2cap.model.formats import hub
-from sat2cap.model.formats.published import PublishedModel, find_published_model
+from sat2cap.model.formats.published import PublishedModel, card_of_hub_model, find_published_model
 from sat2cap.model.formats.stored import open_stored
 from sat2cap.model.formats.transformers_config import ASSUMED_PREPROCESS
 from sat2cap.model.naming import check_model_exists
@@ -62,17 +62,11 @@ def _open_folder(folder: Path, spec: str) -> StoredModel | None:
 def _open_hub_model(spec: str, text: str | Path | None) -> StoredModel | None:
     """Return a model of the hub, with revision and licence in its card; a published one is completed."""
     folder = hub.fetch_from_hub(spec)
-    name, revision = hub.split_hub_name(spec)
     model = _open_folder(folder, spec)
     if model is None:
         return None
-    published = find_published_model(name)
-    card = {
-        "name": name.partition("/")[2],
-        "revision": hub.revision_of(folder) or revision,
-        "licence": hub.read_licence(folder) or (published.licence if published else "unknown"),
-    }
-    model = replace(model, card={**model.card, **card})
+    model = replace(model, card={**model.card, **card_of_hub_model(spec, folder)})
+    published = find_published_model(hub.split_hub_name(spec)[0])
     return model if published is None else _complete_published(model, published, text)
 
 

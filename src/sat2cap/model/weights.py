@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,18 @@ from sat2cap.files import canonical_json, parse_json
 Floats = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[Any]]
 """Arrays by name; bfloat16 as its bits in `Bfloat16`."""
+
+
+class _Shaped(Protocol):
+    """An array of numpy or a tensor of torch: what weights are before and after torch is needed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size along each dimension."""
+        ...
+
+
+Weight = TypeVar("Weight", bound=_Shaped)
 
 _BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 """Half of a float32: its upper 16 bits, which is what makes it one again."""
@@ -89,16 +101,20 @@ def digest_as_float32(weights: Tensors, names: Iterable[str]) -> str:
 
 
 def select_weights(
-    weights: Tensors, shapes: Mapping[str, tuple[int, ...]], where: str, kind: str, prefix: str = ""
-) -> dict[str, NDArray[Any]]:
+    weights: Mapping[str, Weight],
+    shapes: Mapping[str, tuple[int, ...]],
+    where: str,
+    kind: str,
+    prefix: str = "",
+) -> dict[str, Weight]:
     """Return the weights of one tower by its own names, after checking that all are there.
 
-    `weights` may hold more, and its names may begin with `prefix`, as in a file of both towers. Raises
-    `ModelError`, which names the file or folder as `where` and the tower as `kind`, if one is missing or has
-    another shape.
+    They are arrays or tensors. `weights` may hold more, and its names may begin with `prefix`, as in a file
+    of both towers. Raises `ModelError`, which names the file or folder as `where` and the tower as `kind`, if
+    one is missing or has another shape.
     """
     if prefix and any(name.startswith(prefix) for name in weights):
-        weights = {name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)}
+        weights = {n.removeprefix(prefix): value for n, value in weights.items() if n.startswith(prefix)}
     missing = [name for name in shapes if name not in weights]
     if missing:
         raise ModelError(

@@ -188,9 +188,7 @@ def _with_intervals(measures: Mapping[str, WeightedMean], bootstrap: Bootstrap) 
         }
         return values | lead
 
-    intervals = bootstrap.intervals(measure)
-    for name, value in measure(None).items():
-        yield Metric(name, value, intervals.get(name))
+    yield from bootstrap.metrics(measure)
 
 
 def _metric_name(row: str, against: str, measure: str) -> str:

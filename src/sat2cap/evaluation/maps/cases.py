@@ -99,12 +99,14 @@ def evaluate_maps(
         if not has_both.any():
             raise InputError(f"none of {atlas.name}'s cells has both a score and a truth in {case.truth!r}")
         agreement = Agreement.from_cells(values[has_both], truth[has_both], truth[has_both] >= case.threshold)
-        intervals = bootstrap.restrict_to(has_both).intervals(agreement.weighted_metrics)
-        figures = agreement.weighted_metrics()
+        metrics = {
+            metric.name: metric
+            for metric in bootstrap.restrict_to(has_both).metrics(agreement.weighted_metrics)
+        }
         for name in MEASURES:
-            value = figures[name]
-            yield Metric(f"{name}.{number}", value, intervals.get(name))
-            if not np.isnan(figures["auroc"]) and not np.isnan(value):
+            _, value, interval = metrics[name]
+            yield Metric(f"{name}.{number}", value, interval)
+            if not np.isnan(metrics["auroc"].value) and not np.isnan(value):
                 values_by_measure[name].append(value)
     for name, judged in values_by_measure.items():
         yield Metric(f"{name}.mean", mean(judged) if judged else float("nan"))

@@ -180,9 +180,7 @@ def _agreement_metrics(
                 metrics[f"above_{baseline}.auroc.mean"] = lead
         return metrics
 
-    intervals = bootstrap.intervals(measure)
-    for name, value in measure(None).items():
-        yield Metric(name, value, intervals.get(name))
+    yield from bootstrap.metrics(measure)
 
 
 def _confusion_metrics(
@@ -217,15 +215,13 @@ def _confusion_metrics(
             metrics[f"{name}.mean_recall"] = float((np.diag(matrix)[rows > 0] / rows[rows > 0]).mean())
         return metrics
 
-    intervals = bootstrap.intervals(measure)
     matrices.update(
         {
             n: _confusion_matrix(true_class, guess, count, None).astype(int).tolist()
             for n, guess in guesses.items()
         }
     )
-    for name, value in measure(None).items():
-        yield Metric(name, value, intervals.get(name))
+    yield from bootstrap.metrics(measure)
 
 
 def _confusion_matrix(

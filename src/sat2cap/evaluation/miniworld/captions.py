@@ -186,11 +186,10 @@ def month_metrics(
             "months.restated": WeightedMean.mean(differ * 1.0),
             "months.truth_lead": _truth_lead(texts, place),
         }
-    intervals = bootstrap.intervals(lambda w: {name: one.value(w) for name, one in measures.items()})
-    figures = [Metric(name, one.value(), intervals.get(name)) for name, one in measures.items()]
+    metrics = list(bootstrap.metrics(lambda w: {name: one.value(w) for name, one in measures.items()}))
     picked = np.flatnonzero(differ)[:: max(1, int(differ.sum()) // 8)][:8]
     rows = [[f"{place.lat[n]:.1f}", january[n], july[n]] for n in picked]
-    return figures, {"heads": ["latitude", "January", "July"], "rows": rows}
+    return metrics, {"heads": ["latitude", "January", "July"], "rows": rows}
 
 
 def _winter_measures(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, WeightedMean]:

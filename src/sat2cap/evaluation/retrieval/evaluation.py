@@ -213,9 +213,7 @@ def _row_metrics(
                 metrics[f"above_{baseline}.{way}.r10"] = ours - metrics[f"{baseline}.{way}.r10"]
         return metrics
 
-    intervals = bootstrap.intervals(measure)
-    for name, value in measure(None).items():
-        yield Metric(name, value, intervals.get(name))
+    yield from bootstrap.metrics(measure)
 
 
 def retrieval_inputs(

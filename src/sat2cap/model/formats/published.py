@@ -1,7 +1,10 @@
 """Published models, with the facts that their files do not contain."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from sat2cap.model.formats import hub
 from sat2cap.model.preprocess import Preprocess
 
 SAT2CAP_MEAN = (0.3670, 0.3827, 0.3338)
@@ -69,3 +72,18 @@ def find_published_model(name: str) -> PublishedModel | None:
     The revision, ``@…``, is no part of the name.
     """
     return next((model for model in PUBLISHED_MODELS if model.name == name), None)
+
+
+def card_of_hub_model(spec: str, folder: Path) -> dict[str, Any]:
+    """Return what the card of a hub model says beside its files: name, revision and licence.
+
+    `folder` is where the model ``owner/name[@revision]`` lies in the cache. A licence that its own files do
+    not state is that of the published model, or ``unknown``.
+    """
+    name, revision = hub.split_hub_name(spec)
+    published = find_published_model(name)
+    return {
+        "name": name.partition("/")[2],
+        "revision": hub.revision_of(folder) or revision,
+        "licence": hub.read_licence(folder) or (published.licence if published else "unknown"),
+    }

@@ -35,6 +35,7 @@ from sat2cap.model.tokenization import (
     find_cut_off_text,
     pad_rows,
 )
+from sat2cap.model.weights import select_weights
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -139,22 +140,9 @@ def build_with_weights(
     except Exception as error:  # each field has a check of its own, in several libraries
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{where}: its config describes no network ({reason}): download it again") from error
-    expected = network.state_dict()
-    if prefix and any(name.startswith(prefix) for name in weights):
-        weights = {n.removeprefix(prefix): value for n, value in weights.items() if n.startswith(prefix)}
-    missing = [name for name in expected if name not in weights]
-    if missing:
-        raise ModelError(
-            f"{where} lacks {len(missing)} weights of {_transformers_class(network)}, {missing[0]} first: "
-            "give a model saved whole, projections included"
-        )
-    wrong_shape = [name for name in expected if weights[name].shape != expected[name].shape]
-    if wrong_shape:
-        raise ModelError(
-            f"{where} has {wrong_shape[0]} of shape {list(weights[wrong_shape[0]].shape)} but its config "
-            f"says {list(expected[wrong_shape[0]].shape)}: put back the config.json it was saved with"
-        )
-    copies = {name: weights[name].detach().to(torch.float32, copy=True).contiguous() for name in expected}
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    own = select_weights(weights, shapes, where, _transformers_class(network), prefix)
+    copies = {n: weight.detach().to(torch.float32, copy=True).contiguous() for n, weight in own.items()}
     network.load_state_dict(copies, assign=True)
     return network.requires_grad_(True).eval()
 

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Response
 
 from sat2cap.api import Prompt
 from sat2cap.errors import InputError, ModelError, Sat2CapError
-from sat2cap.geo import When, cell_at, grid_of, ground_metres, hours_of, months_of
-from sat2cap.maps import top_places
+from sat2cap.geo import When, cell_at, grid_of, hours_of, months_of
+from sat2cap.maps import default_distance_m, top_places
 from sat2cap.server.collection import ServedAtlas
 from sat2cap.server.polygons import GeoJSONBody, keep_within, read_polygons
 from sat2cap.server.questions import Question, read_moment
@@ -24,7 +24,6 @@ router = APIRouter(prefix="/api/atlases/{atlas}", tags=["places"])
 Lon = Annotated[float, Query(ge=-180, le=180, description="Longitude, degrees.")]
 Lat = Annotated[float, Query(ge=-90, le=90, description="Latitude, degrees.")]
 
-_APART_CELLS = 3
 _PHRASES = 5
 
 
@@ -50,9 +49,8 @@ def _one_pixel_a_cell(served: ServedAtlas, score: xr.DataArray) -> xr.DataArray:
 
 
 def _best_places(score: xr.DataArray, top: int, apart_m: float | None) -> str:
-    grid = grid_of(score)
-    cell_m = abs(grid.affine.a) * ground_metres(grid)
-    places = top_places(score, top, _APART_CELLS * cell_m if apart_m is None else apart_m)
+    distance_m = default_distance_m(grid_of(score)) if apart_m is None else apart_m
+    places = top_places(score, top, distance_m)
     return json.dumps(places.to_geo_dict(drop_id=True))
 
 
