@@ -17,7 +17,7 @@ from sat2cap.files import write_json
 from sat2cap.pairs import open_pairs
 from sat2cap.training import Run, load_run, train
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, bool | float]] = {
     "no metadata": {"dynamic": False},
     "metadata, no dropout": {"dynamic": True, "dropout": 0.0},
     "metadata, dropout 0.3": {"dynamic": True, "dropout": 0.3},

@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def measure_fits(times: int) -> None:
     closeness = (closeness - closeness.mean()) / closeness.std()
     for shift in (7.0, 4.0, 1.0):
         fits = 1 / (1 + np.exp(-np.clip(3 * closeness.astype(np.float64) - shift, -50, 50)))
-        spent = median_ms(lambda fits=fits: fit_logistic(places, fits, prompt, 100.0), times)
+        spent = median_ms(partial(fit_logistic, places, fits, prompt, 100.0), times)
         print(f"fit, {fits.sum():6.1f} photos fit{spent:10.1f} ms")
 
 
@@ -85,7 +86,7 @@ def measure_maps(folder: Path, cells: int, times: int) -> None:
     scan = Scan(open_atlas(folder / "x.zarr"), model.encoding)
     scan.expect_many()
     spent = {
-        scale: median_ms(lambda scale=scale: compute_scores(scan, model, ["a street"], scale=scale), times)
+        scale: median_ms(partial(compute_scores, scan, model, ["a street"], scale=scale), times)
         for scale in ("cosine", "contrast")
     }
     for scale, milliseconds in spent.items():

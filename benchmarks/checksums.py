@@ -19,9 +19,10 @@ import numpy as np
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas import JOURNAL, AtlasSpec, CellStatus, create_or_resume, journal, open_atlas
+from sat2cap.atlas import AtlasSpec, CellStatus, create_or_resume, journal, open_atlas
 from sat2cap.query import PREPARED_FOLDER, Scan, prepare_atlas
 from sat2cap.query.engine.cosine import Cosines
+from sat2cap.stores import open_store
 
 DIM, SIDE, POOL = 512, 32, 16
 
@@ -54,18 +55,20 @@ def first_scan_s(path: Path, text: np.ndarray) -> float:
 def compare(path: Path, times: int, *, is_prepared: bool) -> tuple[float, float, float]:
     """Return the least seconds without and with checksums, and the median of the ratios, each of one turn."""
     text = np.full((1, DIM), DIM**-0.5, np.float32)
-    entries = journal.read_journal(path / JOURNAL, open_atlas(path).arrays.values())
+    store = open_store(path)
+    entries = journal.read_journal(store, open_atlas(path).arrays.values())
     plain = {index: replace(entry, checksums={}) for index, entry in entries.items()}
     written_s = time.time()
     first_scan_s(path, text)  # compiles the loops
-    without, having = [], []
+    without: list[float] = []
+    having: list[float] = []
     for _ in range(times):
         for seconds, journalled in ((without, plain), (having, entries)):
             if is_prepared:  # its blocks are compared where something wrote after the manifest
                 moment_s = written_s - 1000 if journalled is plain else written_s + 1000
                 os.utime(path / PREPARED_FOLDER / "embeddings.npy", (moment_s, moment_s))
             else:
-                journal.rewrite_journal(path / JOURNAL, journalled)
+                journal.rewrite_journal(store, journalled)
             seconds.append(first_scan_s(path, text))
     ratios = [after / before for before, after in zip(without, having, strict=True)]
     return min(without), min(having), statistics.median(ratios)

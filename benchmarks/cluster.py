@@ -59,7 +59,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 def measure_speed(folder: Path, chunks: int, turns: int) -> None:
     """Print cells a second of a single process, one worker and two."""
-    cells, least = chunks * CHUNK**2, {}
+    cells = chunks * CHUNK**2
+    least: dict[str, tuple[float, float]] = {}
     kinds: list[tuple[str, Engine | None]] = [
         ("this process", None),
         ("1 Ray worker", RayEngine(workers=1)),
@@ -92,7 +93,7 @@ def worker_processes() -> list[psutil.Process]:
 def command_of(process: psutil.Process) -> str:
     """Return the first word of a process's command; empty once it has ended."""
     try:
-        return (process.cmdline() or [""])[0]
+        return str((process.cmdline() or [""])[0])
     except psutil.Error:
         return ""
 

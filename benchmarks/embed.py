@@ -30,12 +30,13 @@ from rasterio.windows import Window
 
 from sat2cap.atlas import AtlasSpec, pending_chunks
 from sat2cap.catalogue import resolve_model
-from sat2cap.embedding import embed_atlas, measure_throughput, plan_atlas
+from sat2cap.embedding import count_remaining_work, embed_atlas, measure_throughput, plan_atlas
 from sat2cap.geo import PATCH_M
 from sat2cap.imagery import Imagery
 from sat2cap.imagery.raster import open_raster
 from sat2cap.miniworld import MiniImagery, World
 from sat2cap.model import Checkpoint
+from sat2cap.model.compute import Precision
 from sat2cap.model.conversion import convert_tower, embed_pixels
 
 BATCH = 64
@@ -89,7 +90,7 @@ class Clock:
         return time.perf_counter() - self._wall, time.process_time() - self._cpu
 
 
-def time_network_alone(checkpoint: Checkpoint, patches: int, precision: str) -> tuple[float, float]:
+def time_network_alone(checkpoint: Checkpoint, patches: int, precision: Precision) -> tuple[float, float]:
     """Return seconds per patch of the overhead network alone: wall and processor time."""
     size, rounds = checkpoint.patch_pixels, max(patches // BATCH, 1)
     batch, tower = torch.randn(BATCH, 3, size, size), checkpoint.overhead
@@ -116,13 +117,13 @@ def time_embedding(
 
 
 def compare_turns(
-    grid: GeoBox, imagery: Imagery, checkpoint: Checkpoint, precision: str, turns: int, out: Path
+    grid: GeoBox, imagery: Imagery, checkpoint: Checkpoint, precision: Precision, turns: int, out: Path
 ) -> None:
     """Time network and job in turns, each first in every second turn, and print their ratios."""
     spec = plan_atlas(grid, np.ones(grid.shape, bool), imagery, checkpoint, precision=precision)
     speed = measure_throughput(spec, pending_chunks(out, spec), imagery, checkpoint)
-    cells = int(spec.wanted.sum())
-    estimate = f"estimated {speed.seconds(cells):.3g} s; reading {speed.read_cells_per_s:.4g} cells/s"
+    cells, work = int(spec.wanted.sum()), count_remaining_work(spec, pending_chunks(out, spec))
+    estimate = f"estimated {speed.seconds(work):.3g} s; reading {speed.read_cells_per_s:.4g} cells/s"
     print(f"{precision}: {estimate}, network {speed.embed_cells_per_s:.4g} cells/s")
     sides = [
         lambda: time_network_alone(checkpoint, cells, precision),

@@ -52,7 +52,7 @@ def measure_ranks() -> Figures:
 
     def by_sorting() -> np.ndarray:
         order = np.argsort(-(query @ gallery.T), axis=1)
-        return np.argmax(order == np.arange(len(query))[:, None], axis=1) + 1
+        return np.asarray(np.argmax(order == np.arange(len(query))[:, None], axis=1) + 1)
 
     start_s = process_time()
     our_seconds = time_call(lambda: match_ranks(query, gallery))

@@ -74,7 +74,7 @@ def template_scores(
         map_scores(country, checkpoint, [template.format(text) for text in texts], when)
         for template in TEMPLATES
     ]
-    return np.mean(maps, axis=0)
+    return np.asarray(np.mean(maps, axis=0), np.float32)
 
 
 def measure_rank_correlation(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 import sat2cap
 
@@ -20,7 +20,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PROMPT = "fields of crops"
 STILL_MONTH = 7
-SIZE = {"width": 1280, "height": 720}
+SIZE: ViewportSize = {"width": 1280, "height": 720}
 MOVING_WIDTH = 800
 MAX_BYTES = 1_500_000
 

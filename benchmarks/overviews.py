@@ -48,7 +48,7 @@ def overlap_weights(first: float, factor: float, count: int) -> np.ndarray:
     """Return the share of each of SIDE pixels in each of `count` pixels of a coarser grid, float64."""
     low = first + np.arange(count)[:, None] * factor
     pixel = np.arange(SIDE)
-    return np.clip(np.minimum(low + factor, pixel + 1) - np.maximum(low, pixel), 0, None) / factor
+    return np.asarray(np.clip(np.minimum(low + factor, pixel + 1) - np.maximum(low, pixel), 0, None) / factor)
 
 
 def measure(imagery: RasterImagery, values: np.ndarray, factor: float) -> tuple[float, float]:

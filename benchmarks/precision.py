@@ -45,7 +45,8 @@ def make_variants(tower: torch.nn.Module, pixels: Tensor) -> dict[str, Callable[
 
     def autocast() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return tower(pixel_values=pixels).image_embeds.float()
+            embeddings: Tensor = tower(pixel_values=pixels).image_embeds
+        return embeddings.float()
 
     converted = {"bfloat16": convert_tower(tower, "bfloat16", pixels)}
     if has_int8():

@@ -31,7 +31,7 @@ DEPTHS, TEXTS, SHARE, PLACES = (16, 32, 64), 8, 0.01, 20
 SIDE, DIM, FIELDS = 512, 512, 60
 
 
-class CountingStore(WrapperStore[LocalStore]):
+class CountingStore(WrapperStore[LocalStore]):  # type: ignore[misc]  # zarr is not followed
     """A store that counts the bytes it hands out."""
 
     bytes_read = 0
@@ -73,7 +73,7 @@ def make_texts(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray
     """Return unit vectors along which cells differ, as prompts that people ask are."""
     texts = values[rng.choice(len(values), TEXTS)] - values.mean(axis=0)
     texts += 0.3 * rng.normal(size=texts.shape) * texts.std()
-    return (texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(texts / np.linalg.norm(texts, axis=1, keepdims=True), np.float32)
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def main() -> None:
         began = time.perf_counter()
         published = publish_atlas(atlas, Path(folder) / "public", depths=depths)
         print(f"published in {time.perf_counter() - began:.1f} s: {published.size_bytes:,} bytes")
-        shards = [file for file in (published.store / "embeddings").rglob("*") if file.is_file()]
+        shards = [file for file in (Path(published.store) / "embeddings").rglob("*") if file.is_file()]
         full = sum(file.stat().st_size for file in shards)
         for depth in depths:
             ranking, rescored, shares, places = 0, 0, [], []

@@ -22,19 +22,19 @@ from dataclasses import fields
 from hashlib import sha256
 from math import cos, pi, sin
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from sat2cap.atlas import JOURNAL, Atlas, AtlasSpec, CellStatus, create_or_resume, journal, open_atlas
+from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, create_or_resume, journal, open_atlas
 from sat2cap.atlas.chunk_writing import encode_cells
 from sat2cap.atlas.layout import ROOT
 from sat2cap.atlas.writer import AtlasWriter, group_bytes
 from sat2cap.evaluation.maps.agreement import spearman
-from sat2cap.files import write_bytes, write_json
+from sat2cap.files import write_json
 from sat2cap.geo import When, cell_lonlat
 from sat2cap.maps import write_cog
 from sat2cap.model import Checkpoint, DynamicEncoder, load_model, save_checkpoint
@@ -45,6 +45,8 @@ DIM, SIDE = 512, 32
 POOL = 48  # different chunks, used over and over
 PROMPTS = [f"prompt {number}" for number in range(8)]
 MOMENTS = [When(2016 + n % 5, 1 + n % 12, 1 + n % 28, float(n % 24)) for n in range(40)]
+Dtype = Literal["int8", "float16"]
+DTYPES: tuple[Dtype, ...] = ("int8", "float16")
 Figures = dict[str, float]
 
 
@@ -106,7 +108,7 @@ def make_model(folder: Path) -> Path:
     return save_checkpoint(Checkpoint(**values), folder / "model")
 
 
-def begin_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: str) -> AtlasWriter:
+def begin_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: Dtype) -> AtlasWriter:
     """Begin an atlas of a square of `cells` cells or a few more, in whole chunks."""
     chunks = max(1, round((cells / SIDE**2) ** 0.5))
     height, width = SIDE * -(-cells // (SIDE**2 * chunks)), SIDE * chunks
@@ -124,15 +126,15 @@ def begin_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dt
     return create_or_resume(path, spec)
 
 
-def end_atlas(writer: AtlasWriter, files: dict[tuple[int, int], dict[str, str]]) -> Atlas:
-    """Publish an atlas with the hashes of each chunk's `files`; `finish` would read and hash everything."""
+def end_atlas(path: Path, writer: AtlasWriter, files: dict[tuple[int, int], dict[str, str]]) -> Atlas:
+    """Publish the atlas at `path` with the hashes of each chunk's `files`; `finish` would hash everything."""
     entries = {c.index: journal.Entry(c.index, files.get(c.index, {})) for c in writer.pending()}
-    journal.rewrite_journal(writer.path / JOURNAL, entries)
-    write_bytes(writer.path / ROOT, group_bytes(writer.spec))
-    return open_atlas(writer.path)
+    journal.rewrite_journal(writer.store, entries)
+    writer.store.put(ROOT, group_bytes(writer.spec))
+    return open_atlas(path)
 
 
-def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: str = "int8") -> Atlas:
+def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dtype: Dtype = "int8") -> Atlas:
     """Return an atlas whose chunks are drawn from a pool; it is made if it is not there."""
     if path.exists():
         return open_atlas(path)
@@ -147,12 +149,12 @@ def make_atlas(path: Path, cells: int, checkpoint: Checkpoint, source: Path, dty
             (path / file).parent.mkdir(parents=True, exist_ok=True)
             (path / file).write_bytes(data)
             files[chunk.index][file] = sha256(data).hexdigest()
-    return end_atlas(writer, files)
+    return end_atlas(path, writer, files)
 
 
 def make_hollow(path: Path, cells: int, checkpoint: Checkpoint, source: Path) -> Atlas:
     """Return an atlas whose prepared arrays are sparse files of zeros: the numbers do not change the cost."""
-    atlas = end_atlas(begin_atlas(path, cells, checkpoint, source, "int8"), {})
+    atlas = end_atlas(path, begin_atlas(path, cells, checkpoint, source, "int8"), {})
     folder = path / PREPARED_FOLDER
     folder.mkdir()
     for name, (dtype, shape) in prepared.array_layout(atlas, checkpoint.encoding).items():
@@ -217,7 +219,7 @@ def time_reference(values: np.ndarray, text: np.ndarray, folder: Path) -> Figure
     def query() -> np.ndarray:
         with h5py.File(path) as file:
             stored = file["embeddings"]
-            return (stored / np.linalg.norm(stored, axis=-1, keepdims=True)) @ text.T
+            return np.asarray((stored / np.linalg.norm(stored, axis=-1, keepdims=True)) @ text.T)
 
     def query_once() -> None:
         with h5py.File(path) as file:
@@ -234,8 +236,8 @@ def time_reference(values: np.ndarray, text: np.ndarray, folder: Path) -> Figure
     encoder, sample_size = DynamicEncoder(DIM), min(len(values), 50_000)
 
     def features(lat: float, lon: float, when: When) -> list[float]:
-        angles = (pi * lat / 90, pi * lon / 180, 2 * pi * (when.year - 2015) / 15, 2 * pi * when.month / 12)
-        angles += (2 * pi * when.day / 31, 2 * pi * when.hour / 23)
+        angles = [pi * lat / 90, pi * lon / 180, 2 * pi * (when.year - 2015) / 15, 2 * pi * when.month / 12]
+        angles += [2 * pi * when.day / 31, 2 * pi * when.hour / 23]
         return [f(angle) for angle in angles for f in (sin, cos)]
 
     def places() -> list[torch.Tensor]:
@@ -410,12 +412,12 @@ def main(folder: Path, out: Path, sizes: list[int], largest: int) -> None:
         print_figures(title, figures)
         write_json(out, results)
 
-    for dtype in ("int8", "float16") if sizes else ():
+    for dtype in DTYPES if sizes else ():
         small = make_atlas(folder / f"small-{dtype}.zarr", 10_000, checkpoint, model_folder, dtype)
         for name, when in (("static", None), ("date", MOMENTS[3])):
             record(f"agreement, {dtype}, {name}", measure_agreement(small, checkpoint, when))
     for cells in sizes:
-        for dtype in ("int8", "float16"):
+        for dtype in DTYPES:
             atlas = make_atlas(folder / f"{cells}-{dtype}.zarr", cells, checkpoint, model_folder, dtype)
             times = time_queries(atlas, checkpoint)
             times["private memory, MB"] = private_memory_mb()

@@ -20,6 +20,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 import shapely
+import xarray as xr
+from odc.geo.geobox import GeoBox
 
 from sat2cap.imagery import ImageryInfo
 from sat2cap.pairs import PatchSpec, Rules, SplitPlan
@@ -94,12 +96,17 @@ class Everywhere:
     def info(self) -> ImageryInfo:
         return ImageryInfo("everywhere", "everywhere", 0.6)
 
+    def read(self, box: GeoBox) -> xr.DataArray:
+        """Refuse: a plan reads no pixels."""
+        raise NotImplementedError
+
 
 def plan_dataset(path: Path, rules: Rules) -> BuildPlan:
     """All that a build does before the first pair: screening, splitting, cutting into shards."""
     photos = ListedPhotos(YfccRecords(path), FolderFiles(path.parent))
-    settings = {"split": SplitPlan(), "seed": 0, "per_shard": 1000}
-    return plan_pairs(photos, Everywhere(), patch=PatchSpec(), rules=rules, **settings)
+    return plan_pairs(
+        photos, Everywhere(), patch=PatchSpec(), rules=rules, split=SplitPlan(), seed=0, per_shard=1000
+    )
 
 
 def peak_mb() -> int:

@@ -136,7 +136,7 @@ def run_reference_steps(patches: list[bytes], photos: list[bytes]) -> Iterator[N
             )
         embeddings = functional.normalize(overhead(pixel_values=pixels).image_embeds, dim=1)
         logits = torch.cat([embeddings @ ground.T, embeddings @ queue.T], dim=1) / 0.07
-        functional.cross_entropy(logits, rows).backward()
+        functional.cross_entropy(logits, rows).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         queue = torch.cat([ground, queue[:-BATCH]])

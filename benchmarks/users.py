@@ -80,10 +80,11 @@ async def measure(address: str, options: argparse.Namespace) -> Figures:
         alone = [await ask({"prompt": made_up_words(rng)}) for _ in range(30)]
         until_s = time.perf_counter() + options.seconds
         port = int(httpx.URL(address).port or 80)
-        *answers, memory = await asyncio.gather(
-            *(follow_user(ask, until_s, options.pause, seed) for seed in range(options.users)),
-            watch_memory(port, until_s),
+        watched = asyncio.create_task(watch_memory(port, until_s))
+        answers = await asyncio.gather(
+            *(follow_user(ask, until_s, options.pause, seed) for seed in range(options.users))
         )
+        memory = await watched
     together = [answer for user in answers for answer in user]
     p50, p95, worst = np.percentile([ms for _, ms in together], [50, 95, 100])
     return {
