@@ -20,6 +20,11 @@ class Network(Section):
     head: Layer | None = None
 
 
+class Rates(Section):
+    lr: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+
+
 def load_text(folder: Path, text: str) -> Network:
     (folder / "net.toml").write_text(text, encoding="utf-8")
     return load(folder / "net.toml", Network, InputError, kind="network", hint="see docs/net.md")
@@ -72,6 +77,23 @@ def test_a_file_that_is_not_toml_is_one_line(tmp_path: Path, content: bytes | No
         read_toml(path, RunFileError, kind="run file")
     assert str(error.value).startswith(f"run file {str(path)!r} {message}")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_numbers_that_are_not_finite_are_named(tmp_path: Path, value: str) -> None:
+    (tmp_path / "x.toml").write_text(f"lr = {value}\nbetas = [0.9, {value}]\n")
+    with pytest.raises(InputError, match=r"lr = -?(nan|inf) must be a finite number.*betas\.1 = ") as error:
+        load(tmp_path / "x.toml", Rates, InputError, kind="run file")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("digits", [20, 200, 5000])
+def test_whole_numbers_of_more_than_64_bits_are_refused(tmp_path: Path, digits: int) -> None:
+    (tmp_path / "x.toml").write_text(f"[a]\nb = [1, {'9' * digits}]\n")
+    with pytest.raises(InputError, match=r"64 bits|cannot be read") as error:
+        read_toml(tmp_path / "x.toml", InputError, kind="run file")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
 
 
 def test_values_nested_too_deep_are_one_line(tmp_path: Path) -> None:

@@ -14,20 +14,22 @@
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from sat2cap.errors import Sat2CapError
+from sat2cap.errors import Sat2CapError, quote
+
+_LARGEST_INTEGER = 2**63
 
 
 class Section(BaseModel):
-    """Base of every table of a TOML file: frozen, and a key that the model does not have is an error."""
+    """Base of every table of a TOML file: frozen, of finite numbers, with no key that the model lacks."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -45,17 +47,31 @@ def load(path: Path | str, model: type[M], error: type[Sat2CapError], *, kind: s
 def read_toml(path: Path | str, error: type[Sat2CapError], *, kind: str, hint: str = "") -> dict[str, Any]:
     """Read a TOML file without checking its keys. Raises `error` if it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        largest = max(map(abs, _integers(values)), default=0)
     except tomllib.TOMLDecodeError as cause:
         raise error(f"{kind} {str(path)!r} is not TOML ({cause}): correct that line") from cause
     except RecursionError as cause:
         rule = "its values are nested too deep"
         raise error(f"{kind} {str(path)!r} is not TOML ({rule}): correct it") from cause
-    except (OSError, UnicodeDecodeError) as cause:
-        reason = getattr(cause, "strerror", None) or cause
+    except (OSError, ValueError) as cause:  # the latter: bytes that are not UTF-8, a number of 5,000 digits
+        reason = getattr(cause, "strerror", None) or quote(cause)
         raise error(
             f"{kind} {str(path)!r} cannot be read ({reason}): {hint or 'give a TOML file'}"
         ) from cause
+    if largest >= _LARGEST_INTEGER:
+        size = f"a whole number of {len(str(largest))} digits"
+        raise error(f"{kind} {str(path)!r} has {size}, which passes the 64 bits of TOML: correct it")
+    return values
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """Yield the whole numbers in tables and arrays, however deep."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _integers(part)
+    elif isinstance(value, int):
+        yield value
 
 
 def validate(

@@ -157,7 +157,7 @@ def test_every_scheme_that_ships_can_be_read() -> None:
         (CLASSES.replace("[3]", "[3, 2]"), "r.tif", "value 2 may stand only once"),
         (CLASSES.replace("prompts", "prompt"), "r.tif", "prompts"),
         (CLASSES, None, "--reference"),
-        (CLASSES, "none.tif", "cannot be read"),
+        (CLASSES, "none.tif", "no such file"),
         (CLASSES, "none.gpkg", "cannot be read"),
         (CLASSES, "miniworld:2", "covers nothing"),
         (CLASSES, "miniworld:x", "names no planet"),

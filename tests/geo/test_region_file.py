@@ -115,10 +115,10 @@ def test_what_holds_no_polygons_is_one_clear_line(tmp_path):
         archive.writestr("readme.txt", "nothing")
     for name, rule in {
         "numbers.parquet": "no column of geometries",
-        "text.parquet": "cannot be read as polygons",
-        "broken.parquet": "cannot be read as polygons",
+        "text.parquet": "cannot be read",
+        "broken.parquet": "cannot be read",
         "points.parquet": "no polygons",
-        "empty.zip": "cannot be read as polygons",
+        "empty.zip": "cannot be read",
     }.items():
         with pytest.raises(RegionError, match=rule) as caught:
             parse_region(str(tmp_path / name))

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from file_server import RangeHandler, running
 
 from sat2cap.errors import ImageryError
 from sat2cap.http import Fetcher, addresses
-from sat2cap.imagery.formats import fetch_head
+from sat2cap.imagery import formats
+from sat2cap.imagery.formats import fetch_start
 from sat2cap.imagery.raster import open_raster
 
 
@@ -94,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Answers]:
-    fetch_head.cache_clear()
+    formats._fetch_start.cache_clear()
     with Answers({}) as answers:
         Thread(target=answers.serve_forever, daemon=True).start()
         yield answers
@@ -114,7 +117,7 @@ def test_a_redirect_into_the_network_is_refused(server: Answers, monkeypatch: py
     server.answers |= {"/a.tif": f"http://127.0.0.2:{server.server_port}/inner.tif"}
     monkeypatch.setattr(addresses, "is_private_host", lambda host: host != "127.0.0.1")
     with pytest.raises(ImageryError, match="an address inside this network"):
-        fetch_head(f"{server.url}/a.tif", f"{server.url}/a.tif", "x")
+        fetch_start(f"{server.url}/a.tif", f"{server.url}/a.tif", "x")
     assert server.paths == ["/a.tif"]
     with pytest.raises(ImageryError, match="an address inside this network"):
         Fetcher("x").get(f"{server.url}/a.tif", "a tile", bytes)
@@ -126,6 +129,37 @@ def test_a_redirect_between_addresses_inside_the_network_is_followed(server: Ans
     assert Fetcher("x").get(f"{server.url}/a.tif", "a tile", bytes) == b"II*\x00"
 
 
+class Moved(RangeHandler):
+    """Files under ``/new``, to which all else is redirected; the paths that were asked for are kept."""
+
+    def _serve(self, body: bool) -> None:
+        self.server.paths.append(self.path)
+        if self.path.startswith("/new/"):
+            self.path = self.path.removeprefix("/new")
+            return super()._serve(body)
+        self.send_response(302)
+        self.send_header("Location", f"/new{self.path}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return None
+
+
+@pytest.mark.parametrize("setting", ["", "GDAL_HTTP_BEARER"])
+def test_gdal_reads_where_a_redirect_has_led_unless_it_has_credentials(
+    private: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """It asks the first address for nothing, so that no other redirect can lead it elsewhere."""
+    if setting:
+        monkeypatch.setenv(setting, "s3cr3t")
+    with running(partial(Moved, directory=str(private.parent))) as server:
+        server.sent, server.paths = 0, []  # type: ignore[attr-defined]
+        imagery = open_raster(f"http://127.0.0.1:{server.server_address[1]}/private.tif")
+        assert (imagery.read(imagery.grid).values[..., :3] == 77).all()
+        assert imagery.path.endswith("/private.tif")
+        assert "/new/" not in imagery.info.uri
+        assert (server.paths.count("/private.tif") == 1) is not bool(setting)  # type: ignore[attr-defined]
+
+
 def test_a_redirect_to_another_scheme_is_refused(server: Answers) -> None:
     server.answers |= {"/a.tif": "file:///etc/hostname"}
     with pytest.raises(ImageryError, match="no web address"):
@@ -135,10 +169,10 @@ def test_a_redirect_to_another_scheme_is_refused(server: Answers) -> None:
 def test_an_asset_inside_the_network_is_refused_unless_the_search_is_there_too(server: Answers) -> None:
     inner = f"{server.url}/inner.tif"
     with pytest.raises(ImageryError, match="inside this network"):
-        fetch_head(inner, "https://8.8.8.8/stac", "a search")
+        fetch_start(inner, "https://8.8.8.8/stac", "a search")
     assert not server.paths
     server.answers["/inner.tif"] = b"II*\x00" + bytes(60)
-    assert fetch_head(inner, f"{server.url}/stac", "a search") == server.answers["/inner.tif"]
+    assert fetch_start(inner, f"{server.url}/stac", "a search").head == server.answers["/inner.tif"]
 
 
 @pytest.mark.parametrize(
@@ -192,3 +226,34 @@ def test_a_region_file_that_is_a_list_of_others_is_refused(tmp_path: Path, name:
         parse_region(str(tmp_path / name))
     assert "\n" not in str(error.value)
     assert parse_region(str(tmp_path / "private.geojson")).geometry.boundingbox.bbox == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("name", ["a.geojson", "a.gpkg"])
+def test_so_are_zones_places_outlines_and_land_covers(tmp_path: Path, private: Path, name: str) -> None:
+    from sat2cap.errors import InputError
+    from sat2cap.evaluation.maps.cases import Case, read_truth
+    from sat2cap.evaluation.maps.class_shares import _read_polygons
+    from sat2cap.maps.places import read_outlines, read_places
+    from sat2cap.zones.files import read_zones
+
+    path = tmp_path / name
+    path.write_text("<OGRVRTDataSource><OGRVRTLayer name='a'></OGRVRTLayer></OGRVRTDataSource>")
+    for read in (read_zones, read_places, read_outlines, lambda path: _read_polygons(str(path), None)):
+        with pytest.raises(InputError, match="list of other files or addresses"):
+            read(path)
+    (tmp_path / "truth.tif").write_text(vrt_of(private))
+    grid = open_raster(str(private)).grid
+    with pytest.raises(InputError, match="truth"):
+        read_truth(Case("snow", str(tmp_path / "truth.tif"), None, 0.5), grid)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://x.test/a.geojson", "/vsicurl/https://x.test/a.gpkg", "/vsizip/vsicurl/http://x.test/a.zip"],
+)
+def test_shapes_at_an_address_are_refused(text: str) -> None:
+    from sat2cap.errors import RegionError
+    from sat2cap.geo.region import parse_region
+
+    with pytest.raises(RegionError, match="download the file first"):
+        parse_region(text)

@@ -1,8 +1,10 @@
 """STAC searches: which items are selected, and that they are read where they lie."""
 
+import json
 import pickle
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import rasterio
@@ -17,8 +19,10 @@ from servers import after, file_server, stac_item, stac_server
 from sat2cap.catalogue import open_imagery
 from sat2cap.errors import ImageryError
 from sat2cap.geo.grid import patch_around
+from sat2cap.http import Fetcher, FetchPolicy
 from sat2cap.imagery.bands import BandRendering
 from sat2cap.imagery.raster import open_raster
+from sat2cap.imagery.stac.reader import _Signer
 from sat2cap.miniworld.world import MiniImagery, World
 
 OVERHEAD = Path(__file__).parents[3] / "shared" / "data" / "overhead"
@@ -181,6 +185,25 @@ def test_assets_that_must_be_signed_are(search_site, running, tmp_path):
     assert all(href.startswith(files) for href in server.signed)
     again = pickle.loads(pickle.dumps(imagery))
     np.testing.assert_array_equal(again.read(HERE), imagery.read(HERE))
+
+
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        ([], "no JSON object with an href"),
+        ({"href": 7}, "no JSON object with an href"),
+        ({"href": "http://169.254.169.254/a.tif"}, "an address inside this network"),
+        ({"href": "file:///etc/hostname"}, "no web address"),
+    ],
+)
+def test_a_signer_cannot_lead_anywhere(answer, rule, monkeypatch):
+    """It counts as one of the internet here, and its answers as received."""
+    fetcher = Fetcher("a search", policy=FetchPolicy(max_attempts=1))
+    signer = _Signer("https://8.8.8.8/sign?href={href}", fetcher)
+    monkeypatch.setattr(Fetcher, "_receive", lambda *_: (httpx.Response(200), json.dumps(answer).encode()))
+    with pytest.raises(ImageryError, match=rule) as error:
+        signer.sign("https://8.8.8.8/a.tif")
+    assert "\n" not in str(error.value)
 
 
 def test_a_static_catalogue_is_walked(search_site, running, tmp_path):

@@ -1,9 +1,11 @@
 """Photos in tables and in shards: columns by name, moments with and without zones, and the images."""
 
+import gzip
 import io
 import json
 import os
 import tarfile
+from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 
 import geopandas as gpd
@@ -252,6 +254,58 @@ def test_rows_that_are_torn_or_no_text_do_not_end_the_reading(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"\n".join([*rows, b"d,5,52,2012-07-04 22:30:00,two"]) + b"\n")
     photos = list(iterate_photos(TableRecords(tmp_path / "x.csv")))
     assert [(p.key, p.fault) for p in photos] == [("a", ""), ("c", NOT_UTF8), ("d", ""), ("", TORN_ROW)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_a_torn_row_that_is_no_text_is_a_fault_and_the_others_are_read(tmp_path, suffix, capfd):
+    """Also in blocks that come after it, with quotation marks, and after rows that Arrow has read."""
+    rows = [
+        b'r%d,5,52,2012-07-04 22:30:00,"line %d\nof ""two"", with a comma"' % (n, n) for n in range(40_000)
+    ]
+    rows[20_000:20_000] = [
+        b"torn,5,Stra\xdfe",
+        b"",
+        b"odd,5,52,2012-07-04 22:30:00,Stra\xdfe",
+        b"a,b,c,d,e,f",
+    ]
+    data = b"\n".join([b"key,lon,lat,taken,title", *rows]) + b"\n"
+    assert len(data) > 2.5 * 2**20, "several blocks of Arrow's"
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(gzip.compress(data, 1) if suffix.endswith("gz") else data)
+    table = pa.Table.from_batches(TableRecords(path).records())
+    keys = [f"r{n}" for n in range(40_000)]
+    keys.insert(20_000, "odd")
+    assert table["key"].to_pylist() == [*keys, "", ""]
+    assert Counter(table["fault"].to_pylist()) == {"": 40_000, NOT_UTF8: 1, TORN_ROW: 2}
+    assert table["title"][29_999].as_py() == 'line 29998\nof "two", with a comma'
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "zone", "taken"),
+    [
+        ("2012-07-04 22:30:00", "+09:00", datetime(2012, 7, 4, 15, 30)),
+        ("2012-07-04 22:30:00", "America/New_York", datetime(2012, 7, 5, 4, 30)),
+        ("2012-01-04 22:30:00", "America/New_York", datetime(2012, 1, 5, 4, 30)),
+        ("2012-07-04 22:30:00", "Z", datetime(2012, 7, 5, 0, 30)),
+        ("2012-07-04 22:30:00", -5, datetime(2012, 7, 5, 5, 30)),
+        ("2012-07-04 22:30:00", 5.75, datetime(2012, 7, 4, 18, 45)),
+        ("2012-07-04 22:30:00", "", datetime(2012, 7, 4, 22, 30)),
+        ("2012-07-04 22:30:00", "CST", UNKNOWN_ZONE),
+        ("2012-07-04 22:30:00", 7200, UNKNOWN_ZONE),
+        ("2012-07-04 22:30:00", "nan", UNKNOWN_ZONE),
+        ("2012-07-04 22:30:00Z", "+09:00", datetime(2012, 7, 5, 0, 30)),
+        ("", "+09:00", None),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_zone_may_stand_in_a_column_of_its_own(tmp_path, value, zone, taken, form):
+    frame = pd.DataFrame({**ROME, "taken": [value], "Time_Zone": [zone]})
+    path = tmp_path / f"x.{form}"
+    frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
+    (photo,) = iterate_photos(TableRecords(path))
+    assert (photo.fault or photo.taken) == taken
+    assert photo.fault == "" or photo.taken is None
 
 
 @pytest.mark.parametrize("encoding", ["WKB", "geoarrow"])

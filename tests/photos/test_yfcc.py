@@ -185,6 +185,17 @@ def test_torn_rows_are_counted_and_the_rest_is_read(tmp_path) -> None:
     assert funnel.dropped == {**whole, TORN_ROW: 2, "no place": 854}
 
 
+def test_a_torn_row_that_is_not_utf8_is_counted_and_the_rest_is_read(tmp_path, capfd) -> None:
+    lines = YFCC.read_bytes().splitlines(keepends=True)
+    lines[5] = lines[5][:60] + b"\xdf\n"
+    (tmp_path / "torn.bz2").write_bytes(bz2.compress(b"".join(lines)))
+    again = list(iterate_photos(YfccRecords(tmp_path / "torn.bz2")))
+    whole = list(iterate_photos(YfccRecords(YFCC)))
+    assert again[:-1] == whole[:5] + whole[6:]
+    assert again[-1].fault == TORN_ROW
+    assert capfd.readouterr().err == ""
+
+
 def test_other_files_are_refused_in_one_line(tmp_path) -> None:
     (tmp_path / "x").write_text("a,b\n1,2\n")
     for path in (tmp_path / "x", tmp_path / "nowhere"):

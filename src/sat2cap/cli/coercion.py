@@ -1,10 +1,11 @@
-"""Arguments that need no conversion, taken as they are, without the import of pydantic.
+"""How the values of arguments are taken: plain ones as they are, numbers by rules of our own.
 
 typer converts every argument by pydantic, whose import takes longer than to say that a path is wrong. What
-is text, an absent option or a default needs no conversion; everything else is left to typer, and so are all
-its messages.
+is text, an absent option or a default needs no conversion. A number is read here, so that one that cannot be
+used is one line with the value and the rule. Everything else is left to typer, and so are its messages.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -15,8 +16,13 @@ from typing import Any
 
 import typer
 
-_NUMBERS = {int: re.compile(r"-?[0-9]{1,9}"), float: re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")}
-"""Numbers that everybody reads alike."""
+from sat2cap.errors import InputError
+
+_NUMBERS = {
+    int: ("a whole number", re.compile(r"[+-]?[0-9]{1,18}")),
+    float: ("a finite number", re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")),
+}
+"""What a number is called, and how it is written; a whole one fits in 64 bits."""
 
 
 def take_plain_values(command: Any) -> None:
@@ -45,7 +51,10 @@ class PlainCoercion:
     """Makes typer's own coercion, which imports pydantic."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the value as the command's function takes it. Raises typer's `BadParameter`."""
+        """Return the value as the command's function takes it.
+
+        Raises `InputError` for a number that cannot be used, and typer's `BadParameter`.
+        """
         is_several = param.multiple or param.nargs == -1
         if value is None:
             return () if is_several else None
@@ -53,6 +62,9 @@ class PlainCoercion:
         if is_plain and is_several and self.annotation == list[str]:
             if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
                 return list(value)
+        elif is_plain and self.annotation in (int, float) and isinstance(value, str):
+            info, name = self.descriptor.parameter_info, max(param.opts, key=len)
+            return _read_number(value, self.annotation, info, name)
         elif is_plain and not is_several:
             converted = self._convert_plain(value)
             if converted is not None:
@@ -69,11 +81,21 @@ class PlainCoercion:
             return value if isinstance(value, kind) else names.get(value)
         if kind is Path and _is_unchecked(info) and isinstance(value, str):
             return Path(value) if not os.path.exists(value) or os.access(value, os.R_OK) else None
-        if kind in (int, float) and isinstance(value, str) and _NUMBERS[kind].fullmatch(value):
-            value = kind(value)
-            is_within = (info.min is None or info.min <= value) and (info.max is None or value <= info.max)
-            return value if is_within else None
         return value if type(value) is kind and kind in (str, int, float) else None
+
+
+def _read_number(text: str, kind: type[int] | type[float], info: Any, name: str) -> int | float:
+    """Return the number that a text writes. Raises `InputError` if it is none, infinite or out of range."""
+    noun, form = _NUMBERS[kind]
+    low, high = info.min, info.max
+    if form.fullmatch(text.strip()):
+        number = kind(text)
+        if math.isfinite(number) and (low is None or low <= number) and (high is None or number <= high):
+            return number
+    either = "" if low is None else f" of {low:g} or more"
+    if high is not None:
+        either = f" of {high:g} or less" if low is None else f" from {low:g} to {high:g}"
+    raise InputError(f"{name} {text!r} must be {noun}{either}")
 
 
 def _is_unchecked(info: Any) -> bool:

@@ -116,6 +116,7 @@ Workers = Annotated[
         "--workers",
         metavar="N",
         help="Workers of the cluster; by default one a GPU, or without GPUs one for every four processors.",
+        min=1,
     ),
 ]
 Json = Annotated[

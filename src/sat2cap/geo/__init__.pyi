@@ -45,6 +45,7 @@ from .utm_zones import parse_utm_zone as parse_utm_zone
 from .utm_zones import region_in_zone as region_in_zone
 from .utm_zones import split_by_utm_zone as split_by_utm_zone
 from .utm_zones import utm_codes as utm_codes
+from .vector_file import VectorFile as VectorFile
 from .web_mercator import EQUATOR_M as EQUATOR_M
 from .web_mercator import MAX_LATITUDE_DEG as MAX_LATITUDE_DEG
 from .web_mercator import Tile as Tile

@@ -22,6 +22,9 @@ REGION_FORMS = (
 )
 """How a region can be written, as the next step of error messages."""
 
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]+:/|/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs|stdin)", re.IGNORECASE
+)
 _CIRCLE_POINTS = 128
 _MAX_TEXT = 4096  # letters, as in the longest path of a file
 
@@ -87,13 +90,20 @@ def _make_region(shape: "shapely.Geometry", label: str) -> Region:
 
 
 def _is_file_name(text: str) -> bool:
-    """Return whether a region text is the path of a file or folder that exists, or one for GDAL to open."""
+    """Return whether a text names a file or folder that exists, one for GDAL to open, or an address."""
     if not text:
         return False
     try:
-        return text.startswith("/vsi") or Path(text).is_file() or ("," not in text and Path(text).is_dir())
+        path = Path(text)
+        is_named = text.startswith("/vsi") or is_address(text)
+        return is_named or path.is_file() or ("," not in text and path.is_dir())
     except (OSError, ValueError):  # too long for a file name, or with a character that no name has
         return False
+
+
+def is_address(path: str) -> bool:
+    """Return whether a path is a URL, or a file system of GDAL that reads over a network."""
+    return _ADDRESS.search(path) is not None
 
 
 def parse_place(text: str) -> Place:

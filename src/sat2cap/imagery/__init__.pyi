@@ -4,6 +4,7 @@ from .bands import parse_rendering as parse_rendering
 from .description import check_file_exists as check_file_exists
 from .description import may_be_described as may_be_described
 from .failures import FailureRecordingImagery as FailureRecordingImagery
+from .gdal import open_dataset as open_dataset
 from .infill import fill_missing as fill_missing
 from .infill import missing_share as missing_share
 from .mosaic import MosaicImagery as MosaicImagery

@@ -6,6 +6,8 @@ is a picture by itself, and reads nothing but its own address.
 """
 
 import re
+import time
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,6 +48,7 @@ _LIST_MARKS = tuple(
 )
 _LIST_SUFFIXES = frozenset(suffix for suffixes in _REFERRING_DRIVERS.values() for suffix in suffixes)
 _HEAD_BYTES = 2048
+_START_LIFETIME_S = 60.0  # shorter than that of signed addresses, which some redirects lead to
 _WEB_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
@@ -102,20 +105,34 @@ def read_head(path: str) -> bytes | None:
         return None
 
 
-@lru_cache(maxsize=4096)
-def fetch_head(address: str, first: str, name: str) -> bytes | None:
-    """Return the first bytes at a web address; None if it does not answer, or is on no ``http`` server.
+@dataclass(frozen=True)
+class RemoteStart:
+    """What a web address gave when it was asked."""
+
+    address: str
+    """Where its redirects have led: the address itself without any, or if it did not answer."""
+    head: bytes | None = None
+    """The first bytes there; None if it did not answer, or is on no ``http`` server."""
+
+
+def fetch_start(address: str, first: str, name: str) -> RemoteStart:
+    """Return where a web address leads and the first bytes there, at most a minute old.
 
     `first` is the address that the user gave, and `name` what messages call it. Raises `ImageryError` if
     `address`, or what it redirects to, is inside this network while `first` is not.
     """
+    return _fetch_start(address, first, name, int(time.monotonic() // _START_LIFETIME_S))
+
+
+@lru_cache(maxsize=4096)
+def _fetch_start(address: str, first: str, name: str, minute: int) -> RemoteStart:
     import httpx
 
     from sat2cap.http import redirect_guard, require_reachable, user_agent
 
     match = _WEB_ADDRESS.search(address)
     if match is None:
-        return None
+        return RemoteStart(address)
     require_reachable(match[0], first, name)
     headers = {"User-Agent": user_agent(), "Range": f"bytes=0-{_HEAD_BYTES - 1}"}
     hooks = {"response": [redirect_guard(name)]}
@@ -124,9 +141,12 @@ def fetch_head(address: str, first: str, name: str) -> bytes | None:
             httpx.Client(follow_redirects=True, timeout=20, event_hooks=hooks) as client,
             client.stream("GET", match[0], headers=headers) as answer,
         ):
-            return next(answer.iter_bytes(_HEAD_BYTES), b"") if answer.is_success else None
+            if answer.is_success:
+                final = address.replace(match[0], str(answer.url)) if answer.history else address
+                return RemoteStart(final, next(answer.iter_bytes(_HEAD_BYTES), b""))
     except (httpx.HTTPError, httpx.InvalidURL):
-        return None
+        pass
+    return RemoteStart(address)
 
 
 def _list_error(path: str) -> ImageryError:

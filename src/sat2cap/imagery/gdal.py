@@ -12,7 +12,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from sat2cap.errors import ImageryError
 from sat2cap.http import with_secrets
-from sat2cap.imagery.formats import check_driver, choose_driver, fetch_head, read_head, require_no_list
+from sat2cap.imagery.formats import check_driver, choose_driver, fetch_start, read_head, require_no_list
 from sat2cap.redaction import redact_secrets
 
 HTTP_RETRY_SETTINGS = {
@@ -38,6 +38,10 @@ _NETWORK = re.compile(
     r"(https?|ftps?|s3|gs|az|adls?|oss|swift|hdfs|webhdfs)://|/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)",
     re.IGNORECASE,
 )
+_CREDENTIALS = tuple(
+    f"GDAL_HTTP_{name}"
+    for name in ("AUTH", "BEARER", "COOKIE", "COOKIEFILE", "HEADERS", "HEADER_FILE", "USERPWD")
+)
 _DRIVER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")  # as in GPKG:a.gpkg:ortho, about which GDAL says more
 
 
@@ -56,7 +60,7 @@ def open_dataset(path: str, overview_level: int | None = None) -> Iterator[raste
     block.
     """
     address = with_secrets(path, path) if is_remote(path) else path
-    driver = None if _DRIVER_NAME.match(path) and not _is_network(path) else _choose_driver(path, address)
+    address, driver = _choose_driver(path, address)
     options = {} if overview_level is None else {"overview_level": overview_level}
     settings = _SETTINGS | _REMOTE_SETTINGS if is_remote(path) else _SETTINGS
     try:
@@ -72,12 +76,21 @@ def open_dataset(path: str, overview_level: int | None = None) -> Iterator[raste
         raise _reading_error(path, address, error) from None
 
 
-def _choose_driver(path: str, address: str) -> str | None:
-    """Return the driver that may open `path`, whose secrets are filled in in `address`; None for any."""
+def _choose_driver(path: str, address: str) -> tuple[str, str | None]:
+    """Return the address to read `path` at, and the driver that may open it; None for any.
+
+    `address` is `path` with its secrets. Where it is redirected, the address that the redirects have led to
+    is read, so that GDAL reads what was looked at; credentials for the first are not sent there.
+    """
     if _is_network(path):
-        return choose_driver(path, fetch_head(address, address, redact_secrets(path)), remote=True)
+        start = fetch_start(address, address, redact_secrets(path))
+        has_credentials = "@" in address or any(name in os.environ for name in _CREDENTIALS)
+        driver = choose_driver(path, start.head, remote=True)
+        return address if has_credentials else start.address, driver
+    if _DRIVER_NAME.match(path):
+        return address, None
     require_no_list(path)
-    return choose_driver(path, read_head(path), remote=False)
+    return address, choose_driver(path, read_head(path), remote=False)
 
 
 def _is_network(path: str) -> bool:

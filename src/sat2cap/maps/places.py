@@ -15,7 +15,7 @@ from rasterio import features
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
-from sat2cap.geo import WGS84, grid_of, within_180
+from sat2cap.geo import WGS84, VectorFile, grid_of, within_180
 from sat2cap.maps.conditioning import with_conditioning_words
 from sat2cap.maps.layers import AnyScore, LabelledPoint, one_layer, table_attributes, values_of
 from sat2cap.maps.ranking import BestCells, best_cells
@@ -158,11 +158,7 @@ def read_outlines(path: Path | str) -> gpd.GeoSeries:
 
 def _read_vectors(path: Path | str, subject: str, form: str) -> gpd.GeoDataFrame:
     """Read a file of vectors. Raises `InputError` naming its `subject` and the `form` it should have."""
-    try:
-        return gpd.read_file(path)
-    except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{subject} {str(path)!r} cannot be read ({reason}); {form}") from error
+    return VectorFile(str(path), subject, form, InputError, layer_option="").read()
 
 
 def _outline_codes(codes: NDArray[np.uint8], values: NDArray[np.float32], grid: GeoBox) -> gpd.GeoDataFrame:

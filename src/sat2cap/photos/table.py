@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as papq
 
 from sat2cap.errors import InputError, Sat2CapError, quote
 from sat2cap.files import parse_json
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW, make_fault_batch
+from sat2cap.photos.delimited import DelimitedText, TornRows
 from sat2cap.photos.table_columns import ColumnUse, match_columns
 from sat2cap.photos.table_values import (
     RowFaults,
+    apply_zones,
     decode_text,
     fill_local_times,
     read_angles,
@@ -90,36 +90,18 @@ class TableRecords:
             ) from None
 
     @property
-    def _delimiter(self) -> str:
-        return "\t" if ".tsv" in self.path.suffixes else ","
+    def _text(self) -> DelimitedText:
+        return DelimitedText(self.path, "\t" if ".tsv" in self.path.suffixes else ",")
 
     def _match_csv(self) -> ColumnUse:
-        parse = pacsv.ParseOptions(
-            delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=lambda row: "skip"
-        )
-        with pacsv.open_csv(self.path, parse_options=parse) as reader:
-            return match_columns(self.path, reader.schema.names, self.columns, has_points=False)
+        return match_columns(self.path, self._text.column_names(), self.columns, has_points=False)
 
     def _read_csv(self) -> Iterator[pa.RecordBatch]:
-        torn_rows = 0
-
-        def skip_row(row: Any) -> str:
-            nonlocal torn_rows
-            torn_rows += 1
-            return "skip"
-
-        fields = self._match_csv().fields
-        parse = pacsv.ParseOptions(
-            delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=skip_row
-        )
-        types = dict.fromkeys(fields.values(), pa.binary())  # text is decoded below, row by row if it must
-        convert = pacsv.ConvertOptions(
-            column_types=types, include_columns=list(types), strings_can_be_null=True, null_values=[""]
-        )
-        with pacsv.open_csv(self.path, parse_options=parse, convert_options=convert) as reader:
-            yield from _convert_batches(reader, fields)
-        if torn_rows:
-            yield make_fault_batch(torn_rows, TORN_ROW)
+        fields, torn = self._match_csv().fields, TornRows()
+        columns = list(dict.fromkeys(fields.values()))
+        yield from _convert_batches(self._text.batches(columns, torn), fields)
+        if torn.count:
+            yield make_fault_batch(torn.count, TORN_ROW)
 
     def _match_parquet(self, file: papq.ParquetFile) -> tuple[ColumnUse, str | None]:
         """Return the use of the columns, and the column of points that places are taken from, if any."""
@@ -178,6 +160,8 @@ def _convert_batch(
     shown, instants = (np.full(count, np.datetime64("NaT"), "datetime64[us]") for _ in range(2))
     if "taken" in columns:
         shown, instants = read_times(db, columns.pop("taken"), faults, utc=False)
+    if "zone" in columns:
+        apply_zones(columns.pop("zone"), shown, instants, faults)
     if "utc" in columns:
         _, in_utc = read_times(db, columns.pop("utc"), faults, utc=True)
         instants = np.where(np.isnat(instants), in_utc, instants)

@@ -13,6 +13,10 @@ COLUMN_NAMES = {
     "lat": ("lat", "latitude", "y", "decimallatitude"),
     "taken": ("taken", "date_taken", "datetaken", "datetime", "captured_at", "local_time"),
     "utc": ("utc", "taken_utc", "timestamp_utc", "utc_time"),
+    "zone": (
+        *("zone", "timezone", "time_zone", "tz", "tzid", "utc_offset", "gmt_offset", "tz_offset"),
+        *("timezone_offset", "time_offset", "offset_time", "offsettimeoriginal"),
+    ),
     "user": ("user", "user_id", "uid", "owner", "photographer"),
     "licence": ("licence", "license"),
     "source": ("source", "page", "page_url", "pageurl"),
@@ -28,12 +32,14 @@ COLUMN_NAMES = {
 }
 """Fields of a photo that a table may have, and the column names tried for each in turn, in small letters.
 
-`taken` is local clock time unless the value has a zone; `utc` is an instant in UTC, as text, a timestamp or
-a number since 1970, and serves where there is no `taken`."""
+`taken` is local clock time unless the value has a zone, or the row one in `zone`: an offset, hours ahead of
+UTC, or a name such as Europe/Rome. `utc` is an instant in UTC, as text, a timestamp or a number since 1970,
+and serves where there is no `taken`."""
 
 _LOOKS_LIKE = {
     "error_m": ("accura", "uncertain", "precision", "hdop", "error"),
-    "utc": ("utc", "timezone", "timeoffset", "tzoffset", "gmt"),
+    "zone": ("timezone", "timeoffset", "offsettime", "tzoffset", "tzname", "utcoffset", "gmtoffset"),
+    "utc": ("utc", "gmt"),
     "taken": ("taken", "captur", "date", "time", "observed"),
     "user": ("user", "owner", "photograph", "observer", "recordedby"),
     "licence": ("licen", "rights"),
@@ -104,6 +110,7 @@ def _find_unused(names: Sequence[str], fields: Mapping[str, str], *, has_points:
         and not (field in ("lon", "lat") and has_points)
         and not (field == "error_m" and "level" in fields)
         and not (field == "taken" and "utc" in fields)
+        and not (field == "zone" and "taken" not in fields)
     ]
     unused = {}
     for name in names:

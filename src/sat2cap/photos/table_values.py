@@ -15,7 +15,13 @@ import shapely
 from numpy.typing import NDArray
 
 from sat2cap.photos.local_time import local_times
-from sat2cap.photos.timestamps import RecordFaultError, epochs_to_instants, parse_angle, parse_clock_time
+from sat2cap.photos.timestamps import (
+    RecordFaultError,
+    epochs_to_instants,
+    parse_angle,
+    parse_clock_time,
+    parse_zone_value,
+)
 
 NOT_UTF8 = "text is not UTF-8"
 """Fault of a row with bytes that are no text."""
@@ -129,6 +135,27 @@ def read_times(
         without_zone = np.isnat(instants)
         instants[without_zone], shown[:] = shown[without_zone], np.datetime64("NaT")
     return shown, instants
+
+
+def apply_zones(column: pa.Array, shown: Times, instants: Times, faults: RowFaults) -> None:
+    """Turn the N clock times of rows that name a zone in a column of its own into instants, in place.
+
+    The column has texts as `parse_zone` reads them, or hours ahead of UTC. A row with neither a text nor a
+    number stays local; one with a zone that is not understood gets a fault and no time.
+    """
+    texts = column.cast(pa.large_string())
+    for row in np.flatnonzero(~np.isnat(shown)):
+        text = str(texts[int(row)].as_py() or "").strip()
+        if not text:
+            continue
+        try:
+            ahead = parse_zone_value(text, shown[row].item())
+            if ahead is None:
+                continue
+            instants[row] = np.datetime64(shown[row].item() - ahead, "us")
+        except (RecordFaultError, OverflowError) as error:
+            faults.add(int(row), str(error))
+        shown[row] = np.datetime64("NaT")
 
 
 def _cast_times(column: pa.Array) -> Times:

@@ -133,6 +133,21 @@ def parse_zone(text: str, shown: datetime) -> timedelta | None:
     raise RecordFaultError(UNKNOWN_ZONE)
 
 
+def parse_zone_value(text: str, shown: datetime) -> timedelta | None:
+    """Parse a zone that stands alone, as in a column of its own: as `parse_zone` does, or as hours.
+
+    Hours ahead of UTC, such as ``2``, ``-3.5`` or ``5.75``, are whole quarters. Raises `RecordFaultError`
+    with `UNKNOWN_ZONE` for anything else; None for a blank text.
+    """
+    try:
+        offset = timedelta(hours=float(text))
+    except (ValueError, OverflowError):
+        return parse_zone(text, shown)
+    if abs(offset) <= _LARGEST_OFFSET and offset % timedelta(minutes=15) == timedelta(0):
+        return offset
+    return parse_zone(text, shown)
+
+
 def _named_zone_offset(name: str, shown: datetime) -> timedelta | None:
     try:
         zone = ZoneInfo(name)

@@ -6,18 +6,18 @@ street).
 (Thomee et al., YFCC100M: The New Data in Multimedia Research, CACM 59(2), 2016.)
 """
 
+import csv
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
 from sat2cap.errors import InputError
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW
+from sat2cap.photos.delimited import DelimitedText, TornRows
 from sat2cap.photos.table_values import RowFaults, decode_text
 
 _COLUMNS = [
@@ -32,7 +32,6 @@ _USED_COLUMNS = [
     *("pageurl", "downloadurl", "licensename", "licenseurl", "marker"),
 ]
 _BLOCK_BYTES = 16 * 2**20  # of text, read at a time
-_COMPRESSION = {".bz2": "bz2", ".gz": "gzip"}
 
 
 def _decode_url_sql(column: str) -> str:
@@ -86,43 +85,25 @@ class YfccRecords:
                     db.register("texts", batch)
                     records = db.sql(_RECORDS).to_arrow_table().cast(PHOTO_SCHEMA)
                     yield from records.combine_chunks().to_batches()
-            except (pa.ArrowException, sqlite3.Error, EOFError, OSError) as error:
+            except (pa.ArrowException, csv.Error, sqlite3.Error, EOFError, OSError) as error:
                 reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
                 raise InputError(
                     f"{self.path} cannot be read as YFCC100M metadata ({reason}); check the file"
                 ) from None
 
     def _read_text(self) -> Iterator[pa.Table]:
-        torn_rows = 0
-
-        def skip_row(row: Any) -> str:
-            nonlocal torn_rows
-            torn_rows += 1
-            return "skip"
-
-        column_names = self._read_column_names()
-        text_type = pa.binary()  # decoded below, row by row if it must be
-        reader = pacsv.open_csv(
-            pa.input_stream(str(self.path), compression=_COMPRESSION.get(self.path.suffix)),
-            read_options=pacsv.ReadOptions(column_names=column_names, block_size=_BLOCK_BYTES),
-            parse_options=pacsv.ParseOptions(
-                delimiter="\t", quote_char=False, escape_char=False, invalid_row_handler=skip_row
-            ),
-            convert_options=pacsv.ConvertOptions(
-                include_columns=_USED_COLUMNS,
-                column_types=dict.fromkeys(_USED_COLUMNS, text_type),
-                strings_can_be_null=False,
-            ),
-        )
-        for batch in reader:
+        torn = TornRows()
+        names = tuple(self._read_column_names())
+        text = DelimitedText(self.path, "\t", is_quoted=False, names=names, block_bytes=_BLOCK_BYTES)
+        for batch in text.batches(_USED_COLUMNS, torn):
             yield _decode_texts({name: batch.column(name) for name in _USED_COLUMNS}, len(batch))
-        if torn_rows:
-            nulls = {name: pa.nulls(torn_rows, pa.large_string()) for name in (*_USED_COLUMNS, "fault")}
+        if torn.count:
+            nulls = {name: pa.nulls(torn.count, pa.large_string()) for name in (*_USED_COLUMNS, "fault")}
             yield pa.table(nulls)
 
     def _read_column_names(self) -> list[str]:
         """Return the names of the columns, by how many the first line has. Raises `InputError`."""
-        with pa.input_stream(str(self.path), compression=_COMPRESSION.get(self.path.suffix)) as stream:
+        with pa.input_stream(str(self.path)) as stream:
             first_line = stream.read(2**16).split(b"\n")[0]
         for names in (_COLUMNS, _OLDER_COLUMNS):
             if first_line.count(b"\t") == len(names) - 1:

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,6 +10,7 @@ import pyogrio
 
 from sat2cap.errors import InputError
 from sat2cap.files import write_bytes
+from sat2cap.geo import VectorFile
 from sat2cap.maps import write_places
 
 TABLE_SUFFIXES = (".gpkg", ".geojson", ".parquet", ".csv")
@@ -25,18 +25,7 @@ def read_zones(path: Path | str, layer: str | None = None) -> gpd.GeoDataFrame:
     `layer` chooses among several layers and is needed where there are. Raises `InputError` for a file that
     cannot be read, and one that lists the layers where one must be chosen.
     """
-    try:
-        if Path(path).suffix.lower() == ".parquet":
-            table = gpd.read_parquet(path)
-        else:
-            table = gpd.read_file(path, layer=_choose_layer(path, layer))
-    except InputError:
-        raise
-    except Exception as error:  # GDAL's drivers raise many kinds, all meaning unreadable
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"zones {str(path)!r} cannot be read ({reason}); {_FORMS}") from None
-    if not isinstance(table, gpd.GeoDataFrame):
-        raise InputError(f"zones {str(path)!r} have no shapes; {_FORMS}")
+    table = VectorFile(str(path), "zones", _FORMS, InputError).read(layer)
     if table.crs is None:
         raise InputError(f"zones {str(path)!r} do not say their CRS; add one, for example in QGIS")
     return table
@@ -64,19 +53,6 @@ def write_zones(table: gpd.GeoDataFrame, path: Path | str) -> None:
         write_bytes(path, buffer.getvalue())
     else:
         write_places(_with_dates_as_text(table), path)
-
-
-def _choose_layer(path: Path | str, layer: str | None) -> str:
-    """Return the layer to read. Raises `InputError` if it is not there, or none is chosen of several."""
-    layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-    if layer in layers or (layer is None and len(layers) == 1):
-        return layer or layers[0]
-    rule = f"have no layer {layer!r}" if layer is not None else f"have {len(layers)} layers"
-    raise InputError(f"zones {str(path)!r} {rule}; choose one with --layer: {_listed(layers)}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _with_dates_as_text(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -130,7 +130,9 @@ def search(
     within: Within = None,
     apart: Annotated[
         float | None,
-        typer.Option(metavar="METRES", help="Smallest distance between places; by default three cells."),
+        typer.Option(
+            metavar="METRES", help="Smallest distance between places; by default three cells.", min=0
+        ),
     ] = None,
     out: Annotated[
         Path | None,

@@ -35,7 +35,8 @@ Moments = Annotated[
     ),
 ]
 Months = Annotated[
-    int | None, typer.Option(metavar="YEAR", help="Map noon in the middle of each month of a year.")
+    int | None,
+    typer.Option(metavar="YEAR", help="Map noon in the middle of each month of a year.", min=1, max=9999),
 ]
 Hours = Annotated[
     str | None, typer.Option(metavar="DATE", help="Map every full hour of a day, such as 2024-05-20.")

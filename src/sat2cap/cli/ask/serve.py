@@ -28,7 +28,9 @@ def serve(
             "folder.",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(metavar="N", help="The port; 0 takes any that is free.")] = 8000,
+    port: Annotated[
+        int, typer.Option(metavar="N", help="The port; 0 takes any that is free.", min=0, max=65535)
+    ] = 8000,
     host: Annotated[
         str,
         typer.Option(metavar="ADDRESS", help="The address to listen on; the default is this machine only."),
@@ -41,8 +43,10 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Another page that may ask this server; may be repeated."),
     ] = None,
-    cache_mb: Annotated[int, typer.Option(metavar="MB", help="Memory for maps that were computed.")] = 512,
-    max_scans: Annotated[int, typer.Option(metavar="N", help="Maps computed at once.")] = 2,
+    cache_mb: Annotated[
+        int, typer.Option(metavar="MB", help="Memory for maps that were computed.", min=0)
+    ] = 512,
+    max_scans: Annotated[int, typer.Option(metavar="N", help="Maps computed at once.", min=1)] = 2,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
     model: AtlasModel = None,
     text: Text = None,

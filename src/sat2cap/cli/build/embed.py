@@ -97,7 +97,12 @@ def embed(
     ] = None,
     max_missing: Annotated[
         float,
-        typer.Option(metavar="SHARE", help="Largest share of a patch that may have no imagery, from 0 to 1."),
+        typer.Option(
+            metavar="SHARE",
+            help="Largest share of a patch that may have no imagery, from 0 to 1.",
+            min=0,
+            max=1,
+        ),
     ] = 0.5,
     dtype: Annotated[
         Dtype, typer.Option(metavar="int8|float16", help="Type that embeddings are stored as.")

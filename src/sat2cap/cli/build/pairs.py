@@ -40,7 +40,7 @@ def inspect(
     split: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only pairs of train, val or test.")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the choice of pairs.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the choice of pairs.", min=0)] = 0,
     borders: Borders = None,
 ) -> None:
     """Describe a pair set.

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 BlockKm = Annotated[
     float,
-    typer.Option("--block-km", metavar="KM", help="Side of the blocks of land that a split keeps whole."),
+    typer.Option(
+        "--block-km", metavar="KM", help="Side of the blocks of land that a split keeps whole.", min=0.001
+    ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the split.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the split.", min=0)]
 PerShard = Annotated[int, typer.Option(metavar="N", help="Pairs in a shard.", min=1)]
 
 
@@ -112,7 +114,9 @@ def build(
             metavar="LEVEL", help="Lowest accuracy of a photo's place on Flickr's scale.", min=1, max=16
         ),
     ] = 16,
-    error: Annotated[float, typer.Option(metavar="METRES", help="Largest error of a photo's place.")] = 100.0,
+    error: Annotated[
+        float, typer.Option(metavar="METRES", help="Largest error of a photo's place.", min=0)
+    ] = 100.0,
     since: Annotated[
         datetime | None,
         typer.Option(
@@ -126,25 +130,31 @@ def build(
         ),
     ] = None,
     per_user: Annotated[
-        int | None, typer.Option(metavar="N", help="Keep at most so many photos of one user.")
+        int | None, typer.Option(metavar="N", help="Keep at most so many photos of one user.", min=1)
     ] = None,
     per_cell: Annotated[
-        int | None, typer.Option(metavar="N", help="Keep at most so many photos in a cell.")
+        int | None, typer.Option(metavar="N", help="Keep at most so many photos in a cell.", min=1)
     ] = None,
-    cell_km: Annotated[float, typer.Option(metavar="KM", help="Side of the cells of --per-cell.")] = 1.0,
+    cell_km: Annotated[
+        float, typer.Option(metavar="KM", help="Side of the cells of --per-cell.", min=0.001)
+    ] = 1.0,
     look_alike: Annotated[
         int | None,
         typer.Option(
             metavar="BITS",
             help="Leave out near copies: photos whose 64-bit perceptual hashes differ in so few.",
+            min=0,
+            max=64,
         ),
     ] = None,
     patch: Annotated[
-        float, typer.Option(metavar="METRES", help="Side of an overhead patch on the ground.")
+        float, typer.Option(metavar="METRES", help="Side of an overhead patch on the ground.", min=1)
     ] = 480.0,
     pixels: Annotated[
         int,
-        typer.Option(metavar="N", help="Side of a stored patch in pixels; CLIP reads 224, see pairs card."),
+        typer.Option(
+            metavar="N", help="Side of a stored patch in pixels; CLIP reads 224, see pairs card.", min=1
+        ),
     ] = 800,
     split: SplitMethod = Split.spatial,
     block_km: BlockKm = 10.0,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pairs = Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder made by: sat2cap pairs build.")]
 Split = Annotated[str, typer.Option(metavar="NAME", help="The split to use: train, val or test.")]
 Gallery = Annotated[int, typer.Option(metavar="N", help="Number of pairs in the gallery.", min=1)]
-Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the choice of the gallery.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the choice of the gallery.", min=0)]
 
 
 def retrieval(

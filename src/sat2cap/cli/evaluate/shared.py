@@ -26,7 +26,9 @@ Draws = Annotated[
         metavar="N", help="Number of resamples of land for the intervals; 0 for no intervals.", min=0
     ),
 ]
-BlockKm = Annotated[float, typer.Option(metavar="KM", help="Side of the blocks of land that are resampled.")]
+BlockKm = Annotated[
+    float, typer.Option(metavar="KM", help="Side of the blocks of land that are resampled.", min=0.001)
+]
 Clip = Annotated[
     str | None,
     typer.Option("--clip", metavar="MODEL", help="The CLIP model to compare with, on the same imagery."),

@@ -8,19 +8,17 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pydantic import Field
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.atlas import Atlas
 from sat2cap.catalogue import find_world
 from sat2cap.config import Section, load
-from sat2cap.errors import InputError
+from sat2cap.errors import ImageryError, InputError
 from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.maps.agreement import Agreement
 from sat2cap.evaluation.maps.classes import resolve_reference
@@ -28,6 +26,7 @@ from sat2cap.evaluation.metric import Metric
 from sat2cap.evaluation.miniworld.maps import MAP_MEASURES, Country, map_agreement, pick_measure, summary
 from sat2cap.files import digest_file
 from sat2cap.geo import When, cell_lonlat, parse_when
+from sat2cap.imagery import open_dataset
 from sat2cap.miniworld import PROMPTS, GroundTruth, World, prepare_ground_truth
 from sat2cap.model import Checkpoint
 from sat2cap.query import score_atlas
@@ -177,11 +176,11 @@ def _read_raster_on(path: str, grid: GeoBox) -> NDArray[np.float64]:
         "resampling": Resampling.average,
     }
     try:
-        with rasterio.open(path) as source:
+        with open_dataset(path) as source:
             if source.crs is None:
                 raise InputError(f"truth {path!r} has no CRS; assign one with gdal_translate -a_srs")
             with WarpedVRT(source, **options) as warped:
                 band = warped.read(1, masked=True)
-    except RasterioError as error:
-        raise InputError(f"truth {path!r} cannot be read ({error}); give a raster file") from error
+    except ImageryError as error:
+        raise InputError(f"truth {path!r}: {error}") from None
     return np.asarray(band.astype(np.float64).filled(np.nan), dtype=np.float64)

@@ -6,18 +6,17 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.features import rasterize
 from rasterio.vrt import WarpedVRT
 
 from sat2cap.catalogue import find_world
-from sat2cap.errors import InputError
+from sat2cap.errors import ImageryError, InputError
 from sat2cap.evaluation.maps.classes import Classes, LandClass, Value
-from sat2cap.geo import cell_lonlat, patch_box
+from sat2cap.geo import VectorFile, cell_lonlat, patch_box
+from sat2cap.imagery import open_dataset
 from sat2cap.miniworld import LandCover, World, classify_land_cover, sample_terrain, to_web_mercator
 
 Float32 = NDArray[np.float32]
@@ -85,7 +84,7 @@ def _raster_reader(path: str, covered: list[LandClass]) -> Read:
     def read(box: GeoBox) -> NDArray[np.int64]:
         """Return the class of each pixel of a grid. Raises `InputError` if the file cannot be read."""
         try:
-            with rasterio.open(path) as source:
+            with open_dataset(path) as source:
                 if source.crs is None:
                     raise InputError(f"reference {path!r} has no CRS; assign one with gdal_translate -a_srs")
                 options = {
@@ -98,8 +97,8 @@ def _raster_reader(path: str, covered: list[LandClass]) -> Read:
                 with WarpedVRT(source, **options) as warped:
                     band = warped.read(1, masked=True)
                     inside = warped.dataset_mask() > 0
-        except RasterioError as error:
-            raise InputError(f"reference {path!r} cannot be read ({error}); give a raster file") from error
+        except ImageryError as error:
+            raise InputError(f"reference {path!r}: {error}") from None
         has_value = ~np.ma.getmaskarray(band) & inside
         return codes(np.asarray(band.filled(0)).astype(np.int64), has_value)
 
@@ -135,14 +134,8 @@ def _polygon_reader(classes: Classes, covered: list[LandClass], crs: str) -> Rea
 
 
 def _read_polygons(path: str, layer: str | None) -> gpd.GeoDataFrame:
-    try:
-        if path.lower().endswith(".parquet"):
-            return gpd.read_parquet(path)
-        return gpd.read_file(path, **({"layer": layer} if layer else {}))
-    except Exception as error:  # whatever the driver raises
-        raise InputError(
-            f"reference {path!r} cannot be read ({error}); give a GeoPackage, GeoJSON or GeoParquet"
-        ) from error
+    form = "give a GeoPackage, GeoJSON or GeoParquet"
+    return VectorFile(path, "reference", form, InputError, layer_option="layer").read(layer)
 
 
 def _plain_value(value: Any) -> Value:

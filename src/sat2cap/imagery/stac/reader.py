@@ -20,7 +20,7 @@ from rasterio.features import geometry_mask
 from sat2cap.errors import ImageryError, quote
 from sat2cap.files import canonical_json, digest, parse_json
 from sat2cap.geo import LONLAT, outline
-from sat2cap.http import Fetcher, FetchPolicy
+from sat2cap.http import Fetcher, FetchPolicy, require_reachable
 from sat2cap.imagery.mosaic import covered_window
 from sat2cap.imagery.named import Source
 from sat2cap.imagery.pixels import as_imagery
@@ -57,14 +57,26 @@ class _Signer:
     """For each address, when it was signed, in seconds of a monotonic clock, and the signed address."""
 
     def sign(self, href: str) -> str:
-        """Return a signed address, at most some minutes old. Raises `ImageryError`."""
+        """Return a signed address, at most some minutes old.
+
+        Raises `ImageryError` if there is none, or it leads into the network from a signer outside of it.
+        """
         signed_s, address = self.signed.get(href, (-1e9, ""))
         if time.monotonic() - signed_s > _SIGNATURE_LIFETIME_S:
             url = self.template.replace("{href}", percent_encode(href, safe=""))
-            answer = self.fetcher.get(url, "signing an asset", parse_json)
-            address = href if answer is None else str(answer["href"])
+            address = self.fetcher.get(url, "signing an asset", _read_signed) or href
+            if address != href:
+                require_reachable(address, self.template, self.fetcher.name)
             self.signed[href] = time.monotonic(), address
         return address
+
+
+def _read_signed(data: bytes) -> str:
+    """Return the address in a signer's answer. Raises `ValueError` if it has none, which is asked again."""
+    answer = parse_json(data)
+    if not isinstance(answer, dict) or not isinstance(answer.get("href"), str):
+        raise ValueError("no JSON object with an href")
+    return str(answer["href"])
 
 
 @dataclass(frozen=True)
