@@ -29,7 +29,8 @@ from cluster_ground import Waves
 from odc.geo.geobox import GeoBox
 
 from sat2cap.api import load_model
-from sat2cap.embedding import Engine, LocalEngine, RayEngine, embed_atlas, plan_atlas
+from sat2cap.embedding import embed_atlas, plan_atlas
+from sat2cap.engines import Engine, LocalEngine, RayEngine
 from sat2cap.errors import JobError
 from sat2cap.files import digest_file
 

@@ -22,7 +22,7 @@ training | embedding | query | zones | publishing
 catalogue
 maps | miniworld
 pairs | atlas | model
-imagery | photos | stores
+imagery | photos | stores | engines
 geo | http | config | locks | pictures | extras
 errors | files | progress | lookahead | display | formatting | compilation
 redaction

@@ -13,17 +13,21 @@ from pathlib import Path
 
 import psutil
 import pytest
+from made_up import build_small, hash_files
 from s3_server import BUCKET, s3_server
 from slow_embed import HOLES, SHAPE, run, wanted
 from small_model import Ground, grid, model
 
 from sat2cap.atlas import CellStatus, create_or_resume, iter_chunks, writer_lock
-from sat2cap.embedding import RayEngine, embed_atlas, embed_region, plan_atlas
-from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask
-from sat2cap.embedding.ray_worker import Worker
+from sat2cap.embedding import embed_atlas, embed_region, plan_atlas
+from sat2cap.embedding.chunk_job import ChunkJob
+from sat2cap.embedding.chunk_task import AtlasInputs, ChunkTask
 from sat2cap.embedding.run_log import record_name
+from sat2cap.engines import RayEngine
+from sat2cap.engines.ray_worker import Worker
 from sat2cap.errors import JobError
 from sat2cap.files import digest_file
+from sat2cap.imagery import FailureRecordingImagery
 from sat2cap.stores import open_store
 
 HERE = Path(__file__).parent
@@ -50,7 +54,8 @@ def bucket():
 def cluster(bucket):
     """A head with two processors; its workers import the modules beside this file, and know a token."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+        folders = [str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(folders))
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
         patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
@@ -123,6 +128,11 @@ def test_workers_of_which_one_is_killed_give_a_bucket_the_bytes_of_one_process(t
     wait_until(lambda: not worker_processes())
 
 
+def test_shards_of_a_pair_set_are_made_by_workers(tmp_path, cluster):
+    made = build_small(tmp_path / "workers", engine=RayEngine(cluster.address, 1))
+    assert hash_files(made.path) == hash_files(build_small(tmp_path / "alone").path)
+
+
 def test_workers_end_with_a_run_that_is_killed(tmp_path, cluster, alone):
     out = tmp_path / "a.zarr"
     process = os.fork()
@@ -168,8 +178,8 @@ def worker_for(out, imagery=None, checkpoint=None, opens=None):
     """A worker in this process, without Ray, and the job that it was sent."""
     imagery, checkpoint = imagery or Ground(holes=HOLES), checkpoint or model()
     spec = plan_atlas(grid(*SHAPE), wanted(), imagery, checkpoint)
-    job = AtlasJob(spec, imagery, checkpoint, open_store(out))
-    return Worker(RayEngine(open_imagery=opens)._pack(job), "worker 1"), job
+    inputs = AtlasInputs(spec, FailureRecordingImagery(imagery, reopen=opens), checkpoint, open_store(out))
+    return Worker(pickle.dumps(ChunkJob(inputs).for_workers([])), "worker 1", os.getcwd()), inputs
 
 
 def test_a_worker_fills_the_cells_that_failed(tmp_path, alone):
@@ -196,10 +206,10 @@ def test_a_worker_fills_the_cells_that_failed(tmp_path, alone):
 
 
 def test_what_a_worker_refuses_is_one_line(tmp_path):
-    worker, job = worker_for(tmp_path / "a.zarr", checkpoint=model(poison=True))
+    worker, inputs = worker_for(tmp_path / "a.zarr", checkpoint=model(poison=True))
     worker.prepare()
-    chunk = next(iter_chunks(job.spec.wanted, job.spec.chunk))
-    _, refusal = worker.do(pickle.dumps(ChunkTask(chunk, job.spec.wanted[chunk.rows, chunk.cols])))
+    chunk = next(iter_chunks(inputs.spec.wanted, inputs.spec.chunk))
+    _, refusal = worker.do(pickle.dumps(ChunkTask(chunk, inputs.spec.wanted[chunk.rows, chunk.cols])))
     assert refusal == "small 0 gives no embedding that is finite; its weights are broken, load others"
     other, _ = worker_for(tmp_path / "a.zarr", opens=Ground)
     machine, refusal = other.prepare()

@@ -8,7 +8,7 @@ from small_model import Ground, grid, model
 from sat2cap.atlas import create_or_resume, open_atlas, repair_atlas, verify_atlas, writer_lock
 from sat2cap.atlas.layout import CellStatus
 from sat2cap.embedding import embed_region, fill_atlas
-from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask, do_chunk
+from sat2cap.embedding.chunk_task import AtlasInputs, ChunkTask, do_chunk
 from sat2cap.errors import AtlasError
 from sat2cap.files import digest_file
 
@@ -115,7 +115,7 @@ def test_a_chunk_filled_twice_is_what_its_receipt_says(tmp_path, undisturbed):
     chunk = next(chunk for chunk in made.chunks() if chunk.index == (0, 1))
     failed = (made.status == CellStatus.IMAGERY_FAILED)[chunk.rows, chunk.cols]
     jobs = [
-        AtlasJob(made.spec, Ground(holes=HOLES, broken=broken), model(), made.store)
+        AtlasInputs(made.spec, Ground(holes=HOLES, broken=broken), model(), made.store)
         for broken in (cells_of(5, 40, 1, 1), None)
     ]
     with writer_lock(made.path):

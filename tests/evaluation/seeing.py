@@ -58,7 +58,7 @@ class Plain:
 
     total: int = 90
     several: int = 1
-    path: Path = Path("plain")
+    name: str = "plain"
     fingerprint: str = "plain"
 
     def count(self, split: str) -> int:

@@ -13,11 +13,11 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from made_up import PATCH, Album, FastLand, Land, build_small, hash_files, paint, picture
+from pickled_engine import PickledEngine
 from PIL import Image
 
 from sat2cap.errors import JobError, PairsError
-from sat2cap.pairs import PatchSpec, open_pairs
-from sat2cap.pairs import build as build_module
+from sat2cap.pairs import PatchSpec, open_pairs, shard_job
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,24 @@ def test_bytes_do_not_depend_on_workers_or_on_reading_in_batches(whole, tmp_path
     assert again.fingerprint == whole.fingerprint
 
 
+def test_workers_of_an_engine_give_the_same_bytes(whole, tmp_path):
+    calls = []
+    again = build_small(tmp_path / "again", engine=PickledEngine(), progress=lambda *call: calls.append(call))
+    assert hash_files(again.path) == hash_files(whole.path)
+    assert ("a worker was lost (RayActorError); tasks that are done again: 1", 1, 1) in calls
+    counts = [done for stage, done, _ in calls if stage == "building pairs"]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, again.manifest["funnel"]["kept"])
+
+
+def test_a_worker_that_sees_no_photos_refuses_before_it_makes_a_shard(tmp_path):
+    job = shard_job.ShardJob(Album(gone=""), Land(), PATCH, tmp_path / "shards")
+    assert job.for_workers([]).prepare() == {}
+    elsewhere = replace(job, probes=(next(Album().photos()),))
+    with pytest.raises(JobError, match=r"photos \S+ and imagery \S+ cannot be read on \S+; put them where"):
+        elsewhere.prepare()
+
+
 def test_the_batch_protocol_is_used_when_there_is_one(tmp_path):
     calls = tmp_path / "calls"
     made = build_small(tmp_path / "pairs", imagery=FastLand(calls=str(calls)), per_shard=1000)
@@ -130,9 +148,9 @@ def test_an_interrupted_build_goes_on_to_the_same_bytes(whole, tmp_path, monkeyp
     finished[0].write_bytes(finished[0].read_bytes()[:-700])  # journalled, yet broken since
     (out / "shards" / ".train-00001.abc.tar").write_bytes(b"half")
     made = []
-    real = build_module.write_shard
+    real = shard_job.stage_shard
     monkeypatch.setattr(
-        build_module, "write_shard", lambda shard, *rest: made.append(shard.name) or real(shard, *rest)
+        shard_job, "stage_shard", lambda shard, *rest: made.append(shard.name) or real(shard, *rest)
     )
     build_small(out)
     intact = {path.name for path in finished[1:]}
@@ -212,9 +230,9 @@ def test_a_broken_shard_is_reported_and_only_it_is_made_again(whole, tmp_path, m
         list(made.read(split))
     assert made.find_problems() == [f"{name} is missing"]
     redone = []
-    real = build_module.write_shard
+    real = shard_job.stage_shard
     monkeypatch.setattr(
-        build_module, "write_shard", lambda shard, *rest: redone.append(shard.name) or real(shard, *rest)
+        shard_job, "stage_shard", lambda shard, *rest: redone.append(shard.name) or real(shard, *rest)
     )
     assert build_small(made.path).find_problems() == []
     assert redone == [name]

@@ -74,7 +74,7 @@ def test_a_missing_or_cut_shard_is_named_before_any_is_read(copied: PairSet, tmp
 def test_a_shard_that_ends_within_a_picture_is_named(copied: PairSet, tmp_path: Path) -> None:
     located = copied.locate("train", tmp_path)
     last = len(located) - 1
-    path = located.paths[-1]
+    path = copied.path / "shards" / located.shards[-1].name
     with path.open("r+b") as file:
         file.truncate(int(located.offset[last]) + tarfile.BLOCKSIZE + 10)
     with pytest.raises(PairsError, match=rf"{path.name} is broken \(cut at byte [\d,]+\); build"):

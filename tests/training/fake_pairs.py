@@ -34,6 +34,9 @@ class FakePairs:
     broken: str = ""
     """Key of the pair whose patch cannot be decoded."""
 
+    name = property(lambda self: str(self.path))
+    folder = property(lambda self: self.path)
+
     def count(self, split: str) -> int:
         return self.counts.get(split, 0)
 

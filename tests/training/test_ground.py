@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_pairs import FakePairs
+from pickled_engine import PickledEngine
 from safetensors.numpy import save_file
 from tiny_model import tiny_clip
 
@@ -35,8 +36,8 @@ def pairs(tmp_path: Path) -> FakePairs:
 
 
 def opened(pairs: FakePairs, clip: Checkpoint, **settings: object) -> ground.GroundEmbeddings:
-    shared = {"fallback": Path("unused"), "precision": "float32", "progress": silent}
-    return ground.ground_embeddings(pairs, "train", clip, **shared, **settings)  # type: ignore[arg-type]
+    shared = {"fallback": Path("unused"), "precision": "float32", "progress": silent, **settings}
+    return ground.ground_embeddings(pairs, "train", clip, **shared)  # type: ignore[arg-type]
 
 
 def compute(pairs: FakePairs, clip: Checkpoint, **settings: object) -> np.ndarray:
@@ -88,6 +89,25 @@ def test_any_number_of_threads_gives_the_bytes_of_one(
     compute(pairs, clip, threads=threads)
     photos = [decode_image(pair.ground, pair.key) for pair in pairs.read("train")]
     np.testing.assert_array_equal(np.concatenate(batches), clip.ground_preprocess.pixels(photos))
+
+
+def test_workers_of_an_engine_give_the_bytes_of_this_process(
+    pairs: FakePairs, clip: Checkpoint, tmp_path: Path
+) -> None:
+    (tmp_path / "others").mkdir()
+    others = FakePairs(tmp_path / "others", pairs.counts)
+    engine, calls = PickledEngine(), []
+    ours = compute(pairs, clip)
+    theirs = compute(others, clip, engine=engine, progress=lambda *call: calls.append(call))
+    np.testing.assert_array_equal(theirs, ours)
+    files = [sorted((one.path / "cache").iterdir()) for one in (pairs, others)]
+    assert [path.name for path in files[0]] == [path.name for path in files[1]]
+    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+    assert [done for stage, done, _ in calls if stage == ground.STAGE] == [0, 5, 13, 21, 29]
+    for path in files[1]:
+        path.unlink()
+    compute(others, clip, engine=engine, rank=0, world_size=3)  # all parts, since one process asks
+    np.testing.assert_array_equal(compute(others, clip, engine=engine, rank=1, world_size=3), ours)
 
 
 def test_a_tower_is_compiled_for_many_photos_even_where_few_are_left(

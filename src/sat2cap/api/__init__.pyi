@@ -4,6 +4,7 @@ from .embedding import plan_embedding as plan_embedding
 from .embedding_plans import EmbeddingPlan as EmbeddingPlan
 from .embedding_plans import WideEmbeddingPlan as WideEmbeddingPlan
 from .engines import check_engine as check_engine
+from .engines import make_engine as make_engine
 from .filling import RepairResult as RepairResult
 from .filling import repair as repair
 from .imagery import open_imagery as open_imagery

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sat2cap.api.atlas import OpenAtlas
 from sat2cap.api.embedding_plans import EmbeddingPlan, WideEmbeddingPlan
-from sat2cap.api.engines import EngineName, check_engine
+from sat2cap.api.engines import EngineName, check_engine, make_engine
 from sat2cap.api.imagery import imagery_options, open_imagery, reopen_imagery
 from sat2cap.api.inputs import ProgressLike, RegionLike, to_region
 from sat2cap.api.models import load_model
@@ -112,11 +112,13 @@ def plan_embedding(
         where=where,
     )
 
+    if isinstance(imagery, str):
+        record = {**source.info.as_dict(), USER_SPEC_KEY: options}
+        source.reopen = partial(reopen_imagery, record, covered, cache=cache)
+
     def plan_part(spec: AtlasSpec, out: Store) -> EmbeddingPlan:
         spec = replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: options})
-        opener = partial(reopen_imagery, spec.imagery, covered, cache=cache)
-        named = isinstance(imagery, str)
-        return EmbeddingPlan(covered, source, checkpoint, compute, spec, out, opener if named else None)
+        return EmbeddingPlan(covered, source, checkpoint, compute, spec, out)
 
     if isinstance(specs, AtlasSpec):
         return plan_part(specs, store)
@@ -197,7 +199,7 @@ def embed(
         max_missing=max_missing,
         precision=precision,
     )
-    plan.run(progress, plan.engine(engine, address, workers))
+    plan.run(progress, make_engine(engine, address, workers))
     return open_for_prompts(out, None if isinstance(model, str | Path) else model)
 
 

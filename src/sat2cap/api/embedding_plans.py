@@ -1,18 +1,17 @@
 """What embedding a region will do, settled and checked: one atlas, or one of several UTM zones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sat2cap.api.engines import EngineName, make_engine
 from sat2cap.api.inputs import ProgressLike, listening
 from sat2cap.atlas import Atlas, AtlasSpec, Chunk, check_wide_free, pending_chunks
 from sat2cap.geo import Region, UtmZone
-from sat2cap.imagery import FailureRecordingImagery, Imagery
+from sat2cap.imagery import FailureRecordingImagery
 from sat2cap.stores import Store
 
 if TYPE_CHECKING:
-    from sat2cap.embedding import Engine
+    from sat2cap.engines import Engine
     from sat2cap.model import Checkpoint, Compute
 
 
@@ -32,8 +31,6 @@ class EmbeddingPlan:
     """The atlas as it will be."""
     out: Store
     """Where it is written."""
-    open_imagery: "Callable[[], Imagery] | None" = None
-    """Opens the imagery in another process; None for imagery that has no name."""
 
     @property
     def parts(self) -> "tuple[EmbeddingPlan, ...]":
@@ -50,13 +47,6 @@ class EmbeddingPlan:
         something else, naming what differs.
         """
         return pending_chunks(self.out, self.spec)
-
-    def engine(self, name: EngineName, address: str | None = None, workers: int | None = None) -> "Engine":
-        """Return the engine called `name`, whose workers open the imagery themselves if it has a name.
-
-        Raises as `make_engine` does.
-        """
-        return make_engine(name, address, workers, self.open_imagery)
 
     def run(self, progress: ProgressLike = None, engine: "Engine | None" = None) -> Atlas:
         """Embed what is pending, by `engine` or in this process, and return the atlas.
@@ -117,13 +107,6 @@ class WideEmbeddingPlan:
         """
         check_wide_free(self.out, self.specs)
         return [chunk for part in self.parts for chunk in part.pending()]
-
-    def engine(self, name: EngineName, address: str | None = None, workers: int | None = None) -> "Engine":
-        """Return what computes the chunks of all zones, one zone after the other.
-
-        Arguments and errors are those of `EmbeddingPlan.engine`.
-        """
-        return self.parts[0].engine(name, address, workers)
 
     def run(self, progress: ProgressLike = None, engine: "Engine | None" = None) -> Atlas:
         """Embed what is pending in every zone, and return the finished atlas.

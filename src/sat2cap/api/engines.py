@@ -1,14 +1,10 @@
-"""Engines by name: where the chunks of an atlas are computed."""
+"""Engines by name: where the tasks of a long job are done."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from sat2cap.engines import Engine, LocalEngine, RayEngine
 from sat2cap.errors import JobError
 from sat2cap.extras import require_extra
-
-if TYPE_CHECKING:
-    from sat2cap.embedding import Engine
-    from sat2cap.imagery import Imagery
 
 EngineName = Literal["process", "ray"]
 
@@ -27,20 +23,10 @@ def check_engine(name: EngineName, address: str | None = None, workers: int | No
     require_extra("cluster", "--engine ray")
 
 
-def make_engine(
-    name: EngineName,
-    address: str | None = None,
-    workers: int | None = None,
-    open_imagery: "Callable[[], Imagery] | None" = None,
-) -> "Engine":
+def make_engine(name: EngineName, address: str | None = None, workers: int | None = None) -> Engine:
     """Return the engine called `name`: ``process`` is this process, ``ray`` the workers of a Ray cluster.
 
-    `address` and `workers` are those of `RayEngine`; `open_imagery` opens the imagery on a worker, if it
-    cannot be sent. Raises as `check_engine` does.
+    `address` and `workers` are those of `RayEngine`. Raises as `check_engine` does.
     """
     check_engine(name, address, workers)
-    from sat2cap.embedding import LocalEngine, RayEngine
-
-    if name == "process":
-        return LocalEngine()
-    return RayEngine(address, workers, open_imagery=open_imagery)
+    return LocalEngine() if name == "process" else RayEngine(address, workers)

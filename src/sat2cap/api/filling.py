@@ -16,7 +16,7 @@ from sat2cap.geo import Region, outline
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 
 if TYPE_CHECKING:
-    from sat2cap.embedding import Engine
+    from sat2cap.engines import Engine
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,15 @@ def repair(
             recipe=recipe,
             cache=cache,
         )
-        make = partial(make_engine, engine, address, workers, open_source)
-        results.append(_repair_one(member, open_source, make, atlas, model, progress))
+        chosen_engine = make_engine(engine, address, workers)
+        results.append(_repair_one(member, open_source, chosen_engine, atlas, model, progress))
     return RepairResult.total(results)
 
 
 def _repair_one(
     member: Atlas,
     open_source: "Callable[[], Imagery]",
-    make_its_engine: "Callable[[], Engine]",
+    engine: "Engine",
     whole: str | Path,
     model: str | Path | None,
     progress: ProgressLike,
@@ -106,12 +106,11 @@ def _repair_one(
     from sat2cap.embedding import fill_atlas
     from sat2cap.model import choose_compute
 
-    source = FailureRecordingImagery(open_source())
-    chosen_engine = make_its_engine()
+    source = FailureRecordingImagery(open_source(), reopen=open_source)
     compute = choose_compute(opened.model["precision"])
     checkpoint = open_for_prompts(whole, model).checkpoint.to(compute.device)
     with listening(progress) as report:
-        opened = fill_atlas(opened, source, checkpoint, engine=chosen_engine, progress=report)
+        opened = fill_atlas(opened, source, checkpoint, engine=engine, progress=report)
     left = count_failed_cells(opened)
     return RepairResult(len(damaged), failed - left, left, source.failure, _remove_stale_prepared(opened))
 

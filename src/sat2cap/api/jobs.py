@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sat2cap.api.engines import EngineName, make_engine
 from sat2cap.api.imagery import open_imagery
 from sat2cap.api.inputs import ProgressLike, listening
 from sat2cap.catalogue import open_photos, resolve_model
 from sat2cap.config import read_toml
-from sat2cap.errors import InputError, RunFileError
+from sat2cap.errors import InputError, JobError, RunFileError
 from sat2cap.extras import require_extra
 from sat2cap.imagery import Imagery
 from sat2cap.pairs import PairSet, PatchSpec, Rules, SplitPlan
@@ -29,7 +30,9 @@ def build_pairs(
     split: SplitPlan | Literal["spatial", "random", "user"] = "spatial",
     seed: int = 0,
     per_shard: int = 1000,
-    workers: int = 1,
+    workers: int | None = None,
+    engine: EngineName = "process",
+    address: str | None = None,
     retry: bool = False,
     progress: ProgressLike = None,
 ) -> PairSet:
@@ -38,11 +41,15 @@ def build_pairs(
     `photos` is a folder with EXIF, ``shards:FOLDER``, ``miniworld:SEED`` (the first `count` of its photos),
     or a source from `sat2cap.open_photos`, which also takes lists whose images lie elsewhere. `patch` is the
     side of an overhead patch on the ground and in pixels, `rules` decide which photos are used, `split` how
-    pairs are divided into train, val and test. With `retry`, downloads that failed before are tried again.
+    pairs are divided into train, val and test. Shards are made in `workers` processes of this machine, one by
+    default, or with `engine` ``ray`` by workers of the Ray cluster whose head is at `address`, with the same
+    bytes (docs/scale.md). With `retry`, downloads that failed before are tried again.
     Raises `InputError`, `ImageryError`, `PairsError`, `JobError`. A script must call this under ``if __name__
     == "__main__":`` when `workers` is more than 1.
     """
     require_local(out)
+    processes = 1 if engine != "process" or workers is None else workers
+    chosen_engine = make_engine(engine, address, None if engine == "process" else workers)
     require_extra("pairs", "building pairs")
     source = open_photos(photos, count) if isinstance(photos, str) else photos
     with listening(progress) as report:
@@ -55,7 +62,8 @@ def build_pairs(
             split=split,
             seed=seed,
             per_shard=per_shard,
-            workers=workers,
+            workers=processes,
+            engine=chosen_engine,
             retry=retry,
             progress=report,
         )
@@ -79,12 +87,21 @@ class TrainingResult:
     """Metrics of a CLIP model or a captioner; those of a checkpoint are in its card."""
 
 
-def train(run: str | Path, *, progress: ProgressLike = None) -> TrainingResult:
+def train(
+    run: str | Path,
+    *,
+    engine: EngineName = "process",
+    address: str | None = None,
+    workers: int | None = None,
+    progress: ProgressLike = None,
+) -> TrainingResult:
     """Train what the run file `run` describes, and return where the model is.
 
     Run files that ship lie in ``runs/``; docs/train.md explains them. The training of a checkpoint continues
-    where a killed run stopped. Raises `RunFileError` with all problems of the file, `PairsError`,
-    `ModelError`, `JobError`, and `InputError` for a `run` that is no path.
+    where a killed run stopped. With `engine` ``ray`` the photos are embedded beforehand by `workers` of the
+    Ray cluster whose head is at `address`, with the same bytes (docs/scale.md); the steps are taken here.
+    Raises `RunFileError` with all problems of the file, `PairsError`, `ModelError`, `JobError`, and
+    `InputError` for a `run` that is no path.
 
     >>> sat2cap.train("runs/miniworld.toml", progress=True).folder
     PosixPath('demo/train/checkpoint')
@@ -95,6 +112,9 @@ def train(run: str | Path, *, progress: ProgressLike = None) -> TrainingResult:
     table = read_toml(run, RunFileError, kind="run file")
     _require_local_output(table)
     method = table.get("method")
+    chosen_engine = make_engine(engine, address, workers)
+    if chosen_engine.has_workers and method in ("clip", "captioner"):
+        raise JobError(f"method {method} embeds no photos beforehand; leave --engine {engine} out")
     with listening(progress) as report:
         if method == "clip":
             from sat2cap.evaluation import evaluate_zero_shot
@@ -113,9 +133,13 @@ def train(run: str | Path, *, progress: ProgressLike = None) -> TrainingResult:
         if method == "linear":
             from sat2cap.training import load_linear_run, train_linear
 
-            folder = train_linear(load_linear_run(Path(run)), resolve=resolve_model, progress=report)
+            linear_run = load_linear_run(Path(run))
+            folder = train_linear(linear_run, resolve=resolve_model, engine=chosen_engine, progress=report)
             return TrainingResult(folder)
         from sat2cap.training import load_run
         from sat2cap.training import train as run_training
 
-        return TrainingResult(run_training(load_run(Path(run)), resolve=resolve_model, progress=report))
+        folder = run_training(
+            load_run(Path(run)), resolve=resolve_model, engine=chosen_engine, progress=report
+        )
+        return TrainingResult(folder)

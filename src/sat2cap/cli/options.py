@@ -13,6 +13,13 @@ AtlasPath = Annotated[
         help="An atlas, made by: sat2cap embed; a folder, or an address: s3://, gs://, az://, https://.",
     ),
 ]
+PairsPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="PAIRS",
+        help="A pair set, made by: sat2cap pairs build; a folder, or an address: s3://, gs://, az://.",
+    ),
+]
 Model = Annotated[
     str,
     typer.Option("--model", metavar="MODEL", help="A checkpoint folder, a Hugging Face name, or miniclip."),
@@ -90,7 +97,7 @@ TileCache = Annotated[
 
 
 class EngineName(StrEnum):
-    """Where the chunks of an atlas are computed."""
+    """Where the tasks of a long job are done."""
 
     process = "process"
     ray = "ray"

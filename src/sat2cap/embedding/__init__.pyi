@@ -1,5 +1,3 @@
-from .engine import Engine as Engine
-from .engine import LocalEngine as LocalEngine
 from .estimate import RemainingWork as RemainingWork
 from .estimate import count_remaining_work as count_remaining_work
 from .estimate import measure_throughput as measure_throughput
@@ -7,7 +5,6 @@ from .fixed_batches import NUMBERS_VERSION as NUMBERS_VERSION
 from .job import embed_atlas as embed_atlas
 from .job import embed_region as embed_region
 from .plan import plan_atlas as plan_atlas
-from .ray_engine import RayEngine as RayEngine
 from .repair import fill_atlas as fill_atlas
 from .wide import embed_wide_atlas as embed_wide_atlas
 from .wide import plan_wide_atlas as plan_wide_atlas

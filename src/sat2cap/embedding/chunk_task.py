@@ -24,8 +24,8 @@ from sat2cap.stores import Store
 
 
 @dataclass(frozen=True)
-class AtlasJob:
-    """What every task of one atlas needs."""
+class AtlasInputs:
+    """What every chunk of one atlas is made from, and where it goes."""
 
     spec: AtlasSpec
     imagery: Imagery
@@ -46,7 +46,7 @@ class ChunkTask:
     replaced; None for a chunk to write."""
 
     @property
-    def cells(self) -> int:
+    def size(self) -> int:
         """Number of cells to embed."""
         return int(self.wanted.sum())
 
@@ -82,9 +82,9 @@ class ChunkReceipt:
 class ChunkResult:
     """The embeddings of one chunk, gathered block by block."""
 
-    def __init__(self, job: AtlasJob, task: ChunkTask) -> None:
-        self._job, self._task = job, task
-        self._embeddings = np.full((*task.chunk.shape, job.spec.dim), np.nan, np.float32)
+    def __init__(self, inputs: AtlasInputs, task: ChunkTask) -> None:
+        self._inputs, self._task = inputs, task
+        self._embeddings = np.full((*task.chunk.shape, inputs.spec.dim), np.nan, np.float32)
         self._status = np.full(task.chunk.shape, CellStatus.NONE, np.uint8)
         self._start_s = time.perf_counter()
 
@@ -98,56 +98,56 @@ class ChunkResult:
 
     def write(self, worker: str = "", failure: str | None = None) -> ChunkReceipt:
         """Write the chunk's files and return the receipt. Raises `JobError` as `stage_chunk`."""
-        job, task, status = self._job, self._task, self._status
+        inputs, task, status = self._inputs, self._task, self._status
         staged: StagedChunk | None = None
         if task.written is None:
-            staged = stage_chunk(job.store, job.spec, task.chunk, self._embeddings, status)
+            staged = stage_chunk(inputs.store, inputs.spec, task.chunk, self._embeddings, status)
         else:
             # NONE leaves a cell as it is: the cells that were not tried, and those that failed again
             changes = np.where(status == CellStatus.IMAGERY_FAILED, CellStatus.NONE, status)
             if changes.any():
                 staged = stage_filled_chunk(
-                    job.store, job.spec, task.chunk, self._embeddings, changes, task.written
+                    inputs.store, inputs.spec, task.chunk, self._embeddings, changes, task.written
                 )
         statuses = Counter(CellStatus(code).name for code in status[task.wanted].tolist())
         seconds = time.perf_counter() - self._start_s
         return ChunkReceipt(task.chunk.index, staged, dict(statuses), seconds, worker, failure)
 
 
-def read_block(job: AtlasJob, task: ChunkTask, block: Block) -> Patches:
+def read_block(inputs: AtlasInputs, task: ChunkTask, block: Block) -> Patches:
     """Read the patches of a task's cells in one block."""
     return read_patches(
-        job.imagery,
-        patch_grid_of(job.spec),
-        task.mask_on(job.spec),
+        inputs.imagery,
+        patch_grid_of(inputs.spec),
+        task.mask_on(inputs.spec),
         block,
-        max_missing=float(job.spec.model["max_missing"]),
+        max_missing=float(inputs.spec.model["max_missing"]),
     )
 
 
-def embed_block(job: AtlasJob, patches: Patches) -> NDArray[np.float32]:
+def embed_block(inputs: AtlasInputs, patches: Patches) -> NDArray[np.float32]:
     """Return embeddings float32 `[N, D]`, not normalised. Raises `JobError` if none of several is finite."""
-    embeddings = embed_in_fixed_batches(job.spec, job.checkpoint, patches.rgb)
+    embeddings = embed_in_fixed_batches(inputs.spec, inputs.checkpoint, patches.rgb)
     # a single patch may overflow; when all of several do, the weights are at fault
     if len(embeddings) > 1 and not np.isfinite(embeddings).all(-1).any():
-        name = job.checkpoint.card.get("name", "the model")
+        name = inputs.checkpoint.card.get("name", "the model")
         raise JobError(f"{name} gives no embedding that is finite; its weights are broken, load others")
     return embeddings
 
 
 def do_chunk(
-    job: AtlasJob,
+    inputs: AtlasInputs,
     task: ChunkTask,
-    read: Callable[[AtlasJob, ChunkTask, Block], Patches] = read_block,
-    embed: Callable[[AtlasJob, Patches], NDArray[np.float32]] = embed_block,
+    read: Callable[[AtlasInputs, ChunkTask, Block], Patches] = read_block,
+    embed: Callable[[AtlasInputs, Patches], NDArray[np.float32]] = embed_block,
 ) -> ChunkResult:
     """Read and embed one chunk, block after block, and return its result, which is not written yet.
 
     `read` returns the patches of a block with the status of its cells, `embed` their embeddings, float32
     ``(N, D)``; tests replace them. Raises what they raise.
     """
-    result = ChunkResult(job, task)
-    for block in task.blocks(job.spec):
-        patches = read(job, task, block)
-        result.add(block, patches, embed(job, patches))
+    result = ChunkResult(inputs, task)
+    for block in task.blocks(inputs.spec):
+        patches = read(inputs, task, block)
+        result.add(block, patches, embed(inputs, patches))
     return result

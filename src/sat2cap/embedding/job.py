@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.atlas import Atlas, AtlasSpec, StagedChunk, create_or_resume, writer_lock
-from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask
-from sat2cap.embedding.engine import Engine, LocalEngine
+from sat2cap.embedding.chunk_job import ChunkJob
+from sat2cap.embedding.chunk_task import AtlasInputs, ChunkTask
 from sat2cap.embedding.plan import plan_atlas
 from sat2cap.embedding.run_log import RunLog
+from sat2cap.engines import Engine, LocalEngine
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.progress import Progress, silent
@@ -75,13 +76,13 @@ def embed_atlas(
     with writer_lock(out) as store:
         writer = create_or_resume(store, spec)
         tasks = [ChunkTask(chunk, spec.wanted[chunk.rows, chunk.cols]) for chunk in writer.pending()]
-        job = AtlasJob(writer.spec, imagery, checkpoint, store)
-        run_tasks(job, tasks, writer.record, engine or LocalEngine(), int(spec.wanted.sum()), progress)
+        inputs = AtlasInputs(writer.spec, imagery, checkpoint, store)
+        run_tasks(inputs, tasks, writer.record, engine or LocalEngine(), int(spec.wanted.sum()), progress)
         return writer.finish()
 
 
 def run_tasks(
-    job: AtlasJob,
+    inputs: AtlasInputs,
     tasks: Sequence[ChunkTask],
     record: Callable[[StagedChunk], None],
     engine: Engine,
@@ -92,11 +93,11 @@ def run_tasks(
 
     `total` is the number of cells that progress counts to; those that no task has count as done.
     """
-    log = RunLog(sum(task.cells for task in tasks), total, progress)
-    with log.recorded(job.store, job.spec.identity, engine.name):
-        for receipt in engine.run(job, tasks, log) if tasks else ():
+    log = RunLog(sum(task.size for task in tasks), total, progress)
+    with log.recorded(inputs.store, inputs.spec.identity, engine.name):
+        for _, receipt in engine.run(ChunkJob(inputs), tasks, log) if tasks else ():
             if receipt.staged is not None:
                 record(receipt.staged)
             log.add_receipt(receipt)
-    if isinstance(job.imagery, FailureRecordingImagery):
-        job.imagery.failure = job.imagery.failure or log.failure
+    if isinstance(inputs.imagery, FailureRecordingImagery):
+        inputs.imagery.failure = inputs.imagery.failure or log.failure

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from sat2cap.atlas import Atlas, AtlasSpec, CellStatus, create_or_resume, differing_parts, writer_lock
-from sat2cap.embedding.chunk_task import AtlasJob, ChunkTask
-from sat2cap.embedding.engine import Engine, LocalEngine
+from sat2cap.embedding.chunk_task import AtlasInputs, ChunkTask
 from sat2cap.embedding.job import run_tasks
 from sat2cap.embedding.plan import plan_atlas
+from sat2cap.engines import Engine, LocalEngine
 from sat2cap.errors import AtlasError
 from sat2cap.imagery import Imagery
 from sat2cap.model import Checkpoint
@@ -46,9 +46,9 @@ def fill_atlas(
                 tasks.append(ChunkTask(chunk, cells, written))
         if any(task.written for task in tasks):
             writer.reopen()
-        job = AtlasJob(writer.spec, imagery, checkpoint, store)
-        total = sum(task.cells for task in tasks)
-        run_tasks(job, tasks, writer.record, engine or LocalEngine(), total, progress)
+        inputs = AtlasInputs(writer.spec, imagery, checkpoint, store)
+        total = sum(task.size for task in tasks)
+        run_tasks(inputs, tasks, writer.record, engine or LocalEngine(), total, progress)
         return writer.finish()
 
 

@@ -13,9 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sat2cap.embedding.chunk_task import ChunkReceipt
-from sat2cap.embedding.machine import describe_machine
 from sat2cap.errors import StoreError
-from sat2cap.model import Checkpoint
 from sat2cap.progress import Progress
 from sat2cap.stores import Store
 
@@ -29,7 +27,7 @@ def record_name(atlas: str) -> str:
 
 
 class RunLog:
-    """Counts what a run does, and reports its progress in one place."""
+    """Counts what a run does, and reports its progress in one place; it follows `engines.Listener`."""
 
     def __init__(self, cells: int, total: int, progress: Progress) -> None:
         """Take the cells to do, the cells of the whole atlas, and who listens."""
@@ -40,22 +38,18 @@ class RunLog:
         self._done, self._total, self._progress = total - cells, total, progress
         progress(STAGE, self._done, total)
 
-    def advance(self, cells: int) -> None:
+    def advance(self, units: int) -> None:
         """Report that so many more cells were tried."""
-        self._done += cells
+        self._done += units
         self._progress(STAGE, self._done, self._total)
-
-    def add_worker(self, name: str, checkpoint: Checkpoint) -> None:
-        """Note the machine of a worker that runs in this process."""
-        self.add_machine(name, {"host": socket.gethostname(), **describe_machine(checkpoint)})
 
     def add_machine(self, name: str, machine: dict[str, Any]) -> None:
         """Note the machine of a worker, as `describe_machine` gives it and its ``host``."""
         self.workers[name] = {**machine, "chunks": 0, "cells": 0}
 
-    def add_retry(self, reason: str, chunks: int) -> None:
+    def add_retry(self, reason: str, tasks: int) -> None:
         """Note that so many chunks are done again, and why."""
-        self.retries[reason] += chunks
+        self.retries[reason] += tasks
 
     def add_receipt(self, receipt: ChunkReceipt) -> None:
         """Count the cells of a chunk that is done."""

@@ -1,5 +1,6 @@
 """Imagery that records why reading failed, so that a long job can say so at its end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import xarray as xr
@@ -18,6 +19,12 @@ class FailureRecordingImagery:
     """The wrapped imagery."""
     failure: str | None = None
     """Message of the first read that failed, one line; None while none has."""
+    reopen: Callable[[], Imagery] | None = None
+    """Opens the imagery in another process, to which it need not be sent then; None to pickle it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle how to open the imagery anew, or the imagery itself."""
+        return _unpickle, (self.imagery if self.reopen is None else None, self.reopen)
 
     @property
     def info(self) -> ImageryInfo:
@@ -39,3 +46,10 @@ class FailureRecordingImagery:
         except ImageryError as error:
             self.failure = self.failure or str(error)
             raise
+
+
+def _unpickle(imagery: Imagery | None, reopen: Callable[[], Imagery] | None) -> FailureRecordingImagery:
+    """Return imagery that was pickled, or the same opened here."""
+    source = reopen() if imagery is None and reopen is not None else imagery
+    assert source is not None
+    return FailureRecordingImagery(source, reopen=reopen)

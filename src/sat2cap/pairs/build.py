@@ -1,76 +1,27 @@
 """Building a pair set from photos and imagery."""
 
-import multiprocessing
-import pickle
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from sat2cap.errors import JobError, PairsError
+from sat2cap.engines import Engine, LocalEngine, RetryAnnouncer
+from sat2cap.errors import PairsError
 from sat2cap.imagery import Imagery
-from sat2cap.locks import folder_lock, remove_temporary_files, temporary_folder
+from sat2cap.locks import folder_lock, remove_temporary_files
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.finish import TEMPORARY_FILES, finish_build
 from sat2cap.pairs.plan import BuildPlan, PatchSpec, Shard, plan_pairs
 from sat2cap.pairs.screening.near_duplicates import LOOK_ALIKE, find_near_duplicates
 from sat2cap.pairs.screening.rules import Rules
-from sat2cap.pairs.shard import ShardResult, write_shard
+from sat2cap.pairs.shard import ShardResult
+from sat2cap.pairs.shard_job import ShardJob, ShardTask
 from sat2cap.pairs.splits.split import SplitPlan
 from sat2cap.photos import Fetcher, PhotoSource
 from sat2cap.progress import Progress, silent
 
 STAGE = "building pairs"
 NOT_FETCHED = "not fetched"
-
-Inputs = tuple[PhotoSource, Imagery, PatchSpec, Path]
-"""What every shard of a build is made from: photos, imagery, patches, and the folder of the shards."""
-
-_worker_inputs: list[Inputs] = []
-"""Filled in a worker process only, once: sending the sources with every shard would cost more."""
-
-
-def _start_worker(inputs_file: Path) -> None:
-    _worker_inputs.append(pickle.loads(inputs_file.read_bytes()))
-
-
-def _write_shard_in_worker(shard: Shard, left_out: Mapping[str, str]) -> ShardResult:
-    return write_shard(shard, left_out, *_worker_inputs[0])
-
-
-def _write_shards(
-    shards: list[Shard], left_out: list[dict[str, str]], inputs: Inputs, workers: int
-) -> Iterator[ShardResult]:
-    """Write shards in `workers` processes, in this one if 1, and yield the results in their order.
-
-    `left_out` has, for each shard, the photos that make no pair. Raises `JobError` if a worker dies.
-    """
-    if workers == 1 or len(shards) < 2:
-        for shard, reasons in zip(shards, left_out, strict=True):
-            yield write_shard(shard, reasons, *inputs)
-        return
-    with temporary_folder("sat2cap-pairs-") as folder:
-        # handed over in a file: a worker that dies before it has read a large argument hangs its parent
-        inputs_file = folder / "inputs.pickle"
-        inputs_file.write_bytes(pickle.dumps(inputs))
-        # spawn, since forking a process that runs threads (a network was used before) may hang the child
-        pool = ProcessPoolExecutor(
-            min(workers, len(shards)),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(inputs_file,),
-        )
-        try:
-            yield from pool.map(_write_shard_in_worker, shards, left_out)
-        except BrokenProcessPool as error:
-            raise JobError(
-                f"{inputs[3]}: a worker process died while making pairs; build again to go on, with fewer "
-                "workers if memory is short (a script must build under `if __name__ == '__main__':`)"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _find_unusable_photos(
@@ -120,15 +71,16 @@ def build_pairs(
     seed: int = 0,
     per_shard: int = 1000,
     workers: int = 1,
+    engine: Engine | None = None,
     retry: bool = False,
     progress: Progress = silent,
 ) -> PairSet:
     """Build a pair set in the folder `out`, or go on with one that was interrupted or has broken shards.
 
-    A complete, undamaged set is only opened. The bytes written depend on neither interruptions nor `workers`,
-    a number of processes: with more than one the sources must be picklable. `per_shard` is the number of
-    pairs in a shard. Photos that could not be fetched are requested again only with `retry`, which makes
-    their shards anew.
+    A complete, undamaged set is only opened. `engine` says where shards are made: on this machine if None, in
+    `workers` processes. The bytes written depend on neither of them, nor on interruptions; other processes
+    than this one need sources that are picklable. `per_shard` is the number of pairs in a shard. Photos that
+    could not be fetched are requested again only with `retry`, which makes their shards anew.
 
         build_pairs(photos, imagery, Path("pairs"), patch=PatchSpec(pixels=224), split="spatial", workers=4)
 
@@ -151,17 +103,16 @@ def build_pairs(
             per_shard=per_shard,
             progress=progress,
         )
-        return _build_planned(plan, photos, imagery, out, patch, rules, workers, retry, progress)
+        job = ShardJob(photos, imagery, patch, out / "shards", workers)
+        return _build_planned(plan, job, out, rules, engine or LocalEngine(), retry, progress)
 
 
 def _build_planned(
     plan: BuildPlan,
-    photos: PhotoSource,
-    imagery: Imagery,
+    job: ShardJob,
     out: Path,
-    patch: PatchSpec,
     rules: Rules,
-    workers: int,
+    engine: Engine,
     retry: bool,
     progress: Progress,
 ) -> PairSet:
@@ -170,7 +121,7 @@ def _build_planned(
     remove_temporary_files(out, *TEMPORARY_FILES)
     if (out / MANIFEST).exists() and len(results) == len(plan.shards) and not retry:
         return open_pairs(out)
-    unusable = _find_unusable_photos(photos, plan, out, rules.look_alike_bits, retry, progress)
+    unusable = _find_unusable_photos(job.photos, plan, out, rules.look_alike_bits, retry, progress)
     left_out = {shard.name: _select_photos_of(shard, unusable) for shard in plan.shards}
     results = {name: result for name, result in results.items() if _was_made_without(result, left_out[name])}
     if (out / MANIFEST).exists():
@@ -178,13 +129,11 @@ def _build_planned(
             return open_pairs(out)
         (out / MANIFEST).unlink()  # no longer complete
     done_count = sum(len(shard.photos) for shard in plan.shards if shard.name in results)
-    progress(STAGE, done_count, plan.pair_count)
-    pending = [shard for shard in plan.shards if shard.name not in results]
-    inputs = (photos, imagery, patch, out / "shards")
-    new_results = _write_shards(pending, [left_out[shard.name] for shard in pending], inputs, workers)
-    for shard, result in zip(pending, new_results, strict=True):
+    listener = RetryAnnouncer(progress, STAGE, done_count, plan.pair_count)
+    tasks = [ShardTask(shard, left_out[shard.name]) for shard in plan.shards if shard.name not in results]
+    for _, staged in engine.run(job, tasks, listener) if tasks else ():
+        result = staged.put_in_place(job.folder)
         journal.append_result(out, result)
         results[result.name] = result
-        done_count += len(shard.photos)
-        progress(STAGE, done_count, plan.pair_count)
-    return finish_build(plan, results, out, imagery.info.uri)
+    remove_temporary_files(out, *TEMPORARY_FILES)  # of workers that were taken for dead
+    return finish_build(plan, results, out, job.imagery.info.uri)

@@ -1,5 +1,6 @@
 """A pair set on disk: opening it, reading its pairs and checking its shards."""
 
+import hashlib
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,29 +18,56 @@ from pyarrow import parquet
 
 from sat2cap.display import facts_html
 from sat2cap.errors import PairsError, quote
-from sat2cap.files import digest, digest_file, parse_own_json
-from sat2cap.pairs.locations import PairLocations, locate_split
+from sat2cap.files import digest, parse_own_json
+from sat2cap.pairs.locations import INDEX, PairLocations, locate_split
+from sat2cap.pairs.shard_file import SHARDS, ShardFile
 from sat2cap.pairs.shard_reading import Pair, first_line, locate_pairs, read_pairs_at, read_shard
 from sat2cap.pairs.splits.split import SPLITS
 from sat2cap.pictures import decode_picture
 from sat2cap.progress import Progress, silent
+from sat2cap.stores import Store, open_object, open_store
 
-INDEX = "index.parquet"
 MANIFEST = "pairs.json"
 _INDEX_COLUMNS = ("key", "shard", "split", "lon", "lat", "taken", "user", "licence", "source", "imagery")
 
 
 @dataclass(frozen=True, repr=False)
 class PairSet:
-    """A complete pair set on disk."""
+    """A complete pair set in a folder, in a bucket or on a web server."""
 
-    path: Path
+    store: Store
+    """Where it lies."""
     manifest: dict[str, Any]
     """Content of `pairs.json`: provenance, funnel, counts and shards; see docs/pairs.md."""
 
+    def __reduce__(self) -> tuple[type["PairSet"], tuple[Store, dict[str, Any]]]:
+        """Pickle without what was read."""
+        return PairSet, (self.store, self.manifest)
+
+    @property
+    def name(self) -> str:
+        """The folder or address in messages, without secrets."""
+        return self.store.name
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder on this machine; None for an address."""
+        return self.store.folder
+
+    @property
+    def path(self) -> Path:
+        """The folder. Raises `PairsError` for an address."""
+        if self.store.folder is None:
+            raise PairsError(f"{self.name} is no folder of this machine; copy the pairs to one")
+        return self.store.folder
+
+    def shard(self, name: str) -> ShardFile:
+        """Return the shard of a file name."""
+        return ShardFile(self.store.child(SHARDS), name)
+
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {split}" for split, count in self.manifest["counts"].items())
-        return f"<sat2cap pairs {str(self.path)!r}: {counts}>"
+        return f"<sat2cap pairs {self.name!r}: {counts}>"
 
     def _repr_html_(self) -> str:
         """Return the overhead patch of one pair beside a table of facts, for notebooks."""
@@ -53,7 +81,7 @@ class PairSet:
         }
         buffer = io.BytesIO()
         decode_picture(self.sample_pairs(1)[0].overhead).resize((160, 160)).save(buffer, "PNG")
-        return facts_html(str(self.path), facts, buffer.getvalue())
+        return facts_html(self.name, facts, buffer.getvalue())
 
     @property
     def fingerprint(self) -> str:
@@ -69,7 +97,8 @@ class PairSet:
         be read.
         """
         with self._index_errors():
-            table = gpd.read_parquet(self.path / INDEX)
+            with open_object(self.store, INDEX) as file:
+                table = gpd.read_parquet(file)
             missing = [name for name in _INDEX_COLUMNS if name not in table.columns]
             if missing:
                 raise ValueError(f"it has no column {missing[0]}")
@@ -88,9 +117,7 @@ class PairSet:
         Raises `PairsError` at once for an unknown split, and while iterating for a shard that is broken.
         """
         shards, names = self.manifest["shards"], self._shard_names(split)
-        return chain.from_iterable(
-            read_shard(self.path / "shards" / name, shards[name]["pairs"]) for name in names
-        )
+        return chain.from_iterable(read_shard(self.shard(name), shards[name]["pairs"]) for name in names)
 
     def read_rows(self, split: str, rows: Iterable[int]) -> Iterator[tuple[int, Pair]]:
         """Yield the pairs at some positions of a split, each with its position, in rising order.
@@ -101,10 +128,10 @@ class PairSet:
         """
         wanted, names, count = sorted(set(rows)), self._shard_names(split), self.count(split)
         if wanted and not 0 <= wanted[0] <= wanted[-1] < count:
-            raise PairsError(f"{self.path} has {count} pairs in {split!r}, so none at {wanted[-1]}")
+            raise PairsError(f"{self.name} has {count} pairs in {split!r}, so none at {wanted[-1]}")
         return chain.from_iterable(
-            zip(positions, read_pairs_at(path, offsets), strict=True)
-            for path, positions, offsets in self._locate_rows(names, split, wanted)
+            zip(positions, read_pairs_at(shard, offsets), strict=True)
+            for shard, positions, offsets in self._locate_rows(names, split, wanted)
         )
 
     def locate(self, split: str, cache: Path, progress: Progress = silent) -> PairLocations:
@@ -114,35 +141,36 @@ class PairSet:
         the positions are kept in the folder `cache`. Raises `PairsError` for an unknown split, for an index
         that does not fit the shards, and for a shard that is missing or cut.
         """
-        shards = [self.path / "shards" / name for name in self._shard_names(split)]
+        shards = [self.shard(name) for name in self._shard_names(split)]
         cached = cache / f"offsets-{split}-{digest(self.fingerprint, split)[:24]}.npy"
-        return locate_split(self.path / INDEX, shards, split, self.count(split), cached, progress)
+        return locate_split(self.store, shards, split, self.count(split), cached, progress)
 
     def _locate_rows(
         self, names: Sequence[str], split: str, wanted: Sequence[int]
-    ) -> Iterator[tuple[Path, list[int], list[int]]]:
+    ) -> Iterator[tuple[ShardFile, list[int], list[int]]]:
         """Yield each shard with those of the wanted positions that it holds, and where their pairs lie."""
         offsets, first, queue = self._offsets.get(split), 0, deque(wanted)
         for name in names:
-            path, last = self.path / "shards" / name, first + self.manifest["shards"][name]["pairs"]
+            shard, last = self.shard(name), first + self.manifest["shards"][name]["pairs"]
             positions = []
             while queue and queue[0] < last:
                 positions.append(queue.popleft())
             if positions:
                 if offsets is None:
-                    starts = [start for _, start, _ in locate_pairs(path)]
-                    yield path, positions, [starts[row - first] for row in positions]
+                    starts = [start for _, start, _ in locate_pairs(shard)]
+                    yield shard, positions, [starts[row - first] for row in positions]
                 else:
-                    yield path, positions, offsets[positions].tolist()
+                    yield shard, positions, offsets[positions].tolist()
             first = last
 
     @cached_property
     def _offsets(self) -> dict[str, NDArray[np.int64]]:
         """Position in bytes of every pair in its shard, by split; empty for an index of an older version."""
         with self._index_errors():
-            if "offset" not in parquet.read_schema(self.path / INDEX).names:
-                return {}
-            table = parquet.read_table(self.path / INDEX, columns=["split", "offset"])
+            with open_object(self.store, INDEX) as file:
+                if "offset" not in parquet.read_schema(file).names:
+                    return {}
+                table = parquet.read_table(file, columns=["split", "offset"])
             split, offset = table["split"].to_numpy(), table["offset"].to_numpy()
         return {name: offset[split == name] for name in self.manifest["counts"]}
 
@@ -153,14 +181,14 @@ class PairSet:
             yield
         except Exception as error:
             raise PairsError(
-                f"{self.path / INDEX} cannot be read ({quote(first_line(error))}); build the pairs again"
+                f"{self.name}/{INDEX} cannot be read ({quote(first_line(error))}); build the pairs again"
             ) from error
 
     def _shard_names(self, split: str) -> list[str]:
         """Return the names of a split's shards. Raises `PairsError` for a split that the set cannot have."""
         names = [name for name in self.manifest["shards"] if name.rsplit("-", 1)[0] == split]
         if not names and split not in SPLITS:
-            raise PairsError(f"split {split!r} is not in {self.path}; use one of {', '.join(SPLITS)}")
+            raise PairsError(f"split {split!r} is not in {self.name}; use one of {', '.join(SPLITS)}")
         return names
 
     def sample_pairs(self, count: int, split: str | None = None, seed: int = 0) -> list[Pair]:
@@ -185,40 +213,45 @@ class PairSet:
         """
         problems = []
         for name, shard in self.manifest["shards"].items():
-            path = self.path / "shards" / name
-            if not path.is_file():
+            try:
+                with self.shard(name).open() as file:
+                    is_intact = hashlib.file_digest(file, "sha256").hexdigest() == shard["sha256"]
+            except (FileNotFoundError, IsADirectoryError):
                 problems.append(f"{name} is missing")
-            elif digest_file(path) != shard["sha256"]:
+                continue
+            if not is_intact:
                 problems.append(f"{name} has other bytes than were written")
         return problems
 
 
 def open_pairs(path: Path | str) -> PairSet:
-    """Open a complete pair set: the manifest is read, no shard.
+    """Open a complete pair set in a folder, or at an address: the manifest is read, no shard.
 
     Raises `PairsError` if there is no complete set at `path`, or one of a version that this package cannot
-    read.
+    read, and `StoreError` if a bucket or server does not give it.
     """
-    path = Path(path)
+    store = open_store(path)
+    place, again = f"{store.name}/{MANIFEST}", "build the pairs again"
+    if store.folder is None:
+        again = "copy the pairs there again"
     try:
-        manifest = parse_own_json((path / MANIFEST).read_text())
+        manifest = parse_own_json(store.get(MANIFEST).decode())
     except FileNotFoundError as error:
+        fix = "build the pairs" if store.folder is not None else "check the address"
         raise PairsError(
-            f"{path} has no {MANIFEST}: it is no pair set, or an unfinished one; build the pairs"
+            f"{store.name} has no {MANIFEST}: it is no pair set, or an unfinished one; {fix}"
         ) from error
     except (OSError, ValueError) as error:
-        raise PairsError(
-            f"{path / MANIFEST} cannot be read ({first_line(error)}); build the pairs again"
-        ) from error
+        raise PairsError(f"{place} cannot be read ({first_line(error)}); {again}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != "sat2cap pairs":
-        raise PairsError(f"{path / MANIFEST} does not describe pairs; give the folder that the build wrote")
+        raise PairsError(f"{place} does not describe pairs; give the folder that the build wrote")
     if manifest.get("version") != 1:
         raise PairsError(
-            f"{path} has pairs of version {manifest.get('version')}; this package reads version 1"
+            f"{store.name} has pairs of version {manifest.get('version')}; this package reads version 1"
         )
     if not _is_sound(manifest):
-        raise PairsError(f"{path / MANIFEST} is damaged (counts or shards); build the pairs again")
-    return PairSet(path, manifest)
+        raise PairsError(f"{place} is damaged (counts or shards); {again}")
+    return PairSet(store, manifest)
 
 
 def _is_sound(manifest: dict[str, Any]) -> bool:

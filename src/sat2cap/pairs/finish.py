@@ -11,12 +11,15 @@ import pandas as pd
 from sat2cap.errors import PairsError
 from sat2cap.files import canonical_json, digest, publish, write_json
 from sat2cap.pairs import journal
-from sat2cap.pairs.dataset import INDEX, MANIFEST, PairSet, open_pairs
+from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
+from sat2cap.pairs.locations import INDEX
 from sat2cap.pairs.plan import FORMAT, BuildPlan
 from sat2cap.pairs.screening.near_duplicates import remove_hash_cache
 from sat2cap.pairs.shard import ShardResult
+from sat2cap.pairs.shard_file import SHARDS, ShardFile
 from sat2cap.pairs.shard_reading import locate_pairs
 from sat2cap.pairs.splits.split import find_overlapping_pairs
+from sat2cap.stores import Store, open_store
 
 _OPTIONAL_COLUMNS = ("author", "title")
 """Columns of the index that are left out if they are empty for every pair."""
@@ -30,7 +33,7 @@ def finish_build(plan: BuildPlan, results: Mapping[str, ShardResult], out: Path,
     `results` has every shard of `plan` by name; `imagery` is the URI that the index gives as the origin of
     the patches. Raises `PairsError` if no pair could be made.
     """
-    index = _make_index(plan, results, imagery, out / "shards")
+    index = _make_index(plan, results, imagery, open_store(out / SHARDS))
     if index.empty:
         reasons = Counter(reason for result in results.values() for reason in result.dropped.values())
         counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
@@ -44,14 +47,16 @@ def finish_build(plan: BuildPlan, results: Mapping[str, ShardResult], out: Path,
 
 
 def _make_index(
-    plan: BuildPlan, results: Mapping[str, ShardResult], imagery: str, shards: Path
+    plan: BuildPlan, results: Mapping[str, ShardResult], imagery: str, shards: Store
 ) -> gpd.GeoDataFrame:
     """Return one row for each pair, in the order of the shards; columns as in docs/pairs.md."""
     tables = []
     for shard in plan.shards:
         table = shard.photos.table.to_pandas()
         table = table[~table.key.isin(list(results[shard.name].dropped))]
-        offsets = results[shard.name].offsets or [start for _, start, _ in locate_pairs(shards / shard.name)]
+        offsets = results[shard.name].offsets
+        if not offsets:
+            offsets = [start for _, start, _ in locate_pairs(ShardFile(shards, shard.name))]
         columns = {"shard": shard.name, "offset": offsets, "split": shard.split, "imagery": imagery}
         tables.append(table.assign(**columns))
     frame = pd.concat(tables, ignore_index=True)

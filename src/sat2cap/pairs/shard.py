@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sat2cap.errors import ImageryError, JobError, PictureError
-from sat2cap.files import digest_file, publish
+from sat2cap.files import digest_file, publish, rename_published
 from sat2cap.geo import patch_around
 from sat2cap.imagery import Imagery, fill_missing, missing_share
 from sat2cap.pairs.plan import PatchSpec, Shard
@@ -72,22 +73,45 @@ class ShardResult:
     """Position in bytes of each pair's first tar header; empty in the journals of older versions."""
 
 
-def write_shard(
+@dataclass(frozen=True)
+class StagedShard:
+    """A shard that was written, but is not in its place yet: the receipt for it."""
+
+    result: ShardResult
+    written_as: str
+    """Name of the hidden file beside its place."""
+
+    def put_in_place(self, folder: Path) -> ShardResult:
+        """Rename the file in the folder of the shards, and return what it is.
+
+        Raises `JobError` if it is not there, as when another machine wrote to a disk of its own.
+        """
+        try:
+            rename_published(folder / self.written_as, folder / self.result.name)
+        except FileNotFoundError:
+            raise JobError(
+                f"{self.result.name} was written, but not into {folder} of this machine; give a folder that "
+                "every worker shares"
+            ) from None
+        return self.result
+
+
+def stage_shard(
     shard: Shard,
     left_out: Mapping[str, str],
     source: PhotoSource,
     imagery: Imagery,
     patch: PatchSpec,
     folder: Path,
-) -> ShardResult:
-    """Make the pairs of `shard`, publish them as one tar file in `folder`, and return what was written.
+) -> StagedShard:
+    """Make the pairs of `shard`, and write them to `folder` as one tar file under a name of its own.
 
     Equal pairs give equal bytes. `left_out` maps the keys of photos that are known to make no pair to the
     reason.
     """
     dropped: dict[str, str] = {}
     offsets: list[int] = []
-    path = folder / shard.name
+    path = folder / f".{Path(shard.name).stem}.{uuid.uuid4().hex[:12]}.tar"
     with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
         for photo, images in _make_pairs(shard, source, imagery, patch, left_out):
             if isinstance(images, str):
@@ -103,7 +127,13 @@ def write_shard(
             _add_member(tar, f"{photo.key}.groundlevel.jpg", images[0])
             _add_member(tar, f"{photo.key}.overhead.jpg", images[1])
             _add_member(tar, f"{photo.key}.metadata.json", json.dumps(metadata).encode())
-    return ShardResult(shard.name, digest_file(path), len(offsets), dropped, offsets)
+    return StagedShard(ShardResult(shard.name, digest_file(path), len(offsets), dropped, offsets), path.name)
+
+
+def can_be_made(photo: Photo, source: PhotoSource, imagery: Imagery, patch: PatchSpec) -> bool:
+    """Return whether a photo and the patch around it can be read here, whatever they show."""
+    (image,), (pixels,) = _read_images(source, [photo]), _read_patches(imagery, [photo], patch)
+    return image is not None and pixels is not None
 
 
 def format_date_taken(taken: datetime) -> str:

@@ -1,21 +1,22 @@
 """Reading the pairs of a shard, a webdataset tar: all of them in turn, or some by their position in bytes."""
 
-import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from sat2cap.errors import PairsError
 from sat2cap.files import parse_json
+from sat2cap.pairs.shard_file import ShardFile
 
 GROUND, OVERHEAD = "groundlevel.jpg", "overhead.jpg"
 """Names of a pair's photo and patch in a shard, after its key and a dot."""
 
 _MEMBERS = (GROUND, OVERHEAD, "metadata.json")
 _ADVICE = "build the pairs again: only what is broken is redone"
+_PAIR_BYTES = 512 * 2**10
+"""Bytes fetched at a time of a bucket for pairs that lie apart: about what a pair takes."""
 
 
 @dataclass(frozen=True)
@@ -35,45 +36,46 @@ class Pair:
     """Local clock time, without a zone."""
 
 
-def read_shard(path: Path, expected: int) -> Iterator[Pair]:
+def read_shard(shard: ShardFile, expected: int) -> Iterator[Pair]:
     """Yield the pairs of a shard. Raises `PairsError` if it is broken or lacks some of the expected pairs."""
     count = 0
-    with _named_errors(path), tarfile.open(path, "r:") as tar:
+    with _named_errors(shard), shard.open() as file, tarfile.open(fileobj=file, mode="r:") as tar:
         while (pair := _next_pair(tar)) is not None:
             yield pair
             count += 1
     if count != expected:  # a cut between two members leaves a tar that reads without complaint
-        raise PairsError(f"{path} is broken ({count} pairs of {expected}); {_ADVICE}")
+        raise PairsError(f"{shard} is broken ({count} pairs of {expected}); {_ADVICE}")
 
 
-def read_pairs_at(path: Path, offsets: Sequence[int]) -> Iterator[Pair]:
+def read_pairs_at(shard: ShardFile, offsets: Sequence[int]) -> Iterator[Pair]:
     """Yield the pairs of a shard whose first tar headers lie at some positions in bytes, in that order.
 
     Raises `PairsError` if the shard is broken, or holds no pair there.
     """
-    with _named_errors(path), path.open("rb") as file:
+    with _named_errors(shard), shard.open(_PAIR_BYTES) as file:
         for offset in offsets:
             file.seek(offset)
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 pair = _next_pair(tar)
             if pair is None:
-                raise PairsError(f"{path} is broken (no pair at byte {offset}); {_ADVICE}")
+                raise PairsError(f"{shard} is broken (no pair at byte {offset}); {_ADVICE}")
             yield pair
 
 
-def read_member(path: Path, offset: int, name: str) -> bytes:
+def read_member(shard: ShardFile, offset: int, name: str, stop: int | None = None) -> bytes:
     """Return the file `name` of the pair of a shard whose first tar header lies at a position in bytes.
 
-    Only the headers before it and its own bytes are read, so that threads may read side by side. Raises
+    In a folder only the headers before it and its own bytes are read; of a bucket all of the pair, if it is
+    known where it ends (`stop`), as one request is quicker than three. Threads may read side by side. Raises
     `PairsError` if the shard is broken, or the pair there has no such file.
     """
     key, end = name.split(".", 1)[0], 0
-    with _named_errors(path), path.open("rb", buffering=0) as file:
+    with _named_errors(shard), shard.reader(offset, stop) as read:
         for _ in _MEMBERS:
-            block = os.pread(file.fileno(), tarfile.BLOCKSIZE, offset)
+            block = read(offset, tarfile.BLOCKSIZE)
             header = tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
             if header.name == name:
-                data = os.pread(file.fileno(), header.size, offset + tarfile.BLOCKSIZE)
+                data = read(offset + tarfile.BLOCKSIZE, header.size)
                 if len(data) == header.size:
                     return data
                 end = offset + tarfile.BLOCKSIZE + len(data)
@@ -81,16 +83,16 @@ def read_member(path: Path, offset: int, name: str) -> bytes:
                 break
             offset += tarfile.BLOCKSIZE * (1 + -(-header.size // tarfile.BLOCKSIZE))
     reason = f"cut at byte {end:,}" if end else f"no {name} where the index says"
-    raise PairsError(f"{path} is broken ({reason}); {_ADVICE}")
+    raise PairsError(f"{shard} is broken ({reason}); {_ADVICE}")
 
 
-def locate_pairs(path: Path) -> list[tuple[str, int, int]]:
+def locate_pairs(shard: ShardFile) -> list[tuple[str, int, int]]:
     """Return the key of each pair of a shard with its range of bytes, headers and padding included.
 
     Only the headers are read. Raises `PairsError` if the shard is broken.
     """
     ranges: dict[str, tuple[int, int]] = {}
-    with _named_errors(path), tarfile.open(path, "r:") as tar:
+    with _named_errors(shard), shard.open() as file, tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:
             key = member.name.split(".", 1)[0]
             blocks = -(-member.size // tarfile.BLOCKSIZE)
@@ -125,11 +127,11 @@ def _make_pair(key: str, members: dict[str, bytes]) -> Pair:
 
 
 @contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
+def _named_errors(shard: ShardFile) -> Iterator[None]:
     """Turn what a missing or broken shard raises into a `PairsError` that names it."""
     try:
         yield
     except FileNotFoundError as error:
-        raise PairsError(f"{path} is missing; {_ADVICE}") from error
+        raise PairsError(f"{shard} is missing; {_ADVICE}") from error
     except (tarfile.TarError, OSError, ValueError, KeyError) as error:
-        raise PairsError(f"{path} is broken ({first_line(error)}); {_ADVICE}") from error
+        raise PairsError(f"{shard} is broken ({first_line(error)}); {_ADVICE}") from error

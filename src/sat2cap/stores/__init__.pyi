@@ -1,3 +1,4 @@
+from .object_file import open_object as open_object
 from .opening import is_remote as is_remote
 from .opening import open_store as open_store
 from .opening import require_local as require_local

@@ -35,7 +35,7 @@ def calibrate(
         raise ModelError(f"{name} has no tower for photos or none for texts: join it with its CLIP (--text)")
     count = pairs.count(split)
     if count == 0:
-        raise PairsError(f"split {split!r} of {pairs.path} has no pairs: give another split")
+        raise PairsError(f"split {split!r} of {pairs.name} has no pairs: give another split")
     data = read_training_set(
         pairs, split, model.overhead_preprocess, progress=progress, limit=MAX_CALIBRATION_PHOTOS
     )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sat2cap.engines import Engine
 from sat2cap.errors import RunFileError
 from sat2cap.files import canonical_json, digest
 from sat2cap.locks import folder_lock, remove_temporary_files
@@ -91,13 +92,15 @@ def train_linear(
     *,
     pairs: Pairs | None = None,
     resolve: Callable[[str], Checkpoint] = load_model,
+    engine: Engine | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Fit a linear model and return the folder of the checkpoint; a finished one is not fitted again.
 
     `pairs` replaces the pair set at ``run.data.pairs``; `resolve` loads the CLIP that ``run.model.init``
-    names. Raises `RunFileError` if the folder holds another run or there are too few pairs, `ModelError` if
-    the CLIP lacks a tower or a projection, `JobError` if another process trains in the folder.
+    names; `engine` says where photos are embedded, in this process if None. Raises `RunFileError` if the
+    folder holds another run or there are too few pairs, `ModelError` if the CLIP lacks a tower or a
+    projection, `JobError` if another process trains in the folder.
     """
     folder = Path(run.output.folder)
     finished = folder / "checkpoint"
@@ -114,7 +117,7 @@ def train_linear(
         if (finished / CHECKPOINT_MANIFEST).is_file():
             return finished
         announce(progress, f"embedding in {compute}")
-        model, card = _fit_model(run, pairs, clip, features, compute.precision, progress)
+        model, card = _fit_model(run, pairs, clip, features, compute.precision, engine, progress)
         card["training"] |= {"identity": identity, "precision": compute.precision}
         save_checkpoint(replace(model, card=card).to("cpu"), finished)
     return finished
@@ -126,6 +129,7 @@ def _fit_model(
     clip: Checkpoint,
     features: PlaceFeatures,
     precision: Precision,
+    engine: Engine | None,
     progress: Progress,
 ) -> tuple[Checkpoint, dict[str, Any]]:
     """Return the fitted, calibrated model and its card."""
@@ -134,7 +138,14 @@ def _fit_model(
         rows = features.read(pairs, split, limit, progress)
         fallback = Path(run.output.folder) / "cache"
         ground = ground_embeddings(
-            pairs, split, clip, fallback=fallback, precision=precision, progress=progress, limit=limit
+            pairs,
+            split,
+            clip,
+            fallback=fallback,
+            precision=precision,
+            progress=progress,
+            limit=limit,
+            engine=engine,
         )
         return _Split(rows, ground.read_all())
 

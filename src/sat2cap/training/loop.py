@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 
+from sat2cap.engines import Engine
 from sat2cap.errors import JobError, RunFileError
 from sat2cap.locks import folder_lock, remove_temporary_files
 from sat2cap.model import CHECKPOINT_MANIFEST, Checkpoint, Compute, load_model
@@ -45,14 +46,16 @@ def train(
     *,
     pairs: Pairs | None = None,
     resolve: Callable[[str], Checkpoint] = load_model,
+    engine: Engine | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train a model and return the folder of the finished checkpoint.
 
     An interrupted run continues from its newest resume state; a finished one is returned without training.
     `pairs` replaces the pair set at ``run.data.pairs``; `resolve` loads the model that ``run.model.init``
-    names. Raises `RunFileError` if the folder holds another run or there are too few pairs, `JobError` if
-    another process trains in the folder or the loss is not finite, and `OSError` on a full disk.
+    names; `engine` says where photos are embedded, in this process if None. Raises `RunFileError` if the
+    folder holds another run or there are too few pairs, `JobError` if another process trains in the folder or
+    the loss is not finite, and `OSError` on a full disk.
     """
     finished = Path(run.output.folder) / "checkpoint"
     run, compute = settle_compute(run)
@@ -66,7 +69,7 @@ def train(
             return finished
 
         announce(progress, f"training in {compute}")
-        data = read_training_data(run, pairs, start, fabric, progress)
+        data = read_training_data(run, pairs, start, fabric, progress, engine)
         learner = new_learner(run, start, data, fabric)
         network = torch.compile(learner.student) if run.optim.compile else learner.student
         model, optimizer = fabric.setup(network, learner.optimizer)

@@ -152,7 +152,7 @@ def embed(
         max_missing=max_missing,
         precision=precision.value,
     )
-    chosen_engine = plan.engine(engine.value, address, workers)
+    chosen_engine = api.make_engine(engine.value, address, workers)
     console.print_facts(_describe_plan(plan), None if dry_run else sys.stderr)
     if plan.source.failure is not None:
         console.print_warning(f"the imagery of some cells could not be read: {plan.source.failure}")

@@ -14,11 +14,10 @@ from sat2cap.cli.build.pairs_build import (
     build,
     describe_screening,
 )
-from sat2cap.cli.options import ACCEPT_OLD_STRETCH
+from sat2cap.cli.options import ACCEPT_OLD_STRETCH, PairsPath
 
 app = typer.Typer(help="Pairs of ground photos and overhead patches.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder made by: sat2cap pairs build.")]
 Borders = Annotated[
     Path | None,
     typer.Option("--borders", metavar="FILE", help="A file of outlines to draw, such as coasts."),
@@ -29,7 +28,7 @@ app.command("build", context_settings=ACCEPT_OLD_STRETCH)(build)
 
 @app.command()
 def inspect(
-    folder: Folder,
+    folder: PairsPath,
     check: Annotated[
         bool, typer.Option("--check", help="Also read every shard and compare its hash.")
     ] = False,
@@ -81,7 +80,7 @@ def inspect(
 
 @app.command("split")
 def split_pairs(
-    folder: Folder,
+    folder: PairsPath,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -121,7 +120,7 @@ def split_pairs(
 
 @app.command()
 def card(
-    folder: Folder,
+    folder: PairsPath,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write; by default PAIRS/card."),
@@ -139,8 +138,11 @@ def card(
     It has counts, licences, whom to credit, a map, months and hours, and which photos were left out.
     """
     from sat2cap.catalogue import open_imagery
+    from sat2cap.errors import InputError
     from sat2cap.pairs import measure_storage_psnr, open_pairs, read_borders, write_card
 
     pair_set = open_pairs(folder)
+    if out is None and pair_set.folder is None:
+        raise InputError(f"the card of {pair_set.name} must be written somewhere: give a folder with --out")
     storage_psnr = None if imagery is None else measure_storage_psnr(pair_set, open_imagery(imagery))
-    print(write_card(pair_set, out or folder / "card", read_borders(borders), storage_psnr))
+    print(write_card(pair_set, out or pair_set.path / "card", read_borders(borders), storage_psnr))

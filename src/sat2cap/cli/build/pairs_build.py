@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat2cap.cli.options import Bands, ImagerySource, Recipe, Stretch, TileCache
+from sat2cap.cli.options import (
+    Address,
+    Bands,
+    Engine,
+    EngineName,
+    ImagerySource,
+    Recipe,
+    Stretch,
+    TileCache,
+)
 from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
@@ -160,7 +169,14 @@ def build(
     block_km: BlockKm = 10.0,
     seed: Seed = 0,
     per_shard: PerShard = 1000,
-    workers: Annotated[int, typer.Option(metavar="N", help="Number of processes.", min=1)] = 1,
+    engine: Engine = EngineName.process,
+    address: Address = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Number of processes, by default 1, or of the cluster's workers.", min=1
+        ),
+    ] = None,
     bands: Bands = None,
     stretch: Stretch = None,
     recipe: Recipe = None,
@@ -210,6 +226,8 @@ def build(
             seed=seed,
             per_shard=per_shard,
             workers=workers,
+            engine=engine.value,
+            address=address,
             retry=retry,
             progress=progress,
         )

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat2cap.cli.ask.caption import CaptionerName, Tokenizer
-from sat2cap.cli.evaluate.pairs import Pairs, Seed, Split
+from sat2cap.cli.evaluate.pairs import Seed, Split
 from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, run_evaluation
-from sat2cap.cli.options import Json, Model
+from sat2cap.cli.options import Json, Model, PairsPath
 from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def captions(
-    pairs: Pairs,
+    pairs: PairsPath,
     model: Model,
     captioner: CaptionerName = None,
     clip: Clip = None,
@@ -93,5 +93,5 @@ def captions(
         caption_inputs(opened, checkpoint, baseline, loaded, options, human_captions),
         compute_metrics,
         lambda evaluation: caption_figure(opened, split, evaluation.material, checkpoint),
-        {"pairs": str(pairs), "model": model, "clip": clip or "", "captioner": captioner or MINICAPTIONER},
+        {"pairs": opened.name, "model": model, "clip": clip or "", "captioner": captioner or MINICAPTIONER},
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat2cap.cli.evaluate.shared import BlockKm, Clip, Draws, Run, run_evaluation
-from sat2cap.cli.options import Json, Model
+from sat2cap.cli.options import Json, Model, PairsPath
 from sat2cap.extras import require_extra
 
 if TYPE_CHECKING:
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from sat2cap.model import Checkpoint
     from sat2cap.pairs import PairSet
 
-Pairs = Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder made by: sat2cap pairs build.")]
 Split = Annotated[str, typer.Option(metavar="NAME", help="The split to use: train, val or test.")]
 Gallery = Annotated[int, typer.Option(metavar="N", help="Number of pairs in the gallery.", min=1)]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the choice of the gallery.", min=0)]
 
 
 def retrieval(
-    pairs: Pairs,
+    pairs: PairsPath,
     models: Annotated[
         list[str],
         typer.Option(
@@ -97,14 +96,14 @@ def retrieval(
         retrieval_inputs(opened, list(models_by_name.values()), baseline, options, linear_model),
         lambda: evaluate_table(opened, models_by_name, baseline, options, cache, linear=linear_model),
         draw_pictures,
-        {"pairs": str(pairs), "model": ", ".join(models), "clip": clip or "", "linear": linear or ""},
+        {"pairs": opened.name, "model": ", ".join(models), "clip": clip or "", "linear": linear or ""},
     )
     if paper:
         _print_table_1()
 
 
 def clusters(
-    pairs: Pairs,
+    pairs: PairsPath,
     model: Model,
     clip: Clip = None,
     k: Annotated[
@@ -187,7 +186,7 @@ def clusters(
         },
         compute_metrics,
         _draw_cluster_pictures,
-        {"pairs": str(pairs), "model": model, "clip": clip or "", "atlas": str(atlas or "")},
+        {"pairs": opened.name, "model": model, "clip": clip or "", "atlas": str(atlas or "")},
     )
 
 

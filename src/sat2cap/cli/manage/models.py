@@ -136,7 +136,10 @@ def convert(
 @app.command()
 def calibrate(
     model: ModelName,
-    pairs: Annotated[Path, typer.Argument(metavar="PAIRS", help="Pairs that MODEL was not trained on.")],
+    pairs: Annotated[
+        str,
+        typer.Argument(metavar="PAIRS", help="Pairs that MODEL was not trained on: a folder, or an address."),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
     split: Annotated[str, typer.Option(metavar="SPLIT", help="The split of the pairs to use.")] = "val",
     text: Texts = None,

@@ -122,7 +122,7 @@ def embed_gallery(
     total = pairs.count(split)
     if total == 0 or gallery < 1:
         raise PairsError(
-            f"split {split!r} of {pairs.path} has {total} pairs, gallery {gallery}: both must be 1 or more"
+            f"split {split!r} of {pairs.name} has {total} pairs, gallery {gallery}: both must be 1 or more"
         )
     chosen = np.sort(np.random.default_rng(seed).permutation(total)[:gallery])
     if ground is not None and ground.shape != (len(chosen), checkpoint.dim):

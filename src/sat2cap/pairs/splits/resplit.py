@@ -16,6 +16,7 @@ from sat2cap.pairs.finish import TEMPORARY_FILES, finish_build
 from sat2cap.pairs.plan import FORMAT, NEAR, BuildPlan, Shard, cut_shards
 from sat2cap.pairs.screening.rules import Funnel
 from sat2cap.pairs.shard import ShardResult
+from sat2cap.pairs.shard_file import ShardFile
 from sat2cap.pairs.shard_reading import locate_pairs
 from sat2cap.pairs.splits.split import BUFFER, SplitPlan, assign_splits
 from sat2cap.photos import PHOTO_SCHEMA, PhotoTable
@@ -24,7 +25,7 @@ from sat2cap.progress import Progress, silent
 STAGE = "copying pairs"
 _COLUMNS = ["key", "lon", "lat", "taken", "user", "licence", "source", "author", "title", "url"]
 
-Locations = dict[str, tuple[Path, int, int]]
+Locations = dict[str, tuple[ShardFile, int, int]]
 """Shard file of each pair, by key, with the byte range of its three members, headers included."""
 
 
@@ -80,7 +81,7 @@ def _plan_shards(pairs: PairSet, split: SplitPlan, seed: int, per_shard: int) ->
     dropped = {**manifest["funnel"]["dropped"]}
     funnel = Funnel(manifest["funnel"]["records"], dropped).drop({NEAR: int((names == BUFFER).sum())})
     if funnel.kept_count == 0:
-        raise PairsError(f"{pairs.path}: no pair is left in this split; use larger blocks or another split")
+        raise PairsError(f"{pairs.name}: no pair is left in this split; use larger blocks or another split")
     settings: dict[str, Any] = {
         "split": asdict(split) | {"fractions": list(split.fractions)},
         "seed": seed,
@@ -107,11 +108,11 @@ def _locate_pairs(pairs: PairSet) -> Locations:
     locations: Locations = {}
     problems = pairs.find_problems()
     if problems:
-        raise PairsError(f"{pairs.path}: {problems[0]}; build the pairs again: only what is broken is redone")
+        raise PairsError(f"{pairs.name}: {problems[0]}; build the pairs again: only what is broken is redone")
     for name in pairs.manifest["shards"]:
-        path = pairs.path / "shards" / name
-        for key, start, end in locate_pairs(path):
-            locations[key] = (path, start, end)
+        shard = pairs.shard(name)
+        for key, start, end in locate_pairs(shard):
+            locations[key] = (shard, start, end)
     return locations
 
 
@@ -123,7 +124,7 @@ def _copy_pairs(shard: Shard, locations: Locations, folder: Path) -> ShardResult
         for key in shard.photos.text_column("key"):
             source, start, end = locations[key]
             offsets.append(tar.offset)
-            with source.open("rb") as file:
+            with source.open(end - start) as file:
                 file.seek(start)
                 assert tar.fileobj is not None
                 tar.fileobj.write(file.read(end - start))

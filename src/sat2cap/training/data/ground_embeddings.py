@@ -11,8 +11,6 @@ all processes of a machine that read them share one copy in memory, which the sy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +18,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from sat2cap.engines import Engine, LocalEngine, RetryAnnouncer
 from sat2cap.errors import PairsError
-from sat2cap.files import digest, publish
-from sat2cap.lookahead import count_cores, map_ahead
-from sat2cap.model import Checkpoint, Precision, Preprocess
+from sat2cap.files import digest
+from sat2cap.lookahead import count_cores
+from sat2cap.model import Checkpoint, Precision
 from sat2cap.pictures import DECODING_VERSION
 from sat2cap.progress import Progress
-from sat2cap.training.data.patches import PairLocations, Pairs, decode_image
+from sat2cap.training.data.ground_job import GroundJob, GroundPart, stage_part
+from sat2cap.training.data.patches import Pairs
 
+STAGE = "embedding ground photos"
 CHUNK = 256
 """Number of photos that are prepared ahead of the tower, and embedded at once."""
 PART_PHOTOS = 256 * CHUNK
@@ -74,17 +75,6 @@ def _unit_rows(rows: Floats) -> Floats:
     return rows
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One file of the cache."""
-
-    path: Path
-    older_path: Path
-    """File in which versions until 2026-11-29 kept the same rows as float32."""
-    rows: range
-    """Positions of its photos in the split."""
-
-
 def ground_embeddings(
     pairs: Pairs,
     split: str,
@@ -98,38 +88,45 @@ def ground_embeddings(
     world_size: int = 1,
     barrier: Callable[[], object] = lambda: None,
     threads: int | None = None,
+    engine: Engine | None = None,
 ) -> GroundEmbeddings:
     """Return ground embeddings of N photos with D numbers each, in the order of ``pairs.read(split)``.
 
     Read from ``cache/`` in the pair set's folder (`fallback` where that cannot be written) if they were
     computed before, from the same pairs by the same tower; computed and kept there otherwise, shared out
-    among `world_size` processes that meet at `barrier`. `limit` takes the first pairs only; so many `threads`
-    prepare photos, by default one for each core. Raises `PairsError` if a photo or a shard is broken.
+    among `world_size` processes that meet at `barrier`; those of an `engine` that has workers elsewhere are
+    all asked for by the first. `limit` takes the first pairs only; so many `threads` prepare photos, by
+    default one for each core. Raises `PairsError` if a photo or a shard is broken, and `JobError` as engines.
     """
     count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
     folder = cache_folder(pairs, fallback)
     parts = _list_parts(pairs, split, checkpoint, precision, count, folder)
+    engine = engine or LocalEngine()
     own_parts = parts[rank::world_size]
+    if engine.has_workers:  # which are shared best by one process
+        own_parts = parts if rank == 0 else []
     missing = [part for part in own_parts if not _is_there(part, checkpoint.dim)]
     if missing:
-        locations = pairs.locate(split, folder, progress)
         compiled = count >= PART_PHOTOS  # by the whole number: an interruption must not change the bytes
-        embed = partial(checkpoint.embed_ground, precision=precision, prepared=True, compiled=compiled)
-        _embed_parts(
-            locations, checkpoint.ground_preprocess, embed, missing, threads or count_cores(), progress
-        )
+        locations = pairs.locate(split, folder, progress)
+        threads = threads or count_cores()
+        tower = (pairs, split, folder, checkpoint, precision)
+        job = GroundJob(*tower, compiled, CHUNK, threads, locations)
+        listener = RetryAnnouncer(progress, STAGE, 0, sum(part.size for part in missing))
+        for _, staged in engine.run(job, missing, listener):
+            staged.put_in_place()
     barrier()
     return GroundEmbeddings([_open_part(part, checkpoint.dim) for part in parts], checkpoint.dim)
 
 
 def _list_parts(
     pairs: Pairs, split: str, checkpoint: Checkpoint, precision: Precision, count: int, folder: Path
-) -> list[_Part]:
+) -> list[GroundPart]:
     """Return the files of the embeddings of the first `count` photos of a split."""
     content = (pairs.fingerprint, split, str(count), checkpoint.ground_identity, precision, DECODING_VERSION)
     name, older_name = digest(*content, "float16")[:24], digest(*content)[:24]
     return [
-        _Part(
+        GroundPart(
             folder / f"ground-{split}-{name}-{number:05d}.npy",
             folder / f"ground-{split}-{older_name}-{number:05d}.safetensors",
             range(start, min(start + PART_PHOTOS, count)),
@@ -138,52 +135,14 @@ def _list_parts(
     ]
 
 
-def _embed_parts(
-    locations: PairLocations,
-    preprocess: Preprocess,
-    embed: Callable[[NDArray[np.uint8]], Floats],
-    parts: Sequence[_Part],
-    threads: int,
-    progress: Progress,
-) -> None:
-    """Embed the photos of some parts, in one pass, and publish each part when it is whole.
-
-    `embed` returns the unit embeddings `[b, D]` of photos that `preprocess` has resized. Threads read,
-    decode, turn and resize the photos; one is as small as the tower's input while it waits.
-    """
-
-    def prepare_photo(row: int) -> NDArray[np.uint8]:
-        photo = decode_image(locations.read_photo(row), locations.key(row))
-        pixels: NDArray[np.uint8] = preprocess.pixels([photo])[0]
-        return pixels
-
-    rows = (row for part in parts for row in part.rows)
-    photos = map_ahead(prepare_photo, rows, ahead=2 * CHUNK, threads=threads)
-    done, total = 0, sum(len(part.rows) for part in parts)
-    progress("embedding ground photos", done, total)
-    for part in parts:
-        chunks: list[Halves] = []
-        for start in range(0, len(part.rows), CHUNK):
-            chunk = np.stack(list(islice(photos, min(CHUNK, len(part.rows) - start))))
-            chunks.append(embed(chunk).astype(np.float16))
-            done += len(chunk)
-            progress("embedding ground photos", done, total)
-        _write_part(part, np.concatenate(chunks))
-
-
-def _write_part(part: _Part, embeddings: Halves) -> None:
-    with publish(part.path) as temporary:
-        np.save(temporary, embeddings)
-
-
 def cache_folder(pairs: Pairs, fallback: Path) -> Path:
     """Return the folder that caches what is computed from a pair set; `fallback` if that is not writable."""
-    if pairs.path.is_dir() and os.access(pairs.path, os.W_OK):
-        return pairs.path / "cache"
+    if pairs.folder is not None and pairs.folder.is_dir() and os.access(pairs.folder, os.W_OK):
+        return pairs.folder / "cache"
     return fallback
 
 
-def _is_there(part: _Part, dim: int) -> bool:
+def _is_there(part: GroundPart, dim: int) -> bool:
     """Return whether a part is in the cache and whole; one of an older version is rounded and replaced."""
     if _map_file(part.path, (len(part.rows), dim)) is not None:
         return True
@@ -193,12 +152,12 @@ def _is_there(part: _Part, dim: int) -> bool:
         return False
     if older.shape != (len(part.rows), dim) or older.dtype != np.float32:
         return False
-    _write_part(part, older.astype(np.float16))
+    stage_part(part, part.path.parent, older.astype(np.float16)).put_in_place()
     part.older_path.unlink(missing_ok=True)
     return True
 
 
-def _open_part(part: _Part, dim: int) -> Halves:
+def _open_part(part: GroundPart, dim: int) -> Halves:
     """Return the rows of a part, memory-mapped. Raises `PairsError` if it is missing or broken."""
     rows = _map_file(part.path, (len(part.rows), dim))
     if rows is None:

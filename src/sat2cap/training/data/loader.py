@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sat2cap.engines import Engine
 from sat2cap.lookahead import count_cores, map_ahead
 from sat2cap.model import Checkpoint, Preprocess
 from sat2cap.progress import Progress
@@ -76,11 +77,16 @@ class LoadedBatch(NamedTuple):
 
 
 def read_training_data(
-    run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric, progress: Progress
+    run: Run,
+    pairs: Pairs,
+    start: Checkpoint,
+    fabric: Fabric,
+    progress: Progress,
+    engine: Engine | None = None,
 ) -> TrainingData:
-    """Read or decode all pairs, and embed their photos unless the embeddings are cached.
+    """Read or decode all pairs, and embed their photos, by `engine`, unless the embeddings are cached.
 
-    Raises PairsError if a pair is broken or missing.
+    Raises PairsError if a pair is broken or missing, and `JobError` if the engine's workers cannot go on.
     """
     start.to(fabric.device)
     if start.ground is not None:
@@ -97,6 +103,7 @@ def read_training_data(
         world_size=fabric.world_size,
         barrier=fabric.barrier,
         threads=count_threads(run),
+        engine=engine,
     )
     lat, lon = data.moments[:, 0], data.moments[:, 1]
     return TrainingData(

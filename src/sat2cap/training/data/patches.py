@@ -99,8 +99,13 @@ class Pairs(Protocol):
     """A pair set as training reads it; `sat2cap.pairs.PairSet` satisfies this protocol."""
 
     @property
-    def path(self) -> Path:
-        """Folder of the pair set."""
+    def name(self) -> str:
+        """Folder or address of the pair set, for messages."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the pair set; None if it lies in a bucket or on a web server."""
         ...
 
     @property
@@ -184,7 +189,7 @@ def check_count(pairs: Pairs, split: str, seen: int, count: int) -> None:
     """Raise PairsError if the pairs `seen` in a split are not as many as its manifest says, `count`."""
     if seen != count:
         raise PairsError(
-            f"split {split} of {pairs.path} has {seen} pairs, not {count}: build the pairs again"
+            f"split {split} of {pairs.name} has {seen} pairs, not {count}: build the pairs again"
         )
 
 

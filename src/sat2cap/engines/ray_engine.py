@@ -1,9 +1,9 @@
 """The engine whose workers run on a Ray cluster, or in processes that Ray starts on this machine.
 
 Ray ends a process that has lost its cluster, without an error that could be caught. So this process never
-touches Ray: a dispatcher (`sat2cap.embedding.ray_dispatcher`), a process of its own, hands chunks to workers
+touches Ray: a dispatcher (`sat2cap.engines.ray_dispatcher`), a process of its own, hands tasks to workers
 and relays their receipts. It ends with this process, and so do the workers. No pixel and no embedding passes
-through either: workers read imagery and write chunk files themselves.
+through either: workers read and write files themselves.
 """
 
 import os
@@ -12,69 +12,67 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sat2cap.embedding.chunk_task import AtlasJob, ChunkReceipt, ChunkTask
-from sat2cap.embedding.ray_dispatcher import Order
-from sat2cap.embedding.run_log import RunLog
+from sat2cap.engines.protocol import Job, Listener, ReceiptT, TaskT
+from sat2cap.engines.ray_dispatcher import Needs, Order
 from sat2cap.errors import JobError, quote
-from sat2cap.imagery import Imagery
 from sat2cap.locks import temporary_folder
 
-_DISPATCHER = "from sat2cap.embedding.ray_dispatcher import main; main()"
+_DISPATCHER = "from sat2cap.engines.ray_dispatcher import main; main()"
 _LOG = "dispatcher.log"
 _RESUME = "what is finished is kept; run the same command again"
 
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Does chunks by workers of a Ray cluster; it follows `sat2cap.embedding.Engine`."""
+    """Does tasks by workers of a Ray cluster; it follows `sat2cap.engines.Engine`."""
 
     address: str | None = None
     """``host:port`` of a cluster's head, or ``auto``; None for ``RAY_ADDRESS``, else this machine alone."""
     workers: int | None = None
-    """Number of workers; None for one a GPU, or without GPUs one for every four processors."""
-    open_imagery: Callable[[], Imagery] | None = None
-    """Opens the imagery on a worker, for imagery that cannot be sent; it must be picklable."""
+    """Number of workers; None for one a GPU, or without GPUs one for every four processors, and for jobs that
+    have no network one a processor."""
 
     name = "ray"
+    has_workers = True
 
-    def run(self, job: AtlasJob, tasks: Sequence[ChunkTask], log: RunLog) -> Iterator[ChunkReceipt]:
-        """Do `tasks` as `Engine.run` says; progress counts chunks.
+    def run(
+        self, job: Job[TaskT, ReceiptT], tasks: Sequence[TaskT], listener: Listener
+    ) -> Iterator[tuple[int, ReceiptT]]:
+        """Do `tasks` as `Engine.run` says; progress counts whole tasks.
 
         Raises `JobError` if the workers cannot go on.
         """
         address = self.address or os.environ.get("RAY_ADDRESS") or None
         packed = [pickle.dumps(task) for task in tasks]
         with temporary_folder("sat2cap-ray-") as folder:
-            order = Order(address, self.workers, self._pack(job), packed, folder)
+            order = Order(address, self.workers, *_pack(job, tasks), packed, folder, os.getcwd())
             with _dispatched(order) as messages:
                 for kind, *values in messages:
                     if kind == "worker":
-                        log.add_machine(*values)
+                        listener.add_machine(*values)
                     elif kind == "retry":
-                        log.add_retry(*values)
+                        listener.add_retry(*values)
                     elif kind == "failed":
                         raise JobError(values[0])
                     elif kind == "receipt":
                         number, receipt = values
-                        log.advance(tasks[number].cells)
-                        yield pickle.loads(receipt)
+                        yield number, pickle.loads(receipt)
+                        listener.advance(tasks[number].size)
 
-    def _pack(self, job: AtlasJob) -> bytes:
-        """Return the job as workers get it. Raises `JobError` if its imagery cannot be sent."""
-        job.checkpoint.to("cpu")
-        towers = replace(job.checkpoint, ground=None, text=None, calibration=None)
-        source = self.open_imagery or job.imagery
-        try:
-            return pickle.dumps((job.spec, source, towers, job.store))
-        except (TypeError, AttributeError, pickle.PicklingError) as error:
-            uri = job.imagery.info.uri
-            raise JobError(f"imagery {uri} cannot be sent to workers ({quote(str(error))})") from None
+
+def _pack(job: Job[TaskT, ReceiptT], tasks: Sequence[TaskT]) -> tuple[bytes, Needs]:
+    """Return a job as workers get it, and what a worker needs. Raises `JobError` if it cannot be sent."""
+    work = job.for_workers(tasks)
+    try:
+        return pickle.dumps(work), Needs(work.tasks_at_once, work.has_network)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise JobError(f"{job.sources} cannot be sent to workers ({quote(str(error))})") from None
 
 
 @contextmanager

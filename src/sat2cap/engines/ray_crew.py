@@ -16,8 +16,8 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from sat2cap.embedding.ray_dispatcher import DispatchError
-from sat2cap.embedding.ray_worker import TASKS_AT_ONCE, Worker
+from sat2cap.engines.ray_dispatcher import DispatchError, Needs, Order
+from sat2cap.engines.ray_worker import Worker
 from sat2cap.errors import quote
 
 _MAX_DEATHS = 5
@@ -30,10 +30,11 @@ _LOSSES = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, Ou
 class Crew:
     """Actors that do tasks; one that dies is replaced, and what it had in hand is done again."""
 
-    def __init__(self, job: bytes, tasks: int, workers: int | None, send: Callable[..., None]) -> None:
-        """Start workers for so many tasks; `send` takes the messages of the dispatcher."""
-        self._job, self._send = ray.put(job), send
-        count, self._cpus, self._gpus = choose_resources(tasks, workers)
+    def __init__(self, order: Order, send: Callable[..., None]) -> None:
+        """Start the workers of an order; `send` takes the messages of the dispatcher."""
+        self._job, self._send = ray.put(order.job), send
+        self._directory, self._tasks_at_once = order.directory, order.needs.tasks_at_once
+        count, self._cpus, self._gpus = choose_resources(len(order.tasks), order.workers, order.needs)
         self._hired = 0
         self._node = ray.get_runtime_context().get_node_id()
         self._workers: dict[str, Any] = {}
@@ -71,9 +72,9 @@ class Crew:
         self._hired += 1
         name = f"worker {self._hired}"
         actor = ray.remote(Worker).options(
-            num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0, max_concurrency=TASKS_AT_ONCE
+            num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0, max_concurrency=self._tasks_at_once
         )
-        self._workers[name] = actor.remote(self._job, name)
+        self._workers[name] = actor.remote(self._job, name, self._directory)
         self._workers[name].end_with_parent.remote()
         self._greetings[self._workers[name].prepare.remote()] = name
 
@@ -81,9 +82,9 @@ class Crew:
         """Give every worker that is there as many tasks as it does at once; this bounds memory."""
         absent = set(self._greetings.values())
         loads = Counter(name for name, _ in self._in_hand.values())
-        for _ in range(TASKS_AT_ONCE):  # in turns, so that few tasks are spread over all workers
+        for _ in range(self._tasks_at_once):  # in turns, so that few tasks are spread over all workers
             for name, worker in self._workers.items():
-                if waiting and name not in absent and loads[name] < TASKS_AT_ONCE:
+                if waiting and name not in absent and loads[name] < self._tasks_at_once:
                     number = waiting.popleft()
                     self._in_hand[worker.do.remote(tasks[number])] = name, number
                     loads[name] += 1
@@ -151,11 +152,11 @@ class Crew:
             )
 
 
-def choose_resources(tasks: int, workers: int | None) -> tuple[int, float, float]:
+def choose_resources(tasks: int, workers: int | None, needs: Needs) -> tuple[int, float, float]:
     """Return how many workers so many tasks get, and the processors and GPUs of each."""
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    cpus, gpus = max(int(total.get("CPU", 1)), 1), 1.0 if total.get("GPU", 0) else 0.0
-    count = workers or (int(total["GPU"]) if gpus else cpus // 4)
+    cpus, gpus = max(int(total.get("CPU", 1)), 1), 1.0 if needs.has_network and total.get("GPU", 0) else 0.0
+    count = workers or (int(total["GPU"]) if gpus else cpus // 4 if needs.has_network else cpus)
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
     per_node = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
     count = max(count, 1)

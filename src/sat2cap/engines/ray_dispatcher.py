@@ -1,7 +1,7 @@
 """The process between `RayEngine` and Ray: it hands tasks to actors, and relays what they give back.
 
-It knows nothing of atlases: job, tasks and receipts are bytes to it. It is sent one `Order` on its standard
-input and writes messages, pickled tuples, to its standard output: ``("worker", name, machine)``,
+It knows nothing of what is computed: job, tasks and receipts are bytes to it. It is sent one `Order` on its
+standard input and writes messages, pickled tuples, to its standard output: ``("worker", name, machine)``,
 ``("retry", reason, tasks)``, ``("receipt", number, bytes)``, then ``("failed", text)`` or ``("finished",)``.
 When its standard input is closed, it ends at once, and everything that it started on this machine with it.
 """
@@ -33,6 +33,14 @@ class DispatchError(Exception):
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a job asks of a worker; see `sat2cap.engines.WorkerJob`."""
+
+    tasks_at_once: int
+    has_network: bool
+
+
+@dataclass(frozen=True)
 class Order:
     """What a dispatcher is asked to do."""
 
@@ -41,11 +49,15 @@ class Order:
     workers: int | None
     """Number of workers; None to choose."""
     job: bytes
-    """What every worker gets, as `sat2cap.embedding.ray_worker.Worker.prepare` reads it."""
+    """What every worker gets, as `sat2cap.engines.ray_worker.Worker.prepare` reads it."""
+    needs: Needs
+    """What a worker needs."""
     tasks: list[bytes]
     """What is to be done, once each."""
     folder: Path
     """Folder for the files of a cluster that is started."""
+    directory: str
+    """Working directory of the command, by which relative paths are meant."""
 
 
 def main() -> None:
@@ -53,11 +65,11 @@ def main() -> None:
     send = _claim_output()
     order: Order = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from sat2cap.embedding.ray_crew import Crew
+    from sat2cap.engines.ray_crew import Crew
 
     try:
         _connect(order)
-        crew = Crew(order.job, len(order.tasks), order.workers, send)
+        crew = Crew(order, send)
         try:
             crew.run(order.tasks)
         finally:
