@@ -117,8 +117,10 @@ def landcover(
     opened = _atlas(atlas)
     named = {name: _atlas(one) for name, one in ((LINEAR, linear), (CLIP, clip)) if one is not None}
     baselines = {name: (baseline.atlas, baseline.checkpoint) for name, baseline in named.items()}
-    given = load_classes(classes, reference)
-    return _table(evaluate_landcover(opened.atlas, opened.checkpoint, given, baselines, draws=draws).metrics)
+    land_classes = load_classes(classes, reference)
+    return _table(
+        evaluate_landcover(opened.atlas, opened.checkpoint, land_classes, baselines, draws=draws).metrics
+    )
 
 
 def time(

@@ -45,7 +45,7 @@ def test_another_model_has_vectors_of_its_own():
 
 def test_the_last_used_are_kept(counting):
     checkpoint, seen = counting
-    vectors = TextVectors(kept=2)
+    vectors = TextVectors(capacity=2)
     for text in ("a", "b", "a", "c", "a", "b"):
         vectors.embed(checkpoint, [text], no_check)
     assert seen == ["a", "b", "c", "b"]

@@ -67,10 +67,10 @@ class AtlasPlaces(AtlasWithModel):
         from sat2cap.api.vectors import sample_points
 
         moment = None if when is None else self._require_dates([to_moment(when)])[0]
-        places, asked = to_places(points), to_prompts(prompts, "prompts")
-        examples = embed_examples(self.query_model, asked)
+        places, prompt_set = to_places(points), to_prompts(prompts, "prompts")
+        examples = embed_examples(self.query_model, prompt_set)
         return sample_points(
-            self.atlas, self.query_model, places, asked.names, moment, examples=examples, vectors=vectors
+            self.atlas, self.query_model, places, prompt_set.names, moment, examples=examples, vectors=vectors
         )
 
     def caption(

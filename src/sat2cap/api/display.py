@@ -20,12 +20,12 @@ def describe_atlas(atlas: Atlas) -> dict[str, str]:
     in degrees.
     """
     (height, width), status = atlas.grid.shape, atlas.status
-    wanted = int(atlas.wanted.sum())
+    wanted_count = int(atlas.wanted.sum())
     west, south, east, north = lonlat_bounds(outline(atlas.grid))
     return {
         "grid": f"{height} x {width} cells of {atlas.grid.affine.a:g} m in {atlas.grid.crs}",
         "extent": f"{west:.4f},{south:.4f},{east:.4f},{north:.4f}",
-        "embedded": f"{int((status == CellStatus.OK).sum()):,} of {wanted:,} cells",
+        "embedded": f"{int((status == CellStatus.OK).sum()):,} of {wanted_count:,} cells",
         "embeddings": f"{atlas.dim} numbers a cell, {atlas.spec.dtype}",
         "model": str(atlas.model.get("card", {}).get("name", "unnamed")),
         "imagery": str(atlas.imagery.get("uri", "")),

@@ -89,19 +89,19 @@ def reopen_imagery(
     `atlas_region` is where a search looks whose own region is not in the record. Raises `ImageryError`,
     `RegionError`.
     """
-    kept = (
+    options = (
         {"imagery": record["uri"], **record.get(USER_SPEC_KEY, {})}
         if imagery is None
         else {"imagery": imagery}
     )
     region = atlas_region
-    if record.get("items") and "region" in kept:
-        region = parse_region(kept["region"], layer=kept.get("layer"), where=kept["where"])
+    if record.get("items") and "region" in options:
+        region = parse_region(options["region"], layer=options.get("layer"), where=options["where"])
     return open_imagery(
-        kept["imagery"],
-        bands=bands or kept.get("bands"),
-        stretch=stretch or kept.get("scale"),
-        recipe=recipe or kept.get("recipe"),
+        options["imagery"],
+        bands=bands or options.get("bands"),
+        stretch=stretch or options.get("scale"),
+        recipe=recipe or options.get("recipe"),
         cache=cache,
         region=region,
     )

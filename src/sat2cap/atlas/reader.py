@@ -167,9 +167,9 @@ class Atlas:
         side, (height, width) = self.spec.chunk, self.plain_grid.shape
         values = np.full((np.size(lon), self.dim), np.nan, np.float32)
         for top, left in np.unique(np.stack([row, col])[:, row >= 0] // side, axis=1).T * side:
-            here = (row // side == top // side) & (col // side == left // side)
+            in_chunk = (row // side == top // side) & (col // side == left // side)
             block = self.read(slice(top, min(top + side, height)), slice(left, min(left + side, width)))
-            values[here] = block[row[here] - top, col[here] - left]
+            values[in_chunk] = block[row[in_chunk] - top, col[in_chunk] - left]
         return values
 
     def read_raw(self, rows: slice, cols: slice) -> tuple[NDArray[Any], NDArray[np.float32] | None]:

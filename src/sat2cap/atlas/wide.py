@@ -127,8 +127,8 @@ class WideAtlas(Atlas):
         codes = utm_codes(lon, lat)
         values = np.full((lon.size, self.dim), np.nan, np.float32)
         for part in self.parts:
-            here = codes == part.zone.epsg
-            values[here] = part.atlas.read_places(lon[here], lat[here])
+            in_zone = codes == part.zone.epsg
+            values[in_zone] = part.atlas.read_places(lon[in_zone], lat[in_zone])
         return values
 
     def part_at(self, lon: float, lat: float) -> WidePart | None:

@@ -99,9 +99,9 @@ def locate_cells(parts: Sequence[GridPart], target: PlainGrid) -> NDArray[np.int
         lon, lat = cell_lonlat(target[rows, :])
         codes = utm_codes(lon, lat)
         for (zone, grid), start in zip(parts, starts, strict=False):
-            here = codes != 0 if zone is None else codes == zone.epsg
-            row, col = cell_at(grid, lon[here], lat[here])
-            cells[rows][here] = np.where(row >= 0, start + row * grid.shape[1] + col, -1)
+            in_zone = codes != 0 if zone is None else codes == zone.epsg
+            row, col = cell_at(grid, lon[in_zone], lat[in_zone])
+            cells[rows][in_zone] = np.where(row >= 0, start + row * grid.shape[1] + col, -1)
     return cells
 
 

@@ -35,16 +35,7 @@ def resample_rows(
         for piece in range(cols.shape[1] - 1):
             left = piece * NODE_STEP_PX
             count = min(NODE_STEP_PX, out.shape[2] - left)
-            # centres of pixels are at whole numbers from here on
-            x, x_end = (
-                _interpolate_nodes(cols, node, down, piece),
-                _interpolate_nodes(cols, node, down, piece + 1),
-            )
-            y, y_end = (
-                _interpolate_nodes(rows, node, down, piece),
-                _interpolate_nodes(rows, node, down, piece + 1),
-            )
-            across, slope = (x_end - x) / NODE_STEP_PX, (y_end - y) / (x_end - x)
+            x, x_end, y, across, slope = _place_piece(cols, rows, node, down, piece)
             start = max(0, int(np.floor(min(x, x_end) - support_x)))
             stop = min(width, int(np.ceil(max(x, x_end) + support_x)) + 1)
             if start >= stop:
@@ -64,6 +55,22 @@ def resample_rows(
                 for c in range(count):
                     if inside[row, left + c]:
                         out[band, row, left + c] = np.int32(means[c] + np.float32(0.5))
+
+
+@compiled
+def _place_piece(
+    cols: Any, rows: Any, node: int, down: float, piece: int
+) -> tuple[float, float, float, float, float]:
+    """Return where a piece lies in the raster: ``x``, ``x_end``, ``y``, ``across`` and ``slope``.
+
+    It begins at column ``x`` and row ``y`` and ends at column ``x_end``. A pixel is ``across`` raster columns
+    wide, and the piece goes down by ``slope`` rows a column. Centres of raster pixels are at whole numbers.
+    """
+    x = _interpolate_nodes(cols, node, down, piece)
+    x_end = _interpolate_nodes(cols, node, down, piece + 1)
+    y = _interpolate_nodes(rows, node, down, piece)
+    y_end = _interpolate_nodes(rows, node, down, piece + 1)
+    return x, x_end, y, (x_end - x) / NODE_STEP_PX, (y_end - y) / (x_end - x)
 
 
 @compiled
@@ -133,9 +140,9 @@ def _compute_weights(
     for i in range(taps):
         for c in range(count):
             off = np.float32(first[c] + i - (x + c * across))
-            there = start <= first[c] + i < stop
+            is_on_line = start <= first[c] + i < stop
             weight[i, c] = (
-                min(np.float32(1), max(np.float32(0), reach - abs(off))) if there else np.float32(0)
+                min(np.float32(1), max(np.float32(0), reach - abs(off))) if is_on_line else np.float32(0)
             )
             total[c] += weight[i, c]
     for i in range(taps):

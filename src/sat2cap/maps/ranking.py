@@ -89,9 +89,9 @@ class _Centres:
         start = 0
         for grid in self.grids:
             stop = start + math.prod(grid.shape)
-            here = (cells >= start) & (cells < stop)
-            if here.any():
-                lon[here], lat[here] = _centres_lonlat(cells[here] - start, grid)
+            in_grid = (cells >= start) & (cells < stop)
+            if in_grid.any():
+                lon[in_grid], lat[in_grid] = _centres_lonlat(cells[in_grid] - start, grid)
             start = stop
         return lon, lat
 

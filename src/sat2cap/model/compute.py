@@ -44,20 +44,20 @@ class Compute:
         return f"{self.precision} on {self.device} ({self.reason})"
 
 
-def choose_compute(wanted: str | None = None, device: str | None = None) -> Compute:
+def choose_compute(choice: str | None = None, device: str | None = None) -> Compute:
     """Return the device and the precision to compute with.
 
-    `wanted` is a `Precision`; with None or ``auto`` it is the fastest one of float32 and bfloat16: by the
+    `choice` is a `Precision`; with None or ``auto`` it is the fastest one of float32 and bfloat16: by the
     instructions of the processor or GPU or, where these do not tell, by timing a few steps in each. int8 is
     chosen only on request, since its accuracy depends on the weights. `device` is torch's name of a device;
     if None, it is a GPU that runs every operator of a vision transformer, else the processor.
 
     bfloat16 that is requested where it is emulated causes a warning with the measured ratio. Raises
-    `ModelError` if `wanted` is no precision, or the device cannot compute in it.
+    `ModelError` if `choice` is no precision, or the device cannot compute in it.
     """
-    requested = next((precision for precision in PRECISIONS if precision == wanted), None)
-    if requested is None and wanted not in (None, "auto"):
-        raise ModelError(f"precision {wanted!r} is not known: give one of auto, {', '.join(PRECISIONS)}")
+    requested = next((precision for precision in PRECISIONS if precision == choice), None)
+    if requested is None and choice not in (None, "auto"):
+        raise ModelError(f"precision {choice!r} is not known: give one of auto, {', '.join(PRECISIONS)}")
     device, note = (device, "") if device is not None else _choose_device()
     if requested == "int8" and not (device == "cpu" and has_int8()):
         raise ModelError(

@@ -47,14 +47,14 @@ def check_seal(path: Path, values: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(sha) for name, sha in dict(hashes or {}).items()}
 
 
-def check_files(folder: Path, hashes: Mapping[str, str], wanted: Callable[[str], bool]) -> None:
-    """Compare files with their hashes, of those for whose path `wanted` is true.
+def check_files(folder: Path, hashes: Mapping[str, str], is_compared: Callable[[str], bool]) -> None:
+    """Compare files with their hashes, of those for whose path `is_compared` is true.
 
     A file's hash is remembered beside it by size and time of change. Raises `ModelError`, which names the
     file, for one that is missing or does not match.
     """
     for name, expected in hashes.items():
-        if not wanted(name):
+        if not is_compared(name):
             continue
         file = folder / name
         try:

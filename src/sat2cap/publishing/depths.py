@@ -98,9 +98,9 @@ def _sample_embeddings(atlas: Atlas) -> NDArray[np.float64]:
     """Return embeddings of cells from chunks spread over the atlas, float64 `[N, D]`."""
     chunks = list(atlas.chunks())
     count = min(len(chunks), max(1, -(-SAMPLED_CELLS // atlas.spec.chunk**2)))
-    wanted = np.linspace(0, len(chunks) - 1, count).round().astype(int)
+    sampled = np.linspace(0, len(chunks) - 1, count).round().astype(int)
     parts = []
-    for index in wanted:
+    for index in sampled:
         values = atlas.read(chunks[index].rows, chunks[index].cols).reshape(-1, atlas.dim)
         parts.append(values[np.isfinite(values).all(axis=1)])
     sample = np.concatenate(parts).astype(np.float64)

@@ -43,9 +43,12 @@ def rank_cells(
         rule = f"has copies of {declared}" if declared else "has no short copies"
         raise AtlasError(f"this group {rule}, not of {depth}; publish it with: --depth {depth}")
     approximate = approximate_cosines(group, text, depth)
-    known = np.flatnonzero(np.isfinite(approximate.ravel()))
-    wanted = min(candidates or CANDIDATES * count, known.size)
-    best = known[np.argpartition(-approximate.ravel()[known], wanted - 1)[:wanted]] if wanted else known
+    finite_cells = np.flatnonzero(np.isfinite(approximate.ravel()))
+    candidate_count = min(candidates or CANDIDATES * count, finite_cells.size)
+    best = finite_cells
+    if candidate_count:
+        by_cosine = np.argpartition(-approximate.ravel()[finite_cells], candidate_count - 1)
+        best = finite_cells[by_cosine[:candidate_count]]
     rows, cols = np.unravel_index(np.sort(best), approximate.shape)
     cosines = _exact_cosines(group, text, rows, cols)
     order = np.argsort(-cosines, kind="stable")[:count]
@@ -94,9 +97,9 @@ def _exact_cosines(group: zarr.Group, text: Floats, rows: NDArray[np.intp], cols
     cosines = np.empty(len(rows), np.float32)
     chunk_of = (rows // side) * (array.shape[-1] // side + 1) + cols // side
     for chunk in np.unique(chunk_of):
-        here = np.flatnonzero(chunk_of == chunk)
-        top, left = rows[here[0]] // side * side, cols[here[0]] // side * side
+        in_chunk = np.flatnonzero(chunk_of == chunk)
+        top, left = rows[in_chunk[0]] // side * side, cols[in_chunk[0]] // side * side
         values = np.asarray(array[0, :, top : top + side, left : left + side]).astype(np.float32)
-        cells = values[:, rows[here] - top, cols[here] - left]
-        cosines[here] = (text @ cells) / np.linalg.norm(cells, axis=0)
+        cells = values[:, rows[in_chunk] - top, cols[in_chunk] - left]
+        cosines[in_chunk] = (text @ cells) / np.linalg.norm(cells, axis=0)
     return cosines

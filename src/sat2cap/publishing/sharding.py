@@ -114,11 +114,11 @@ def copy_cells(atlas: Atlas, group: zarr.Group, depths: Depths | None, progress:
     windows = list(_shard_windows(atlas.spec))
     for number, (rows, cols) in enumerate(windows):
         progress("publishing shards", number, len(windows))
-        here = status[rows, cols]
-        if here.any() and not np.array_equal(arrays["status"][0, rows, cols], here):
+        shard_status = status[rows, cols]
+        if shard_status.any() and not np.array_equal(arrays["status"][0, rows, cols], shard_status):
             for name, values in _read_shard(atlas, depths, rows, cols).items():
                 arrays[name][0, ..., rows, cols] = values
-            arrays["status"][0, rows, cols] = here  # last: it says that the shard is whole
+            arrays["status"][0, rows, cols] = shard_status  # last: it says that the shard is whole
     progress("publishing shards", len(windows), len(windows))
 
 

@@ -24,10 +24,10 @@ KEPT_TEXTS = 4096
 class TextVectors:
     """The unit vectors of texts by one model; threads may share it."""
 
-    def __init__(self, kept: int = KEPT_TEXTS) -> None:
-        """Begin with none; at most `kept` are remembered."""
+    def __init__(self, capacity: int = KEPT_TEXTS) -> None:
+        """Begin with none; at most `capacity` are remembered."""
         self._vectors: OrderedDict[str, Floats] = OrderedDict()
-        self._kept, self._lock = kept, Lock()
+        self._capacity, self._lock = capacity, Lock()
 
     def embed(self, checkpoint: QueryModel, texts: Sequence[str], check: CheckTexts) -> Floats:
         """Return the unit vectors of B texts by `checkpoint`, float32 `[B, D]`.
@@ -46,7 +46,7 @@ class TextVectors:
             }  # copies, as a row alone would keep all rows
             with self._lock:
                 self._vectors.update((text, ready[text]) for text in new)
-                while len(self._vectors) > self._kept:
+                while len(self._vectors) > self._capacity:
                     self._vectors.popitem(last=False)
         return np.stack([ready[text] for text in texts])
 

@@ -106,8 +106,8 @@ def _embed_places(
     """Return the unit vectors of the places among all parts of prompts and negatives, by their text."""
     when = options.get("when")
     offset = None if when is None else dynamic_offset_at(checkpoint, when)
-    given = options.get("vectors", {})
-    texts = [text for text in (*prompts, *options.get("negatives", ())) if text not in given]
+    example_vectors = options.get("vectors", {})
+    texts = [text for text in (*prompts, *options.get("negatives", ())) if text not in example_vectors]
     pieces = {piece for text in texts for piece in split_prompt(text) if piece.startswith(PLACE)}
     vectors = {}
     for piece in sorted(pieces):

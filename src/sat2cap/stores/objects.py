@@ -209,10 +209,10 @@ class ObjectStore(RemoteStore):
 
     def sizes(self, keys: Iterable[str]) -> dict[str, int]:
         """Return the sizes of those of the objects that there are; of many, from a listing of all."""
-        wanted = set(keys)
-        if len(wanted) > _MOST_ASKED_FOR:
-            return {key: size for key, size in self.list() if key in wanted}
-        stamps = {key: self.stamp(key) for key in wanted}
+        requested = set(keys)
+        if len(requested) > _MOST_ASKED_FOR:
+            return {key: size for key, size in self.list() if key in requested}
+        stamps = {key: self.stamp(key) for key in requested}
         return {key: int(stamp[1]) for key, stamp in stamps.items() if stamp is not None}
 
     def delete(self, key: str) -> None:

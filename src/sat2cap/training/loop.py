@@ -141,8 +141,8 @@ def _take_step(
     data: TrainingData,
 ) -> float:
     """Take one optimiser step; return its loss. Raises `JobError`, naming pairs, if it is not finite."""
-    kept = _kept_tokens(run, fabric, learner, batch, len(data))
-    inputs = (batch.pixels, batch.features, batch.keep, *kept)
+    token_inputs = _kept_tokens(run, fabric, learner, batch, len(data))
+    inputs = (batch.pixels, batch.features, batch.keep, *token_inputs)
     loss_of = partial(_batch_loss, run, learner, batch, data.place)
     loss, embedding = large_batch_gradients(fabric, model, inputs, loss_of, micro_batch=run.optim.micro_batch)
     value = float(loss)
@@ -164,9 +164,11 @@ def _kept_tokens(
     dropout = learner.student.token_dropout
     if dropout is None:
         return ()
-    kept = kept_tokens(run, batch.step, total_steps(run, pairs), dropout.tokens)
+    token_indices = kept_tokens(run, batch.step, total_steps(run, pairs), dropout.tokens)
     first = len(batch.pixels) * fabric.global_rank
-    return () if kept is None else (kept[first : first + len(batch.pixels)].to(fabric.device),)
+    return (
+        () if token_indices is None else (token_indices[first : first + len(batch.pixels)].to(fabric.device),)
+    )
 
 
 def _batch_loss(run: Run, learner: Learner, batch: LoadedBatch, place: Tensor, embedding: Tensor) -> Tensor:

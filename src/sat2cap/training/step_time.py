@@ -37,13 +37,15 @@ def measure_step_seconds(run: Run, start: Checkpoint) -> float:
         columns = functional.normalize(torch.randn(batch + run.loss.queue, start.dim), dim=1).to(device)
     features = torch.zeros(batch, feature_count(run.model.encoding), device=device)
     keep = torch.ones(batch, 1, device=device)
-    kept = None if student.token_dropout is None else kept_tokens(run, 0, 1, student.token_dropout.tokens)
-    kept = None if kept is None else kept[:batch].to(device)
+    token_indices = (
+        None if student.token_dropout is None else kept_tokens(run, 0, 1, student.token_dropout.tokens)
+    )
+    token_indices = None if token_indices is None else token_indices[:batch].to(device)
 
     def take_step() -> float:
         begin = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=compute.precision == "bfloat16"):
-            embedding = student(pixels, features, keep, kept)
+            embedding = student(pixels, features, keep, token_indices)
         ground, queue = columns[:batch], columns[batch:].T
         loss = contrastive_loss(embedding, ground, queue, temperature.scale, run.loss.form)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -67,19 +67,19 @@ def zones(
     from sat2cap.maps import PICTURE_SUFFIXES, MapOptions, check_output
     from sat2cap.zones import TABLE_SUFFIXES, parse_statistic, read_zones
 
-    wanted = statistics or ["mean"]
-    for statistic in wanted:
+    chosen_statistics = statistics or ["mean"]
+    for statistic in chosen_statistics:
         parse_statistic(statistic)
     if out is not None:
         check_output(out, MapOptions(title), (*TABLE_SUFFIXES, *PICTURE_SUFFIXES))
     api.check_names(atlas, model, text)
-    opened, given = api.open(atlas, model, text), read_zones(zone_file, layer)
-    name_column = _choose_name_column(given, name)
+    opened, zone_table = api.open(atlas, model, text), read_zones(zone_file, layer)
+    name_column = _choose_name_column(zone_table, name)
     with console.show_progress(resumes=False) as progress:
         table = opened.zones(
-            given,
+            zone_table,
             prompts[0] if len(prompts) == 1 else prompts,
-            wanted,
+            chosen_statistics,
             output.parse_moments(when, months, hours),
             negatives or (),
             scale.value,

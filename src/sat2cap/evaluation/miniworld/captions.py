@@ -117,8 +117,8 @@ def _planet_captions(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
     """Return the captions that a made-up planet has for its photos, by pair."""
     numbers = [int(key.rsplit("-", 1)[1]) for key in keys]
     source = MiniPhotos(world, max(numbers) + 1)
-    wanted = set(keys)
-    records = {photo.key: photo for photo in source.photos() if photo.key in wanted}
+    chosen_keys = set(keys)
+    records = {photo.key: photo for photo in source.photos() if photo.key in chosen_keys}
     return list(source.captions([records[key] for key in keys], per_photo=_CAPTIONS_PER_PHOTO))
 
 
@@ -130,10 +130,13 @@ def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterat
     concepts a caption.
     """
     if place.planet is not None:
-        said, chance = _stated_matrix(texts), place.chances(place.taken)
-        yield "truth.possible", WeightedMean((said & (chance >= POSSIBLE)).sum(1) * 1.0, said.sum(1) * 1.0)
-        yield "truth.chance", _stated_chance(said, chance)
-        yield "truth.stated", WeightedMean.mean(said.sum(1) * 1.0)
+        stated, chance = _stated_matrix(texts), place.chances(place.taken)
+        yield (
+            "truth.possible",
+            WeightedMean((stated & (chance >= POSSIBLE)).sum(1) * 1.0, stated.sum(1) * 1.0),
+        )
+        yield "truth.chance", _stated_chance(stated, chance)
+        yield "truth.stated", WeightedMean.mean(stated.sum(1) * 1.0)
 
 
 def _stated_matrix(texts: Sequence[str]) -> NDArray[np.bool_]:
@@ -143,8 +146,8 @@ def _stated_matrix(texts: Sequence[str]) -> NDArray[np.bool_]:
     )
 
 
-def _stated_chance(said: NDArray[np.bool_], chance: NDArray[np.float32]) -> WeightedMean:
-    return WeightedMean((said * chance).sum(1, dtype=np.float64), said.sum(1) * 1.0)
+def _stated_chance(stated: NDArray[np.bool_], chance: NDArray[np.float32]) -> WeightedMean:
+    return WeightedMean((stated * chance).sum(1, dtype=np.float64), stated.sum(1) * 1.0)
 
 
 def generate_captions_at(
@@ -195,14 +198,16 @@ def month_metrics(
 def _winter_measures(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, WeightedMean]:
     """Captions with a word of winter in each half of the Earth and month, and by how much winter leads."""
     measures = {}
-    said = {
+    winter_words = {
         when: np.array([float(bool(WINTER.search(t.lower()))) for t in some]) for when, some in texts.items()
     }
     for half, inside, cold, warm in (("north", lat > 0, JANUARY, JULY), ("south", lat < 0, JULY, JANUARY)):
-        here = inside.astype(np.float64)
-        for when, wintry in said.items():
-            measures[f"winter.{half}.{when.month:02d}"] = WeightedMean(wintry * here, here)
-        measures[f"winter.{half}.lead"] = WeightedMean((said[cold] - said[warm]) * here, here)
+        in_half = inside.astype(np.float64)
+        for when, wintry in winter_words.items():
+            measures[f"winter.{half}.{when.month:02d}"] = WeightedMean(wintry * in_half, in_half)
+        measures[f"winter.{half}.lead"] = WeightedMean(
+            (winter_words[cold] - winter_words[warm]) * in_half, in_half
+        )
     return measures
 
 
@@ -211,7 +216,7 @@ def _truth_lead(texts: Mapping[When, Sequence[str]], place: CaptionedPairs) -> W
     part, whole = np.zeros(len(place.keys)), np.zeros(len(place.keys))
     chance = {when: place.chances([when] * len(place.keys)) for when in texts}
     for when, other in ((JANUARY, JULY), (JULY, JANUARY)):
-        said = _stated_matrix(texts[when])
-        part += (said * (chance[when] - chance[other])).sum(1, dtype=np.float64)
-        whole += said.sum(1)
+        stated = _stated_matrix(texts[when])
+        part += (stated * (chance[when] - chance[other])).sum(1, dtype=np.float64)
+        whole += stated.sum(1)
     return WeightedMean(part, whole)

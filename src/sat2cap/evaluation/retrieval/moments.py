@@ -131,7 +131,7 @@ def _near_moment(gallery: Gallery, moment: Moment, rows: NDArray[np.int64]) -> N
     season = months + 6 * south  # of the year in the north
     target = moment.when.month - 1 + (moment.when.day - 1) / 31
     seasons = np.stack(
-        [_circular_distance(season, target + 6 * here, 12.0) <= _NEAR_MONTHS for here in (0, 1)]
+        [_circular_distance(season, target + 6 * hemisphere, 12.0) <= _NEAR_MONTHS for hemisphere in (0, 1)]
     )
     return np.asarray(seasons[south[rows].astype(int)])
 

@@ -55,8 +55,8 @@ def count_threads() -> int:
     torch = sys.modules.get("torch")
     if torch is not None:
         return int(torch.get_num_threads())
-    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else count_cores()
+    thread_setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(thread_setting) if thread_setting.isdecimal() and int(thread_setting) > 0 else count_cores()
 
 
 class Scan:
@@ -147,16 +147,16 @@ class Scan:
         The dates asked for longest ago are forgotten when `DATE_LENGTHS_BYTES` are full.
         """
         snapshot = snapshot or self.refresh()
-        kept = snapshot.date_lengths
+        remembered = snapshot.date_lengths
         blocks, cells = len(snapshot.source.chunks), self.atlas.spec.chunk**2
         max_dates = DATE_LENGTHS_BYTES // (4 * blocks * cells)
         if max_dates == 0:
             return None
         with self._lock:
-            lengths = kept.setdefault(when, DateLengths.empty((blocks, cells)))
-            kept.move_to_end(when)
-            while len(kept) > max_dates:
-                kept.popitem(last=False)
+            lengths = remembered.setdefault(when, DateLengths.empty((blocks, cells)))
+            remembered.move_to_end(when)
+            while len(remembered) > max_dates:
+                remembered.popitem(last=False)
         return lengths
 
     def _find_runs(self, chunks: Sequence[Chunk], window: Window | None) -> Iterator[tuple[int, int]]:
