@@ -6,7 +6,7 @@ import pytest
 from small_atlas import build, cells, flip, make_spec, remove, tree
 
 from sat2cap.atlas import create_or_resume, open_atlas, repair_atlas, verify_atlas
-from sat2cap.errors import JobError
+from sat2cap.errors import AtlasError, JobError
 
 
 def test_a_sound_atlas_has_no_problems(atlas):
@@ -79,6 +79,51 @@ def test_a_chunk_lost_from_the_journal_is_a_problem_of_a_complete_atlas_only(atl
     assert "not journalled" in problem.reason
     (atlas.path / "zarr.json").unlink()
     assert verify_atlas(atlas) == []
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def turn_a_bit(data):
+    changed = bytearray(data)
+    changed[len(data) // 2] ^= 8
+    return bytes(changed)
+
+
+def said(read):
+    """What is read, or the line that is said instead."""
+    try:
+        return read()
+    except AtlasError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("damage", [cut, turn_a_bit, lambda data: b"", lambda data: b"[1,2]\n", None])
+def test_every_file_damaged_in_turn_is_noticed_and_gives_no_other_cells(atlas, damage):
+    """What is read is right, or one line; what is read right all the same, `verify` notices."""
+    path, sound = atlas.path, tree(atlas.path)
+    cells_before = atlas.read(slice(0, 10), slice(0, 7)).tobytes(), atlas.status.tobytes()
+    lines = 0
+    for name, data in sound.items():
+        if damage is None and name == "zarr.json":
+            continue  # an atlas that is not finished, and nothing else
+        if damage is None:
+            (path / name).unlink()
+        else:
+            (path / name).write_bytes(damage(data))
+        answers = [
+            said(lambda: open_atlas(path).read(slice(0, 10), slice(0, 7)).tobytes()),
+            said(lambda: open_atlas(path).status.tobytes()),
+        ]
+        for answer, before in zip(answers, cells_before, strict=True):
+            assert answer == before or (isinstance(answer, str) and "\n" not in answer), name
+        lines += sum(isinstance(answer, str) for answer in answers)
+        problems = said(lambda: verify_atlas(open_atlas(path)))
+        assert problems if isinstance(problems, list) else "plan and mask are damaged" in problems, name
+        (path / name).write_bytes(data)
+    assert lines >= 6
+    assert verify_atlas(open_atlas(path)) == []
 
 
 def test_damage_by_an_earlier_run_stops_finishing(tmp_path):

@@ -46,6 +46,8 @@ class _Journal:
     hashes: Mapping[str, tuple[str, str | None]]
     """SHA-256 and checksum of every file of the finished chunks, by its path; older journals have no
     checksum."""
+    missing: frozenset[tuple[int, int]]
+    """Chunks with wanted cells that a finished atlas should have, and that no sound line of it names."""
 
 
 class ChunkFiles:
@@ -55,9 +57,18 @@ class ChunkFiles:
     in this process, and again after it was journalled anew. Threads may share it.
     """
 
-    def __init__(self, store: Store, identity: str, arrays: tuple[ChunkedArray, ...]) -> None:
-        """`store` is where the atlas is, `arrays` are those of its cells; nothing is read yet."""
-        self._store, self._identity, self._arrays = store, identity, arrays
+    def __init__(
+        self,
+        store: Store,
+        identity: str,
+        arrays: tuple[ChunkedArray, ...],
+        wanted: frozenset[tuple[int, int]],
+    ) -> None:
+        """`store` is where the atlas is, `arrays` are those of its cells; nothing is read yet.
+
+        `wanted` are the chunks ``(row, column)`` that hold a wanted cell.
+        """
+        self._store, self._identity, self._arrays, self._wanted = store, identity, arrays, wanted
         self._is_near = store.folder is not None
         self._journal: _Journal | None = None
         self._checked: dict[str, str] = {}
@@ -65,7 +76,7 @@ class ChunkFiles:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without what was read; another process checks for itself."""
-        return ChunkFiles, (self._store, self._identity, self._arrays)
+        return ChunkFiles, (self._store, self._identity, self._arrays, self._wanted)
 
     def journal_stamp(self) -> Stamp | None:
         """Return a value that changes when chunks are journalled or discarded."""
@@ -96,7 +107,7 @@ class ChunkFiles:
         """
         file = array.cell_chunk_path(*index)
         deadline_s = time.monotonic() + _WRITER_WAIT_S["folder" if self._is_near else "network"]
-        while (problem := self._try_read(array, file, out)) is not None:
+        while (problem := self._try_read(array, file, index, out)) is not None:
             self._store.refresh()
             # before the journal is looked at: it may be done then
             is_written = self._store.stamp(LOCK) is not None
@@ -105,14 +116,18 @@ class ChunkFiles:
                     raise AtlasError(f"atlas {self._store.name!r}: {file} {problem}")
                 time.sleep(_RETRY_S)
 
-    def _try_read(self, array: ChunkedArray, file: str, out: NDArray[Any]) -> str | None:
+    def _try_read(
+        self, array: ChunkedArray, file: str, index: tuple[int, int], out: NDArray[Any]
+    ) -> str | None:
         """Read a file into `out`, and return what is wrong with it; None if it is sound."""
         repair = how_to_repair(self._store)
-        hashes = self._hashes()
-        if file not in hashes:  # which costs no request
+        current = self._read_journal()
+        if index in current.missing:
+            return f"is in no sound line of the journal, which is damaged; {repair}"
+        if file not in current.hashes:  # which costs no request
             out.fill(array.fill)
             return None
-        sha256, expected = hashes[file]
+        sha256, expected = current.hashes[file]
         try:
             size = self._store.read_into(file, out.data.cast("B"), sha256)
         except FileNotFoundError:
@@ -131,8 +146,8 @@ class ChunkFiles:
         self._checked[file] = expected
         return None
 
-    def _hashes(self) -> Mapping[str, tuple[str, str | None]]:
-        """Return the hashes of the finished chunks' files, from a journal that is up to date."""
+    def _read_journal(self) -> _Journal:
+        """Return the journal as it is now, read again if it has changed."""
         stamp = self.journal_stamp()
         current = self._journal
         if current is None or current.stamp != stamp:
@@ -141,13 +156,19 @@ class ChunkFiles:
                 if current is None or current.stamp != stamp:
                     if self._is_near or current is not None:  # asking a bucket costs two requests
                         self._require_same_atlas()
-                    hashes = {
-                        file: (sha, entry.checksums.get(file))
-                        for entry in journal.read_journal(self._store, self._arrays).values()
-                        for file, sha in entry.files.items()
-                    }
-                    current = self._journal = _Journal(stamp, hashes)
-        return current.hashes
+                    current = self._journal = self._parse_journal(stamp)
+        return current
+
+    def _parse_journal(self, stamp: Stamp | None) -> _Journal:
+        # before the lines are read: an atlas is finished after its last, and reopened before one is taken out
+        is_finished = self._store.stamp(ROOT) is not None
+        entries = journal.read_journal(self._store, self._arrays)
+        hashes = {
+            file: (sha, entry.checksums.get(file))
+            for entry in entries.values()
+            for file, sha in entry.files.items()
+        }
+        return _Journal(stamp, hashes, self._wanted - entries.keys() if is_finished else frozenset())
 
     def _require_same_atlas(self) -> None:
         """Raise `AtlasError` if the atlas was removed, or replaced by another, since it was opened."""

@@ -197,7 +197,7 @@ def spec_from_json(mask: bytes, parts: dict[str, Any], provenance: dict[str, Any
     grid = PlainGrid((rows, cols), Affine(*parts["grid"]["affine"]), str(parts["grid"]["crs"]))
     return AtlasSpec(
         grid=grid,  # a GeoBox comes out, by _GridField
-        wanted=np.frombuffer(bytearray(mask), dtype=bool).reshape(grid.shape),
+        wanted=(np.frombuffer(mask, np.uint8) != 0).reshape(grid.shape),
         dim=parts["dim"],
         dtype=parts["dtype"],
         model=provenance["model"],

@@ -125,7 +125,8 @@ class Atlas:
     @cached_property
     def chunk_files(self) -> ChunkFiles | ShardFiles:
         """The files of the chunks, for reading."""
-        return self.shards or ChunkFiles(self.store, self.identity, tuple(self.arrays.values()))
+        wanted = frozenset(chunk.index for chunk in self.chunks())
+        return self.shards or ChunkFiles(self.store, self.identity, tuple(self.arrays.values()), wanted)
 
     @property
     def status(self) -> NDArray[np.uint8]:

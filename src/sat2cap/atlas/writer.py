@@ -183,7 +183,7 @@ def _read_same_plan(store: Store, spec: AtlasSpec) -> AtlasSpec | None:
 
 def static_files(spec: AtlasSpec) -> dict[str, bytes]:
     """Return, by path, the files that do not depend on embeddings: array metadata and small arrays."""
-    files = {}
+    files = {MASK: spec.wanted.tobytes()}
     for array in cell_arrays(spec.grid.shape, spec.chunk, spec.dim, spec.dtype).values():
         files[f"{array.name}/zarr.json"] = indented_json(array.metadata())
     for array, values in side_arrays(spec):
