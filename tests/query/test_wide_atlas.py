@@ -110,6 +110,21 @@ def test_percentiles_rank_the_cells_of_all_zones_together(opened):
     assert ranks[shown].max() == 100
 
 
+def test_the_spread_of_a_percentile_is_over_ranks_among_all_zones(opened):
+    wordings = ["{}", "a photo of {}", "{} at night"]
+    asked = opened.map("snow", scale="percentile", templates=wordings, spread="templates")
+    single = [opened.map("snow", scale="percentile", templates=[one]).values for one in wordings]
+    np.testing.assert_array_equal(
+        asked.values[0], opened.map("snow", scale="percentile", templates=wordings).values
+    )
+    np.testing.assert_allclose(asked.values[1], np.std(single, axis=0), atol=1e-4)
+    assert asked.prompt.values.tolist() == ["snow", "snow (spread over templates)"]
+    with pytest.raises(PromptError, match="--scale contrast with a calibrated model"):
+        opened.map("snow", scale="percentile", spread="photos")
+    with pytest.raises(PromptError, match="spread over 'weather' is unknown"):
+        opened.map("snow", scale="percentile", spread="weather")
+
+
 @pytest.mark.parametrize("scale", ["cosine", "contrast"])
 def test_a_score_is_that_of_its_zone_alone_for_any_prompt_date_and_negative(opened, scale):
     asked = {"when": "2024-05-20 08:00", "negatives": ["rain"], "scale": scale}
@@ -177,9 +192,25 @@ def test_samples_and_phrases_are_read_where_a_place_lies(opened):
     assert len(opened.phrases(places[:2], top=3)["phrases"][0]) == 3
 
 
+def test_embeddings_are_those_of_the_cells_under_the_pixels_of_a_map(opened):
+    embeddings, score = opened.embeddings(), opened.map("a harbour")
+    assert embeddings.dims == ("embedding", "y", "x")
+    assert grid_of(embeddings) == grid_of(score)
+    text = opened.query_model.embed_text(["a harbour"])[0]
+    unit = embeddings.values / np.linalg.norm(embeddings.values, axis=0)
+    np.testing.assert_allclose(np.tensordot(text, unit, 1), score.values, atol=1e-5)
+    part = opened.embeddings("5.95,52.0,6.05,52.1")
+    here = part.notnull().all("embedding").values
+    assert 0 < part.shape[2] < embeddings.shape[2] / 5
+    assert set(utm_codes(*(axis[here] for axis in cell_lonlat(grid_of(part))))) == {32631, 32632}
+    np.testing.assert_array_equal(part.values[:, here], embeddings.sel(y=part.y, x=part.x).values[:, here])
+    assert list(opened.parts) == ["utm31n", "utm32n"]
+    assert opened.parts["utm31n"].embeddings().shape[1:] == opened.atlas.parts[0].atlas.grid.shape
+
+
 def test_what_needs_one_grid_names_the_parts(opened):
     one_cell = slice(0, 1), slice(0, 1)
-    for ask in (opened.embeddings, lambda: opened.atlas.grid, lambda: opened.atlas.read(*one_cell)):
+    for ask in (lambda: opened.atlas.grid, lambda: opened.atlas.read(*one_cell)):
         with pytest.raises(AtlasError, match="utm31n") as caught:
             ask()
         assert "\n" not in str(caught.value)

@@ -23,6 +23,7 @@ from sat2cap.geo import When
 if TYPE_CHECKING:
     import geopandas as gpd
     import xarray as xr
+    from odc.geo.geobox import GeoBox
 
     from sat2cap.model import Captioner
 
@@ -36,7 +37,8 @@ class AtlasPlaces(AtlasWithModel):
         They are not normalised, and are read when their values are asked for, so that part of a large atlas
         costs only that part. Cells outside `region`, and those without imagery, are NaN. `when` adds the
         offset of the Dynamic Encoder for a date and hour. Raises `RegionError`, `WhenError`, `ModelError` for
-        a date that the model cannot use.
+        a date that the model cannot use. Of an atlas of several UTM zones they lie on the grid of its maps,
+        where each pixel has the embedding of the cell that holds its centre, and the offset of that centre.
 
         >>> atlas.embeddings("4.85,52.35,4.95,52.40").sel(x=627_000, y=5_805_000, method="nearest").values
         """
@@ -44,7 +46,12 @@ class AtlasPlaces(AtlasWithModel):
 
         moment = None if when is None else self._require_dates([to_moment(when)])[0]
         checkpoint = None if moment is None else self.query_model
-        return lazy_embeddings(self.atlas, checkpoint, to_region(region), moment)
+        return lazy_embeddings(self.atlas, self._embedding_grid, checkpoint, to_region(region), moment)
+
+    @property
+    def _embedding_grid(self) -> "GeoBox":
+        """Grid of the array that `embeddings` returns."""
+        return self.atlas.grid
 
     def sample(
         self,

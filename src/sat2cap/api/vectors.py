@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from sat2cap.atlas import Atlas
+from sat2cap.atlas import Atlas, WideAtlas
 from sat2cap.errors import RegionError
 from sat2cap.geo import Region, When, cell_lonlat, cell_mask, on_grid
 from sat2cap.model import QueryModel
@@ -31,6 +32,8 @@ class _StoredEmbeddings(BackendArray):
     """Unnormalised embeddings of part of an atlas, float32 ``(embedding, y, x)``, read when indexed."""
 
     atlas: Atlas
+    grid: GeoBox
+    """The atlas's own grid, or of a wide one that of its maps."""
     checkpoint: QueryModel | None
     """Needed only with a date, whose offset it computes."""
     when: When | None
@@ -61,17 +64,24 @@ class _StoredEmbeddings(BackendArray):
         top, left = self.rows.start, self.cols.start
         block_rows = slice(top + rows.start, top + rows.stop)
         block_cols = slice(left + cols.start, left + cols.stop)
-        values = self.atlas.read(block_rows, block_cols)
+        values = self._read_block(block_rows, block_cols)
         if self.when is not None and self.checkpoint is not None:
             values = values + self._offset(block_rows, block_cols).reshape(values.shape)
         if self.wanted is not None:
             values = np.where(self.wanted[rows, cols][..., None], values, np.float32(np.nan))
         return np.asarray(np.moveaxis(values, -1, 0)[key[0], row_key, col_key])
 
+    def _read_block(self, rows: slice, cols: slice) -> NDArray[np.float32]:
+        """Read a block of the grid, float32 ``(y, x, embedding)``."""
+        if not isinstance(self.atlas, WideAtlas):
+            return self.atlas.read(rows, cols)
+        lon, lat = cell_lonlat(self.grid[rows, cols])
+        return self.atlas.read_places(lon, lat).reshape(*lon.shape, -1)
+
     def _offset(self, rows: slice, cols: slice) -> NDArray[np.float32]:
         assert self.checkpoint is not None
         assert self.when is not None
-        lon, lat = cell_lonlat(self.atlas.grid[rows, cols])
+        lon, lat = cell_lonlat(self.grid[rows, cols])
         clock = (self.when.year, self.when.month, self.when.day, self.when.hour)
         return np.asarray(self.checkpoint.dynamic_offset(lat.ravel(), lon.ravel(), *clock))
 
@@ -89,27 +99,28 @@ def _cover(key: int | slice, length: int) -> tuple[slice, int | slice]:
 
 
 def lazy_embeddings(
-    atlas: Atlas, checkpoint: QueryModel | None, region: Region | None, when: When | None
+    atlas: Atlas, grid: GeoBox, checkpoint: QueryModel | None, region: Region | None, when: When | None
 ) -> xr.DataArray:
     """Return unnormalised embeddings, float32 ``(embedding, y, x)`` with their CRS; NaN where there are none.
 
-    Cells outside `region` are NaN, and the array is cut to the block of cells around it. With `when`, the
-    offset of the Dynamic Encoder for that date and hour is added to every cell. Raises `RegionError` if the
-    region meets no cell.
+    `grid` is the atlas's own; of a wide atlas it is any, whose pixels get the embedding of the cell that
+    holds their centre. Cells outside `region` are NaN, and the array is cut to the block of cells around it.
+    With `when`, the offset of the Dynamic Encoder for that date and hour is added to every cell. Raises
+    `RegionError` if the region meets no cell.
     """
-    height, width = atlas.grid.shape
+    height, width = grid.shape
     rows, cols, wanted = slice(0, height), slice(0, width), None
     if region is not None:
-        mask = cell_mask(atlas.grid, region)
+        mask = cell_mask(grid, region)
         ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not len(ys):
             name = atlas.name
             raise RegionError(f"region {region.label!r} meets no cell of atlas {name!r}; give one inside it")
         rows, cols = slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1)
         wanted = mask[rows, cols]
-    stored = _StoredEmbeddings(atlas, checkpoint, when, rows, cols, wanted)
-    grid = atlas.grid[rows, cols]
-    template = on_grid(np.empty(grid.shape, np.bool_), grid)
+    stored = _StoredEmbeddings(atlas, grid, checkpoint, when, rows, cols, wanted)
+    window = grid[rows, cols]
+    template = on_grid(np.empty(window.shape, np.bool_), window)
     variable = xr.Variable(("embedding", *template.dims), indexing.LazilyIndexedArray(stored))
     model = str(atlas.model.get("card", {}).get("name", "unknown"))
     attrs = {"model": model, "when": when.isoformat() if when else ""}

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from sat2cap.api.atlas import OpenAtlas
-from sat2cap.api.inputs import Moment, RegionLike
 from sat2cap.atlas import WideAtlas
-from sat2cap.errors import AtlasError
 from sat2cap.geo import GridArray
 
 if TYPE_CHECKING:
-    import xarray as xr
+    from odc.geo.geobox import GeoBox
 
     from sat2cap.geo import UtmZone
     from sat2cap.query import ScoreOptions, SpreadOver, WideScan
@@ -38,13 +36,17 @@ class WideOpenAtlas(OpenAtlas):
         """The CRS of maps that people look at: that given as `map_crs`, or else a Mercator projection."""
         return self.map_crs or self.mosaics.picture_crs
 
-    def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> "xr.DataArray":
-        """Raise `AtlasError`: embeddings lie on the grids of their zones; open a part for them."""
-        part = self.atlas.members[0].name
-        raise AtlasError(
-            f"atlas {self.atlas.name!r} has embeddings on the grid of each UTM zone; "
-            f"open a part, such as {part}, or take those of places with sample(…, vectors=True)"
-        )
+    @property
+    def parts(self) -> dict[str, OpenAtlas]:
+        """The atlas of each UTM zone by its name, such as ``utm31n``, for what needs the cells of one grid.
+
+        A part has the cells of its zone that the zone's edges cross as well, which its neighbour has, too.
+        """
+        return {part.zone.name: OpenAtlas(part.atlas, self.model) for part in self.atlas.parts}
+
+    @property
+    def _embedding_grid(self) -> "GeoBox":
+        return self.mosaics.grid(self.map_crs).as_geobox()
 
     def _ask(
         self, prompts: Sequence[str], spread: "SpreadOver | None", **options: "Unpack[ScoreOptions]"

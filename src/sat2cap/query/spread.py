@@ -4,7 +4,7 @@ It is the standard deviation of the score over other wordings of the prompt, ove
 the years. It measures how stable the model's answer is, not how likely it is to be right.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, Unpack, get_args
 
@@ -50,14 +50,28 @@ def score_with_spread(
     `options` are those of `compute_scores`. Raises as it does; `PromptError` for an unknown `over`;
     `WhenError` for hours or years without a date, or with a model without Dynamic Encoder.
     """
-    if over not in SPREAD_OVERS:
-        raise PromptError(f"spread over {over!r} is unknown; use one of {', '.join(SPREAD_OVERS)}")
-
+    check_spread_over(over)
     base = compute_scores(scan, checkpoint, prompts, **options)
     if over == "photos":
         spread = compute_chance_errors(scan, checkpoint, prompts, **options)
     else:
-        spread = _measure_spread(scan, checkpoint, prompts, over, base, options)
+        queries = varied_options(checkpoint, over, options)
+        spread = standard_deviation(
+            compute_scores(scan, checkpoint, prompts, **varied).values for varied in queries
+        )
+    return with_spread(base, spread, prompts, over)
+
+
+def check_spread_over(over: str) -> None:
+    """Raise `PromptError` for what no spread is taken over."""
+    if over not in SPREAD_OVERS:
+        raise PromptError(f"spread over {over!r} is unknown; use one of {', '.join(SPREAD_OVERS)}")
+
+
+def with_spread(
+    base: GridArray, spread: NDArray[np.float32], prompts: Sequence[str], over: SpreadOver
+) -> GridArray:
+    """Return the scores of P prompts and after them their spreads, both of the shape of `base`."""
     labels = [*prompts, *(f"{prompt} (spread over {over})" for prompt in prompts)]
     return replace(
         base,
@@ -67,28 +81,19 @@ def score_with_spread(
     )
 
 
-def _measure_spread(
-    scan: Scan,
-    checkpoint: QueryModel,
-    prompts: Sequence[str],
-    over: SpreadOver,
-    base: GridArray,
-    options: ScoreOptions,
-) -> NDArray[np.float32]:
-    """Return the standard deviation of the scores over several queries, float32 of the shape of `base`."""
+def standard_deviation(sets: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the standard deviation of each number over several sets of scores of one shape, float32."""
     # Welford's algorithm: mean and sum of squared deviations, with one set of scores in memory at a time
-    mean, squares, count = np.zeros(base.values.shape), np.zeros(base.values.shape), 0
-    for count, varied in enumerate(_varied_options(checkpoint, over, options), 1):
-        values = compute_scores(scan, checkpoint, prompts, **varied).values.astype(np.float64)
+    mean, squares, count = np.zeros(()), np.zeros(()), 0
+    for count, scores in enumerate(sets, 1):
+        values = scores.astype(np.float64)
         deviation = values - mean
-        mean += deviation / count
-        squares += deviation * (values - mean)
+        mean = mean + deviation / count
+        squares = squares + deviation * (values - mean)
     return np.sqrt(squares / count).astype(np.float32)
 
 
-def _varied_options(
-    checkpoint: QueryModel, over: SpreadOver, options: ScoreOptions
-) -> Iterator[ScoreOptions]:
+def varied_options(checkpoint: QueryModel, over: SpreadOver, options: ScoreOptions) -> Iterator[ScoreOptions]:
     """Yield the options of each query that the spread is taken over."""
     if over == "templates":
         templates = options.get("templates", PLAIN)

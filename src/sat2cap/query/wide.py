@@ -17,7 +17,14 @@ from sat2cap.query.examples import PLACE, Examples
 from sat2cap.query.prompt_text import split_prompt
 from sat2cap.query.scales import percentile
 from sat2cap.query.scoring import ScoreOptions, compute_scores
-from sat2cap.query.spread import SpreadOver, score_with_spread
+from sat2cap.query.spread import (
+    SpreadOver,
+    check_spread_over,
+    score_with_spread,
+    standard_deviation,
+    varied_options,
+    with_spread,
+)
 
 Floats = NDArray[np.float32]
 
@@ -57,13 +64,13 @@ def score_by_zone(
     all zones.
     """
     is_ranked = options.get("scale") == "percentile"
-    if is_ranked and over is not None:
-        raise PromptError("the spread of a percentile over several UTM zones is not there; take cosine")
+    if is_ranked and over is not None and over != "photos":  # photos have chances alone, as is said below
+        return _rank_with_spread(scan, checkpoint, prompts, over, options)
     options["vectors"] = {
         **_embed_places(scan.atlas, checkpoint, prompts, options),
         **options.get("vectors", {}),
     }
-    if is_ranked:
+    if is_ranked and over is None:
         options["scale"] = "cosine"
     region, scores = options.get("region"), {}
     for zone, part_scan in scan.scans.items():
@@ -83,6 +90,26 @@ def score_by_zone(
     attrs = {"identity": scan.atlas.identity} | ({"scale": "percentile"} if is_ranked else {})
     scores = {zone: score.assign_attrs(attrs) for zone, score in scores.items()}
     return _rank_together(scores) if is_ranked else scores
+
+
+def _rank_with_spread(
+    scan: WideScan, checkpoint: QueryModel, prompts: Sequence[str], over: SpreadOver, options: ScoreOptions
+) -> dict[UtmZone, GridArray]:
+    """Return percentiles among the cells of all zones, and after them their spreads over several queries."""
+    check_spread_over(over)
+    queries = varied_options(checkpoint, over, options)
+    base = score_by_zone(scan, checkpoint, prompts, **options.copy())
+    sizes = [score.values[0].size for score in base.values()]
+
+    def rank(varied: ScoreOptions) -> Floats:
+        ranks = score_by_zone(scan, checkpoint, prompts, **varied.copy())
+        return np.concatenate([score.values.reshape(len(prompts), -1) for score in ranks.values()], axis=1)
+
+    spreads = np.split(standard_deviation(map(rank, queries)), np.cumsum(sizes)[:-1], axis=1)
+    return {
+        zone: with_spread(score, spread.reshape(score.values.shape), prompts, over)
+        for (zone, score), spread in zip(base.items(), spreads, strict=True)
+    }
 
 
 def _rank_together(scores: Mapping[UtmZone, GridArray]) -> dict[UtmZone, GridArray]:
