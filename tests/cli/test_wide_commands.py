@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+import zarr
 from command import run
 
 import sat2cap
@@ -84,14 +85,29 @@ def test_search_and_zones(wide, tmp_path):
     assert run("zones", wide, "a forest", "--zones", zones, "-o", tmp_path / "z.png").status == 0
 
 
-def test_published_it_is_a_catalogue_of_zones(wide, tmp_path):
+def test_a_published_copy_is_asked_as_the_atlas_is(wide, tmp_path):
     done = run("atlas", "publish", wide, tmp_path / "public", "--url", "https://example.org/w")
     assert done.status == 0, done.err
-    catalogue = json.loads((tmp_path / "public" / "w.json").read_text())
-    children = [link["href"] for link in catalogue["links"] if link["rel"] == "child"]
-    assert children == ["./utm18n/collection.json", "./utm19n/collection.json"]
-    for child in children:
-        assert json.loads((tmp_path / "public" / child).read_text())["type"] == "Collection"
+    copy, stac = tmp_path / "public" / "w.zarr", ["w-utm18n.json"]
+    opened = sat2cap.open(copy)
+    assert opened.atlas.identity == sat2cap.open(wide).atlas.identity
+    expected = sat2cap.open(wide).map("a forest", crs="EPSG:3857")
+    assert np.array_equal(opened.map("a forest", crs="EPSG:3857").values, expected.values, equal_nan=True)
+    assert run("search", copy, "a forest", "--top", 2).out == run("search", wide, "a forest", "--top", 2).out
+    assert run("atlas", "info", copy).status == 0
+    item, collection = (json.loads((copy.parent / name).read_text()) for name in (*stac, "collection.json"))
+    assert item["assets"]["embeddings"]["href"] == "./w.zarr/utm18n"
+    assert [link["href"] for link in collection["links"] if link["rel"] == "item"] == [
+        "./w-utm18n.json",
+        "./w-utm19n.json",
+    ]
+    whole, *boxes = collection["extent"]["spatial"]["bbox"]
+    assert boxes[0] == item["bbox"]
+    assert whole == [
+        *(min(box[n] for box in boxes) for n in (0, 1)),
+        *(max(box[n] for box in boxes) for n in (2, 3)),
+    ]
+    assert set(zarr.open_group(copy, mode="r").group_keys()) == {"utm18n", "utm19n"}
     subprocess.run(["sha256sum", "-c", "--quiet", "w.sha256"], cwd=tmp_path / "public", check=True)
     refused = run("atlas", "publish", wide, tmp_path / "short", "--depth", 8)
     assert refused.status != 0

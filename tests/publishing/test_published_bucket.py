@@ -5,14 +5,17 @@ import json
 import numpy as np
 import pytest
 import zarr
+from affine import Affine
 from obstore.store import from_url
+from odc.geo.geobox import GeoBox
 from s3_server import BUCKET, KEY_ID, SECRET, s3_server
-from test_publish import build_atlas
+from test_publish import SIDE, build_atlas
 from zarr.storage import ObjectStore
 
 from sat2cap import publish
-from sat2cap.atlas import open_atlas
+from sat2cap.atlas import open_atlas, write_wide_manifest
 from sat2cap.errors import AtlasError, JobError, StoreError
+from sat2cap.geo import parse_utm_zone
 from sat2cap.publishing import publish_atlas
 from sat2cap.publishing.ranking import rank_cells
 from sat2cap.stores import open_store
@@ -112,3 +115,32 @@ def test_what_is_there_is_neither_overwritten_nor_written_by_two(server, town, t
     with pytest.raises(StoreError, match="is a web server, which is only read"):
         publish(town.path, "https://127.0.0.1:9/x")
     assert open_atlas(town.path).complete
+
+
+def test_several_zones_go_into_a_bucket_and_are_opened_there_as_one(server, tmp_path):
+    second = GeoBox(SIDE, Affine(100, 0, 270_000, 0, -100, 5_808_000), "EPSG:32632")
+    folder = tmp_path / "w.zarr"
+    made = [build_atlas(folder / "utm31n"), build_atlas(folder / "utm32n", grid=second)]
+    zones = [parse_utm_zone("utm31n"), parse_utm_zone("utm32n")]
+    write_wide_manifest(folder, {zone: one.spec for zone, one in zip(zones, made, strict=True)})
+    address, local = f"s3://{BUCKET}/public/wide", tmp_path / "public"
+    published = publish(folder, address)
+    publish(folder, local)
+    before = objects(address)
+    assert before == {
+        path.relative_to(local).as_posix(): path.read_bytes() for path in local.rglob("*") if path.is_file()
+    }
+    opened = open_atlas(published.store)
+    assert opened.identity == open_atlas(folder).identity
+    for part, atlas in zip(opened.parts, made, strict=True):
+        window = slice(8, 24), slice(40, 60)
+        np.testing.assert_array_equal(part.atlas.read(*window), atlas.read(*window))
+    publish(folder, address)
+    assert objects(address) == before
+    with pytest.raises(AtlasError, match="exists and is not a copy of this atlas"):
+        publish(build_atlas(tmp_path / "one" / "w.zarr").path, address)
+    root = json.loads(before["w.zarr/zarr.json"])
+    root["attributes"]["sat2cap:utm_zones"]["utm32n"] = "other"
+    open_store(published.store).put("zarr.json", json.dumps(root).encode())
+    with pytest.raises(AtlasError, match=r"published copy .* is damaged; publish the atlas there again"):
+        open_atlas(published.store)

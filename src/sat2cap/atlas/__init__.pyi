@@ -26,6 +26,8 @@ from .presence import check_atlas_exists as check_atlas_exists
 from .presence import is_atlas as is_atlas
 from .published import PARTS_KEY as PARTS_KEY
 from .published import PUBLISHED_KEY as PUBLISHED_KEY
+from .published_zones import check_published_zones as check_published_zones
+from .published_zones import write_published_zones as write_published_zones
 from .reader import Atlas as Atlas
 from .stac import make_item as make_item
 from .verification import repair_atlas as repair_atlas

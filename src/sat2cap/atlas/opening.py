@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sat2cap.atlas.plan import read_plan
 from sat2cap.atlas.published import read_published
+from sat2cap.atlas.published_zones import read_published_zones
 from sat2cap.atlas.reader import Atlas
 from sat2cap.atlas.wide import WideAtlas, WidePart
 from sat2cap.atlas.wide_manifest import read_wide_manifest
@@ -20,21 +21,29 @@ def open_atlas(place: Path | str | Store) -> Atlas:
     """
     store = open_store(place)
     try:
-        return Atlas(store, read_plan(store))
+        return _open_one(store)
     except AtlasError:
-        published = read_published(store)
-        if published is not None:
-            return Atlas(store, *published)
-        identities = read_wide_manifest(store)
+        identities = read_wide_manifest(store) or read_published_zones(store)
         if identities is None:
             raise
     parts = [WidePart(zone, _open_part(store.child(zone.name), sha)) for zone, sha in identities.items()]
     return WideAtlas(store, tuple(parts))
 
 
+def _open_one(store: Store) -> Atlas:
+    """Return an atlas in one CRS, or the published copy of one. Raises `AtlasError` if there is none."""
+    try:
+        return Atlas(store, read_plan(store))
+    except AtlasError:
+        published = read_published(store)
+        if published is None:
+            raise
+        return Atlas(store, *published)
+
+
 def _open_part(store: Store, identity: str) -> Atlas:
     """Return a part of a wide atlas. Raises `AtlasError` if it is another atlas."""
-    atlas = Atlas(store, read_plan(store))
+    atlas = _open_one(store)
     if atlas.identity != identity:
         rule = "is not the part that the manifest names"
         raise AtlasError(f"atlas {atlas.name!r} {rule}; copy the whole atlas again")

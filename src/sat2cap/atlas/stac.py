@@ -16,11 +16,13 @@ def item_name(atlas: str) -> str:
     return atlas.removesuffix(".zarr") + ".stac.json"
 
 
-def make_item(name: str, spec: AtlasSpec) -> dict[str, Any]:
+def make_item(name: str, spec: AtlasSpec, group: str | None = None) -> dict[str, Any]:
     """Return the STAC item of the atlas folder called `name`, as plain JSON values.
 
     Its geometry is in degrees; links and assets are relative to the item, which lies beside the folder.
+    `group` is the path of the Zarr group, if that is not `name`.
     """
+    place = f"./{group or name}"
     return {
         "type": "Feature",
         "stac_version": "1.0.0",
@@ -32,10 +34,10 @@ def make_item(name: str, spec: AtlasSpec) -> dict[str, Any]:
         "links": [
             {"rel": "emb:model", "href": as_uri(str(spec.model.get("source", "")))},
             {"rel": "emb:source-data", "href": as_uri(str(spec.imagery.get("uri", "")))},
-            {"rel": "store", "href": f"./{name}", "type": STORE_TYPE},
+            {"rel": "store", "href": place, "type": STORE_TYPE},
         ],
         "assets": {
-            "embeddings": {"href": f"./{name}", "type": STORE_TYPE, "roles": ["data"]},
+            "embeddings": {"href": place, "type": STORE_TYPE, "roles": ["data"]},
         },
     }
 

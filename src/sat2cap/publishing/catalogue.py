@@ -1,5 +1,6 @@
 """The STAC item and collection of a published atlas, with the Embedding and Datacube extensions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sat2cap.atlas import AtlasSpec, as_uri, embedding_attributes, make_item, projection_attributes
@@ -8,12 +9,15 @@ DATACUBE = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json"
 EMBEDDINGS = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 
 
-def published_item(name: str, spec: AtlasSpec, collection: str, url: str | None) -> dict[str, Any]:
-    """Return the item of the group ``NAME.zarr``; addresses are relative to the item, but for `url`.
+def published_item(
+    name: str, group: str, spec: AtlasSpec, collection: str, url: str | None
+) -> dict[str, Any]:
+    """Return the item ``NAME.json`` of a Zarr group; addresses are relative to the item, but for `url`.
 
-    `collection` is the collection's id, and `url` the public address of the folder with all of it, if known.
+    `group` is the path of the group, such as ``NAME.zarr``, `collection` the collection's id, and `url` the
+    public address of the folder with all of it, if known.
     """
-    item = make_item(f"{name}.zarr", spec)
+    item = make_item(f"{name}.zarr", spec, group)
     item["stac_extensions"] = [*item["stac_extensions"], DATACUBE]
     item["collection"] = collection
     item["properties"] |= cube_fields(spec)
@@ -50,9 +54,15 @@ def cube_fields(spec: AtlasSpec) -> dict[str, Any]:
     return {"cube:dimensions": dimensions, "cube:variables": variables}
 
 
-def published_collection(item: dict[str, Any], name: str, spec: AtlasSpec, title: str) -> dict[str, Any]:
-    """Return the collection of one published atlas, whose STAC item is `item`."""
-    properties = item["properties"]
+def published_collection(items: Mapping[str, dict[str, Any]], spec: AtlasSpec, title: str) -> dict[str, Any]:
+    """Return the collection of one published atlas, whose STAC items these are by name.
+
+    An atlas of several UTM zones has an item for each; `spec` is the plan of any.
+    """
+    item = next(iter(items.values()))
+    properties, boxes = item["properties"], [item["bbox"] for item in items.values()]
+    west, south, east, north = zip(*boxes, strict=True)
+    whole = [min(west), min(south), max(east), max(north)]
     moments = [properties["datetime"]] * 2
     if properties["datetime"] is None:
         moments = [None, None]
@@ -70,14 +80,17 @@ def published_collection(item: dict[str, Any], name: str, spec: AtlasSpec, title
         "title": title,
         "description": text,
         "license": "other",
-        "extent": {"spatial": {"bbox": [item["bbox"]]}, "temporal": {"interval": [moments]}},
+        "extent": {
+            "spatial": {"bbox": boxes if len(boxes) == 1 else [whole, *boxes]},
+            "temporal": {"interval": [moments]},
+        },
         "emb:type": layout["geoemb:type"],
         "emb:dimensions": layout["geoemb:dimensions"],
         "emb:chip_layout": layout["geoemb:chip_layout"],
         "data_type": layout["geoemb:data_type"],
         "gsd": layout["geoemb:gsd"],
         "links": [
-            {"rel": "item", "href": f"./{name}.json", "type": "application/geo+json"},
+            *({"rel": "item", "href": f"./{name}.json", "type": "application/geo+json"} for name in items),
             {"rel": "emb:model", "href": as_uri(str(spec.model.get("source", "")))},
             {"rel": "emb:source-data", "href": as_uri(str(spec.imagery.get("uri", "")))},
         ],

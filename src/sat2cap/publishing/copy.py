@@ -8,7 +8,7 @@ DEST/NAME.sha256          a checksum of every file, for: sha256sum -c NAME.sha25
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import zarr
 import zarr.errors
 from numpy.typing import NDArray
 
-from sat2cap.atlas import PUBLISH_LOCK, PUBLISHED_KEY, Atlas, side_arrays, verify_atlas
+from sat2cap.atlas import PUBLISH_LOCK, PUBLISHED_KEY, Atlas, AtlasSpec, side_arrays, verify_atlas
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest, indented_json
 from sat2cap.progress import Progress, silent
@@ -37,7 +37,7 @@ class PublishedAtlas:
     folder: Path | str
     """Folder to upload as it is, or the address that was given."""
     store: Path | str
-    """The Zarr group in it, or the catalogue of the groups of several UTM zones."""
+    """The Zarr group in it; of several UTM zones the group that theirs lie in."""
     files: int
     """Number of files in the folder."""
     size_bytes: int
@@ -61,22 +61,40 @@ def publish_atlas(
     atlas is unfinished or damaged, or if another atlas of that name is published there.
     """
     out, name = open_store(folder), atlas.store.base_name.removesuffix(".zarr")
+    check_finished(atlas)
+    url = url.rstrip("/") if url else None
+    with out.writer.lock(PUBLISH_LOCK, "folder"):
+        write_copy(atlas, out, f"{name}.zarr", f"{url}/{name}.json" if url else None, depths, progress)
+        item = published_item(name, f"{name}.zarr", atlas.spec, f"{name}-embeddings", url)
+        return write_catalogue(out, name, {name: item}, atlas.spec, title or name, progress)
+
+
+def check_finished(atlas: Atlas) -> None:
+    """Raise `AtlasError` if an atlas is not finished."""
     if not atlas.complete:
         raise AtlasError(f"atlas {atlas.name!r} is not finished; the same embed command continues it")
-    with out.writer.lock(PUBLISH_LOCK, "folder"):
-        _check_sound(atlas, progress)
-        rotation = find_depths(atlas, depths)
-        key = digest(atlas.fingerprint, canonical_json(sorted(set(depths))))
-        if not _is_published(out.child(f"{name}.zarr"), key):
-            staged = f".{name}.zarr.{key[:12]}"
-            _check_free(out, name, staged, atlas)
-            _remove_other_copies(out, name, staged)
-            item_url = f"{url.rstrip('/')}/{name}.json" if url else None
-            _write_group(atlas, out.child(staged), rotation, item_url, key, progress)
-            # in place of an older state of the same atlas
-            out.writer.replace_folder(staged, f"{name}.zarr", "zarr.json")
-        _write_catalogue(atlas, out, name, title or name, url.rstrip("/") if url else None)
-        return _write_checksums(out, name, progress)
+
+
+def write_copy(
+    atlas: Atlas, out: Store, group: str, item_url: str | None, depths: Sequence[int], progress: Progress
+) -> None:
+    """Write the sharded copy of an atlas in one CRS at the path `group`, unless it is there.
+
+    `item_url` is the address of its STAC item, if known. Raises `AtlasError` if the atlas is damaged, or if
+    something else is there.
+    """
+    _check_sound(atlas, progress)
+    rotation = find_depths(atlas, depths)
+    key = digest(atlas.fingerprint, canonical_json(sorted(set(depths))))
+    if _is_published(out.child(group), key):
+        return
+    beginning = f".{group.replace('/', '.')}."
+    staged = f"{beginning}{key[:12]}"
+    _check_free(out, group, staged, atlas)
+    _remove_other_copies(out, beginning, staged)
+    _write_group(atlas, out.child(staged), rotation, item_url, key, progress)
+    # in place of an older state of the same atlas
+    out.writer.replace_folder(staged, group, "zarr.json")
 
 
 def _check_sound(atlas: Atlas, progress: Progress) -> None:
@@ -90,10 +108,10 @@ def _check_sound(atlas: Atlas, progress: Progress) -> None:
     progress("checking the atlas", 1, 1)
 
 
-def _remove_other_copies(out: Store, name: str, staged: str) -> None:
+def _remove_other_copies(out: Store, beginning: str, staged: str) -> None:
     """Remove what interrupted runs for another state of the atlas, or with other options, left behind."""
     for leftover in set(out.names()):
-        if leftover.startswith(f".{name}.zarr.") and leftover != staged:
+        if leftover.startswith(beginning) and leftover != staged:
             out.writer.remove_folder(leftover)
 
 
@@ -110,12 +128,12 @@ def _is_published(store: Store, key: str) -> bool:
     return _read_attributes(store).get(PUBLISHED_KEY) == key
 
 
-def _check_free(out: Store, name: str, staged: str, atlas: Atlas) -> None:
+def _check_free(out: Store, group: str, staged: str, atlas: Atlas) -> None:
     """Raise `AtlasError` if something is in the copy's place that is not a copy of this atlas.
 
     A copy without its metadata is one that was being replaced, if the staged one tells of this atlas.
     """
-    place = out.child(f"{name}.zarr")
+    place = out.child(group)
     try:
         is_free = next(place.names(), None) is None
     except NotADirectoryError:
@@ -165,18 +183,25 @@ def _write_array(
     array[...] = values
 
 
-def _write_catalogue(atlas: Atlas, out: Store, name: str, title: str, url: str | None) -> None:
-    """Write the STAC item and the collection."""
-    item = published_item(name, atlas.spec, f"{name}-embeddings", url)
-    out.put(f"{name}.json", indented_json(item))
-    out.put("collection.json", indented_json(published_collection(item, name, atlas.spec, title)))
+def write_catalogue(
+    out: Store,
+    name: str,
+    items: Mapping[str, dict[str, Any]],
+    spec: AtlasSpec,
+    title: str,
+    progress: Progress,
+) -> PublishedAtlas:
+    """Write STAC items, collection and the SHA-256 of every file as it is stored; return what there is.
 
-
-def _write_checksums(out: Store, name: str, progress: Progress) -> PublishedAtlas:
-    """Write the SHA-256 of every file as it is stored, and return what was written."""
+    `items` are by name, and `spec` is the plan of one of the atlases that they are of.
+    """
+    for file, item in items.items():
+        out.put(f"{file}.json", indented_json(item))
+    out.put("collection.json", indented_json(published_collection(items, spec, title)))
+    documents = [*(f"{file}.json" for file in items), "collection.json"]
     sizes = dict(out.list(f"{name}.zarr"))
-    files = [*sorted(sizes, key=lambda key: key.split("/")), f"{name}.json", "collection.json"]
-    sizes |= out.sizes(files[-2:])
+    files = [*sorted(sizes, key=lambda key: key.split("/")), *documents]
+    sizes |= out.sizes(documents)
     lines = []
     for number, file in enumerate(files):
         progress("computing checksums", number, len(files))

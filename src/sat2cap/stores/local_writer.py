@@ -47,6 +47,7 @@ class LocalWriter:
     def replace_folder(self, source: str, target: str, last: str) -> None:
         """Rename a folder, after the one in its place is removed."""
         self.remove_folder(target)
+        (self.folder / target).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / source).rename(self.folder / target)
 
     def remove_folder(self, name: str) -> None:
