@@ -1,6 +1,7 @@
 """Atlases of known numbers, one of them broken, and a client of a server that offers them."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,11 @@ import sat2cap
 
 @pytest.fixture(scope="session")
 def checkpoint():
-    return calibrated(400)
+    """A model whose held-out photos show, among others, a beach and a forest: these words have meaning."""
+    model = calibrated(400)
+    ground = model.calibration.ground.copy()
+    ground[:2] = model.embed_text(["a beach", "a forest"])
+    return replace(model, calibration=replace(model.calibration, ground=ground))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What words without meaning reach: measured at the date of the map, and only where chances are."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -26,3 +27,26 @@ def test_nonsense_is_measured_at_the_date_of_the_map(client, folder, checkpoint)
 def test_a_model_without_calibration_has_no_nonsense_chance(folder, checkpoint):
     with make_client(folder, dataclasses.replace(checkpoint, calibration=None)) as client:
         assert client.get("/api/atlases/the-north/nonsense").json() == {"chance": None}
+
+
+def test_words_that_fit_no_photo_better_than_nonsense_say_nothing(client, checkpoint):
+    """By the arithmetic itself: the best photo's lead, against the median lead of nonsense on nonsense."""
+    photos = checkpoint.calibration.ground
+    nonsense = photos @ checkpoint.embed_text(list(TEXTS)).T
+    leads = [
+        max(row[number] - max(np.delete(row, number)) for row in nonsense) for number in range(len(TEXTS))
+    ]
+    answers = set()
+    for prompt in ("snow", "a beach", TEXTS[0], "bcdfg", "skiers", "a quiet lane"):
+        lead = max(photos @ checkpoint.embed_text([prompt])[0] - nonsense.max(1))
+        expected = bool(lead <= sorted(leads)[len(TEXTS) // 2])
+        about = read_about(client, prompt, "contrast")
+        assert about["says_nothing"] is expected
+        answers.add(expected)
+        assert read_about(client, prompt, "cosine")["says_nothing"] is False
+    assert answers == {True, False}
+
+
+def read_about(client, prompt, scale):
+    answer = client.get("/api/atlases/the-north/scores", params={"prompt": prompt, "scale": scale})
+    return json.loads(answer.headers["x-score"])

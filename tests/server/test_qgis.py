@@ -1,11 +1,12 @@
 """QGIS, where it is installed, draws the layer of a prompt: its pixels are the scores of the map."""
 
+import base64
 import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ os._exit(0)  # QGIS without a window may crash when it is taken down
 
 
 def test_qgis_draws_the_scores(folder, checkpoint, tmp_path):
-    prompt = "a busy street"
+    prompt = "a \"busy\" street & 'more' <b>"
     opened = sat2cap.open(folder / "The North.zarr", checkpoint)
     scores = opened.map(prompt).values
     x, y = (np.reshape(axis, scores.shape) for axis in transform(
@@ -71,10 +72,12 @@ def test_qgis_draws_the_scores(folder, checkpoint, tmp_path):
     with sat2cap.serve(folder / "The North.zarr", model=checkpoint) as server:
         tiles = server.tile_url(prompt, **LOOKS)
         document = f"{server.url}api/atlases/the-north/wmts?{urlencode({'prompt': prompt, **LOOKS})}"
+        packed = base64.urlsafe_b64encode(urlsplit(document).query.encode()).decode().rstrip("=")
+        in_path = f"{server.url}api/atlases/the-north/wmts/{packed}/WMTSCapabilities.xml"
         wmts = "crs=EPSG:3857&format=image/png&layers=the-north&styles=default&tileMatrixSet=WebMercatorQuad"
         layers = [
             (f"type=xyz&zmin=0&zmax=14&url={quote(tiles, safe='')}", str(tmp_path / "xyz.png")),
-            (f"{wmts}&url={quote(document, safe='')}", str(tmp_path / "wmts.png")),
+            (f"{wmts}&url={quote(in_path, safe='')}", str(tmp_path / "wmts.png")),
         ]
         asked = {"layers": layers, "extent": extent, "pixels": PIXELS}
         environment = {"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path), "PATH": os.environ["PATH"]}

@@ -1,11 +1,13 @@
 """What the server answers: scores that are those of a map, and one clear sentence for everything else."""
 
+import base64
 import io
 import json
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import httpx
@@ -233,6 +235,24 @@ def test_a_wmts_layer_has_the_looks_of_its_address(client):
     assert client.get(tile.raw_path.decode()).headers["content-type"] == "image/png"
 
 
+def test_a_wmts_address_may_hold_its_query_in_the_path(client):
+    """QGIS unpacks %26 in an address of capabilities, which cuts the prompt there."""
+    query = {"prompt": 'a "b" & c', "colormap_name": "viridis"}
+    packed = base64.urlsafe_b64encode(urlencode(query).encode()).decode().rstrip("=")
+    answer = client.get(
+        f"{NORTH}/wmts/{packed}/WMTSCapabilities.xml?SERVICE=WMTS&REQUEST=GetCapabilities",
+        follow_redirects=False,
+    )
+    assert answer.status_code == 307
+    assert dict(httpx.URL(answer.headers["location"]).params) == query
+    title = ElementTree.fromstring(client.get(answer.headers["location"]).content).find(
+        ".//{http://www.opengis.net/wmts/1.0}Layer/{http://www.opengis.net/ows/1.1}Title"
+    )
+    assert title.text == 'a "b" & c (The North)'
+    for wrong in ("%C3%A9", "!!!!", base64.urlsafe_b64encode(b"prompt=a\r\nSet-Cookie: b").decode()):
+        assert client.get(f"{NORTH}/wmts/{wrong}/WMTSCapabilities.xml").status_code == 400
+
+
 DOCUMENT = f"{NORTH}/map/WebMercatorQuad/tilejson.json?prompt=x"
 
 BAD = {
@@ -293,12 +313,92 @@ BAD = {
         "the first number must be the lower",
     ),
     "nodata": (400, f"{NORTH}/map/preview.png?prompt=x&nodata=abc", "nodata"),
+    "a file as CRS": (
+        400,
+        f"{NORTH}/map/preview.png?prompt=x&dst_crs=/etc/passwd",
+        "dst_crs '/etc/passwd' is not the name of a CRS; give one such as EPSG:3857",
+    ),
+    "definition as CRS": (
+        400,
+        f"{NORTH}/map/map?prompt=x&bbox-crs=%2Bproj=longlat%20%2Bnadgrids=/etc/passwd",
+        "is not the name of a CRS",
+    ),
+    "unknown CRS": (400, f"{NORTH}/map/point/5,52?prompt=x&coord_crs=EPSG:99999999", "invalid CRS format"),
+    "size of a map": (400, f"{NORTH}/map/map?prompt=x&width=99999&height=2", "at most 2048 pixels a side"),
+    "box of a map": (400, f"{NORTH}/map/map?prompt=x&bbox=a,b,c,d", "bbox"),
     "elsewhere": (404, f"{NORTH}/map/point/0,0?prompt=x", "outside"),
     "point outside": (400, f"{NORTH}/point?prompt=x&lon=0&lat=0", "0,0 lies outside the atlas"),
     "not on Earth": (400, f"{NORTH}/point?prompt=x&lon=999&lat=0", "lon"),
     "export": (400, f"{NORTH}/export?prompt=x&format=exe", "format"),
     "tile": (400, f"{NORTH}/imagery/2/9/0.webp", "no tile 2/9/0"),
 }
+
+
+def test_no_crs_is_fetched_from_an_address(client):
+    """GDAL asks the server at an address that is given as a CRS for its definition."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/crs"
+        for path in ("point/5,52?coord_crs=", "preview.png?dst_crs=", "map?crs=", "map?bbox-crs="):
+            answer = client.get(f"{NORTH}/map/{path}{address}&prompt=x")
+            assert answer.status_code == 400
+            assert "is not the name of a CRS" in answer.json()["detail"]
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "[EPSG:3857]", "urn:ogc:def:crs:EPSG::3857"])
+def test_a_map_by_ogc_api_maps_has_the_scores_in_any_crs(client, opened, crs):
+    query = {"prompt": "snow", "crs": crs, "width": 200, "height": 160, "f": "tif"}
+    answer = client.get(f"{NORTH}/map/map", params=query)
+    assert answer.headers["content-crs"] == "<http://www.opengis.net/def/crs/EPSG/0/3857>"
+    score = opened.map("snow")
+    row, col = cell_with_data(score)
+    where = place(opened, row, col)
+    with rasterio.open(io.BytesIO(answer.content)) as data:
+        assert data.shape == (160, 200)
+        x, y = rasterio.warp.transform("EPSG:4326", "EPSG:3857", [where["lon"]], [where["lat"]])
+        value = next(data.sample([(x[0], y[0])]))[0]
+    assert value == pytest.approx(float(score.values[row, col]), rel=1e-6)
+
+
+def test_a_box_by_ogc_api_maps_is_in_degrees_unless_it_says_otherwise(client):
+    west, south, east, north = client.get(NORTH).json()["bounds"]
+    box = [west, south, (west + east) / 2, (south + north) / 2]
+    query = {"prompt": "snow", "width": 100, "bbox": ",".join(map(str, box))}
+    sizes = []
+    for more in ({}, {"bbox-crs": "OGC:CRS84"}):
+        picture = client.get(f"{NORTH}/map/map", params=query | more)
+        assert picture.headers["content-type"] == "image/png"
+        sizes.append(Image.open(io.BytesIO(picture.content)).size)
+    assert sizes[0] == sizes[1]
+    assert sizes[0][0] == 100
+
+
+def test_a_failure_is_neither_a_transparent_tile_nor_kept(client, monkeypatch):
+    """As a map that looks empty, it would be believed, and stay in caches."""
+    west, south, east, north = client.get(NORTH).json()["bounds"]
+    tile = morecantile.tms.get("WebMercatorQuad").tile((west + east) / 2, (south + north) / 2, 9)
+
+    def fail(*_, **__):
+        raise RuntimeError("made up")
+
+    monkeypatch.setattr("sat2cap.server.answer_reader.AnswerReader.part", fail)
+    monkeypatch.setattr("sat2cap.server.routes.imagery.reopen_imagery", fail)
+    for path in (
+        f"map/tiles/WebMercatorQuad/{tile.z}/{tile.x}/{tile.y}.png?prompt=snow",
+        f"imagery/{tile.z}/{tile.x}/{tile.y}.webp",
+    ):
+        answer = client.get(f"{NORTH}/{path}")
+        assert answer.status_code == 500
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_imagery_that_cannot_be_read_is_missing_not_empty(client):
+    answer = client.get(f"{NORTH}/imagery/9/262/168.webp")
+    assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
+    assert answer.json()["detail"]
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -1,8 +1,11 @@
 """Starting and stopping: atlases are opened before anyone asks, and an interrupt waits for nothing."""
 
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -10,9 +13,11 @@ from made_model import atlas as make_atlas
 from made_model import embeddings
 from served import HEIGHT, WIDTH
 
+import sat2cap
 from sat2cap.cli import main
 from sat2cap.server import AtlasCollection, ServerSettings, running, warming
 from sat2cap.server.app import create_app
+from sat2cap.server.routes import export
 from sat2cap.server.warming import WarmUp
 
 DEADLINE_S = 60
@@ -93,3 +98,29 @@ def test_the_command_says_what_is_ready_and_what_is_broken_and_stops_at_once(
     ]
     assert "torn cannot be used: " in printed.err
     assert "Traceback" not in printed.err
+
+
+def test_a_download_that_is_being_made_when_the_server_stops_is_told_to_come_again(
+    folder, checkpoint, monkeypatch
+):
+    begun, release = threading.Event(), threading.Event()
+
+    def write_slowly(*_):
+        begun.set()
+        release.wait(30)
+        return b""
+
+    monkeypatch.setattr(export, "_write_map", write_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        server = sat2cap.serve(folder / "The North.zarr", model=checkpoint)
+        address = f"{server.url}api/atlases/the-north/export?prompt=snow&format=pmtiles"
+        answer = pool.submit(httpx.get, address, timeout=60)
+        assert begun.wait(60)
+        start = time.monotonic()
+        server.stop()
+        took_s = time.monotonic() - start
+        release.set()
+    assert took_s < 1.5
+    assert answer.result().status_code == 503
+    assert answer.result().json() == {"detail": "the server is stopping; ask again when it is back"}
+    assert answer.result().headers["retry-after"] == "1"

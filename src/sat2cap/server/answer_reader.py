@@ -32,6 +32,13 @@ class AnswerReader(Reader):
             raise InputError(f"zoom {str(tile_z)[:40]} is not a zoom; give 0 to {MAX_ZOOM}")
         return super().tile(tile_x, tile_y, tile_z, *arguments, **options)
 
+    def preview(
+        self, *arguments: Any, width: int | None = None, height: int | None = None, **options: Any
+    ) -> ImageData:
+        """Return all scores, `width` x `height` pixels. Raises `InputError` for a side that is too long."""
+        check_box(self.bounds, width, height)
+        return super().preview(*arguments, width=width, height=height, **options)
+
     def part(
         self, bbox: Any, *arguments: Any, width: int | None = None, height: int | None = None, **options: Any
     ) -> ImageData:

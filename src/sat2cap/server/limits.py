@@ -1,5 +1,6 @@
 """Limits of titiler's parameters: numbers that would take all memory, or that nothing can be computed for."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,6 +19,13 @@ _MAX_BINS = 1000
 _MAX_PERCENTILES = 100
 _MAX_COVER_SCALE = 20
 """Finest division of a pixel's side at the edge of a polygon."""
+_CRS_NAME = re.compile(
+    r"\[?(?:urn:ogc:def:crs:)?(?:EPSG|ESRI|OGC):(?:[0-9.]*:)?\w{1,12}\]?"
+    r"|\[?https?://www\.opengis\.net/def/crs/(?:EPSG|OGC)/[0-9.]+/\w{1,12}\]?",
+    re.IGNORECASE | re.ASCII,
+)
+"""A CRS by the name that an authority gave it. Of any other text GDAL makes more than people expect: it opens
+a file of that name, and fetches what is at an address."""
 
 
 @dataclass
@@ -73,12 +81,17 @@ class BinParams(HistogramParams):
 
 
 async def check_address(request: Request) -> None:
-    """Raise `InputError` for numbers in an address of a map that titiler would take, and fail on later.
+    """Raise `InputError` for what titiler would take from the address of a map, and should not.
 
-    TileJSON hands zooms, the size of tiles and the range on to programs that then ask for tiles; the edges of
-    polygons that are divided too finely take memory by the square.
+    A CRS is the name of one. TileJSON hands zooms, the size of tiles and the range on to programs that then
+    ask for tiles; the edges of polygons that are divided too finely take memory by the square.
     """
     values = request.query_params
+    for name, text in values.multi_items():
+        if name.lower().endswith("crs") and not _CRS_NAME.fullmatch(text):
+            raise InputError(
+                f"{name[:20]} {text[:60]!r} is not the name of a CRS; give one such as EPSG:3857"
+            )
     _check_number(values.get("cover_scale"), "cover_scale", 1, _MAX_COVER_SCALE)
     _check_number(values.get("tilesize"), "tilesize", 1, MAX_PIXELS)
     low_zoom, high_zoom = (

@@ -1,14 +1,19 @@
-"""What words without meaning reach: a prompt whose best cell does not exceed it says nothing."""
+"""What words without meaning reach, on photos and in an atlas: a prompt that stays below says nothing."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sat2cap.api import OpenAtlas
 from sat2cap.atlas import Version
 from sat2cap.geo import When
+from sat2cap.model import QueryModel
+from sat2cap.query import embed_prompts
 from sat2cap.server.collection import ServedAtlas
 
 TEXTS = (
@@ -26,6 +31,42 @@ Key = tuple[str, Version, When | None]
 
 Run = Callable[..., Awaitable[float | None]]
 """Runs a function with its arguments in a thread, within the limit of scans at once."""
+
+
+Floats = NDArray[np.float32]
+
+_REACHED: WeakKeyDictionary[QueryModel, tuple[Floats, float]] = WeakKeyDictionary()
+_LOCK = Lock()
+
+
+def says_nothing(model: QueryModel, prompt: str) -> bool:
+    """Return whether a prompt fits no held-out photo of a model better than words without meaning do.
+
+    Of all photos that count is the one which the prompt's cosine exceeds those of all `TEXTS` most. By how
+    much it must: by what is typical of one of the `TEXTS` itself beside the others, their median. So the test
+    has no number of its own, and holds for any CLIP. False for a model that is not calibrated. Raises
+    `PromptError`.
+    """
+    if model.calibration is None:
+        return False
+    reached, typical_margin = _nonsense_on_photos(model)
+    cosines = model.calibration.ground @ embed_prompts(model, [prompt])[0]
+    return float((cosines - reached).max()) <= typical_margin
+
+
+def _nonsense_on_photos(model: QueryModel) -> tuple[Floats, float]:
+    """Return the highest cosine of `TEXTS` with each of N held-out photos, `[N]`, and the typical margin."""
+    with _LOCK:
+        known = _REACHED.get(model)
+        if known is None:
+            assert model.calibration is not None
+            cosines = model.calibration.ground @ embed_prompts(model, TEXTS).T
+            margins = [
+                float((cosines[:, number] - np.delete(cosines, number, 1).max(1)).max())
+                for number in range(len(TEXTS))
+            ]
+            known = _REACHED[model] = cosines.max(1), float(np.median(margins))
+    return known
 
 
 def typical_nonsense_chance(opened: OpenAtlas, when: When | None = None) -> float | None:

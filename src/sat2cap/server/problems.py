@@ -8,7 +8,7 @@ from rio_tiler.errors import PointOutsideBounds, RioTilerError, TileOutsideBound
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from sat2cap.errors import InputError, JobError, Sat2CapError
+from sat2cap.errors import ImageryError, InputError, JobError, Sat2CapError
 from sat2cap.server.collection import UnknownAtlasError
 from sat2cap.server.scores import OverloadedError, OvertakenError
 
@@ -22,6 +22,7 @@ class TooLargeError(InputError):
 STATUS_OF_ERROR: dict[type[Exception], int] = {
     UnknownAtlasError: 404,
     PointOutsideBounds: 404,
+    ImageryError: 404,
     TooLargeError: 413,
     InputError: 400,
     RioTilerError: 400,

@@ -1,5 +1,6 @@
 """Around every request: security headers, the key, the limit of bodies, the address behind a proxy."""
 
+import asyncio
 import hmac
 import time
 from urllib.parse import urlsplit
@@ -11,22 +12,32 @@ from sat2cap.server.metrics import Metrics
 from sat2cap.server.problems import TooLargeError, problem
 from sat2cap.server.settings import MAX_BODY_BYTES, ServerSettings
 
-CONTENT_SECURITY_POLICY = (
+_CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; worker-src 'self'; "
-    "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+    "connect-src {sources}; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 )
-"""The page runs its own scripts only, and talks to this server only."""
+"""The page runs its own scripts only, and talks to this server and the base map, if there is one, only."""
 
-_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-}
+
+def security_headers(settings: ServerSettings) -> dict[str, str]:
+    """Return the headers of every answer."""
+    base_map = settings.base_map_origin
+    sources = "'self'" if base_map is None else f"'self' {base_map}"
+    return {
+        "Content-Security-Policy": _CONTENT_SECURITY_POLICY.format(sources=sources),
+        "X-Content-Type-Options": "nosniff",
+        # tile services want to know which site asks; the prompt is in no address that they see
+        "Referrer-Policy": "no-referrer" if base_map is None else "strict-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
+    }
+
 
 _OPEN_PATHS = ("/api/health", "/api/version")
 """Answered without a key, for the machines that watch a server."""
+
+
+_STOPPING = "the server is stopping; ask again when it is back"
 
 
 class Protection:
@@ -35,6 +46,7 @@ class Protection:
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
         """Stand around `app`."""
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._headers = security_headers(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -49,7 +61,7 @@ class Protection:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -59,6 +71,10 @@ class Protection:
                 await problem(*refusal)(scope, receive, send_with_headers)
             else:
                 await self._app(scope, _limit_body(receive), send_with_headers)
+        except asyncio.CancelledError:  # the server stops, and has waited for this request as long as it does
+            if status:
+                raise
+            await problem(503, _STOPPING)(scope, receive, send_with_headers)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.count("requests_total", route=route, status=str(status))

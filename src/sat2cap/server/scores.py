@@ -12,7 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from sat2cap.errors import JobError
 from sat2cap.maps import DIFFERENCE, difference, with_standard_attributes
 from sat2cap.server.collection import ServedAtlas
 from sat2cap.server.metrics import Metrics
+from sat2cap.server.nonsense import says_nothing
 from sat2cap.server.photos import PhotoPrompts
 from sat2cap.server.questions import Question
 from sat2cap.server.settings import ServerSettings
@@ -59,6 +60,8 @@ class Answer:
     """Highest score; NaN if no cell has data."""
     counts: NDArray[np.int64]
     """How many cells have each level, `[256]`."""
+    says_nothing: bool = False
+    """Whether these are chances of words that say no more than words without meaning do."""
 
     @property
     def is_centred(self) -> bool:
@@ -186,7 +189,10 @@ def _score(served: ServedAtlas, question: Question, photos: PhotoPrompts) -> Ans
     negatives = [photos.resolve(served, text) for text in question.negatives]
     prompt = photos.resolve(served, question.prompt)
     if not question.is_difference:
-        return quantise_scores(served.opened.map(prompt, question.when, negatives, question.scale))
+        answer = quantise_scores(served.opened.map(prompt, question.when, negatives, question.scale))
+        if question.scale == "contrast" and isinstance(prompt, str):
+            return replace(answer, says_nothing=says_nothing(served.opened.query_model, prompt))
+        return answer
     minus = None if question.minus is None else photos.resolve(served, question.minus)
     if isinstance(prompt, str) and isinstance(minus, str | None):
         score = served.opened.difference(

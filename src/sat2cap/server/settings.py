@@ -1,5 +1,6 @@
 """Options and limits of a server."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -42,6 +43,11 @@ class ServerSettings:
     """Scans that run at once."""
     max_waiting: int = 64
     """Requests that may wait for a scan; beyond that the answer is 503."""
+    base_map: str | None = None
+    """Tiles of a public map that the page offers to show underneath, such as
+    ``https://tile.example.org/{z}/{x}/{y}.png``; it asks for none before a user turns it on."""
+    base_map_credit: str = ""
+    """Whom to name where that map is shown."""
 
     def __post_init__(self) -> None:
         """Raise `InputError` for values out of range."""
@@ -53,6 +59,8 @@ class ServerSettings:
                 raise InputError(
                     f"public URL {self.public_url!r} is not an address; give one such as https://maps.org/sat2cap"
                 )
+        if self.base_map is not None:
+            _check_tile_template(self.base_map)
         for name in ("cache_mb", "max_scans", "max_waiting"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
@@ -63,6 +71,26 @@ class ServerSettings:
         return "" if self.public_url is None else urlsplit(self.public_url).path.rstrip("/")
 
     @property
+    def base_map_origin(self) -> str | None:
+        """Scheme, host and port of the base map; None without one."""
+        if self.base_map is None:
+            return None
+        parts = urlsplit(self.base_map)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
+
+
+def _check_tile_template(template: str) -> None:
+    """Raise `InputError` for what is no address of tiles; its host becomes a part of a header."""
+    parts = urlsplit(template)
+    has_places = all(template.count(place) == 1 for place in ("{z}", "{x}", "{y}"))
+    is_plain = re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc) is not None
+    if parts.scheme not in ("http", "https") or not (is_plain and has_places):
+        raise InputError(
+            f"base map {template!r} is not an address of tiles; give one such as "
+            "https://tile.example.org/{z}/{x}/{y}.png"
+        )

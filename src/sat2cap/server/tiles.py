@@ -91,7 +91,7 @@ tiler = TilerFactory(
         {TILE_MATRIX_SET: morecantile.tms.get(TILE_MATRIX_SET)}
     ),
     add_viewer=False,
-    add_ogc_maps=False,
+    add_ogc_maps=True,
 )
 
 

@@ -43,6 +43,16 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Another page that may ask this server; may be repeated."),
     ] = None,
+    base_map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Tiles of a public map, with {z}, {x} and {y}, that the page offers to show underneath.",
+        ),
+    ] = None,
+    base_map_credit: Annotated[
+        str, typer.Option(metavar="TEXT", help="Whom to name where the public map is shown.")
+    ] = "",
     cache_mb: Annotated[
         int, typer.Option(metavar="MB", help="Memory for maps that were computed.", min=0)
     ] = 512,
@@ -67,6 +77,8 @@ def serve(
         tuple(allow_origin or ()),
         cache_mb,
         max_scans,
+        base_map=base_map,
+        base_map_credit=base_map_credit,
     )
     if not settings.is_local:
         _say_what_is_open(settings.api_key is not None)

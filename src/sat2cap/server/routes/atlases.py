@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Query
 
 from sat2cap.files import digest
-from sat2cap.geo import LONLAT, lonlat_bounds, outline, transformer
+from sat2cap.geo import LONLAT, ground_metres, lonlat_bounds, outline, transformer
 from sat2cap.server.collection import ServedAtlas
 from sat2cap.server.questions import read_moment
 from sat2cap.server.state import AskedAtlas, Server
@@ -35,7 +35,7 @@ def describe_atlas(server: Server, served: AskedAtlas) -> dict[str, Any]:
             "shape": list(grid.shape),
             "transform": [a.a, a.b, a.c, a.d, a.e, a.f],
             "crs": str(grid.crs),
-            "cell_m": abs(a.a),
+            "cell_m": abs(a.a) * ground_metres(grid),
         },
         "mesh": _mercator_mesh(served),
         "model": str(checkpoint.card.get("name", "unnamed")),

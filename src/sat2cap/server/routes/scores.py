@@ -29,10 +29,11 @@ async def read_scores(
     """One byte for each cell, row by row from the top left: 0 for no data, 1 to 255 evenly from low to high.
 
     The header ``X-Score`` holds, as JSON, ``shape``, ``low``, ``high``, the percentiles 2, 50, 95 and 98,
-    the name and unit of the scale, a ``warning`` about the date, and with ``few_photos`` which prompts of a
-    chance few held-out photos speak for, if there are any. With ``bbox`` the answer is the block of cells
-    that lies there, whose first is at row and column ``offset`` of the atlas; low, high and percentiles are
-    still those of the whole map, so that colours stay while one pans. A difference
+    the name and unit of the scale, a ``warning`` about the date, with ``few_photos`` which prompts of a
+    chance few held-out photos speak for, if there are any, and with ``says_nothing`` whether the words of a
+    chance fit no held-out photo better than words without meaning do. With ``bbox`` the answer is the block
+    of cells that lies there, whose first is at row and column ``offset`` of the atlas; low, high and
+    percentiles are still those of the whole map, so that colours stay while one pans. A difference
     (``minus``, ``minus_when``) is ``centred``: low is -high, and the level 128 is no change.
     """
     part = part_within(grid_of(answer.score), bounds)
@@ -57,6 +58,7 @@ def _describe(answer: Answer, part: Part) -> dict[str, object]:
         **{f"p{percent}": score for percent, score in _percentiles(answer).items()},
         "name": attrs.get("long_name", ""),
         "unit": attrs.get("units", ""),
+        "says_nothing": answer.says_nothing,
         "warning": date_warning(answer.score.attrs) or None,
         "few_photos": few_photos_warning(answer.score.attrs) or None,
     }

@@ -24,6 +24,13 @@ async def read_version() -> dict[str, str]:
     return {"version": metadata.version("sat2cap")}
 
 
+@router.get("/api/base-map", summary="The public map that the page may show underneath")
+async def read_base_map(server: Server) -> dict[str, str | None]:
+    """``tiles`` is the address of its tiles, with ``{z}/{x}/{y}``, or null; ``attribution`` whom to name."""
+    settings = server.settings
+    return {"tiles": settings.base_map, "attribution": settings.base_map_credit}
+
+
 @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
 async def read_metrics(server: Server) -> Response:
     """Requests, times, scans and memory, in Prometheus's text format."""

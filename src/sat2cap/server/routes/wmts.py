@@ -1,12 +1,20 @@
-"""``GET …/wmts``: the capabilities of a map as a WMTS layer, for GIS programs."""
+"""``GET …/wmts``: the capabilities of a map as a WMTS layer, for GIS programs.
 
+It is written here, since the extension of titiler makes its identifiers from the dataset, which is a prompt
+here. QGIS shows every tile matrix set of a server and does not heed ``TileMatrixLimits`` (qgis/QGIS#51857,
+qgis/QGIS#57133): there is one set, without limits, and a tile beside the data is empty.
+"""
+
+import base64
 import re
 from typing import Annotated
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.responses import RedirectResponse
 
+from sat2cap.errors import InputError
 from sat2cap.geo import EQUATOR_M, lonlat_bounds, outline
 from sat2cap.server.questions import Question
 from sat2cap.server.state import AskedAtlas, AskedQuestion
@@ -63,6 +71,29 @@ def read_capabilities(request: Request, served: AskedAtlas, question: AskedQuest
     title = f"{_title_of(question)} ({served.title})"
     document = build_capabilities(served.slug, title, f"{template}?{urlencode(carried)}", bounds)
     return Response(document, media_type="application/xml")
+
+
+@router.get(
+    "/wmts/{query}/WMTSCapabilities.xml",
+    summary="Lead to the WMTS layer of a query that is packed into the path",
+    response_class=Response,
+    status_code=307,
+    dependencies=[Depends(accept_protocol_words)],
+)
+def find_capabilities(
+    request: Request,
+    served: AskedAtlas,
+    query: Annotated[str, Path(max_length=4000, description="The query of `/wmts` in URL-safe base64.")],
+) -> Response:
+    """A redirect to the capabilities: QGIS unpacks ``%26`` in an address, and cuts a prompt at its ``&``."""
+    try:
+        unpacked = base64.b64decode(query + "=" * (-len(query) % 4), altchars=b"-_", validate=True)
+        text = unpacked.decode("ascii")
+    except ValueError:
+        raise InputError("the path holds no query in URL-safe base64") from None
+    if not text.isprintable():
+        raise InputError("the query in the path holds control characters")
+    return RedirectResponse(f"{request.url_for('read_capabilities', atlas=served.slug)}?{text}")
 
 
 def _title_of(question: Question) -> str:
