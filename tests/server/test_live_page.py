@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -49,8 +50,18 @@ def test_time_places_points_and_files(page, page_server):
     assert page.inner_text("#month-text") == "Jul"
     page.click("#show-places")
     page.wait_for_selector("#places-list button")
+    assert page.inner_text("#atlas-name") == "beach"
+    assert page.inner_text("#atlas-facts") == "1,960 cells of 480 m"
+    assert page.inner_text("#legend-about") == "15 July 2024, 12:00"
     page.click("#show-files")
     assert "format=tif" in page.get_attribute("#file-tif", "href")
+    for kind in ("tile", "wmts"):
+        address = page.input_value(f"#{kind}-address")
+        assert address.startswith(f"{page_server.url}api/atlases/beach/")
+        assert "when=2024-07-15T12%3A00" in address
+        assert "colormap_name=magma" in address
+    page.click("#copy-tiles")
+    page.wait_for_function("() => document.querySelector('#copy-tiles').textContent.startsWith('Copied')")
     page.mouse.click(700, 360)
     page.wait_for_selector("#place dl")
     page.wait_for_selector("#place svg:nth-of-type(2)")
@@ -121,8 +132,9 @@ def test_a_difference_of_two_months_has_its_own_colours_and_a_link(page, page_se
     assert page.problems == []
 
 
-def test_a_key_is_asked_for_once_and_sent(browser, beach, checkpoint):
-    settings = ServerSettings(port=0, api_key="open sesame")
+def test_a_key_is_asked_for_once_and_sent_here_only(browser, beach, checkpoint, page_server):
+    elsewhere = f"{page_server.url}api/atlases/beach/imagery/{{z}}/{{x}}/{{y}}.webp?base"
+    settings = ServerSettings(port=0, api_key="open sesame", base_map=elsewhere)
     with sat2cap.serve(beach.path, model=checkpoint, settings=settings) as server:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.goto(server.url)
@@ -141,6 +153,15 @@ def test_a_key_is_asked_for_once_and_sent(browser, beach, checkpoint):
             page.click("#file-tif")
         assert Path(download.value.path()).read_bytes()[:2] == b"II"
         assert "sesame" not in page.evaluate("() => location.href + JSON.stringify(localStorage)")
+        assert page.inner_text("#base-map-host") == urlsplit(page_server.url).netloc
+        asked = []
+        page.on("request", lambda request: asked.append(request) if "?base" in request.url else None)
+        page.evaluate("() => { location.hash += '&z=9'; }")
+        assert asked == [], "nothing is asked for elsewhere before it is turned on"
+        with page.expect_request("**?base") as request:
+            page.check("#base-map")
+        assert "x-api-key" not in request.value.all_headers()
+        assert "beach" not in request.value.all_headers().get("referer", "")
         page.close()
 
 
@@ -172,6 +193,10 @@ def test_the_keyboard_alone_will_do(page, page_server):
     page.keyboard.press("Escape")
     assert not page.is_visible("#panel")
     assert page.evaluate("() => document.activeElement.id") == "show-places"
+    page.keyboard.press("?")
+    assert page.is_visible("#help-dialog")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#help-dialog")
     outline = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"  # the focus is seen
 

@@ -19,6 +19,7 @@ from live_page import (
 from PIL import Image
 
 from sat2cap.geo import cell_lonlat
+from sat2cap.server.nonsense import TEXTS
 
 pytestmark = NEEDS_PAGE
 
@@ -69,6 +70,24 @@ def test_a_prompt_that_is_refused_leaves_no_map_of_another(page, page_server, be
     assert not page.is_visible("#retry"), "it would be refused again"
     page.wait_for_timeout(300)
     assert np.ptp(pixels_at(page, beach, PATCH_CELLS), axis=1).max() <= 15  # the ground's grey
+
+
+def test_words_without_meaning_light_up_nothing_unless_asked(page, page_server, beach):
+    open_page(page, page_server.url)
+    ask(page, TEXTS[0])
+    page.wait_for_selector("#anyway:not([hidden])")
+    assert page.inner_text("#answer").startswith("Nothing here looks like this")
+    grid = np.argwhere(np.ones((8, 10), bool)) * 4 + 2
+    grey = pixels_at(page, beach, grid)
+    assert np.ptp(grey, axis=1).max() <= 15
+    page.click("#anyway")
+    page.wait_for_function("() => location.hash.includes('anyway=yes')")
+    page.wait_for_timeout(300)
+    assert np.abs(pixels_at(page, beach, grid) - grey).max() > 60
+    ask(page, "a beach")
+    assert "anyway" not in page.url
+    assert not page.is_visible("#anyway")
+    assert np.ptp(pixels_at(page, beach, PATCH_CELLS), axis=1).min() > 30
 
 
 IS_WHITE = "() => getComputedStyle(document.querySelector('#ask')).backgroundColor === 'rgb(255, 255, 255)'"

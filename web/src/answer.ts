@@ -18,13 +18,19 @@ function percentOf(share: number): string {
   return `${percent >= 1 ? percent.toFixed(0) : percent >= 0.01 ? percent.toFixed(2) : "less than 0.01"} %`;
 }
 
+const LIKELY = 0.5;
+
+/** Whether no chance is likely, nor above what words without meaning reach. */
+export function isBelowNonsense(chance: Scores, nonsense: number | null): boolean {
+  return nonsense !== null && chance.high !== null && chance.high <= nonsense && chance.high < LIKELY;
+}
+
 /** How much of the region fits, from chances; "nothing here" where no chance is above what nonsense reaches. */
 export function answerFromChance(chance: Scores, atlas: Atlas, nonsense: number | null): string {
   if (chance.low === null || chance.high === null) return "No cell of this region has data.";
-  if (nonsense !== null && chance.high <= nonsense) {
-    return "Nothing here clearly looks like this: words without meaning reach chances as high.";
-  }
-  const share = shareFrom(chance, 0.5);
+  if (chance.says_nothing) return "Nothing here looks like this: to the model these words say no more than words without meaning.";
+  if (isBelowNonsense(chance, nonsense)) return "Nothing here clearly looks like this: words without meaning reach chances as high.";
+  const share = shareFrom(chance, LIKELY);
   const place = chance.offset && chance.levels.length < atlas.grid.shape[0] * atlas.grid.shape[1] ? "what is in view" : "the region";
   if (share === 0) {
     return `Rarely, if at all: the best place has a chance of ${formatScore(chance.high, "contrast")}.`;

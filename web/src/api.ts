@@ -6,6 +6,8 @@ export interface AtlasSummary {
   id: string;
   title: string;
   problem: string | null;
+  /** Whether every cell has been computed. */
+  complete: boolean;
   cells: number;
   bounds: [number, number, number, number];
   knows_time: boolean;
@@ -15,6 +17,7 @@ export interface AtlasSummary {
 }
 
 export interface Atlas extends AtlasSummary {
+  /** `cell_m` is the side of a cell on the ground, metres. */
   grid: { shape: [number, number]; cell_m: number; crs: string };
   /** Points of the grid in Web Mercator, 0 to 1, row by row, (steps + 1)² of them. */
   mesh: { steps: number; xy: [number, number][] };
@@ -38,6 +41,8 @@ export interface Scores {
   name: string;
   unit: string;
   warning: string | null;
+  /** Whether the words of a chance fit no held-out photo better than words without meaning do. */
+  says_nothing?: boolean;
   /** Which prompts of a chance few held-out photos speak for. */
   few_photos: string | null;
 }

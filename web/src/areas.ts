@@ -98,7 +98,8 @@ export class Areas {
       return;
     }
     const most = Math.max(...means.map(Math.abs));
-    const [low, high] = isCentred ? [-most, most] : [Math.min(...means), Math.max(...means)];
+    const isSingle = means.length === 1 && this.page.range !== null; // alone it has the colour that such cells have
+    const [low, high] = isSingle ? this.page.range! : isCentred ? [-most, most] : [Math.min(...means), Math.max(...means)];
     const table = colourTable(colourName(state.colours, isCentred));
     const shareOf = (mean: number) => (high > low ? (mean - low) / (high - low) : 0.5);
     const ramp: (number | string)[] = [];
@@ -109,10 +110,10 @@ export class Areas {
     const coloured = means.length ? ["interpolate", ["linear"], ["get", "mean"], ...ramp] : NO_DATA;
     const colour = ["case", ["==", ["get", "mean"], null], NO_DATA, coloured] as ExpressionSpecification;
     this.map.setPaintProperty("areas-fill", "fill-color", colour);
-    this.map.setPaintProperty("areas-fill", "fill-opacity", state.coloured ? 0.92 : 0);
+    this.map.setPaintProperty("areas-fill", "fill-opacity", state.coloured ? 0.85 : 0);
     listAreas(this.features, {
       scale: state.scale,
-      ends: means.length ? [low, high] : null,
+      ends: means.length > 1 ? [low, high] : null,
       table,
       coloured: state.coloured,
       colourOf: (mean) => (mean === null ? NO_DATA : colourAt(table, shareOf(mean))),

@@ -92,7 +92,7 @@ export class CompareControls {
     if (!question || !other) return;
     const isOnePrompt = question.prompt === other.prompt;
     for (const [id, side] of [["tag-left", question], ["tag-right", other]] as const) {
-      element(id).textContent = isOnePrompt ? dateText(side.when) : side.prompt;
+      element(id).textContent = isOnePrompt ? shortDate(side.when) : side.prompt;
     }
   }
 
@@ -110,7 +110,7 @@ export class CompareControls {
   }
 }
 
-function dateText(when: string | null): string {
+function shortDate(when: string | null): string {
   return when ? `${MONTHS[Number(when.slice(5, 7))]}, ${when.slice(11, 16)}` : MONTHS[0]!;
 }
 

@@ -7,36 +7,51 @@ import { hasKey } from "./key";
 import type { Page } from "./page";
 
 const FORMATS = ["tif", "png", "geojson", "pmtiles"];
+const ADDRESSES = ["tiles", "wmts"] as const;
+const CONFIRMED_MS = 1600;
+const NO_PROMPT = "Type a prompt first.";
 
 export class Files {
-  constructor(page: Page) {
+  constructor(private readonly page: Page) {
     for (const format of FORMATS) {
       element(`file-${format}`).addEventListener("click", (event) => {
-        const link = event.currentTarget as HTMLAnchorElement;
-        if (!link.hasAttribute("href")) return this.say("Type a prompt first.");
-        if (!hasKey()) return; // the browser can do it alone, as no header is needed
         event.preventDefault();
-        void this.download(link.href, `sat2cap.${format}`);
+        const link = event.currentTarget as HTMLAnchorElement;
+        if (link.hasAttribute("href")) void this.download(link.href, `sat2cap.${format}`);
+        else this.say(NO_PROMPT);
       });
     }
-    onClick("copy-tiles", () => {
-      const question = page.question();
-      const note = "Copied. In QGIS: Layer, Add Layer, Add XYZ Layer, and paste it as the URL.";
-      const key = " As this server asks for a key, give it there as the header X-API-Key.";
-      if (question) void this.copy(tileAddress(question), hasKey() ? note + key : note);
-      else this.say("Type a prompt first.");
-    });
-    onClick("copy-link", () => void this.copy(location.href, "Copied. The link opens this map as you see it."));
+    for (const kind of ADDRESSES) {
+      const field = element<HTMLInputElement>(kind === "tiles" ? "tile-address" : "wmts-address");
+      field.addEventListener("focus", () => field.select());
+      onClick(`copy-${kind}`, () => void this.copy(`copy-${kind}`, field.value));
+    }
+    onClick("copy-link", () => void this.copy("copy-link", location.href));
   }
 
-  /** Let the links be those of the question. */
-  show(question: Question | null): void {
+  /** Let the links and addresses be those of the map in view. */
+  show(): void {
+    const { page } = this;
+    const question = page.question();
     for (const format of FORMATS) {
       const link = element<HTMLAnchorElement>(`file-${format}`);
       if (question) link.href = addressOf(question, "export", { format });
       else link.removeAttribute("href");
     }
+    const looks = this.looks();
+    element<HTMLInputElement>("tile-address").value = question ? tileAddress(question, looks) : "";
+    element<HTMLInputElement>("wmts-address").value = question ? wmtsAddress(question, looks) : "";
+    const key = hasKey() ? " As this server asks for a key, give it there as the header X-API-Key." : "";
+    element("qgis-note").textContent = question ? `In QGIS: Layer, Add Layer, Add XYZ Layer or Add WMS/WMTS Layer.${key}` : NO_PROMPT;
     this.say("");
+  }
+
+  /** Colours and range of the map in view, as the tiles take them. */
+  private looks(): Record<string, string> {
+    const { range, scores, state } = this.page;
+    if (!range) return {};
+    const rescale = range.map((score) => Number(score.toPrecision(6))).join(",");
+    return { rescale, ...(scores?.centred ? {} : { colormap_name: state.colours }) };
   }
 
   private async download(address: string, name: string): Promise<void> {
@@ -48,16 +63,22 @@ export class Files {
       link.download = name;
       link.click();
       setTimeout(() => URL.revokeObjectURL(content), 60_000);
-      this.say("");
+      this.say(`${name} is in your downloads.`);
     } catch (error) {
       this.say((error as Error).message);
     }
   }
 
-  private async copy(text: string, note: string): Promise<void> {
+  /** Copy a text, and say so on the button. */
+  private async copy(id: string, text: string): Promise<void> {
+    if (!text) return this.say(NO_PROMPT);
     try {
       await navigator.clipboard.writeText(text);
-      this.say(note);
+      const button = element(id);
+      const label = (button.dataset["label"] ??= button.textContent ?? "");
+      button.textContent = "Copied ✓";
+      setTimeout(() => (button.textContent = label), CONFIRMED_MS);
+      this.say("Copied.");
     } catch {
       this.say(`Copy this: ${text}`); // a page that is not on this machine and not https may not copy
     }
@@ -68,7 +89,15 @@ export class Files {
   }
 }
 
-export function tileAddress(question: Question): string {
+function tileAddress(question: Question, looks: Record<string, string>): string {
   const tiles = new URL(atlasAddress(question.atlas, "map/tiles/WebMercatorQuad/"), document.baseURI);
-  return `${tiles.href}{z}/{x}/{y}.png?${queryOf(question)}`;
+  return `${tiles.href}{z}/{x}/{y}.png?${queryOf(question, looks)}`;
+}
+
+function wmtsAddress(question: Question, looks: Record<string, string>): string {
+  const address = new URL(atlasAddress(question.atlas, "wmts"), document.baseURI).href;
+  const query = queryOf(question, looks);
+  if (!query.includes("%26")) return `${address}?${query}`;
+  const packed = btoa(query).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  return `${address}/${packed}/WMTSCapabilities.xml`; // QGIS would cut a prompt at its &
 }

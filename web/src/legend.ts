@@ -1,5 +1,6 @@
 /** The legend: how many cells have which score, the colours in use, the values at them, the threshold. */
 
+import { isBelowNonsense } from "./answer";
 import type { Scores } from "./api";
 import { colourAt, colourName, colourTable } from "./colours";
 import { countLevels } from "./counts";
@@ -12,6 +13,8 @@ export type Range = [low: number, high: number];
 
 const BINS = 64;
 const TICKS = 4;
+/** Share of the bar that a label takes. */
+const TICK_ROOM = 0.16;
 const LEAST_CHANCE = 0.05;
 
 /** The scores of the first and last colour: nearly the lowest and highest; of chances from 0, of differences around 0. */
@@ -23,7 +26,7 @@ export function rangeOf(scores: Scores, scale: string, nonsense: number | null):
     return [-most, most];
   }
   // what words without meaning reach as well must not light up
-  if (scale === "contrast") return [0, nonsense !== null && scores.high <= nonsense ? 1 : Math.max(scores.high, LEAST_CHANCE)];
+  if (scale === "contrast") return [0, isBelowNonsense(scores, nonsense) ? 1 : Math.max(scores.high, LEAST_CHANCE)];
   if (scale === "percentile") return [scores.low, scores.high];
   return [low, high];
 }
@@ -49,7 +52,7 @@ export function lookOf(scores: Scores, range: Range, state: State): Look {
     high: level(range[1]),
     threshold: state.threshold > 0 ? (isCentred ? (threshold / span) * 254 : level(threshold)) : 0,
     centre: isCentred ? 128 : 0,
-    opacity: state.opacity,
+    opacity: scores.says_nothing && !state.anyway ? 0 : state.opacity,
   };
 }
 
@@ -58,7 +61,9 @@ export function drawLegend(scores: Scores | undefined, range: Range | null, stat
   element("legend-title").textContent = titleOf(scores, state);
   drawBar(table, scores, range, state);
   drawTicks(range, state.scale);
-  element("opacity").setAttribute("aria-valuetext", `${Math.round(state.opacity * 100)} %`);
+  const opacity = `${Math.round(state.opacity * 100)} %`;
+  element("opacity").setAttribute("aria-valuetext", opacity);
+  element("opacity-text").textContent = opacity;
   const text = describeThreshold(scores, range, state);
   element("threshold-text").textContent = text;
   element("threshold").setAttribute("aria-valuetext", text);
@@ -72,8 +77,9 @@ function titleOf(scores: Scores | undefined, state: State): string {
 }
 
 function describeThreshold(scores: Scores | undefined, range: Range | null, state: State): string {
-  if (!scores || !range) return "";
-  if (state.threshold === 0) return "All cells are shown; drag the handle to keep the best.";
+  if (!scores || !range) return "Dark cells hardly fit, bright cells fit well.";
+  if (scores.says_nothing && !state.anyway) return "No cell is shown, as there is nothing to see.";
+  if (state.threshold === 0) return `All cells are shown; drag the handle to keep the ${scores.centred ? "largest changes" : "best"}.`;
   const value = formatScore(thresholdOf(range, scores.centred === true, state.threshold), state.scale);
   return scores.centred ? `Only changes of at least ${value}` : `Only cells from ${value} on`;
 }
@@ -120,11 +126,24 @@ function drawTicks(range: Range | null, scale: string): void {
   const ticks = element("legend-ticks");
   ticks.replaceChildren();
   if (!range) return;
-  const [low, high] = range;
-  for (let tick = 0; tick <= TICKS; tick++) {
-    const label = create("span", formatScore(low + (tick / TICKS) * (high - low), scale));
-    label.className = tick === 0 ? "first" : tick === TICKS ? "last" : "";
-    label.style.left = `${(100 * tick) / TICKS}%`;
+  for (const [score, share] of placeTicks(range)) {
+    const label = create("span", formatScore(score, scale));
+    label.className = share === 0 ? "first" : share === 1 ? "last" : "";
+    label.style.left = `${100 * share}%`;
     ticks.append(label);
   }
+}
+
+/** Round numbers to label a range with, and its two ends: each with its place, 0 to 1. */
+export function placeTicks([low, high]: Range): [score: number, share: number][] {
+  if (!(high > low)) return [[low, 0]];
+  const rough = (high - low) / TICKS;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * ([1, 2, 2.5, 5, 10].find((factor) => factor * unit >= rough) ?? 10);
+  const ticks: [number, number][] = [[low, 0]];
+  for (let count = Math.ceil(low / step); count * step < high; count++) {
+    const share = (count * step - low) / (high - low);
+    if (share > TICK_ROOM && share < 1 - TICK_ROOM) ticks.push([count * step, share]);
+  }
+  return [...ticks, [high, 1]];
 }

@@ -4,11 +4,14 @@ import { answerFromChance, answerFromScores, warningOf } from "./answer";
 import type { Atlas, Question } from "./api";
 import { describeAtlas, listAtlases, Problem, readScores, request, Unreachable } from "./api";
 import { Areas } from "./areas";
+import { describeAtlasRow, listAtlasChoices } from "./atlasRow";
+import { offerBaseMap } from "./baseMap";
 import { colourName, colourTable } from "./colours";
 import { CompareControls, differenceOf, otherQuestion } from "./compare";
-import { create, element, onInput } from "./elements";
+import { element, onInput } from "./elements";
 import { hasExample, PhotoPrompts } from "./examples";
 import { Files } from "./files";
+import { wireKeys } from "./keyboard";
 import type { Range } from "./legend";
 import { commonRange, drawLegend, lookOf, rangeOf } from "./legend";
 import type { Shown } from "./maps";
@@ -22,7 +25,7 @@ import { BestPlaces } from "./places";
 import { remember, showChips } from "./recent";
 import { ScoreLayer } from "./scoreLayer";
 import { readState, START, writeState } from "./state";
-import { momentOf, TimeControls } from "./time";
+import { aboutMap, momentOf, TimeControls } from "./time";
 
 /** What the page is doing; the style, and whoever drives the page, read it from `data-state`. */
 type Doing = "opening" | "empty" | "loading" | "ready" | "error" | "offline";
@@ -36,6 +39,7 @@ const map = createMap();
 const [first, second] = [new ScoreLayer("score"), new ScoreLayer("score-second")];
 let atlas: Atlas | undefined;
 let shown: Shown | undefined;
+let range: Range | null = null;
 let isFinished = false;
 /** Whether the scale was changed for a prompt that has no chance, and goes back after it. */
 let isScaleLent = false;
@@ -49,6 +53,9 @@ const page: Page = {
   },
   get scores() {
     return shown?.scores;
+  },
+  get range() {
+    return range;
   },
   question: mainQuestion,
   ask: () => requests.now(),
@@ -143,7 +150,7 @@ async function follow(question: Question, signal: AbortSignal): Promise<void> {
   const isChance = question.scale === "contrast" && !isDifference;
   if (isChance) sayChances(question);
   else if (!needsChance(atlas!, question)) say(answerFromScores(scores, question.scale) + warningOf(scores));
-  files.show(question);
+  files.show();
   clearTimeout(rest);
   rest = window.setTimeout(() => {
     if (time.isPlaying || signal.aborted) return;
@@ -195,7 +202,7 @@ function clearMap(): void {
   second.setScores(undefined);
   delete element("page").dataset["shown"];
   applyLook();
-  files.show(null);
+  files.show();
 }
 
 function showNothing(): void {
@@ -259,6 +266,7 @@ function write(): void {
   } else {
     history.replaceState(null, "", address);
   }
+  element("anyway").hidden = !(shown?.scores.says_nothing && !state.anyway);
   document.title = state.prompt.trim() ? `${state.prompt.trim()} · sat2cap` : "sat2cap";
 }
 
@@ -268,7 +276,7 @@ function applyLook(): void {
   const least = question && nonsenseAt(question);
   const table = colourTable(colourName(state.colours, shown?.scores.centred === true));
   for (const layer of [first, second]) layer.setColours(table);
-  let range: Range | null = null;
+  range = null;
   if (shown) {
     range = rangeOf(shown.scores, state.scale, least);
     if (shown.beside) range = commonRange(range, rangeOf(shown.beside, state.scale, least));
@@ -281,6 +289,7 @@ function applyLook(): void {
   compare.showBorder();
   first.repaint();
   drawLegend(shown?.scores, range, state);
+  element("legend-about").textContent = shown ? aboutMap(mainQuestion(), atlas!) : "";
   areas?.applyLook();
   write();
 }
@@ -299,6 +308,7 @@ function openPanel(panel: Page["state"]["panel"]): void {
 
 async function chooseAtlas(id: string): Promise<void> {
   atlas = await describeAtlas(id);
+  describeAtlasRow(atlas);
   nonsense.forget();
   state.atlas = id;
   if (!state.scale || (state.scale === "contrast" && !atlas.calibrated)) state.scale = atlas.calibrated ? "contrast" : "cosine";
@@ -322,7 +332,6 @@ function fillControls(): void {
   element<HTMLInputElement>("opacity").value = String(Math.round(state.opacity * 100));
   element<HTMLSelectElement>("colours").value = state.colours;
   element<HTMLSelectElement>("scale").value = state.scale;
-  element<HTMLSelectElement>("atlas").value = state.atlas;
   time.show();
   compare.show();
   showPanel(state.panel);
@@ -330,7 +339,7 @@ function fillControls(): void {
 
 function choosePrompt(text: string): void {
   element<HTMLInputElement>("prompt").value = text;
-  state.prompt = text;
+  Object.assign(state, { prompt: text, anyway: false });
   page.commit();
   void requests.now();
   page.commit();
@@ -338,7 +347,7 @@ function choosePrompt(text: string): void {
 
 function wireControls(): void {
   onInput("prompt", (value) => {
-    state.prompt = value;
+    Object.assign(state, { prompt: value, anyway: false });
     void requests.now();
   });
   element("prompt").addEventListener("change", () => {
@@ -363,29 +372,28 @@ function wireControls(): void {
   });
   for (const id of ["threshold", "opacity", "colours", "scale"]) element(id).addEventListener("change", () => page.commit());
   element("retry").addEventListener("click", goOn);
+  element("anyway").addEventListener("click", () => {
+    state.anyway = true;
+    applyLook();
+    page.commit();
+  });
   wirePanels(openPanel, () => state.panel);
-  document.addEventListener("keydown", onKey);
-}
-
-function onKey(event: KeyboardEvent): void {
-  const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-  if (event.key === "/" && !isTyping) {
-    event.preventDefault();
-    element("prompt").focus();
-  } else if (event.key === "Escape" && !element<HTMLDialogElement>("key-dialog").open) {
-    if (time.isPlaying) time.stop();
-    else if (areas?.isDrawing) areas.cancel();
-    else if (state.panel) element("close").click();
-  } else if (event.key === "Enter" && areas?.isDrawing && event.target === map.getCanvas()) {
-    areas.finish();
-  }
+  wireKeys({
+    leaveOff: () => {
+      if (time.isPlaying) time.stop();
+      else if (areas?.isDrawing) areas.cancel();
+      else if (state.panel) element("close").click();
+    },
+    enterOnMap: () => areas?.isDrawing && areas.finish(),
+    isMap: (target) => target === map.getCanvas(),
+  });
 }
 
 function wireMap(): void {
   map.on("error", (event) => {
     const source = (event as { sourceId?: string }).sourceId;
     if (source === "imagery" && map.getLayer("imagery")) map.removeLayer("imagery"); // it cannot be read from here
-    else if (source !== "imagery") console.error(event.error);
+    else if (source !== "imagery" && source !== "base-map") console.error(event.error);
   });
   map.on("moveend", () => {
     if (!atlas) return; // the window was sized before there was anything to look at
@@ -411,18 +419,11 @@ async function openAtlases(): Promise<void> {
   setDoing("opening");
   const atlases = await listAtlases();
   const usable = atlases.filter((entry) => entry.problem === null);
-  element("atlas-row").hidden = atlases.length < 2;
-  element("atlas").replaceChildren(
-    ...atlases.map((entry) => {
-      const option = create("option", entry.problem ? `${entry.title} (cannot be used: ${entry.problem})` : entry.title);
-      option.value = entry.id;
-      option.disabled = entry.problem !== null;
-      return option;
-    }),
-  );
+  listAtlasChoices(atlases);
   const chosen = usable.find((entry) => entry.id === state.atlas) ?? usable[0];
   if (!chosen) return fail(new Error(atlases[0]?.problem ?? "There is no atlas here; make one with: sat2cap embed"));
   await chooseAtlas(chosen.id);
+  await offerBaseMap(map);
 }
 
 async function start(): Promise<void> {

@@ -13,6 +13,9 @@ import { isNarrow } from "./panels";
 const GROUND = { light: "#dde2e8", dark: "#14171c" };
 const IMAGERY_FROM_ZOOM = 8;
 const MARGIN_PX = 28;
+const REPAINT_MS = 150;
+/** Least width and height left for an atlas, px, before it is framed beneath the cards. */
+const LEAST_PX = 320;
 /** Atlases with more cells are asked for the part in view only. */
 const WHOLE_CELLS = 1_500_000;
 const PART_MARGIN = 0.3;
@@ -36,7 +39,10 @@ export function createMap(): MapLibreMap {
   map.addControl(new ScaleControl({ maxWidth: 90 }), "bottom-right");
   map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
   // A browser that draws without a GPU leaves a hole in the map where a card was that has become smaller.
-  const redraw = new ResizeObserver(() => map.triggerRepaint());
+  const redraw = new ResizeObserver(() => {
+    map.triggerRepaint();
+    setTimeout(() => map.triggerRepaint(), REPAINT_MS);
+  });
   for (const id of ["ask", "legend", "time", "panel"]) redraw.observe(element(id));
   dark.addEventListener("change", () => map.setPaintProperty("ground", "background-color", ground()));
   return map;
@@ -92,7 +98,10 @@ export function frameAtlas(map: MapLibreMap, atlas: Atlas): void {
   const padding = { top: MARGIN_PX, bottom: MARGIN_PX, left: MARGIN_PX, right: MARGIN_PX };
   if (!isNarrow()) {
     padding.left += element("ask").getBoundingClientRect().right;
-    padding.top += element("tools").getBoundingClientRect().bottom;
+    const right = element("right").getBoundingClientRect();
+    const isRoomy = right.left - padding.left - MARGIN_PX >= LEAST_PX; // then no panel will hide a part of it
+    if (isRoomy) padding.right += window.innerWidth - right.left;
+    else padding.top += element("tools").getBoundingClientRect().bottom;
     const time = element("time");
     if (!time.hidden) padding.bottom += window.innerHeight - time.getBoundingClientRect().top;
   }

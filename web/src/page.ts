@@ -2,6 +2,7 @@
 
 import type { Map as MapLibreMap } from "maplibre-gl";
 import type { Atlas, Question, Scores } from "./api";
+import type { Range } from "./legend";
 import type { Panel, State } from "./state";
 
 export interface Page {
@@ -10,6 +11,8 @@ export interface Page {
   readonly atlas: Atlas | undefined;
   /** The map in view; undefined before the first one. */
   readonly scores: Scores | undefined;
+  /** The scores of its first and last colour; null without a map. */
+  readonly range: Range | null;
   /** What is asked now; null without a prompt. */
   question(): Question | null;
   /** Ask for the map of the state now; what was asked before is dropped. Resolves when it is painted, or has failed. */

@@ -30,6 +30,8 @@ export interface State {
   area: [number, number][];
   /** Whether areas are coloured by their mean. */
   coloured: boolean;
+  /** Whether the map of words that say nothing is shown all the same. */
+  anyway: boolean;
   /** Whether the best places are those within the areas, where there are any. */
   within: boolean;
 }
@@ -61,6 +63,7 @@ export const START: State = {
   place: null,
   area: [],
   within: true,
+  anyway: false,
   coloured: true,
 };
 
@@ -107,6 +110,7 @@ export function readState(hash: string): State {
     area: readPoints(query.get("area")),
     coloured: query.get("areas") !== "outlines",
     within: query.get("places") !== "all",
+    anyway: query.has("anyway"),
   };
 }
 
@@ -135,6 +139,7 @@ export function writeState(state: State): string {
   put("area", writePoints(state.area), "");
   put("areas", state.coloured ? null : "outlines");
   put("places", state.within ? null : "all");
+  put("anyway", state.anyway ? "yes" : null);
   if (state.lon !== null && state.lat !== null && state.zoom !== null) {
     put("lon", Number(state.lon.toFixed(5)));
     put("lat", Number(state.lat.toFixed(5)));

@@ -1,0 +1,33 @@
+/** Which region is shown: its name and size, and a choice where the server has several. */
+
+import type { Atlas, AtlasSummary } from "./api";
+import { create, element } from "./elements";
+
+/** List the atlases of the server; those that cannot be used say why and cannot be chosen. */
+export function listAtlasChoices(atlases: AtlasSummary[]): void {
+  const hasChoice = atlases.length > 1;
+  element("atlas").hidden = !hasChoice;
+  element("atlas-name").hidden = hasChoice;
+  element("atlas").replaceChildren(
+    ...atlases.map((entry) => {
+      const option = create("option", entry.problem ? `${entry.title} (cannot be used: ${entry.problem})` : entry.title);
+      option.value = entry.id;
+      option.disabled = entry.problem !== null;
+      return option;
+    }),
+  );
+}
+
+/** Say what the atlas in view is called, how large it is, and whether more of it is to come. */
+export function describeAtlasRow(atlas: Atlas): void {
+  element<HTMLSelectElement>("atlas").value = atlas.id;
+  element("atlas-name").textContent = atlas.title;
+  const cells = `${atlas.cells.toLocaleString("en")} cells of ${lengthText(atlas.grid.cell_m)}`;
+  element("atlas-facts").textContent = atlas.complete ? cells : `${cells}, not all of them computed yet`;
+}
+
+/** A length in metres as people read it: `480 m`, `1.5 km`. */
+function lengthText(metres: number): string {
+  const number = (value: number) => Number(value.toPrecision(3)).toLocaleString("en");
+  return metres < 1000 ? `${number(metres)} m` : `${number(metres / 1000)} km`;
+}
