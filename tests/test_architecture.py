@@ -23,7 +23,7 @@ catalogue
 maps | miniworld
 pairs | atlas | model
 imagery | photos | stores | engines
-geo | http | config | locks | pictures | extras
+geo | http | config | locks | pictures | extras | arguments
 errors | files | progress | lookahead | display | formatting | compilation
 redaction
 """
@@ -40,6 +40,7 @@ _FOUNDATION = {
     "http",
     "config",
     "extras",
+    "arguments",
 }
 FORBIDDEN = {
     "torch": {*_FOUNDATION, "geo", "imagery", "photos", "pairs", "atlas", "maps", "zones", "publishing"},

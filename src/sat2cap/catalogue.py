@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sat2cap.arguments import check_path
 from sat2cap.errors import ImageryError, InputError, ModelError
 
 # Networks, photos and planets are imported where a name asks for them: each takes seconds, or needs an extra.
@@ -70,7 +71,7 @@ def find_world(uri: str) -> "World | None":
 
 
 def open_photos(
-    spec: str,
+    spec: str | Path,
     count: int | None = None,
     *,
     columns: Mapping[str, str] | None = None,
@@ -88,6 +89,8 @@ def open_photos(
 
     Raises `InputError` if the name means nothing, or is not usable with the other arguments.
     """
+    check_path(spec, "photos", "a folder, shards:FOLDER, table:FILE, yfcc:FILE or miniworld:SEED")
+    spec = str(spec)
     world = find_world(spec)
     if world is not None:
         from sat2cap.miniworld import MiniPhotos

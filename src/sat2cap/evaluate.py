@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sat2cap.api import OpenAtlas, load_model, open
+from sat2cap.arguments import check_path
 from sat2cap.pairs import PairSet, open_pairs
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def _pairs(pairs: str | Path | PairSet) -> PairSet:
 
 
 def _model(model: "str | Path | Checkpoint") -> "Checkpoint":
+    check_path(model, "model", "a name or path, or a model that was loaded", opened="embed_overhead")
     return load_model(model) if isinstance(model, str | Path) else model
 
 

@@ -9,7 +9,8 @@ import pytest
 import shapely
 from odc.geo.geobox import GeoBox
 
-from sat2cap.api.inputs import listening, to_moment, to_moments, to_places, to_prompts, to_region
+from sat2cap.api.inputs import to_moment, to_moments, to_places, to_prompts, to_region
+from sat2cap.api.reporting import listening
 from sat2cap.errors import InputError, PromptError, RegionError, WhenError
 from sat2cap.geo import When
 from sat2cap.geo.region import lonlat_bounds
@@ -48,7 +49,7 @@ def test_a_grid_is_the_region_that_it_covers():
 @pytest.mark.parametrize(
     ("region", "words"),
     [
-        (7, "region is a int"),
+        (7, "region is an int"),
         ((1, 2, 3), "region is a tuple"),
         (gpd.GeoSeries([BOX]), "without a CRS"),
         (shapely.Point(4, 52), "without an area"),
@@ -142,5 +143,5 @@ def test_progress_is_silence_a_bar_or_a_call(capsys):
         report("embedding cells", 1, 2)
     assert calls == [("embedding cells", 1, 2)]
     assert "embedding cells" in capsys.readouterr().err
-    with pytest.raises(InputError, match="progress is 7"), listening(7):
+    with pytest.raises(InputError, match="progress is an int"), listening(7):
         pass

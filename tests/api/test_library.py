@@ -2,16 +2,18 @@
 
 import inspect
 import io
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import rioxarray  # noqa: F401  (adds .rio)
 from PIL import Image
+from pyproj import CRS
 
 import sat2cap
 from sat2cap.atlas import CellStatus, create_or_resume
-from sat2cap.errors import AtlasError, InputError, PromptError, RegionError
+from sat2cap.errors import AtlasError, InputError, PromptError, RegionError, Sat2CapError
 
 REGION = (-70.0, 46.0, -69.95, 46.04)
 
@@ -162,14 +164,58 @@ def test_several_prompts_in_one_search(atlas):
 
 
 def test_wrong_arguments_are_named(atlas):
-    with pytest.raises(PromptError, match="vector 1 has 512 numbers, and this model's embeddings 128"):
+    with pytest.raises(PromptError, match="prompt vector 1 has 512 numbers, and this model's embeddings 128"):
         atlas.map(np.ones(512, np.float32))
     with pytest.raises(PromptError, match="no direction"):
         atlas.map(np.zeros(128))
     with pytest.raises(PromptError, match=r"negatives\[0\] is a float"):
         atlas.map("a beach", negatives=[0.5])
-    with pytest.raises(InputError, match="run is a int"):
+    with pytest.raises(InputError, match="run is an int"):
         sat2cap.train(7)
+
+
+WRONG_TYPES = {
+    "crs is a list": lambda atlas: atlas.map("snow", crs=[3857]),
+    "top is 0": lambda atlas: atlas.search("snow", top=0),
+    "top is 2.5": lambda atlas: atlas.search("snow", top=2.5),
+    "apart_m is a str": lambda atlas: atlas.search("snow", apart_m="1 km"),
+    "apart_m is -1": lambda atlas: atlas.search("snow", apart_m=-1),
+    "points must be": lambda atlas: atlas.score_at("west", 46.02, "snow"),
+    "beams is 0": lambda atlas: atlas.caption([(-69.98, 46.02)], beams=0),
+    "when 'yesterday'": lambda atlas: atlas.map("snow", when="yesterday"),
+    "path is None": lambda atlas: sat2cap.open(None),
+    "path is an int": lambda atlas: sat2cap.open_pairs(5),
+    "model is an int": lambda atlas: sat2cap.load_model(5),
+    "photos is an int": lambda atlas: sat2cap.open_photos(5),
+    "imagery is an int": lambda atlas: sat2cap.embed(REGION, 5, "miniclip", "x.zarr"),
+    "model is a list": lambda atlas: sat2cap.embed(REGION, "miniworld:2", [], "x.zarr"),
+    "out is an int": lambda atlas: sat2cap.plan_embedding(REGION, "miniworld:2", "miniclip", 5),
+    "cell_m is a str": lambda atlas: sat2cap.embed(REGION, "miniworld:2", "miniclip", "x.zarr", cell_m="big"),
+    "path is a float": lambda atlas: sat2cap.save(atlas.search("snow"), 0.5),
+    "atlas is an int": lambda atlas: sat2cap.repair(5),
+    "folder is an int": lambda atlas: sat2cap.publish("x.zarr", 5),
+}
+
+
+@pytest.mark.parametrize("words", WRONG_TYPES)
+def test_a_value_of_a_wrong_type_is_refused_in_one_line_that_names_the_argument(atlas, words):
+    with pytest.raises(Sat2CapError, match=re.escape(words)) as refused:
+        WRONG_TYPES[words](atlas)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_crs_is_a_code_a_number_or_an_object(atlas):
+    mercator = atlas.map("a beach", crs="EPSG:3857")
+    for crs in (3857, np.int64(3857), CRS.from_epsg(3857)):
+        np.testing.assert_array_equal(atlas.map("a beach", crs=crs).values, mercator.values)
+
+
+def test_both_sides_of_a_difference_may_be_vectors(atlas):
+    first, second = np.eye(128)[:2]
+    expected = atlas.map(first) - atlas.map(second)
+    np.testing.assert_allclose(atlas.difference(first, second).values, expected.values, atol=1e-6)
+    with pytest.raises(PromptError, match="minus itself"):
+        atlas.difference(first, first.copy())
 
 
 def test_one_negative_may_be_plain_text(atlas):

@@ -113,9 +113,9 @@ def test_python_takes_datetimes_and_says_what_it_does_not_take(atlas: Path, tmp_
     assert may.identical(opened.map("snow", when=datetime(2024, 5, 20, 8, 30)))
     asked = {
         "when is 2024": lambda: opened.map("snow", when=2024),
-        "region is a int": lambda: opened.map("snow", region=7),
+        "region is an int": lambda: opened.map("snow", region=7),
         "categories are a list": lambda: opened.classify("snow"),
-        "a ndarray is no map": lambda: sat2cap.save(may.values, tmp_path / "m.tif"),
+        "score is a ndarray": lambda: sat2cap.save(may.values, tmp_path / "m.tif"),
     }
     for rule, ask in asked.items():
         with pytest.raises(InputError, match=rule):

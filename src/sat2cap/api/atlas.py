@@ -13,14 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat2cap.api.atlas_scores import AtlasScores
-from sat2cap.api.inputs import (
-    Moment,
-    ProgressLike,
-    Prompt,
-    RegionLike,
-    listening,
-    to_moment,
-)
+from sat2cap.api.inputs import CrsLike, Moment, Prompt, RegionLike, is_same_prompt, to_crs_text, to_moment
+from sat2cap.api.reporting import ProgressLike, listening
 from sat2cap.errors import PromptError
 from sat2cap.geo import GridArray, as_data_array
 
@@ -49,7 +43,7 @@ class OpenAtlas(AtlasScores):
         templates: str | Sequence[str] = ("{}",),
         region: RegionLike = None,
         spread: "SpreadOver | None" = None,
-        crs: str | None = None,
+        crs: CrsLike = None,
     ) -> "xr.DataArray":
         """Return the score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list.
 
@@ -80,26 +74,27 @@ class OpenAtlas(AtlasScores):
         templates: str | Sequence[str] = ("{}",),
         region: RegionLike = None,
         spread: "SpreadOver | None" = None,
-        crs: str | None = None,
+        crs: CrsLike = None,
     ) -> GridArray:
         """Return what `map` does as an array that carries its grid, without importing xarray.
 
         `sat2cap.save` takes it, too. The import of xarray takes longer than a map of a city. Raises as `map`
         does.
         """
+        target = to_crs_text(crs) or self.map_crs
         scores = self._score_parts(prompt, when, negatives, scale, templates, region, spread)
-        return self.mosaics.place(scores, crs or self.map_crs)
+        return self.mosaics.place(scores, target)
 
     def difference(
         self,
-        prompt: str,
-        less: str | None = None,
+        prompt: Prompt,
+        less: Prompt | None = None,
         when: Moment | None = None,
         less_when: Moment | None = None,
         scale: "ScoreScale" = "cosine",
         region: RegionLike = None,
         negatives: Prompt | Sequence[Prompt] = (),
-        crs: str | None = None,
+        crs: CrsLike = None,
         less_atlas: "OpenAtlas | None" = None,
     ) -> "xr.DataArray":
         """Return the map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
@@ -111,10 +106,11 @@ class OpenAtlas(AtlasScores):
         """
         from sat2cap.maps import difference, on_common_cells, with_standard_attributes
 
-        other, then, subtracted = less or prompt, less_when or when, less_atlas or self
-        if other == prompt and then == when and subtracted.atlas.identity == self.atlas.identity:
+        other, then, subtracted = prompt if less is None else less, less_when or when, less_atlas or self
+        is_same = is_same_prompt(prompt, other)
+        if is_same and then == when and subtracted.atlas.identity == self.atlas.identity:
             raise PromptError(f"{prompt!r} minus itself is 0; give another prompt, date or atlas to subtract")
-        if other == prompt and then != when:
+        if is_same and then != when:
             self._require_dates([to_moment(each) for each in (when, then) if each is not None])
         first = self.map(prompt, when, negatives, scale, region=region, crs=crs)
         second = subtracted.map(other, then, negatives, scale, region=region, crs=crs)
@@ -124,10 +120,10 @@ class OpenAtlas(AtlasScores):
 
     def classify(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         when: Moment | None = None,
         region: RegionLike = None,
-        crs: str | None = None,
+        crs: CrsLike = None,
     ) -> "xr.Dataset":
         """Return which of the prompts fits each cell best, and how surely; see `maps.classify`.
 

@@ -17,6 +17,7 @@ from sat2cap.api.inputs import (
     to_texts,
 )
 from sat2cap.api.models import embed_examples
+from sat2cap.arguments import check_count
 from sat2cap.geo import When
 
 # Tables and xarray are imported when first needed.
@@ -99,6 +100,7 @@ class AtlasPlaces(AtlasWithModel):
 
         >>> country.caption([(-69.84, 46.1)], ["2024-01", "2024-07"])["caption"]
         """
+        check_count(beams, "beams")
         from sat2cap.api.places import caption_places
         from sat2cap.catalogue import resolve_captioner
 
@@ -124,6 +126,7 @@ class AtlasPlaces(AtlasWithModel):
         without an embedding. `bank` is the list to choose from; None is the one that ships. Raises as
         `caption` does, and `PromptError`.
         """
+        check_count(top, "top")
         from sat2cap.api.places import describe_places
         from sat2cap.evaluation import DEFAULT_PHRASES
 

@@ -13,11 +13,13 @@ from sat2cap.api.inputs import (
     Prompt,
     RegionLike,
     to_moments,
+    to_places,
     to_prompts,
     to_region,
     to_texts,
 )
 from sat2cap.api.models import embed_examples
+from sat2cap.arguments import check_count, check_metres
 from sat2cap.atlas import STATUS_MEANINGS, CellStatus
 from sat2cap.errors import AtlasError
 from sat2cap.geo import GridArray, When
@@ -82,6 +84,7 @@ class AtlasScores(AtlasPlaces):
         """
         from sat2cap.geo import cell_at
 
+        ((lon, lat),) = to_places([(lon, lat)])
         around = f"{lon:.6f},{lat:.6f},1m"
         scores = self._score_parts(prompt, when, negatives, scale, region=around)
         for zone, score in scores.items():
@@ -121,7 +124,10 @@ class AtlasScores(AtlasPlaces):
         """Return the best cells of one map, at least `apart_m` metres apart (None for three cells)."""
         from sat2cap.maps import best_cells_of_all, default_distance_m
 
-        if apart_m is None:
+        check_count(top, "top")
+        if apart_m is not None:
+            check_metres(apart_m, "apart_m")
+        else:
             apart_m = default_distance_m(self.atlas.members[0].plain_grid)
         return best_cells_of_all(self._with_own_cells(scores), top, apart_m)
 

@@ -4,7 +4,7 @@
 ``sat2cap.embed`` is a plan that is run at once, and ``sat2cap embed --dry-run`` one that is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,11 @@ from sat2cap.api.atlas import OpenAtlas
 from sat2cap.api.embedding_plans import EmbeddingPlan, WideEmbeddingPlan
 from sat2cap.api.engines import EngineName, check_engine, make_engine
 from sat2cap.api.imagery import imagery_options, open_imagery, reopen_imagery
-from sat2cap.api.inputs import ProgressLike, RegionLike, to_region
+from sat2cap.api.inputs import CrsLike, RegionLike, to_crs_text, to_region
 from sat2cap.api.models import load_model
 from sat2cap.api.open import open as open_for_prompts
+from sat2cap.api.reporting import ProgressLike
+from sat2cap.arguments import check_metres, check_path
 from sat2cap.atlas import USER_SPEC_KEY, AtlasSpec, begun_model, check_place
 from sat2cap.errors import RegionError
 from sat2cap.extras import require_extra
@@ -47,7 +49,7 @@ UTM = "utm"
 
 def plan_embedding(
     region: RegionLike,
-    imagery: "str | Imagery",
+    imagery: "str | Path | Imagery",
     model: "str | Path | Checkpoint",
     out: str | Path,
     *,
@@ -59,7 +61,7 @@ def plan_embedding(
     cache: str | Path | None = None,
     cell_m: float | None = None,
     patch_m: float | None = None,
-    crs: str | None = None,
+    crs: CrsLike = None,
     dtype: Dtype = "int8",
     max_missing: float = 0.5,
     precision: PrecisionName = "auto",
@@ -69,24 +71,23 @@ def plan_embedding(
     `layer` and `where` (``FIELD=VALUE``) choose from a region's file; `bands`, `stretch`, `recipe` and
     `cache` are those of `open_imagery`. Raises as `embed` does.
     """
+    _check_arguments(imagery, model, out, cell_m=cell_m, patch_m=patch_m)
     require_extra("embed", "embedding")
     store = open_store(out)
     check_place(store)
-    text = str(region) if isinstance(region, str | Path) else None
     place = _read_region(region, layer, where)
     # after the region is read: importing the networks takes seconds, and a wrong region should not
     from sat2cap.embedding import NUMBERS_VERSION
     from sat2cap.model import choose_compute
 
-    if isinstance(imagery, str):
-        opened = open_imagery(imagery, bands=bands, stretch=stretch, recipe=recipe, cache=cache, region=place)
+    rendering = {"bands": bands, "stretch": stretch, "recipe": recipe}
+    if isinstance(imagery, str | Path):
+        opened = open_imagery(imagery, **rendering, cache=cache, region=place)
     else:
         opened = imagery
     source = FailureRecordingImagery(opened)
     covered = place or extent_of(source)
-    is_wide = is_wider_than_utm(covered) if crs is None else str(crs).strip().lower() == UTM
-    side = next(side for side in (cell_m, patch_m, PATCH_M) if side is not None)
-    grid = None if is_wide else cell_grid(covered, side, crs)
+    grid, side = _choose_grid(covered, cell_m, patch_m, to_crs_text(crs))
     begun = begun_model(store)  # which goes on as it began
     compute = choose_compute(begun.get("precision") if precision == "auto" else precision)
     checkpoint = _resolve(model).to(compute.device)
@@ -102,23 +103,53 @@ def plan_embedding(
         precision=compute.precision,
         numbers_version=begun.get("numbers", 1) if begun else NUMBERS_VERSION,
     )
-    options = imagery_options(
-        imagery if isinstance(imagery, str) else imagery.info.uri,
-        bands=bands,
-        stretch=stretch,
-        recipe=recipe,
-        region=text,
-        layer=layer,
-        where=where,
-    )
-
-    if isinstance(imagery, str):
+    is_named = isinstance(imagery, str | Path)
+    name = str(imagery) if is_named else source.info.uri
+    text = str(region) if isinstance(region, str | Path) else None
+    options = imagery_options(name, **rendering, region=text, layer=layer, where=where)
+    if is_named:
         record = {**source.info.as_dict(), USER_SPEC_KEY: options}
         source.reopen = partial(reopen_imagery, record, covered, cache=cache)
+    return _bind_plans(specs, store, options, partial(EmbeddingPlan, covered, source, checkpoint, compute))
+
+
+def _check_arguments(
+    imagery: object, model: object, out: object, *, cell_m: float | None, patch_m: float | None
+) -> None:
+    """Raise `InputError`, which names the argument, for values of types that nothing here can take."""
+    check_path(imagery, "imagery", "a name of imagery, or opened imagery", opened="footprint")
+    check_path(model, "model", "a name or path, or a model that was loaded", opened="embed_overhead")
+    check_path(out, "out", "a folder or an address in a bucket")
+    for argument, metres in (("cell_m", cell_m), ("patch_m", patch_m)):
+        if metres is not None:
+            check_metres(metres, argument)
+
+
+def _choose_grid(
+    region: Region, cell_m: float | None, patch_m: float | None, crs: str | None
+) -> "tuple[GeoBox | None, float]":
+    """Return the grid of cells, None for one of each UTM zone, and the side of a cell in metres.
+
+    Raises `RegionError` for a size or CRS that cannot be used.
+    """
+    side = next(side for side in (cell_m, patch_m, PATCH_M) if side is not None)
+    is_wide = is_wider_than_utm(region) if crs is None else crs.strip().lower() == UTM
+    return None if is_wide else cell_grid(region, side, crs), side
+
+
+def _bind_plans(
+    specs: "AtlasSpec | dict[UtmZone, AtlasSpec]",
+    store: Store,
+    options: Mapping[str, Any],
+    make_plan: Callable[[AtlasSpec, Store], EmbeddingPlan],
+) -> EmbeddingPlan | WideEmbeddingPlan:
+    """Return the plan of one atlas in `store`, or of several zones in folders of it.
+
+    `options`, by which the same imagery is opened again, become part of each atlas's record.
+    """
 
     def plan_part(spec: AtlasSpec, out: Store) -> EmbeddingPlan:
-        spec = replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: options})
-        return EmbeddingPlan(covered, source, checkpoint, compute, spec, out)
+        return make_plan(replace(spec, imagery={**spec.imagery, USER_SPEC_KEY: options}), out)
 
     if isinstance(specs, AtlasSpec):
         return plan_part(specs, store)
@@ -145,13 +176,13 @@ def _plan_parts(
 
 def embed(
     region: RegionLike,
-    imagery: "str | Imagery",
+    imagery: "str | Path | Imagery",
     model: "str | Path | Checkpoint",
     out: str | Path,
     *,
     cell_m: float | None = None,
     patch_m: float | None = None,
-    crs: str | None = None,
+    crs: CrsLike = None,
     bands: str | None = None,
     stretch: str | None = None,
     recipe: str | None = None,

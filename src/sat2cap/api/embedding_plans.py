@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.api.reporting import ProgressLike, listening
 from sat2cap.atlas import Atlas, AtlasSpec, Chunk, check_wide_free, pending_chunks
 from sat2cap.geo import Region, UtmZone
 from sat2cap.imagery import FailureRecordingImagery

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from sat2cap.api.engines import EngineName, check_engine, make_engine
 from sat2cap.api.imagery import reopen_imagery
-from sat2cap.api.inputs import ProgressLike, listening
 from sat2cap.api.open import open as open_for_prompts
+from sat2cap.api.reporting import ProgressLike, listening
+from sat2cap.arguments import check_path
 from sat2cap.atlas import Atlas, CellStatus, open_atlas, repair_atlas, writer_lock
 from sat2cap.geo import Region, outline
 from sat2cap.imagery import FailureRecordingImagery, Imagery
@@ -66,9 +67,10 @@ def repair(
     """Compute damaged chunks again, try the cells whose imagery failed once more, and keep all other bytes.
 
     Imagery and model must be those the atlas was made from; they are known by what `embed` was given.
-    `engine`, `address` and `workers` are those of `embed`. Raises `AtlasError`,
-    `ImageryError`, `ModelError`, `JobError`, `StoreError`.
+    `engine`, `address` and `workers` are those of `embed`. Raises `AtlasError`, `ImageryError`, `ModelError`,
+    `JobError`, `StoreError`.
     """
+    check_path(atlas, "atlas", "the folder or address of an atlas")
     check_engine(engine, address, workers)
     opened = open_atlas(atlas)
     results = []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sat2cap.api.inputs import RegionLike, to_region
+from sat2cap.arguments import check_path
 from sat2cap.atlas import USER_SPEC_KEY
 from sat2cap.catalogue import open_imagery as open_by_name
 from sat2cap.geo import Region, parse_region
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_imagery(
-    imagery: str,
+    imagery: str | Path,
     *,
     bands: str | None = None,
     stretch: str | None = None,
@@ -31,9 +32,11 @@ def open_imagery(
     with ``{z}``, ``{x}`` and ``{y}``, ``stac:URL``, a name that `sat2cap imagery list` prints, or
     ``miniworld:SEED``. `bands` such as ``"4,3,2"`` choose red, green and blue; `stretch` such as ``"0,3000"``
     gives the values shown as black and white; `recipe` names both. `cache` is a folder to keep tiles in,
-    `region` where a search looks. Terms that want attention, and what a search left
-    out, are warned of. Raises `ImageryError`.
+    `region` where a search looks. Warns of terms that do not clearly allow the use of a program, and of what
+    a search left out. Raises `ImageryError`.
     """
+    check_path(imagery, "imagery", "a file, an address or a name of: sat2cap imagery list")
+    imagery = str(imagery)
     is_file = not may_be_described(imagery) and not is_template(imagery)
     if not is_file:
         from sat2cap.imagery import usage_caveats

@@ -5,20 +5,19 @@ acted on without reading a traceback.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sat2cap.arguments import type_words
 from sat2cap.errors import InputError, PromptError, RegionError, WhenError
 from sat2cap.geo import When, parse_when
-from sat2cap.progress import Progress, silent
 
 # What a person passes is of these libraries only where they imported them; a text needs none of them.
 if TYPE_CHECKING:
@@ -36,9 +35,9 @@ Moment = str | When | datetime | date | np.datetime64
 an hour is its noon, a month its 15th at noon."""
 Prompt = Union[str, Path, "Image.Image", NDArray[np.floating[Any]]]
 """Text, the path of an image, a PIL image, or a vector ``(D,)`` of the model's length."""
-ProgressLike = Progress | bool | None
-"""None or False for silence, True for a progress bar in a terminal or notebook, or a callable ``(stage, done,
-total)``."""
+
+CrsLike = Any
+"""A CRS in metres: a code as text (``"EPSG:3857"``) or number, or a CRS of pyproj, rasterio or odc-geo."""
 
 _NOON = 12.0
 _MID_MONTH = 15
@@ -89,7 +88,7 @@ def to_region(region: RegionLike) -> "Region | None":
         edges = list(region)
         if len(edges) == 4 and all(isinstance(edge, Real) for edge in edges):
             return parse_region(",".join(f"{float(edge):.12g}" for edge in edges))
-    raise RegionError(f"region is a {_type_name(region)}; {_REGION_FORMS}")
+    raise RegionError(f"region is {type_words(region)}; {_REGION_FORMS}")
 
 
 def _from_table(table: "gpd.GeoDataFrame | gpd.GeoSeries") -> "Region":
@@ -118,6 +117,21 @@ def _from_shape(shape: "shapely.Geometry", label: str) -> "Region":
     return Region(Geometry(within_180(shape), "EPSG:4326"), label)
 
 
+def to_crs_text(crs: CrsLike) -> str | None:
+    """Return a CRS as text; None stays None. Raises `RegionError` for what is no CRS.
+
+    >>> to_crs_text(3857)
+    'EPSG:3857'
+    """
+    if crs is None or isinstance(crs, str):
+        return crs
+    if isinstance(crs, Integral) and not isinstance(crs, bool):
+        return f"EPSG:{crs}"
+    if hasattr(crs, "to_wkt"):
+        return str(crs.to_wkt())
+    raise RegionError(f"crs is {type_words(crs)}; give text such as 'EPSG:3857'")
+
+
 def to_moment(when: Moment) -> When:
     """Return one date and hour as `When`; a time zone is left out, not converted. Raises `WhenError`.
 
@@ -127,7 +141,10 @@ def to_moment(when: Moment) -> When:
     if isinstance(when, When):
         return when
     if isinstance(when, str):
-        return parse_when(when)
+        try:
+            return parse_when(when)
+        except WhenError as error:
+            raise WhenError(f"when {error}") from None
     if isinstance(when, np.datetime64) and not np.isnat(when):
         return _from_datetime64(when)
     is_missing = when != when  # of all dates only pandas' NaT, which is a datetime, differs from itself
@@ -202,6 +219,13 @@ def to_prompts(prompts: "Prompt | Sequence[Prompt]", argument: str = "prompt") -
     return PromptSet(names, images, vectors)
 
 
+def is_same_prompt(first: Prompt, second: Prompt) -> bool:
+    """Return whether two prompts are the same text, path, object or numbers."""
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return isinstance(first, type(second)) and np.array_equal(cast(Any, first), cast(Any, second))
+    return first is second or first == second
+
+
 def to_texts(texts: "str | Sequence[str]", argument: str) -> list[str]:
     """Return one or several texts as a list. Raises `PromptError`, which calls the parameter `argument`.
 
@@ -211,7 +235,7 @@ def to_texts(texts: "str | Sequence[str]", argument: str) -> list[str]:
     several = [texts] if isinstance(texts, str) else texts
     if isinstance(several, list | tuple) and all(isinstance(text, str) for text in several):
         return list(several)
-    raise PromptError(f"{argument} is a {_type_name(texts)}; give text, or a list of texts")
+    raise PromptError(f"{argument} is {type_words(texts)}; give text, or a list of texts")
 
 
 def _check_vector(vector: NDArray[Any], argument: str) -> NDArray[np.float32]:
@@ -229,7 +253,7 @@ def _prompt_text(prompt: object, argument: str) -> str:
         return f"photo:{prompt}"
     if not isinstance(prompt, str):
         forms = "give text, the path of an image, a PIL image, a vector of floats, or a list of these"
-        raise PromptError(f"{argument} is a {_type_name(prompt)}; {forms}")
+        raise PromptError(f"{argument} is {type_words(prompt)}; {forms}")
     return prompt
 
 
@@ -254,51 +278,6 @@ def to_places(points: Any) -> list[tuple[float, float]]:
     if (np.abs(pairs[:, 0]) > 180).any() or (np.abs(pairs[:, 1]) > 90).any():
         raise InputError("points are not all on Earth; give (lon, lat) in degrees, in this order")
     return [(float(lon), float(lat)) for lon, lat in pairs]
-
-
-@contextmanager
-def listening(progress: ProgressLike) -> Iterator[Progress]:
-    """Yield the callable that a long job reports its progress to; on exit, close the bar if one was drawn.
-
-    The callable takes ``(stage, done, total)``: the stage's name and two counts. Raises `InputError` if
-    `progress` is neither None, a bool nor callable.
-
-    >>> with listening(None) as report:
-    ...     report("embed", 1, 36)
-    """
-    if progress is None or progress is False:
-        yield silent
-        return
-    if progress is not True:
-        if not callable(progress):
-            raise InputError(
-                f"progress is {_shorten(progress)}; give None, True or a callable (stage, done, total)"
-            )
-        yield progress
-        return
-    from tqdm.auto import tqdm  # draws in a notebook, too
-
-    bar: Any = None
-
-    def draw(stage: str, done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None or bar.desc != stage:
-            if bar is not None:
-                bar.close()
-            bar = tqdm(total=total, desc=stage)
-            bar.desc = stage
-        bar.total = total
-        bar.update(done - bar.n)
-
-    try:
-        yield draw
-    finally:
-        if bar is not None:
-            bar.close()
-
-
-def _type_name(value: object) -> str:
-    return type(value).__name__
 
 
 def _shorten(value: object) -> str:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from sat2cap.api.engines import EngineName, make_engine
 from sat2cap.api.imagery import open_imagery
-from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.api.reporting import ProgressLike, listening
+from sat2cap.arguments import check_path, type_words
 from sat2cap.catalogue import open_photos, resolve_model
 from sat2cap.config import read_toml
 from sat2cap.errors import InputError, JobError, RunFileError
@@ -20,8 +21,8 @@ from sat2cap.stores import require_local
 
 
 def build_pairs(
-    photos: str | PhotoSource,
-    imagery: str | Imagery,
+    photos: str | Path | PhotoSource,
+    imagery: str | Path | Imagery,
     out: str | Path,
     *,
     count: int | None = None,
@@ -47,15 +48,18 @@ def build_pairs(
     Raises `InputError`, `ImageryError`, `PairsError`, `JobError`. A script must call this under ``if __name__
     == "__main__":`` when `workers` is more than 1.
     """
+    check_path(photos, "photos", "a name of photos, or an opened source", opened="records")
+    check_path(imagery, "imagery", "a name of imagery, or opened imagery", opened="footprint")
+    check_path(out, "out")
     require_local(out)
     processes = 1 if engine != "process" or workers is None else workers
     chosen_engine = make_engine(engine, address, None if engine == "process" else workers)
     require_extra("pairs", "building pairs")
-    source = open_photos(photos, count) if isinstance(photos, str) else photos
+    source = open_photos(photos, count) if isinstance(photos, str | Path) else photos
     with listening(progress) as report:
         return build_pair_set(
             source,
-            open_imagery(imagery) if isinstance(imagery, str) else imagery,
+            open_imagery(imagery) if isinstance(imagery, str | Path) else imagery,
             Path(out),
             patch=patch,
             rules=rules,
@@ -107,7 +111,7 @@ def train(
     PosixPath('demo/train/checkpoint')
     """
     if not isinstance(run, str | Path):
-        raise InputError(f"run is a {type(run).__name__}; give the path of a run file, see docs/train.md")
+        raise InputError(f"run is {type_words(run)}; give the path of a run file, see docs/train.md")
     require_extra("train", "training")
     table = read_toml(run, RunFileError, kind="run file")
     _require_local_output(table)

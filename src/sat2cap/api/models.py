@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sat2cap.api.inputs import ProgressLike, PromptSet, listening
+from sat2cap.api.inputs import PromptSet
+from sat2cap.api.reporting import ProgressLike, listening
+from sat2cap.arguments import check_path
 from sat2cap.atlas import USER_SPEC_KEY, Atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.errors import ModelError, PromptError
@@ -34,6 +36,7 @@ def load_model(model: str | Path, text: str | Path | None = None, like: str | No
     >>> load_model("miniclip").dim
     128
     """
+    check_path(model, "model", "a folder, a file or a name of a model")
     from sat2cap.model import ASSUMED_PREPROCESS
 
     checkpoint = resolve_model(model, None if text is None else str(text), like)
@@ -163,6 +166,7 @@ def embed_examples(checkpoint: "QueryModel", prompts: PromptSet) -> dict[str, ND
         vectors |= dict(zip(prompts.images, embedded, strict=True))
     for name, vector in vectors.items():
         if vector.shape != (checkpoint.dim,):
+            name = name if name.startswith("negatives") else f"prompt {name}"
             rule = f"has {vector.size} numbers, and this model's embeddings {checkpoint.dim}"
             raise PromptError(f"{name} {rule}; give one made by this model")
     return {name: vector / np.linalg.norm(vector) for name, vector in vectors.items()}

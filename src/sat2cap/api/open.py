@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat2cap.api.atlas import OpenAtlas
+from sat2cap.api.inputs import CrsLike, to_crs_text
 from sat2cap.api.wide_atlas import WideOpenAtlas
+from sat2cap.arguments import check_path
 from sat2cap.atlas import WideAtlas, open_atlas
 from sat2cap.stores import Store
 
@@ -16,7 +18,7 @@ def open(
     path: str | Path | Store,
     model: "str | Path | Checkpoint | None" = None,
     text: str | Path | None = None,
-    map_crs: str | None = None,
+    map_crs: CrsLike = None,
 ) -> OpenAtlas:
     """Open an atlas for prompts: a folder, or its address in a bucket or on a web server.
 
@@ -29,6 +31,7 @@ def open(
     >>> sat2cap.open("country.zarr").map("a beach").dims
     ('y', 'x')
     """
+    check_path(path, "path", "the folder or address of an atlas", opened="get_range")
     atlas = open_atlas(path)
     kind = WideOpenAtlas if isinstance(atlas, WideAtlas) else OpenAtlas
-    return kind(atlas, model, text, map_crs)
+    return kind(atlas, model, text, to_crs_text(map_crs))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sat2cap.api.inputs import ProgressLike, listening
+from sat2cap.api.reporting import ProgressLike, listening
+from sat2cap.arguments import check_path
 from sat2cap.atlas import WideAtlas, open_atlas
 from sat2cap.extras import require_extra
 from sat2cap.stores import open_store
@@ -33,6 +34,8 @@ def publish(
     interrupted run. Raises `AtlasError` if the atlas is unfinished or damaged, `StoreError` if a bucket or
     server refuses or fails, and `MissingExtraError` without the extra ``publish``.
     """
+    check_path(atlas, "atlas", "the folder or address of an atlas")
+    check_path(folder, "folder", "a folder or an address in a bucket")
     require_extra("publish", "publishing")
     from sat2cap.publishing import publish_atlas, publish_wide_atlas
 

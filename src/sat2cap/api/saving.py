@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sat2cap.api.inputs import ProgressLike, is_instance_of, listening
+from sat2cap.api.inputs import is_instance_of
+from sat2cap.api.reporting import ProgressLike, listening
+from sat2cap.arguments import check_path, type_words
 from sat2cap.errors import ImageryError, InputError
 from sat2cap.geo import GridArray
 from sat2cap.imagery import BandRendering, parse_rendering
@@ -50,6 +52,7 @@ def save(
     `outlines` over them and `places` to label, both as files or as they are.
     Raises `InputError`, `ImageryError`.
     """
+    check_path(path, "path", "the path of a file")
     require_local(path)
     from sat2cap.maps import MapOptions, check_rendering
     from sat2cap.maps import save as write_map
@@ -63,7 +66,7 @@ def save(
         outlines = _zone_borders(score, path) if outlines is None else outlines
         score = choropleth(score)
     if not (isinstance(score, GridArray) or is_instance_of(score, "xarray", "DataArray", "Dataset")):
-        raise InputError(f"a {type(score).__name__} is no map; save what map, difference or classify gave")
+        raise InputError(f"score is {type_words(score)}; save what map, difference or classify gave")
     check_rendering(underlay, bands, stretch, recipe)
     rendering = parse_rendering(bands, stretch, recipe)
     options = MapOptions(

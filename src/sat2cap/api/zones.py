@@ -6,7 +6,9 @@ from pathlib import Path
 import geopandas as gpd
 import xarray as xr
 
-from sat2cap.api.inputs import ProgressLike, listening, to_texts
+from sat2cap.api.inputs import to_texts
+from sat2cap.api.reporting import ProgressLike, listening
+from sat2cap.arguments import type_words
 from sat2cap.errors import InputError
 from sat2cap.geo import UtmZone
 from sat2cap.zones import parse_statistic, read_zones, zone_statistics
@@ -40,6 +42,4 @@ def to_zones(zones: object, layer: str | None = None) -> gpd.GeoDataFrame:
         return gpd.GeoDataFrame(geometry=zones)
     if isinstance(zones, str | Path):
         return read_zones(zones, layer)
-    raise InputError(
-        f"zones is a {type(zones).__name__}; give a GeoDataFrame, a GeoSeries or the path of a file"
-    )
+    raise InputError(f"zones is {type_words(zones)}; give a GeoDataFrame, a GeoSeries or the path of a file")

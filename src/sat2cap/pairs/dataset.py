@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from sat2cap.arguments import check_path
 from sat2cap.display import facts_html
 from sat2cap.errors import PairsError, quote
 from sat2cap.files import digest, parse_own_json
@@ -230,6 +231,7 @@ def open_pairs(path: Path | str) -> PairSet:
     Raises `PairsError` if there is no complete set at `path`, or one of a version that this package cannot
     read, and `StoreError` if a bucket or server does not give it.
     """
+    check_path(path, "path", "the folder or address of a pair set")
     store = open_store(path)
     place, again = f"{store.name}/{MANIFEST}", "build the pairs again"
     if store.folder is None:

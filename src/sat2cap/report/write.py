@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from sat2cap.arguments import check_path
 from sat2cap.evaluation import Record, read_run
 from sat2cap.files import write_bytes
 from sat2cap.pictures import read_picture_size
@@ -17,13 +18,15 @@ KINDS = ("retrieval", "clusters", "captions", "landcover", "maps", "time")
 """Kinds of evaluation in the order of the paper; others come after."""
 
 
-def write_report(runs: Sequence[Path], out: Path, title: str = "Evaluation") -> list[Path]:
+def write_report(runs: Sequence[Path | str], out: Path | str, title: str = "Evaluation") -> list[Path]:
     """Write `out` (.html), the Markdown beside it and its folder of pictures; return the paths written.
 
     `runs` are folders that ``sat2cap evaluate -o`` wrote. The HTML holds its pictures and loads nothing from
     elsewhere. Raises `InputError` for a run without evaluations, or with a record that cannot be read.
     """
-    records = _sort_records([record for run in runs for record in read_run(run)])
+    check_path(out, "out", "the path of a file")
+    out = Path(out)
+    records = _sort_records([record for run in runs for record in read_run(Path(run))])
     sections = [build_section(record) for record in records]
     values = {
         "title": title,

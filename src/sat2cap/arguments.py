@@ -1,0 +1,48 @@
+"""Arguments that callers of the library pass, checked in one line that names the argument."""
+
+import math
+from numbers import Integral, Real
+from pathlib import Path
+
+from sat2cap.errors import InputError
+
+
+def type_words(value: object) -> str:
+    """Return the type of a value as a message says it: an article and a name, or None.
+
+    >>> type_words(7), type_words((1, 2)), type_words(None)
+    ('an int', 'a tuple', 'None')
+    """
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def check_path(
+    value: object, argument: str, forms: str = "the path of a folder", opened: str | None = None
+) -> None:
+    """Raise `InputError` if an argument is neither text nor a path; `forms` is what to give.
+
+    `opened` is an attribute of what is taken as it is, such as an imagery that was opened before.
+
+    >>> check_path(7, "out")
+    Traceback (most recent call last):
+    sat2cap.errors.InputError: out is an int; give the path of a folder
+    """
+    if not isinstance(value, str | Path) and (opened is None or not hasattr(value, opened)):
+        raise InputError(f"{argument} is {type_words(value)}; give {forms}")
+
+
+def check_count(value: object, argument: str) -> None:
+    """Raise `InputError` if an argument is no whole number from 1 on; numpy's integers are whole numbers."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        shown = value if isinstance(value, Real) else type_words(value)
+        raise InputError(f"{argument} is {shown}; give a whole number from 1 on")
+
+
+def check_metres(value: object, argument: str) -> None:
+    """Raise `InputError` if an argument is no finite number from 0 on, such as a distance in metres."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < math.inf:
+        shown = value if isinstance(value, Real) else type_words(value)
+        raise InputError(f"{argument} is {shown}; give a number of metres from 0 on")
