@@ -8,15 +8,19 @@ import tarfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 
+import duckdb
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as papq
+import pyproj
 import pytest
 import shapely
 from made_up import build_small, picture
 
 from sat2cap.errors import InputError, JobError
+from sat2cap.geo import parse_region
 from sat2cap.photos.columns import TORN_ROW
 from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, iterate_photos, open_photo_files
 from sat2cap.photos.protocol import Photo
@@ -317,6 +321,31 @@ def test_points_in_every_encoding_and_empty_ones(tmp_path, encoding):
     frame.to_parquet(tmp_path / "x.parquet", geometry_encoding=encoding)
     photos = list(iterate_photos(TableRecords(tmp_path / "x.parquet")))
     assert [(p.lon, p.lat) for p in photos] == [(5.5, 52.0), (None, None), (None, None), (6.5, 53.0)]
+
+
+def native(path, shape, crs=""):
+    """A Parquet file with a column of Parquet's own type GEOMETRY, which DuckDB writes."""
+    kind = f"geometry('{crs}')" if crs else "geometry"
+    select = f"select 'a' as key, '2012-07-04 22:30:00' as taken, '{shape}'::{kind} as place"
+    with duckdb.connect() as db:
+        db.execute(f"copy ({select}) to '{path}' (format parquet, geoparquet_version 'NONE')")
+    return path
+
+
+def test_points_of_parquets_own_type_are_places(tmp_path):
+    degrees = pyproj.CRS("OGC:CRS84").to_json()
+    for crs in ("", degrees):
+        (photo,) = iterate_photos(TableRecords(native(tmp_path / "x.parquet", "POINT(5.5 52)", crs)))
+        assert (photo.lon, photo.lat, photo.taken) == (5.5, 52.0, datetime(2012, 7, 4, 22, 30))
+    path = native(tmp_path / "y.parquet", "POINT(600000 6000000)", pyproj.CRS(3857).to_json())
+    with pytest.raises(InputError, match="save it in EPSG:4326"):
+        list(TableRecords(path).records())
+
+
+def test_polygons_of_parquets_own_type_are_regions_in_the_crs_that_it_states(tmp_path):
+    square = "POLYGON((0 0,111319.49 0,111319.49 111325.14,0 111325.14,0 0))"  # of one degree
+    path = native(tmp_path / "x.parquet", square, pyproj.CRS(3857).to_json())
+    np.testing.assert_allclose(parse_region(str(path)).geometry.boundingbox.bbox, (0, 0, 1, 1), atol=1e-6)
 
 
 def test_a_point_that_is_no_wkb_is_no_place(tmp_path):

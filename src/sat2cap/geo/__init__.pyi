@@ -33,6 +33,7 @@ from .mosaic_grid import default_mosaic_crs as default_mosaic_crs
 from .mosaic_grid import locate_cells as locate_cells
 from .mosaic_grid import mosaic_grid as mosaic_grid
 from .mosaic_grid import picture_mosaic_crs as picture_mosaic_crs
+from .parquet_geometry import native_geometry as native_geometry
 from .region import Place as Place
 from .region import Region as Region
 from .region import lonlat_bounds as lonlat_bounds

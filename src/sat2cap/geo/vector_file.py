@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sat2cap.errors import InputError, RegionError, quote
+from sat2cap.geo.parquet_geometry import LONLAT_CRS, native_geometry
 from sat2cap.geo.region import REGION_FORMS, is_address
 
 if TYPE_CHECKING:  # a region in numbers needs neither tables nor their files
@@ -139,7 +140,8 @@ class VectorFile:
     def _read_parquet(self, layer: str | None) -> "geopandas.GeoDataFrame":
         """Return the table of a GeoParquet file, or of a Parquet file with a column of geometries as WKB.
 
-        Without a stated CRS it is in longitude and latitude, as GeoParquet has it.
+        That is the column of Parquet's own type of geometries, or else one of a usual name. Without a stated
+        CRS it is in longitude and latitude, as GeoParquet has it.
         """
         if layer is not None:
             raise self._problem(f"is a Parquet file, which has no layers; leave {self.layer_option} out")
@@ -147,14 +149,15 @@ class VectorFile:
         import pyarrow.parquet
 
         try:
-            metadata = pyarrow.parquet.read_schema(self.path).metadata or {}
-            if b"geo" in metadata:
+            file = pyarrow.parquet.read_metadata(self.path)
+            if b"geo" in (file.metadata or {}):
                 return geopandas.read_parquet(self.path)
             table = pyarrow.parquet.read_table(self.path).to_pandas()
-            columns = [name for name in _GEOMETRY_COLUMNS if name in table.columns]
-            if not columns:
+            named = [(name, LONLAT_CRS) for name in _GEOMETRY_COLUMNS if name in table.columns]
+            column, crs = native_geometry(file.schema, file.metadata) or next(iter(named), ("", ""))
+            if not column:
                 raise self._problem(f"{self._has} no column of geometries; {self.form}")
-            shapes = geopandas.GeoSeries.from_wkb(table.pop(columns[0]), crs="OGC:CRS84")
+            shapes = geopandas.GeoSeries.from_wkb(table.pop(column), crs=crs)
             return geopandas.GeoDataFrame(table, geometry=shapes)
         except InputError:
             raise

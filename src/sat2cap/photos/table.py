@@ -14,6 +14,7 @@ import pyarrow.parquet as papq
 
 from sat2cap.errors import InputError, Sat2CapError, quote
 from sat2cap.files import parse_json
+from sat2cap.geo import native_geometry
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW, make_fault_batch
 from sat2cap.photos.delimited import DelimitedText, TornRows
 from sat2cap.photos.table_columns import ColumnUse, match_columns
@@ -105,7 +106,7 @@ class TableRecords:
 
     def _match_parquet(self, file: papq.ParquetFile) -> tuple[ColumnUse, str | None]:
         """Return the use of the columns, and the column of points that places are taken from, if any."""
-        points = _find_point_column(self.path, file.schema_arrow.metadata or {})
+        points = _find_point_column(self.path, file)
         names = file.schema_arrow.names
         use = match_columns(self.path, names, self.columns, has_points=points is not None)
         return use, None if "lon" in use.fields and "lat" in use.fields else points
@@ -117,16 +118,22 @@ class TableRecords:
             yield from _convert_batches(file.iter_batches(BATCH_SIZE, columns=columns), use.fields, points)
 
 
-def _find_point_column(path: Path, metadata: Mapping[bytes, bytes]) -> str | None:
-    """Return the name of a GeoParquet file's column of points in degrees; None for plain Parquet.
+def _find_point_column(path: Path, file: papq.ParquetFile) -> str | None:
+    """Return the name of the column of points in degrees: of GeoParquet, or of Parquet's own type.
 
-    Raises `InputError` if its coordinates are not degrees.
+    None for a file without one. Raises `InputError` if its coordinates are not degrees.
     """
-    if b"geo" not in metadata:
-        return None
-    geo = parse_json(metadata[b"geo"])
-    column: str = geo["primary_column"]
-    crs = geo["columns"][column].get("crs", "OGC:CRS84")
+    metadata = file.schema_arrow.metadata or {}
+    if b"geo" in metadata:
+        geo = parse_json(metadata[b"geo"])
+        column: str = geo["primary_column"]
+        crs = geo["columns"][column].get("crs", "OGC:CRS84")
+    else:
+        native = native_geometry(file.schema, metadata)
+        if native is None:
+            return None
+        column, text = native
+        crs = parse_json(text) if text.startswith("{") else text
     code = json.dumps(crs.get("id", crs.get("name"))) if isinstance(crs, dict) else str(crs)
     if not _WGS84.search(code):
         raise InputError(f"{path} has coordinates in {code[:100]}, not degrees; save it in EPSG:4326")
