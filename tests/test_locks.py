@@ -151,6 +151,18 @@ def test_a_full_disk_is_an_error_of_the_system_whatever_wrote(publisher, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lock_on_a_full_disk_names_its_file_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(descriptor, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left") as error, folder_lock(tmp_path / "new", "pairs"):
+        pass
+    monkeypatch.undo()
+    assert error.value.filename == str(tmp_path / "new" / "lock")
+    assert not (tmp_path / "new").exists()
+
+
 def test_other_errors_stay_what_they_are(tmp_path):
     for error in (RuntimeError("shapes differ"), JobError("a worker died")):
         with pytest.raises(type(error), match=str(error)), publish(tmp_path / "a"):

@@ -37,12 +37,16 @@ def folder_lock(folder: Path, subject: str, file: str = LOCK_FILE) -> Iterator[b
     path = folder / file
     created = [parent for parent in (path.parent, folder) if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, left_behind = _acquire_lock(path, f"{subject} {str(folder)!r}")
     try:
-        yield left_behind
+        descriptor, left_behind = _acquire_lock(path, f"{subject} {str(folder)!r}")
+        try:
+            yield left_behind
+        finally:
+            path.unlink(
+                missing_ok=True
+            )  # before the lock is released: afterwards it may be the next holder's
+            os.close(descriptor)
     finally:
-        path.unlink(missing_ok=True)  # before the lock is released: afterwards it may be the next holder's
-        os.close(descriptor)
         for parent in created:
             with suppress(OSError):  # not empty
                 parent.rmdir()
@@ -99,7 +103,7 @@ def remove_temporary_files(folder: Path, *patterns: str) -> None:
 def _acquire_lock(path: Path, subject: str) -> tuple[int, bool]:
     """Lock a file, write who holds it, and return its descriptor and whether it was there before.
 
-    Raises `JobError` if it is held.
+    Raises `JobError` if it is held, and `OSError`, which names the file, if it cannot be written.
     """
     while True:
         existed = path.exists()
@@ -114,8 +118,14 @@ def _acquire_lock(path: Path, subject: str) -> tuple[int, bool]:
         if _same_file(descriptor, path):
             break
         os.close(descriptor)  # its holder removed it between opening and locking
-    os.truncate(descriptor, 0)
-    os.write(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+    except OSError as error:  # a full disk, of which the system says no more
+        os.close(descriptor)
+        if not existed:
+            path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
     return descriptor, existed
 
 
