@@ -42,6 +42,8 @@ def redact_secrets(text: str) -> str:
     'https://example.org/{z}/{x}/{y}.png?style=a&key=${SAT2CAP_KEY}'
     >>> redact_secrets("https://user:pw@example.org/a.tif")
     'https://${SAT2CAP_USER}:${SAT2CAP_PASSWORD}@example.org/a.tif'
+
+    What stands before the host of ``abfss://`` is a container of Azure, and is no secret.
     """
     for pattern in (_USER, _UNENCODED_USER):
         text = pattern.sub(_redact_user, text)
@@ -51,7 +53,8 @@ def redact_secrets(text: str) -> str:
 
 def _redact_user(match: re.Match[str]) -> str:
     user = match["user"]
-    if _REFERENCE.fullmatch(user):
+    is_container = match["scheme"].lower() in ("abfs://", "abfss://") and ":" not in user
+    if is_container or _REFERENCE.fullmatch(user):
         return match[0]
     names = "${SAT2CAP_USER}:${SAT2CAP_PASSWORD}" if ":" in user else "${SAT2CAP_USER}"
     return f"{match['scheme']}{names}@"

@@ -1,10 +1,12 @@
 """Stores against a folder, an S3 server and a web server: what they give, and how they fail."""
 
 import hashlib
+import os
 import pickle
 import time
 from functools import partial
 
+import obstore
 import pytest
 from file_server import RangeHandler, running
 from s3_server import BUCKET, CUT, KEY_ID, SECRET, STALL, s3_server
@@ -125,6 +127,49 @@ def test_digits_of_an_address_are_no_status(server, status, words):
     server.faults = lambda method, path: status if path.endswith("/x") else None
     with pytest.raises(StoreError, match=words):
         store.get("x")
+
+
+@pytest.mark.parametrize("size", [0, 3, 100])
+def test_the_end_is_read_where_a_store_has_no_ranges_from_the_end(server, monkeypatch, size):
+    """Azure has none: what obstore raises there is raised here."""
+    get = obstore.get
+
+    def refuse(client, key, *, options=None):
+        if options is not None and "suffix" in str(options.get("range")):
+            raise obstore.exceptions.NotSupportedError("Azure does not support suffix range requests")
+        return get(client, key, options=options)
+
+    monkeypatch.setattr(obstore, "get", refuse)
+    store, data = quick(server, "ends"), bytes(range(size))
+    store.put("x", data)
+    assert store.get_end("x", 5) == data[-5:]
+    with pytest.raises(FileNotFoundError):
+        store.get_end("y", 5)
+
+
+@pytest.mark.parametrize(
+    ("address", "environment", "words"),
+    [
+        ("az://c/x", {}, r"'az://c/x' needs credentials; .* AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE"),
+        ("gs://b/x", {"GOOGLE_SERVICE_ACCOUNT": "/no.json"}, "needs credentials; .* GOOGLE_SERVICE_ACCOUNT"),
+        (
+            "abfss://c@account.dfs.core.windows.net/x",
+            {"AZURE_STORAGE_ACCOUNT_KEY": "no base 64!"},
+            "'abfss://c@account.dfs.core.windows.net/x' ",
+        ),
+    ],
+)
+def test_stores_of_others_are_made_from_the_environment_and_say_what_is_missing(
+    monkeypatch, address, environment, words
+):
+    for name in [name for name in os.environ if name.startswith(("AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreError, match=words) as caught:
+        ObjectStore(address, timeout_s=0.5, retry_s=0.1).get("x")
+    assert "\n" not in str(caught.value)
+    assert not any(value in str(caught.value) for value in environment.values())
 
 
 def test_a_missing_bucket_is_no_missing_object(server):

@@ -129,7 +129,16 @@ class ObjectStore(RemoteStore):
         import obstore
 
         options: GetOptions = {"range": {"suffix": count}}
-        return self._ask(key, lambda: bytes(obstore.get(self._client, key, options=options).bytes()))
+
+        def read() -> bytes:
+            try:
+                return bytes(obstore.get(self._client, key, options=options).bytes())
+            except obstore.exceptions.NotSupportedError:  # Azure has no such ranges
+                size = int(obstore.head(self._client, key)["size"])
+                start = max(0, size - count)
+                return bytes(obstore.get_range(self._client, key, start=start, end=size)) if size else b""
+
+        return self._ask(key, read)
 
     def get_tagged(self, key: str) -> tuple[bytes, "UpdateVersion"]:
         """Return a small object and what tells its version to `put_if`. Raises `FileNotFoundError`."""
