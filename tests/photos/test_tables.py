@@ -28,7 +28,12 @@ from sat2cap.photos.shards import REPEATED_MEMBER, UNREADABLE_METADATA, open_sha
 from sat2cap.photos.table import TableRecords
 from sat2cap.photos.table_values import NOT_UTF8
 from sat2cap.photos.tar_members import NOT_REGULAR, TOO_LARGE
-from sat2cap.photos.timestamps import UNKNOWN_ZONE, UNREADABLE_DATE, UNREADABLE_PLACE
+from sat2cap.photos.timestamps import (
+    UNKNOWN_ZONE,
+    UNREADABLE_ACCURACY,
+    UNREADABLE_DATE,
+    UNREADABLE_PLACE,
+)
 
 ROME = {"id": ["a"], "lon": [12.5], "lat": [41.9]}
 
@@ -321,6 +326,25 @@ def test_points_in_every_encoding_and_empty_ones(tmp_path, encoding):
     frame.to_parquet(tmp_path / "x.parquet", geometry_encoding=encoding)
     photos = list(iterate_photos(TableRecords(tmp_path / "x.parquet")))
     assert [(p.lon, p.lat) for p in photos] == [(5.5, 52.0), (None, None), (None, None), (6.5, 53.0)]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("column", ["gps_accuracy", "accuracy_level"])
+def test_an_accuracy_that_is_no_number_is_a_fault_and_not_a_place_without_one(tmp_path, column, form):
+    values = ["", "12", "12.0", " 12 m", "nan", "inf", "1e999", "-1", "about 5"]
+    frame = pd.DataFrame(
+        {"id": range(9), "lon": 5, "lat": 52, "taken": "2012-07-04 22:30:00", column: values}
+    )
+    path = tmp_path / f"x.{form}"
+    frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
+    photos = list(iterate_photos(TableRecords(path)))
+    assert [photo.fault for photo in photos] == [*[""] * 4, *[UNREADABLE_ACCURACY] * 5]
+    read = [photo.error_m if column == "gps_accuracy" else photo.level for photo in photos]
+    assert read == [None, 12, 12, 12, *[None] * 5]
+    numbers = frame.assign(**{column: [None, 12.0, 12.0, 12.0, None, np.inf, np.inf, -1.0, -np.inf]})
+    numbers.to_parquet(tmp_path / "numbers.parquet")
+    faults = [photo.fault for photo in iterate_photos(TableRecords(tmp_path / "numbers.parquet"))]
+    assert faults == [*[""] * 5, *[UNREADABLE_ACCURACY] * 4]
 
 
 def native(path, shape, crs=""):

@@ -58,6 +58,9 @@ def cell_grid(
     box = _project_densely(region.geometry, target).boundingbox
     if not all(math.isfinite(edge) for edge in box):
         raise RegionError(f"region {region.label!r} does not fit in {target}; choose another CRS")
+    if (box.span_x / cell_m) * (box.span_y / cell_m) > 4 * _MAX_CELLS:
+        size = f"{box.span_y / cell_m:.3g} x {box.span_x / cell_m:.3g} cells of {cell_m:g} m"
+        raise RegionError(f"region {region.label!r} is {size}, too many; take less or larger cells")
     left = math.floor(box.left / cell_m / origin_cells) * origin_cells
     top = math.ceil(box.top / cell_m / origin_cells) * origin_cells
     width, height = math.ceil(box.right / cell_m) - left, top - math.floor(box.bottom / cell_m)

@@ -23,6 +23,7 @@ from sat2cap.photos.table_values import (
     apply_zones,
     decode_text,
     fill_local_times,
+    read_accuracy,
     read_angles,
     read_points,
     read_times,
@@ -172,6 +173,8 @@ def _convert_batch(
     if "utc" in columns:
         _, in_utc = read_times(db, columns.pop("utc"), faults, utc=True)
         instants = np.where(np.isnat(instants), in_utc, instants)
+    for name in {"error_m", "level"} & columns.keys():
+        columns[name] = pa.array(read_accuracy(db, columns[name], faults), from_pandas=True)
     rows = pa.table(columns)
     db.register("rows", rows)
     table = db.sql(_text_sql(rows.column_names)).to_arrow_table()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sat2cap.photos.local_time import local_times
 from sat2cap.photos.timestamps import (
+    UNREADABLE_ACCURACY,
     RecordFaultError,
     epochs_to_instants,
     parse_angle,
@@ -98,6 +99,27 @@ def read_angles(
             else:
                 degrees[row] = np.nan if angle is None else angle
     return degrees
+
+
+def read_accuracy(db: duckdb.DuckDBPyConnection, column: pa.Array, faults: RowFaults) -> NDArray[np.float64]:
+    """Return N errors in metres or levels, float64 ``(N,)``; NaN where there is none.
+
+    A number may have ``m`` behind it. One that is negative or not finite, and any other text, is a fault of
+    its row.
+    """
+    if _is_text(column):
+        db.register("texts", pa.table({"value": column.cast(pa.large_string())}))
+        number = "try_cast(regexp_replace(value, '\\s*m$', '') as double)"
+        query = f"select coalesce({number}, case when trim(value) <> '' then -1.0 end) as number from texts"
+        numbers = np.array(db.sql(query).to_arrow_table()["number"].to_numpy(), np.float64)
+        is_blank = np.asarray(pc.equal(pc.fill_null(pc.utf8_trim_whitespace(column), ""), ""))
+    else:
+        numbers = np.array(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        is_blank = np.asarray(pc.is_null(column, nan_is_null=True))
+    is_wrong = ~is_blank & ~((numbers >= 0) & np.isfinite(numbers))
+    for row in np.flatnonzero(is_wrong):
+        faults.add(int(row), UNREADABLE_ACCURACY)
+    return np.where(is_wrong | is_blank, np.nan, numbers)
 
 
 def read_times(

@@ -18,6 +18,8 @@ UNKNOWN_ZONE = "unknown time zone"
 """Fault of a time whose zone cannot be understood."""
 UNREADABLE_PLACE = "unreadable place"
 """Fault of a text that is no angle, or of an angle that does not exist."""
+UNREADABLE_ACCURACY = "unreadable accuracy"
+"""Fault of a place whose error or level is a text or number that is none, such as -1."""
 
 
 class RecordFaultError(ValueError):

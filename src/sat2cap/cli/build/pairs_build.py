@@ -153,7 +153,7 @@ def build(
             metavar="BITS",
             help="Leave out near copies: photos whose 64-bit perceptual hashes differ in so few.",
             min=0,
-            max=64,
+            max=8,
         ),
     ] = None,
     patch: Annotated[

@@ -3,6 +3,7 @@
 Nothing is ever repaired by guessing: a record with a fault is counted by its reason and left out.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -55,7 +56,9 @@ class Rules:
             limit = getattr(self, name)
             if limit is not None and limit < 1:
                 raise PairsError(f"{name} {limit} must be at least 1; leave it out for no limit")
-        if not self.cell_km > 0:
+        if not (math.isfinite(self.most_error_m) and self.most_error_m >= 0):
+            raise PairsError(f"most_error_m {self.most_error_m} must be 0 or more; use 100")
+        if not (math.isfinite(self.cell_km) and self.cell_km > 0):
             raise PairsError(f"cell_km {self.cell_km} must be above 0; use 1")
         if self.look_alike_bits is not None and not 0 <= self.look_alike_bits <= 8:
             raise PairsError(f"look_alike_bits {self.look_alike_bits} must be from 0 to 8; use 2")
