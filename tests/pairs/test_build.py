@@ -12,10 +12,11 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
-from made_up import PATCH, Album, FastLand, Land, build_small, hash_files, paint, picture
+from made_up import PATCH, SPLIT, Album, FastLand, Land, build_small, hash_files, paint, picture
 from pickled_engine import PickledEngine
 from PIL import Image
 
+import sat2cap
 from sat2cap.errors import JobError, PairsError
 from sat2cap.pairs import PatchSpec, open_pairs, shard_job
 
@@ -98,6 +99,12 @@ def test_bytes_do_not_depend_on_workers_or_on_reading_in_batches(whole, tmp_path
     again = build_small(tmp_path / "again", imagery=imagery, workers=2)
     assert hash_files(again.path) == hash_files(whole.path)
     assert again.fingerprint == whole.fingerprint
+
+
+def test_the_call_of_the_library_takes_any_opened_source(whole, tmp_path):
+    settings = {"patch": PATCH, "split": SPLIT, "per_shard": 7}
+    again = sat2cap.build_pairs(Album(), Land(), tmp_path / "again", **settings)
+    assert hash_files(again.path) == hash_files(whole.path)
 
 
 def test_workers_of_an_engine_give_the_same_bytes(whole, tmp_path):

@@ -48,7 +48,7 @@ def build_pairs(
     Raises `InputError`, `ImageryError`, `PairsError`, `JobError`. A script must call this under ``if __name__
     == "__main__":`` when `workers` is more than 1.
     """
-    check_path(photos, "photos", "a name of photos, or an opened source", opened="records")
+    check_path(photos, "photos", "a name of photos, or an opened source", opened="read_image")
     check_path(imagery, "imagery", "a name of imagery, or opened imagery", opened="footprint")
     check_path(out, "out")
     require_local(out)
