@@ -44,8 +44,8 @@ from sat2cap.training.data.streaming import open_shards
 from sat2cap.training.gradients import large_batch_gradients
 from sat2cap.training.loop import new_learner, start_fabric
 from sat2cap.training.losses import contrastive_loss, pair_masks
+from sat2cap.training.optimizers import set_learning_rate
 from sat2cap.training.precision import settle_compute
-from sat2cap.training.student import set_learning_rate
 
 BATCH, QUEUE, PAIRS, SOURCE, SIZE = 32, 2560, 256, 800, 224
 PER_SHARD = 1000

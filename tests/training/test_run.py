@@ -8,8 +8,9 @@ import torch
 from fake_pairs import small_run
 
 from sat2cap.errors import RunFileError
+from sat2cap.training.optimizers import new_optimizer
 from sat2cap.training.run import load_run
-from sat2cap.training.student import Student, Temperature, new_optimizer
+from sat2cap.training.student import Student, Temperature
 
 ROOT = Path(__file__).parents[2]
 OTHERS = ("miniclip.toml", "captioner.toml", "linear.toml")

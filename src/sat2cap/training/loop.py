@@ -24,6 +24,7 @@ from sat2cap.training.data.patches import Pairs
 from sat2cap.training.data.sampler import initial_queue_rows, kept_tokens, total_steps
 from sat2cap.training.gradients import large_batch_gradients
 from sat2cap.training.losses import contrastive_loss, pair_masks
+from sat2cap.training.optimizers import new_optimizer, set_learning_rate
 from sat2cap.training.output.checkpoint import build_card, read_validation, run_identity, trained_checkpoint
 from sat2cap.training.output.loggers import open_loggers
 from sat2cap.training.output.recorder import RunRecorder
@@ -31,14 +32,7 @@ from sat2cap.training.output.resume_state import LOG_FILE, Log, claim_folder, lo
 from sat2cap.training.precision import settle_compute
 from sat2cap.training.queue import RingQueue
 from sat2cap.training.run import Run
-from sat2cap.training.student import (
-    Learner,
-    Temperature,
-    initial_checkpoint,
-    new_optimizer,
-    new_student,
-    set_learning_rate,
-)
+from sat2cap.training.student import Learner, Temperature, initial_checkpoint, new_student
 
 
 def train(

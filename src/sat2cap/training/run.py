@@ -99,8 +99,12 @@ class Loss(Section):
 
 
 class Optim(Section):
-    """Section ``[optim]``: AdamW, its schedule, the number of steps, and the devices."""
+    """Section ``[optim]``: the optimizer, its schedule, the number of steps, and the devices."""
 
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """``muon`` updates the matrices of the tower's layers by Muon, and all else by AdamW."""
+    layer_lr: float | None = Field(default=None, gt=0)
+    """Peak learning rate of the matrices that Muon updates; `lr` if left out."""
     lr: float = Field(default=5e-5, gt=0)
     """Peak learning rate of the overhead tower."""
     dynamic_lr: float | None = Field(default=None, gt=0)
@@ -148,6 +152,8 @@ class Optim(Section):
     def _check_combinations(self) -> "Optim":
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("must have either epochs or steps")
+        if self.layer_lr is not None and self.optimizer != "muon":
+            raise ValueError('layer_lr is for optimizer = "muon"; leave it out, or ask for Muon')
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {list(self.betas)} must be in [0, 1)")
         processes = self.devices * self.nodes
@@ -205,6 +211,8 @@ _ADDED_SETTINGS = (
     ("model", "overhead_filter"),
     ("model", "ground_resize"),
     ("optim", "decay_all"),
+    ("optim", "optimizer"),
+    ("optim", "layer_lr"),
     ("augment", "token_dropout"),
     ("augment", "token_dropout_until"),
 )

@@ -8,9 +8,10 @@ from torch.nn import functional
 from sat2cap.model import Checkpoint, feature_count
 from sat2cap.training.data.sampler import kept_tokens
 from sat2cap.training.losses import contrastive_loss
+from sat2cap.training.optimizers import new_optimizer
 from sat2cap.training.precision import choose_training_compute
 from sat2cap.training.run import Run
-from sat2cap.training.student import Temperature, new_optimizer, new_student
+from sat2cap.training.student import Temperature, new_student
 
 _TIMED_STEPS = 4
 """The fastest counts: on a busy machine a single step may take ten times its time."""

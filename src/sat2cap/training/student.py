@@ -140,39 +140,3 @@ def set_fastest_attention(tower: Any, device: torch.device, precision: Precision
     """
     is_plain_faster = device.type == "cpu" and precision == "bfloat16"
     tower.set_attn_implementation("eager" if is_plain_faster else "sdpa")
-
-
-def new_optimizer(run: Run, student: Student, temperature: Temperature) -> torch.optim.Optimizer:
-    """Return AdamW as the run file sets it; each parameter group holds its own ``base_lr``."""
-    settings = run.optim
-    vector_decay = settings.weight_decay if settings.decay_all else 0.0
-    groups = []
-    for lr, module in ((settings.lr, student.tower), (settings.dynamic_lr or settings.lr, student.dynamic)):
-        trained = [] if module is None else [value for value in module.parameters() if value.requires_grad]
-        matrices = [value for value in trained if value.ndim >= 2]
-        vectors = [value for value in trained if value.ndim < 2]
-        groups.append({"params": matrices, "base_lr": lr, "weight_decay": settings.weight_decay})
-        groups.append({"params": vectors, "base_lr": lr, "weight_decay": vector_decay})
-    scalars = [*temperature.parameters()] if run.loss.form == "siglip" else [temperature.log_scale]
-    groups.append({"params": scalars, "base_lr": settings.lr, "weight_decay": vector_decay})
-    groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
-
-
-def set_learning_rate(run: Run, optimizer: torch.optim.Optimizer, step: int, total: int) -> float:
-    """Set the learning rate of every parameter group at a step, counted from 0; return the tower's."""
-    factor = lr_factor(run, step, total)
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * factor
-    return run.optim.lr * factor
-
-
-def lr_factor(run: Run, step: int, total: int) -> float:
-    """Return the factor in [0, 1] that a step, counted from 0, multiplies all learning rates by."""
-    settings = run.optim
-    if settings.schedule == "warm_restarts":
-        return (1 + math.cos(math.pi * (step % settings.restart_every) / settings.restart_every)) / 2
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    share_done = (step - settings.warmup) / max(1, total - settings.warmup)
-    return (1 + math.cos(math.pi * share_done)) / 2
