@@ -110,7 +110,7 @@ export class Areas {
     const coloured = means.length ? ["interpolate", ["linear"], ["get", "mean"], ...ramp] : NO_DATA;
     const colour = ["case", ["==", ["get", "mean"], null], NO_DATA, coloured] as ExpressionSpecification;
     this.map.setPaintProperty("areas-fill", "fill-color", colour);
-    this.map.setPaintProperty("areas-fill", "fill-opacity", state.coloured ? 0.85 : 0);
+    this.map.setPaintProperty("areas-fill", "fill-opacity", state.coloured ? 0.92 : 0);
     listAreas(this.features, {
       scale: state.scale,
       ends: means.length > 1 ? [low, high] : null,

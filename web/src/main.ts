@@ -266,7 +266,8 @@ function write(): void {
   } else {
     history.replaceState(null, "", address);
   }
-  element("anyway").hidden = !(shown?.scores.says_nothing && !state.anyway);
+  const isDark = [shown?.scores, shown?.beside].some((scores) => scores?.says_nothing);
+  element("anyway").hidden = !isDark || state.anyway;
   document.title = state.prompt.trim() ? `${state.prompt.trim()} · sat2cap` : "sat2cap";
 }
 

@@ -21,7 +21,7 @@ from sat2cap.stores import Store
 if TYPE_CHECKING:
     from sat2cap.model import Checkpoint
 
-_STOP_S = 0.5
+_STOP_S = 0.3
 """Seconds that open connections get when a server stops."""
 _START_S = 30.0
 _BACKLOG = 2048
