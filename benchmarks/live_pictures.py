@@ -23,6 +23,7 @@ STILL_MONTH = 7
 SIZE: ViewportSize = {"width": 1280, "height": 720}
 MOVING_WIDTH = 800
 MAX_BYTES = 1_500_000
+WAIT_MS = 180_000
 
 
 def main(atlas: Path) -> None:
@@ -31,12 +32,13 @@ def main(atlas: Path) -> None:
     with sat2cap.serve(atlas) as server, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport=SIZE, color_scheme="light")
+        page.set_default_timeout(WAIT_MS)
         page.goto(server.url)
         page.wait_for_selector("#page[data-state=empty]")
         frames = list(film(page))
         page.click("#show-areas")  # so that no letters stand marked in a control
         page.click("#close")
-        page.mouse.click(720, 400)
+        page.mouse.click(640, 200)
         page.wait_for_selector("#place-charts svg >> nth=1")
         settle(page)
         page.screenshot(path=DOCS / "live.png")
