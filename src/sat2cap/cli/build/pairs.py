@@ -92,7 +92,7 @@ def split_pairs(
     seed: Seed = 0,
     per_shard: PerShard = 1000,
 ) -> None:
-    """Divide a pair set into splits anew, and check what the splits share.
+    """Divide a pair set into new splits, and check what the splits share.
 
     The pairs are copied byte for byte. The exit status is 1 if splits share what their kind must not.
     """

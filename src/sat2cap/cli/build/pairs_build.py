@@ -93,7 +93,9 @@ def build(
     per_second: Annotated[
         float, typer.Option(metavar="N", help="Downloads begun per second at one site.", min=0.01)
     ] = 8.0,
-    retry: Annotated[bool, typer.Option("--retry", help="Try downloads that failed before again.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try again the downloads that failed before.")
+    ] = False,
     licence_of: Annotated[
         str, typer.Option("--licence-of", metavar="NAME", help="The licence of a folder's photos.")
     ] = "unknown",
@@ -114,7 +116,9 @@ def build(
     exclude_margin: Annotated[
         float,
         typer.Option(
-            metavar="KM", help="Also leave out photos this near to them, where borders are coarse.", min=0
+            metavar="KM",
+            help="Also leave out photos within this distance of the polygons, where borders are coarse.",
+            min=0,
         ),
     ] = 0.0,
     accuracy: Annotated[
@@ -129,20 +133,24 @@ def build(
     since: Annotated[
         datetime | None,
         typer.Option(
-            metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos taken before; by default 2000-01-01."
+            metavar="DATE",
+            formats=["%Y-%m-%d"],
+            help="Leave out photos taken before this date; by default 2000-01-01.",
         ),
     ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
-            metavar="DATE", formats=["%Y-%m-%d"], help="Leave out photos taken after; by default today."
+            metavar="DATE",
+            formats=["%Y-%m-%d"],
+            help="Leave out photos taken after this date; by default today.",
         ),
     ] = None,
     per_user: Annotated[
-        int | None, typer.Option(metavar="N", help="Keep at most so many photos of one user.", min=1)
+        int | None, typer.Option(metavar="N", help="Keep at most N photos of one user.", min=1)
     ] = None,
     per_cell: Annotated[
-        int | None, typer.Option(metavar="N", help="Keep at most so many photos in a cell.", min=1)
+        int | None, typer.Option(metavar="N", help="Keep at most N photos in a cell.", min=1)
     ] = None,
     cell_km: Annotated[
         float, typer.Option(metavar="KM", help="Side of the cells of --per-cell.", min=0.001)
@@ -151,7 +159,7 @@ def build(
         int | None,
         typer.Option(
             metavar="BITS",
-            help="Leave out near copies: photos whose 64-bit perceptual hashes differ in so few.",
+            help="Leave out near copies: photos whose 64-bit perceptual hashes differ in at most this many.",
             min=0,
             max=8,
         ),

@@ -84,7 +84,9 @@ def landcover(
     linear: Annotated[
         str | None,
         typer.Option(
-            "--linear", metavar="Z.zarr", help="One by a linear model of the same pairs, to compare with."
+            "--linear",
+            metavar="Z.zarr",
+            help="An atlas of the same cells by a linear model, to compare with.",
         ),
     ] = None,
     block_km: BlockKm = 5.0,

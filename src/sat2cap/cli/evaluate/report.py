@@ -16,7 +16,7 @@ def report(
             "-o",
             "--out",
             metavar="FILE.html",
-            help="The page to write; the same as Markdown is written beside it.",
+            help="The page to write; a Markdown version is written beside it.",
         ),
     ] = Path("report.html"),
     title: Annotated[str, typer.Option(metavar="TEXT", help="The heading of the page.")] = "Evaluation",
@@ -24,7 +24,7 @@ def report(
     """Put evaluations on one page.
 
     The page has all tables and figures with the paper's beside them, which claims held and which did not, and
-    the commands. It is one HTML file that needs no other, with the same as Markdown.
+    the commands. It is one self-contained HTML file; the same text is written as Markdown.
     """
     from sat2cap.report import write_report
 

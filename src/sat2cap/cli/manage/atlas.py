@@ -104,7 +104,9 @@ def publish(
     depth: Annotated[
         list[int] | None,
         typer.Option(
-            "--depth", metavar="N", help="Also write a copy of the first N principal components; repeatable."
+            "--depth",
+            metavar="N",
+            help="Also write a copy of the first N principal components; may be repeated.",
         ),
     ] = None,
     title: Annotated[
