@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sat2cap.cli.ask import output
-from sat2cap.cli.ask.map import Scale
+from sat2cap.cli.ask.map import ScaleName
 from sat2cap.cli.ask.output import Above, Best, Outlines, Places, Title, Underlay
 from sat2cap.cli.ask.prompts import refuse_paths
 from sat2cap.cli.options import AtlasModel, AtlasPath, Text, When, Within
@@ -39,9 +39,9 @@ def difference(
         ),
     ] = None,
     scale: Annotated[
-        Scale,
+        ScaleName,
         typer.Option(metavar="cosine|percentile|contrast", help="Scale of both maps; see: sat2cap map."),
-    ] = Scale.cosine,
+    ] = ScaleName.cosine,
     within: Within = None,
     crs: output.Crs = None,
     above: Above = None,

@@ -22,8 +22,8 @@ Prompts = Annotated[
 ]
 
 
-class Scale(StrEnum):
-    """Scale of the values of a map; `sat2cap.query.ScoreScale` defines each."""
+class ScaleName(StrEnum):
+    """Name of the scale of a map; `sat2cap.query.ScoreScale` defines each."""
 
     cosine = "cosine"
     percentile = "percentile"
@@ -48,13 +48,13 @@ def map_prompts(
     hours: output.Hours = None,
     negatives: output.Negatives = None,
     scale: Annotated[
-        Scale,
+        ScaleName,
         typer.Option(
             metavar="cosine|percentile|contrast",
             help="cosine: the similarity itself; percentile: its rank in the region, 0 to 100; contrast: the "
             "share of photos taken there that CLIP would say fit the prompt, 0 to 1 (calibrated models).",
         ),
-    ] = Scale.cosine,
+    ] = ScaleName.cosine,
     templates: Annotated[
         list[str] | None,
         typer.Option(

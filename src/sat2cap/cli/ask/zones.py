@@ -7,7 +7,7 @@ import typer
 
 from sat2cap.cli import console
 from sat2cap.cli.ask import output
-from sat2cap.cli.ask.map import Prompts, Scale
+from sat2cap.cli.ask.map import Prompts, ScaleName
 from sat2cap.cli.options import AtlasModel, AtlasPath, Text
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def zones(
     hours: output.Hours = None,
     negatives: output.Negatives = None,
     scale: Annotated[
-        Scale,
+        ScaleName,
         typer.Option(metavar="cosine|percentile|contrast", help="The scores to summarise, as in map."),
-    ] = Scale.cosine,
+    ] = ScaleName.cosine,
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="The layer of the file of zones, if it has several.")
     ] = None,
