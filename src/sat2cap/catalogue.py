@@ -1,5 +1,7 @@
 """Imagery, photos and models opened by the names that people write, of the real and the miniature world."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,11 +31,11 @@ _TABLES = (".csv", ".parquet", ".geoparquet", ".pq")
 
 def open_imagery(
     spec: str,
-    rendering: "BandRendering | None" = None,
+    rendering: BandRendering | None = None,
     *,
-    region: "Geometry | None" = None,
+    region: Geometry | None = None,
     cache: Path | None = None,
-) -> "Imagery":
+) -> Imagery:
     """Open imagery by name: ``miniworld:SEED``, or whatever `sat2cap.imagery.opening.open_source` takes.
 
     `rendering`: how bands become colours, None for the default. `region`: where a search looks. `cache`: a
@@ -49,7 +51,7 @@ def open_imagery(
     return open_source(spec, rendering or DEFAULT_RENDERING, region=region, cache=cache)
 
 
-def find_world(uri: str) -> "World | None":
+def find_world(uri: str) -> World | None:
     """Return the planet that ``miniworld:SEED`` names, or None for a name of anything else.
 
     Raises `ImageryError` if what follows ``miniworld:`` is not a whole number.
@@ -75,9 +77,9 @@ def open_photos(
     count: int | None = None,
     *,
     columns: Mapping[str, str] | None = None,
-    files: "PhotoFiles | None" = None,
+    files: PhotoFiles | None = None,
     licence: str = "unknown",
-) -> "PhotoSource":
+) -> PhotoSource:
     """Open photos by name.
 
     ``miniworld:SEED``      the first `count` photos of a planet, 12,000 if None
@@ -123,7 +125,7 @@ def open_listed_images(
     mirror: str = "",
     per_site: int = 4,
     per_second: float = 8.0,
-) -> "PhotoFiles | None":
+) -> PhotoFiles | None:
     """Open the images of listed photos: `files` is a folder or tars, `download` a folder to download to.
 
     `mirror`, `per_site` (requests at once) and `per_second` are settings of `Downloads`. Returns None if
@@ -138,7 +140,7 @@ def open_listed_images(
     return None if download is None else Downloads(download, mirror, per_site, per_second)
 
 
-def _join_files(records: "YfccRecords | TableRecords", files: "PhotoFiles | None") -> "ListedPhotos":
+def _join_files(records: YfccRecords | TableRecords, files: PhotoFiles | None) -> ListedPhotos:
     """Join a list with the files that hold its images. Raises `InputError` if either is missing."""
     if not records.path.is_file():
         raise InputError(f"photos {str(records.path)!r}: there is no such file; check the path")
@@ -152,7 +154,7 @@ def _join_files(records: "YfccRecords | TableRecords", files: "PhotoFiles | None
     return ListedPhotos(records, files)
 
 
-def resolve_model(spec: str | Path, text: str | None = None, like: str | None = None) -> "Checkpoint":
+def resolve_model(spec: str | Path, text: str | None = None, like: str | None = None) -> Checkpoint:
     """Load a model by name: ``miniclip``, a folder, a ``.ckpt``, or ``owner/name[@revision]`` on the hub.
 
     `text` names the CLIP model whose text tower to add, `like` the published model that a folder is a copy
@@ -167,7 +169,7 @@ def resolve_model(spec: str | Path, text: str | None = None, like: str | None = 
     return checkpoint if clip is None else checkpoint.with_text_of(clip)
 
 
-def resolve_query_model(spec: str | Path, text: str | Path | None = None) -> "QueryModel":
+def resolve_query_model(spec: str | Path, text: str | Path | None = None) -> QueryModel:
     """Open a model for asking, by the names that `resolve_model` takes; without torch where possible.
 
     `text` names the CLIP model whose text tower to use. Raises `ModelError` if there is no such model.
@@ -181,8 +183,8 @@ def resolve_query_model(spec: str | Path, text: str | Path | None = None) -> "Qu
 
 
 def resolve_captioner(
-    spec: str | Path | None, checkpoint: "Checkpoint", tokenizer: str | Path = "gpt2"
-) -> "Captioner":
+    spec: str | Path | None, checkpoint: Checkpoint, tokenizer: str | Path = "gpt2"
+) -> Captioner:
     """Load a captioner by name for a model's embeddings: ``minicaptioner``, a folder, or a file of CLIPCap's.
 
     None stands for ``minicaptioner`` if the model is in the miniature CLIP's space. `tokenizer` is that of
@@ -204,7 +206,7 @@ def resolve_captioner(
     return captioner
 
 
-def has_shipped_captioner(checkpoint: "Checkpoint") -> bool:
+def has_shipped_captioner(checkpoint: Checkpoint) -> bool:
     """Return whether the captioner that ships is in a model's space; reads no weights."""
     from sat2cap.model import CAPTIONER_MANIFEST
 
@@ -218,7 +220,7 @@ def _miniclip_folder() -> Path:
     return _shipped_folder(MINICLIP, "clip", "config.json", "runs/miniclip.toml")
 
 
-def _load_minicaptioner() -> "Captioner":
+def _load_minicaptioner() -> Captioner:
     """Load the captioner that ships."""
     from sat2cap.model import CAPTIONER_MANIFEST, load_captioner
 

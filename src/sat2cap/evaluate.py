@@ -5,6 +5,8 @@ Each returns a table with one row a metric, indexed by the metric's name: ``valu
 explains the metrics.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +27,10 @@ __all__ = ["clusters", "landcover", "maps", "retrieval", "time"]
 
 def retrieval(
     pairs: str | Path | PairSet,
-    model: "str | Path | Checkpoint",
-    clip: "str | Path | Checkpoint | None" = None,
+    model: str | Path | Checkpoint,
+    clip: str | Path | Checkpoint | None = None,
     *,
-    linear: "str | Path | Checkpoint | None" = None,
+    linear: str | Path | Checkpoint | None = None,
     split: str = "test",
     gallery: int = 2000,
     same_place_m: float = 1.0,
@@ -56,8 +58,8 @@ def retrieval(
 
 def clusters(
     pairs: str | Path | PairSet,
-    model: "str | Path | Checkpoint",
-    clip: "str | Path | Checkpoint | None" = None,
+    model: str | Path | Checkpoint,
+    clip: str | Path | Checkpoint | None = None,
     *,
     counts: Sequence[int] = (10, 50, 100),
     split: str = "test",
@@ -146,7 +148,7 @@ def time(
     return _table(evaluate_time(regions, opened[0].checkpoint, followed, draws=draws).metrics)
 
 
-def _table(metrics: "Sequence[Metric]") -> pd.DataFrame:
+def _table(metrics: Sequence[Metric]) -> pd.DataFrame:
     ends = [metric.interval or (np.nan, np.nan) for metric in metrics]
     columns = {
         "value": [metric.value for metric in metrics],
@@ -160,7 +162,7 @@ def _pairs(pairs: str | Path | PairSet) -> PairSet:
     return pairs if isinstance(pairs, PairSet) else open_pairs(pairs)
 
 
-def _model(model: "str | Path | Checkpoint") -> "Checkpoint":
+def _model(model: str | Path | Checkpoint) -> Checkpoint:
     check_path(model, "model", "a name or path, or a model that was loaded", opened="embed_overhead")
     return load_model(model) if isinstance(model, str | Path) else model
 

@@ -40,6 +40,12 @@ def test_every_call_is_listed_and_has_help():
         sat2cap.nonsense  # noqa: B018
 
 
+def test_help_names_types_as_the_pages_do():
+    shown = str(inspect.signature(sat2cap.OpenAtlas.map))
+    assert "prompt: 'Prompt | Sequence[Prompt]'" in shown
+    assert "ForwardRef" not in "".join(str(inspect.signature(call)) for call in (sat2cap.embed, sat2cap.save))
+
+
 def test_embedding_again_goes_on_and_is_the_same_atlas(atlas):
     again = sat2cap.embed(REGION, "miniworld:2", "miniclip", atlas.atlas.path)
     assert again.atlas.fingerprint == atlas.atlas.fingerprint

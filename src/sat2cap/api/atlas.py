@@ -8,6 +8,8 @@
     atlas.search("a quiet beach", top=5)                         # geopandas.GeoDataFrame
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,12 +41,12 @@ class OpenAtlas(AtlasScores):
         prompt: Prompt | Sequence[Prompt],
         when: Moment | Sequence[Moment] | None = None,
         negatives: Prompt | Sequence[Prompt] = (),
-        scale: "ScoreScale" = "cosine",
+        scale: ScoreScale = "cosine",
         templates: str | Sequence[str] = ("{}",),
         region: RegionLike = None,
-        spread: "SpreadOver | None" = None,
+        spread: SpreadOver | None = None,
         crs: CrsLike = None,
-    ) -> "xr.DataArray":
+    ) -> xr.DataArray:
         """Return the score of every cell, float32 ``(y, x)``, or ``(prompt, y, x)`` for a list.
 
         Cells without data are NaN.
@@ -70,10 +72,10 @@ class OpenAtlas(AtlasScores):
         prompt: Prompt | Sequence[Prompt],
         when: Moment | Sequence[Moment] | None = None,
         negatives: Prompt | Sequence[Prompt] = (),
-        scale: "ScoreScale" = "cosine",
+        scale: ScoreScale = "cosine",
         templates: str | Sequence[str] = ("{}",),
         region: RegionLike = None,
-        spread: "SpreadOver | None" = None,
+        spread: SpreadOver | None = None,
         crs: CrsLike = None,
     ) -> GridArray:
         """Return what `map` does as an array that carries its grid, without importing xarray.
@@ -91,12 +93,12 @@ class OpenAtlas(AtlasScores):
         less: Prompt | None = None,
         when: Moment | None = None,
         less_when: Moment | None = None,
-        scale: "ScoreScale" = "cosine",
+        scale: ScoreScale = "cosine",
         region: RegionLike = None,
         negatives: Prompt | Sequence[Prompt] = (),
         crs: CrsLike = None,
-        less_atlas: "OpenAtlas | None" = None,
-    ) -> "xr.DataArray":
+        less_atlas: OpenAtlas | None = None,
+    ) -> xr.DataArray:
         """Return the map of `prompt` at `when` minus that of `less` at `less_when`, float32 ``(y, x)``.
 
         What is left out is the same on both sides; `negatives` count on both, and so does `crs`, as in `map`.
@@ -124,7 +126,7 @@ class OpenAtlas(AtlasScores):
         when: Moment | None = None,
         region: RegionLike = None,
         crs: CrsLike = None,
-    ) -> "xr.Dataset":
+    ) -> xr.Dataset:
         """Return which of the prompts fits each cell best, and how surely; see `maps.classify`.
 
         `category` ``(y, x)`` is 1 for the first prompt and so on, `confidence` its share among the
@@ -160,7 +162,7 @@ class OpenAtlas(AtlasScores):
         when: Moment | None = None,
         apart_m: float | None = None,
         region: RegionLike = None,
-    ) -> "gpd.GeoDataFrame":
+    ) -> gpd.GeoDataFrame:
         """Return the `top` places by cosine, best first, at least `apart_m` metres apart.
 
         None for `apart_m` is three cells. Columns rank, score, lon, lat, geometry (EPSG:4326). Several
@@ -189,7 +191,7 @@ class OpenAtlas(AtlasScores):
         when: Moment | None = None,
         apart_m: float | None = None,
         region: RegionLike = None,
-    ) -> "BestCells":
+    ) -> BestCells:
         """Return what `search` does for one prompt as plain arrays, without importing geopandas.
 
         `apart_m` is in metres. Raises as `map` does.
@@ -198,16 +200,16 @@ class OpenAtlas(AtlasScores):
 
     def zones(
         self,
-        zones: "gpd.GeoDataFrame | gpd.GeoSeries | Path | str",
+        zones: gpd.GeoDataFrame | gpd.GeoSeries | Path | str,
         prompt: Prompt | Sequence[Prompt],
         statistics: str | Sequence[str] = "mean",
         when: Moment | Sequence[Moment] | None = None,
         negatives: Prompt | Sequence[Prompt] = (),
-        scale: "ScoreScale" = "cosine",
+        scale: ScoreScale = "cosine",
         templates: str | Sequence[str] = ("{}",),
         layer: str | None = None,
         progress: ProgressLike = None,
-    ) -> "gpd.GeoDataFrame":
+    ) -> gpd.GeoDataFrame:
         """Return the zones with statistics of the map of a prompt: one column each, NaN where it has no data.
 
         `zones` are polygons in any CRS, or their file (of several layers, `layer`). A statistic is ``mean``,

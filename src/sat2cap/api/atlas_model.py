@@ -1,5 +1,7 @@
 """An atlas with the model that reads prompts for it, opened when it is first needed."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -27,7 +29,7 @@ class AtlasWithModel:
     """An atlas, its model and its scan: what every question to an atlas begins with."""
 
     atlas: Atlas
-    model: "str | Path | Checkpoint | None" = None
+    model: str | Path | Checkpoint | None = None
     """A name or folder; None for the model that the atlas names."""
     text: str | Path | None = None
     """A CLIP model whose text tower to use, for a model that has none of its own."""
@@ -35,7 +37,7 @@ class AtlasWithModel:
     """The CRS of maps where none is asked for; None for the atlas's own, see `Mosaics`."""
 
     @cached_property
-    def mosaics(self) -> "Mosaics":
+    def mosaics(self) -> Mosaics:
         """The grids on which maps of this atlas are drawn in other CRSs than its own.
 
         Computed once, as maps in one CRS share the assignment of pixels to cells.
@@ -53,7 +55,7 @@ class AtlasWithModel:
         return self.map_crs
 
     @property
-    def map_grid(self) -> "GeoBox":
+    def map_grid(self) -> GeoBox:
         """The `GeoBox` of a map of the whole atlas in the CRS that it was opened with, or else in its own.
 
         For an atlas of several UTM zones that is EPSG:6933 by default. Raises `RegionError` for a CRS that
@@ -62,7 +64,7 @@ class AtlasWithModel:
         return self.mosaics.grid(self.map_crs).as_geobox()
 
     @cached_property
-    def checkpoint(self) -> "Checkpoint":
+    def checkpoint(self) -> Checkpoint:
         """The model with all its networks, checked to be the one that embedded the atlas.
 
         It is loaded on first use, which imports torch; `query_model` is enough for maps. Raises `ModelError`
@@ -81,7 +83,7 @@ class AtlasWithModel:
         return checkpoint
 
     @cached_property
-    def query_model(self) -> "QueryModel":
+    def query_model(self) -> QueryModel:
         """The part of the model that maps need: the text tower, the Dynamic Encoder and the calibration.
 
         It is read without torch where the model's files allow it, and is otherwise `checkpoint`. Raises as
@@ -98,7 +100,7 @@ class AtlasWithModel:
         return model
 
     @cached_property
-    def scan(self) -> "Scan":
+    def scan(self) -> Scan:
         """The stored cells, opened once for all maps.
 
         It remembers the offsets of dates that were asked for, so that a second prompt at the same date is
@@ -109,7 +111,7 @@ class AtlasWithModel:
         self._warn_if_unfinished()
         return Scan(self.atlas, self.query_model.encoding)
 
-    def one_pixel_a_cell(self) -> "NDArray[np.bool_] | None":
+    def one_pixel_a_cell(self) -> NDArray[np.bool_] | None:
         """Return a mask of one pixel for each cell of a map of the whole atlas, where no CRS is asked for.
 
         None for an atlas in one CRS, whose pixels are its cells. Places are ranked by it: a cell that several

@@ -1,5 +1,7 @@
 """What an opened atlas says at points: embeddings, cosines, captions, phrases."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 class AtlasPlaces(AtlasWithModel):
     """The questions to an atlas about single places, and the embeddings behind all questions."""
 
-    def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> "xr.DataArray":
+    def embeddings(self, region: RegionLike = None, when: Moment | None = None) -> xr.DataArray:
         """Return the embeddings behind the maps, float32 ``(embedding, y, x)``, with their CRS.
 
         They are not normalised, and are read when their values are asked for, so that part of a large atlas
@@ -50,7 +52,7 @@ class AtlasPlaces(AtlasWithModel):
         return lazy_embeddings(self.atlas, self._embedding_grid, checkpoint, to_region(region), moment)
 
     @property
-    def _embedding_grid(self) -> "GeoBox":
+    def _embedding_grid(self) -> GeoBox:
         """Grid of the array that `embeddings` returns."""
         return self.atlas.grid
 
@@ -61,7 +63,7 @@ class AtlasPlaces(AtlasWithModel):
         when: Moment | None = None,
         *,
         vectors: bool = False,
-    ) -> "gpd.GeoDataFrame":
+    ) -> gpd.GeoDataFrame:
         """Return what the atlas says at points: a row for each, with its cosine with each prompt.
 
         `points` are pairs ``(lon, lat)`` in degrees, an array ``(N, 2)``, or a GeoSeries or GeoDataFrame of
@@ -86,10 +88,10 @@ class AtlasPlaces(AtlasWithModel):
         points: object,
         when: Moment | Sequence[Moment] | None = None,
         *,
-        captioner: "str | Path | Captioner | None" = None,
+        captioner: str | Path | Captioner | None = None,
         beams: int = 5,
         tokenizer: str | Path = "gpt2",
-    ) -> "gpd.GeoDataFrame":
+    ) -> gpd.GeoDataFrame:
         """Return what a photo at each point would show, as a sentence written by a language model.
 
         `points` are those of `sample`; each is captioned at each date of `when`. Columns lon, lat, when,
@@ -119,7 +121,7 @@ class AtlasPlaces(AtlasWithModel):
         *,
         bank: Sequence[str] | None = None,
         top: int = 5,
-    ) -> "gpd.GeoDataFrame":
+    ) -> gpd.GeoDataFrame:
         """Return the `top` phrases of a list that fit each point best.
 
         Columns lon, lat, when, geometry, phrases. The last holds lists of (phrase, cosine), best first, empty

@@ -1,5 +1,7 @@
 """The scores behind the answers of an opened atlas, on its own cells, by UTM zone where it has several."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -40,11 +42,11 @@ class AtlasScores(AtlasPlaces):
         prompt: Prompt | Sequence[Prompt],
         when: Moment | Sequence[Moment] | None = None,
         negatives: Prompt | Sequence[Prompt] = (),
-        scale: "ScoreScale" = "cosine",
+        scale: ScoreScale = "cosine",
         templates: str | Sequence[str] = ("{}",),
         region: RegionLike = None,
-        spread: "SpreadOver | None" = None,
-    ) -> "dict[UtmZone | None, GridArray]":
+        spread: SpreadOver | None = None,
+    ) -> dict[UtmZone | None, GridArray]:
         """Return the scores on the atlas's own cells, by UTM zone; under None for an atlas in one CRS."""
         prompts, subtracted = to_prompts(prompt), to_prompts(negatives, "negatives")
         wordings, place, moments = to_texts(templates, "templates"), to_region(region), to_moments(when)
@@ -53,7 +55,7 @@ class AtlasScores(AtlasPlaces):
 
         vectors = embed_examples(self.query_model, prompts) | embed_examples(self.query_model, subtracted)
 
-        def at(moment: When | None) -> "dict[UtmZone | None, GridArray]":
+        def at(moment: When | None) -> dict[UtmZone | None, GridArray]:
             return self._ask(
                 prompts.names, spread, when=moment, negatives=subtracted.names, scale=scale,
                 templates=wordings, region=place, vectors=vectors,
@@ -76,8 +78,8 @@ class AtlasScores(AtlasPlaces):
         prompt: Prompt,
         when: Moment | Sequence[Moment] | None = None,
         negatives: Prompt | Sequence[Prompt] = (),
-        scale: "ScoreScale" = "cosine",
-    ) -> "NDArray[np.float32]":
+        scale: ScoreScale = "cosine",
+    ) -> NDArray[np.float32]:
         """Return the score of the cell that holds a place in degrees, float32, ``(time,)`` for several dates.
 
         NaN without an embedding. Arguments and errors are those of `map`.
@@ -94,8 +96,8 @@ class AtlasScores(AtlasPlaces):
         return np.full(score.values.shape[:-2], np.nan, np.float32)
 
     def _ask(
-        self, prompts: Sequence[str], spread: "SpreadOver | None", **options: "Unpack[ScoreOptions]"
-    ) -> "dict[UtmZone | None, GridArray]":
+        self, prompts: Sequence[str], spread: SpreadOver | None, **options: Unpack[ScoreOptions]
+    ) -> dict[UtmZone | None, GridArray]:
         """Return the scores of prompts at one moment, as `query.compute_scores` gives them."""
         from sat2cap.query import compute_scores, score_with_spread
 
@@ -104,7 +106,7 @@ class AtlasScores(AtlasPlaces):
         )
         return {None: ask(self.scan, self.query_model, prompts, **options)}
 
-    def _require_data(self, scores: "Iterable[GridArray]", place: "Region | None") -> None:
+    def _require_data(self, scores: Iterable[GridArray], place: Region | None) -> None:
         """Raise `AtlasError` if no cell of the atlas has a score; warn if no cell of the region has one."""
         if any(np.isfinite(part.values).any() for part in scores):
             return
@@ -118,9 +120,7 @@ class AtlasScores(AtlasPlaces):
             )
         warnings.warn(f"no cell of region {place.label!r} has an embedding: the map is empty", stacklevel=4)
 
-    def _best_of(
-        self, scores: "dict[UtmZone | None, GridArray]", top: int, apart_m: float | None
-    ) -> "BestCells":
+    def _best_of(self, scores: dict[UtmZone | None, GridArray], top: int, apart_m: float | None) -> BestCells:
         """Return the best cells of one map, at least `apart_m` metres apart (None for three cells)."""
         from sat2cap.maps import best_cells_of_all, default_distance_m
 
@@ -131,6 +131,6 @@ class AtlasScores(AtlasPlaces):
             apart_m = default_distance_m(self.atlas.members[0].plain_grid)
         return best_cells_of_all(self._with_own_cells(scores), top, apart_m)
 
-    def _with_own_cells(self, scores: "dict[UtmZone | None, GridArray]") -> list[GridArray]:
+    def _with_own_cells(self, scores: dict[UtmZone | None, GridArray]) -> list[GridArray]:
         """Return maps in which no cell stands twice: an atlas in one CRS has none."""
         return list(scores.values())

@@ -4,6 +4,8 @@
 ``sat2cap.embed`` is a plan that is run at once, and ``sat2cap embed --dry-run`` one that is not.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -49,8 +51,8 @@ UTM = "utm"
 
 def plan_embedding(
     region: RegionLike,
-    imagery: "str | Path | Imagery",
-    model: "str | Path | Checkpoint",
+    imagery: str | Path | Imagery,
+    model: str | Path | Checkpoint,
     out: str | Path,
     *,
     layer: str | None = None,
@@ -127,7 +129,7 @@ def _check_arguments(
 
 def _choose_grid(
     region: Region, cell_m: float | None, patch_m: float | None, crs: str | None
-) -> "tuple[GeoBox | None, float]":
+) -> tuple[GeoBox | None, float]:
     """Return the grid of cells, None for one of each UTM zone, and the side of a cell in metres.
 
     Raises `RegionError` for a size or CRS that cannot be used.
@@ -138,7 +140,7 @@ def _choose_grid(
 
 
 def _bind_plans(
-    specs: "AtlasSpec | dict[UtmZone, AtlasSpec]",
+    specs: AtlasSpec | dict[UtmZone, AtlasSpec],
     store: Store,
     options: Mapping[str, Any],
     make_plan: Callable[[AtlasSpec, Store], EmbeddingPlan],
@@ -158,9 +160,9 @@ def _bind_plans(
 
 
 def _plan_parts(
-    region: Region, grid: "GeoBox | None", source: Imagery, checkpoint: "Checkpoint", *, cell_m: float,
+    region: Region, grid: GeoBox | None, source: Imagery, checkpoint: Checkpoint, *, cell_m: float,
     patch_m: float | None, **settings: Any,
-) -> "AtlasSpec | dict[UtmZone, AtlasSpec]":  # fmt: skip
+) -> AtlasSpec | dict[UtmZone, AtlasSpec]:  # fmt: skip
     """Return the plan of an atlas on a grid; without a grid, that of the part in each UTM zone.
 
     Raises as `plan_atlas` does.
@@ -176,8 +178,8 @@ def _plan_parts(
 
 def embed(
     region: RegionLike,
-    imagery: "str | Path | Imagery",
-    model: "str | Path | Checkpoint",
+    imagery: str | Path | Imagery,
+    model: str | Path | Checkpoint,
     out: str | Path,
     *,
     cell_m: float | None = None,
@@ -259,7 +261,7 @@ def _read_region(region: RegionLike, layer: str | None, where: Sequence[str]) ->
     return to_region(region)
 
 
-def _resolve(model: "str | Path | Checkpoint") -> "Checkpoint":
+def _resolve(model: str | Path | Checkpoint) -> Checkpoint:
     """Return the model, remembering what it was called so that the atlas can find it again."""
     if not isinstance(model, str | Path):
         return model

@@ -1,5 +1,7 @@
 """What embedding a region will do, settled and checked: one atlas, or one of several UTM zones."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,9 +25,9 @@ class EmbeddingPlan:
     """The area whose cells are wanted."""
     source: FailureRecordingImagery
     """The imagery, which remembers why reading it first failed."""
-    checkpoint: "Checkpoint"
+    checkpoint: Checkpoint
     """The model, on the device that computes."""
-    compute: "Compute"
+    compute: Compute
     """Device and precision."""
     spec: AtlasSpec
     """The atlas as it will be."""
@@ -33,7 +35,7 @@ class EmbeddingPlan:
     """Where it is written."""
 
     @property
-    def parts(self) -> "tuple[EmbeddingPlan, ...]":
+    def parts(self) -> tuple[EmbeddingPlan, ...]:
         """The atlases in one CRS that will be written: this one.
 
         With it, callers treat this plan and a `WideEmbeddingPlan` alike.
@@ -48,7 +50,7 @@ class EmbeddingPlan:
         """
         return pending_chunks(self.out, self.spec)
 
-    def run(self, progress: ProgressLike = None, engine: "Engine | None" = None) -> Atlas:
+    def run(self, progress: ProgressLike = None, engine: Engine | None = None) -> Atlas:
         """Embed what is pending, by `engine` or in this process, and return the atlas.
 
         Raises `AtlasError`, `JobError`.
@@ -86,12 +88,12 @@ class WideEmbeddingPlan:
         return self.parts[0].source
 
     @property
-    def checkpoint(self) -> "Checkpoint":
+    def checkpoint(self) -> Checkpoint:
         """The model, on the device that computes."""
         return self.parts[0].checkpoint
 
     @property
-    def compute(self) -> "Compute":
+    def compute(self) -> Compute:
         """Device and precision."""
         return self.parts[0].compute
 
@@ -108,7 +110,7 @@ class WideEmbeddingPlan:
         check_wide_free(self.out, self.specs)
         return [chunk for part in self.parts for chunk in part.pending()]
 
-    def run(self, progress: ProgressLike = None, engine: "Engine | None" = None) -> Atlas:
+    def run(self, progress: ProgressLike = None, engine: Engine | None = None) -> Atlas:
         """Embed what is pending in every zone, and return the finished atlas.
 
         Arguments and errors are those of `EmbeddingPlan.run`. A stopped run is continued by the same call.

@@ -1,5 +1,7 @@
 """Repairing an atlas: damaged chunks computed again, and cells whose imagery failed tried once more."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +38,7 @@ class RepairResult:
     """Name of the prepared folder that was removed as it did not match the chunks; None if it was sound."""
 
     @classmethod
-    def total(cls, results: "Sequence[RepairResult]") -> "RepairResult":
+    def total(cls, results: Sequence[RepairResult]) -> RepairResult:
         """Return what was done in several parts together.
 
         Numbers are added up; the failure and the stale prepared folder are the first that any part reports.
@@ -92,8 +94,8 @@ def repair(
 
 def _repair_one(
     member: Atlas,
-    open_source: "Callable[[], Imagery]",
-    engine: "Engine",
+    open_source: Callable[[], Imagery],
+    engine: Engine,
     whole: str | Path,
     model: str | Path | None,
     progress: ProgressLike,

@@ -1,5 +1,7 @@
 """Imagery by what people write, and the record in an atlas by which the same imagery is opened again."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ def open_imagery(
     recipe: str | None = None,
     cache: str | Path | None = None,
     region: RegionLike = None,
-) -> "Imagery":
+) -> Imagery:
     """Return imagery that reads RGBA pixels on any grid.
 
     `imagery` is a raster by path or URL, a folder of them, a ``.pmtiles`` or ``.mbtiles`` archive, a tile URL
@@ -86,7 +88,7 @@ def reopen_imagery(
     stretch: str | None = None,
     recipe: str | None = None,
     cache: str | Path | None = None,
-) -> "Imagery":
+) -> Imagery:
     """Return the imagery that an atlas was made from, by its `record` there; arguments given now win.
 
     `atlas_region` is where a search looks whose own region is not in the record. Raises `ImageryError`,

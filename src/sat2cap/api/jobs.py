@@ -1,5 +1,7 @@
 """Building pairs and training as calls; each continues a stopped run."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Models by name: loading, listing, converting, exporting and calibrating them."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model")
 
 
-def load_model(model: str | Path, text: str | Path | None = None, like: str | None = None) -> "Checkpoint":
+def load_model(model: str | Path, text: str | Path | None = None, like: str | None = None) -> Checkpoint:
     """Return a model by name.
 
     `model` is a folder, a ``.ckpt``, ``owner/name[@revision]`` on the Hugging Face hub, or ``miniclip``;
@@ -45,7 +47,7 @@ def load_model(model: str | Path, text: str | Path | None = None, like: str | No
     return checkpoint
 
 
-def list_models() -> "pd.DataFrame":
+def list_models() -> pd.DataFrame:
     """Return the models known by name: one row each, indexed by the name that `load_model` takes.
 
     Columns: ``dim`` (numbers in an embedding), ``pixels`` (side of the image it reads), ``licence``,
@@ -77,7 +79,7 @@ def convert_model(
     return save_checkpoint(resolve_model(model, None if text is None else str(text), like), Path(out))
 
 
-def export_model(model: "str | Path | Checkpoint", out: str | Path) -> Path:
+def export_model(model: str | Path | Checkpoint, out: str | Path) -> Path:
     """Write a trained model in Hugging Face's layout with a card of its metrics, and return the folder.
 
     Raises `ModelError`, and `InputError` if `out` is an address.
@@ -90,8 +92,8 @@ def export_model(model: "str | Path | Checkpoint", out: str | Path) -> Path:
 
 
 def calibrate_model(
-    model: "str | Path | Checkpoint",
-    pairs: "str | Path | PairSet",
+    model: str | Path | Checkpoint,
+    pairs: str | Path | PairSet,
     out: str | Path,
     split: str = "val",
     progress: ProgressLike = None,
@@ -154,7 +156,7 @@ def find_atlas_model(atlas: Atlas, resolve: Callable[[str | Path], Model]) -> Mo
         ) from error
 
 
-def embed_examples(checkpoint: "QueryModel", prompts: PromptSet) -> dict[str, NDArray[np.float32]]:
+def embed_examples(checkpoint: QueryModel, prompts: PromptSet) -> dict[str, NDArray[np.float32]]:
     """Return the unit vectors, float32 ``(D,)``, of the prompts that are images or vectors, by name.
 
     Images are embedded by the model's ground tower. Raises `PromptError` for a vector of another length than

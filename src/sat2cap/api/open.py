@@ -1,5 +1,7 @@
 """Opening an atlas for prompts, whichever kind it is."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 def open(
     path: str | Path | Store,
-    model: "str | Path | Checkpoint | None" = None,
+    model: str | Path | Checkpoint | None = None,
     text: str | Path | None = None,
     map_crs: CrsLike = None,
 ) -> OpenAtlas:

@@ -1,5 +1,7 @@
 """Publishing an atlas for other programs."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +24,7 @@ def publish(
     title: str | None = None,
     url: str | None = None,
     progress: ProgressLike = None,
-) -> "PublishedAtlas":
+) -> PublishedAtlas:
     """Write a copy of a finished atlas for the web, and return where it is and how large.
 
         sat2cap.publish("town.zarr", "public", depths=[64], url="https://example.org/town")

@@ -1,5 +1,7 @@
 """A map as a file: what `sat2cap.save` does."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +26,13 @@ _PICTURE_PIXELS = 1600
 
 
 def save(
-    score: "xr.DataArray | xr.Dataset | gpd.GeoDataFrame | GridArray",
+    score: xr.DataArray | xr.Dataset | gpd.GeoDataFrame | GridArray,
     path: Path | str,
     *,
     title: str | None = None,
-    underlay: "str | xr.DataArray | None" = None,
-    outlines: "Path | str | gpd.GeoSeries | None" = None,
-    places: "Path | str | Sequence[LabelledPoint]" = (),
+    underlay: str | xr.DataArray | None = None,
+    outlines: Path | str | gpd.GeoSeries | None = None,
+    places: Path | str | Sequence[LabelledPoint] = (),
     above: float | None = None,
     best: int | None = None,
     bands: str | None = None,
@@ -81,26 +83,26 @@ def save(
         write_map(score, path, options, report)
 
 
-def _zone_borders(table: "gpd.GeoDataFrame", path: Path | str) -> "gpd.GeoSeries | None":
+def _zone_borders(table: gpd.GeoDataFrame, path: Path | str) -> gpd.GeoSeries | None:
     """Return the borders of zones, to draw on a picture that shows lines; None for other kinds of file."""
     return table.geometry if Path(path).suffix.lower() == ".png" else None
 
 
-def _read_outlines(path: Path | str) -> "gpd.GeoSeries":
+def _read_outlines(path: Path | str) -> gpd.GeoSeries:
     from sat2cap.maps import read_outlines
 
     return read_outlines(path)
 
 
-def _read_places(path: Path | str) -> "list[LabelledPoint]":
+def _read_places(path: Path | str) -> list[LabelledPoint]:
     from sat2cap.maps import read_places
 
     return read_places(path)
 
 
 def _imagery_under(
-    score: "xr.DataArray | xr.Dataset | GridArray", spec: str, rendering: BandRendering
-) -> "xr.DataArray":
+    score: xr.DataArray | xr.Dataset | GridArray, spec: str, rendering: BandRendering
+) -> xr.DataArray:
     """Return RGBA imagery on the grid of the score, as fine as a picture can show."""
     from sat2cap.catalogue import open_imagery
     from sat2cap.geo import grid_of, outline, patch_box

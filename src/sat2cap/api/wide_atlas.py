@@ -1,5 +1,7 @@
 """An opened atlas of several UTM zones: it is asked as an atlas in one CRS is, and its maps have no seam."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -24,7 +26,7 @@ class WideOpenAtlas(OpenAtlas):
     atlas: WideAtlas
 
     @cached_property
-    def scan(self) -> "WideScan":  # type: ignore[override]  # what both are asked is the same
+    def scan(self) -> WideScan:  # type: ignore[override]  # what both are asked is the same
         """The stored cells of all UTM zones, opened once for all maps. Warns if the atlas is unfinished."""
         from sat2cap.query import WideScan
 
@@ -45,19 +47,19 @@ class WideOpenAtlas(OpenAtlas):
         return {part.zone.name: OpenAtlas(part.atlas, self.model) for part in self.atlas.parts}
 
     @property
-    def _embedding_grid(self) -> "GeoBox":
+    def _embedding_grid(self) -> GeoBox:
         return self.mosaics.grid(self.map_crs).as_geobox()
 
     def _ask(
-        self, prompts: Sequence[str], spread: "SpreadOver | None", **options: "Unpack[ScoreOptions]"
-    ) -> "dict[UtmZone | None, GridArray]":
+        self, prompts: Sequence[str], spread: SpreadOver | None, **options: Unpack[ScoreOptions]
+    ) -> dict[UtmZone | None, GridArray]:
         """Return the scores of prompts at one moment in each zone."""
         from sat2cap.query import score_by_zone
 
         scores = score_by_zone(self.scan, self.query_model, prompts, spread, **options)
         return {zone: score for zone, score in scores.items()}  # noqa: C416 - a dict of another type
 
-    def _with_own_cells(self, scores: "dict[UtmZone | None, GridArray]") -> list[GridArray]:
+    def _with_own_cells(self, scores: dict[UtmZone | None, GridArray]) -> list[GridArray]:
         """Return maps of only the cells whose centre lies in their zone: no ground is there twice."""
         from sat2cap.geo import cells_in_zone
 

@@ -1,5 +1,7 @@
 """Writing a report of evaluations: one HTML file that stands alone, and the same as Markdown."""
 
+from __future__ import annotations
+
 import base64
 from collections.abc import Sequence
 from importlib.metadata import version

@@ -1,5 +1,7 @@
 """Starting and stopping a server: in a terminal, or in the background of a notebook."""
 
+from __future__ import annotations
+
 import socket
 import threading
 import time
@@ -57,7 +59,7 @@ class ServerHandle:
         self._server.should_exit = True
         self._thread.join(_STOP_S + 4)
 
-    def __enter__(self) -> "ServerHandle":
+    def __enter__(self) -> ServerHandle:
         """Return the handle itself."""
         return self
 
@@ -71,10 +73,10 @@ class ServerHandle:
 
 
 def serve(
-    atlases: "str | Path | OpenAtlas | Sequence[str | Path]",
+    atlases: str | Path | OpenAtlas | Sequence[str | Path],
     *,
     port: int = 0,
-    model: "str | Path | Checkpoint | None" = None,
+    model: str | Path | Checkpoint | None = None,
     text: str | Path | None = None,
     settings: ServerSettings | None = None,
     captioner: str | Path | None = None,
@@ -127,7 +129,7 @@ def run_server(
     server.run(sockets=[listener])
 
 
-def _to_paths(atlases: "str | Path | OpenAtlas | Sequence[str | Path]") -> list[str | Path | Store]:
+def _to_paths(atlases: str | Path | OpenAtlas | Sequence[str | Path]) -> list[str | Path | Store]:
     if isinstance(atlases, OpenAtlas):
         return [atlases.atlas.store]
     if isinstance(atlases, str | Path):

@@ -1,23 +1,22 @@
 """A bucket of an object store, ``s3://``, ``gs://`` or ``az://``, as a store, through `obstore`."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from sat2cap.errors import InputError, StoreError
 from sat2cap.stores.failures import explain_failure, is_absent, is_cut_short
+from sat2cap.stores.object_connection import connect, stamp_of
 from sat2cap.stores.object_writer import ObjectWriter, segment_folder
 from sat2cap.stores.protocol import Stamp
 from sat2cap.stores.requests import RemoteStore
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, ObjectMeta, PutMode, UpdateVersion
+    from obstore import GetOptions, PutMode, UpdateVersion
     from obstore.store import ObjectStore as ObstoreStore
 
 Value = TypeVar("Value")
@@ -54,22 +53,7 @@ class ObjectStore(RemoteStore):
 
     @cached_property
     def _client(self) -> "ObstoreStore":
-        from obstore.store import from_url
-
-        timeout = timedelta(seconds=self.timeout_s)
-        try:
-            return from_url(
-                self.address,
-                client_options={
-                    "timeout": timedelta(seconds=self.timeout_s + self.retry_s),
-                    "read_timeout": timeout,
-                    "connect_timeout": min(timeout, timedelta(seconds=10)),
-                    "allow_http": _allows_http(),
-                },
-                retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=self.retry_s)},
-            )
-        except Exception as error:  # what obstore raises has no common root but this
-            raise explain_failure(error, self.name) from None
+        return connect(self.address, self.name, timeout_s=self.timeout_s, retry_s=self.retry_s)
 
     @property
     def parent(self) -> "ObjectStore":
@@ -241,7 +225,7 @@ class ObjectStore(RemoteStore):
                 meta = self._ask(key, lambda: obstore.head(self._client, key))
             except FileNotFoundError:
                 return None
-            return _stamp_of(meta)
+            return stamp_of(meta)
 
         return self._stamps.get(key, ask)
 
@@ -283,7 +267,7 @@ class ObjectStore(RemoteStore):
             if len(data) != announced:
                 raise _CutShortError
             if size is None:
-                self._stamps.put(key, _stamp_of(answer.meta))
+                self._stamps.put(key, stamp_of(answer.meta))
             return data
 
         return self._ask(key, read)
@@ -305,15 +289,3 @@ class ObjectStore(RemoteStore):
             if attempt + 1 < _ATTEMPTS:
                 time.sleep(_FIRST_BACKOFF_S * 2**attempt)
         raise StoreError(f"{self.name!r}: {key} arrived in part only, {_ATTEMPTS} times; try again later")
-
-
-def _stamp_of(meta: "ObjectMeta") -> Stamp:
-    """Return entity tag, size and time of an object."""
-    return str(meta["e_tag"]), meta["size"], meta["last_modified"].isoformat()
-
-
-def _allows_http() -> bool:
-    """Return whether requests may go without TLS: said so, or the endpoint in the environment has none."""
-    endpoints = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"))
-    is_meant = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1")
-    return is_meant or any(endpoint.startswith("http://") for endpoint in endpoints)
