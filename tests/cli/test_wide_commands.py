@@ -95,6 +95,9 @@ def test_a_published_copy_is_asked_as_the_atlas_is(wide, tmp_path):
     assert np.array_equal(opened.map("a forest", crs="EPSG:3857").values, expected.values, equal_nan=True)
     assert run("search", copy, "a forest", "--top", 2).out == run("search", wide, "a forest", "--top", 2).out
     assert run("atlas", "info", copy).status == 0
+    assert "sha256sum -c w.sha256" in run("atlas", "verify", copy).err
+    for command in ("repair", "prepare"):
+        assert "is a published copy, which is only read; give the atlas" in run("atlas", command, copy).err
     item, collection = (json.loads((copy.parent / name).read_text()) for name in (*stac, "collection.json"))
     assert item["assets"]["embeddings"]["href"] == "./w.zarr/utm18n"
     assert [link["href"] for link in collection["links"] if link["rel"] == "item"] == [

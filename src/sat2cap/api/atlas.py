@@ -150,6 +150,8 @@ class OpenAtlas(AtlasScores):
         """
         from sat2cap.query import prepare_atlas
 
+        for member in self.atlas.members:
+            member.require_original()
         with listening(progress) as report:
             encoding = self.query_model.encoding
             written = [prepare_atlas(member, encoding, report) for member in self.atlas.members]

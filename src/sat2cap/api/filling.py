@@ -77,6 +77,7 @@ def repair(
     opened = open_atlas(atlas)
     results = []
     for member in opened.members:
+        member.require_original()
         open_source = partial(
             reopen_imagery,
             member.imagery,

@@ -157,6 +157,14 @@ class Atlas:
             values *= scale[..., None]
         return values
 
+    def require_original(self) -> None:
+        """Raise `AtlasError` for a published copy, which is only read."""
+        if self.published_from is not None:
+            raise AtlasError(
+                f"{self.name!r} is a published copy, which is only read; give the atlas that it was made "
+                "from, then publish that again"
+            )
+
     def read_places(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float32]:
         """Return unnormalised embeddings of the cells that N places (degrees) lie in, float32 `[N, D]`.
 

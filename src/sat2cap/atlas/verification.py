@@ -34,7 +34,9 @@ def verify_atlas(atlas: Atlas) -> list[Problem]:
     for a published copy, which has checksums beside it.
     """
     if atlas.published_from is not None:
-        name = atlas.store.base_name.removesuffix(".zarr")
+        is_part = not atlas.store.base_name.endswith(".zarr")  # a UTM zone of a wide copy
+        whole = atlas.store.parent if is_part else atlas.store
+        name = whole.base_name.removesuffix(".zarr")
         raise AtlasError(f"{atlas.name!r} is a published copy; check it with: sha256sum -c {name}.sha256")
     problems = [*_metadata_problems(atlas)]
     entries = journal.read_journal(atlas.store, atlas.arrays.values())
