@@ -22,8 +22,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from sat2cap.errors import Sat2CapError, quote
+from sat2cap.files import read_regular_file
 
 _LARGEST_INTEGER = 2**63
+_MAX_BYTES = 16 * 2**20  # of a file that people write
 
 
 class Section(BaseModel):
@@ -47,7 +49,7 @@ def load(path: Path | str, model: type[M], error: type[Sat2CapError], *, kind: s
 def read_toml(path: Path | str, error: type[Sat2CapError], *, kind: str, hint: str = "") -> dict[str, Any]:
     """Read a TOML file without checking its keys. Raises `error` if it cannot be read or is not TOML."""
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values = tomllib.loads(read_regular_file(path, _MAX_BYTES).decode("utf-8"))
         largest = max(map(abs, _integers(values)), default=0)
     except tomllib.TOMLDecodeError as cause:
         raise error(f"{kind} {str(path)!r} is not TOML ({cause}): correct that line") from cause

@@ -117,6 +117,10 @@ def _disk_errno(error: Exception, temporary: Path) -> int | None:
     return None
 
 
+MAX_TEXT_BYTES = 2**30
+"""Largest file of texts, such as captions, that is read as a whole."""
+
+
 def open_regular_file(path: Path | str) -> BinaryIO:
     """Open a regular file, or a link to one, for reading.
 

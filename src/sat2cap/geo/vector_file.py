@@ -49,6 +49,9 @@ class VectorFile:
         """
         if is_address(self.path):
             raise self._problem("is an address; download the file first, and give its path")
+        path = Path(self.path)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise self._problem(f"is not a regular file; {self.form}")
         if self.path.lower().endswith(_PARQUET_SUFFIXES) and not self.path.startswith("/vsi"):
             return self._read_parquet(layer)
         self._require_own_shapes()

@@ -89,6 +89,8 @@ def _choose_driver(path: str, address: str) -> tuple[str, str | None]:
         return address if has_credentials else start.address, driver
     if _DRIVER_NAME.match(path):
         return address, None
+    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        raise ImageryError(f"imagery {path!r} is not a regular file; give a file or a folder")
     require_no_list(path)
     return address, choose_driver(path, read_head(path), remote=False)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as papq
 
 from sat2cap.errors import InputError, Sat2CapError, quote
-from sat2cap.files import parse_json
+from sat2cap.files import open_regular_file, parse_json
 from sat2cap.geo import native_geometry
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW, make_fault_batch
 from sat2cap.photos.delimited import DelimitedText, TornRows
@@ -82,6 +82,7 @@ class TableRecords:
     def _one_line_errors(self) -> Iterator[None]:
         """Turn whatever a reader raises on a file that is no table into an `InputError`."""
         try:
+            open_regular_file(self.path).close()
             yield
         except Sat2CapError:
             raise

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from sat2cap.errors import InputError
+from sat2cap.files import open_regular_file
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW
 from sat2cap.photos.delimited import DelimitedText, TornRows
 from sat2cap.photos.table_values import RowFaults, decode_text
@@ -144,7 +145,7 @@ def _decode_texts(columns: dict[str, pa.Array], count: int) -> pa.Table:
 
 def _is_sqlite(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             return file.read(16) == b"SQLite format 3\0"
     except OSError as error:
         raise InputError(

@@ -23,7 +23,7 @@ from sat2cap.evaluation.miniworld.captions import (
 )
 from sat2cap.evaluation.retrieval.gallery import Gallery, embed_gallery
 from sat2cap.evaluation.rows import CHANCE, CLIP, GROUND, NO_METADATA, WRITTEN
-from sat2cap.files import parse_json
+from sat2cap.files import MAX_TEXT_BYTES, parse_json, read_regular_file
 from sat2cap.model import Captioner, Checkpoint, captions_from_json, choose_compute
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress, silent
@@ -48,7 +48,7 @@ def read_captions(path: Path) -> dict[str, list[str]]:
     """
     captions_by_key: dict[str, list[str]] = {}
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_regular_file(path, MAX_TEXT_BYTES).decode("utf-8").splitlines():
             if line.strip():
                 entry = parse_json(line)
                 captions_by_key.setdefault(str(entry["key"]), []).extend(captions_from_json(entry))

@@ -13,6 +13,7 @@ from sat2cap.errors import InputError
 from sat2cap.evaluation.clusters.silhouette import point_silhouettes
 from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.evaluation.retrieval.gallery import normalise_rows
+from sat2cap.files import MAX_TEXT_BYTES, read_regular_file
 from sat2cap.model import Checkpoint
 from sat2cap.query import embed_prompts
 
@@ -207,7 +208,8 @@ def read_phrases(path: Path) -> tuple[str, ...]:
     Raises `InputError` if the file cannot be read or has none.
     """
     try:
-        lines = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        text = read_regular_file(path, MAX_TEXT_BYTES).decode("utf-8")
+        lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     except (OSError, ValueError) as error:
         raise InputError(
             f"phrases {str(path)!r} cannot be read ({error}); write one phrase a line"

@@ -16,7 +16,7 @@ from pmtiles.tile import (
 )
 
 from sat2cap.errors import ImageryError, quote
-from sat2cap.files import digest, parse_json
+from sat2cap.files import digest, open_regular_file, parse_json
 from sat2cap.geo import Tile
 from sat2cap.http import Fetcher, with_secrets
 from sat2cap.imagery.identity import file_identity
@@ -174,7 +174,7 @@ class PmtilesArchive:
         if not (0 <= offset < 2**63 and 0 < length <= limit_bytes):
             raise ValueError(f"a part of {length} bytes, of which {limit_bytes} are read at most")
         if not is_remote(self.path):
-            with Path(self.path).open("rb") as file:
+            with open_regular_file(self.path) as file:
                 file.seek(offset)
                 part = file.read(length)
             if len(part) != length:

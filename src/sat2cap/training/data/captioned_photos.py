@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from sat2cap.errors import InputError, PictureError
-from sat2cap.files import parse_json, read_regular_file
+from sat2cap.files import MAX_TEXT_BYTES, parse_json, read_regular_file
 from sat2cap.miniworld import MiniPhotos, World
 from sat2cap.model import Checkpoint, captions_from_json
 from sat2cap.pictures import MAX_PICTURE_BYTES, decode_picture
@@ -86,7 +86,7 @@ def _read_caption_file(path: Path, faults: Counter[str]) -> Iterator[PhotosWithC
     Raises `InputError` if the file cannot be read.
     """
     try:
-        lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+        lines = [line for line in read_regular_file(path, MAX_TEXT_BYTES).splitlines() if line.strip()]
     except OSError as error:
         raise InputError(f"captions {path} cannot be read: {error.strerror or error}") from error
     for batch in split_into_batches(lines, _CHUNK):
