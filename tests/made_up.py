@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -20,6 +20,8 @@ from sat2cap.geo.frame import on_grid
 from sat2cap.geo.grid import cell_lonlat, patch_around
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
 from sat2cap.pairs import PatchSpec, SplitPlan, build_pairs
+from sat2cap.pairs.screening.screen import Funnel, Rules, screen_records
+from sat2cap.photos import record_batches
 from sat2cap.photos.protocol import Photo
 
 
@@ -133,3 +135,9 @@ def build_small(out, photos=Album(), imagery=Land(), **settings):
 def hash_files(folder):
     """Return the hash of every file below a folder, by its relative path."""
     return {str(p.relative_to(folder)): digest_file(p) for p in folder.rglob("*") if p.is_file()}
+
+
+def screen_photos(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Photo], Funnel]:
+    """Return the photos that satisfy `rules`, in their order, and the funnel, as `screen_records` does."""
+    table, funnel = screen_records(record_batches(photos), rules or Rules())
+    return list(table), funnel

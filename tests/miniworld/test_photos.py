@@ -5,6 +5,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from made_up import screen_photos
 from PIL import Image
 from places_to_look import random_positions
 
@@ -16,7 +17,7 @@ from sat2cap.miniworld.scenes.captions import write_caption
 from sat2cap.miniworld.scenes.rendering import PHOTO_PIXELS, render_photo
 from sat2cap.miniworld.scenes.scene import Scene
 from sat2cap.miniworld.world import World
-from sat2cap.pairs.screening.screen import Rules, screen_photos
+from sat2cap.pairs import Rules
 from sat2cap.photos.protocol import Photo
 
 COUNT = 6_000

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 import shapely
+from made_up import screen_photos
 
 from sat2cap.errors import PairsError
 from sat2cap.pairs.screening.areas import Area
 from sat2cap.pairs.screening.rules import Funnel, Rules
-from sat2cap.pairs.screening.screen import screen_photos, screen_records
+from sat2cap.pairs.screening.screen import screen_records
 from sat2cap.photos.columns import record_batches
 from sat2cap.photos.protocol import Photo
 

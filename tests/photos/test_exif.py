@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up import screen_photos
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 from real_data import DATA, needs_data
 
 from sat2cap.errors import InputError, JobError
-from sat2cap.pairs.screening.screen import screen_photos
 from sat2cap.photos.exif import (
     BROKEN_GPS,
     CLOCKS_DISAGREE,

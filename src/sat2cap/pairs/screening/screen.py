@@ -23,7 +23,7 @@ from sat2cap.pairs.screening.rules import (
     Rules,
     sql_literal,
 )
-from sat2cap.photos import PHOTO_SCHEMA, Photo, PhotoTable, record_batches
+from sat2cap.photos import PHOTO_SCHEMA, PhotoTable
 from sat2cap.progress import Progress, silent
 
 STAGE = "screening records"
@@ -32,21 +32,13 @@ _COLUMNS = ["key", "lon", "lat", "taken", "user", "licence", "source", "author",
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 
 
-def screen_photos(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[list[Photo], Funnel]:
-    """Return the photos that satisfy `rules`, in their order, and the funnel of those left out by reason.
-
-    Of duplicates (one user, place and minute) the first is kept.
-    """
-    table, funnel = screen_records(record_batches(photos), rules or Rules())
-    return list(table), funnel
-
-
 def screen_records(
     records: Iterable[pa.RecordBatch], rules: Rules, progress: Progress = silent
 ) -> tuple[PhotoTable, Funnel]:
-    """Screen Arrow batches of `sat2cap.photos.PHOTO_SCHEMA`, as `screen_photos` does photos.
+    """Return the records that satisfy `rules`, in their order, and the funnel of those left out by reason.
 
-    `progress` gets the number of records read. Photos and funnel are those of `screen_photos`.
+    `records` are Arrow batches of `sat2cap.photos.PHOTO_SCHEMA`; `progress` gets the number of records read.
+    Of duplicates (one user, place and minute) the first is kept.
     """
     with (
         temporary_folder("sat2cap-screen-") as folder,
