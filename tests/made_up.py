@@ -21,7 +21,7 @@ from sat2cap.geo.grid import cell_lonlat, patch_around
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
 from sat2cap.pairs import PatchSpec, SplitPlan, build_pairs
 from sat2cap.pairs.screening.screen import Funnel, Rules, screen_records
-from sat2cap.photos import record_batches
+from sat2cap.photos.columns import record_batches
 from sat2cap.photos.protocol import Photo
 
 

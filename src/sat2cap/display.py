@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Mapping
+from typing import Any
 
 
 def facts_html(title: str, facts: Mapping[str, str], png: bytes | None = None) -> str:
@@ -21,3 +22,13 @@ def facts_html(title: str, facts: Mapping[str, str], png: bytes | None = None) -
         picture = f"<img alt='' style='max-height:160px' src='data:image/png;base64,{data}'>"
     table = f"<table><caption>{html.escape(title)}</caption>{rows}</table>"
     return f"<div style='display:flex;gap:1em;align-items:flex-start'>{picture}{table}</div>"
+
+
+def training_years_text(card: Mapping[str, Any]) -> str:
+    """Return the years of a model's training photos from its card, or ``unknown``.
+
+    >>> training_years_text({"training": {"years": [2008, 2024]}})
+    '2008 to 2024'
+    """
+    first, last = card.get("training", {}).get("years") or (None, None)
+    return "unknown" if first is None else f"{first} to {last}"

@@ -12,6 +12,7 @@ from PIL import Image
 from pyproj import CRS
 
 import sat2cap
+from sat2cap.api.display import _imagery_dates
 from sat2cap.atlas import CellStatus, create_or_resume
 from sat2cap.errors import AtlasError, InputError, PromptError, RegionError, Sat2CapError
 
@@ -38,6 +39,13 @@ def test_every_call_is_listed_and_has_help():
     assert issubclass(RegionError, sat2cap.Sat2CapError)
     with pytest.raises(AttributeError, match="nonsense"):
         sat2cap.nonsense  # noqa: B018
+
+
+def test_dates_of_imagery_are_a_day_a_range_or_unknown():
+    items = [{"datetime": "2024-06-03T10:56:19Z"}, {"datetime": "2024-06-01T10:56:19Z"}]
+    assert _imagery_dates({"items": items}) == "2024-06-01 to 2024-06-03"
+    assert _imagery_dates({"items": items[:1]}) == "2024-06-03"
+    assert _imagery_dates({"datetime": None}) == "unknown"
 
 
 def test_help_names_types_as_the_pages_do():
@@ -107,6 +115,7 @@ def test_an_atlas_says_what_it_is(atlas):
     assert "\n" not in repr(atlas)
     assert "cells of 480 m" in repr(atlas)
     assert "data:image/png;base64," in atlas._repr_html_()
+    assert "imagery of</th><td style='text-align:left'>unknown" in atlas._repr_html_()
 
 
 def test_embeddings_are_the_stored_ones_and_read_in_part(atlas):

@@ -1,12 +1,14 @@
 """What an atlas shows of itself in a terminal and in a notebook."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from sat2cap.atlas import Atlas, CellStatus, WideAtlas
-from sat2cap.display import facts_html
+from sat2cap.display import facts_html, training_years_text
 from sat2cap.geo import lonlat_bounds, outline
 
 _THUMBNAIL_PIXELS = 160
@@ -14,23 +16,33 @@ _EMBEDDED, _FAILED, _OUTSIDE = (53, 116, 120), (214, 137, 16), (244, 244, 244)
 
 
 def describe_atlas(atlas: Atlas) -> dict[str, str]:
-    """Return what an atlas holds, by name: grid, extent, embedded, embeddings, model, imagery and licence.
+    """Return what an atlas holds, by name: its grid, extent, embeddings, model, imagery, dates and licence.
 
     The values are short texts for people, such as ``"40 x 38 cells of 480 m in EPSG:32631"``; the extent is
     in degrees.
     """
     (height, width), status = atlas.grid.shape, atlas.status
     wanted_count = int(atlas.wanted.sum())
+    card = atlas.model.get("card", {})
     west, south, east, north = lonlat_bounds(outline(atlas.grid))
     return {
         "grid": f"{height} x {width} cells of {atlas.grid.affine.a:g} m in {atlas.grid.crs}",
         "extent": f"{west:.4f},{south:.4f},{east:.4f},{north:.4f}",
         "embedded": f"{int((status == CellStatus.OK).sum()):,} of {wanted_count:,} cells",
         "embeddings": f"{atlas.dim} numbers a cell, {atlas.spec.dtype}",
-        "model": str(atlas.model.get("card", {}).get("name", "unnamed")),
+        "model": str(card.get("name", "unnamed")),
+        "training photos of": training_years_text(card),
         "imagery": str(atlas.imagery.get("uri", "")),
+        "imagery of": _imagery_dates(atlas.imagery),
         "licence": atlas.licence,
     }
+
+
+def _imagery_dates(imagery: Mapping[str, Any]) -> str:
+    """Return the first and last day of an atlas's imagery, one day alone, or ``unknown``."""
+    moments = [item.get("datetime") for item in imagery.get("items", ())] or [imagery.get("datetime")]
+    days = sorted({str(moment)[:10] for moment in moments if moment})
+    return "unknown" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
 def atlas_text(atlas: Atlas) -> str:

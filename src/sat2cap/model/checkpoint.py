@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from sat2cap.display import facts_html
+from sat2cap.display import facts_html, training_years_text
 from sat2cap.errors import ModelError
 from sat2cap.files import canonical_json, digest
 from sat2cap.model.calibration import Calibration
@@ -81,6 +81,7 @@ class Checkpoint:
             "towers": ", ".join(present),
             "patches": f"{self.patch_pixels} px",
             "place and time": "none" if self.dynamic is None else f"Dynamic Encoder, {self.encoding}",
+            "training photos of": training_years_text(self.card),
             "calibration": "none" if self.calibration is None else "held-out photos",
             "source": str(self.card.get("source", "")),
             "licence": str(self.card.get("licence", "unknown")),

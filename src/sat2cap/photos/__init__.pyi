@@ -1,7 +1,6 @@
 from .columns import PHOTO_SCHEMA as PHOTO_SCHEMA
 from .columns import PhotoTable as PhotoTable
 from .columns import read_record_batches as read_record_batches
-from .columns import record_batches as record_batches
 from .download import Downloads as Downloads
 from .exif import ExifFolder as ExifFolder
 from .files import Fetcher as Fetcher
