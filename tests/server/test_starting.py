@@ -1,5 +1,6 @@
 """Starting and stopping: atlases are opened before anyone asks, and an interrupt waits for nothing."""
 
+import io
 import socket
 import threading
 import time
@@ -98,6 +99,27 @@ def test_the_command_says_what_is_ready_and_what_is_broken_and_stops_at_once(
     ]
     assert "torn cannot be used: " in printed.err
     assert "Traceback" not in printed.err
+
+
+def test_the_address_is_in_a_log_while_the_server_runs(folder, monkeypatch):
+    """What is printed to a file or a journal stays in a buffer until it is flushed, or the process ends."""
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written))
+    logged = []
+
+    def run_for_a_moment(paths, settings, model, text, captioner, started, warmed_up):
+        collection = AtlasCollection(paths)
+        started("http://127.0.0.1:1/", collection)
+        logged.append(written.getvalue().decode())
+        warmed_up(collection, 0.25)
+        logged.append(written.getvalue().decode())
+
+    monkeypatch.setattr(running, "run_server", run_for_a_moment)
+    monkeypatch.setattr("sat2cap.server.run_server", run_for_a_moment, raising=False)
+    with pytest.raises(SystemExit):
+        main(["serve", str(folder / "broken.zarr"), "--no-open"])
+    assert logged[0].splitlines() == ["serving  broken", "address  http://127.0.0.1:1/"]
+    assert logged[1].splitlines()[2:] == ["ready  0 of 1 atlases, in 0.2 s"]
 
 
 def test_a_download_that_is_being_made_when_the_server_stops_is_told_to_come_again(

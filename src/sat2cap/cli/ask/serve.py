@@ -85,6 +85,7 @@ def serve(
 
     def say_address(url: str, collection: "AtlasCollection") -> None:
         console.print_facts([("serving", ", ".join(collection.slugs)), ("address", url)])
+        sys.stdout.flush()  # into a log, too, it is wanted now and not when the server ends
         if browser:
             import webbrowser
 
@@ -102,6 +103,7 @@ def _say_what_is_ready(collection: "AtlasCollection", seconds: float) -> None:
     served = [collection.describe(slug) for slug in collection.slugs]
     ready = sum(not one.problem for one in served)
     console.print_facts([("ready", f"{ready} of {len(served)} atlases, in {seconds:.1f} s")])
+    sys.stdout.flush()
     for one in served:
         if one.problem:
             console.print_warning(f"{one.slug} cannot be used: {one.problem}")
