@@ -16,13 +16,14 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
 from pydantic.fields import FieldInfo
 
 from sat2cap.errors import Sat2CapError, quote
 from sat2cap.files import read_regular_file
+from sat2cap.redaction import redact_secrets
 
 _LARGEST_INTEGER = 2**63
 _MAX_BYTES = 16 * 2**20  # of a file that people write
@@ -33,6 +34,9 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+
+StoredAddress = Annotated[str, PlainSerializer(redact_secrets)]
+"""A path or address that is stored and shown without its secrets, and used with them."""
 
 M = TypeVar("M", bound=BaseModel)
 

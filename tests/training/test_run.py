@@ -136,6 +136,15 @@ def test_the_papers_run_has_the_papers_settings() -> None:
     assert marked == set(differences) - {"metadata", "photos"}, "those two are no settings of a run"
 
 
+def test_an_address_of_pairs_is_used_with_its_secrets_and_stored_without(tmp_path: Path) -> None:
+    address = "https://example.org/pairs?sig=s3cr3t"
+    (tmp_path / "run.toml").write_text(GOOD.replace('"pairs"', f'"{address}"'))
+    run = load_run(tmp_path / "run.toml")
+    assert run.data.pairs == address
+    assert run.settings()["data"]["pairs"] == "https://example.org/pairs?sig=${SAT2CAP_SIG}"
+    assert "s3cr3t" not in run.model_dump_json()
+
+
 def test_settings_added_later_leave_the_identity_of_older_runs(tmp_path: Path) -> None:
     plain = small_run(tmp_path).settings()
     assert "decay_all" not in plain["optim"]

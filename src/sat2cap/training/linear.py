@@ -240,7 +240,7 @@ def _check_pairs(run: LinearRun, pairs: Pairs) -> None:
     for split, least in needed.items():
         if pairs.count(split) < least:
             raise RunFileError(
-                f"split {split} of {run.data.pairs} has {pairs.count(split)} pairs, fewer than {least}: "
+                f"split {split} of {pairs.name} has {pairs.count(split)} pairs, fewer than {least}: "
                 "build more pairs, or name another split"
             )
 

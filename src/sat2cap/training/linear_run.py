@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sat2cap.config import Section, load
+from sat2cap.config import Section, StoredAddress, load
 from sat2cap.errors import RunFileError
 from sat2cap.model import Encoding, PrecisionChoice
 
@@ -13,8 +13,8 @@ from sat2cap.model import Encoding, PrecisionChoice
 class LinearData(Section):
     """Section ``[data]``: the pairs that are fitted, and those that choose the ridge strength."""
 
-    pairs: str = Field(min_length=1)
-    """Folder of a pair set."""
+    pairs: StoredAddress = Field(min_length=1)
+    """Folder or address of a pair set."""
     split: str = "train"
     """Split that is fitted."""
     validation: str = "val"

@@ -199,7 +199,7 @@ def _claim_folder(run: Run, pairs: Pairs, start: Checkpoint, fabric: Fabric) -> 
     count, min_count = pairs.count(run.data.split), max(run.optim.batch, run.loss.queue)
     if count < min_count:
         raise RunFileError(
-            f"split {run.data.split} of {run.data.pairs} has {count} pairs, fewer than optim.batch "
+            f"split {run.data.split} of {pairs.name} has {count} pairs, fewer than optim.batch "
             f"{run.optim.batch} or loss.queue {run.loss.queue}: lower them or build more pairs"
         )
     if fabric.is_global_zero:

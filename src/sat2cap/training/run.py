@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sat2cap.config import Section, load
+from sat2cap.config import Section, StoredAddress, load
 from sat2cap.errors import RunFileError
 from sat2cap.model import Encoding, Precision, PrecisionChoice
 
@@ -13,8 +13,8 @@ from sat2cap.model import Encoding, Precision, PrecisionChoice
 class Data(Section):
     """Section ``[data]``: the pairs that a run learns from and those that it is measured on."""
 
-    pairs: str = Field(min_length=1)
-    """Folder of a pair set."""
+    pairs: StoredAddress = Field(min_length=1)
+    """Folder or address of a pair set."""
     split: str = "train"
     """Split that is trained on."""
     validation: str = "val"
