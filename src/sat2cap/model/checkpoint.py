@@ -215,10 +215,7 @@ class Checkpoint:
         return normalise_rows(np.concatenate(rows))
 
     def find_cut_off_text(self, text: str) -> str:
-        """Return the end of a text that the text tower does not read; empty if it reads all.
-
-        CLIP reads 77 tokens, which are some 50 words.
-        """
+        """Return the end of a text that the text tower does not read; empty if it reads all."""
         return "" if self.text is None else self.text.find_cut_off_text(text)
 
     def dynamic_offset(

@@ -68,6 +68,13 @@ def create_app(
         app.include_router(module.router)
     app.include_router(tiler.router, prefix=PREFIX, tags=["map"])
     add_error_handlers(app)
+    _add_protection(app, settings, metrics)
+    _add_page(app)
+    return app
+
+
+def _add_protection(app: FastAPI, settings: ServerSettings, metrics: Metrics) -> None:
+    """Add what every request passes through: allowed origins, own names, key, limits and metrics."""
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.allowed_origins), expose_headers=["X-Score"]
@@ -76,12 +83,15 @@ def create_app(
         # a page elsewhere cannot reach this machine by a name that it made to point here
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
     app.add_middleware(Protection, settings=settings, metrics=metrics)
+
+
+def _add_page(app: FastAPI) -> None:
+    """Serve the live page at the root, or the sentence that it was not built."""
     page = find_page()
     if page is None:
         app.add_api_route("/", _say_page_is_missing, include_in_schema=False)
     else:
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
-    return app
 
 
 def _say_page_is_missing() -> PlainTextResponse:
