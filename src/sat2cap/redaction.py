@@ -6,6 +6,7 @@ environment, so that whoever has the secret can use a stored address again.
 """
 
 import re
+from functools import partial
 from urllib.parse import unquote
 
 _SECRET_NAME = re.compile(
@@ -14,20 +15,25 @@ _SECRET_NAME = re.compile(
     r"|sig|sas|pass|pw|policy|session([-_]?id)?|ticket|tk|ak|app[-_]?(id|code)|x-(amz|goog|ms)-.*",
     re.IGNORECASE,
 )
+# All patterns are bounded, so that a long text of a stranger takes no longer than its length demands.
 # ``?name=value``, also percent-encoded, as where an address stands in the query of another one
 _PARAMETER = re.compile(
-    r"(?P<start>[?&;#]|%3F|%26)(?P<name>[\w.%~-]+?)(?P<equals>=|%3D)(?P<value>(?:(?!%26)[^&;#\s'\"<>])+)",
+    r"(?P<start>[?&;#]|%3F|%26)(?P<name>[\w.%~-]{1,100}?)(?P<equals>=|%3D)(?P<value>(?:(?!%26)[^&;#\s'\"<>])+)",
     re.IGNORECASE,
 )
-_USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*(?:://|%3A%2F%2F))(?P<user>[^/\s'\"?#<>]+)@", re.IGNORECASE)
+_USER = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}(?:://|%3A%2F%2F))(?P<user>[^/\s'\"?#<>]+)@", re.IGNORECASE
+)
 # a password with a slash, mark of a query or hash in it: what follows the colon is no number of a port
 _UNENCODED_USER = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/:\s'\"?#<>@]+:(?!\d+(?:[/?#]|$)|\$\{|\{)[^\s'\"<>]+)@",
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}://)"
+    r"(?P<user>[^/:\s'\"?#<>@]{1,500}:(?!\d+(?:[/?#]|$)|\$\{|\{)[^\s'\"<>]{1,500})@",
     re.IGNORECASE,
 )
 _SCHEME_TOKEN = re.compile(
     r"\b(?P<scheme>bearer|basic)(?P<space>\s+|%20)(?=\S*[\d=+/_.-])[\w+/=.~%-]{8,}", re.IGNORECASE
 )
+_MAX_DEPTH = 20  # of addresses that stand in the query of others
 _REFERENCE = re.compile(r"(\$\{\w+\}|:)+")
 
 
@@ -60,11 +66,14 @@ def _redact_user(match: re.Match[str]) -> str:
     return f"{match['scheme']}{names}@"
 
 
-def _redact_parameter(match: re.Match[str]) -> str:
+def _redact_parameter(match: re.Match[str], depth: int = 0) -> str:
     name, value = unquote(match["name"]), match["value"]
     if _REFERENCE.fullmatch(value):
         return match[0]
     if not _SECRET_NAME.fullmatch(name):  # the value may be an address itself
-        return f"{match['start']}{match['name']}{match['equals']}{_PARAMETER.sub(_redact_parameter, value)}"
+        inner = (
+            "…" if depth == _MAX_DEPTH else _PARAMETER.sub(partial(_redact_parameter, depth=depth + 1), value)
+        )
+        return f"{match['start']}{match['name']}{match['equals']}{inner}"
     variable = re.sub(r"\W+", "_", name).upper()
     return f"{match['start']}{match['name']}{match['equals']}${{SAT2CAP_{variable}}}"

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tarfile
+import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -288,6 +289,23 @@ def test_a_torn_row_that_is_no_text_is_a_fault_and_the_others_are_read(tmp_path,
     assert Counter(table["fault"].to_pylist()) == {"": 40_000, NOT_UTF8: 1, TORN_ROW: 2}
     assert table["title"][29_999].as_py() == 'line 29998\nof "two", with a comma'
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("start", [b"", b"key,lon,lat,taken\na,5,52,2012-07-04 22:30:00\ntorn\xff\n"])
+def test_a_line_without_end_is_cut_and_not_taken_into_memory(tmp_path, start):
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(start + b"x" * (30 * 2**20), 1))
+    table = TableRecords(tmp_path / "x.csv.gz")
+    if not start:
+        with pytest.raises(InputError, match="no column for key") as error:
+            list(table.records())
+        assert len(str(error.value)) < 5000
+        return
+    tracemalloc.start()
+    faults = [photo.fault for photo in iterate_photos(table)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (faults[0], set(faults[1:]), len(faults)) == ("", {TORN_ROW}, 32)
+    assert peak < 25 * 2**20
 
 
 @pytest.mark.parametrize(

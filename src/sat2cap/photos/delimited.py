@@ -115,10 +115,12 @@ class DelimitedText:
         with io.TextIOWrapper(
             pa.input_stream(str(self.path)), "utf-8-sig", errors="surrogateescape", newline=""
         ) as text:
+            # a line without end is cut into torn rows, instead of taking all memory
+            lines = iter(lambda: text.readline(self.block_bytes), "")
             if self.is_quoted:
-                yield csv.reader(text, delimiter=self.delimiter)
+                yield csv.reader(lines, delimiter=self.delimiter)
             else:
-                yield csv.reader(text, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
+                yield csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
 
 
 def _to_bytes(text: str) -> bytes | None:

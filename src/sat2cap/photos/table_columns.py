@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sat2cap.errors import InputError
+from sat2cap.errors import InputError, quote
 
 COLUMN_NAMES = {
     "key": ("key", "id", "photo_id", "photoid", "image_id", "uuid"),
@@ -51,6 +51,9 @@ _LOOKS_LIKE = {
 """Parts of a column's name, in small letters, that make it look useful for a field that has no column."""
 
 
+_MAX_LISTED = 50  # columns that a message names
+
+
 @dataclass(frozen=True)
 class ColumnUse:
     """How the columns of a table are used."""
@@ -82,7 +85,7 @@ def match_columns(
     """
     for name, column in chosen.items():
         if name not in COLUMN_NAMES or column not in names:
-            rule = f"fields are {', '.join(COLUMN_NAMES)}; its columns are {', '.join(names)}"
+            rule = f"fields are {', '.join(COLUMN_NAMES)}; its columns are {_list_columns(names)}"
             raise InputError(f"{path}: {name}={column} names no field or column; {rule}")
     by_lower_name = {name.lower(): name for name in reversed(names)}
     guessed = {
@@ -96,9 +99,14 @@ def match_columns(
     if not {"taken", "utc"} & set(fields):
         missing.append("taken")
     if missing:
-        fix = f"name it, such as {missing[0]}=COLUMN; its columns are {', '.join(names)}"
+        fix = f"name it, such as {missing[0]}=COLUMN; its columns are {_list_columns(names)}"
         raise InputError(f"{path} has no column for {', '.join(missing)}; {fix}")
     return ColumnUse(fields, _find_unused(names, fields, has_points=has_points))
+
+
+def _list_columns(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(quote(name, 60) for name in names[:_MAX_LISTED]) + more
 
 
 def _find_unused(names: Sequence[str], fields: Mapping[str, str], *, has_points: bool) -> dict[str, str]:
