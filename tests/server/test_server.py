@@ -326,6 +326,7 @@ BAD = {
     "unknown CRS": (400, f"{NORTH}/map/point/5,52?prompt=x&coord_crs=EPSG:99999999", "invalid CRS format"),
     "size of a map": (400, f"{NORTH}/map/map?prompt=x&width=99999&height=2", "at most 2048 pixels a side"),
     "box of a map": (400, f"{NORTH}/map/map?prompt=x&bbox=a,b,c,d", "bbox"),
+    "no place": (400, f"{NORTH}/map/point/1e9,52?prompt=x", "1e+09,52 is not a place that the map's CRS"),
     "elsewhere": (404, f"{NORTH}/map/point/0,0?prompt=x", "outside"),
     "point outside": (400, f"{NORTH}/point?prompt=x&lon=0&lat=0", "0,0 lies outside the atlas"),
     "not on Earth": (400, f"{NORTH}/point?prompt=x&lon=999&lat=0", "lon"),

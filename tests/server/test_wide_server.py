@@ -36,6 +36,9 @@ def test_it_is_described_on_the_grid_of_its_maps(client, opened):
     score = opened.map("snow", crs="EPSG:3857")
     assert described["grid"]["crs"] == "EPSG:3857"
     assert tuple(described["grid"]["shape"]) == score.shape
+    assert described["grid"]["cell_m"] == pytest.approx(2000, abs=0.5), (
+        "of its cells, not of the map's pixels"
+    )
     assert described["cells"] == int(opened.atlas.wanted.sum())
     west, south, east, north = described["bounds"]
     assert west < 5.61 and east > 6.39 and south < 51.91 and north > 52.19  # noqa: PT018

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from rasterio._err import CPLE_BaseError  # what PROJ refuses comes as this, in no public module
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rio_tiler.io import Reader
@@ -32,6 +33,15 @@ class AnswerReader(Reader):
             raise InputError(f"zoom {str(tile_z)[:40]} is not a zoom; give 0 to {MAX_ZOOM}")
         return super().tile(tile_x, tile_y, tile_z, *arguments, **options)
 
+    def point(self, lon: float, lat: float, *arguments: Any, **options: Any) -> Any:
+        """Return the score at a place. Raises `InputError` for what is no place, `PointOutsideBounds`."""
+        try:
+            return super().point(lon, lat, *arguments, **options)
+        except (OverflowError, RasterioError, CPLE_BaseError):
+            raise InputError(
+                f"{lon:g},{lat:g} is not a place that the map's CRS knows; give one within its bounds"
+            ) from None
+
     def preview(
         self, *arguments: Any, width: int | None = None, height: int | None = None, **options: Any
     ) -> ImageData:
@@ -49,7 +59,7 @@ class AnswerReader(Reader):
         check_box(bbox, width, height)
         try:
             return super().part(bbox, *arguments, width=width, height=height, **options)
-        except (OverflowError, RasterioError):
+        except (OverflowError, RasterioError, CPLE_BaseError):
             raise InputError(
                 "the box or polygon cannot be read from the map; give one that is within its bounds"
             ) from None

@@ -29,13 +29,14 @@ def describe_atlas(server: Server, served: AskedAtlas) -> dict[str, Any]:
     assert served.opened is not None
     grid, checkpoint = served.opened.map_grid, served.opened.query_model
     a = grid.affine
+    own = served.opened.atlas.members[0].grid  # a wide atlas is shown on another grid than it was made on
     return {
         **_summarise(served),
         "grid": {
             "shape": list(grid.shape),
             "transform": [a.a, a.b, a.c, a.d, a.e, a.f],
             "crs": str(grid.crs),
-            "cell_m": abs(a.a) * ground_metres(grid),
+            "cell_m": abs(own.affine.a) * ground_metres(own),
         },
         "mesh": _mercator_mesh(served),
         "model": str(checkpoint.card.get("name", "unnamed")),
