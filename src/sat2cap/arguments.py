@@ -46,3 +46,9 @@ def check_metres(value: object, argument: str) -> None:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < math.inf:
         shown = value if isinstance(value, Real) else type_words(value)
         raise InputError(f"{argument} is {shown}; give a number of metres from 0 on")
+
+
+def check_number(value: object, argument: str) -> None:
+    """Raise `InputError` if an argument is no number; its range is checked where it is used."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise InputError(f"{argument} is {type_words(value)}; give a number")

@@ -20,7 +20,7 @@ from sat2cap.api.inputs import CrsLike, RegionLike, to_crs_text, to_region
 from sat2cap.api.models import load_model
 from sat2cap.api.open import open as open_for_prompts
 from sat2cap.api.reporting import ProgressLike
-from sat2cap.arguments import check_metres, check_path
+from sat2cap.arguments import check_number, check_path
 from sat2cap.atlas import USER_SPEC_KEY, AtlasSpec, begun_model, check_place
 from sat2cap.errors import RegionError
 from sat2cap.extras import require_extra
@@ -124,7 +124,7 @@ def _check_arguments(
     check_path(out, "out", "a folder or an address in a bucket")
     for argument, metres in (("cell_m", cell_m), ("patch_m", patch_m)):
         if metres is not None:
-            check_metres(metres, argument)
+            check_number(metres, argument)
 
 
 def _choose_grid(
