@@ -5,6 +5,7 @@ import sqlite3
 import zipfile
 
 import geopandas
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -12,6 +13,7 @@ import shapely
 
 from sat2cap.errors import RegionError
 from sat2cap.geo.region import parse_region
+from sat2cap.maps.places import read_places
 
 BOX = shapely.box(4.8, 52.3, 5.0, 52.4)
 OTHER = shapely.box(6.0, 52.3, 6.1, 52.4)
@@ -104,6 +106,25 @@ def test_a_file_in_a_folder_of_an_archive_is_found(tmp_path):
     zip_files(tmp_path / "three.zip", ["a.shp", "a.shx", "a.dbf", "a.prj", "c.geojson"], folder)
     with pytest.raises(RegionError, match=r"several files; name one, as /vsizip/.*deep/down/a\.shp"):
         parse_region(str(tmp_path / "three.zip"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "rule"),
+    [
+        (shapely.Point(np.nan, 1), "no numbers"),
+        (shapely.Polygon([(1e300, 1), (2, 1), (2, 2)]), "longitudes beyond 360"),
+        (shapely.Polygon([(700, 1), (2, 1), (2, 2)]), "longitudes beyond 360"),
+        (shapely.Polygon([(1, 100), (2, 1), (2, 2)]), "latitudes beyond 90"),
+    ],
+)
+def test_coordinates_that_are_nowhere_on_earth_are_one_line(tmp_path, shape, rule):
+    geojson = {"type": "Feature", "properties": {"name": "a"}, "geometry": shapely.geometry.mapping(shape)}
+    (tmp_path / "x.geojson").write_text(json.dumps(geojson))
+    with pytest.raises(RegionError, match=rule) as caught:
+        parse_region(str(tmp_path / "x.geojson"))
+    assert "\n" not in str(caught.value)
+    if shape.geom_type == "Point":
+        assert read_places(tmp_path / "x.geojson") == []
 
 
 def test_what_holds_no_polygons_is_one_clear_line(tmp_path):

@@ -24,6 +24,7 @@ from sat2cap.http import Fetcher, FetchPolicy
 from sat2cap.imagery.named import Source
 from sat2cap.imagery.stac import server as stac_requests
 from sat2cap.imagery.stac.items import UnusableItemError, require_usable, scale_and_offset
+from sat2cap.imagery.stac.reader import _finest_gsd_m
 
 HERE = patch_around(12.0, 50.0, 400, 40)
 COLOURS = np.array([40, 120, 200])
@@ -249,6 +250,13 @@ def test_items_that_store_one_reflectance_by_different_scales_look_alike(tmp_pat
             changed(imagery, items=(one,), common_scale=1e-4).read(HERE).values[20, 20, 0] for one in items
         ]
     assert seen[0] == seen[1] in (127, 128)
+
+
+@pytest.mark.parametrize("gsd", [float("inf"), float("nan"), 10**400, -1, 0, "30", True, [], None])
+def test_a_ground_sample_distance_that_is_none_is_not_used(gsd):
+    items = [{"properties": {"gsd": gsd}}, {"properties": {"gsd": 30}}]
+    assert _finest_gsd_m(items) == 30.0
+    assert _finest_gsd_m(items[:1]) == 10.0
 
 
 def test_masks_of_classes_have_no_offset():

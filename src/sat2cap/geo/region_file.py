@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # a region in numbers needs neither tables nor their files
     import geopandas
 
 
+_LARGEST_LON_DEG = 360.0  # of files that go on beyond the antimeridian instead of starting anew
+
+
 def read_polygons(path: str, layer: str | None = None, where: Sequence[str] = ()) -> shapely.Geometry:
     """Return the polygons of a file joined to one geometry, in degrees (EPSG:4326), without heights.
 
@@ -28,14 +31,18 @@ def read_polygons(path: str, layer: str | None = None, where: Sequence[str] = ()
     if table.crs is None:
         raise RegionError(f"region {path!r} does not say its CRS; add one, for example in QGIS")
     shapes = shapely.force_2d(table.to_crs("EPSG:4326").geometry.dropna().to_numpy())
+    if not np.isfinite(shapely.get_coordinates(shapes)).all():
+        raise RegionError(f"region {path!r} has coordinates that are no numbers; check the CRS it declares")
     shapes = shapely.make_valid(shapes)
     pieces = shapely.get_parts(shapely.get_parts(shapes))  # make_valid may put multipolygons in collections
     pieces = pieces[np.isin(shapely.get_type_id(pieces), [3, 6]) & (shapely.area(pieces) > 0)]
     if pieces.size == 0:
         raise RegionError(f"region {path!r} has no polygons; {REGION_FORMS}")
-    south, north = shapely.total_bounds(pieces)[[1, 3]]
-    if not (np.isfinite([south, north]).all() and south >= -90 and north <= 90):
+    west, south, east, north = shapely.total_bounds(pieces)
+    if not (south >= -90 and north <= 90):
         raise RegionError(f"region {path!r} has latitudes beyond 90 degrees; check the CRS it declares")
+    if not (west >= -_LARGEST_LON_DEG and east <= _LARGEST_LON_DEG):
+        raise RegionError(f"region {path!r} has longitudes beyond 360 degrees; check the CRS it declares")
     return shapely.union_all(pieces)
 
 

@@ -127,7 +127,7 @@ def write_geojson(places: gpd.GeoDataFrame, path: Path | str) -> None:
 def read_places(path: Path | str) -> list[LabelledPoint]:
     """Return ``(name, lon, lat)`` of each point of a file, in its order; an empty name for one without.
 
-    Empty points are left out.
+    Empty points, and those with coordinates that are no numbers, are left out.
 
     Raises `InputError` if the file cannot be read or its points have no column ``name`` or no CRS.
     """
@@ -136,6 +136,7 @@ def read_places(path: Path | str) -> list[LabelledPoint]:
     if "name" not in points or points.crs is None or not (points.geom_type == "Point").all():
         raise InputError(f"places {str(path)!r} are not named points with a CRS; {form}")
     points = points[~points.geometry.is_empty].to_crs("EPSG:4326")
+    points = points[np.isfinite(shapely.get_coordinates(points.geometry)).all(axis=1)]
     names = [
         "" if missing else str(name)
         for name, missing in zip(points["name"], points["name"].isna(), strict=True)

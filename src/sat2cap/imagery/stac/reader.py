@@ -43,6 +43,7 @@ from sat2cap.redaction import redact_secrets
 _MAX_CONCURRENT = 4  # files under way at the same time
 _SIGNATURE_LIFETIME_S = 300.0  # signatures hold for longer: an hour at the Planetary Computer
 _SIGNING = FetchPolicy(max_request_s=60.0, max_answer_bytes=2**20)
+_LARGEST_GSD_M = 1e6  # also so that a number of a stranger is finite
 _DEFAULT_GSD_M = 10.0  # of items that do not state theirs: Sentinel-2, most searches' imagery
 
 
@@ -264,7 +265,7 @@ def _record(item: Item) -> dict[str, Any]:
 def _finest_gsd_m(items: Sequence[Item]) -> float:
     """Return the finest ground sample distance that the items state, in metres."""
     stated = [item["properties"].get("gsd") for item in items]
-    numbers = [float(value) for value in stated if isinstance(value, int | float) and value > 0]
+    numbers = [float(v) for v in stated if type(v) in (int, float) and 0 < v <= _LARGEST_GSD_M]
     return min(numbers, default=_DEFAULT_GSD_M)
 
 
