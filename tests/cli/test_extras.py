@@ -93,7 +93,7 @@ def test_a_cluster_without_ray_is_one_line_before_any_work(words, capsys, monkey
     monkeypatch.chdir(tmp_path)
     for more, line in [
         (["--engine", "ray"], "--engine ray needs ray, not installed; pip install 'sat2cap[cluster]'"),
-        (["--engine", "ray", "--workers", "0"], "0 workers cannot do anything; give 1 or more"),
+        (["--engine", "ray", "--workers", "0"], "--workers '0' must be a whole number of 1 or more"),
         (["--workers", "2"], "--address and --workers are those of a cluster; add --engine ray"),
     ]:
         with pytest.raises(SystemExit):

@@ -260,6 +260,15 @@ def test_moving_a_model_forgets_its_copies_and_staying_keeps_them(clip: Checkpoi
     assert not model.to("meta")._image_embedder._copies
 
 
+def test_a_model_that_has_embedded_can_be_copied(clip: Checkpoint) -> None:
+    """Weights that are packed for bfloat16 instructions cannot be, where a processor has those."""
+    seen = patches(3, 16)
+    first = clip.embed_overhead(seen, precision="bfloat16")
+    copied = copy.deepcopy(clip)
+    assert not copied._image_embedder._copies
+    np.testing.assert_array_equal(copied.embed_overhead(seen, precision="bfloat16"), first)
+
+
 def test_images_prepared_before_are_embedded_as_they_are(clip: Checkpoint) -> None:
     """A model that resizes to more than it cuts out would otherwise cut out of what was cut out."""
     zoomed = replace(clip.overhead_preprocess, shortest_edge=clip.overhead_preprocess.size + 8)

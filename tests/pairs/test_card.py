@@ -147,8 +147,8 @@ def test_a_split_that_breaks_its_promise_is_status_1(made, tmp_path, capsys, mon
         (("--photos", "yfcc:here.tsv", "--files", "nowhere"), "no such folder or tar"),
         (("--photos", ".", "--count", "3"), "miniworld only"),
         (("--photos", ".", "--column", "lon"), "FIELD=COLUMN"),
-        (("--photos", ".", "--exclude", "here.tsv"), "polygons"),
-        (("--photos", "miniworld:7", "--per-user", "0"), "at least 1"),
+        (("--photos", ".", "--exclude", "here.tsv"), "has no shapes"),
+        (("--photos", "miniworld:7", "--per-user", "0"), "1 or more"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_status_2(options, word, tmp_path, capsys, monkeypatch):

@@ -24,6 +24,10 @@ class ImageEmbedder:
         self._dim = dim
         self._copies: dict[tuple[int, str, torch.device, bool], Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave converted towers out of copies and pickles: packed weights cannot be copied, and are remade."""
+        return {"_dim": self._dim, "_copies": {}}
+
     def embed(
         self,
         tower: Any,
