@@ -25,7 +25,7 @@ class ImageEmbedder:
         self._copies: dict[tuple[int, str, torch.device, bool], Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave converted towers out of copies and pickles: packed weights cannot be copied, and are remade."""
+        """Leave converted towers out of copies and pickles, since packed weights cannot be copied."""
         return {"_dim": self._dim, "_copies": {}}
 
     def embed(
