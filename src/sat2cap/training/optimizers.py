@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class MuonAdamW(torch.optim.AdamW):
         directions: list[Tensor] = []
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for number, matrix in enumerate(matrices):
-            direction = self._direction(matrix)
+            direction = self._direction(matrix, cast(Tensor, matrix.grad))
             directions.append(direction.T if direction.shape[0] > direction.shape[1] else direction)
             by_shape.setdefault(tuple(directions[-1].shape), []).append(number)
         for numbers in by_shape.values():
@@ -72,9 +72,9 @@ class MuonAdamW(torch.optim.AdamW):
             for matrix, update in zip(matrices, directions, strict=True)
         ]
 
-    def _direction(self, matrix: nn.Parameter) -> Tensor:
+    def _direction(self, matrix: nn.Parameter, gradient: Tensor) -> Tensor:
         """Return the gradient of a matrix with Nesterov momentum, and remember the momentum."""
-        state, gradient = self.state[matrix], matrix.grad
+        state = self.state[matrix]
         if not state:
             state["step"] = torch.tensor(0.0)  # AdamW expects it of every state that it loads
             state["momentum"] = torch.zeros_like(matrix)
@@ -95,7 +95,8 @@ def orthogonalize(matrices: Tensor, product_dtype: torch.dtype = torch.float32) 
     for _ in range(_NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.to(matrices.dtype)
+    result: Tensor = x.to(matrices.dtype)
+    return result
 
 
 def new_optimizer(run: Run, student: Student, temperature: Temperature) -> torch.optim.Optimizer:
