@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,6 +133,34 @@ def test_curves_follow_what_photos_say_and_negatives_are_rivals_always():
         (chance,) = predict(fit_chances(checkpoint, prompt[None], negatives, bank, conditioned=False), places)
         assert chance.mean() == pytest.approx(fits.mean(), rel=0.02), "as many as there are"
         assert np.corrcoef(chance, fits)[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.01, 0.002])
+def test_chances_of_rare_things_are_as_high_as_their_truth_where_they_are(rate):
+    """Vectors as CLIP's: most of each is the same in all, and a scale of 100 tells them apart.
+
+    The model was trained at a scale of 1 / 0.07. A prior around that scale had 0.8, 0.5 and 0.2 at these
+    rates, where the truth is 0.8 to 0.9.
+    """
+    rng, common = np.random.default_rng(2), np.eye(32, dtype=np.float32)[0]
+
+    def draw(count):
+        content = unit(rng.normal(size=(count, 31)) * np.linspace(2, 0.2, 31))
+        return np.concatenate([np.full((count, 1), 0.9), content * (1 - 0.81) ** 0.5], axis=1).astype(
+            np.float32
+        )
+
+    photos, cells, (prompt,) = draw(2000), draw(20_000), draw(1)
+    rival = common[None] * np.quantile(cells @ prompt, 1 - rate) / 0.9  # as near to every photo
+    sample = SimpleNamespace(ground=photos, overhead=photos)
+    model = SimpleNamespace(calibration=sample, text_scale=100.0, logit_scale=1 / 0.07, dynamic_weights=None)
+    none = np.zeros((0, 32), np.float32)
+    (chance,) = predict(fit_chances(model, prompt[None], none, rival, conditioned=False), cells)
+    truth = logistic(100 * (cells @ prompt - (cells @ rival.T)[:, 0]).astype(float))
+    there = truth > 0.5
+    assert there.sum() >= 20
+    assert chance[there].mean() == pytest.approx(truth[there].mean(), abs=0.1)
+    assert chance.mean() == pytest.approx(truth.mean(), rel=0.2)
 
 
 def test_a_prompt_is_no_rival_of_itself_nor_of_what_says_the_same():

@@ -64,7 +64,7 @@ def test_every_cell_has_the_error_of_its_own_embedding(tmp_path, when) -> None:
         weights = np.append(chances.slope[number] * chances.directions[number], chances.intercept[number])
         p = logistic(x @ weights)
         covariance = np.linalg.inv(
-            (x * (p * (1 - p))[:, None]).T @ x + prior_precision(prompt, checkpoint.logit_scale)
+            (x * (p * (1 - p))[:, None]).T @ x + prior_precision(prompt, checkpoint.text_scale)
         )
         z = np.concatenate([cells, np.ones((len(cells), 1))], axis=1)
         chance = logistic(z @ weights)

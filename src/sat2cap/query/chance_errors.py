@@ -96,7 +96,7 @@ def compute_chance_errors(
     for number, prompt in enumerate(query.prompts):
         chances = query.chances.select(number)
         weights = chances.slope[0] * chances.directions[0].astype(np.float64)
-        deviations = fit_deviations(places, weights, chances.intercept[0], prompt, checkpoint.logit_scale)
+        deviations = fit_deviations(places, weights, chances.intercept[0], prompt, checkpoint.text_scale)
         texts = np.concatenate([chances.directions, deviations.directions])
         to_errors = partial(_standard_errors, chances, deviations)
         errors = EmbeddedQuery(prompt[None], texts, query.offset, to_errors)

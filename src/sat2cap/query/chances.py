@@ -23,7 +23,7 @@ SYNONYM_CORRELATION = 0.9
 """Correlation over photos above which two texts count as saying the same, and are no rivals."""
 
 PRIOR_SD_ALONG = 1 / 2
-"""Standard deviation of the weights' prior along the prompt, as a share of the training's logit scale."""
+"""Standard deviation of the weights' prior along the prompt, as a share of the text tower's logit scale."""
 
 PRIOR_SD_ACROSS = 2.0
 """Standard deviation of the prior across the prompt, logits; 1 to 4 was best in cross-validation (5 folds,
@@ -75,7 +75,7 @@ def fit_chances(
     for number, prompt in enumerate(prompts):
         fits = _photo_fits(sample.ground @ prompt, bank_cosines, negative_cosines, text_scale)
         totals[number] = fits.sum()
-        weights[number], intercepts[number] = fit_logistic(places, fits, prompt, checkpoint.logit_scale)
+        weights[number], intercepts[number] = fit_logistic(places, fits, prompt, text_scale)
     slope = np.maximum(np.linalg.norm(weights, axis=1), _TINY)
     directions = (weights / slope[:, None]).astype(np.float32)
     return Chances(directions, slope, intercepts, totals)
@@ -101,8 +101,8 @@ def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) ->
     """Fit ``logistic(places @ weights + intercept)`` to `fits`; return the weights `[D]` and the intercept.
 
     `places` `[N, D]` are unit vectors and `fits` `[N]` lie in 0 to 1. It is the maximum a posteriori estimate
-    under a normal prior of the weights around ``scale * prompt``, which is what contrastive training made of
-    a cosine. The prior is narrow across the prompt: many photos are needed to turn the weights, and a prompt
+    under a normal prior of the weights around ``scale * prompt``, which is what CLIP makes of the cosine of a
+    photo. The prior is narrow across the prompt: many photos are needed to turn the weights, and a prompt
     that hardly any photo fits keeps its own direction.
     """
     return fit_posterior_mode(places, fits, prompt_prior(prompt, scale))
@@ -111,8 +111,10 @@ def fit_logistic(places: Floats, fits: Doubles, prompt: Floats, scale: float) ->
 def prompt_prior(prompt: Floats, scale: float) -> NormalPrior:
     """Return the normal prior of the regression weights of a prompt, a vector `[D]`.
 
-    Its mean is `scale`, the logit scale of training, times the prompt's direction: a model that is already
-    calibrated needs no other weights. Its standard deviation is `PRIOR_SD_ALONG` of the scale along the
+    Its mean is `scale`, the logit scale of the text tower, times the prompt's direction: an embedding that
+    says what a photo taken there would show needs no other weights. A lower scale, such as 1/0.07 of a
+    training's temperature, would hold the chances of rare things down, as few photos speak against it
+    (docs/method.md). The standard deviation is `PRIOR_SD_ALONG` of the scale along the
     prompt and `PRIOR_SD_ACROSS` across it.
     """
     direction = prompt.astype(np.float64)
