@@ -1,7 +1,7 @@
 """Which prompts of a chance few held-out photos speak for, as data and in words.
 
 A chance is the share of photos that CLIP would say fit the prompt. Where hardly any of the model's held-out
-photos fits, the prior decides, and chances are low everywhere: they rank places, but say little more.
+photos fits, little more than the prior decides how chances rise: they rank places, but say little more.
 """
 
 from collections.abc import Mapping, Sequence
