@@ -108,7 +108,8 @@ def serve(atlas: Path) -> Iterator[str]:
     """Serve an atlas from a process of its own; yield its address."""
     words = ["-c", "import sys; from sat2cap.cli import main; main(sys.argv[1:])", "serve", str(atlas)]
     command = [sys.executable, *words, "--no-open", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    # What the server says beside its address goes to the terminal: a pipe that nobody reads would fill up.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield next(word for line in process.stdout for word in line.split() if word.startswith("http"))

@@ -9,10 +9,11 @@ import pytest
 import shapely
 from odc.geo.geobox import GeoBox
 
+from sat2cap.api.imagery import reopen_imagery
 from sat2cap.api.inputs import to_moment, to_moments, to_places, to_prompts, to_region
 from sat2cap.api.reporting import listening
-from sat2cap.errors import InputError, PromptError, RegionError, WhenError
-from sat2cap.geo import When
+from sat2cap.errors import ImageryError, InputError, PromptError, RegionError, WhenError
+from sat2cap.geo import When, parse_region
 from sat2cap.geo.region import lonlat_bounds
 
 EDGES = (4.85, 52.35, 4.95, 52.40)
@@ -145,3 +146,9 @@ def test_progress_is_silence_a_bar_or_a_call(capsys):
     assert "embedding cells" in capsys.readouterr().err
     with pytest.raises(InputError, match="progress is an int"), listening(7):
         pass
+
+
+def test_an_atlas_that_does_not_name_its_imagery_says_so() -> None:
+    """As atlases of numbers from elsewhere do, which a server then has no ground to draw under."""
+    with pytest.raises(ImageryError, match="does not say what its imagery was called; give it with"):
+        reopen_imagery({"identity": "numbers"}, parse_region("5,52,6,53"))

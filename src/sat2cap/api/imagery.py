@@ -11,6 +11,7 @@ from sat2cap.api.inputs import RegionLike, to_region
 from sat2cap.arguments import check_path
 from sat2cap.atlas import USER_SPEC_KEY
 from sat2cap.catalogue import open_imagery as open_by_name
+from sat2cap.errors import ImageryError
 from sat2cap.geo import Region, parse_region
 from sat2cap.imagery import is_template, may_be_described, parse_rendering
 from sat2cap.redaction import redact_secrets
@@ -94,6 +95,8 @@ def reopen_imagery(
     `atlas_region` is where a search looks whose own region is not in the record. Raises `ImageryError`,
     `RegionError`.
     """
+    if imagery is None and "uri" not in record:
+        raise ImageryError("the atlas does not say what its imagery was called; give it with --imagery")
     options = (
         {"imagery": record["uri"], **record.get(USER_SPEC_KEY, {})}
         if imagery is None
