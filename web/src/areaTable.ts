@@ -1,6 +1,6 @@
 /** The table of areas and their means, with the key to their colours. */
 
-import { create, element, formatScore } from "./elements";
+import { create, createButton, element, formatScore } from "./elements";
 
 const LISTED = 25;
 
@@ -36,10 +36,7 @@ export function listAreas(features: GeoJSON.Feature[], look: AreaLook): void {
   if (look.coloured && look.ends) parts.push(...keyOf(look, look.ends));
   parts.push(tableOf(rows.slice(0, LISTED), look));
   if (rows.length > LISTED) parts.push(create("p", `and ${rows.length - LISTED} more with lower means`, "quiet"));
-  const remove = create("button", features.length > 1 ? "Remove the areas" : "Remove the area");
-  remove.type = "button";
-  remove.addEventListener("click", look.onRemove);
-  parts.push(remove);
+  parts.push(createButton(features.length > 1 ? "Remove the areas" : "Remove the area", look.onRemove));
   const hadFocus = document.activeElement?.id;
   element("zones").replaceChildren(...parts);
   if (hadFocus === "colour-areas") element("colour-areas").focus();
@@ -102,10 +99,7 @@ function tableOf(rows: Row[], look: AreaLook): HTMLElement {
     const name = line.insertCell();
     const swatch = create("span", "", "swatch");
     swatch.style.background = look.coloured ? look.colourOf(row.mean) : "transparent";
-    const button = create("button", row.name);
-    button.type = "button";
-    button.addEventListener("click", () => look.onChoose(row.feature));
-    name.append(swatch, button);
+    name.append(swatch, createButton(row.name, () => look.onChoose(row.feature)));
     line.insertCell().textContent = formatScore(row.mean, look.scale);
     line.insertCell().textContent = `${Math.round(row.covered * 100)} %`;
   }

@@ -21,7 +21,7 @@ export class Areas {
   private corners: [number, number][] = [];
   /** Areas of a file; those drawn are in the state. */
   private file: unknown = readStored();
-  private asked = 0;
+  private requestCount = 0;
   private features: GeoJSON.Feature[] = [];
   isDrawing = false;
   private readonly hint = new Popup({ closeButton: false, closeOnClick: false, className: "hint", offset: 8 });
@@ -32,7 +32,8 @@ export class Areas {
   ) {
     map.addSource("areas", { type: "geojson", data: { type: "FeatureCollection", features: [] } });
     map.addLayer({ id: "areas-fill", type: "fill", source: "areas", paint: { "fill-opacity": 0 } });
-    map.addLayer({ id: "areas-edge", type: "line", source: "areas", paint: { "line-color": "#ffffff", "line-width": 4, "line-opacity": 0.8 } });
+    const edge = { "line-color": "#ffffff", "line-width": 4, "line-opacity": 0.8 };
+    map.addLayer({ id: "areas-edge", type: "line", source: "areas", paint: edge });
     map.addLayer({ id: "areas", type: "line", source: "areas", paint: { "line-color": "#10131a", "line-width": 1.8 } });
     map.on("click", (event) => this.addCorner(event));
     map.on("dblclick", (event) => {
@@ -70,7 +71,7 @@ export class Areas {
 
   /** Ask for the means of the areas at hand again, since the question or the areas have changed. */
   async refresh(): Promise<void> {
-    const ticket = ++this.asked;
+    const ticket = ++this.requestCount;
     if (this.isDrawing) return;
     const question = this.page.question();
     if (!this.hasAreas || !question) {
@@ -79,10 +80,10 @@ export class Areas {
     }
     try {
       const answer = await summariseZones(question, this.zones);
-      if (ticket !== this.asked || this.isDrawing) return;
+      if (ticket !== this.requestCount || this.isDrawing) return;
       this.show(answer.features);
     } catch (error) {
-      if (ticket !== this.asked) return;
+      if (ticket !== this.requestCount) return;
       this.show([]);
       withoutAreas((error as Error).message, true);
     }
@@ -90,8 +91,8 @@ export class Areas {
 
   /** Colour the areas as the state says, and list them. */
   applyLook(): void {
-    const { state, scores } = this.page;
-    const isCentred = scores?.centred === true;
+    const { state, shown } = this.page;
+    const isCentred = shown?.scores.centred === true;
     const means = this.features.map(meanOf).filter((mean): mean is number => mean !== null);
     if (this.isDrawing || !this.features.length) {
       this.map.setPaintProperty("areas-fill", "fill-opacity", 0);

@@ -2,7 +2,7 @@
 
 import type { Map as MapLibreMap } from "maplibre-gl";
 import { request } from "./api";
-import { element } from "./elements";
+import { element, plainText } from "./elements";
 
 const STORED = "sat2cap-base-map";
 
@@ -29,7 +29,8 @@ export async function offerBaseMap(map: MapLibreMap): Promise<void> {
 }
 
 function addBaseMap(map: MapLibreMap, tiles: string, attribution: string): void {
-  map.addSource("base-map", { type: "raster", tiles: [tiles], tileSize: 256, maxzoom: 19, attribution: attribution.replace(/[<>&"]/g, "") });
+  const source = { tiles: [tiles], tileSize: 256, maxzoom: 19, attribution: plainText(attribution) };
+  map.addSource("base-map", { type: "raster", ...source });
   const above = map.getStyle().layers[1]?.id; // the first is the ground
   map.addLayer({ id: "base-map", type: "raster", source: "base-map" }, above);
 }

@@ -1,34 +1,12 @@
 /** Two maps: side by side with a border that moves, or one taken off the other. */
 
-import type { Question } from "./api";
+import { hourText, MONTHS, shortDate } from "./dates";
 import { create, element, onClick, onInput } from "./elements";
 import type { Page } from "./page";
+import { questionsOf } from "./questions";
 import type { State } from "./state";
-import { hourText, MONTHS, momentOf } from "./time";
 
 const THUMB_PX = 40;
-
-/** The other map of a comparison; null where it would be the same one. */
-export function otherQuestion(question: Question, state: State, years: [number, number] | null): Question | null {
-  if (state.second === null) return null;
-  const prompt = state.second.trim() || question.prompt;
-  const hour = state.secondHour ?? state.hour;
-  const when = state.secondMonth ? momentOf(state.secondMonth, hour, years) : sameMonth(question, state, years);
-  return prompt === question.prompt && when === question.when ? null : { ...question, prompt, when };
-}
-
-function sameMonth(question: Question, state: State, years: [number, number] | null): string | null {
-  return question.when && state.secondHour !== null ? momentOf(state.month, state.secondHour, years) : question.when;
-}
-
-/** The question of a difference: the first map less the other. */
-export function differenceOf(question: Question, other: Question): Question {
-  return {
-    ...question,
-    minus: other.prompt === question.prompt ? null : other.prompt,
-    minusWhen: other.when === question.when ? null : other.when,
-  };
-}
 
 export class CompareControls {
   constructor(private readonly page: Page) {
@@ -55,9 +33,7 @@ export class CompareControls {
   /** Where the border is, as a share of the map's width; 1 where there is none. */
   get border(): number {
     const { state, atlas } = this.page;
-    const question = this.page.question();
-    const hasTwo = question && atlas && otherQuestion(question, state, atlas.years) && !state.difference;
-    if (!hasTwo) return 1;
+    if (!questionsOf(state, atlas)?.beside) return 1;
     const width = element("stage").clientWidth || 1;
     return (THUMB_PX / 2 + state.border * (width - THUMB_PX)) / width; // the middle of the slider's thumb
   }
@@ -87,11 +63,10 @@ export class CompareControls {
 
   /** Say on both sides of the border what is shown there: the prompts, or the dates of one prompt. */
   private nameSides(): void {
-    const question = this.page.question();
-    const other = question && otherQuestion(question, this.page.state, this.page.atlas!.years);
-    if (!question || !other) return;
-    const isOnePrompt = question.prompt === other.prompt;
-    for (const [id, side] of [["tag-left", question], ["tag-right", other]] as const) {
+    const { main, beside } = questionsOf(this.page.state, this.page.atlas) ?? {};
+    if (!main || !beside) return;
+    const isOnePrompt = main.prompt === beside.prompt;
+    for (const [id, side] of [["tag-left", main], ["tag-right", beside]] as const) {
       element(id).textContent = isOnePrompt ? shortDate(side.when) : side.prompt;
     }
   }
@@ -108,10 +83,6 @@ export class CompareControls {
     void this.page.ask();
     this.page.commit();
   }
-}
-
-function shortDate(when: string | null): string {
-  return when ? `${MONTHS[Number(when.slice(5, 7))]}, ${when.slice(11, 16)}` : MONTHS[0]!;
 }
 
 function fill(id: string, options: string[][]): void {

@@ -1,7 +1,7 @@
 /** Prompts by example: a photo that was sent to the server, or a place of the atlas, in place of words. */
 
 import { request } from "./api";
-import { element } from "./elements";
+import { element, showPicture } from "./elements";
 
 const EXAMPLE = /(?:^|\s\+\s)\s*(?:place|upload):/;
 const PHOTO = /(?:^|\s\+\s)\s*upload:([0-9a-f]+)/;
@@ -48,8 +48,7 @@ export class PhotoPrompts {
     if (name === null) return;
     const response = await request(`./api/photos/${name}.webp`).catch(() => null);
     if (response === null || name !== this.shown) return;
-    picture.src = URL.createObjectURL(await response.blob());
-    picture.addEventListener("load", () => URL.revokeObjectURL(picture.src), { once: true });
+    await showPicture(picture, response);
     picture.hidden = false;
     element("prompt-icon").toggleAttribute("hidden", true);
   }

@@ -48,10 +48,10 @@ export class Files {
 
   /** Colours and range of the map in view, as the tiles take them. */
   private looks(): Record<string, string> {
-    const { range, scores, state } = this.page;
+    const { range, shown, state } = this.page;
     if (!range) return {};
     const rescale = range.map((score) => Number(score.toPrecision(6))).join(",");
-    return { rescale, ...(scores?.centred ? {} : { colormap_name: state.colours }) };
+    return { rescale, ...(shown?.scores.centred ? {} : { colormap_name: state.colours }) };
   }
 
   private async download(address: string, name: string): Promise<void> {

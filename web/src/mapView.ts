@@ -6,7 +6,7 @@ import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import "maplibre-gl/dist/maplibre-gl.css";
 import type { Atlas, Box } from "./api";
 import { atlasAddress } from "./api";
-import { element } from "./elements";
+import { element, plainText } from "./elements";
 import { keyHeaders } from "./key";
 import { isNarrow } from "./panels";
 
@@ -67,14 +67,15 @@ export function showAtlas(map: MapLibreMap, atlas: Atlas, below: string): void {
     minzoom: IMAGERY_FROM_ZOOM,
     maxzoom: 15,
     bounds: atlas.bounds,
-    attribution: atlas.attribution.replace(/[<>&"]/g, ""),
+    attribution: plainText(atlas.attribution),
   });
   map.addLayer({ id: "imagery", type: "raster", source: "imagery", minzoom: IMAGERY_FROM_ZOOM }, below);
   const outline = outlineOf(atlas);
   const source = map.getSource("outline") as GeoJSONSource | undefined;
   if (source) void source.setData(outline);
   else map.addSource("outline", { type: "geojson", data: outline });
-  map.addLayer({ id: "outline", type: "line", source: "outline", paint: { "line-color": "#7d8896", "line-width": 1.2, "line-dasharray": [3, 2] } });
+  const dashes = { "line-color": "#7d8896", "line-width": 1.2, "line-dasharray": [3, 2] };
+  map.addLayer({ id: "outline", type: "line", source: "outline", paint: dashes });
 }
 
 /** The edge of the grid, from its mesh. */

@@ -1,18 +1,21 @@
 /** What the parts of the page share. */
 
 import type { Map as MapLibreMap } from "maplibre-gl";
-import type { Atlas, Question, Scores } from "./api";
+import type { Atlas, Question } from "./api";
 import type { Range } from "./legend";
+import type { Shown } from "./mapRequests";
 import type { Panel, State } from "./state";
 
 export interface Page {
   readonly state: State;
   readonly map: MapLibreMap;
   readonly atlas: Atlas | undefined;
-  /** The map in view; undefined before the first one. */
-  readonly scores: Scores | undefined;
+  /** The maps in view; undefined before the first ones. */
+  readonly shown: Shown | undefined;
   /** The scores of its first and last colour; null without a map. */
   readonly range: Range | null;
+  /** The areas that are drawn or opened, as GeoJSON; null without any. */
+  readonly zones: unknown;
   /** What is asked now; null without a prompt. */
   question(): Question | null;
   /** Ask for the map of the state now; what was asked before is dropped. Resolves when it is painted, or has failed. */
@@ -26,8 +29,6 @@ export interface Page {
   /** The state is one to come back to: the next change of it becomes a new entry of the browser's history. */
   commit(): void;
   openPanel(panel: Panel): void;
-  /** The areas that are drawn or opened, as GeoJSON; null without any. */
-  zones(): unknown;
   /** The areas have changed: what depends on them is asked for again. */
   onAreas(): void;
   /** Ask this, as if it had been typed. */

@@ -4,9 +4,10 @@ import { Marker } from "maplibre-gl";
 import type { PlaceDescription, Question } from "./api";
 import { atlasAddress, captionPlace, describePlace, followPlace, request } from "./api";
 import { drawSeries } from "./chart";
-import { create, element, formatScore } from "./elements";
+import { create, createButton, element, formatScore, showPicture } from "./elements";
 import { placePrompt } from "./examples";
 import type { Page } from "./page";
+import { isDifference } from "./questions";
 
 const IMAGERY_ZOOM = 14;
 const HOURS = [...Array(24).keys()].map((hour) => (hour % 6 === 0 ? String(hour) : ""));
@@ -26,7 +27,7 @@ export class PlacePanel {
     const [lon, lat] = place;
     const pin = create("div", "", "spot");
     this.marker = new Marker({ element: pin }).setLngLat([lon, lat]).addTo(this.page.map);
-    element("panel-title").textContent = `${Math.abs(lat).toFixed(4)}° ${lat < 0 ? "S" : "N"}, ${Math.abs(lon).toFixed(4)}° ${lon < 0 ? "W" : "E"}`;
+    element("panel-title").textContent = positionText(lon, lat);
     const panel = element("place");
     const question = this.page.question();
     if (!question) return panel.replaceChildren(create("p", "Type a prompt to learn how well this place fits.", "quiet"));
@@ -54,8 +55,7 @@ export class PlacePanel {
     const { scale } = question;
     const facts = create("dl");
     const add = (name: string, value: string) => facts.append(create("dt", name), create("dd", value));
-    const isDifference = question.minus !== null || question.minusWhen !== null;
-    add(isDifference ? "change" : scale === "contrast" ? "chance" : "score", formatScore(place.score, scale));
+    add(isDifference(question) ? "change" : scale === "contrast" ? "chance" : "score", formatScore(place.score, scale));
     if (place.percentile !== null) add("higher than", rankOf(place.percentile));
     if (place.chance !== null && scale !== "contrast") add("chance", formatScore(place.chance, "contrast"));
     const parts: HTMLElement[] = [facts, this.likeThis(place)];
@@ -76,10 +76,8 @@ export class PlacePanel {
   /** A button that asks for places that look like this one. */
   private likeThis(place: PlaceDescription): HTMLElement {
     const row = create("div", "", "row");
-    const button = create("button", "More places like this");
-    button.type = "button";
+    const button = createButton("More places like this", () => this.page.choosePrompt(placePrompt(place.lon, place.lat)));
     button.id = "like-this";
-    button.addEventListener("click", () => this.page.choosePrompt(placePrompt(place.lon, place.lat)));
     row.append(button);
     return row;
   }
@@ -127,11 +125,15 @@ export class PlacePanel {
     });
     if (response?.status !== 200) return;
     const picture = create("img");
-    picture.src = URL.createObjectURL(await response.blob());
     picture.alt = "The overhead imagery around this place";
-    picture.addEventListener("load", () => URL.revokeObjectURL(picture.src), { once: true });
+    await showPicture(picture, response);
     panel.querySelector("#place-picture")?.replaceChildren(picture);
   }
+}
+
+/** A place as people write it: `52.3728° N, 4.8936° E`. */
+function positionText(lon: number, lat: number): string {
+  return `${Math.abs(lat).toFixed(4)}° ${lat < 0 ? "S" : "N"}, ${Math.abs(lon).toFixed(4)}° ${lon < 0 ? "W" : "E"}`;
 }
 
 /** How much of the region scores lower, which is never all of it. */

@@ -1,6 +1,6 @@
 /** Examples, and what was asked before in this browser, as buttons below the prompt. */
 
-import { create, element } from "./elements";
+import { create, createButton, element } from "./elements";
 import { hasExample } from "./examples";
 
 const EXAMPLES = ["a busy street", "a quiet beach", "snow on the ground", "people skiing", "a field of crops"];
@@ -13,10 +13,7 @@ export function showChips(choose: (text: string) => void): void {
   element("chips").replaceChildren(
     ...texts.map((text) => {
       const item = create("li");
-      const button = create("button", text);
-      button.type = "button";
-      button.addEventListener("click", () => choose(text));
-      item.append(button);
+      item.append(createButton(text, () => choose(text)));
       return item;
     }),
   );

@@ -1,9 +1,9 @@
 /**
  * The score of every cell, drawn on the GPU.
  *
- * The levels, of the whole atlas or of the part in view, lie in a texture of one byte a cell. A mesh of 17 × 17 points places it in Web Mercator, so the server
- * reprojects nothing and cells stay as they are. Colours, stretch, threshold, opacity and the border between two maps
- * are numbers of the shader: changing one costs a frame, and no request.
+ * The levels, of the whole atlas or of the part in view, lie in a texture of one byte a cell. A mesh of 17 × 17 points
+ * places it in Web Mercator, so the server reprojects nothing and cells stay as they are. Colours, stretch, threshold,
+ * opacity and the border between two maps are numbers of the shader: changing one costs a frame, and no request.
  */
 
 import type { CustomLayerInterface, CustomRenderMethodInput, Map as MapLibreMap } from "maplibre-gl";

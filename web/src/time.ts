@@ -1,40 +1,13 @@
 /** The sliders of month and hour, and their play buttons. */
 
-import type { Atlas, Question } from "./api";
+import { hourText, MONTHS } from "./dates";
 import { create, element, onInput } from "./elements";
 import type { Page } from "./page";
-
-export const MONTHS = ["any date", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** Least time between two maps while playing; a server that takes longer is waited for. */
 const PLAY_MS = { month: 250, hour: 100 };
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-export const hourText = (hour: number) => `${String(hour).padStart(2, "0")}:00`;
-
-const MONTH_NAMES = new Intl.DateTimeFormat("en", { month: "long", timeZone: "UTC" });
-
-/** A moment as people write it, such as `15 July 2023, 12:00`. */
-export function dateText(when: string | null): string {
-  if (!when) return "any date";
-  const month = MONTH_NAMES.format(new Date(`${when.slice(0, 10)}T00:00Z`));
-  return `${Number(when.slice(8, 10))} ${month} ${when.slice(0, 4)}, ${when.slice(11, 16)}`;
-}
-
-/** What the map is of, as far as the prompt box does not say it: the date, and the two sides of a difference. */
-export function aboutMap(question: Question | null, atlas: Atlas): string {
-  if (!question) return "";
-  if (question.minusWhen) return `${dateText(question.when)} minus ${dateText(question.minusWhen)}`;
-  const date = atlas.knows_time ? dateText(question.when) : "";
-  return question.minus ? `“${question.prompt}” minus “${question.minus}”${date && `, ${date}`}` : date;
-}
-
-/** A date and hour as the server reads them; the day is the 15th. */
-export function momentOf(month: number, hour: number, years: [number, number] | null): string | null {
-  if (!month) return null;
-  return `${years ? years[1] : 2024}-${String(month).padStart(2, "0")}-15T${hourText(hour)}`;
-}
 
 export class TimeControls {
   private playing: "month" | "hour" | null = null;

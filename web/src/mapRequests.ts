@@ -1,8 +1,8 @@
 /** Asking for maps: the newest question wins, and a slider that moves on does not starve. */
 
-import type { Atlas, Box, Question, Scores } from "./api";
+import type { Box, Question, Scores } from "./api";
 import { readScores } from "./api";
-import { hasExample } from "./examples";
+import type { Questions } from "./questions";
 
 export interface Shown {
   scores: Scores;
@@ -43,13 +43,9 @@ export class MapRequests {
   }
 }
 
-/** The map of a question, and that of the other one beside it. */
-export async function readMaps(question: Question, other: Question | null, part: Box | null, signal: AbortSignal): Promise<Shown> {
-  const [scores, beside] = await Promise.all([readScores(question, part, signal), other ? readScores(other, part, signal) : null]);
-  return { scores, beside, part };
-}
-
-/** The chances behind an answer in words, where the model is calibrated and the map is of another scale. */
-export function needsChance(atlas: Atlas, question: Question): boolean {
-  return atlas.calibrated && !hasExample(question.prompt) && question.scale !== "contrast" && question.minus === null && question.minusWhen === null;
+/** Read the maps of the questions from the server: all cells, or those in a part. */
+export async function readMaps({ main, beside }: Questions, part: Box | null, signal: AbortSignal): Promise<Shown> {
+  const read = (question: Question) => readScores(question, part, signal);
+  const [scores, second] = await Promise.all([read(main), beside ? read(beside) : null]);
+  return { scores, beside: second, part };
 }
