@@ -1,6 +1,7 @@
 """A raster is opened as what its name says, and nothing that comes from elsewhere reads other files."""
 
 import shutil
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,9 +100,47 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[Answers]:
     formats._fetch_start.cache_clear()
     with Answers({}) as answers:
-        Thread(target=answers.serve_forever, daemon=True).start()
+        Thread(target=answers.serve_forever, args=(0.01,), daemon=True).start()
         yield answers
         answers.shutdown()
+
+
+@pytest.mark.parametrize("beside", ["", ".ovr", ".msk", ".msk.ovr", ".ovr.ovr", ".aux.xml", ".ovr.aux.xml"])
+def test_overviews_elsewhere_are_refused(tmp_path: Path, private: Path, server: Answers, beside: str) -> None:
+    """Metadata of a raster, or of a file beside it, may name overviews, which GDAL would open or fetch."""
+    for target in (private, f"{server.url}/inner.tif", f"/vsicurl/{server.url}/inner.tif"):
+        path = tmp_path / "a.tif"
+        for name in ("", *(beside[: beside.find(".", 1)], beside)):
+            if not name.endswith(".xml"):
+                shutil.copy(private, f"{path}{name}")
+        if beside.endswith(".xml"):
+            item = f'<Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{target}</MDI></Metadata>'
+            Path(f"{path}{beside}").write_text(f"<PAMDataset>{item}</PAMDataset>")
+        else:
+            with rasterio.open(f"{path}{beside}", "r+") as file:
+                file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=str(target))
+        with pytest.raises(ImageryError, match="as its overviews, which is not read"):
+            open_raster(str(path))
+    assert server.paths == []
+
+
+def test_overviews_of_a_file_of_the_same_folder_are_read(tmp_path: Path, private: Path) -> None:
+    overviews = tmp_path / "coarser.tif"
+    shutil.copy(private, overviews)
+    with rasterio.open(private, "r+") as file:
+        file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=":::BASE:::coarser.tif")
+    assert len(open_raster(str(private)).overviews) == 1
+    overviews.write_text(vrt_of(tmp_path / "elsewhere.tif"))
+    with pytest.raises(ImageryError, match="list of other files"):
+        open_raster(str(private))
+
+
+def test_a_vrt_beside_a_raster_in_an_archive_is_refused(tmp_path: Path, private: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(private, "a.tif")
+        archive.writestr("a.tif.ovr", vrt_of(private))
+    with pytest.raises(ImageryError, match="list of other files"):
+        open_raster(f"/vsizip/{tmp_path}/a.zip/a.tif")
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.vrt"])

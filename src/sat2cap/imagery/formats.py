@@ -47,6 +47,7 @@ _LIST_MARKS = tuple(
     for name in ("VRTDataset", "GDAL_WM", "WMS_", "WCS_GDAL", "GDALTileIndex", "MRF_META", "Capabilities")
 )
 _LIST_SUFFIXES = frozenset(suffix for suffixes in _REFERRING_DRIVERS.values() for suffix in suffixes)
+_OVERVIEW_BESIDE = ":::BASE:::"
 _HEAD_BYTES = 2048
 _START_LIFETIME_S = 60.0  # shorter than that of signed addresses, which some redirects lead to
 _WEB_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
@@ -83,6 +84,23 @@ def check_driver(path: str, driver: str, files: list[str]) -> None:
     if suffix not in _LIST_SUFFIXES:
         for name in files:
             require_no_list(name)
+
+
+def require_own_overviews(path: str, overview_file: str | None, *, remote: bool = False) -> None:
+    """Raise `ImageryError` if the metadata of a raster name a file or address elsewhere as its overviews.
+
+    GDAL would open it, whatever it is. A file of the same folder is written ``:::BASE:::NAME``; `remote` says
+    that there is no folder.
+    """
+    if overview_file is None:
+        return
+    start, _, name = overview_file.partition(_OVERVIEW_BESIDE)
+    if remote or start or not name or set(name) & set("/\\:<"):
+        fix = "remove OVERVIEW_FILE from its metadata"
+        raise ImageryError(
+            f"imagery {path!r} names something else as its overviews, which is not read; {fix}"
+        )
+    require_no_list(str(Path(path).with_name(name)))
 
 
 def require_no_list(path: str) -> None:

@@ -8,11 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from sat2cap.errors import ImageryError
 from sat2cap.http import with_secrets
-from sat2cap.imagery.formats import check_driver, choose_driver, fetch_start, read_head, require_no_list
+from sat2cap.imagery.formats import (
+    check_driver,
+    choose_driver,
+    fetch_start,
+    read_head,
+    require_no_list,
+    require_own_overviews,
+)
 from sat2cap.redaction import redact_secrets
 
 HTTP_RETRY_SETTINGS = {
@@ -69,11 +77,36 @@ def open_dataset(path: str, overview_level: int | None = None) -> Iterator[raste
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `native_grid` raises for these
                 dataset = rasterio.open(address, driver=driver, **options)
             with dataset:
+                overviews = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
+                require_own_overviews(path, overviews, remote=is_remote(path))
                 if not is_remote(path) and not _DRIVER_NAME.match(path):
+                    if overview_level is None:  # of which GDAL has looked at the others already
+                        _check_sidecars(path, path)
                     check_driver(path, dataset.driver, list(dataset.files))
                 yield dataset
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         raise _reading_error(path, address, error) from None
+
+
+def _check_sidecars(path: str, name: str, depth: int = 3) -> None:
+    """Raise `ImageryError` if a mask or overviews beside a local raster lead to something else.
+
+    `name` is that of the raster `path` or of a file beside it, which GDAL takes for a raster as well.
+    """
+    for suffix in (".ovr", ".msk", ".OVR", ".MSK"):
+        sidecar = name + suffix
+        if not (name.startswith("/vsi") or Path(sidecar).is_file()):
+            continue
+        require_no_list(sidecar)
+        try:
+            with rasterio.open(sidecar) as dataset:
+                driver, overviews = dataset.driver, dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
+        except (RasterioError, CPLE_BaseError):  # none, or one that GDAL does not read
+            continue
+        require_own_overviews(path, overviews)
+        check_driver(sidecar, driver, [])
+        if depth > 1:
+            _check_sidecars(path, sidecar, depth - 1)
 
 
 def _choose_driver(path: str, address: str) -> tuple[str, str | None]:
@@ -106,7 +139,7 @@ def is_georeferenced(path: str) -> bool:
         return dataset.crs is not None
 
 
-def _reading_error(path: str, address: str, error: RasterioError) -> ImageryError:
+def _reading_error(path: str, address: str, error: Exception) -> ImageryError:
     is_file = not is_remote(path) and not path.startswith("/vsi") and not _DRIVER_NAME.match(path)
     if is_file and not Path(path).exists():
         return ImageryError(f"imagery {path!r}: there is no such file; check the path")
