@@ -95,6 +95,21 @@ def test_the_finest_shows_where_files_overlap(sheets, tmp_path):
     assert (pixels[:90, :, :3] == 200).all()
 
 
+def test_files_of_different_offsets_are_equally_bright(tmp_path):
+    """As Sentinel-2 from baseline 04.00 on, which stores 1000 more; the stretch is that of most files."""
+    grid = GeoBox((20, 60), from_origin(LEFT, TOP, STEP, STEP), "EPSG:32631")
+    for number, (name, offset, scale) in enumerate((("a", 0, 1e-4), ("b", -0.1, 1e-4), ("c", 0, 1e-4))):
+        part = grid[:, number * 20 : number * 20 + 20]
+        profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "crs": str(grid.crs)}
+        with rasterio.open(
+            tmp_path / f"{name}.tif", "w", height=20, width=20, transform=part.affine, **profile
+        ) as file:
+            file.write(np.full((1, 20, 20), round((0.2 - offset) / scale), np.uint16))
+            file.scales, file.offsets = (scale,), (offset,)
+    folder = open_folder(str(tmp_path), BandRendering(None, (0, 4000)))
+    assert (folder.read(grid).values == [128, 128, 128, 255]).all()
+
+
 def test_identity_follows_the_files(sheets, tmp_path):
     _, whole, rgb = sheets
     write(tmp_path / "a.tif", whole[:50, :50], rgb[:50, :50])

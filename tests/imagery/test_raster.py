@@ -170,6 +170,9 @@ def test_unusable_files_are_one_clear_line(tmp_path):
         "say which to use": (write_tif(tmp_path / "five.tif", np.repeat(ramp()[:1], 5, 0)), {}),
         "bands 1 to 3": (write_tif(tmp_path / "rgb.tif", ramp()), {"bands": (1, 2, 9)}),
         "the lower first": (write_tif(tmp_path / "rgb.tif", ramp()), {"stretch": (10, 10)}),
+        "has values of 4 bits": (write_tif(tmp_path / "nibbles.tif", ramp() % 16, nbits=4), {}),
+        "stores white as 0": (write_tif(tmp_path / "negative.tif", ramp()[:1], photometric="MINISWHITE"), {}),
+        "does not tell apart": (write_tif(tmp_path / "whole.tif", ramp()), {"stretch": (0, 0.3)}),
     }
     text = tmp_path / "text.tif"
     text.write_text("not an image")
@@ -180,6 +183,24 @@ def test_unusable_files_are_one_clear_line(tmp_path):
         assert rule in str(caught.value)
         assert path in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_stretch_of_physical_values_is_answered_in_stored_ones(tmp_path):
+    path = write_tif(tmp_path / "a.tif", ramp().astype(np.uint16))
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (0.0001,) * 3, (-0.1,) * 3
+    with pytest.raises(ImageryError, match="that is 1000,4000 of those"):
+        open_raster(path, stretch=(0, 0.3))
+    assert open_raster(path, stretch=(1000, 4000)).stretch == (1000, 4000)
+
+
+def test_a_file_of_several_rasters_names_them(tmp_path):
+    path = tmp_path / "two.gpkg"
+    for name, extra in (("north", {}), ("south", {"APPEND_SUBDATASET": "YES"})):
+        write_tif(path, ramp(), driver="GPKG", RASTER_TABLE=name, **extra)
+    with pytest.raises(ImageryError, match=f"GPKG:{path}:north, GPKG:{path}:south"):
+        open_raster(str(path))
+    assert open_raster(f"GPKG:{path}:south").bands == (1, 2, 3)
 
 
 def test_a_truncated_file_fails_on_reading(tmp_path):
@@ -239,17 +260,19 @@ def test_averaged_overviews_stay_where_they_are(tmp_path):
     np.testing.assert_allclose(np.moveaxis(imagery.read(grid).values[..., :3], -1, 0), expected, atol=1)
 
 
-def test_what_is_not_a_number_is_no_data(tmp_path):
+def test_what_is_not_a_finite_number_is_no_data(tmp_path):
     values = np.full((3, 20, 20), 100, np.float32)
     values[:, :5] = np.nan
     values[0, 10:12] = np.nan  # without one of its bands a colour cannot be made
+    values[1, 12:14] = np.inf
+    values[2, 14:16] = -np.inf
     for extra in ({}, {"nodata": -9999.0}, {"nodata": np.nan}):
         imagery = open_raster(
             write_tif(tmp_path / f"{len(str(extra))}.tif", values, **extra), stretch=(0, 200)
         )
         pixels = imagery.read(imagery.grid).values
         there = np.ones((20, 20), bool)
-        there[:5] = there[10:12] = False
+        there[:5] = there[10:16] = False
         np.testing.assert_array_equal(pixels[..., 3] > 0, there, err_msg=str(extra))
         assert (pixels[there] == [128, 128, 128, 255]).all()
 

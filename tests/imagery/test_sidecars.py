@@ -55,6 +55,33 @@ def test_a_mask_file_is_no_data(tmp_path):
     np.testing.assert_array_equal(alpha_of(open_raster(path)), mask)
 
 
+@pytest.mark.parametrize("internal", [True, False])
+@pytest.mark.parametrize("mask_last", [True, False])
+def test_a_mask_is_no_data_at_every_size(tmp_path, internal, mask_last):
+    """A mask that is written after the overviews has none, and GDAL calls all of them valid."""
+    path = write(tmp_path / "a.tif", ground(512))
+    mask = np.full((512, 512), 255, np.uint8)
+    mask[:256] = 0
+
+    def write_mask() -> None:
+        with rasterio.open(path, "r+") as file:
+            file.write_mask(mask)
+
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=internal, TIFF_USE_OVR=not internal):
+        if not mask_last:
+            write_mask()
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2, 4, 8], Resampling.average)
+        if mask_last:
+            write_mask()
+    imagery = open_raster(path)
+    assert imagery.overviews == (2, 4, 8)
+    for factor in (2, 4, 16):
+        there = np.arange(512 // factor) * factor >= 256
+        alpha = imagery.read(imagery.grid.zoom_out(factor)).values[..., 3]
+        np.testing.assert_array_equal(alpha > 0, np.repeat(there[:, None], 512 // factor, 1))
+
+
 def test_nodata_values_beside_the_file_are_no_data(tmp_path):
     values = ground()
     values[:, :, :30] = 0

@@ -1,6 +1,7 @@
 """Imagery in a folder of raster files that lie beside or over each other."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -114,11 +115,30 @@ def open_folder(
     if not files:
         named = f" (left out: {', '.join(skipped[:_MAX_NAMED])})" if skipped else ""
         raise ImageryError(f"imagery folder {folder!r} has no {', '.join(SUFFIXES)}{named}; check the path")
-    files.sort(key=lambda file: (file.info.gsd_m, file.path))
+    files = _with_equal_brightness(sorted(files, key=lambda file: (file.info.gsd_m, file.path)))
     identity = digest("mosaic", *(file.info.identity for file in files))
+    if any(file.stretch != rendering.stretch for file in files):
+        identity = digest(identity, repr([file.stretch for file in files]))
     credits_ = "; ".join(sorted({file.info.attribution for file in files} - {""}))
     info = ImageryInfo(folder, identity, files[0].info.gsd_m, credits_, licence)
     return MosaicImagery(tuple(files), info, tuple(skipped))
+
+
+def _with_equal_brightness(files: list[RasterImagery]) -> list[RasterImagery]:
+    """Return files whose stretches show equal physical values equally, by the scale and offset of each.
+
+    The stretch that was given is in the stored numbers of most files.
+    """
+    scale, offset = Counter(file.scaling for file in files).most_common(1)[0][0]
+    adjusted = []
+    for file in files:
+        own_scale, own_offset = file.scaling
+        if file.stretch is None or file.scaling == (scale, offset) or not own_scale:
+            adjusted.append(file)
+            continue
+        low, high = ((value * scale + offset - own_offset) / own_scale for value in file.stretch)
+        adjusted.append(replace(file, stretch=(low, high)))
+    return adjusted
 
 
 def _list_rasters(folder: Path) -> tuple[list[Path], list[str]]:

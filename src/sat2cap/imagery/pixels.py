@@ -106,13 +106,13 @@ def rgba_planes(
 ) -> NDArray[np.uint8]:
     """Return values ``[1 or 3, h, w]`` and their alpha ``[h, w]`` as RGBA planes, uint8 ``[4, h, w]``.
 
-    `stretch` gives the values that become 0 and 255; None takes them unchanged. NaN is no data. Where
-    there is no data all four planes are 0.
+    `stretch` gives the values that become 0 and 255; None takes them unchanged. A value that is not finite is
+    no data. Where there is no data all four planes are 0.
     """
     planes = np.empty((len(RGBA), *alpha.shape), dtype=np.uint8)
     planes[3] = alpha_8bit(alpha)
     if colours.dtype.kind == "f":
-        planes[3, np.isnan(colours).any(0)] = 0
+        planes[3, ~np.isfinite(colours).all(0)] = 0
     if stretch is not None:
         low, high = stretch
         stretched = (colours.astype(np.float32) - low) * (255 / (high - low))

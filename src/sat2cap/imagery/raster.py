@@ -1,6 +1,7 @@
 """Imagery in one raster file: GeoTIFF, COG, VRT, or any other format of GDAL, local or by URL."""
 
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ from sat2cap.imagery.pixels import (
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
 from sat2cap.imagery.requirements import choose_bands, native_grid, require_usable_values
 from sat2cap.imagery.resample import align_grid
-from sat2cap.imagery.window import Planes, needed_window, read_window, warp_window
+from sat2cap.imagery.window import Planes, has_mask, needed_window, read_window, warp_window
 from sat2cap.redaction import redact_secrets
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class RasterImagery:
     """Number of the band that is read as alpha; None if there is none, or its mark is not heeded."""
     nodata: float | None = None
     """Nodata value that a catalogue states, for a file that states none itself."""
+    masked: bool = False
+    """Whether the file has a mask, within it or beside it, that is no alpha band."""
+    scaling: tuple[float, float] = (1.0, 0.0)
+    """Scale and offset that the file states: a stored number times the scale plus the offset is physical."""
 
     @property
     def footprint(self) -> Geometry:
@@ -83,19 +88,28 @@ class RasterImagery:
         Raises `ImageryError` when the file cannot be read.
         """
         ratio = source_pixels_per_pixel(self.grid, box)
-        factor, level = choose_overview(self.overviews, ratio)
-        with open_dataset(self.path, level) as dataset:
+        factor, level = choose_overview(self._usable_overviews(box), ratio)
+        with ExitStack() as opened:
+            dataset = opened.enter_context(open_dataset(self.path, level))
+            masked = self.masked and level is not None
+            full = opened.enter_context(open_dataset(self.path)) if masked else None
             decimated = self.decimated and level is not None
             affine = decimated_transform(self.grid, dataset) if decimated else dataset.transform
             planes = np.empty((len(RGBA), *box.shape), np.uint8)
             for part in split_parts(box, ratio / factor):
-                values, alpha = self._read_part(dataset, affine, box[part], ratio / factor, compiled)
+                values, alpha = self._read_part(dataset, full, affine, box[part], ratio / factor, compiled)
                 planes[:, *part] = rgba_planes(values, alpha, self.stretch)
         return planes
+
+    def _usable_overviews(self, box: GeoBox) -> tuple[int, ...]:
+        """Return `overviews`; none where GDAL is to warp them together with a mask, which may have none."""
+        crosses = self.masked and (_extends_past_180(self.grid) or bool(seam_options(self.grid, box)))
+        return () if crosses else self.overviews
 
     def _read_part(
         self,
         dataset: rasterio.DatasetReader,
+        full: rasterio.DatasetReader | None,
         affine: Affine,
         box: GeoBox,
         pixels_per_pixel: float,
@@ -103,7 +117,8 @@ class RasterImagery:
     ) -> Planes:
         """Return values and alpha on `box`, by whichever way is the fastest that is right.
 
-        `affine` places the pixels of `dataset`, of which `pixels_per_pixel` lie in a pixel of `box`.
+        `full` is as in `read_window`; `affine` places the pixels of `dataset`, of which `pixels_per_pixel`
+        lie in a pixel of `box`.
         """
         raster = GeoBox(dataset.shape, affine, self.grid.crs)
         seam = seam_options(raster, box)
@@ -113,7 +128,7 @@ class RasterImagery:
         window = needed_window(raster, box) if aligned is None else aligned.window
         if window is None or any(first >= end for first, end in window):
             return np.zeros((1, *box.shape), np.uint8), np.zeros(box.shape, np.uint8)
-        values, alpha = read_window(dataset, self.bands, self.alpha_band, window)
+        values, alpha = read_window(dataset, self.bands, self.alpha_band, window, full)
         if self.nodata is not None and dataset.nodata is None:
             alpha[(values == self.nodata).all(0)] = 0
         if aligned is not None and values.dtype.kind in "iu" and (alpha == 255).all():
@@ -178,8 +193,8 @@ def open_raster(
 
     `bands` are three numbers from 1 (red, green, blue) or one (grey), by default those that the file marks as
     colours. `stretch` gives the values that become 0 and 255, and is needed for bands that are not 8-bit.
-    Pixels at the file's nodata value in all bands, outside its mask, fully transparent or NaN are no data; a
-    band that is marked as alpha is not transparency if it is one of `bands`, or `heed_alpha` is False.
+    Pixels at the file's nodata value in all bands, outside its mask, fully transparent or not finite are no
+    data; a band that is marked as alpha is not transparency if it is in `bands`, or `heed_alpha` is False.
     `attribution` defaults to the file's copyright tag. The identity is a hash of the content; with `glance`
     of the file's size, time and two ends; or `identity`, for a file that is known by its address.
     `bands_hint` is how to choose bands, for a message. Raises `ImageryError` if the file cannot be read, is
@@ -200,13 +215,29 @@ def open_raster(
         identity = digest(content, repr(colour_bands), repr(stretch and tuple(map(float, stretch))))
         if tagged != alpha_band:
             identity = digest(identity, "alpha not heeded")
-        overviews = tuple(dataset.overviews(colour_bands[0]))
-        decimated = False
-        if overviews:
-            with open_dataset(path, 0) as finest:
-                decimated = are_decimated(dataset, finest, colour_bands[0])
-    info = ImageryInfo(path, identity, gsd_m(grid), attribution, licence)
-    return RasterImagery(path, colour_bands, stretch, info, grid, overviews, decimated, alpha_band)
+        info = ImageryInfo(path, identity, gsd_m(grid), attribution, licence)
+        overviews, decimated = _find_overviews(path, dataset, colour_bands[0])
+        return RasterImagery(
+            path,
+            colour_bands,
+            stretch,
+            info,
+            grid,
+            overviews,
+            decimated,
+            alpha_band,
+            masked=has_mask(dataset, colour_bands),
+            scaling=(dataset.scales[colour_bands[0] - 1], dataset.offsets[colour_bands[0] - 1]),
+        )
+
+
+def _find_overviews(path: str, dataset: rasterio.DatasetReader, band: int) -> tuple[tuple[int, ...], bool]:
+    """Return the factors of a file's overviews, and whether these hold single pixels instead of means."""
+    overviews = tuple(dataset.overviews(band))
+    if not overviews:
+        return (), False
+    with open_dataset(path, 0) as finest:
+        return overviews, are_decimated(dataset, finest, band)
 
 
 def marked_alpha_band(dataset: rasterio.DatasetReader) -> int | None:

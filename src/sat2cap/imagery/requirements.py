@@ -11,6 +11,7 @@ from rasterio.enums import ColorInterp
 from sat2cap.errors import ImageryError
 from sat2cap.geo import LONLAT, transformer
 
+_MAX_NAMED = 5  # rasters of a file, in a message
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -33,6 +34,8 @@ def choose_bands(
         raise ImageryError(f"imagery {path!r} has a colour table, whose numbers are not colours; {fix}")
     if all(colour in colours for colour in _COLOURS):
         return tuple(colours.index(colour) + 1 for colour in _COLOURS)
+    if not colours:
+        raise ImageryError(f"imagery {path!r} has no bands of its own{_name_subdatasets(dataset)}")
     plain = [band for band, colour in enumerate(colours, 1) if colour != ColorInterp.alpha]
     if len(plain) not in (1, 3):
         rule = f"{len(plain)} bands, none marked red, green and blue"
@@ -40,22 +43,55 @@ def choose_bands(
     return tuple(plain)
 
 
+def _name_subdatasets(dataset: rasterio.DatasetReader) -> str:
+    """Return the advice for a file that only holds other rasters: their names, as GDAL takes them."""
+    names = dataset.subdatasets
+    if not names:
+        return "; give a raster"
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return f"; it holds {len(names)} rasters, give one of them: {', '.join(names[:_MAX_NAMED])}{more}"
+
+
 def require_usable_values(
     path: str, dataset: rasterio.DatasetReader, bands: tuple[int, ...], stretch: tuple[float, float] | None
 ) -> None:
-    """Raise `ImageryError` if the values of `bands` are no colours, or need a stretch that is not given."""
+    """Raise `ImageryError` if the values of `bands` are no colours, or need another stretch than is given."""
     kinds = {dataset.dtypes[band - 1] for band in bands}
     if any(kind.startswith("complex") for kind in kinds):
         fix = "make its magnitude an image of its own first"
         raise ImageryError(f"imagery {path!r} holds complex numbers, which are no colours; {fix}")
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
+        fix = "turn them round first: gdal_translate -scale 0 255 255 0 IN OUT"
+        raise ImageryError(f"imagery {path!r} stores white as 0 and black as its largest value; {fix}")
     if stretch is not None:
-        if not (all(math.isfinite(value) for value in stretch) and stretch[0] < stretch[1]):
-            rule = "must be two numbers, the lower first"
-            raise ImageryError(f"imagery {path!r}: stretch {stretch} {rule}; such as 0,3000")
+        _require_usable_stretch(path, dataset, bands, stretch)
         return
+    bits = min(int(dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", 8)) for band in bands)
+    if kinds == {"uint8"} and bits < 8:
+        fix = f"give the stretch 0,{2**bits - 1}"
+        raise ImageryError(f"imagery {path!r} has values of {bits} bits, 0 to {2**bits - 1}, not of 8; {fix}")
     if kinds != {"uint8"}:
         fix = "give a stretch such as 0,3000, or copy it: gdal_translate -ot Byte -scale 0 3000 0 255 IN OUT"
         raise ImageryError(f"imagery {path!r} is {', '.join(sorted(kinds))}, not 8-bit (uint8); {fix}")
+
+
+def _require_usable_stretch(
+    path: str, dataset: rasterio.DatasetReader, bands: tuple[int, ...], stretch: tuple[float, float]
+) -> None:
+    """Raise `ImageryError` if a stretch is none, or tells no two stored values of whole numbers apart."""
+    low, high = stretch
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        rule = "must be two numbers, the lower first"
+        raise ImageryError(f"imagery {path!r}: stretch {stretch} {rule}; such as 0,3000")
+    if high - low >= 1 or any(dataset.dtypes[band - 1].startswith("float") for band in bands):
+        return
+    scale, offset = dataset.scales[bands[0] - 1], dataset.offsets[bands[0] - 1]
+    fix = "give stored numbers, such as 0,3000"
+    if (scale, offset) != (1.0, 0.0) and scale > 0:
+        stored = ",".join(f"{(value - offset) / scale:.6g}" for value in stretch)
+        fix = f"by its scale {scale:g} and offset {offset:g} that is {stored} of those; give these"
+    rule = "the file stores whole numbers, which it does not tell apart"
+    raise ImageryError(f"imagery {path!r}: stretch {low:g},{high:g}: {rule}; {fix}")
 
 
 def native_grid(path: str, dataset: rasterio.DatasetReader) -> GeoBox:

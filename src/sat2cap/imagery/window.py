@@ -47,20 +47,34 @@ def needed_window(raster: GeoBox, box: GeoBox) -> Window | None:
 
 
 def read_window(
-    dataset: rasterio.DatasetReader, bands: tuple[int, ...], alpha_band: int | None, window: Window
+    dataset: rasterio.DatasetReader,
+    bands: tuple[int, ...],
+    alpha_band: int | None,
+    window: Window,
+    full: rasterio.DatasetReader | None = None,
 ) -> Planes:
     """Return the values of `bands` in a window, and their alpha.
 
-    No data is what the file says: its nodata value in all bands, its mask, `alpha_band`, or NaN in any of
-    `bands`. An alpha band other than `alpha_band` is not heeded.
+    No data is what the file says: its nodata value in all bands, its mask, `alpha_band`, or a value that is
+    not finite in any of `bands`. An alpha band other than `alpha_band` is not heeded. Where `dataset` is an
+    overview of a file that has a mask (`has_mask`), `full` is its full resolution.
     """
     values = dataset.read(bands, window=window)
-    alpha = _read_mask(dataset, bands, window)
+    if full is None:
+        alpha = _read_mask(dataset, bands, window)
+    else:
+        alpha = _sample_mask(full, dataset, bands[0], window)
     if alpha_band is not None:
         alpha = np.minimum(alpha, alpha_8bit(dataset.read(alpha_band, window=window)))
     if values.dtype.kind == "f":
-        alpha[np.isnan(values).any(0)] = 0
+        alpha[~np.isfinite(values).all(0)] = 0
     return values, alpha
+
+
+def has_mask(dataset: rasterio.DatasetReader, bands: tuple[int, ...]) -> bool:
+    """Return whether a file has a mask for `bands`, within it or beside it, that is no alpha band."""
+    flags = [dataset.mask_flag_enums[band - 1] for band in bands]
+    return all(MaskFlags.per_dataset in flag and MaskFlags.alpha not in flag for flag in flags)
 
 
 def warp_window(
@@ -113,6 +127,24 @@ def _read_mask(dataset: rasterio.DatasetReader, bands: tuple[int, ...], window: 
         coloured = [band for band in others if MaskFlags.nodata in dataset.mask_flag_enums[band - 1]]
         if coloured:
             mask = np.maximum(mask, dataset.read_masks(coloured, window=window).max(0))
+    return mask
+
+
+def _sample_mask(
+    full: rasterio.DatasetReader, overview: rasterio.DatasetReader, band: int, window: Window
+) -> NDArray[np.uint8]:
+    """Return the mask of a window of an overview, read from the file's mask or the overviews of that.
+
+    The overview cannot be asked: where the mask has no overviews, as when it was written after those of the
+    colours, GDAL calls all of it valid.
+    """
+    down, across = full.height / overview.height, full.width / overview.width
+    (top, bottom), (left, right) = window
+    mask: NDArray[np.uint8] = full.read_masks(
+        band,
+        window=((top * down, bottom * down), (left * across, right * across)),
+        out_shape=(bottom - top, right - left),
+    )
     return mask
 
 
