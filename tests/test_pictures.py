@@ -88,6 +88,26 @@ def test_grey_of_16_bits_is_scaled_to_8(form: str) -> None:
     assert (pixels[..., 0] == pixels[..., 2]).all()
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_the_transparent_grey_of_a_png_is_transparent(bits: int) -> None:
+    """The chunk tRNS names it in the file's own bits (PNG, third edition, section 11.3.1.1)."""
+    largest = 2**bits - 1
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 16, 1, bits, 0, 0, 0, 0)
+    row = "".join(f"{value * largest // 15:0{bits}b}" for value in range(16))
+    line = b"\0" + int(row, 2).to_bytes(len(row) // 8, "big")
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"tRNS", struct.pack(">H", largest))
+    data += chunk(b"IDAT", zlib.compress(line)) + chunk(b"IEND", b"")
+    grey = np.array([value * largest // 15 * 255 / largest for value in range(16)]).round()
+    pixels = np.asarray(decode_picture(data, "RGBA"))[0]
+    assert (pixels[:, :3] == grey[:, None]).all()
+    np.testing.assert_array_equal(pixels[:, 3], np.where(grey == 255, 0, 255))
+    assert (np.asarray(decode_picture(data))[0] == grey[:, None]).all()
+
+
 def test_every_mode_of_a_picture_becomes_rgb() -> None:
     colour = Image.new("RGB", (8, 8), (200, 100, 50))
     for form, mode in (

@@ -176,7 +176,17 @@ def _open_picture(file: BinaryIO) -> Image.Image:
     if opener is None:
         raise PictureError(f"not {FORMATS}" if head else "empty")
     file.seek(0)
-    return opener(file)
+    image = opener(file)
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        _scale_transparent_grey(image)
+    return image
+
+
+def _scale_transparent_grey(image: PngImagePlugin.PngImageFile) -> None:
+    """Scale the transparent grey of a PNG of 2 or 4 bits to 8 bits, as Pillow does with the pixels alone."""
+    steps = {"L;2": 85, "L;4": 17}.get(str(image.tile[0][3]), 1) if image.tile else 1
+    if steps > 1 and isinstance(image.info.get("transparency"), int):
+        image.info["transparency"] *= steps
 
 
 def _find_opener(head: bytes) -> Opener | None:
@@ -272,7 +282,12 @@ def _scale_to_8_bits(image: Image.Image) -> Image.Image:
     """Return grey values of 16 bits as 8 bits, 65535 as 255; other pictures of up to 8 bits as they are."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         values: np.ndarray[Any, Any] = np.asarray(image).astype(np.int64)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        transparent = image.info.get("transparency")  # a value of the 16 bits, in a PNG
+        if not isinstance(transparent, int):
+            return grey
+        alpha = Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))
+        return Image.merge("LA", (grey, alpha))
     if image.mode in ("I", "F"):
         raise PictureError("pixels of 32 bits, of unknown range; save it with 8 or 16 bits")
     return image
