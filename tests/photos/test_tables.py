@@ -25,6 +25,7 @@ from sat2cap.geo import parse_region
 from sat2cap.photos.columns import TORN_ROW
 from sat2cap.photos.files import FolderFiles, ListedPhotos, TarFiles, iterate_photos, open_photo_files
 from sat2cap.photos.protocol import Photo
+from sat2cap.photos.quotes import CheckedQuotes, MisplacedQuoteError
 from sat2cap.photos.shards import REPEATED_MEMBER, UNREADABLE_METADATA, open_shards
 from sat2cap.photos.table import TableRecords
 from sat2cap.photos.table_values import NOT_UTF8
@@ -289,6 +290,89 @@ def test_a_torn_row_that_is_no_text_is_a_fault_and_the_others_are_read(tmp_path,
     assert Counter(table["fault"].to_pylist()) == {"": 40_000, NOT_UTF8: 1, TORN_ROW: 2}
     assert table["title"][29_999].as_py() == 'line 29998\nof "two", with a comma'
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("title", "read"),
+    [
+        ('"never closed', None),
+        ('a 5" lens', 'a 5" lens'),
+        ('"so" he said', "so he said"),
+        ('"two\nlines\n"', "two\nlines\n"),
+        ('"r9,5,52,2012-07-04 22:30:00,""quoted"""', 'r9,5,52,2012-07-04 22:30:00,"quoted"'),
+    ],
+)
+@pytest.mark.parametrize("after", ['"ok"', '", then"', "plain", '"two\nlines"'])
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_quotation_mark_that_is_not_closed_takes_no_other_rows(tmp_path, title, read, after, end):
+    rows = ["key,lon,lat,taken,title"]
+    rows += [f'r{n},5,52,2012-07-04 22:30:00,"before"' for n in range(3)]
+    rows += [f"odd,5,52,2012-07-04 22:30:00,{title}"]
+    rows += [f"s{n},5,52,2012-07-04 22:30:00,{after}" for n in range(3 if end else 0)]
+    (tmp_path / "x.csv").write_text((end or "\n").join(rows) + end, newline="")
+    photos = list(iterate_photos(TableRecords(tmp_path / "x.csv")))
+    titles = {p.key: p.title.replace("\r", "") for p in photos if not p.fault}
+    expected = dict.fromkeys(("r0", "r1", "r2"), "before") | ({} if read is None else {"odd": read})
+    if end:
+        expected |= dict.fromkeys(("s0", "s1", "s2"), after.strip('"'))
+    assert titles == expected
+    assert [p.fault for p in photos if p.fault] == ([TORN_ROW] if read is None else [])
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.txt", "x.csv.gz", "x.csv.zst"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_any_usual_delimiter_and_compression_is_read(tmp_path, name, delimiter):
+    rows = [["key", " lon", "lat ", "taken", "error_m"], ["a", "5.25", "-52.5", "2012-07-04 22:30:00", "12"]]
+    if delimiter != ",":
+        rows += [["b", "5,25", "-52,5", "2012-07-04 22:30:00", "12,5"]]
+    with pa.output_stream(str(tmp_path / name)) as file:
+        file.write("\n".join(map(delimiter.join, rows)).encode("utf-8-sig"))
+    photos = list(iterate_photos(TableRecords(tmp_path / name)))
+    assert [(p.key, p.lon, p.lat, p.error_m, p.fault) for p in photos] == [
+        ("a", 5.25, -52.5, 12, ""),
+        *([] if delimiter == "," else [("b", 5.25, -52.5, 12.5, "")]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [
+        ("key,lon,lat,taken\n".encode("utf-16"), "UTF-16"),
+        ("key,lon,lat,taken\n".encode("utf-16-le"), "zero bytes"),
+        (gzip.compress(b"key,lon,lat,taken\n"), "end in .gz"),
+        (b"PK\3\4" + bytes(60), "a workbook; save it as CSV"),
+        (b"PAR1" + bytes(60), "end in .parquet"),
+        (b"key,lon,lat,lat,taken\n", "2 columns 'lat'"),
+    ],
+)
+def test_what_is_no_usable_text_is_refused_in_one_line(tmp_path, data, rule):
+    (tmp_path / "x.csv").write_bytes(data)
+    with pytest.raises(InputError) as error:
+        list(TableRecords(tmp_path / "x.csv").records())
+    assert rule in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_torn_rows_are_told_with_their_lines(tmp_path):
+    rows = ["key,lon,lat,taken,title", 'a,5,52,2012-07-04 22:30:00,"two', 'lines"', "b,5,52", "", "c,5"]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+    with pytest.warns(UserWarning, match="2 rows are left out as torn .* in line 4, 6; correct"):
+        list(TableRecords(tmp_path / "x.csv").records())
+
+
+def test_quotes_are_checked_across_blocks():
+    """A stream in blocks of any size is as a whole: every quotation mark begins or ends a value."""
+    good, bad = b'a,"b ""c"" d","",\n"x\ny",2\n', b'a,"b" c,3\n'
+    for text, fine in ((good, True), (bad, False), (good + b'a,"b\n', False), (good + b'a,b"\n', False)):
+        for size in range(1, len(text) + 2):
+            stream = CheckedQuotes(pa.BufferReader(b"\xef\xbb\xbf" * (size > 2) + text), ",")
+            try:
+                while stream.read(size):
+                    pass
+            except MisplacedQuoteError:
+                assert not fine
+            else:
+                assert fine
 
 
 @pytest.mark.parametrize("start", [b"", b"key,lon,lat,taken\na,5,52,2012-07-04 22:30:00\ntorn\xff\n"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,13 +11,15 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as papq
 
 from sat2cap.errors import InputError, Sat2CapError, quote
 from sat2cap.files import open_regular_file, parse_json
 from sat2cap.geo import native_geometry
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW, make_fault_batch
-from sat2cap.photos.delimited import DelimitedText, TornRows
+from sat2cap.photos.delimited import DelimitedText, find_delimiter
+from sat2cap.photos.quotes import TornRows
 from sat2cap.photos.table_columns import ColumnUse, match_columns
 from sat2cap.photos.table_values import (
     RowFaults,
@@ -37,6 +40,7 @@ _DEFAULT_SQL = {
     "title": "''",
     "url": "''",
 }
+_DECIMAL_COMMA = r"^(\s*[+-]?\d+),(\d+\s*)$"
 _WGS84 = re.compile(r"CRS84|EPSG[:\"/]*.*4326", re.IGNORECASE)
 
 
@@ -94,7 +98,7 @@ class TableRecords:
 
     @property
     def _text(self) -> DelimitedText:
-        return DelimitedText(self.path, "\t" if ".tsv" in self.path.suffixes else ",")
+        return DelimitedText(self.path, find_delimiter(self.path))
 
     def _match_csv(self) -> ColumnUse:
         return match_columns(self.path, self._text.column_names(), self.columns, has_points=False)
@@ -102,8 +106,11 @@ class TableRecords:
     def _read_csv(self) -> Iterator[pa.RecordBatch]:
         fields, torn = self._match_csv().fields, TornRows()
         columns = list(dict.fromkeys(fields.values()))
-        yield from _convert_batches(self._text.batches(columns, torn), fields)
+        text = self._text
+        decimal_comma = text.delimiter != ","
+        yield from _convert_batches(text.batches(columns, torn), fields, decimal_comma=decimal_comma)
         if torn.count:
+            warnings.warn(torn.describe(self.path), stacklevel=2)
             yield make_fault_batch(torn.count, TORN_ROW)
 
     def _match_parquet(self, file: papq.ParquetFile) -> tuple[ColumnUse, str | None]:
@@ -143,11 +150,16 @@ def _find_point_column(path: Path, file: papq.ParquetFile) -> str | None:
 
 
 def _convert_batches(
-    batches: Iterator[pa.RecordBatch], fields: Mapping[str, str], points: str | None = None
+    batches: Iterator[pa.RecordBatch],
+    fields: Mapping[str, str],
+    points: str | None = None,
+    *,
+    decimal_comma: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Convert batches of the table to batches of `PHOTO_SCHEMA`.
 
-    `fields`: the column of each field; `points`: the column of points to take places from, if any.
+    `fields`: the column of each field; `points`: the column of points to take places from, if any. With
+    `decimal_comma` numbers such as ``52,35`` are read, which elsewhere may be two values.
     """
     with duckdb.connect() as db:
         for batch in batches:
@@ -155,6 +167,8 @@ def _convert_batches(
                 continue
             faults = RowFaults()
             columns = {name: decode_text(batch.column(column), faults) for name, column in fields.items()}
+            for name in {"lon", "lat", "error_m"} & columns.keys() if decimal_comma else ():
+                columns[name] = pc.replace_substring_regex(columns[name], _DECIMAL_COMMA, r"\1.\2")
             if points is not None:
                 columns["lon"], columns["lat"] = read_points(batch.column(points))
             yield from _convert_batch(db, columns, faults)

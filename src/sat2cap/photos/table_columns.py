@@ -87,13 +87,18 @@ def match_columns(
         if name not in COLUMN_NAMES or column not in names:
             rule = f"fields are {', '.join(COLUMN_NAMES)}; its columns are {_list_columns(names)}"
             raise InputError(f"{path}: {name}={column} names no field or column; {rule}")
-    by_lower_name = {name.lower(): name for name in reversed(names)}
+    by_lower_name = {name.strip().lower(): name for name in reversed(names)}
     guessed = {
         field: by_lower_name[next(name for name in candidates if name in by_lower_name)]
         for field, candidates in COLUMN_NAMES.items()
         if field not in chosen and any(name in by_lower_name for name in candidates)
     }
     fields = {**guessed, **chosen}
+    for column in fields.values():
+        if list(names).count(column) > 1:
+            raise InputError(
+                f"{path} has {list(names).count(column)} columns {quote(column)!r}; rename all but one"
+            )
     required = ["key", *([] if has_points else ["lon", "lat"])]
     missing = [name for name in required if name not in fields]
     if not {"taken", "utc"} & set(fields):

@@ -8,6 +8,7 @@ street).
 
 import csv
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ import pyarrow as pa
 from sat2cap.errors import InputError
 from sat2cap.files import open_regular_file
 from sat2cap.photos.columns import BATCH_SIZE, PHOTO_SCHEMA, TORN_ROW
-from sat2cap.photos.delimited import DelimitedText, TornRows
+from sat2cap.photos.delimited import DelimitedText
+from sat2cap.photos.quotes import TornRows
 from sat2cap.photos.table_values import RowFaults, decode_text
 
 _COLUMNS = [
@@ -99,6 +101,7 @@ class YfccRecords:
         for batch in text.batches(_USED_COLUMNS, torn):
             yield _decode_texts({name: batch.column(name) for name in _USED_COLUMNS}, len(batch))
         if torn.count:
+            warnings.warn(torn.describe(self.path), stacklevel=2)
             nulls = {name: pa.nulls(torn.count, pa.large_string()) for name in (*_USED_COLUMNS, "fault")}
             yield pa.table(nulls)
 
