@@ -12,6 +12,7 @@ from s3_server import BUCKET, S3Server, s3_server
 from sat2cap.cli.app import main
 from sat2cap.errors import PairsError, StoreError
 from sat2cap.pairs import PairSet, SplitPlan, open_pairs, resplit_pairs
+from sat2cap.stores import open_store
 
 ADDRESS = f"s3://{BUCKET}/pairs"
 
@@ -64,13 +65,14 @@ def test_it_is_split_anew_into_a_folder(local: PairSet, tmp_path: Path) -> None:
     assert second.fingerprint == first.fingerprint
 
 
-def test_commands_read_it_and_say_where_a_card_goes(local: PairSet, tmp_path: Path, capsys) -> None:
+def test_a_command_reads_it_and_its_card_is_put_beside_the_shards(local: PairSet, capsys) -> None:
     assert status_of(["pairs", "inspect", ADDRESS, "--check"]) == 0
     assert local.fingerprint in capsys.readouterr().out
-    assert status_of(["pairs", "card", ADDRESS]) == 2
-    assert f"the card of {ADDRESS} must be written somewhere: give a folder" in capsys.readouterr().err
-    assert status_of(["pairs", "card", ADDRESS, "--out", str(tmp_path / "card")]) == 0
-    assert local.fingerprint[:12] in (tmp_path / "card" / "README.md").read_text()
+    assert status_of(["pairs", "card", ADDRESS]) == 0
+    assert capsys.readouterr().out == f"{ADDRESS}/card/README.md\n"
+    store = open_store(f"{ADDRESS}/card")
+    assert local.fingerprint[:12] in store.get("README.md").decode()
+    assert sorted(store.names()) == ["README.md", "attribution.csv", "density.png", "funnel.png", "times.png"]
 
 
 def test_what_is_missing_cut_or_refused_is_one_line(local: PairSet, server: S3Server, tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_what_is_missing_cut_or_refused_is_one_line(local: PairSet, server: S3Se
         server.faults = lambda method, path: None
 
 
-def test_a_web_server_is_enough(local: PairSet, tmp_path: Path) -> None:
+def test_a_web_server_is_enough(local: PairSet, tmp_path: Path, capsys) -> None:
     with running(partial(RangeHandler, directory=str(local.path))) as site:
         site.sent = 0
         remote = open_pairs(f"http://127.0.0.1:{site.server_address[1]}")
@@ -107,3 +109,7 @@ def test_a_web_server_is_enough(local: PairSet, tmp_path: Path) -> None:
         located = remote.locate("train", tmp_path)
         ours = local.locate("train", tmp_path)
         assert [located.read_photo(row) for row in range(8)] == [ours.read_photo(row) for row in range(8)]
+        assert status_of(["pairs", "card", remote.name]) == 2
+        assert "must be written somewhere: give a folder" in capsys.readouterr().err
+        with pytest.raises(StoreError, match="a web server, which is only read; give s3://"):
+            build_small(f"{remote.name}/more")

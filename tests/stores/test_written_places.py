@@ -13,7 +13,6 @@ def test_calls_that_write_refuse_an_address(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for call in (
         lambda: sat2cap.save(None, place),
-        lambda: sat2cap.build_pairs("photos", "x.tif", place),
         lambda: sat2cap.convert_model("miniclip", place),
         lambda: sat2cap.export_model("miniclip", place),
         lambda: sat2cap.calibrate_model("miniclip", "pairs", place),

@@ -39,21 +39,21 @@ def build_pairs(
     retry: bool = False,
     progress: ProgressLike = None,
 ) -> PairSet:
-    """Build pairs of ground photos and overhead patches into the folder `out`, and return them.
+    """Build pairs of ground photos and overhead patches into `out`, and return them.
 
     `photos` is a folder with EXIF, ``shards:FOLDER``, ``miniworld:SEED`` (the first `count` of its photos),
-    or a source from `sat2cap.open_photos`, which also takes lists whose images lie elsewhere. `patch` is the
-    side of an overhead patch on the ground and in pixels, `rules` decide which photos are used, `split` how
-    pairs are divided into train, val and test. Shards are made in `workers` processes of this machine, one by
+    or a source from `sat2cap.open_photos`, which also takes lists whose images lie elsewhere. `out` is a
+    folder, or an address in a bucket (docs/stores.md). `patch` is the side of an overhead patch on the ground
+    and in pixels, `rules` decide which photos are used, `split` how pairs are divided into train, val and
+    test. Shards are made in `workers` processes of this machine, one by
     default, or with `engine` ``ray`` by workers of the Ray cluster whose head is at `address`, with the same
     bytes (docs/scale.md). With `retry`, downloads that failed before are tried again.
-    Raises `InputError`, `ImageryError`, `PairsError`, `JobError`. A script must call this under ``if __name__
-    == "__main__":`` when `workers` is more than 1.
+    Raises `InputError`, `ImageryError`, `PairsError`, `JobError`, `StoreError`. A script must call this under
+    ``if __name__ == "__main__":`` when `workers` is more than 1.
     """
     check_path(photos, "photos", "a name of photos, or an opened source", opened="read_image")
     check_path(imagery, "imagery", "a name of imagery, or opened imagery", opened="footprint")
-    check_path(out, "out")
-    require_local(out)
+    check_path(out, "out", "the folder or address of a pair set")
     processes = 1 if engine != "process" or workers is None else workers
     chosen_engine = make_engine(engine, address, None if engine == "process" else workers)
     require_extra("pairs", "building pairs")
@@ -62,7 +62,7 @@ def build_pairs(
         return build_pair_set(
             source,
             open_imagery(imagery) if isinstance(imagery, str | Path) else imagery,
-            Path(out),
+            out,
             patch=patch,
             rules=rules,
             split=split,

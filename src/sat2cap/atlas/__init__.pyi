@@ -15,6 +15,7 @@ from .layout import Chunk as Chunk
 from .layout import cell_arrays as cell_arrays
 from .layout import iter_chunks as iter_chunks
 from .lock import PUBLISH_LOCK as PUBLISH_LOCK
+from .lock import UNLOCK as UNLOCK
 from .lock import break_lock as break_lock
 from .lock import wide_lock as wide_lock
 from .lock import writer_lock as writer_lock

@@ -12,6 +12,8 @@ LOCK = "_sat2cap/lock"
 """Path of the lock file, which names the writer."""
 PUBLISH_LOCK = ".publish.lock"
 """Path of the lock of a folder that an atlas is published into."""
+UNLOCK = "sat2cap atlas unlock"
+"""The command that releases the lock of an atlas in a bucket whose process is gone."""
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def writer_lock(place: Path | str | Store) -> Iterator[Store]:
     store = open_store(place)
     check_free(store)
     _ = store.parent  # which all of a bucket has not: an atlas has files beside it
-    with store.writer.lock(LOCK, "atlas"):
+    with store.writer.lock(LOCK, "atlas", UNLOCK):
         yield store
 
 
@@ -40,7 +42,7 @@ def wide_lock(place: Path | str | Store) -> Iterator[Store]:
     process, or another thread of this one, holds it.
     """
     store = open_store(place)
-    with store.writer.lock(LOCK, "atlas"):
+    with store.writer.lock(LOCK, "atlas", UNLOCK):
         yield store
 
 

@@ -129,11 +129,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _require_local_outputs(arguments: Sequence[str]) -> None:
     """Raise `InputError` before any work if the value of an option that names an output is an address.
 
-    An atlas is the one thing that is written to one.
+    Atlases and pair sets are what is written to one.
     """
     command = next(iter(arguments), "")
     options = {"--sheet", "--download", "--cache"}
-    options |= set() if command == "embed" else {"-o", "--out"}
+    options |= set() if command in ("embed", "pairs") else {"-o", "--out"}
     options |= set() if command in ("caption", "concepts") else {"--json"}  # a flag there, without a value
     values = [value for option, value in pairwise(arguments) if option in options]
     values += [text.partition("=")[2] for text in arguments if text.partition("=")[0] in options]

@@ -68,6 +68,12 @@ def _format_metric(metric: "Metric") -> str:
     return f"{metric.value:.6g}" + (f"  [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else "")
 
 
+def print_released_lock(place: str, holder: str | None) -> None:
+    """Print whose lock was released on an atlas or a pair set; None stands for no lock."""
+    name = redact_secrets(place)
+    print(f"{name}: no lock is left on it" if holder is None else f"{name}: released the lock of {holder}")
+
+
 def print_warning(message: str) -> None:
     """Print one line to standard error."""
     print(f"warning: {redact_secrets(message)}", file=sys.stderr)

@@ -1,6 +1,7 @@
 from .build import build_pairs as build_pairs
 from .dataset import PairSet as PairSet
 from .dataset import open_pairs as open_pairs
+from .journal import break_lock as break_lock
 from .overview.card import write_card as write_card
 from .overview.pictures import contact_sheet as contact_sheet
 from .overview.pictures import read_borders as read_borders

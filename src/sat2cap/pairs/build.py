@@ -7,7 +7,6 @@ from typing import Literal
 from sat2cap.engines import Engine, LocalEngine, RetryAnnouncer
 from sat2cap.errors import PairsError
 from sat2cap.imagery import Imagery
-from sat2cap.locks import folder_lock, remove_temporary_files
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.finish import TEMPORARY_FILES, finish_build
@@ -19,13 +18,14 @@ from sat2cap.pairs.shard_job import ShardJob, ShardTask
 from sat2cap.pairs.splits.split import SplitPlan
 from sat2cap.photos import Fetcher, PhotoSource
 from sat2cap.progress import Progress, silent
+from sat2cap.stores import Store
 
 STAGE = "building pairs"
 NOT_FETCHED = "not fetched"
 
 
 def _find_unusable_photos(
-    photos: PhotoSource, plan: BuildPlan, out: Path, bits: int | None, retry: bool, progress: Progress
+    photos: PhotoSource, plan: BuildPlan, out: Store, bits: int | None, retry: bool, progress: Progress
 ) -> dict[str, str]:
     """Fetch the photos, compare them, and return those that can make no pair, with the reason by key.
 
@@ -63,7 +63,7 @@ def _was_made_without(result: ShardResult, left_out: Mapping[str, str]) -> bool:
 def build_pairs(
     photos: PhotoSource,
     imagery: Imagery,
-    out: Path,
+    out: Path | str | Store,
     *,
     patch: PatchSpec | None = None,
     rules: Rules | None = None,
@@ -75,24 +75,25 @@ def build_pairs(
     retry: bool = False,
     progress: Progress = silent,
 ) -> PairSet:
-    """Build a pair set in the folder `out`, or go on with one that was interrupted or has broken shards.
+    """Build a pair set, or go on with one that was interrupted or has broken shards.
 
-    A complete, undamaged set is only opened. `engine` says where shards are made: on this machine if None, in
-    `workers` processes. The bytes written depend on neither of them, nor on interruptions; other processes
-    than this one need sources that are picklable. `per_shard` is the number of pairs in a shard. Photos that
-    could not be fetched are requested again only with `retry`, which makes their shards anew.
+    `out` is a folder, an address in a bucket such as ``s3://bucket/pairs``, or a store. A complete, undamaged
+    set is only opened. `engine` says where shards are made: on this machine if None, in `workers` processes.
+    The bytes written depend on neither of them, nor on interruptions; other processes than this one need
+    sources that are picklable. `per_shard` is the number of pairs in a shard. Photos that could not be
+    fetched are requested again only with `retry`, which makes their shards anew.
 
         build_pairs(photos, imagery, Path("pairs"), patch=PatchSpec(pixels=224), split="spatial", workers=4)
 
-    Raises `PairsError` if a setting makes no sense, no photo can be used or `out` holds something else, and
-    `JobError` if another process builds in `out` or a worker process dies.
+    Raises `PairsError` if a setting makes no sense, no photo can be used or `out` holds something else,
+    `JobError` if another process builds in `out` or a worker process dies, and `StoreError` if a bucket
+    refuses or fails.
     """
-    out = Path(out)
     if workers < 1:
         raise PairsError(f"workers {workers} must be at least 1; use 1")
     patch, rules = patch or PatchSpec(), rules or Rules()
     split = split if isinstance(split, SplitPlan) else SplitPlan(split)
-    with folder_lock(out, "pair set"):
+    with journal.writer_lock(out) as store:
         plan = plan_pairs(
             photos,
             imagery,
@@ -103,37 +104,37 @@ def build_pairs(
             per_shard=per_shard,
             progress=progress,
         )
-        job = ShardJob(photos, imagery, patch, out / "shards", workers)
-        return _build_planned(plan, job, out, rules, engine or LocalEngine(), retry, progress)
+        job = ShardJob(photos, imagery, patch, store, workers)
+        return _build_planned(plan, job, rules, engine or LocalEngine(), retry, progress)
 
 
 def _build_planned(
     plan: BuildPlan,
     job: ShardJob,
-    out: Path,
     rules: Rules,
     engine: Engine,
     retry: bool,
     progress: Progress,
 ) -> PairSet:
-    """Make the shards of a plan that the folder `out` lacks, and finish the set; `out` is locked."""
+    """Make the shards of a plan that the pair set lacks, and finish the set, which is locked."""
+    out = job.out
     results = journal.open_journal(out, plan.identity)
-    remove_temporary_files(out, *TEMPORARY_FILES)
-    if (out / MANIFEST).exists() and len(results) == len(plan.shards) and not retry:
+    out.writer.remove_leftovers(patterns=TEMPORARY_FILES)
+    if out.stamp(MANIFEST) is not None and len(results) == len(plan.shards) and not retry:
         return open_pairs(out)
     unusable = _find_unusable_photos(job.photos, plan, out, rules.look_alike_bits, retry, progress)
     left_out = {shard.name: _select_photos_of(shard, unusable) for shard in plan.shards}
     results = {name: result for name, result in results.items() if _was_made_without(result, left_out[name])}
-    if (out / MANIFEST).exists():
+    if out.stamp(MANIFEST) is not None:
         if len(results) == len(plan.shards):
             return open_pairs(out)
-        (out / MANIFEST).unlink()  # no longer complete
+        out.delete(MANIFEST)  # no longer complete
     done_count = sum(len(shard.photos) for shard in plan.shards if shard.name in results)
     listener = RetryAnnouncer(progress, STAGE, done_count, plan.pair_count)
     tasks = [ShardTask(shard, left_out[shard.name]) for shard in plan.shards if shard.name not in results]
     for _, staged in engine.run(job, tasks, listener) if tasks else ():
-        result = staged.put_in_place(job.folder)
+        result = staged.put_in_place(out)
         journal.append_result(out, result)
         results[result.name] = result
-    remove_temporary_files(out, *TEMPORARY_FILES)  # of workers that were taken for dead
+    out.writer.remove_leftovers(patterns=TEMPORARY_FILES)  # of workers that were taken for dead
     return finish_build(plan, results, out, job.imagery.info.uri)

@@ -1,6 +1,5 @@
 """A pair set on disk: opening it, reading its pairs and checking its shards."""
 
-import hashlib
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -215,8 +214,7 @@ class PairSet:
         problems = []
         for name, shard in self.manifest["shards"].items():
             try:
-                with self.shard(name).open() as file:
-                    is_intact = hashlib.file_digest(file, "sha256").hexdigest() == shard["sha256"]
+                is_intact = self.shard(name).digest() == shard["sha256"]
             except (FileNotFoundError, IsADirectoryError):
                 problems.append(f"{name} is missing")
                 continue
@@ -225,13 +223,13 @@ class PairSet:
         return problems
 
 
-def open_pairs(path: Path | str) -> PairSet:
+def open_pairs(path: Path | str | Store) -> PairSet:
     """Open a complete pair set in a folder, or at an address: the manifest is read, no shard.
 
     Raises `PairsError` if there is no complete set at `path`, or one of a version that this package cannot
     read, and `StoreError` if a bucket or server does not give it.
     """
-    check_path(path, "path", "the folder or address of a pair set")
+    check_path(path, "path", "the folder or address of a pair set", opened="get_range")
     store = open_store(path)
     place, again = f"{store.name}/{MANIFEST}", "build the pairs again"
     if store.folder is None:

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import pandas as pd
 
 from sat2cap.errors import PairsError
-from sat2cap.files import canonical_json, digest, publish, write_json
+from sat2cap.files import canonical_json, digest, indented_json
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.locations import INDEX
@@ -19,7 +18,7 @@ from sat2cap.pairs.shard import ShardResult
 from sat2cap.pairs.shard_file import SHARDS, ShardFile
 from sat2cap.pairs.shard_reading import locate_pairs
 from sat2cap.pairs.splits.split import find_overlapping_pairs
-from sat2cap.stores import Store, open_store
+from sat2cap.stores import Store
 
 _OPTIONAL_COLUMNS = ("author", "title")
 """Columns of the index that are left out if they are empty for every pair."""
@@ -27,22 +26,23 @@ TEMPORARY_FILES = ("shards/.*.tar", "looks/.*.npy", ".index.*.parquet", ".journa
 """Patterns of the files that a killed build leaves half written in the folder of a pair set."""
 
 
-def finish_build(plan: BuildPlan, results: Mapping[str, ShardResult], out: Path, imagery: str) -> PairSet:
+def finish_build(plan: BuildPlan, results: Mapping[str, ShardResult], out: Store, imagery: str) -> PairSet:
     """Write the index, rewrite the journal, write the manifest, and return the complete pair set.
 
     `results` has every shard of `plan` by name; `imagery` is the URI that the index gives as the origin of
     the patches. Raises `PairsError` if no pair could be made.
     """
-    index = _make_index(plan, results, imagery, open_store(out / SHARDS))
+    index = _make_index(plan, results, imagery, out.child(SHARDS))
     if index.empty:
         reasons = Counter(reason for result in results.values() for reason in result.dropped.values())
         counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-        raise PairsError(f"{out}: no pair could be made ({counts}); check the imagery and the photos")
-    with publish(out / INDEX) as temporary:
-        index.to_parquet(temporary, index=False)
+        raise PairsError(f"{out.name}: no pair could be made ({counts}); check the imagery and the photos")
+    with out.writer.stage_file(INDEX) as (file, staged):
+        index.to_parquet(file, index=False)
+    out.writer.place(staged, INDEX)
     journal.rewrite_journal(out, plan.identity, [results[shard.name] for shard in plan.shards])
     remove_hash_cache(out)
-    write_json(out / MANIFEST, _make_manifest(plan, results, index))
+    out.put(MANIFEST, indented_json(_make_manifest(plan, results, index)))
     return open_pairs(out)
 
 

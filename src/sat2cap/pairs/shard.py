@@ -1,13 +1,12 @@
 """Making one shard: read photos and patches, and write them as a webdataset tar."""
 
+import hashlib
 import io
 import json
 import tarfile
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,12 +14,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from sat2cap.errors import ImageryError, JobError, PictureError
-from sat2cap.files import digest_file, publish, rename_published
 from sat2cap.geo import patch_around
 from sat2cap.imagery import Imagery, fill_missing, missing_share
 from sat2cap.pairs.plan import PatchSpec, Shard
+from sat2cap.pairs.shard_file import SHARDS
 from sat2cap.photos import Photo, PhotoSource
 from sat2cap.pictures import decode_picture, open_header
+from sat2cap.stores import Store
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -79,19 +79,21 @@ class StagedShard:
 
     result: ShardResult
     written_as: str
-    """Name of the hidden file beside its place."""
+    """Name under which it is staged in the store of the pair set."""
+    worker: str = ""
+    """Who made it; empty for the machine that the build was started on."""
 
-    def put_in_place(self, folder: Path) -> ShardResult:
-        """Rename the file in the folder of the shards, and return what it is.
+    def put_in_place(self, out: Store) -> ShardResult:
+        """Put the shard in its place in the pair set, and return what it is.
 
         Raises `JobError` if it is not there, as when another machine wrote to a disk of its own.
         """
         try:
-            rename_published(folder / self.written_as, folder / self.result.name)
+            out.writer.place(self.written_as, f"{SHARDS}/{self.result.name}")
         except FileNotFoundError:
             raise JobError(
-                f"{self.result.name} was written, but not into {folder} of this machine; give a folder that "
-                "every worker shares"
+                f"{self.result.name} was written, but not into {out.name} as this machine sees it; give a "
+                "folder that every worker shares"
             ) from None
         return self.result
 
@@ -102,32 +104,53 @@ def stage_shard(
     source: PhotoSource,
     imagery: Imagery,
     patch: PatchSpec,
-    folder: Path,
+    out: Store,
+    worker: str = "",
 ) -> StagedShard:
-    """Make the pairs of `shard`, and write them to `folder` as one tar file under a name of its own.
+    """Make the pairs of `shard`, and stage them in the pair set `out` as one tar file.
 
     Equal pairs give equal bytes. `left_out` maps the keys of photos that are known to make no pair to the
-    reason.
+    reason, and `worker` names who makes them.
     """
     dropped: dict[str, str] = {}
-    offsets: list[int] = []
-    path = folder / f".{Path(shard.name).stem}.{uuid.uuid4().hex[:12]}.tar"
-    with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+
+    def add_pairs(tar: tarfile.TarFile) -> Iterator[int]:
         for photo, images in _make_pairs(shard, source, imagery, patch, left_out):
             if isinstance(images, str):
                 dropped[photo.key] = images
                 continue
+            yield tar.offset
             assert photo.taken is not None
             metadata = {
                 "latitude": photo.lat,
                 "longitude": photo.lon,
                 "date_taken": format_date_taken(photo.taken),
             }
-            offsets.append(tar.offset)
             _add_member(tar, f"{photo.key}.groundlevel.jpg", images[0])
             _add_member(tar, f"{photo.key}.overhead.jpg", images[1])
             _add_member(tar, f"{photo.key}.metadata.json", json.dumps(metadata).encode())
-    return StagedShard(ShardResult(shard.name, digest_file(path), len(offsets), dropped, offsets), path.name)
+
+    return write_shard(shard.name, add_pairs, dropped, out, worker)
+
+
+def write_shard(
+    name: str,
+    add_pairs: Callable[[tarfile.TarFile], Iterator[int]],
+    dropped: dict[str, str],
+    out: Store,
+    worker: str = "",
+) -> StagedShard:
+    """Stage a shard of a pair set, and return the receipt for it.
+
+    `add_pairs` adds one pair after the other to a tar, and yields before each where that begins. `dropped`
+    has, by then, the photos that make no pair.
+    """
+    with out.writer.stage_file(f"{SHARDS}/{name}") as (file, written_as):
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            offsets = list(add_pairs(tar))
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    return StagedShard(ShardResult(name, sha256, len(offsets), dropped, offsets), written_as, worker)
 
 
 def can_be_made(photo: Photo, source: PhotoSource, imagery: Imagery, patch: PatchSpec) -> bool:

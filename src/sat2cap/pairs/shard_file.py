@@ -1,5 +1,6 @@
 """A shard where it lies: a file of a folder, or an object of a bucket or web server, read by ranges."""
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -34,6 +35,14 @@ class ShardFile:
         """
         arguments = () if read_ahead_bytes is None else (read_ahead_bytes,)
         return open_object(self.store, self.name, *arguments)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of its bytes as 64 hex digits, all of which are read.
+
+        Raises `FileNotFoundError`, and `IsADirectoryError` for a folder.
+        """
+        with self.open() as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @contextmanager
     def reader(self, start: int, stop: int | None) -> Iterator[ReadRange]:

@@ -18,6 +18,7 @@ from sat2cap.locks import temporary_folder
 from sat2cap.pairs.plan import PatchSpec, Shard
 from sat2cap.pairs.shard import StagedShard, can_be_made, stage_shard
 from sat2cap.photos import Photo, PhotoSource
+from sat2cap.stores import Store
 
 _PROBES = 3
 """Photos that a worker tries before it begins, all of which could be read where the build was started."""
@@ -45,8 +46,8 @@ class ShardJob:
     photos: PhotoSource
     imagery: Imagery
     patch: PatchSpec
-    folder: Path
-    """Folder of the shards."""
+    out: Store
+    """Where the pair set is written."""
     processes: int = 1
     """Processes that make shards on this machine."""
     probes: tuple[Photo, ...] = ()
@@ -75,7 +76,7 @@ class ShardJob:
         """Return the job with photos by which workers find out whether they see what this process does."""
         photos = (photo for task in tasks for photo in task.shard.photos if photo.key not in task.left_out)
         readable = (photo for photo in islice(photos, _PROBES_TRIED) if self._is_readable(photo))
-        return replace(self, folder=self.folder.absolute(), probes=tuple(islice(readable, _PROBES)))
+        return replace(self, probes=tuple(islice(readable, _PROBES)))
 
     def prepare(self) -> dict[str, Any]:
         """Try to read, and return nothing to tell. Raises `JobError` if none of the probes can be read."""
@@ -88,10 +89,11 @@ class ShardJob:
 
     def do(self, task: ShardTask, worker: str) -> StagedShard:
         """Make one shard, and write it under a name that nobody else uses."""
-        return self._make(task)
+        return self._make(task, worker)
 
-    def _make(self, task: ShardTask) -> StagedShard:
-        return stage_shard(task.shard, task.left_out, self.photos, self.imagery, self.patch, self.folder)
+    def _make(self, task: ShardTask, worker: str = "") -> StagedShard:
+        sources = self.photos, self.imagery, self.patch
+        return stage_shard(task.shard, task.left_out, *sources, self.out, worker)
 
     def _is_readable(self, photo: Photo) -> bool:
         return can_be_made(photo, self.photos, self.imagery, self.patch)
@@ -113,7 +115,7 @@ class ShardJob:
                 yield from pool.map(_do_in_process, tasks)
             except BrokenProcessPool as error:
                 raise JobError(
-                    f"{self.folder}: a worker process died while making pairs; build again to go on, with "
+                    f"{self.out.name}: a worker process died while making pairs; build again to go on, with "
                     "fewer workers if memory is short (a script must build under "
                     "`if __name__ == '__main__':`)"
                 ) from error

@@ -18,7 +18,7 @@ import zarr
 import zarr.errors
 from numpy.typing import NDArray
 
-from sat2cap.atlas import PUBLISH_LOCK, PUBLISHED_KEY, Atlas, AtlasSpec, side_arrays, verify_atlas
+from sat2cap.atlas import PUBLISH_LOCK, PUBLISHED_KEY, UNLOCK, Atlas, AtlasSpec, side_arrays, verify_atlas
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest, indented_json
 from sat2cap.progress import Progress, silent
@@ -63,7 +63,7 @@ def publish_atlas(
     out, name = open_store(folder), atlas.store.base_name.removesuffix(".zarr")
     check_finished(atlas)
     url = url.rstrip("/") if url else None
-    with out.writer.lock(PUBLISH_LOCK, "folder"):
+    with out.writer.lock(PUBLISH_LOCK, "folder", UNLOCK):
         write_copy(atlas, out, f"{name}.zarr", f"{url}/{name}.json" if url else None, depths, progress)
         item = published_item(name, f"{name}.zarr", atlas.spec, f"{name}-embeddings", url)
         return write_catalogue(out, name, {name: item}, atlas.spec, title or name, progress)

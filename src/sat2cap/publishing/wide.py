@@ -11,7 +11,7 @@ DEST/NAME.sha256            a checksum of every file, for: sha256sum -c NAME.sha
 from collections.abc import Sequence
 from pathlib import Path
 
-from sat2cap.atlas import PUBLISH_LOCK, WideAtlas, check_published_zones, write_published_zones
+from sat2cap.atlas import PUBLISH_LOCK, UNLOCK, WideAtlas, check_published_zones, write_published_zones
 from sat2cap.errors import InputError
 from sat2cap.progress import Progress, silent
 from sat2cap.publishing.catalogue import published_item
@@ -38,7 +38,7 @@ def publish_wide_atlas(
     out, name = open_store(folder), atlas.store.base_name.removesuffix(".zarr")
     check_finished(atlas)
     url, group, items = url.rstrip("/") if url else None, f"{name}.zarr", {}
-    with out.writer.lock(PUBLISH_LOCK, "folder"):
+    with out.writer.lock(PUBLISH_LOCK, "folder", UNLOCK):
         check_published_zones(out.child(group), [part.zone for part in atlas.parts])
         for part in atlas.parts:
             item, place = f"{name}-{part.zone.name}", f"{group}/{part.zone.name}"

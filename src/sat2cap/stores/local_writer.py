@@ -4,12 +4,13 @@ import glob
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from sat2cap.files import rename_published, write_bytes
+from sat2cap.files import publish, rename_published, write_bytes
 from sat2cap.locks import folder_lock
 
 
@@ -21,7 +22,7 @@ class LocalWriter:
     """The folder, which need not exist yet."""
 
     @contextmanager
-    def lock(self, key: str, subject: str) -> Iterator[None]:
+    def lock(self, key: str, subject: str, unlock: str) -> Iterator[None]:
         """Hold the kernel's lock on the file `key`, which ends with this process."""
         with folder_lock(self.folder, subject, key):
             yield
@@ -40,6 +41,15 @@ class LocalWriter:
         write_bytes(self.folder / staged, data)
         return staged
 
+    @contextmanager
+    def stage_file(self, key: str) -> Iterator[tuple[BinaryIO, str]]:
+        """Yield a hidden file beside its place, which has the suffix of `key`, and its name."""
+        folder, _, last = key.rpartition("/")
+        name = Path(last)
+        staged = f"{folder}/.{name.stem}.{uuid.uuid4().hex[:12]}{name.suffix}".lstrip("/")
+        with publish(self.folder / staged) as temporary, temporary.open("wb+") as file:
+            yield file, staged
+
     def place(self, staged: str, key: str) -> None:
         """Rename a staged file."""
         rename_published(self.folder / staged, self.folder / key)
@@ -54,13 +64,13 @@ class LocalWriter:
         """Remove a folder."""
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
-    def remove_leftovers(self, *beside: str) -> None:
+    def remove_leftovers(self, *beside: str, patterns: Sequence[str] = ("**/.*",)) -> None:
         """Remove hidden files and folders of the folder, and those of the files `beside` it."""
-        paths = [*self.folder.rglob(".*")]
+        paths = [path for pattern in patterns for path in self.folder.glob(pattern)]
         for name in map(Path, beside):
             paths += self.folder.parent.glob(f".{glob.escape(name.stem)}.*{name.suffix}")
         for leftover in paths:
-            if leftover.is_dir():  # of a prepared copy that was not finished
+            if leftover.is_dir() and not leftover.is_symlink():  # of a prepared copy that was not finished
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)

@@ -9,11 +9,12 @@ their segments names of their own, so that one that has lost the lock without kn
 next one.
 """
 
+import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sat2cap.errors import JobError, StoreError
 from sat2cap.stores.object_lock import HELD_HERE, Holder, describe_process, read_holder
@@ -43,10 +44,10 @@ class ObjectWriter:
         self._mutex = threading.Lock()
 
     @contextmanager
-    def lock(self, key: str, subject: str) -> Iterator[None]:
+    def lock(self, key: str, subject: str, unlock: str) -> Iterator[None]:
         """Hold a lock that names this process; one whose process is known to have ended is taken over."""
         holder = describe_process()
-        self._acquire(key, subject, holder)
+        self._acquire(key, subject, unlock, holder)
         HELD_HERE.add(holder.token)
         try:
             self._store.refresh()
@@ -77,6 +78,15 @@ class ObjectWriter:
         self._store.put(staged, data)
         return staged
 
+    @contextmanager
+    def stage_file(self, key: str) -> Iterator[tuple[BinaryIO, str]]:
+        """Yield a file without a name in the system's temporary folder, and put it when the body ends."""
+        staged = f"{_STAGED}{uuid.uuid4().hex}/{key}"
+        with tempfile.TemporaryFile() as temporary:
+            file = cast(BinaryIO, temporary)
+            yield file, staged
+            self._store.put_file(staged, file)
+
     def place(self, staged: str, key: str) -> None:
         """Have the server copy a staged object to its place; it is deleted with others later."""
         self._store.copy(staged, key)
@@ -104,7 +114,7 @@ class ObjectWriter:
         store.delete(f"{name}/zarr.json")
         store.delete_all(key for key, _ in store.list(name))
 
-    def remove_leftovers(self, *beside: str) -> None:
+    def remove_leftovers(self, *beside: str, patterns: Sequence[str] = ()) -> None:
         """Delete what killed processes staged. Nothing is ever half written beside the store."""
         self._delete_placed()
         self._store.delete_all(key for key, _ in self._store.list(_STAGED.rstrip("/")))
@@ -128,7 +138,7 @@ class ObjectWriter:
         self._segment, self._lines = "", b""
         self._store.forget_lines(key)
 
-    def _acquire(self, key: str, subject: str, holder: Holder) -> None:
+    def _acquire(self, key: str, subject: str, unlock: str, holder: Holder) -> None:
         """Put the lock, and read it again. Raises `JobError` if it is held."""
         while True:
             other, version = self._read_lock(key)
@@ -138,7 +148,7 @@ class ObjectWriter:
                 name = self._store.name
                 raise JobError(
                     f"{subject} {name!r} is being written by {other}; wait until it is done, or stop it; "
-                    f"if it is gone, release its lock with: sat2cap atlas unlock {name}"
+                    f"if it is gone, release its lock with: {unlock} {name}"
                 )
             with suppress(FileExistsError):  # another process was quicker, and is read next
                 self._store.put_if(key, holder.as_bytes(), version)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from sat2cap.errors import InputError, StoreError
@@ -164,6 +164,10 @@ class ObjectStore(RemoteStore):
         """Put or replace an object."""
         self._put(key, data, "overwrite")
 
+    def put_file(self, key: str, file: BinaryIO) -> None:
+        """Put or replace an object by the content of a file, which is sent in parts, side by side."""
+        self._put(key, file, "overwrite")
+
     def put_if(self, key: str, data: bytes, version: "UpdateVersion | None") -> None:
         """Put an object if there is none, or in place of one of the version that `get_tagged` told.
 
@@ -171,11 +175,16 @@ class ObjectStore(RemoteStore):
         """
         self._put(key, data, version or "create")
 
-    def _put(self, key: str, data: bytes, mode: "PutMode") -> None:
+    def _put(self, key: str, data: bytes | BinaryIO, mode: "PutMode") -> None:
         import obstore
 
+        def put() -> None:
+            if not isinstance(data, bytes):
+                data.seek(0)
+            obstore.put(self._client, key, data, mode=mode, use_multipart=not isinstance(data, bytes))
+
         try:
-            self._ask(key, lambda: obstore.put(self._client, key, data, mode=mode, use_multipart=False))
+            self._ask(key, put)
         except FileNotFoundError:
             raise StoreError(f"{self.name!r} has no such bucket; check the address") from None
         finally:

@@ -1,9 +1,9 @@
 """The store protocol: objects by key, each put or replaced as a whole, and how a job writes them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 Stamp = tuple[str | int, ...]
 """A value that changes when an object is replaced."""
@@ -18,11 +18,12 @@ class StoreWriter(Protocol):
     So it may be computed twice, and what is in place is what that process says.
     """
 
-    def lock(self, key: str, subject: str) -> AbstractContextManager[None]:
+    def lock(self, key: str, subject: str, unlock: str) -> AbstractContextManager[None]:
         """Hold the lock of the store for the body of a `with` statement.
 
-        `subject` names the content in the error, such as ``atlas``. Raises `JobError` if another process
-        holds it, who is named, and `StoreError` if nothing can be written there.
+        `subject` names the content in the error, such as ``atlas``, and `unlock` the command that releases a
+        lock whose process is gone. Raises `JobError` if another process holds it, who is named, and
+        `StoreError` if nothing can be written there.
         """
         ...
 
@@ -35,6 +36,14 @@ class StoreWriter(Protocol):
 
     def stage(self, key: str, data: bytes) -> str:
         """Write what will be the object `key` under a name of its own, and return that name."""
+        ...
+
+    def stage_file(self, key: str) -> AbstractContextManager[tuple[BinaryIO, str]]:
+        """Stage what is too large for memory, for the body of a `with` statement.
+
+        Yields a file to write what will be the object `key`, and the name under which it is staged when the
+        body ends without an error.
+        """
         ...
 
     def place(self, staged: str, key: str) -> None:
@@ -52,10 +61,11 @@ class StoreWriter(Protocol):
         """Delete all objects below a name."""
         ...
 
-    def remove_leftovers(self, *beside: str) -> None:
+    def remove_leftovers(self, *beside: str, patterns: Sequence[str] = ("**/.*",)) -> None:
         """Remove what killed processes staged or left half written, also of files of these names beside it.
 
-        Call it while holding the lock.
+        `patterns` say which hidden files of a folder those are, where there may be others. Call it while
+        holding the lock.
         """
         ...
 

@@ -82,9 +82,13 @@ def inspect(
 def split_pairs(
     folder: PairsPath,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "-o", "--out", metavar="NEW", help="The folder to write; only check the split if left out."
+            "-o",
+            "--out",
+            metavar="NEW",
+            help="The folder to write, or an address in a bucket: s3://, gs://, az://; only check the split "
+            "if left out.",
         ),
     ] = None,
     split: SplitMethod = Split.spatial,
@@ -122,8 +126,13 @@ def split_pairs(
 def card(
     folder: PairsPath,
     out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write; by default PAIRS/card."),
+        str | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FOLDER",
+            help="The folder to write, or an address in a bucket; by default PAIRS/card.",
+        ),
     ] = None,
     borders: Borders = None,
     imagery: Annotated[
@@ -142,7 +151,20 @@ def card(
     from sat2cap.pairs import measure_storage_psnr, open_pairs, read_borders, write_card
 
     pair_set = open_pairs(folder)
-    if out is None and pair_set.folder is None:
+    if out is None and not pair_set.store.can_write:
         raise InputError(f"the card of {pair_set.name} must be written somewhere: give a folder with --out")
     storage_psnr = None if imagery is None else measure_storage_psnr(pair_set, open_imagery(imagery))
-    print(write_card(pair_set, out or pair_set.path / "card", read_borders(borders), storage_psnr))
+    print(write_card(pair_set, out or pair_set.store.child("card"), read_borders(borders), storage_psnr))
+
+
+@app.command()
+def unlock(folder: PairsPath) -> None:
+    """Release the lock that a killed build left on a pair set in a bucket.
+
+    Make sure first that the process is gone: it is named, with its machine, where a build is refused. The
+    lock of a folder ends with its process.
+    """
+    from sat2cap.cli.console import print_released_lock
+    from sat2cap.pairs import break_lock
+
+    print_released_lock(folder, break_lock(folder))

@@ -60,7 +60,15 @@ def build(
         ),
     ],
     imagery: ImagerySource,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="PAIRS", help="The folder to write.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="PAIRS",
+            help="The pair set to write: a folder, or an address in a bucket: s3://, gs://, az://.",
+        ),
+    ],
     count: Annotated[
         int | None, typer.Option(metavar="N", help="Number of photos of the miniature world.", min=1)
     ] = None,
@@ -239,10 +247,10 @@ def build(
             retry=retry,
             progress=progress,
         )
-    _print_pair_counts(built, out)
+    _print_pair_counts(built)
 
 
-def _print_pair_counts(pair_set: "PairSet", folder: Path) -> None:
+def _print_pair_counts(pair_set: "PairSet") -> None:
     """Print how many photos were left out and why, and how many pairs each split has."""
     from sat2cap.cli import console
 
@@ -250,7 +258,7 @@ def _print_pair_counts(pair_set: "PairSet", folder: Path) -> None:
     console.print_facts(describe_screening(pair_set.manifest["funnel"]))
     print()
     console.print_facts(counts.items())
-    print(f"\n{folder}: {sum(counts.values())} pairs")
+    print(f"\n{pair_set.name}: {sum(counts.values())} pairs")
 
 
 def _parse_columns(options: list[str]) -> dict[str, str]:

@@ -169,11 +169,9 @@ def unlock(atlas: AtlasPath) -> None:
     lock of a folder ends with its process.
     """
     from sat2cap.atlas import break_lock
-    from sat2cap.redaction import redact_secrets
+    from sat2cap.cli.console import print_released_lock
 
-    holder = break_lock(atlas)
-    name = redact_secrets(atlas)
-    print(f"{name}: no lock is left on it" if holder is None else f"{name}: released the lock of {holder}")
+    print_released_lock(atlas, break_lock(atlas))
 
 
 @app.command(context_settings=ACCEPT_OLD_STRETCH)

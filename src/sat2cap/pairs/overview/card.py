@@ -7,11 +7,12 @@ from typing import Any
 
 import geopandas as gpd
 
-from sat2cap.files import publish, write_bytes
+from sat2cap.locks import temporary_folder
 from sat2cap.pairs.dataset import PairSet
 from sat2cap.pairs.overview.pictures import draw_density, draw_funnel, draw_times
 from sat2cap.pairs.splits.leakage import measure_leakage
 from sat2cap.pairs.splits.split import SPLITS
+from sat2cap.stores import Store, open_store
 
 CARD = "README.md"
 """File name of the card."""
@@ -22,28 +23,33 @@ _CREDIT_COLUMNS = ("key", "author", "user", "title", "licence", "source")
 
 def write_card(
     pairs: PairSet,
-    folder: Path,
+    place: Path | str | Store,
     borders: gpd.GeoDataFrame | None = None,
     loss: Mapping[str, float] | None = None,
-) -> Path:
-    """Write the card, its pictures and the list of attributions into `folder`, and return the card's path.
+) -> Path | str:
+    """Write the card, its pictures and the list of attributions, and return the path or address of the card.
 
-    `borders` are drawn on the map. `loss` is the result of `measure_storage_psnr`; without it the card says
-    that the loss was not measured.
+    `place` is a folder, an address in a bucket, or a store. `borders` are drawn on the map. `loss` is the
+    result of `measure_storage_psnr`; without it the card says that the loss was not measured. Raises
+    `PairsError` for a damaged index, and `StoreError` where nothing can be written.
     """
-    index = pairs.index
-    draw_funnel(pairs.manifest["funnel"], folder / "funnel.png")
-    draw_density(index, folder / "density.png", borders)
-    draw_times(index, folder / "times.png")
-    _write_attribution(index, folder / ATTRIBUTION)
-    write_bytes(folder / CARD, "\n".join(_card_lines(pairs, loss)).encode())
-    return folder / CARD
+    store, index = open_store(place), pairs.index
+    _ = store.writer  # which a web server has not
+    with temporary_folder("sat2cap-card-") as folder:
+        draw_funnel(pairs.manifest["funnel"], folder / "funnel.png")
+        draw_density(index, folder / "density.png", borders)
+        draw_times(index, folder / "times.png")
+        _write_attribution(index, folder / ATTRIBUTION)
+        for name in ("funnel.png", "density.png", "times.png", ATTRIBUTION):
+            store.put(name, (folder / name).read_bytes())
+    store.put(CARD, "\n".join(_card_lines(pairs, loss)).encode())
+    return f"{store.name}/{CARD}" if store.folder is None else store.folder / CARD
 
 
 def _write_attribution(index: gpd.GeoDataFrame, path: Path) -> None:
     """Write whom to credit as CSV, a row for each photo, sorted by key."""
     names = [name for name in _CREDIT_COLUMNS if name in index]
-    with publish(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows(index[names].sort_values("key").itertuples(index=False))

@@ -4,11 +4,10 @@ The hash is the 64-bit difference hash (dHash): the photo in grey at 9 x 8 pixel
 neighbours whether it gets brighter to the right. Copies, thumbnails and slight crops differ in few bits.
 """
 
-import shutil
+import io
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,17 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sat2cap.errors import JobError, PictureError
-from sat2cap.files import digest, publish
+from sat2cap.files import digest
 from sat2cap.pairs.plan import BuildPlan
 from sat2cap.photos import Photo, PhotoSource, PhotoTable
 from sat2cap.pictures import decode_picture
 from sat2cap.progress import Progress
+from sat2cap.stores import Store
 
 LOOK_ALIKE = "looks like another"
 """Reason for leaving out a near-duplicate."""
 STAGE = "comparing photos"
 FOLDER = "looks"
-"""Folder of the cached hashes inside that of an unfinished set."""
+"""Folder of the cached hashes in an unfinished set."""
 _CHUNK = 4096
 _FLAT = 4.0  # grey levels of deviation below which a photo has no hash: the night sky is no copy of another
 _NEAR_DEG = 0.01  # photos of different users are only compared within about a kilometre
@@ -53,7 +53,7 @@ def find_near_duplicates(
     source: PhotoSource,
     plan: BuildPlan,
     left_out: Mapping[str, str],
-    out: Path,
+    out: Store,
     bits: int,
     progress: Progress,
 ) -> list[str]:
@@ -65,7 +65,7 @@ def find_near_duplicates(
     for shard in plan.shards:
         for start in range(0, len(shard.photos), _CHUNK):
             photos = shard.photos[start : start + _CHUNK]
-            chunk_hashes, has_hash = _cached_hashes(source, photos, left_out, out / FOLDER)
+            chunk_hashes, has_hash = _cached_hashes(source, photos, left_out, out.child(FOLDER))
             hashes.append(chunk_hashes)
             hashed.append(has_hash)
             done += len(photos)
@@ -118,17 +118,21 @@ def _equal_pairs(value: Hashes) -> Iterator[tuple[NDArray[np.int64], NDArray[np.
 
 
 def _cached_hashes(
-    source: PhotoSource, photos: PhotoTable, left_out: Mapping[str, str], folder: Path
+    source: PhotoSource, photos: PhotoTable, left_out: Mapping[str, str], folder: Store
 ) -> tuple[Hashes, NDArray[np.bool_]]:
     """Return the hashes of N photos, uint64 (N,), and which photos have one; cached in `folder`."""
     usable_photos = [photo for photo in photos if photo.key not in left_out]
-    path = folder / f"{digest(*(photo.key for photo in usable_photos))}.npy"
-    if not path.exists():
-        with ThreadPoolExecutor() as pool, publish(path) as temporary:
+    name = f"{digest(*(photo.key for photo in usable_photos))}.npy"
+    try:
+        rows: Hashes = np.load(io.BytesIO(folder.get(name)))
+    except FileNotFoundError:
+        with ThreadPoolExecutor() as pool:
             values = list(pool.map(partial(_hash_photo, source), usable_photos))
-            rows = [(value is not None, value or 0) for value in values]
-            np.save(temporary, np.array(rows, np.uint64).reshape(-1, 2))
-    row_by_key = {photo.key: row for photo, row in zip(usable_photos, np.load(path), strict=True)}
+        rows = np.array([(value is not None, value or 0) for value in values], np.uint64).reshape(-1, 2)
+        file = io.BytesIO()
+        np.save(file, rows)
+        folder.put(name, file.getvalue())
+    row_by_key = {photo.key: row for photo, row in zip(usable_photos, rows, strict=True)}
     stored = np.array([row_by_key.get(key, (0, 0)) for key in photos.text_column("key")], np.uint64).reshape(
         -1, 2
     )
@@ -142,6 +146,6 @@ def _hash_photo(source: PhotoSource, photo: Photo) -> int | None:
         return None
 
 
-def remove_hash_cache(out: Path) -> None:
-    """Remove the cached hashes of a finished build from its folder `out`."""
-    shutil.rmtree(out / FOLDER, ignore_errors=True)
+def remove_hash_cache(out: Store) -> None:
+    """Remove the cached hashes of a finished build."""
+    out.writer.remove_folder(FOLDER)

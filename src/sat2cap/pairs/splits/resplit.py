@@ -1,6 +1,7 @@
 """Splitting an existing pair set anew: the same pairs, byte for byte, in other shards."""
 
 import tarfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,19 +9,19 @@ from typing import Any
 import pyarrow as pa
 
 from sat2cap.errors import PairsError
-from sat2cap.files import canonical_json, digest, digest_file, publish
-from sat2cap.locks import folder_lock, remove_temporary_files
+from sat2cap.files import canonical_json, digest
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
 from sat2cap.pairs.finish import TEMPORARY_FILES, finish_build
 from sat2cap.pairs.plan import FORMAT, NEAR, BuildPlan, Shard, cut_shards
 from sat2cap.pairs.screening.rules import Funnel
-from sat2cap.pairs.shard import ShardResult
+from sat2cap.pairs.shard import StagedShard, write_shard
 from sat2cap.pairs.shard_file import ShardFile
 from sat2cap.pairs.shard_reading import locate_pairs
 from sat2cap.pairs.splits.split import BUFFER, SplitPlan, assign_splits
 from sat2cap.photos import PHOTO_SCHEMA, PhotoTable
 from sat2cap.progress import Progress, silent
+from sat2cap.stores import Store
 
 STAGE = "copying pairs"
 _COLUMNS = ["key", "lon", "lat", "taken", "user", "licence", "source", "author", "title", "url"]
@@ -31,39 +32,40 @@ Locations = dict[str, tuple[ShardFile, int, int]]
 
 def resplit_pairs(
     pairs: PairSet,
-    out: Path,
+    out: Path | str | Store,
     split: SplitPlan,
     *,
     seed: int = 0,
     per_shard: int = 1000,
     progress: Progress = silent,
 ) -> PairSet:
-    """Copy the pairs of a set into the folder `out` with another split, and return the new set.
+    """Copy the pairs of a set into a new one with another split, and return that.
 
-    The shards are those that a build with this split makes from the same photos. A copy that was interrupted
-    goes on where it stopped. Raises `PairsError` if `out` holds something else, a shard of `pairs` is broken,
-    or the split leaves no pair, and `JobError` if another process writes in `out`.
+    `out` is a folder, an address in a bucket, or a store. The shards are those that a build with this split
+    makes from the same photos. A copy that was interrupted goes on where it stopped. Raises `PairsError` if
+    `out` holds something else, a shard of `pairs` is broken, or the split leaves no pair, `JobError` if
+    another process writes in `out`, and `StoreError` if a bucket refuses or fails.
     """
     if per_shard < 1:
         raise PairsError(f"per_shard {per_shard} must be at least 1; use 1000")
     plan = _plan_shards(pairs, split, seed, per_shard)
-    with folder_lock(out, "pair set"):
-        return _copy_planned(plan, pairs, out, progress)
+    with journal.writer_lock(out) as store:
+        return _copy_planned(plan, pairs, store, progress)
 
 
-def _copy_planned(plan: BuildPlan, pairs: PairSet, out: Path, progress: Progress) -> PairSet:
-    """Copy the shards of a plan that the folder `out` lacks, and finish the set; `out` is locked."""
+def _copy_planned(plan: BuildPlan, pairs: PairSet, out: Store, progress: Progress) -> PairSet:
+    """Copy the shards of a plan that the set `out` lacks, and finish it; `out` is locked."""
     results = journal.open_journal(out, plan.identity)
-    remove_temporary_files(out, *TEMPORARY_FILES)
-    if (out / MANIFEST).exists():
+    out.writer.remove_leftovers(patterns=TEMPORARY_FILES)
+    if out.stamp(MANIFEST) is not None:
         if len(results) == len(plan.shards):
             return open_pairs(out)
-        (out / MANIFEST).unlink()  # no longer complete
+        out.delete(MANIFEST)  # no longer complete
     locations = _locate_pairs(pairs)
     done = 0
     for shard in plan.shards:
         if shard.name not in results:
-            results[shard.name] = _copy_pairs(shard, locations, out / "shards")
+            results[shard.name] = _copy_pairs(shard, locations, out).put_in_place(out)
             journal.append_result(out, results[shard.name])
         done += len(shard.photos)
         progress(STAGE, done, plan.pair_count)
@@ -116,17 +118,16 @@ def _locate_pairs(pairs: PairSet) -> Locations:
     return locations
 
 
-def _copy_pairs(shard: Shard, locations: Locations, folder: Path) -> ShardResult:
-    """Write a shard whose pairs are copied, byte for byte, from the shards where they lie."""
-    path = folder / shard.name
-    offsets: list[int] = []
-    with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+def _copy_pairs(shard: Shard, locations: Locations, out: Store) -> StagedShard:
+    """Stage a shard whose pairs are copied, byte for byte, from the shards where they lie."""
+
+    def add_pairs(tar: tarfile.TarFile) -> Iterator[int]:
+        assert tar.fileobj is not None
         for key in shard.photos.text_column("key"):
             source, start, end = locations[key]
-            offsets.append(tar.offset)
-            with source.open(end - start) as file:
-                file.seek(start)
-                assert tar.fileobj is not None
-                tar.fileobj.write(file.read(end - start))
+            yield tar.offset
+            with source.reader(start, end) as read:
+                tar.fileobj.write(read(start, end - start))
             tar.offset += end - start
-    return ShardResult(shard.name, digest_file(path), len(offsets), offsets=offsets)
+
+    return write_shard(shard.name, add_pairs, {}, out)
