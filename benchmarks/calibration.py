@@ -4,8 +4,8 @@ And are its maps, and their means through the year and the day, nearer the truth
 
     python benchmarks/calibration.py DEMO_FOLDER OUT.json PICTURE.png
 
-needs the atlases of a finished `sat2cap demo --out DEMO_FOLDER`; see
-`sat2cap.evaluation.miniworld.calibration`.
+needs the atlases of a finished `sat2cap demo --out DEMO_FOLDER`; what is measured is in
+`calibration_measures`.
 """
 
 import sys
@@ -17,6 +17,13 @@ import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
+from calibration_measures import (
+    NONSENSE,
+    PromptTruth,
+    evaluate_calibration,
+    reliability,
+    score_prompts,
+)
 from matplotlib import pyplot as plt
 
 from sat2cap.atlas import open_atlas
@@ -29,13 +36,6 @@ from sat2cap.evaluation import (
     map_agreement,
     pick_measure,
     time_agreement,
-)
-from sat2cap.evaluation.miniworld.calibration import (
-    NONSENSE,
-    PromptTruth,
-    evaluate_calibration,
-    reliability,
-    score_prompts,
 )
 from sat2cap.evaluation.miniworld.maps import summary
 from sat2cap.files import publish, write_json

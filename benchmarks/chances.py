@@ -28,7 +28,6 @@ from sat2cap.query import Scan, compute_scores
 from sat2cap.query.chances import fit_logistic
 
 PHOTOS, DIM = 2000, 512
-BANK = [f"thing {number}" for number in range(30)]
 
 
 def median_ms(work: Callable[[], Any], times: int) -> float:

@@ -14,6 +14,9 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry, box
 from PIL import Image
 
+from sat2cap.atlas.chunk_writing import stage_filled_chunk
+from sat2cap.atlas.layout import Chunk
+from sat2cap.atlas.writer import AtlasWriter
 from sat2cap.errors import ImageryError, JobError
 from sat2cap.files import digest_file
 from sat2cap.geo.frame import on_grid
@@ -141,3 +144,10 @@ def screen_photos(photos: Iterable[Photo], rules: Rules | None = None) -> tuple[
     """Return the photos that satisfy `rules`, in their order, and the funnel, as `screen_records` does."""
     table, funnel = screen_records(record_batches(photos), rules or Rules())
     return list(table), funnel
+
+
+def fill_cells(writer: AtlasWriter, chunk: Chunk, embeddings: np.ndarray, status: np.ndarray) -> None:
+    """Replace those cells of a written chunk whose `status` is not NONE, as `repair` does in one process."""
+    writer.reopen()
+    entry = writer.entry(chunk.index)
+    writer.record(stage_filled_chunk(writer.store, writer.spec, chunk, embeddings, status, entry))

@@ -107,7 +107,7 @@ def test_as_uri(text, uri):
 
 
 def page_reader():
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return code
 
 

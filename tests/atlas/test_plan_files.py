@@ -5,6 +5,7 @@ import json
 from itertools import permutations
 
 import pytest
+from made_up import fill_cells
 from small_atlas import build, cells, flip, make_spec, remove, tree
 
 from sat2cap.atlas import create_or_resume, open_atlas, repair_atlas, verify_atlas
@@ -97,7 +98,7 @@ def test_filling_cells_does_not_read_the_journal_for_each_chunk(atlas, monkeypat
     writer = create_or_resume(atlas.path, make_spec())
     monkeypatch.setattr("sat2cap.atlas.journal.read_journal", None)
     for chunk in atlas.chunks():
-        writer.fill_cells(chunk, *cells(chunk))
+        fill_cells(writer, chunk, *cells(chunk))
     monkeypatch.undo()
     assert verify_atlas(writer.finish()) == []
 
@@ -107,4 +108,4 @@ def test_filling_a_damaged_chunk_is_refused(atlas):
     chunk = next(iter(atlas.chunks()))
     flip(atlas.path / "embeddings/c/0/0/0/0")
     with pytest.raises(AtlasError, match=r"embeddings/c/0/0/0/0 does not match its hash; run: sat2cap atlas"):
-        writer.fill_cells(chunk, *cells(chunk))
+        fill_cells(writer, chunk, *cells(chunk))

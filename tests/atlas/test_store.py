@@ -10,6 +10,7 @@ import pytest
 import rioxarray  # noqa: F401 - gives arrays their .rio
 import xarray
 import zarr
+from made_up import fill_cells
 from odc.geo.geobox import GeoBox
 from small_atlas import DIM, SHAPE, build, cells, make_spec
 
@@ -250,7 +251,7 @@ def test_filling_replaces_the_cells_that_have_a_status_and_no_others(tmp_path, d
     filled = np.full(chunk.shape, CellStatus.NONE, np.uint8)
     filled[3, 0], filled[1, 1] = CellStatus.OK, CellStatus.IMAGERY_MISSING  # the first one had failed
     values = np.full((*chunk.shape, DIM), 2.5, np.float32)
-    writer.fill_cells(chunk, values, filled)
+    fill_cells(writer, chunk, values, filled)
     assert not open_atlas(atlas.path).complete
     after = writer.finish()
     assert verify_atlas(after) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import fill_cells
 from s3_server import BUCKET, KEY_ID, SECRET, s3_server
 from small_atlas import build, cells, make_spec, tree
 
@@ -253,7 +254,7 @@ def test_damage_is_repaired_and_failed_cells_are_filled_in_the_bucket(address, f
     with writer_lock(address) as store:
         writer = create_or_resume(store, make_spec())
         status = status[chunk.rows, chunk.cols].astype(np.uint8)
-        writer.fill_cells(chunk, np.ones((*chunk.shape, 5), np.float32), status)
+        fill_cells(writer, chunk, np.ones((*chunk.shape, 5), np.float32), status)
         writer.finish()
     # one that was open all the time reads the new cells and no others
     opened.store.refresh()

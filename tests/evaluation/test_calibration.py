@@ -1,7 +1,12 @@
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from sat2cap.evaluation.miniworld.calibration import (
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))  # calibration_measures lives there
+
+from calibration_measures import (
     PromptTruth,
     evaluate_calibration,
     expected_calibration_error,

@@ -42,7 +42,7 @@ def test_a_record_is_what_was_measured(tmp_path: Path) -> None:
     record = keep(tmp_path, {"model": "a"}, [])
     assert record.metrics[0] == FIGURES[0]
     assert record.metrics[2] == FIGURES[2]
-    assert math.isnan(record.values["open"])
+    assert math.isnan(record.metrics_by_name["open"].value)
     assert (record.folder / "p.png").read_bytes() == b"data"
     assert record.pictures == (("p.png", "a picture"),)
     plain = json.loads((record.folder / "record.json").read_text())

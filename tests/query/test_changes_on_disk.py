@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from made_model import atlas, embeddings, grid, model
+from made_up import fill_cells
 
 from sat2cap.atlas import create_or_resume, open_atlas
 from sat2cap.atlas.layout import CellStatus
@@ -34,7 +35,7 @@ def write_again(path, values):
     chunk = next(opened.chunks())
     writer = create_or_resume(path, opened.spec)
     status = np.full(chunk.shape, CellStatus.OK, np.uint8)
-    writer.fill_cells(chunk, values[chunk.rows, chunk.cols], status)
+    fill_cells(writer, chunk, values[chunk.rows, chunk.cols], status)
     writer.finish()
 
 

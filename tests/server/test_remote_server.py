@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_up import fill_cells
 from s3_server import BUCKET, KEY_ID, SECRET, s3_server
 from served import make_client
 
@@ -42,7 +43,7 @@ def test_what_changes_in_the_bucket_is_taken_up(bucket, checkpoint):
     with writer_lock(ADDRESS) as store:
         writer = create_or_resume(store, atlas.spec)
         values = np.ones((*chunk.shape, atlas.dim), np.float32)
-        writer.fill_cells(chunk, values, np.ones(chunk.shape, np.uint8))
+        fill_cells(writer, chunk, values, np.ones(chunk.shape, np.uint8))
         writer.finish()
     atlas.store.refresh()  # or five seconds later
     collection._stores["the-north"].refresh()

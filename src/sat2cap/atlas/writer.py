@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import journal, stac
-from sat2cap.atlas.chunk_writing import StagedChunk, stage_chunk, stage_filled_chunk
+from sat2cap.atlas.chunk_writing import StagedChunk, stage_chunk
 from sat2cap.atlas.conventions import group_metadata, side_arrays
 from sat2cap.atlas.layout import ROOT, Chunk, cell_arrays, iter_chunks
 from sat2cap.atlas.plan import MASK, AtlasSpec, check_free, differing_parts, read_plan
@@ -51,15 +51,6 @@ class AtlasWriter:
     def write(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
         """Write one chunk and journal it; arguments and errors are those of `stage_chunk`."""
         self.record(stage_chunk(self.store, self.spec, chunk, embeddings, status))
-
-    def fill_cells(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
-        """Replace those cells of a written chunk whose `status` is not NONE; all others keep their bytes.
-
-        Arguments are those of `write`. The atlas is unfinished from here on, until `finish`.
-        """
-        self.reopen()
-        written = self.entry(chunk.index)
-        self.record(stage_filled_chunk(self.store, self.spec, chunk, embeddings, status, written))
 
     def entry(self, index: tuple[int, int]) -> journal.Entry:
         """Return what the journal says of a chunk that is written. Raises `KeyError` if it is not."""

@@ -63,11 +63,6 @@ class Record:
     folder: Path
 
     @property
-    def values(self) -> dict[str, float]:
-        """Values of the metrics by name."""
-        return {metric.name: metric.value for metric in self.metrics}
-
-    @property
     def metrics_by_name(self) -> dict[str, Metric]:
         """The metrics, with their intervals, by name."""
         return {metric.name: metric for metric in self.metrics}

@@ -70,12 +70,3 @@ def prepare_ground_truth(world: World, grid: GeoBox) -> GroundTruth:
     """
     lon, lat = (values.ravel() for values in cell_lonlat(grid))
     return GroundTruth(grid, sample_surroundings(lon, lat, world.seed))
-
-
-def truth_map(world: World, name: str, grid: GeoBox, when: When | None = None) -> xr.DataArray:
-    """Return `GroundTruth.truth_map` for a single question.
-
-    ``truth_map(World(7), "skiers", grid, parse_when("2024-01-20T12:00"))`` is the probability ``(y, x)`` that
-    a photo taken at noon on that day shows skiers.
-    """
-    return prepare_ground_truth(world, grid).truth_map(name, when)

@@ -1,6 +1,5 @@
 """What a client asks: prompts, a date and a scale, checked before anything is computed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -114,10 +113,3 @@ def check_prompt(text: str, name: str = "prompt") -> str:
             f"the {name} names a file of the server, which is not allowed here; describe it in words"
         )
     return stripped
-
-
-def check_prompts(texts: Sequence[str]) -> list[str]:
-    """Return several prompts, each checked by `check_prompt`. Raises `PromptError`."""
-    if not 1 <= len(texts) <= MAX_PROMPTS:
-        raise PromptError(f"{len(texts)} prompts are given; give 1 to {MAX_PROMPTS}")
-    return [check_prompt(text) for text in texts]

@@ -28,8 +28,6 @@ from sat2cap.model import Captioner, Checkpoint, captions_from_json, choose_comp
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress, silent
 
-Float32 = NDArray[np.float32]
-
 _LABELS = {
     "": "{name}",
     NO_METADATA: "{name}, without place and time",

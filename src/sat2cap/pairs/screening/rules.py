@@ -136,8 +136,3 @@ class Funnel:
     def as_dict(self) -> dict[str, object]:
         """Return the funnel as plain JSON values, as in the manifest."""
         return {"records": self.records, "dropped": dict(self.dropped), "kept": self.kept_count}
-
-
-REASONS = (*Rules().failing_conditions(datetime.max), REPEATED, DUPLICATE, USER_CAP, CELL_CAP)
-"""Every reason that screening gives, in the order the rules are tried; before them come what the source found
-wrong itself (`Photo.fault`), such as "date with a zone"."""

@@ -1,6 +1,6 @@
 """The training set: patches and metadata of a whole split, decoded once or on each access."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -32,11 +32,6 @@ class Pair(Protocol):
     @property
     def key(self) -> str:
         """Name of the pair, unique in its set."""
-        ...
-
-    @property
-    def ground(self) -> bytes:
-        """Ground photo, as an encoded image file."""
         ...
 
     @property
@@ -119,10 +114,6 @@ class Pairs(Protocol):
 
     def read(self, split: str) -> Iterator[Pair]:
         """Yield all pairs of a split, always in the same order."""
-        ...
-
-    def read_rows(self, split: str, rows: Iterable[int]) -> Iterator[tuple[int, Pair]]:
-        """Yield the pairs at some positions of a split, with their positions, in rising order."""
         ...
 
     def locate(self, split: str, cache: Path, progress: Progress) -> PairLocations:

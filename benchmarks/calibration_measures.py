@@ -1,8 +1,9 @@
-"""Whether a threshold on a scale means the same from prompt to prompt, against the miniature world's truth.
+"""Measures of `calibration.py`: whether a threshold on a scale means the same from prompt to prompt.
 
-A chance of 0.7 on the `contrast` scale should mean that 7 of 10 photos taken in such cells show what the
-prompt says; and a prompt that means nothing should be found nowhere. What the same model gives without its
-held-out photos, a share among generic prompts, is measured beside it as `share`.
+They compare with the truth of the miniature world. A chance of 0.7 on the `contrast` scale should mean
+that 7 of 10 photos taken in such cells show what the prompt says; and a prompt that means nothing should
+be found nowhere. What the same model gives without its held-out photos, a share among generic prompts, is
+measured beside it as `share`.
 """
 
 from collections.abc import Iterator, Sequence
