@@ -287,6 +287,21 @@ BAD = {
     "imagery zoom": (400, f"{NORTH}/imagery/99/0/0.webp", "z: Input should be"),
     "range of a layer": (400, f"{NORTH}/wmts?prompt=x&rescale=0.5,0.1", "the first number must be the lower"),
     "colours of a layer": (400, f"{NORTH}/wmts?prompt=x&colormap_name=mud", "colormap_name: Input should be"),
+    "two prompts": (400, f"{NORTH}/scores?prompt=snow&prompt=sand", "prompt is given 2 times; give it once"),
+    "two ranges of colours": (
+        400,
+        f"{NORTH}/map/preview.png?prompt=x&resampling=mode&resampling=mode",
+        "2 times",
+    ),
+    "bytes that are no text": (400, f"{NORTH}/scores?prompt=%ff%fe", "broken letters"),
+    "areas of a picture": (
+        400,
+        f"{NORTH}/export?prompt=x&format=png&above=0.3",
+        "not of a png; leave it out",
+    ),
+    "no address": (404, "/api/nothing", "there is nothing at this address"),
+    "turned box": (400, f"{NORTH}/map/bbox/5.1,52,4.9,53.png?prompt=x", "has its corners turned"),
+    "box on its head": (400, f"{NORTH}/map/map?prompt=x&bbox=4.9,53,5.1,52", "has its corners turned"),
     "expression": (400, f"{NORTH}/map/preview.png?prompt=x&expression=b1*2", "no parameter 'expression'"),
     "rescale": (400, f"{NORTH}/map/preview.png?prompt=x&rescale=a", "rescale"),
     "rescale turned": (
@@ -413,7 +428,13 @@ def test_bad_input_is_one_sentence_and_never_cached(client, name):
 
 
 LINE = {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}
+JSON = {"Content-Type": "application/json"}
+POLYGON = {"type": "Polygon", "coordinates": [[[4.9, 52], [5.1, 52], [5.1, 52.2], [4.9, 52]]]}
+FEATURE = {"type": "Feature", "geometry": POLYGON}
 BAD_BODIES = {
+    "half a letter": ({**FEATURE, "properties": {"a": "\ud800"}}, "broken letters"),
+    "half a name": ({**FEATURE, "properties": {"\ud800": 1}}, "broken letters"),
+    "two geometries": ({**FEATURE, "properties": {"geometry": 1}}, "rename"),
     "no geometry": ({"type": "Feature"}, "has no geometry"),
     "a point": ({"type": "Point", "coordinates": [0, 0]}, "is not GeoJSON of polygons"),
     "a line": ({"type": "Feature", "geometry": LINE}, "is not a polygon"),
@@ -439,9 +460,48 @@ def test_statistics_in_a_polygon_are_limited(client, query, expected):
 @pytest.mark.parametrize("name", BAD_BODIES)
 def test_bad_bodies_are_refused(client, name):
     body, expected = BAD_BODIES[name]
-    answer = client.post(f"{NORTH}/zones", params={"prompt": "snow"}, json=body)
+    answer = client.post(f"{NORTH}/zones", params={"prompt": "snow"}, content=json.dumps(body), headers=JSON)
     assert answer.status_code == 400, answer.text
     assert expected in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("statistics", "rule"),
+    [(["mean", "mean"], "'mean' is asked for twice"), (["mean"] * 9, "give at most 8")],
+)
+def test_statistics_that_are_not_computed_are_refused(client, statistics, rule):
+    answer = client.post(f"{NORTH}/zones", params={"prompt": "snow", "stat": statistics}, json=POLYGON)
+    assert answer.status_code == 400
+    assert rule in answer.json()["detail"]
+
+
+def test_head_is_get_without_the_body(client):
+    for path in ("/api/health", f"{NORTH}/scores?prompt=snow", "/api/nothing", f"{NORTH}/scores", "/"):
+        whole, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        for name in ("content-type", "content-length", "cache-control", "x-score"):
+            assert head.headers.get(name) == whole.headers.get(name), (path, name)
+
+
+def test_a_method_that_an_address_lacks_is_told_those_that_it_has(client):
+    for path, allowed in (
+        (f"{NORTH}/search", "GET, HEAD, POST"),
+        ("/api/photos", "POST"),
+        ("/api/health", "GET, HEAD"),
+    ):
+        answer = client.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert answer.headers["cache-control"] == "no-store"
+        assert "the header Allow" in answer.json()["detail"]
+
+
+def test_parts_of_answers_are_not_served(client):
+    """An answer may be computed anew for each part, and no range is a fault."""
+    for path in ("/api/openapi.json", "/", f"{NORTH}/scores?prompt=snow"):
+        for parts in ("bytes=0-9", "bytes=99999999-", "bytes=-0", "nonsense"):
+            answer = client.get(path, headers={"Range": parts})
+            assert answer.status_code == 200
+            assert answer.content == client.get(path).content
 
 
 def test_a_body_that_is_too_large_is_refused(client):
@@ -458,7 +518,20 @@ def test_every_answer_has_security_headers(client):
 
 
 def test_a_page_elsewhere_cannot_name_this_machine(client):
-    assert client.get("/api/atlases", headers={"Host": "evil.example"}).status_code == 400
+    for host in (
+        "evil.example",
+        "",
+        "127.0.0.1.evil.example",
+        "127.0.0.1@evil.example",
+        "[::1",
+        "[::2]",
+        "evil:127.0.0.1",
+    ):
+        answer = client.get("/api/atlases", headers={"Host": host})
+        assert (answer.status_code, answer.headers["cache-control"]) == (400, "no-store")
+        assert "names of this machine only" in answer.json()["detail"]
+    for host in ("localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]", "[::1]:8000"):
+        assert client.get("/api/atlases", headers={"Host": host}).status_code == 200
 
 
 def test_a_key_is_asked_for(folder, checkpoint):

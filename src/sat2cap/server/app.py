@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
@@ -23,7 +22,7 @@ from sat2cap.server.questions import refuse_unknown_parameters
 from sat2cap.server.routes import atlases, export, imagery, places, scores, status, wmts, zones
 from sat2cap.server.routes import photos as photo_routes
 from sat2cap.server.scores import ScoreService
-from sat2cap.server.settings import LOOPBACK, ServerSettings
+from sat2cap.server.settings import ServerSettings
 from sat2cap.server.state import ServerState
 from sat2cap.server.tiles import PREFIX, tiler
 from sat2cap.server.warming import WarmUp
@@ -79,9 +78,6 @@ def _add_protection(app: FastAPI, settings: ServerSettings, metrics: Metrics) ->
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.allowed_origins), expose_headers=["X-Score"]
         )
-    if settings.is_local and settings.public_url is None:
-        # a page elsewhere cannot reach this machine by a name that it made to point here
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
     app.add_middleware(Protection, settings=settings, metrics=metrics)
 
 

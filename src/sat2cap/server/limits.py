@@ -127,6 +127,8 @@ def check_box(bbox: Any, width: int | None, height: int | None) -> None:
     if max(width or 0, height or 0) > MAX_PIXELS:
         raise InputError(f"a picture or tile may have at most {MAX_PIXELS} pixels a side")
     left, bottom, right, top = map(float, bbox)
+    if top < bottom or (right < left and not 180 <= left - right <= 360):  # 180: across the antimeridian
+        raise InputError("the box has its corners turned; give west, south, east, north")
     across, down = abs(right - left), abs(top - bottom)
     if not (np.isfinite([left, bottom, right, top]).all() and across > 0 and down > 0):
         raise InputError("the box or polygon has no area; give one with corners that are apart")

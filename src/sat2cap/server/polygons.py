@@ -68,10 +68,19 @@ def _read_polygon(geometry: Any, number: int) -> shapely.Geometry:
 
 
 def _plain_properties(properties: Any) -> dict[str, str | int | float | bool | None]:
-    """Return the properties that are plain values; nested ones have no place in a table."""
+    """Return the properties that are plain values; nested ones have no place in a table.
+
+    Raises `InputError` for texts with broken letters, which no file may hold, and for one named ``geometry``.
+    """
     if not isinstance(properties, dict):
         return {}
     plain = (str, int, float, bool, type(None))
-    return {
+    kept = {
         str(name)[:80]: value for name, value in list(properties.items())[:100] if isinstance(value, plain)
     }
+    texts = [text for item in kept.items() for text in item if isinstance(text, str)]
+    if any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
+        raise InputError("a property of the body holds broken letters; give plain text")
+    if "geometry" in kept:
+        raise InputError("a property of the body is called 'geometry'; rename or drop it")
+    return kept

@@ -1,12 +1,14 @@
 """From an error to an HTTP status: one table, and one sentence as the answer."""
 
 import logging
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from rio_tiler.errors import PointOutsideBounds, RioTilerError, TileOutsideBounds
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Mount
 
 from sat2cap.errors import ImageryError, InputError, JobError, Sat2CapError
 from sat2cap.server.collection import UnknownAtlasError
@@ -33,6 +35,10 @@ STATUS_OF_ERROR: dict[type[Exception], int] = {
 """The status of each error; of several that fit, that of the nearest class counts."""
 
 _RETRY_AFTER_S = 1
+_SENTENCES = {
+    404: "there is nothing at this address; /api/openapi.json lists those that there are",
+    405: "this address does not answer this method; the header Allow has those that it answers",
+}
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -78,7 +84,24 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, str(error.detail))
+    sentence = str(error.detail)
+    if sentence == HTTPStatus(error.status_code).phrase:  # of the framework, which says no more
+        sentence = _SENTENCES.get(error.status_code, sentence)
+    answer = problem(error.status_code, sentence)
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+    return answer
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """Return the methods that the address of a request answers; those of a file of the page, if no other."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    methods = {
+        method
+        for method in ("GET", "POST")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    }
+    return {"GET", "HEAD"} | methods if methods != {"POST"} else methods
 
 
 async def _answer_fault(request: Request, error: Exception) -> Response:

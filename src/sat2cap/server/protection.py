@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sat2cap.server.metrics import Metrics
 from sat2cap.server.problems import TooLargeError, problem
-from sat2cap.server.settings import MAX_BODY_BYTES, ServerSettings
+from sat2cap.server.settings import LOOPBACK, MAX_BODY_BYTES, ServerSettings
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; worker-src 'self'; "
@@ -54,7 +54,11 @@ class Protection:
             await self._app(scope, receive, send)
             return
         self._apply_public_url(scope)
-        start, status = time.perf_counter(), 0
+        start, status, is_head = time.perf_counter(), 0, scope["method"] == "HEAD"
+        if is_head:  # an answer to HEAD is that to GET without its body
+            scope["method"] = "GET"
+        # answers are whole: a part of one that is computed anew may not fit to the part that came before
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -63,6 +67,8 @@ class Protection:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -83,6 +89,8 @@ class Protection:
     def _find_refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and sentence for a request that must not go further; None if it may."""
         headers = Headers(scope=scope)
+        if self._settings.is_local and self._settings.public_url is None and not _names_loopback(headers):
+            return 400, "this server answers to names of this machine only; ask for 127.0.0.1"
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit() and len(length) < 20):
             return 400, "the length of the body is not a number; leave it out, or send it right"
@@ -111,6 +119,16 @@ class Protection:
         scope["root_path"] = root
         if root and not scope["path"].startswith(f"{root}/"):
             scope["path"] = root + scope["path"]  # a proxy may pass the path with its prefix, or without
+
+
+def _names_loopback(headers: Headers) -> bool:
+    """Return whether a request names this machine as its host.
+
+    A page elsewhere cannot reach this machine by a name that it made to point here.
+    """
+    host = headers.get("host", "").lower()
+    name = host[: host.rfind("]") + 1].strip("[]") if host.startswith("[") else host.partition(":")[0]
+    return name in LOOPBACK
 
 
 def _limit_body(receive: Receive) -> Receive:

@@ -1,7 +1,9 @@
 """What a client asks: prompts, a date and a scale, checked before anything is computed."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Query, Request
 
@@ -64,7 +66,8 @@ async def read_question(
 async def refuse_unknown_parameters(request: Request) -> None:
     """Raise `InputError` for a query parameter that the route does not have: a typing error is not ignored.
 
-    ``_`` is let through, which some clients add so that nothing is cached.
+    So is one that is given twice but means one value, of which frameworks take the last. ``_`` is let
+    through, which some clients add so that nothing is cached.
 
     It is a coroutine, as all that only looks at a request here: plain functions run in threads, and each hop
     to one waits for the interpreter where scans run.
@@ -72,18 +75,33 @@ async def refuse_unknown_parameters(request: Request) -> None:
     dependant = getattr(request.scope.get("route"), "dependant", None)
     if dependant is None:
         return
-    names = sorted(_parameter_names(dependant))
+    is_list = _query_parameters(dependant)
+    names = sorted(is_list)
     unknown = [name for name in request.query_params if name not in names and name != "_"]
     if unknown:
         raise InputError(
             f"there is no parameter {unknown[0][:40]!r} here; there is {', '.join(names) or 'none'}"
         )
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in counts.items():
+        if count > 1 and not is_list.get(name, True):
+            raise InputError(f"{name} is given {count} times; give it once")
 
 
-def _parameter_names(dependant: Any) -> set[str]:
-    """Return the query parameters of a route and of all that it depends on."""
-    names = {field.alias for field in dependant.query_params}
-    return names.union(*(_parameter_names(other) for other in dependant.dependencies))
+def _query_parameters(dependant: Any) -> dict[str, bool]:
+    """Return the query parameters of a route and of all that it depends on, and whether each is a list."""
+    parameters = {field.alias: _is_list(field.field_info.annotation) for field in dependant.query_params}
+    for other in dependant.dependencies:
+        parameters |= _query_parameters(other)
+    return parameters
+
+
+def _is_list(annotation: Any) -> bool:
+    """Return whether a type is a sequence of values, or may be, such as ``list[str] | None``."""
+    kind = get_origin(annotation) or annotation
+    if isinstance(kind, type) and issubclass(kind, Sequence) and not issubclass(kind, str):
+        return True
+    return any(_is_list(part) for part in get_args(annotation))
 
 
 def read_moment(when: str | None) -> When | None:
@@ -106,7 +124,7 @@ def check_prompt(text: str, name: str = "prompt") -> str:
         raise PromptError(f"the {name} is empty; describe what a photo there would show")
     if len(stripped) > MAX_PROMPT_LETTERS:
         raise PromptError(f"the {name} has {len(stripped)} letters; give at most {MAX_PROMPT_LETTERS}")
-    if not is_plain_text(stripped):
+    if not is_plain_text(stripped) or "\ufffd" in stripped:  # which stands for bytes that are not UTF-8
         raise PromptError(f"the {name} holds control characters or broken letters; give plain text")
     if any(part.strip().lower().startswith("photo:") for part in stripped.split(PART_SEPARATOR.strip())):
         raise PromptError(

@@ -121,7 +121,12 @@ def _column_names(
         for statistic in statistics:
             parts = [str(layer.attrs.get(key, "")) for key in varying]
             about = {key: str(layer.attrs.get(key) or "") for key in ("prompt", "when")}
-            names[", ".join([*parts, statistic.name])] = {**about, "statistic": statistic.name}
+            name = ", ".join([*parts, statistic.name])
+            if name in names:
+                raise InputError(
+                    f"the column {name!r} is asked for twice; name each prompt and statistic once"
+                )
+            names[name] = {**about, "statistic": statistic.name}
     return names
 
 

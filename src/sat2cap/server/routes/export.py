@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 
 from sat2cap.api import save
+from sat2cap.errors import InputError
 from sat2cap.server.state import AskedAnswer, Server
 
 router = APIRouter(prefix="/api/atlases/{atlas}", tags=["export"])
@@ -31,9 +32,9 @@ async def export_map(
     ] = None,
 ) -> Response:
     """A GeoTIFF, a picture, areas of high scores, or web tiles: the files that ``sat2cap map`` writes."""
-    content = await server.scores.run(
-        _write_map, server.scratch, answer, format, above if format == "geojson" else None
-    )
+    if above is not None and format != "geojson":
+        raise InputError(f"above chooses the areas of a geojson, not of a {format}; leave it out")
+    content = await server.scores.run(_write_map, server.scratch, answer, format, above)
     disposition = f'attachment; filename="sat2cap.{format}"'
     return Response(content, media_type=_MEDIA_TYPES[format], headers={"Content-Disposition": disposition})
 

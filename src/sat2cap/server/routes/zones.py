@@ -7,6 +7,7 @@ import geopandas as gpd
 import numpy as np
 from fastapi import APIRouter, Query, Response
 
+from sat2cap.errors import InputError
 from sat2cap.maps import with_standard_attributes
 from sat2cap.server.polygons import GeoJSONBody, read_polygons
 from sat2cap.server.state import AskedAnswer, Server
@@ -31,7 +32,10 @@ async def summarise_zones(
     The member ``statistics`` of the collection has for each of them ``low`` and ``high`` over all zones, to
     colour them by, and ``scale`` what the map's numbers are: name, unit, and whether 0 is the middle.
     """
-    statistics = [parse_statistic(text[:40]) for text in (stat or ["mean"])[:_MAX_STATISTICS]]
+    texts = stat or ["mean"]
+    if len(texts) > _MAX_STATISTICS:
+        raise InputError(f"{len(texts)} statistics are given; give at most {_MAX_STATISTICS}")
+    statistics = [parse_statistic(text[:40]) for text in texts]
     table = await server.scores.run(lambda: zone_statistics(answer.score, read_polygons(body), statistics))
     document = table.to_geo_dict(drop_id=True) | _describe_statistics(table, answer)
     return Response(json.dumps(document), media_type="application/geo+json")
