@@ -1,9 +1,14 @@
-"""Examples in docstrings give what they say; those about data of the reader's own are only read."""
+"""Docstrings: their examples give what they say, and functions that take or return arrays tell the shapes.
+
+Examples about data of the reader's own are only read.
+"""
 
 import ast
 import builtins
 import doctest
 import importlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +53,62 @@ def test_examples_give_what_they_say() -> None:
     assert len(passed) >= 35
     assert "sat2cap.api.open.open" in left_out
     assert len(left_out) <= 15
+
+
+def _exported_names() -> set[str]:
+    """Return the names that any package of the library offers in its ``__init__.pyi``."""
+    stubs = [ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("__init__.pyi")]
+    imports = [node for stub in stubs for node in stub.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name for node in imports for alias in node.names}
+
+
+def _array_types(modules: list[ast.Module]) -> set[str]:
+    """Return the names that stand for arrays: numpy's, torch's, and what modules abbreviate them to."""
+    names = {"ndarray", "NDArray", "Tensor"}
+    for module in modules:
+        for node in module.body:
+            if isinstance(node, ast.Assign) and re.match(
+                r"NDArray\[|(torch\.)?Tensor$", ast.unparse(node.value)
+            ):
+                names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _public_functions(module: ast.Module, exported: set[str]) -> Iterator[ast.FunctionDef]:
+    """Yield the functions that a package exports, and the public methods of public classes."""
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef) and node.name in exported:
+            yield node
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            methods = (child for child in node.body if isinstance(child, ast.FunctionDef))
+            yield from (method for method in methods if not method.name.startswith("_"))
+
+
+def _is_about_arrays(function: ast.FunctionDef, array_types: set[str]) -> bool:
+    arguments = [*function.args.args, *function.args.kwonlyargs]
+    annotations = [function.returns, *(argument.annotation for argument in arguments)]
+    nodes = [node for annotation in annotations if annotation for node in ast.walk(annotation)]
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in nodes}
+    return bool(names & array_types)
+
+
+_SHAPE = re.compile(
+    r"\bshapes?\b|\bscalar\b|\[[^\[\]]+\]|\(([A-Z][^)a-z]*|h, w|y, x|rows, columns|…, ?\w+)[,)]"
+)
+"""The word itself, or sizes in brackets: ``(N, D)``, `[y, x]`."""
+
+
+def test_shapes_of_arrays_are_told() -> None:
+    modules = {path: ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
+    exported, array_types = _exported_names(), _array_types(list(modules.values()))
+    assert {"Floats", "Pixels"} <= array_types
+    told, silent = 0, []
+    for path, module in modules.items():
+        for function in _public_functions(module, exported):
+            if _is_about_arrays(function, array_types):
+                text = ast.get_docstring(function) or ""
+                told += bool(_SHAPE.search(text))
+                if not _SHAPE.search(text):
+                    silent.append(f"{path.relative_to(PACKAGE)}:{function.lineno} {function.name}")
+    assert silent == [], "\n".join(silent)
+    assert told > 200

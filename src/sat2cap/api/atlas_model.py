@@ -112,10 +112,11 @@ class AtlasWithModel:
         return Scan(self.atlas, self.query_model.encoding)
 
     def one_pixel_a_cell(self) -> NDArray[np.bool_] | None:
-        """Return a mask of one pixel for each cell of a map of the whole atlas, where no CRS is asked for.
+        """Return which pixels of a map of a wide atlas stand for a cell: one for each cell, shape (H, W).
 
-        None for an atlas in one CRS, whose pixels are its cells. Places are ranked by it: a cell that several
-        pixels show would be found several times.
+        The map is that of the whole atlas in `map_crs`, or in the CRS that is chosen without one. None for an
+        atlas in one CRS, whose pixels are its cells. Places are ranked among these pixels alone: a cell that
+        several pixels show would be found several times.
         """
         return self.mosaics.one_pixel_a_cell(self.map_crs)
 

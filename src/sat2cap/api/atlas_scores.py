@@ -80,9 +80,10 @@ class AtlasScores(AtlasPlaces):
         negatives: Prompt | Sequence[Prompt] = (),
         scale: ScoreScale = "cosine",
     ) -> NDArray[np.float32]:
-        """Return the score of the cell that holds a place in degrees, float32, ``(time,)`` for several dates.
+        """Return the score of the cell that holds a place in degrees.
 
-        NaN without an embedding. Arguments and errors are those of `map`.
+        float32, shape () for one date and (T,) for T of them; NaN without an embedding. Arguments and errors
+        are those of `map`.
         """
         from sat2cap.geo import cell_at
 

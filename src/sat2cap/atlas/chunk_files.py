@@ -87,7 +87,8 @@ class ChunkFiles:
     ) -> None:
         """Read the chunk ``(row, column)`` of several arrays into `outs`, all in the state of one moment.
 
-        Each is read as `read` does, and again until no writer has changed the journal meanwhile.
+        `outs` have the shapes of the chunks. Each is read as `read` does, and again until no writer has
+        changed the journal meanwhile.
         """
         while True:
             stamp = self.journal_stamp()

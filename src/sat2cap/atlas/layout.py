@@ -114,7 +114,7 @@ class ChunkedArray:
     def encode_chunk(self, values: NDArray[Any]) -> bytes:
         """Return the bytes of one chunk as Zarr stores it: little-endian, C order, not compressed.
 
-        `values` has the chunk's number of dimensions; where it is smaller, the fill value takes its place.
+        `values` has the shape of the chunk, or a smaller one where the grid ends; the rest is the fill value.
         """
         full = np.full(self.chunk, self.fill, dtype=self.dtype)
         full[tuple(slice(0, size) for size in values.shape)] = values

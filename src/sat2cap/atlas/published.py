@@ -45,7 +45,7 @@ class ShardFiles:
     def read_together(
         self, arrays: Sequence[ChunkedArray], index: tuple[int, int], outs: Sequence[NDArray[Any]]
     ) -> None:
-        """Read the chunk ``(row, column)`` of several arrays into `outs`.
+        """Read the chunk ``(row, column)`` of several arrays into `outs`, which have their shapes.
 
         Raises `AtlasError` if a shard is damaged, and `StoreError` if the store does not give it.
         """

@@ -110,12 +110,12 @@ class WideAtlas(Atlas):
 
     @property
     def wanted(self) -> NDArray[np.bool_]:
-        """Which cells of all parts are the region's and have their centre in their zone, bool `[n]`."""
+        """Which of the parts' N cells are the region's, with their centre in the part's zone: shape (N,)."""
         return np.concatenate([(part.atlas.wanted & part.owned).ravel() for part in self.parts])
 
     @property
     def status(self) -> NDArray[np.uint8]:
-        """`CellStatus` of the cells of all parts, uint8 `[n]`, in the order of `wanted`."""
+        """`CellStatus` of the cells of all parts, uint8, shape (N,), in the order of `wanted`."""
         return np.concatenate([member.status.ravel() for member in self.members])
 
     def read_places(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float32]:

@@ -49,7 +49,11 @@ class AtlasWriter:
         ]
 
     def write(self, chunk: Chunk, embeddings: NDArray[np.float32], status: NDArray[np.uint8]) -> None:
-        """Write one chunk and journal it; arguments and errors are those of `stage_chunk`."""
+        """Write one chunk of h x w cells and journal it.
+
+        `embeddings` has shape (h, w, D), not normalised, and `status` shape (h, w), a `CellStatus` for each
+        cell. Raises `JobError` for other shapes and for cells without a status, as `stage_chunk` does.
+        """
         self.record(stage_chunk(self.store, self.spec, chunk, embeddings, status))
 
     def entry(self, index: tuple[int, int]) -> journal.Entry:

@@ -83,9 +83,10 @@ class Bootstrap:
         }
 
     def metrics(self, measure: Callable[[Floats | None], Mapping[str, float]]) -> Iterator[Metric]:
-        """Yield each metric that `measure` returns for all places, called with None, with its interval.
+        """Yield each metric with its interval: the value for all places, and what the draws leave of it.
 
-        The intervals are those of `intervals`.
+        `measure` is called once with None, which stands for all places alike, and then as in `intervals`,
+        with weights of shape (N,).
         """
         intervals = self.intervals(measure)
         for name, value in measure(None).items():

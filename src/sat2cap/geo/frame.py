@@ -29,7 +29,7 @@ def on_grid(
 ) -> "xr.DataArray":
     """Return `values` as a DataArray on a north-up `grid`, with cell centres as ``y`` and ``x``, and the CRS.
 
-    `dims` names the dimensions of `values`: ``y`` and ``x``, which have the size of the grid, and any others.
+    `values` has shape (H, W) for a grid of H rows and W columns, or more dimensions, which `dims` then names.
     `coords` and `attrs` are added to the array's own. `grid_of` returns the grid again.
     """
     import xarray as xr

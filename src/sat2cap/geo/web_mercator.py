@@ -35,8 +35,9 @@ MAX_LATITUDE_DEG = math.degrees(math.atan(math.sinh(math.pi)))
 def tile_position(lon: ArrayLike, lat: ArrayLike, zoom: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return ``(column, row)`` of points in degrees, in tiles of `zoom` from the square's upper left corner.
 
-    The fraction is the place within the tile: ``tile_position(0, 0, 1)`` is ``(1.0, 1.0)``, the corner that
-    the four tiles share. Longitudes past 180 and latitudes past `MAX_LATITUDE_DEG` are outside 0 to 2**zoom.
+    Columns have the shape of `lon`, rows that of `lat`. The fraction is the place within the tile:
+    ``tile_position(0, 0, 1)`` is ``(1.0, 1.0)``, the corner that the four tiles share. Longitudes past 180
+    and latitudes past `MAX_LATITUDE_DEG` are outside 0 to 2**zoom.
     """
     tiles_across = 2**zoom
     column = (np.asarray(lon) / 360 + 0.5) * tiles_across

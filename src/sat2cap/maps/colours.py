@@ -135,9 +135,9 @@ def clipped_ends(values: NDArray[np.float32], norm: Normalize) -> str:
 
 
 def overlay_opacity(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the opacity (0 to 1) of a colour drawn over imagery, for its place `share` on the scale.
+    """Return the opacity, 0 to 1, of colours drawn over imagery, of any shape, as `share` has.
 
-    Low scores let the imagery show through; high scores cover it.
+    `share` is the place on the scale, 0 to 1: low scores let the imagery show through, high scores cover it.
     """
     low, high = _OVERLAY_OPACITY
     return np.asarray(low + (high - low) * np.clip(share, 0, 1), dtype=np.float32)

@@ -164,6 +164,6 @@ CONCEPT_NAMES = tuple(concept.name for concept in CONCEPTS)
 def concept_probabilities(surroundings: Surroundings, times: LocalTimes) -> Floats:
     """Return the probability that a photo at each place and time shows each concept.
 
-    float32 ``[N, len(CONCEPTS)]`` for N places and N times; columns in the order of `CONCEPT_NAMES`.
+    float32, shape (N, C), 0 to 1, for N places, N times and the C concepts, in the order of `CONCEPT_NAMES`.
     """
     return np.stack([concept.probability(surroundings, times) for concept in CONCEPTS], 1)

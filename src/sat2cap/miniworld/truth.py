@@ -42,7 +42,7 @@ class GroundTruth:
     def truth_map(self, name: str, when: When | None = None) -> xr.DataArray:
         """Return the probability that a photo from each cell's centre at local time `when` shows a concept.
 
-        float32 ``(y, x)`` in [0, 1]. Without `when`, the mean over `ANY_TIME`. Raises `InputError` for an
+        float32, shape (y, x), in [0, 1]. Without `when`, the mean over `ANY_TIME`. Raises `InputError` for an
         unknown concept `name`.
         """
         values = self.truth_series(name, ANY_TIME if when is None else (when,)).mean(0)
@@ -50,7 +50,7 @@ class GroundTruth:
         return on_grid(values.reshape(self.grid.shape), self.grid, attrs=attrs)
 
     def truth_series(self, name: str, times: Sequence[When]) -> Floats:
-        """Return the probability of a concept at several local times, float32 ``[len(times), cells]``.
+        """Return the probability of a concept at T local times: float32, shape (T, cells), 0 to 1.
 
         Raises `InputError` for an unknown concept `name`.
         """

@@ -109,7 +109,7 @@ class PhotoTable(Sequence[Photo]):
                 yield Photo(**row)
 
     def take_rows(self, rows: NDArray[Any]) -> "PhotoTable":
-        """Return the photos of some rows, given by their indices, as a table of their own.
+        """Return the photos of some rows as a table, in the order of `rows`, indices of shape (N,).
 
         The rows are copied, so that pickling the result for another process does not send the whole table.
         """

@@ -35,11 +35,11 @@ class RingQueue:
         self.position = (self.position + len(owners)) % size
 
     def state_dict(self) -> dict[str, Tensor | int]:
-        """Return the queue's content, float32 ``(Q, D)``, and its position, to be saved in a resume state."""
+        """Return the queue's embeddings (D, K), owners (K,) and position, to be saved in a resume state."""
         return {"embeddings": self.embeddings, "owners": self.owners, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
-        """Restore the content and position that `state_dict` returned."""
+        """Restore what `state_dict` returned, of a queue of the same shapes."""
         self.embeddings.copy_(torch.as_tensor(state["embeddings"]))
         self.owners.copy_(torch.as_tensor(state["owners"]))
         self.position = int(state["position"])

@@ -50,7 +50,7 @@ class TrackedRegion:
         return bool(np.mean(cell_lonlat(self.atlas.grid)[1]) < 0)
 
     def truth_series(self, concept: str) -> Floats | None:
-        """Return a concept's mean probability at each time of `CALENDAR`: float64 `[96]`, 0 to 1.
+        """Return a concept's mean probability at each time of `CALENDAR`: float64, shape (96,), 0 to 1.
 
         None outside the miniature world, and for a concept that hardly ever happens in this region.
         """

@@ -54,7 +54,7 @@ class Country:
     def truth(self, prompt: Prompt) -> Floats:
         """Return the probability that a photo in each cell shows what the prompt means.
 
-        float ``[cells]``, 0 to 1, row by row.
+        float32, shape (cells,), 0 to 1, row by row. Raises `InputError` for a concept that is not known.
         """
         key = prompt.concept, self.when(prompt)
         if key not in self._truth_cache:
@@ -64,7 +64,7 @@ class Country:
     def mean_truth(self, prompt: Prompt, calendar: Sequence[When]) -> Floats:
         """Return the mean probability over the embedded cells at each moment of `calendar`.
 
-        float ``[times]``, 0 to 1. The date of the prompt itself does not count.
+        float32, shape (times,), 0 to 1. The date of the prompt itself does not count.
         """
         embedded = self.atlas.status.ravel() == CellStatus.OK
         return np.asarray(self.ground_truth.truth_series(prompt.concept, calendar)[:, embedded].mean(1))

@@ -40,7 +40,7 @@ _AVERAGE_ABOVE = 2.0  # tile pixels per pixel read; below it bilinear interpolat
 _MAX_MOSAIC_PIXELS = 2**27  # of one part of a read: 0.5 GB; five times what the fitting zoom can need
 
 TileResult = NDArray[np.uint8] | None | ImageryError
-"""Outcome of fetching a tile: RGBA uint8 ``[4, h, w]``, None if there is no such tile, or why it failed."""
+"""Outcome of fetching a tile: RGBA, uint8, shape (4, h, w); None for no such tile; or why it failed."""
 
 Bounds = tuple[float, float, float, float]
 """``(west, south, east, north)`` in degrees."""
@@ -50,7 +50,11 @@ class TileStore(Protocol):
     """A place that tiles come from: a service, or an archive."""
 
     def fetch(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, TileResult]]:
-        """Yield each of `tiles` with its result, in any order. A tile that fails raises nothing."""
+        """Yield each of `tiles` with its result, in any order.
+
+        The result is the tile's pixels, RGBA, uint8, shape (4, h, w); None if there is no such tile; or the
+        error with which it failed, which is not raised.
+        """
         ...
 
 

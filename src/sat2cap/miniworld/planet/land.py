@@ -71,7 +71,7 @@ class Terrain:
 
 
 def to_web_mercator(lon: Positions, lat: Positions) -> tuple[Positions, Positions]:
-    """Return Web Mercator metres ``(x, y)`` of degrees; latitudes are clipped to 85 degrees."""
+    """Return Web Mercator metres ``(x, y)`` of degrees, of the same shape; latitudes are clipped to 85."""
     phi = np.radians(np.clip(lat, -85.0, 85.0))
     return np.radians(lon) * SPHERE_RADIUS_M, np.arcsinh(np.tan(phi)) * SPHERE_RADIUS_M
 
