@@ -62,7 +62,7 @@ class PmtilesArchive:
         return PmtilesArchive, (self.path, self.fetcher, self.header)
 
     def fetch(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, TileResult]]:
-        """Yield each of `tiles` with its result: pixels (4, h, w), None or an error; several at once."""
+        """Yield each of `tiles` with its result, pixels of shape (4, h, w), None or error."""
         with ThreadPoolExecutor(self.fetcher.policy.max_concurrent, thread_name_prefix="tiles") as pool:
             yield from pool.map(lambda tile: (tile, self._read_tile(tile)), tiles)
 
