@@ -14,6 +14,13 @@ from sat2cap.query.engine import kernel_numpy, loops
 MAY = When(2024, 5, 20, 8.0)
 
 
+@pytest.fixture
+def not_loaded(monkeypatch):
+    """A process in which no scan has loaded the compiled loops."""
+    monkeypatch.delitem(sys.modules, "sat2cap.query.engine.kernel", raising=False)
+    monkeypatch.delattr("sat2cap.query.engine.kernel", raising=False)
+
+
 def make_atlas(folder, dtype):
     holes = np.random.default_rng(2).random((70, 75)) < 0.2
     return atlas(folder / f"{dtype}.zarr", embeddings(70, 75, 64), model(), holes, dtype)
@@ -21,24 +28,30 @@ def make_atlas(folder, dtype):
 
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
 @pytest.mark.parametrize("when", [None, MAY])
-def test_both_kinds_of_loops_give_the_same_scores(tmp_path, dtype, when):
+def test_both_kinds_of_loops_give_the_same_scores(tmp_path, not_loaded, dtype, when):
     opened, checkpoint = make_atlas(tmp_path, dtype), model()
     plain, fast = (Scan(opened, checkpoint.encoding) for _ in range(2))
-    fast.expect_many()
     prompts = ["busy street", "snow", "the sea", "a field", "a town"]
-    scores = [score_atlas(scan, checkpoint, prompts, when=when).values for scan in (plain, fast)]
-    assert np.isfinite(scores[0]).any()
-    np.testing.assert_allclose(*scores, rtol=0, atol=1e-6)
-    again = score_atlas(plain, checkpoint, prompts, when=when).values  # with the lengths that were computed
-    np.testing.assert_allclose(again, scores[0], rtol=0, atol=1e-6)
+    first, with_known_lengths = (score_atlas(plain, checkpoint, prompts, when=when).values for _ in range(2))
+    assert "sat2cap.query.engine.kernel" not in sys.modules
+    fast.expect_many()  # loads the compiled loops
+    compiled = score_atlas(fast, checkpoint, prompts, when=when).values
+    assert np.isfinite(first).any()
+    np.testing.assert_allclose(first, compiled, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(with_known_lengths, first, rtol=0, atol=1e-6)
 
 
-def test_few_cells_take_numpy_and_many_the_compiled_loops():
+def test_few_cells_take_numpy_and_many_the_compiled_loops(not_loaded):
     assert loops.choose_loops(100_000) is kernel_numpy
     assert loops.choose_loops(loops.COMPILED_FROM_CELLS).__name__.endswith(".kernel")
 
 
-def test_a_scan_that_is_asked_again_and_again_turns_to_compiled_loops(tmp_path, monkeypatch):
+def test_few_cells_take_the_compiled_loops_where_they_are_loaded(not_loaded):
+    compiled_loops = loops.choose_loops(loops.COMPILED_FROM_CELLS)
+    assert loops.choose_loops(100) is compiled_loops
+
+
+def test_a_scan_that_is_asked_again_and_again_turns_to_compiled_loops(tmp_path, not_loaded, monkeypatch):
     opened, checkpoint = make_atlas(tmp_path, "int8"), model()
     scan = Scan(opened, checkpoint.encoding)
     padded_cells = 9 * 32 * 32

@@ -2,14 +2,17 @@
 
 numba takes about a second of CPU to be imported with compiled loops from its cache, as long as numpy takes
 for some millions of cells. A scan that has more than that before it, or behind it, takes the compiled ones.
+So does every scan of a process in which the compiled loops are loaded already: there they cost nothing.
 """
 
+import sys
 from typing import Any, Protocol
 
 from sat2cap.query.engine import kernel_numpy
 
 COMPILED_FROM_CELLS = 2_000_000
 """Cells that a scan has scored or is about to score, from which on compiled loops pay."""
+_COMPILED_LOOPS = "sat2cap.query.engine.kernel"
 
 
 class Loops(Protocol):
@@ -36,7 +39,7 @@ def choose_loops(cells: float) -> Loops:
 
     Results of the two are equal within 1e-6.
     """
-    if cells < COMPILED_FROM_CELLS:
+    if cells < COMPILED_FROM_CELLS and _COMPILED_LOOPS not in sys.modules:
         return kernel_numpy
     from sat2cap.query.engine import kernel
 
