@@ -9,13 +9,17 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from numba import njit
-from numba.core import event
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils, event
+from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Only the optimisations that preserve NaN: it stands for no data. Division by zero is as in numpy.
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz"}, "error_model": "numpy"}
+CACHE_LINE_BYTES = 64
+"""Bytes that memory delivers at once."""
 _MESSAGE = "compiling for this processor, once: this takes some seconds"
 
 
@@ -27,6 +31,26 @@ def compiled(function: Function) -> Function:
     except RuntimeError:  # no folder can be written that numba keeps its cache in
         loop = njit(**_OPTIONS)(function)
     return loop
+
+
+@intrinsic
+def prefetch(_context: Any, array: Any, offset: Any) -> Any:
+    """Request the memory `offset` bytes into an array ahead of its use, in a compiled loop.
+
+    Beyond the end of the array this does nothing.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = cgutils.pointer_add(builder, made.data, arguments[1])
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+        read, second_level, data = (ir.Constant(number, value) for value in (0, 2, 1))
+        builder.call(function, [address, read, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), build
 
 
 class _Announcer(event.Listener):  # type: ignore[misc]  # numba has no types

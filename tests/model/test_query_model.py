@@ -74,6 +74,21 @@ def test_texts_are_embedded_as_by_transformers(folder: Path) -> None:
     np.testing.assert_allclose(alone, model.embed_text(TEXTS), atol=1e-6)
 
 
+def test_a_process_that_stays_gets_the_same_embeddings(folder: Path) -> None:
+    model = open_query_model(folder)
+    before = model.embed_text(TEXTS)
+    model.expect_many()
+    after = np.concatenate([model.embed_text([text]) for text in TEXTS])  # few tokens and many
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-6)
+
+
+def test_models_of_the_same_files_share_their_text_tower(folder: Path) -> None:
+    one, other = (open_query_model(folder).text.tower for _ in range(2))
+    assert one is other
+    os.utime(folder / "model.safetensors", ns=(1, 1))
+    assert open_query_model(folder).text.tower is not one
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_read_as_it_is_stored(folder: Path, dtype: torch.dtype, tmp_path: Path) -> None:
     half = tmp_path / "half"

@@ -61,6 +61,10 @@ class QueryModel(Protocol):
         """Return embeddings of B texts, float32 `[B, D]`, of unit length."""
         ...
 
+    def expect_many(self) -> None:
+        """Prepare for many prompts, as suits a process that stays."""
+        ...
+
     def find_cut_off_text(self, text: str) -> str:
         """Return the end of a text that the text tower does not read; empty if it reads all."""
         ...

@@ -159,6 +159,11 @@ class StoredModel:
             return np.zeros((0, self.dim), np.float32)
         return normalise_rows(self.text.embed(texts))
 
+    def expect_many(self) -> None:
+        """Prepare for many prompts, as suits a process that stays; see `NumpyTextTower.expect_many`."""
+        if self.text is not None:
+            self.text.tower.expect_many()
+
     def find_cut_off_text(self, text: str) -> str:
         """Return the end of a text that the text tower does not read; empty if it reads all."""
         return "" if self.text is None else self.text.find_cut_off_text(text)

@@ -126,6 +126,7 @@ class AtlasCollection:
             opened = replace(opened, map_crs=opened.picture_crs)
             _ = opened.map_grid  # one that is too large for a map shows here, too
             opened.scan.expect_many()  # loads the model and the cells: a problem shows here, not later
+            opened.query_model.expect_many()
         except (Sat2CapError, OSError) as error:
             problem = " ".join(str(error).split())
             problem = problem.replace(store.name, store.base_name)  # paths here are nobody's

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from sat2cap.errors import ModelError
+from sat2cap.files import canonical_json
 from sat2cap.model.calibration import read_calibration
 from sat2cap.model.damage import damage_in_one_line
 from sat2cap.model.file_hashes import check_files
@@ -173,10 +175,16 @@ def _plain_model(
     )
 
 
+_SHARED_TOWERS: WeakValueDictionary[Any, NumpyTextTower] = WeakValueDictionary()
+"""Text towers in use by the state of their files: atlases of one model share its converted weights."""
+
+
 def _stored_text(open_tower: Callable[[], _Tower], folder: Path, scale: float | None) -> StoredText:
     def build() -> NumpyTextTower:
         tower = open_tower()
-        return NumpyTextTower(tower.config, tower.weights)
+        states = tuple((file.resolve(), file.stat().st_size, file.stat().st_mtime_ns) for file in tower.files)
+        key = states, canonical_json(dict(tower.config))
+        return _SHARED_TOWERS.setdefault(key, NumpyTextTower(tower.config, tower.weights))
 
     return StoredText(build, lambda: read_tokenizer(folder), scale, str(folder))
 

@@ -34,19 +34,16 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from sat2cap.compilation import compiled
+from sat2cap.compilation import CACHE_LINE_BYTES, compiled, prefetch
 
 Floats = NDArray[np.float32]
 
 _TINY = np.float32(1e-12)
 _STRIP = 128
 """Cells in a strip (W): accumulators of four texts fit in the first-level cache beside what is being read."""
-_CACHE_LINE = 64
-"""Bytes that memory delivers at once."""
 _PREFETCH_DISTANCE = 16 * 1024
 """Bytes between what is being read and what is requested from memory."""
 
@@ -63,30 +60,13 @@ def _to_float32(_context: Any, x: Any) -> Any:
     return types.float32(x), build
 
 
-@intrinsic
-def _prefetch(_context: Any, array: Any, offset: Any) -> Any:
-    """Request the memory `offset` bytes into an array; beyond its end this does nothing."""
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        made = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = cgutils.pointer_add(builder, made.data, arguments[1])
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
-        read, second_level, data = (ir.Constant(number, value) for value in (0, 2, 1))
-        builder.call(function, [address, read, second_level, data])
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), build
-
-
 @compiled
 def _prefetch_ahead(block: Any, d: int, s: int) -> None:
     """Request as many bytes as four rows of a strip take, so that all of the block is requested."""
     _, strips, width = block.shape
     start = (d * strips + 4 * s) * width * block.itemsize + _PREFETCH_DISTANCE
-    for offset in range(start, start + 4 * width * block.itemsize, _CACHE_LINE):
-        _prefetch(block, offset)
+    for offset in range(start, start + 4 * width * block.itemsize, CACHE_LINE_BYTES):
+        prefetch(block, offset)
 
 
 @compiled
