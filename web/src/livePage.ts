@@ -186,15 +186,16 @@ export class LivePage implements Page {
   /** Ask for the maps of the state, and show them. */
   private async showMaps(signal: AbortSignal): Promise<void> {
     const { state, atlas, map } = this;
+    const started = performance.now();
     this.scale.settle(atlas);
+    const questions = questionsOf(state, atlas);
+    const answer = questions && atlas && readMaps(questions, partToAsk(map, atlas), signal); // asked before all else
     this.write();
     void this.photos.show(state.prompt);
-    const questions = questionsOf(state, atlas);
-    if (!questions || !atlas) return this.showNothing();
+    if (!questions || !answer) return this.showNothing();
     setDoing("loading");
-    const started = performance.now();
     try {
-      const maps = await readMaps(questions, partToAsk(map, atlas), signal);
+      const maps = await answer;
       if (signal.aborted) return;
       await this.maps.show(maps, started, () => this.applyLook());
       if (signal.aborted) return;

@@ -2,8 +2,8 @@
  * The score of every cell, drawn on the GPU.
  *
  * The levels, of the whole atlas or of the part in view, lie in a texture of one byte a cell. A mesh of 17 × 17 points
- * places it in Web Mercator, so the server reprojects nothing and cells stay as they are. Colours, stretch, threshold,
- * opacity and the border between two maps are numbers of the shader: changing one costs a frame, and no request.
+ * places it in Web Mercator, so the server reprojects nothing and cells stay as they are. What a level looks like, with
+ * stretch, threshold and opacity, is a second texture of 256 colours: changing it costs a frame, and no request.
  */
 
 import type { CustomLayerInterface, CustomRenderMethodInput, Map as MapLibreMap } from "maplibre-gl";
@@ -34,30 +34,23 @@ void main() {
 
 const FRAGMENT = `#version 300 es
 precision highp float;
-uniform sampler2D levels;
+uniform mediump usampler2D levels;
 uniform sampler2D colours;
-uniform vec2 ends;
-uniform float threshold;
-uniform float centre;
-uniform float opacity;
 uniform vec2 visible;
 in vec2 texel;
 out vec4 colour;
 void main() {
   if (gl_FragCoord.x < visible.x || gl_FragCoord.x >= visible.y) discard;
-  if (any(lessThan(texel, vec2(0.0))) || any(greaterThanEqual(texel, vec2(1.0)))) discard;
-  float level = texture(levels, texel).r * 255.0;
-  if (level < 0.5 || abs(level - centre) < threshold) discard;
-  float share = clamp((level - ends.x) / max(ends.y - ends.x, 1.0), 0.0, 1.0);
-  colour = vec4(texture(colours, vec2((share * 255.0 + 0.5) / 256.0, 0.5)).rgb, 1.0);
-  float weight = centre > 0.0 ? abs(2.0 * share - 1.0) : share;
-  colour *= opacity * mix(0.6, 1.0, min(2.0 * weight, 1.0)); // the imagery shows where there is little to say
+  ivec2 at = ivec2(floor(texel));
+  if (any(lessThan(at, ivec2(0))) || any(greaterThanEqual(at, textureSize(levels, 0)))) discard;
+  colour = texelFetch(colours, ivec2(int(texelFetch(levels, at, 0).r), 0), 0);
 }`;
+
+const UNIFORMS = ["matrix", "part", "levels", "colours", "visible"] as const;
 
 export class ScoreLayer implements CustomLayerInterface {
   readonly type = "custom" as const;
   readonly renderingMode = "2d" as const;
-  look: Look = { low: 1, high: 255, threshold: 0, centre: 0, opacity: 0.85 };
   /** Part of the canvas that is drawn, as shares of its width. */
   visible: [number, number] = [0, 1];
   /** Called after a frame that shows the newest scores. */
@@ -66,6 +59,7 @@ export class ScoreLayer implements CustomLayerInterface {
   private map?: MapLibreMap;
   private gl?: WebGL2RenderingContext;
   private program?: WebGLProgram;
+  private uniforms?: Record<(typeof UNIFORMS)[number], WebGLUniformLocation | null>;
   private vertices?: WebGLVertexArrayObject;
   private levelTexture?: WebGLTexture;
   private colourTexture?: WebGLTexture;
@@ -73,7 +67,7 @@ export class ScoreLayer implements CustomLayerInterface {
   private origin: [number, number] = [0, 0];
   private atlas?: Atlas;
   private scores?: Scores;
-  private table?: Uint8Array;
+  private colours?: Uint8Array;
   private stale = { mesh: false, levels: false, colours: false };
 
   constructor(readonly id: string) {}
@@ -91,30 +85,39 @@ export class ScoreLayer implements CustomLayerInterface {
     this.repaint();
   }
 
-  setColours(table: Uint8Array): void {
-    this.table = table;
+  /** Draw levels with the colours of a table of 256, RGBA. */
+  setLook(look: Look, table: Uint8Array): void {
+    this.colours = levelColours(look, table);
     this.stale.colours = true;
     this.repaint();
   }
 
+  /** Draw with the browser's next frame. */
   repaint(): void {
     this.map?.triggerRepaint();
+  }
+
+  /** Draw new scores at once: the browser's next frame may be 16 ms away. */
+  drawScores(): void {
+    if (this.stale.levels) this.map?.redraw();
   }
 
   onAdd(map: MapLibreMap, context: WebGLRenderingContext | WebGL2RenderingContext): void {
     const gl = context as WebGL2RenderingContext;
     this.map = map;
     this.gl = gl;
-    this.program = linkProgram(gl);
+    const program = (this.program = linkProgram(gl));
+    const locations = UNIFORMS.map((name) => [name, gl.getUniformLocation(program, name)]);
+    this.uniforms = Object.fromEntries(locations) as typeof this.uniforms;
     this.vertices = gl.createVertexArray();
     this.levelTexture = createTexture(gl, gl.NEAREST);
     this.colourTexture = createTexture(gl, gl.NEAREST);
-    this.stale = { mesh: this.atlas !== undefined, levels: this.scores !== undefined, colours: this.table !== undefined };
+    this.stale = { mesh: this.atlas !== undefined, levels: this.scores !== undefined, colours: this.colours !== undefined };
   }
 
   render(_: WebGLRenderingContext | WebGL2RenderingContext, input: CustomRenderMethodInput): void {
     const gl = this.gl;
-    if (!gl || !this.program || !this.scores || !this.atlas || !this.table) return;
+    if (!gl || !this.program || !this.uniforms || !this.scores || !this.atlas || !this.colours) return;
     const isNew = this.stale.levels;
     if (this.scores.levels.length === 0) {
       this.stale.levels = false;
@@ -124,20 +127,16 @@ export class ScoreLayer implements CustomLayerInterface {
     this.upload(gl);
     gl.useProgram(this.program);
     gl.bindVertexArray(this.vertices!);
-    const uniform = (name: string) => gl.getUniformLocation(this.program!, name);
-    gl.uniformMatrix4fv(uniform("matrix"), false, shift(input.defaultProjectionData.mainMatrix, this.origin));
-    gl.uniform2f(uniform("ends"), this.look.low, this.look.high);
-    gl.uniform1f(uniform("threshold"), this.look.threshold);
-    gl.uniform1f(uniform("centre"), this.look.centre);
-    gl.uniform4f(uniform("part"), ...partOf(this.atlas, this.scores));
-    gl.uniform1f(uniform("opacity"), this.look.opacity);
-    gl.uniform2f(uniform("visible"), this.visible[0] * gl.drawingBufferWidth, this.visible[1] * gl.drawingBufferWidth);
+    const { uniforms } = this;
+    gl.uniformMatrix4fv(uniforms.matrix, false, shift(input.defaultProjectionData.mainMatrix, this.origin));
+    gl.uniform4f(uniforms.part, ...partOf(this.atlas, this.scores));
+    gl.uniform2f(uniforms.visible, this.visible[0] * gl.drawingBufferWidth, this.visible[1] * gl.drawingBufferWidth);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.levelTexture!);
-    gl.uniform1i(uniform("levels"), 0);
+    gl.uniform1i(uniforms.levels, 0);
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, this.colourTexture!);
-    gl.uniform1i(uniform("colours"), 1);
+    gl.uniform1i(uniforms.colours, 1);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.drawElements(gl.TRIANGLES, this.count, gl.UNSIGNED_SHORT, 0);
@@ -154,11 +153,11 @@ export class ScoreLayer implements CustomLayerInterface {
     if (this.stale.levels) {
       const [height, width] = this.scores!.shape;
       gl.bindTexture(gl.TEXTURE_2D, this.levelTexture!);
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, width, height, 0, gl.RED, gl.UNSIGNED_BYTE, this.scores!.levels);
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8UI, width, height, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE, this.scores!.levels);
     }
     if (this.stale.colours) {
       gl.bindTexture(gl.TEXTURE_2D, this.colourTexture!);
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, this.table!);
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, this.colours!);
     }
     this.stale = { mesh: false, levels: false, colours: false };
   }
@@ -195,12 +194,26 @@ export class ScoreLayer implements CustomLayerInterface {
   }
 }
 
-/** Scale and shift from shares of the atlas's sides to shares of the sides of the part that the scores are of. */
+/** The colours of the 256 levels, RGBA with the opacity multiplied in; a level that is not drawn is transparent. */
+export function levelColours(look: Look, table: Uint8Array): Uint8Array {
+  const colours = new Uint8Array(256 * 4);
+  for (let level = 1; level < 256; level++) {
+    if (Math.abs(level - look.centre) < look.threshold) continue;
+    const share = Math.min(Math.max((level - look.low) / Math.max(look.high - look.low, 1), 0), 1);
+    const weight = look.centre > 0 ? Math.abs(2 * share - 1) : share;
+    const opacity = look.opacity * (0.6 + 0.4 * Math.min(2 * weight, 1)); // the imagery shows where there is little to say
+    const from = 4 * Math.round(255 * share);
+    for (let channel = 0; channel < 3; channel++) colours[4 * level + channel] = Math.round(table[from + channel]! * opacity);
+    colours[4 * level + 3] = Math.round(255 * opacity);
+  }
+  return colours;
+}
+
+/** Scale and shift from shares of the atlas's sides to cells of the part that the scores are of. */
 export function partOf(atlas: Atlas, scores: Scores): [number, number, number, number] {
   const [rows, cols] = atlas.grid.shape;
-  const [height, width] = scores.shape;
   const [row, col] = scores.offset ?? [0, 0];
-  return [cols / width, rows / height, -col / width, -row / height];
+  return [cols, rows, -col, -row];
 }
 
 function createTexture(gl: WebGL2RenderingContext, filter: number): WebGLTexture {

@@ -1,16 +1,20 @@
 /** The maps on the screen: one, or two with a border between them, in common colours. */
 
 import type { Map as MapLibreMap } from "maplibre-gl";
-import type { Atlas } from "./api";
+import type { Atlas, Scores } from "./api";
 import { colourName, colourTable } from "./colours";
 import type { Range } from "./legend";
 import { commonRange, lookOf, rangeOf } from "./legend";
 import type { Shown } from "./mapRequests";
+import type { Look } from "./scoreLayer";
 import { ScoreLayer } from "./scoreLayer";
 import type { State } from "./state";
 
 /** How long to wait for a frame: a hidden tab paints none. */
 const PAINT_MS = 1000;
+
+/** The look of a map without any score. */
+const HIDDEN: Look = { low: 1, high: 255, threshold: 0, centre: 0, opacity: 0 };
 
 export class ScoreMaps {
   /** The maps in view; undefined before the first ones. */
@@ -73,16 +77,17 @@ export class ScoreMaps {
   applyLook(state: State, nonsense: number | null, border: number): void {
     const { shown, first, second } = this;
     const table = colourTable(colourName(state.colours, shown?.scores.centred === true));
-    for (const layer of [first, second]) layer.setColours(table);
+    first.visible = [0, border];
+    second.visible = [border, 1];
     this.range = null;
     if (shown) {
       this.range = rangeOf(shown.scores, state.scale, nonsense);
       if (shown.beside) this.range = commonRange(this.range, rangeOf(shown.beside, state.scale, nonsense));
-      if (this.range && shown.scores.low !== null) first.look = lookOf(shown.scores, this.range, state);
-      if (this.range && shown.beside && shown.beside.low !== null) second.look = lookOf(shown.beside, this.range, state);
+      const look = (scores: Scores) => (this.range && scores.low !== null ? lookOf(scores, this.range, state) : HIDDEN);
+      first.setLook(look(shown.scores), table);
+      if (shown.beside) second.setLook(look(shown.beside), table);
     }
-    first.visible = [0, border];
-    second.visible = [border, 1];
     first.repaint();
+    first.drawScores();
   }
 }
