@@ -214,6 +214,8 @@ def time_library(atlas: Path, times: int) -> Figures:
     """Return the median milliseconds of the text tower, of a bare scan, and of one at a new date."""
     opened, rng = sat2cap.open(atlas), np.random.default_rng(7)
     laps: dict[str, list[float]] = {"text tower": [], "bare scan": [], "bare scan at a new date": []}
+    opened.scan.expect_many()  # as the server does
+    opened.query_model.expect_many()
     opened.map("warm")
     moments = [f"2019-{1 + n % 12:02}-{1 + n % 28:02}T{n % 24:02}:00" for n in range(times)]
     for moment in moments:

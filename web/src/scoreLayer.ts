@@ -92,14 +92,8 @@ export class ScoreLayer implements CustomLayerInterface {
     this.repaint();
   }
 
-  /** Draw with the browser's next frame. */
   repaint(): void {
     this.map?.triggerRepaint();
-  }
-
-  /** Draw new scores at once: the browser's next frame may be 16 ms away. */
-  drawScores(): void {
-    if (this.stale.levels) this.map?.redraw();
   }
 
   onAdd(map: MapLibreMap, context: WebGLRenderingContext | WebGL2RenderingContext): void {

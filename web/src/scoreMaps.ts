@@ -88,6 +88,5 @@ export class ScoreMaps {
       if (shown.beside) second.setLook(look(shown.beside), table);
     }
     first.repaint();
-    first.drawScores();
   }
 }
