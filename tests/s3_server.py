@@ -22,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest import mock
 
+from sat2cap.errors import StoreError
+
 BUCKET = "maps-bucket"
 KEY_ID, SECRET = "AKIALOOPBACK", "a-secret-of-loopback"
 CUT, STALL = "cut", "stall"
@@ -66,6 +68,40 @@ class S3Server:
     _behind: str = ""
     _under_way: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def ended_at_requests(server: S3Server, place: str, every: int, build: Callable[[str], object]) -> list[str]:
+    """Build into one address after another: each build is ended at a later request, and then begun again.
+
+    From a request that changes anything on, all are refused: as after a kill, nothing comes. It is the first
+    such request, then the one `every` requests later, and so on until a build is not ended at all. Returns
+    the addresses, which are `place` with ``{}`` replaced by a number.
+    """
+    addresses: list[str] = []
+    is_ended = True
+    while is_ended:
+        addresses.append(place.format(len(addresses)))
+        server.faults = _refuse_after(every * (len(addresses) - 1))
+        try:
+            build(addresses[-1])
+            is_ended = False
+        except StoreError:
+            pass
+        server.faults = lambda method, path: None
+        build(addresses[-1])
+    return addresses
+
+
+def _refuse_after(limit: int) -> Callable[[str, str], int | None]:
+    """Return faults that refuse every request after so many that change something."""
+    changes = 0
+
+    def fault(method: str, path: str) -> int | None:
+        nonlocal changes
+        changes += method in ("PUT", "POST", "DELETE")
+        return 403 if changes > limit else None
+
+    return fault
 
 
 @contextmanager

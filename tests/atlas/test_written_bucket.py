@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up import fill_cells
-from s3_server import BUCKET, KEY_ID, SECRET, s3_server
+from s3_server import BUCKET, KEY_ID, SECRET, ended_at_requests, s3_server
 from small_atlas import build, cells, make_spec, tree
 
 from sat2cap.atlas import (
@@ -79,32 +79,13 @@ def test_the_objects_are_the_files_of_the_folder(address, files, server):
 
 
 def test_ended_at_any_request_it_resumes_to_the_same_objects(tmp_path, server):
-    """From the n-th request that changes anything on, all are refused: as after a kill, nothing comes."""
     calm = build(tmp_path / "small.zarr", few_chunks())
     expected = tree(calm.path.parent)
-    changes = 0
-
-    def refuse_after(limit):
-        def fault(method, path):
-            nonlocal changes
-            changes += method in ("PUT", "POST", "DELETE")
-            return 403 if changes > limit else None
-
-        return fault
-
-    steps = []
-    while not steps or steps[-1] == "refused":
-        address, changes = f"s3://{BUCKET}/{tmp_path.name}-{len(steps)}/small.zarr", 0
-        server.faults = refuse_after(9 * len(steps))
-        try:
-            build(address, few_chunks())
-            steps.append("finished")
-        except StoreError:
-            steps.append("refused")
-        server.faults = lambda method, path: None
-        build(address, few_chunks())
-        assert objects(address) == expected, f"ended at request {9 * (len(steps) - 1)}"
-    assert len(steps) > 3
+    place = f"s3://{BUCKET}/{tmp_path.name}-{{}}/small.zarr"
+    addresses = ended_at_requests(server, place, 9, lambda address: build(address, few_chunks()))
+    for address in addresses:
+        assert objects(address) == expected
+    assert len(addresses) > 3
 
 
 SLOW_WRITER = """

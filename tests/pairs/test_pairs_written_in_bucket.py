@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from made_up import SPLIT, Album, build_small
 from pickled_engine import PickledEngine
-from s3_server import BUCKET, CUT, KEY_ID, SECRET, S3Server, s3_server
+from s3_server import BUCKET, CUT, KEY_ID, SECRET, S3Server, ended_at_requests, s3_server
 
 from sat2cap.cli.app import main
 from sat2cap.errors import InputError, JobError, PairsError, StoreError
@@ -73,30 +73,11 @@ def test_near_copies_are_compared_by_hashes_in_the_bucket(address: str, tmp_path
 def test_ended_at_any_request_it_goes_on_to_the_same_objects(
     tmp_path: Path, server: S3Server, local: PairSet
 ) -> None:
-    """From the n-th request that changes anything on, all are refused: as after a kill, nothing comes."""
-    changes = 0
-
-    def refuse_after(limit):
-        def fault(method, path):
-            nonlocal changes
-            changes += method in ("PUT", "POST", "DELETE")
-            return 403 if changes > limit else None
-
-        return fault
-
-    steps: list[str] = []
-    while not steps or steps[-1] == "refused":
-        address, changes = f"s3://{BUCKET}/{tmp_path.name}-{len(steps)}/pairs", 0
-        server.faults = refuse_after(13 * len(steps))
-        try:
-            build_small(address, FEW)
-            steps.append("finished")
-        except StoreError:
-            steps.append("refused")
-        server.faults = lambda method, path: None
-        build_small(address, FEW)
-        assert objects(address) == objects(local.path), f"ended at request {13 * (len(steps) - 1)}"
-    assert len(steps) > 3
+    place = f"s3://{BUCKET}/{tmp_path.name}-{{}}/pairs"
+    addresses = ended_at_requests(server, place, 13, lambda address: build_small(address, FEW))
+    for address in addresses:
+        assert objects(address) == objects(local.path)
+    assert len(addresses) > 3
 
 
 @pytest.mark.parametrize(("fault", "words"), [(403, "refuses access"), (404, "has no such bucket")])

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,17 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sat2cap.pairs import Pair
 from sat2cap.training.run import Run
-
-
-@dataclass(frozen=True)
-class FakePair:
-    key: str
-    ground: bytes
-    overhead: bytes
-    lon: float
-    lat: float
-    taken: datetime
 
 
 @dataclass(frozen=True)
@@ -40,32 +31,28 @@ class FakePairs:
     def count(self, split: str) -> int:
         return self.counts.get(split, 0)
 
-    def read(self, split: str) -> Iterator[FakePair]:
+    def read(self, split: str) -> Iterator[Pair]:
         for number in range(self.count(split)):
             yield self.pair(split, number)
-
-    def read_rows(self, split: str, rows: Iterable[int]) -> Iterator[tuple[int, FakePair]]:
-        wanted = set(rows)
-        return ((row, pair) for row, pair in enumerate(self.read(split)) if row in wanted)
 
     def locate(self, split: str, cache: Path, progress: object) -> "FakeLocations":
         return FakeLocations([self.pair(split, number) for number in range(self.count(split))])
 
-    def pair(self, split: str, number: int) -> FakePair:
+    def pair(self, split: str, number: int) -> Pair:
         random = np.random.default_rng([len(split), number])
         colours = random.integers(0, 256, (2, 2, 3), dtype=np.uint8)
         key = f"{split}-{number:03d}"
         overhead = b"no image" if key == self.broken else png(colours, self.pixels)
         taken = datetime(2015, 1, 1) + timedelta(hours=float(random.integers(0, 80_000)))
         lon, lat = random.uniform(-180, 180), random.uniform(-60, 70)
-        return FakePair(key, png(255 - colours, self.pixels), overhead, lon, lat, taken)
+        return Pair(key, png(255 - colours, self.pixels), overhead, lon, lat, taken)
 
 
 @dataclass(frozen=True)
 class FakeLocations:
     """Satisfies `sat2cap.training.data.patches.PairLocations`."""
 
-    pairs: list[FakePair]
+    pairs: list[Pair]
 
     lon = property(lambda self: np.array([pair.lon for pair in self.pairs]))
     lat = property(lambda self: np.array([pair.lat for pair in self.pairs]))
