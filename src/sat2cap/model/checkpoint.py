@@ -26,6 +26,7 @@ from sat2cap.model.stored_model import (
     no_dynamic_encoder,
     no_text_tower,
     normalise_rows,
+    require_numbers,
     source_with_revision,
 )
 
@@ -196,6 +197,7 @@ class Checkpoint:
         rows = self._image_embedder.embed(
             tower, self.ground_preprocess, images, chosen, prepared=prepared, compiled=compiled
         )
+        require_numbers(rows, str(self.card.get("name", "this model")))
         return normalise_rows(rows) if unit else rows
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
@@ -212,7 +214,8 @@ class Checkpoint:
             with torch.inference_mode():
                 out = self.text.model(input_ids=ids.to(device), attention_mask=mask.to(device))
             rows.append(out.text_embeds.float().cpu().numpy())
-        return normalise_rows(np.concatenate(rows))
+        embeddings = require_numbers(np.concatenate(rows), str(self.card.get("name", "this model")))
+        return normalise_rows(embeddings)
 
     def expect_many(self) -> None:
         """Do nothing: torch is as fast at the first prompt as at the hundredth."""

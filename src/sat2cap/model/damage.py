@@ -38,6 +38,9 @@ def check_sizes(config: Mapping[str, Any]) -> None:
         value = config.get(name)
         if value is not None and not (type(value) is int and 1 <= value <= largest):
             raise ValueError(f"{name} is {quote(repr(value))}, not a whole number from 1 to {largest:,}")
+    for width, heads in (("hidden_size", "num_attention_heads"), ("n_embd", "n_head")):
+        if config.get(width) and config.get(heads) and config[width] % config[heads]:
+            raise ValueError(f"{width} {config[width]} is not divided evenly by {heads} {config[heads]}")
     image, patch = config.get("image_size"), config.get("patch_size")
     if image is not None and patch is not None and not 1 <= image // patch <= _MAX_PATCHES_PER_SIDE:
         raise ValueError(f"image_size {image} and patch_size {patch} give {image // patch} patches a side")

@@ -81,7 +81,13 @@ class StoredText:
             ids = self.tokenizer.encode(text).ids
             width = None if is_clip else self.limit
             padded, _ = pad_rows(
-                [ids], self.limit, width, end=tokens.end, pad=tokens.pad, left=tokens.pads_left
+                [ids],
+                self.limit,
+                width,
+                vocabulary=int(self.tower.config["vocab_size"]),
+                end=tokens.end,
+                pad=tokens.pad,
+                left=tokens.pads_left,
             )
             rows.append(padded[0])
         made: list[Floats | None] = [None] * len(rows)
@@ -157,7 +163,7 @@ class StoredModel:
             raise ModelError(no_text_tower(self.card))
         if not len(texts):
             return np.zeros((0, self.dim), np.float32)
-        return normalise_rows(self.text.embed(texts))
+        return normalise_rows(require_numbers(self.text.embed(texts), self.text.where))
 
     def expect_many(self) -> None:
         """Prepare for many prompts, as suits a process that stays; see `NumpyTextTower.expect_many`."""
@@ -215,6 +221,15 @@ class StoredModel:
 
         card = {**self.card, "text": source_with_revision(other.card)}
         return replace(self, text=other.text, card=card, load=load)
+
+
+def require_numbers(rows: Floats, where: str) -> Floats:
+    """Return embeddings as they are. Raises `ModelError`, which names the model, if one is not finite."""
+    if not np.isfinite(rows).all():
+        raise ModelError(
+            f"{where} gives embeddings that are no numbers: its weights are damaged; save it again"
+        )
+    return rows
 
 
 def normalise_rows(rows: Floats) -> Floats:

@@ -73,13 +73,26 @@ class Tokenizer:
 
 
 def pad_rows(
-    rows: Sequence[Sequence[int]], limit: int, width: int | None, *, end: int, pad: int, left: bool
+    rows: Sequence[Sequence[int]],
+    limit: int,
+    width: int | None,
+    *,
+    vocabulary: int,
+    end: int,
+    pad: int,
+    left: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return B rows of tokens and their attention mask, int64 `[B, T]` both.
 
     A row longer than `limit` is cut, and its last token replaced by `end`. T is `width`, or the length of the
-    longest row if that is None.
+    longest row if that is None. Raises `ModelError` for a token beyond the first `vocabulary` ones.
     """
+    beyond = max((max(row, default=0) for row in rows), default=0)
+    if beyond >= vocabulary:
+        raise ModelError(
+            f"the tokenizer gives token {beyond}, and the text tower has {vocabulary} only: "
+            "put back the tokenizer that it was saved with"
+        )
     cut = [list(row) if len(row) <= limit else [*row[: limit - 1], end] for row in rows]
     width = max(map(len, cut)) if width is None else width
     ids, mask = np.full((len(cut), width), pad, np.int64), np.zeros((len(cut), width), np.int64)
@@ -213,9 +226,22 @@ def _read_tokenizer_file(folder: Path, class_name: str) -> Any:
     made = Library.from_file(str(folder / "tokenizer.json"))
     made.no_padding()
     made.no_truncation()
+    if class_name.startswith("CLIP"):
+        _add_clip_ends(made)
     if class_name == "Siglip2Tokenizer" and made.normalizer is not None:
         made.normalizer = normalizers.Sequence([normalizers.Lowercase(), made.normalizer])
     return made
+
+
+def _add_clip_ends(made: Any) -> None:
+    """Let a tokenizer put CLIP's start and end mark around a text, as transformers' class does by itself."""
+    from tokenizers import processors
+
+    start, end = (made.token_to_id(token) for token in (_CLIP_START, _CLIP_END))
+    if start is not None and end is not None and made.encode("").ids != [start, end]:
+        made.post_processor = processors.RobertaProcessing(
+            (_CLIP_END, end), (_CLIP_START, start), trim_offsets=False, add_prefix_space=False
+        )
 
 
 def _build_clip_tokenizer(folder: Path) -> Any:

@@ -7,6 +7,7 @@ no bfloat16, in which many models are stored, so the library of the format canno
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -30,6 +31,15 @@ class _Shaped(Protocol):
         """Its size along each dimension."""
         ...
 
+    @property
+    def dtype(self) -> Any:
+        """The type of its numbers."""
+        ...
+
+
+_FLOATS = re.compile(r"(torch\.)?(float(16|32|64)|bfloat16)|\[\('bfloat16', '<u2'\)\]")
+"""Types of weights that are numbers by themselves, as numpy and torch name them."""
+_LAYER = re.compile(r"(?P<start>.*\.layers\.)\d+\.(?P<leaf>.+)")
 
 Weight = TypeVar("Weight", bound=_Shaped)
 
@@ -111,7 +121,7 @@ def select_weights(
 
     They are arrays or tensors. `weights` may hold more, and its names may begin with `prefix`, as in a file
     of both towers. Raises `ModelError`, which names the file or folder as `where` and the tower as `kind`, if
-    one is missing or has another shape.
+    one is missing, or has another shape or no float type.
     """
     if prefix and any(name.startswith(prefix) for name in weights):
         weights = {n.removeprefix(prefix): value for n, value in weights.items() if n.startswith(prefix)}
@@ -121,6 +131,13 @@ def select_weights(
             f"{where} lacks {len(missing)} weights of {kind}, {missing[0]} first: "
             "give a model saved whole, projections included"
         )
+    other_types = [name for name in shapes if not _FLOATS.fullmatch(str(weights[name].dtype))]
+    if other_types:
+        name = other_types[0]
+        raise ModelError(
+            f"{where} has {name} as {weights[name].dtype}, quantised numbers that mean nothing without their "
+            "scales: give the model as float32, float16 or bfloat16"
+        )
     wrong_shape = [name for name, shape in shapes.items() if weights[name].shape != shape]
     if wrong_shape:
         name = wrong_shape[0]
@@ -128,4 +145,18 @@ def select_weights(
             f"{where} has {name} of shape {list(weights[name].shape)} but its config "
             f"says {list(shapes[name])}: put back the config.json it was saved with"
         )
+    beyond = next(filter(None, (_layer_beyond(name, shapes) for name in weights)), None)
+    if beyond is not None:
+        raise ModelError(
+            f"{where} has {beyond}, a layer more than its config says: "
+            "put back the config.json it was saved with"
+        )
     return {name: weights[name] for name in shapes}
+
+
+def _layer_beyond(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Return the name of a weight if it is that of a layer after the last one of the tower in `shapes`."""
+    match = _LAYER.fullmatch(name)
+    if match is None or name in shapes or f"{match['start']}0.{match['leaf']}" not in shapes:
+        return None
+    return name

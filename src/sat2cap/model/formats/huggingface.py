@@ -1,6 +1,5 @@
 """Reading models that transformers saved: CLIP and SigLIP, whole or the image tower alone."""
 
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from sat2cap.errors import ModelError
 from sat2cap.model.checkpoint import Checkpoint
+from sat2cap.model.damage import checked
 from sat2cap.model.formats.pickles import read_pickled_tensors
 from sat2cap.model.formats.transformers_config import (
     BOTH_TOWERS,
@@ -23,6 +23,8 @@ from sat2cap.model.formats.transformers_config import (
     find_model_class,
     image_tower_config,
     model_card,
+    read_scale,
+    refuse_other_weights,
     text_tower_config,
 )
 from sat2cap.model.json_files import read_json
@@ -46,11 +48,12 @@ def read_transformers(folder: Path, spec: str) -> Checkpoint:
     """
     config = read_json(folder / CONFIG_FILE)
     kind = find_model_class(config, folder)
+    refuse_other_weights(folder, config)
     weights = _read_weights(folder)
     vision = _build_image_tower(config, kind, weights, folder)
     whole = kind in BOTH_TOWERS
     preprocess = choose_preprocess(folder, kind, int(vision.config.image_size))
-    scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else DEFAULT_SCALE
+    scale = read_scale(weights["logit_scale"], folder) if "logit_scale" in weights else DEFAULT_SCALE
     return Checkpoint(
         overhead=vision,
         ground=vision if whole else None,
@@ -79,7 +82,7 @@ def _build_text_tower(
     """Return the text tower of a whole model; None if the folder has no tokenizer."""
     if not has_tokenizer(folder):
         return None
-    values = text_tower_config(config, kind)
+    values = checked(text_tower_config(config, kind))  # here, as the tokenizer's library reads it too
     return build_text_tower(values, weights, load_tokenizer(folder), scale, str(folder))
 
 

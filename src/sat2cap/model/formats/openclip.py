@@ -4,7 +4,6 @@ The networks are those of transformers. Names differ, projections are transposed
 keys and values are stacked in one. Architectures that transformers has no class for are refused.
 """
 
-import math
 from pathlib import Path
 
 from torch import Tensor
@@ -22,6 +21,7 @@ from sat2cap.model.formats.openclip_config import (
     rename_weights,
     text_config,
 )
+from sat2cap.model.formats.transformers_config import read_scale
 from sat2cap.model.json_files import read_json
 from sat2cap.model.networks import towers
 from sat2cap.model.tokenization import has_tokenizer
@@ -39,7 +39,7 @@ def read_openclip(folder: Path, spec: str) -> Checkpoint:
     act = "quick_gelu" if model.get("quick_gelu") else "gelu"
     dim = {"projection_dim": int(model["embed_dim"]), "hidden_act": act}
     vision = towers.build_vision_tower({**image_config(model["vision_cfg"]), **dim}, weights, str(folder))
-    scale = math.exp(float(weights["logit_scale"])) if "logit_scale" in weights else 1 / 0.07
+    scale = read_scale(weights["logit_scale"], folder) if "logit_scale" in weights else 1 / 0.07
     text = None
     if has_tokenizer(folder):
         config = {**text_config(model["text_cfg"]), **dim}

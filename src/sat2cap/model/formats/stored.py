@@ -4,7 +4,6 @@ Weights are mapped from safetensors. What is not in that form, pickles and Light
 whole (`sat2cap.model.load`), with torch.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,11 +112,12 @@ def _open_transformers(folder: Path, spec: str, load: Loader) -> StoredModel | N
         return None
     values = read_json(folder / transformers_config.CONFIG_FILE)
     kind = transformers_config.find_model_class(values, folder)
+    transformers_config.refuse_other_weights(folder, values)
     weights = {name: tensor for file in files for name, tensor in map_tensors(file).items()}
     if kind.startswith("CLIP"):
         transformers_config.check_projection(weights, folder)
     overhead = _make_tower(transformers_config.image_tower_config(values, kind), weights, files, folder)
-    text, scale = None, _logit_scale(weights)
+    text, scale = None, _logit_scale(weights, folder)
     if kind in transformers_config.BOTH_TOWERS and has_tokenizer(folder):
         config = transformers_config.text_tower_config(values, kind)
         if not _can_compute(config):
@@ -143,7 +143,7 @@ def _open_openclip(folder: Path, spec: str, load: Loader) -> StoredModel | None:
     }
     image_config = {**openclip_config.image_config(model["vision_cfg"]), **shared}
     overhead = _make_tower({**image_config, "model_type": architectures.CLIP_IMAGE}, weights, [file], folder)
-    text, scale = None, _logit_scale(weights)
+    text, scale = None, _logit_scale(weights, folder)
     if has_tokenizer(folder):
         config = {**openclip_config.text_config(model["text_cfg"]), **shared}
         config["model_type"] = architectures.CLIP_TEXT
@@ -217,7 +217,7 @@ def _can_compute(config: Mapping[str, Any]) -> bool:
     return activation is None or activation in ACTIVATIONS
 
 
-def _logit_scale(weights: Tensors) -> float:
+def _logit_scale(weights: Tensors, folder: Path) -> float:
     if "logit_scale" not in weights:
         return transformers_config.DEFAULT_SCALE
-    return math.exp(float(as_float32(weights["logit_scale"]).reshape(-1)[0]))
+    return transformers_config.read_scale(as_float32(weights["logit_scale"]), folder)

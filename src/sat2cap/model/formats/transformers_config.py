@@ -1,5 +1,6 @@
 """What a folder that transformers saved says of its model: class, towers and preprocessing, without torch."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 PICKLE_FILE = "pytorch_model.bin"
+ADAPTER_FILE = "adapter_config.json"
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 MODEL_CLASSES = {
@@ -25,6 +27,7 @@ MODEL_CLASSES = {
 """Classes of transformers that can be read, by the `model_type` of their configs."""
 BOTH_TOWERS = ("CLIPModel", "SiglipModel")
 """Those of them that have a text tower."""
+_LARGEST_LOGARITHM = 100.0  # of a logit scale; training clamps it at 4.6
 _FLEXIBLE_RESOLUTION = ("Siglip2Model", "Siglip2VisionModel")
 
 ASSUMED_PREPROCESS = "assumed"
@@ -33,6 +36,20 @@ ASSUMED_PREPROCESS = "assumed"
 DEFAULT_SCALE = 1 / 0.07
 """Logit scale of a model whose files do not have one."""
 
+
+def read_scale(logarithm: Any, folder: Path) -> float:
+    """Return the logit scale of which a model's files have the logarithm, one number in any shape.
+
+    Raises `ModelError` if it is no finite number above 0.
+    """
+    values = [float(value) for value in logarithm.reshape(-1)]
+    scale = math.exp(values[0]) if len(values) == 1 and values[0] < _LARGEST_LOGARITHM else math.nan
+    if not (math.isfinite(scale) and scale > 0):
+        raise ModelError(f"{folder} has a logit_scale that is no number: save or download it again")
+    return scale
+
+
+_KNOWN_STEPS = {f"do_{step}" for step in ("resize", "center_crop", "rescale", "normalize", "convert_rgb")}
 _FILTER_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
@@ -117,6 +134,27 @@ def choose_preprocess(folder: Path, kind: str, size: int) -> Preprocess:
     return read_preprocess(folder, size)
 
 
+def refuse_other_weights(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise `ModelError` if a folder's weights are not the model's: quantised, or changed by an adapter."""
+    if config.get("quantization_config"):
+        raise ModelError(f"{folder} is quantised: give the model as float32, float16 or bfloat16")
+    if (folder / ADAPTER_FILE).is_file():
+        raise ModelError(
+            f"{folder} has an adapter ({ADAPTER_FILE}), which is not applied: merge it into the model "
+            "(merge_and_unload of peft), save that, and give its folder"
+        )
+
+
+def _has_known_steps(values: Mapping[str, Any]) -> bool:
+    """Return whether an image processor takes the steps that `Preprocess` does, and no other."""
+    needed = all(values.get(f"do_{step}", True) for step in ("resize", "rescale", "normalize"))
+    more = [name for name, value in values.items() if value and name.startswith("do_")]
+    more += [name for name in ("crop_pct", "offset", "pad_size") if values.get(name)]
+    factor = values.get("rescale_factor", 1 / 255)
+    rescales = isinstance(factor, int | float) and math.isclose(factor, 1 / 255, rel_tol=1e-3)
+    return needed and rescales and set(more) <= _KNOWN_STEPS
+
+
 def has_processor_file(folder: Path) -> bool:
     """Return whether a folder holds the settings of an image processor."""
     return any((folder / name).is_file() for name in PROCESSOR_FILES)
@@ -138,8 +176,11 @@ def read_preprocess(folder: Path, image_size: int) -> Preprocess:
         edge = size.get("shortest_edge", size.get("height")) if isinstance(size, dict) else size
         side = crop.get("height") if isinstance(crop, dict) else crop
     resample = _FILTER_NAMES.get(values.get("resample", 3))
-    supported = all(values.get(f"do_{step}", True) for step in ("resize", "rescale", "normalize"))
-    supported = supported and (squash or values.get("do_center_crop", True))
+    supported = _has_known_steps(values) and (squash or values.get("do_center_crop", True))
+    if isinstance(crop, dict) and crop.get("width", side) != side and not squash:
+        supported = False
+    if not isinstance(edge, int) or not isinstance(side, int):
+        supported = False
     if edge is None or side is None or resample is None or not supported or side != image_size:
         raise ModelError(
             f"{path} asks for preprocessing that this package does not support: "

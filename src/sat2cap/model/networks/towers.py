@@ -63,8 +63,10 @@ class TextTower:
         # Padded here, since asking the tokenizer to do it changes what it would save.
         pad = end if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
         width = limit if self.model.config.model_type == siglip.TEXT else None
-        left = self.tokenizer.padding_side == "left"
-        ids, mask = pad_rows(rows, limit, width, end=end, pad=pad, left=left)
+        # CLIP's positions count from the first token, whatever the settings of its tokenizer say
+        left = self.model.config.model_type == siglip.TEXT and self.tokenizer.padding_side == "left"
+        size = int(self.model.config.vocab_size)
+        ids, mask = pad_rows(rows, limit, width, vocabulary=size, end=end, pad=pad, left=left)
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
     def find_cut_off_text(self, text: str) -> str:
