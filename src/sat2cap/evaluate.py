@@ -141,7 +141,7 @@ def time(
     from sat2cap.miniworld import SEASONAL_PROMPTS
 
     opened = [_atlas(atlas) for atlas in atlases]
-    regions = [TrackedRegion(one.atlas.path.stem, one.atlas) for one in opened]
+    regions = [TrackedRegion(Path(one.atlas.store.base_name).stem, one.atlas) for one in opened]
     followed = [TrackedPrompt(text) for text in prompts or ()] or [
         TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL_PROMPTS
     ]

@@ -105,7 +105,7 @@ class Mosaics:
 
     @cached_property
     def _parts(self) -> "list[GridPart]":
-        return [(zone, _wanted_grid(atlas)) for zone, atlas in self._atlases.items()]
+        return [(zone, atlas.wanted_grid) for zone, atlas in self._atlases.items()]
 
     @property
     def _full(self) -> "list[GridPart]":
@@ -115,10 +115,3 @@ class Mosaics:
     def _only(self) -> Atlas | None:
         """The atlas, if it is in one CRS."""
         return self._atlases.get(None)
-
-
-def _wanted_grid(atlas: Atlas) -> PlainGrid:
-    """Return the block of an atlas's grid that holds its wanted cells."""
-    rows, cols = (np.flatnonzero(atlas.wanted.any(axis=axis)) for axis in (1, 0))
-    block = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
-    return atlas.plain_grid[block]

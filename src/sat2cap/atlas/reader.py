@@ -165,6 +165,13 @@ class Atlas:
                 "from, then publish that again"
             )
 
+    @property
+    def wanted_grid(self) -> PlainGrid:
+        """The block of its grid that holds the region's cells."""
+        rows, cols = (np.flatnonzero(self.wanted.any(axis=axis)) for axis in (1, 0))
+        block = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+        return self.plain_grid[block]
+
     def read_places(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float32]:
         """Return unnormalised embeddings of the cells that N places (degrees) lie in, float32 `[N, D]`.
 

@@ -17,6 +17,7 @@ from .training.clip import load_clip_run as load_clip_run
 from .training.clip import train_clip as train_clip
 from .truth import GroundTruth as GroundTruth
 from .truth import find_concept as find_concept
+from .truth import ground_truth_at as ground_truth_at
 from .truth import prepare_ground_truth as prepare_ground_truth
 from .world import MiniImagery as MiniImagery
 from .world import World as World

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from sat2cap.errors import InputError
@@ -30,12 +31,13 @@ def find_concept(name: str) -> Concept:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The truth at the centres of a grid's cells.
+    """The truth at the centres of a grid's cells, or at other places.
 
     Computing the surroundings of the cells takes longest; it is done once, for any number of questions.
     """
 
-    grid: GeoBox
+    grid: GeoBox | None
+    """Grid of the cells; None for places on no grid, of which there is no `truth_map`."""
     surroundings: Surroundings
     """Surroundings of the cells, row by row."""
 
@@ -43,11 +45,18 @@ class GroundTruth:
         """Return the probability that a photo from each cell's centre at local time `when` shows a concept.
 
         float32, shape (y, x), in [0, 1]. Without `when`, the mean over `ANY_TIME`. Raises `InputError` for an
-        unknown concept `name`.
+        unknown concept `name`, and for places on no grid.
         """
-        values = self.truth_series(name, ANY_TIME if when is None else (when,)).mean(0)
+        if self.grid is None:
+            raise InputError("these places are on no grid, so there is no map of them; ask with truth_at")
+        values = self.truth_at(name, when)
         attrs = {"concept": name, "when": "any time" if when is None else when.isoformat()}
         return on_grid(values.reshape(self.grid.shape), self.grid, attrs=attrs)
+
+    def truth_at(self, name: str, when: When | None = None) -> Floats:
+        """Return what `truth_map` does without its grid, float32, shape (cells,), row by row."""
+        values: Floats = self.truth_series(name, ANY_TIME if when is None else (when,)).mean(0)
+        return values
 
     def truth_series(self, name: str, times: Sequence[When]) -> Floats:
         """Return the probability of a concept at T local times: float32, shape (T, cells), 0 to 1.
@@ -70,3 +79,8 @@ def prepare_ground_truth(world: World, grid: GeoBox) -> GroundTruth:
     """
     lon, lat = (values.ravel() for values in cell_lonlat(grid))
     return GroundTruth(grid, sample_surroundings(lon, lat, world.seed))
+
+
+def ground_truth_at(world: World, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> GroundTruth:
+    """Return the truth of a planet at N places in degrees, shape (N,) each, ready for many questions."""
+    return GroundTruth(None, sample_surroundings(lon, lat, world.seed))

@@ -8,7 +8,7 @@ DEST/NAME.sha256          a checksum of every file, for: sha256sum -c NAME.sha25
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,9 @@ def publish_atlas(
     check_finished(atlas)
     url = url.rstrip("/") if url else None
     with out.writer.lock(PUBLISH_LOCK, "folder", UNLOCK):
-        write_copy(atlas, out, f"{name}.zarr", f"{url}/{name}.json" if url else None, depths, progress)
+        item_url = f"{url}/{name}.json" if url else None
+        key = digest(atlas.fingerprint, canonical_json(sorted(set(depths))))
+        write_copy(atlas, out, f"{name}.zarr", item_url, lambda: find_depths(atlas, depths), key, progress)
         item = published_item(name, f"{name}.zarr", atlas.spec, f"{name}-embeddings", url)
         return write_catalogue(out, name, {name: item}, atlas.spec, title or name, progress)
 
@@ -76,16 +78,22 @@ def check_finished(atlas: Atlas) -> None:
 
 
 def write_copy(
-    atlas: Atlas, out: Store, group: str, item_url: str | None, depths: Sequence[int], progress: Progress
+    atlas: Atlas,
+    out: Store,
+    group: str,
+    item_url: str | None,
+    find_rotation: Callable[[], Depths | None],
+    key: str,
+    progress: Progress,
 ) -> None:
     """Write the sharded copy of an atlas in one CRS at the path `group`, unless it is there.
 
-    `item_url` is the address of its STAC item, if known. Raises `AtlasError` if the atlas is damaged, or if
+    `item_url` is the address of its STAC item, if known; `find_rotation` returns that of short copies, and
+    `key` is a hash of all that the copy depends on. Raises `AtlasError` if the atlas is damaged, or if
     something else is there.
     """
     _check_sound(atlas, progress)
-    rotation = find_depths(atlas, depths)
-    key = digest(atlas.fingerprint, canonical_json(sorted(set(depths))))
+    rotation = find_rotation()
     if _is_published(out.child(group), key):
         return
     beginning = f".{group.replace('/', '.')}."

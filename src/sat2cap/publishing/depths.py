@@ -71,8 +71,8 @@ def array_name(size: int) -> str:
 def find_depths(atlas: Atlas, sizes: Sequence[int]) -> Depths | None:
     """Return the rotation for copies of these sizes, None for no copy.
 
-    It is computed from cells all over the atlas. Raises `AtlasError` unless every size is at least 1 and
-    smaller than the atlas's embeddings, and if no cell has an embedding.
+    It is computed from cells all over the atlas, of a wide one from all UTM zones. Raises `AtlasError` unless
+    every size is at least 1 and smaller than the atlas's embeddings, and if no cell has an embedding.
     """
     if not sizes:
         return None
@@ -96,12 +96,12 @@ def find_depths(atlas: Atlas, sizes: Sequence[int]) -> Depths | None:
 
 def _sample_embeddings(atlas: Atlas) -> NDArray[np.float64]:
     """Return embeddings of cells from chunks spread over the atlas, float64 `[N, D]`."""
-    chunks = list(atlas.chunks())
-    count = min(len(chunks), max(1, -(-SAMPLED_CELLS // atlas.spec.chunk**2)))
+    chunks = [(member, chunk) for member in atlas.members for chunk in member.chunks()]
+    count = min(len(chunks), max(1, -(-SAMPLED_CELLS // atlas.members[0].spec.chunk ** 2)))
     sampled = np.linspace(0, len(chunks) - 1, count).round().astype(int)
     parts = []
-    for index in sampled:
-        values = atlas.read(chunks[index].rows, chunks[index].cols).reshape(-1, atlas.dim)
+    for member, chunk in (chunks[index] for index in sampled):
+        values = member.read(chunk.rows, chunk.cols).reshape(-1, atlas.dim)
         parts.append(values[np.isfinite(values).all(axis=1)])
     sample = np.concatenate(parts).astype(np.float64)
     if not len(sample):

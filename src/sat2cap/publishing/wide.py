@@ -9,13 +9,15 @@ DEST/NAME.sha256            a checksum of every file, for: sha256sum -c NAME.sha
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from sat2cap.atlas import PUBLISH_LOCK, UNLOCK, WideAtlas, check_published_zones, write_published_zones
-from sat2cap.errors import InputError
+from sat2cap.files import canonical_json, digest
 from sat2cap.progress import Progress, silent
 from sat2cap.publishing.catalogue import published_item
 from sat2cap.publishing.copy import PublishedAtlas, check_finished, write_catalogue, write_copy
+from sat2cap.publishing.depths import find_depths
 from sat2cap.stores import Store, open_store
 
 
@@ -30,19 +32,20 @@ def publish_wide_atlas(
 ) -> PublishedAtlas:
     """Write a copy that is opened as one atlas, as the original is, and return what was written.
 
-    Arguments and errors are those of `publish_atlas`. Short copies have principal components of their own in
-    each zone, by which cells of two zones cannot be compared, so `depths` raise `InputError`.
+    Arguments and errors are those of `publish_atlas`. The short copies of all zones have the same principal
+    components, so that cells of two zones can be compared by them.
     """
-    if depths:
-        raise InputError("--depth is not there for several UTM zones; publish the parts one by one with it")
     out, name = open_store(folder), atlas.store.base_name.removesuffix(".zarr")
     check_finished(atlas)
     url, group, items = url.rstrip("/") if url else None, f"{name}.zarr", {}
+    find_rotation = cache(lambda: find_depths(atlas, depths))
+    shortened = (canonical_json(sorted(set(depths))), *((atlas.fingerprint,) if depths else ()))
     with out.writer.lock(PUBLISH_LOCK, "folder", UNLOCK):
         check_published_zones(out.child(group), [part.zone for part in atlas.parts])
         for part in atlas.parts:
             item, place = f"{name}-{part.zone.name}", f"{group}/{part.zone.name}"
-            write_copy(part.atlas, out, place, f"{url}/{item}.json" if url else None, (), progress)
+            item_url, key = f"{url}/{item}.json" if url else None, digest(part.atlas.fingerprint, *shortened)
+            write_copy(part.atlas, out, place, item_url, find_rotation, key, progress)
             items[item] = published_item(item, place, part.atlas.spec, f"{name}-embeddings", url)
         # last: it makes the zones one atlas
         write_published_zones(out.child(group), {part.zone: part.atlas.identity for part in atlas.parts})

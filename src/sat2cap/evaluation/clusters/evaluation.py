@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas, CellStatus
 from sat2cap.errors import InputError
 from sat2cap.evaluation.clusters.silhouette import point_silhouettes
+from sat2cap.evaluation.maps.region_cells import RegionCells
 from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.evaluation.retrieval.gallery import normalise_rows
 from sat2cap.files import MAX_TEXT_BYTES, read_regular_file
@@ -149,6 +150,8 @@ class ClusterMap:
     """Number of each cell's cluster, 0 being the largest; -1 where nothing is embedded: int64 `[y, x]`."""
     names: tuple[tuple[str, ...], ...]
     """Phrases that set each cluster apart from the rest, best first."""
+    cells: tuple[int, ...] = ()
+    """Number of cells in each cluster, which of several UTM zones is not that of the map's pixels."""
 
 
 def cluster_map(
@@ -165,14 +168,16 @@ def cluster_map(
     centres: some phrases are near everything, and would name every cluster. Raises `InputError`,
     `ModelError` without a text tower.
     """
-    embedded = atlas.status == CellStatus.OK
-    height, width = atlas.grid.shape
-    cells = normalise_rows(atlas.read(slice(0, height), slice(0, width))[embedded])
-    labels, centres = fit_kmeans(cells, k)
-    largest = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
+    region = RegionCells(atlas)
+    embedded = region.gather(lambda member: member.status) == CellStatus.OK
+    vectors = region.gather(lambda member: np.moveaxis(member.read(slice(None), slice(None)), -1, 0))
+    labels, centres = fit_kmeans(normalise_rows(vectors.T[embedded]), k)
+    sizes = np.bincount(labels, minlength=k)
+    largest = np.argsort(-sizes, kind="stable")
     label = np.full(embedded.shape, -1, np.int64)
     label[embedded] = np.argsort(largest)[labels]
-    return ClusterMap(label, tuple(name_clusters(centres[largest], checkpoint, phrases, named_by)))
+    names = tuple(name_clusters(centres[largest], checkpoint, phrases, named_by))
+    return ClusterMap(region.on_map(label, -1), names, tuple(sizes[largest].tolist()))
 
 
 def name_clusters(
@@ -197,8 +202,7 @@ def add_cluster_map(
     `k` is the number of clusters; each is named after the `phrases` nearest to its centre.
     """
     region = cluster_map(atlas, checkpoint, k, phrases)
-    cells = np.bincount(region.label[region.label >= 0], minlength=k)
-    rows = [{"cells": int(n), "names": list(names)} for n, names in zip(cells, region.names, strict=True)]
+    rows = [{"cells": n, "names": list(names)} for n, names in zip(region.cells, region.names, strict=True)]
     return replace(evaluation, table_data={**evaluation.table_data, "map": rows}, material=region)
 
 

@@ -22,14 +22,14 @@ from sat2cap.errors import ImageryError, InputError
 from sat2cap.evaluation.bootstrap import Bootstrap, number_blocks
 from sat2cap.evaluation.maps.agreement import Agreement
 from sat2cap.evaluation.maps.classes import resolve_reference
+from sat2cap.evaluation.maps.region_cells import RegionCells
 from sat2cap.evaluation.metric import Metric
 from sat2cap.evaluation.miniworld.maps import MAP_MEASURES, Country, map_agreement, pick_measure, summary
 from sat2cap.files import digest_file
-from sat2cap.geo import When, cell_lonlat, parse_when
+from sat2cap.geo import When, parse_when
 from sat2cap.imagery import open_dataset
-from sat2cap.miniworld import PROMPTS, GroundTruth, World, prepare_ground_truth
+from sat2cap.miniworld import PROMPTS, GroundTruth, World, ground_truth_at, prepare_ground_truth
 from sat2cap.model import Checkpoint
-from sat2cap.query import score_atlas
 
 MEASURES = ("auroc", "average_precision", "f1", "spearman")
 """Names of the metrics of each case, in this order."""
@@ -88,12 +88,12 @@ def evaluate_maps(
     NaN, and in no mean. With `draws`, intervals from that many resamples of blocks of land. Raises
     `InputError` for a case that shares no cell with the atlas.
     """
-    lon, lat = (side.ravel() for side in cell_lonlat(atlas.grid))
-    bootstrap = Bootstrap(number_blocks(lon, lat, block_km), draws)
+    cells = RegionCells(atlas)
+    bootstrap = Bootstrap(number_blocks(*cells.lonlat, block_km), draws)
     values_by_measure: dict[str, list[float]] = {name: [] for name in MEASURES}
     for number, case in enumerate(cases, 1):
-        values = score_atlas(atlas, checkpoint, [case.prompt], when=case.when).values[0].ravel()
-        truth = read_truth(case, atlas.grid).ravel()
+        values = cells.scores(checkpoint, [case.prompt], when=case.when)[0]
+        truth = cells.gather(lambda member, case=case: read_truth(case, member.grid))  # type: ignore[misc]
         has_both = np.isfinite(values) & np.isfinite(truth)
         if not has_both.any():
             raise InputError(f"none of {atlas.name}'s cells has both a score and a truth in {case.truth!r}")
@@ -125,8 +125,8 @@ def evaluate_miniworld(atlas: Atlas, checkpoint: Checkpoint) -> Iterator[Metric]
         raise InputError(
             f"imagery {uri!r} has no truth of its own; give a file of cases, see docs/evaluate.md"
         )
-    south = bool(np.mean(cell_lonlat(atlas.grid)[1]) < 0)
-    country = Country(uri, atlas, prepare_ground_truth(world, atlas.grid), south)
+    cells = RegionCells(atlas)
+    country = Country(uri, atlas, ground_truth_at(world, *cells.lonlat), cells.is_southern)
     agreement = list(map_agreement([country], checkpoint, PROMPTS))
     if not agreement:
         raise InputError(
@@ -160,7 +160,7 @@ def read_truth(case: Case, grid: GeoBox) -> NDArray[np.float64]:
     return np.asarray(truth.values, dtype=np.float64)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _ground_truth_on(world: World, grid: GeoBox) -> GroundTruth:
     """Return a planet's places on one grid, which are the same for every case."""
     return prepare_ground_truth(world, grid)

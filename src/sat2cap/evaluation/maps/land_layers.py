@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas
-from sat2cap.errors import InputError
 from sat2cap.evaluation.maps.classes import Classes, LandClass
 from sat2cap.evaluation.maps.location_baseline import location_cosines
+from sat2cap.evaluation.maps.region_cells import RegionCells
 from sat2cap.evaluation.rows import AERIAL_TEMPLATE, CLIP, CLIP_AERIAL, LOCATION, LOOKUP, OURS
 from sat2cap.geo import When
 from sat2cap.model import Checkpoint
-from sat2cap.query import PART_SEPARATOR, compute_scores, embed_prompts
+from sat2cap.query import PART_SEPARATOR, embed_prompts
 
 Float32 = NDArray[np.float32]
 EmbeddedAtlas = tuple[Atlas, Checkpoint]
@@ -20,33 +20,28 @@ EmbeddedAtlas = tuple[Atlas, Checkpoint]
 
 
 def score_layers(
-    atlas: Atlas,
+    cells: RegionCells,
     checkpoint: Checkpoint,
     land_classes: Classes,
     truth: Float32,
     baselines: Mapping[str, EmbeddedAtlas],
 ) -> Iterator[tuple[str, Float32]]:
-    """Yield every kind of map by its row's name, float32 `[classes, y, x]`.
+    """Yield every kind of map by its row's name, float32 `[classes, N]` of the N cells.
 
     Ours comes first, then each of the `baselines`, by its name; CLIP is also asked for aerial views. Then
     place and time without imagery, for a model that knows them, and the look-up in the reference, whose
     shares of the classes are `truth`. Raises `InputError` for a baseline on another grid.
     """
-    yield OURS, _map_classes(atlas, checkpoint, land_classes)
+    yield OURS, _map_classes(cells, checkpoint, land_classes)
     for name, (other_atlas, model) in baselines.items():
-        if other_atlas.grid != atlas.grid:
-            raise InputError(
-                f"{other_atlas.name} has another grid than {atlas.name}; "
-                "embed the same region with the same cells"
-            )
-        yield name, _map_classes(other_atlas, model, land_classes)
+        other = cells.in_atlas(other_atlas)
+        yield name, _map_classes(other, model, land_classes)
         if name == CLIP:
-            yield CLIP_AERIAL, _map_classes(other_atlas, model, land_classes, AERIAL_TEMPLATE)
+            yield CLIP_AERIAL, _map_classes(other, model, land_classes, AERIAL_TEMPLATE)
     if checkpoint.dynamic is not None:
 
         def score_locations(texts: Sequence[str], when: When | None) -> Float32:
-            cosines = location_cosines(atlas.grid, checkpoint, texts, when)
-            return cosines.reshape(len(texts), *atlas.grid.shape)
+            return location_cosines(*cells.lonlat, checkpoint, texts, when)
 
         yield LOCATION, _by_moment(land_classes, score_locations)
     covering = [i for i, kind in enumerate(land_classes.classes) if kind.values]
@@ -54,15 +49,17 @@ def score_layers(
         class_embeddings = embed_prompts(checkpoint, [_joined_prompt(kind) for kind in land_classes.classes])
         name_embeddings = embed_prompts(checkpoint, [land_classes.classes[i].name for i in covering])
         similarity = class_embeddings @ name_embeddings.T
-        yield LOOKUP, np.einsum("ck,kyx->cyx", similarity, truth[covering]).astype(np.float32)
+        yield LOOKUP, np.einsum("ck,kn->cn", similarity, truth[covering]).astype(np.float32)
 
 
-def _map_classes(atlas: Atlas, model: Checkpoint, land_classes: Classes, template: str = "{}") -> Float32:
-    """Return the map of each class's prompts, at its date if the model knows dates: `[classes, y, x]`."""
+def _map_classes(
+    cells: RegionCells, model: Checkpoint, land_classes: Classes, template: str = "{}"
+) -> Float32:
+    """Return the map of each class's prompts, at its date if the model knows dates: `[classes, N]`."""
 
     def score_texts(texts: Sequence[str], when: When | None) -> Float32:
         moment = None if model.dynamic is None else when
-        return compute_scores(atlas, model, texts, when=moment, templates=(template,)).values
+        return cells.scores(model, texts, when=moment, templates=(template,))
 
     return _by_moment(land_classes, score_texts)
 

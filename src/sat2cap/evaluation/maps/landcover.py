@@ -15,9 +15,9 @@ from sat2cap.evaluation.maps.cases import Case, read_truth
 from sat2cap.evaluation.maps.class_shares import class_shares
 from sat2cap.evaluation.maps.classes import Classes, LandClass
 from sat2cap.evaluation.maps.land_layers import EmbeddedAtlas, score_layers
+from sat2cap.evaluation.maps.region_cells import RegionCells
 from sat2cap.evaluation.metric import Evaluation, Metric, metric_name
 from sat2cap.evaluation.rows import CLIP, LINEAR
-from sat2cap.geo import cell_lonlat
 from sat2cap.model import Checkpoint
 
 Float32 = NDArray[np.float32]
@@ -63,8 +63,9 @@ def evaluate_landcover(
     imagery). Intervals resample blocks of `block_km`, `draws` times. Raises `InputError` for grids that
     differ, or if no class can be judged.
     """
-    truth = _class_truths(land_classes, atlas)
-    layers = dict(score_layers(atlas, checkpoint, land_classes, truth, baselines or {}))
+    cells = RegionCells(atlas)
+    truth = cells.gather(lambda member: _class_truths(land_classes, member))
+    layers = dict(score_layers(cells, checkpoint, land_classes, truth, baselines or {}))
     comparable = np.isfinite(truth).all(0) & np.logical_and.reduce(
         [np.isfinite(v).all(0) for v in layers.values()]
     )
@@ -77,7 +78,7 @@ def evaluate_landcover(
             f"in {atlas.name}; take a larger region, or lower the thresholds"
         )
     classes = tuple(land_classes.classes[i] for i in judged)
-    lon, lat = (side[comparable] for side in cell_lonlat(atlas.grid))
+    lon, lat = (side[comparable] for side in cells.lonlat)
     bootstrap = Bootstrap(number_blocks(lon, lat, block_km), draws)
     metrics = [Metric("cells", float(comparable.sum())), Metric("classes", float(len(judged)))]
     metrics += _agreement_metrics(
@@ -94,10 +95,9 @@ def evaluate_landcover(
         "confusion_classes": [land_classes.classes[i].name for i in covering],
         "confusion": confusions,
     }
-    judged_layers = {name: values[judged] for name, values in layers.items()}
-    return Evaluation(
-        (*metrics, *confusion_metrics), table_data, LandMaps(classes, truth[judged], judged_layers, pure)
-    )
+    drawn_layers = {name: cells.on_map(values[judged], np.nan) for name, values in layers.items()}
+    drawn = LandMaps(classes, cells.on_map(truth[judged], np.nan), drawn_layers, cells.on_map(pure, False))
+    return Evaluation((*metrics, *confusion_metrics), table_data, drawn)
 
 
 def _covering_classes(land_classes: Classes, judged: Sequence[int]) -> list[int]:

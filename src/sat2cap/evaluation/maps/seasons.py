@@ -13,9 +13,9 @@ from sat2cap.catalogue import find_world
 from sat2cap.errors import InputError
 from sat2cap.evaluation.maps.agreement import spearman
 from sat2cap.evaluation.maps.location_baseline import CALENDAR
+from sat2cap.evaluation.maps.region_cells import RegionCells
 from sat2cap.evaluation.metric import Evaluation, Metric
-from sat2cap.geo import cell_lonlat
-from sat2cap.miniworld import prepare_ground_truth
+from sat2cap.miniworld import ground_truth_at
 from sat2cap.model import Checkpoint
 from sat2cap.query import mean_scores
 
@@ -47,7 +47,7 @@ class TrackedRegion:
     @property
     def south(self) -> bool:
         """Whether the mean latitude of its cells is south of the equator."""
-        return bool(np.mean(cell_lonlat(self.atlas.grid)[1]) < 0)
+        return RegionCells(self.atlas).is_southern
 
     def truth_series(self, concept: str) -> Floats | None:
         """Return a concept's mean probability at each time of `CALENDAR`: float64, shape (96,), 0 to 1.
@@ -57,10 +57,10 @@ class TrackedRegion:
         world = find_world(str(self.atlas.imagery.get("uri", "")))
         if world is None or not concept:
             return None
-        embedded = self.atlas.status.ravel() == CellStatus.OK
-        series = (
-            prepare_ground_truth(world, self.atlas.grid).truth_series(concept, CALENDAR)[:, embedded].mean(1)
-        )
+        cells = RegionCells(self.atlas)
+        embedded = cells.gather(lambda member: member.status) == CellStatus.OK
+        truth = ground_truth_at(world, *cells.lonlat)
+        series = truth.truth_series(concept, CALENDAR)[:, embedded].mean(1)
         return np.asarray(series, np.float64) if series.max() >= _MIN_PROBABILITY else None
 
 

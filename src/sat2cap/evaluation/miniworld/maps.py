@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from sat2cap.atlas import Atlas, CellStatus
 from sat2cap.evaluation.maps.agreement import Agreement, spearman
 from sat2cap.evaluation.maps.location_baseline import CALENDAR, location_cosines
+from sat2cap.evaluation.maps.region_cells import RegionCells
 from sat2cap.evaluation.rows import AERIAL_TEMPLATE
 from sat2cap.geo import When, parse_when
 from sat2cap.miniworld import GroundTruth, Prompt, half_year_later, local_times
 from sat2cap.model import Checkpoint
-from sat2cap.query import MeanScale, mean_scores, score_atlas
+from sat2cap.query import MeanScale, mean_scores
 
 Floats = NDArray[np.float32]
 
@@ -58,7 +59,7 @@ class Country:
         """
         key = prompt.concept, self.when(prompt)
         if key not in self._truth_cache:
-            self._truth_cache[key] = np.asarray(self.ground_truth.truth_map(*key).values).ravel()
+            self._truth_cache[key] = self.ground_truth.truth_at(*key)
         return self._truth_cache[key]
 
     def mean_truth(self, prompt: Prompt, calendar: Sequence[When]) -> Floats:
@@ -66,7 +67,7 @@ class Country:
 
         float32, shape (times,), 0 to 1. The date of the prompt itself does not count.
         """
-        embedded = self.atlas.status.ravel() == CellStatus.OK
+        embedded = RegionCells(self.atlas).gather(lambda member: member.status) == CellStatus.OK
         return np.asarray(self.ground_truth.truth_series(prompt.concept, calendar)[:, embedded].mean(1))
 
 
@@ -76,8 +77,7 @@ Scores = Callable[[Country, Checkpoint, Sequence[str], When | None], Floats]
 
 def map_scores(country: Country, checkpoint: Checkpoint, texts: Sequence[str], when: When | None) -> Floats:
     """Return the scores of the maps themselves, float32 ``[texts, cells]``."""
-    scores = score_atlas(country.atlas, checkpoint, texts, when=when).values
-    return np.asarray(scores.reshape(len(texts), -1))
+    return RegionCells(country.atlas).scores(checkpoint, texts, when=when)
 
 
 def location_scores(
@@ -85,9 +85,9 @@ def location_scores(
 ) -> Floats:
     """Return the scores of T texts by place and time alone, float32 ``[texts, cells]``.
 
-    They are `location_cosines` of the country's grid: a baseline that never sees the imagery.
+    They are `location_cosines` of the country's cells: a baseline that never sees the imagery.
     """
-    return location_cosines(country.atlas.grid, checkpoint, texts, when)
+    return location_cosines(*RegionCells(country.atlas).lonlat, checkpoint, texts, when)
 
 
 def aerial_scores(
