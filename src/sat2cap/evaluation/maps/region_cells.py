@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import Any, TypeVar, Unpack
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from sat2cap.atlas import Atlas, WideAtlas
 from sat2cap.errors import InputError
-from sat2cap.geo import cell_at, cell_lonlat, default_mosaic_crs, mosaic_grid, utm_codes
+from sat2cap.geo import cell_lonlat, default_mosaic_crs, mosaic_grid
 from sat2cap.maps import Placement
 from sat2cap.model import Checkpoint
 from sat2cap.query import ScoreOptions, WideScan, compute_scores, score_by_zone
@@ -97,21 +98,22 @@ class RegionCells:
     def _number_grid_cells(self, atlas: WideAtlas) -> NDArray[np.int64]:
         """Return which of the N cells stands for each cell of the grids, and -1 at the end.
 
-        A cell whose centre lies in another zone stands for the cell of that zone there.
+        For a cell whose centre lies in another zone it is the nearest of the N.
         """
-        sizes = [own.size for own in self._own]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
         is_own = np.concatenate([own.ravel() for own in self._own])
         numbers = np.full(is_own.size + 1, -1, np.int64)
         numbers[:-1][is_own] = np.arange(is_own.sum())
-        wanted = np.concatenate([member.wanted.ravel() for member in atlas.members])
-        others = np.flatnonzero(wanted & ~is_own)
-        places = [np.stack(cell_lonlat(member.plain_grid)).reshape(2, -1) for member in atlas.members]
-        lon, lat = np.concatenate(places, axis=1)[:, others]
-        codes = utm_codes(lon, lat)
-        for part, start in zip(atlas.parts, starts[:-1], strict=True):
-            row, col = cell_at(part.atlas.plain_grid, lon, lat)
-            is_there = (codes == part.zone.epsg) & (row >= 0)
-            cells = start + row[is_there] * part.atlas.plain_grid.shape[1] + col[is_there]
-            numbers[others[is_there]] = numbers[cells]
+        others = [member.wanted & ~own for member, own in zip(atlas.members, self._own, strict=True)]
+        places = [
+            np.stack(cell_lonlat(member.plain_grid))[:, other]
+            for member, other in zip(atlas.members, others, strict=True)
+        ]
+        tree: Any = shapely.STRtree(_as_points(*self.lonlat))
+        is_other = np.concatenate([other.ravel() for other in others])
+        numbers[:-1][is_other] = tree.nearest(_as_points(*np.concatenate(places, axis=1)))
         return numbers
+
+
+def _as_points(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Any:
+    """Return places as points of a plane in which distances to neighbours are about right."""
+    return shapely.points(lon * np.cos(np.radians(lat)), lat)
