@@ -18,6 +18,7 @@ from sat2cap.errors import ImageryError
 from sat2cap.http import Fetcher, addresses
 from sat2cap.imagery import formats
 from sat2cap.imagery.formats import fetch_start
+from sat2cap.imagery.mosaic import open_folder
 from sat2cap.imagery.raster import open_raster
 
 
@@ -141,6 +142,45 @@ def test_a_vrt_beside_a_raster_in_an_archive_is_refused(tmp_path: Path, private:
         archive.writestr("a.tif.ovr", vrt_of(private))
     with pytest.raises(ImageryError, match="list of other files"):
         open_raster(f"/vsizip/{tmp_path}/a.zip/a.tif")
+
+
+def test_a_vrt_in_a_folder_reads_that_folder_alone(tmp_path: Path, private: Path, server: Answers) -> None:
+    folder = tmp_path / "sheets" / "north"
+    folder.mkdir(parents=True)
+    shutil.copy(private, folder / "own.tif")
+    relative = vrt_of("own.tif").replace('relativeToVRT="0"', 'relativeToVRT="1"')
+    (folder / "whole.vrt").write_text(relative)
+    (folder / "by path.vrt").write_text(vrt_of(folder / "own.tif"))
+    sources = {
+        "absolute": vrt_of(private),
+        "upwards": relative.replace("own.tif", "../../private.tif"),
+        "address": vrt_of(f"/vsicurl/{server.url}/a.tif"),
+        "driver": vrt_of(f"GTIFF_DIR:1:{private}"),
+        "nested": vrt_of(vrt_of(private).replace("<", "&lt;")),
+        "one of three": relative.replace("own.tif", str(private), 1),
+    }
+    for name, text in sources.items():
+        (folder / f"{name}.vrt").write_text(text)
+    imagery = open_folder(str(folder.parent))
+    assert sorted(Path(file.path).name for file in imagery.files) == ["by path.vrt", "own.tif", "whole.vrt"]
+    assert sorted(imagery.skipped) == [
+        f"north/{name}.vrt (reads what is elsewhere; name the file itself)" for name in sorted(sources)
+    ]
+    assert server.paths == []
+
+
+def test_overviews_elsewhere_are_refused_over_http_too(
+    tmp_path: Path, private: Path, server: Answers
+) -> None:
+    targets = {"/file.tif": private, "/address.tif": f"{server.url}/inner.tif"}
+    for name, target in targets.items():
+        tagged = shutil.copy(private, tmp_path / "tagged.tif")
+        with rasterio.open(tagged, "r+") as file:
+            file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=str(target))
+        server.answers[name] = tagged.read_bytes()
+        with pytest.raises(ImageryError, match="as its overviews, which is not read"):
+            open_raster(f"{server.url}{name}")
+    assert set(server.paths) == set(targets)
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.vrt"])

@@ -145,9 +145,10 @@ def _sharding(member: Mapping[str, Any], spec: AtlasSpec) -> tuple[int, bool]:
 
 
 def _is_compressed(codecs: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether chunks are compressed by Zstandard. Raises `ValueError` for any other codec."""
+    """Return whether chunks are compressed by Zstandard. Raises `ValueError` for any other codec or order."""
     names = [codec["name"] for codec in codecs]
-    if names not in (["bytes"], ["bytes", "zstd"]):
+    order = codecs[0].get("configuration", {}).get("endian", "little")
+    if names not in (["bytes"], ["bytes", "zstd"]) or order != "little":
         raise ValueError
     return len(names) == 2
 

@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
 
 from sat2cap.errors import ImageryError
@@ -47,6 +48,8 @@ _LIST_MARKS = tuple(
     for name in ("VRTDataset", "GDAL_WM", "WMS_", "WCS_GDAL", "GDALTileIndex", "MRF_META", "Capabilities")
 )
 _LIST_SUFFIXES = frozenset(suffix for suffixes in _REFERRING_DRIVERS.values() for suffix in suffixes)
+_VRT_SOURCE = re.compile(r"<(?:[A-Za-z]*(?:Filename|Dataset|File)|Argument)\b([^>]*)>([^<]+)<")
+"""Elements of a VRT that may hold the name of a file: their attributes and their text."""
 _OVERVIEW_BESIDE = ":::BASE:::"
 _HEAD_BYTES = 2048
 _START_LIFETIME_S = 60.0  # shorter than that of signed addresses, which some redirects lead to
@@ -110,6 +113,29 @@ def require_no_list(path: str) -> None:
     head = read_head(path)
     if head and any(mark in head for mark in _LIST_MARKS):
         raise _list_error(path)
+
+
+def reads_elsewhere(path: Path, folder: Path) -> bool:
+    """Return whether a VRT reads anything but files in a folder: other files, addresses, drivers' names.
+
+    A VRT that can not be read as text counts as one that does.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError):
+        return True
+    for attributes, value in _VRT_SOURCE.findall(text):
+        name = unescape(value).strip()
+        start = path.parent if re.search(r"relativeToVRT\s*=\s*[\"']1", attributes) else Path()
+        if ":" in name or "<" in name or name.startswith("/vsi"):
+            return True
+        try:
+            inside = (start / name).resolve().is_relative_to(folder.resolve())
+        except (OSError, ValueError):
+            return True
+        if not inside:
+            return True
+    return False
 
 
 def read_head(path: str) -> bytes | None:

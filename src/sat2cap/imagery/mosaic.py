@@ -19,6 +19,7 @@ from sat2cap.errors import ImageryError
 from sat2cap.files import digest
 from sat2cap.geo import LONLAT, divide_skipped_edges, outline
 from sat2cap.imagery.bands import DEFAULT_RENDERING, BandRendering
+from sat2cap.imagery.formats import reads_elsewhere
 from sat2cap.imagery.gdal import is_georeferenced
 from sat2cap.imagery.pixels import as_imagery
 from sat2cap.imagery.protocol import ImageryInfo
@@ -102,7 +103,8 @@ def open_folder(
     """Return all imagery in a folder and its subfolders as one mosaic.
 
     Every file is opened once, to learn where it lies. Hidden files, such as the ``._`` files of macOS, are
-    left out, as are pictures without a place on Earth and rasters of other suffixes; `skipped` names them.
+    left out, as are pictures without a place on Earth, rasters of other suffixes, and lists (VRT) of files
+    that lie elsewhere; `skipped` names them.
     Raises `ImageryError` if the folder holds no imagery, or a file, which it names, cannot be read.
     """
     paths, skipped = _list_rasters(Path(folder))
@@ -110,6 +112,8 @@ def open_folder(
     for path in paths:
         if path.suffix.lower() in _PICTURE_SUFFIXES and not is_georeferenced(str(path)):
             skipped.append(f"{path.relative_to(folder)} (a picture without a place on Earth)")
+        elif path.suffix.lower() == ".vrt" and reads_elsewhere(path, Path(folder)):
+            skipped.append(f"{path.relative_to(folder)} (reads what is elsewhere; name the file itself)")
         else:
             files.append(_open_file(folder, path, rendering, attribution, licence))
     if not files:
