@@ -19,7 +19,7 @@ from PIL import Image
 from served import HEIGHT, WIDTH, make_client
 
 import sat2cap
-from sat2cap.errors import InputError, JobError
+from sat2cap.errors import AtlasError, InputError, JobError
 from sat2cap.geo import cell_lonlat
 from sat2cap.maps import few_photos_warning
 from sat2cap.query import photo_support
@@ -651,6 +651,15 @@ def test_a_handle_serves_in_the_background_and_stops(folder, checkpoint):
         address = server.url
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{address}api/health")
+
+
+def test_the_tiles_of_an_atlas_that_cannot_be_asked_have_no_address(folder, checkpoint, tmp_path):
+    """A map widget shows nothing where tiles are refused, so it is said before."""
+    with sat2cap.serve(folder / "The North.zarr", model=tmp_path / "gone") as server:
+        with pytest.raises(AtlasError, match="gone"):
+            server.tile_url("a beach")
+        with pytest.raises(AtlasError, match="there is no atlas 'south' here"):
+            server.tile_url("a beach", atlas="south")
 
 
 def test_small_answers_do_not_wait_for_the_acknowledgement_of_their_headers(folder, checkpoint, monkeypatch):

@@ -33,25 +33,28 @@ class ServerHandle:
     """A server that runs in the background; leave the block of ``with``, or call `stop`, to end it."""
 
     def __init__(
-        self, server: uvicorn.Server, thread: threading.Thread, url: str, slugs: Sequence[str]
+        self, server: uvicorn.Server, thread: threading.Thread, url: str, collection: AtlasCollection
     ) -> None:
         """Hold a server that has started."""
-        self._server, self._thread = server, thread
+        self._server, self._thread, self._collection = server, thread, collection
         self.url = url
         """Address of the page."""
-        self.atlases = list(slugs)
+        self.atlases = collection.slugs
         """Names of the atlases in addresses."""
 
     def tile_url(self, prompt: str, atlas: str | None = None, **parameters: str) -> str:
         """Return the address of a prompt's map tiles, with ``{z}/{x}/{y}``, as map widgets take it.
 
         `parameters` are those of the server, such as ``when="2024-05"``, ``scale="contrast"`` or
-        ``colormap_name="viridis"``.
+        ``colormap_name="viridis"``. The atlas is opened, as a map widget shows nothing where tiles fail: raises
+        `AtlasError` if it is broken or its model cannot be found, and `UnknownAtlasError` for a name that is
+        not served.
 
         >>> m.add_tile_layer(server.tile_url("a busy street"), name="busy", attribution="sat2cap")
         """
+        slug = self._collection.get(atlas or self.atlases[0]).slug
         query = urlencode({"prompt": prompt, **parameters})
-        tiles = f"{self.url}api/atlases/{atlas or self.atlases[0]}/map/tiles/WebMercatorQuad"
+        tiles = f"{self.url}api/atlases/{slug}/map/tiles/WebMercatorQuad"
         return f"{tiles}/{{z}}/{{x}}/{{y}}.png?{query}"
 
     def stop(self) -> None:
@@ -105,7 +108,7 @@ def serve(
         if not thread.is_alive() or time.monotonic() > deadline:
             raise JobError("the server did not start; its log says why")
         time.sleep(0.01)
-    return ServerHandle(server, thread, _address(chosen, listener), collection.slugs)
+    return ServerHandle(server, thread, _address(chosen, listener), collection)
 
 
 def run_server(
