@@ -46,9 +46,9 @@ class ServerHandle:
         """Return the address of a prompt's map tiles, with ``{z}/{x}/{y}``, as map widgets take it.
 
         `parameters` are those of the server, such as ``when="2024-05"``, ``scale="contrast"`` or
-        ``colormap_name="viridis"``. The atlas is opened, as a map widget shows nothing where tiles fail: raises
-        `AtlasError` if it is broken or its model cannot be found, and `UnknownAtlasError` for a name that is
-        not served.
+        ``colormap_name="viridis"``. The atlas is opened, as a map widget shows nothing where tiles fail.
+        Raises `AtlasError` if it is broken or its model cannot be found, and `UnknownAtlasError` for a name
+        that is not served.
 
         >>> m.add_tile_layer(server.tile_url("a busy street"), name="busy", attribution="sat2cap")
         """
