@@ -75,9 +75,10 @@ def _format_usage(parameter: Any) -> str:
 
 def _format_default(parameter: Any) -> str:
     """Return the sentence that states a default, or nothing for a flag or an optional value without one."""
-    if parameter.required or parameter.default is None or parameter.default is False:
+    default = parameter.opts[0] if parameter.default is True else parameter.default
+    if parameter.required or default is None or default is False or default == "":
         return ""
-    return f" Default: `{parameter.default}`."
+    return f" Default: `{default}`."
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ CaptionerName = Annotated[
     str | None,
     typer.Option(
         "--captioner",
-        metavar="C",
+        metavar="CAPTIONER",
         help="A captioner's folder (made by sat2cap train) or CLIPCap's conceptual_weights.pt; by default "
         "minicaptioner, which ships, where the model shares the space of the miniature CLIP.",
     ),
@@ -32,7 +32,7 @@ CaptionerName = Annotated[
 Tokenizer = Annotated[
     str,
     typer.Option(
-        metavar="GPT2",
+        metavar="NAME",
         help="GPT-2's tokenizer, which weights of CLIPCap need: a folder or a Hugging Face name.",
     ),
 ]

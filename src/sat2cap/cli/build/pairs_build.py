@@ -132,7 +132,10 @@ def build(
     accuracy: Annotated[
         int,
         typer.Option(
-            metavar="LEVEL", help="Lowest accuracy of a photo's place on Flickr's scale.", min=1, max=16
+            metavar="LEVEL",
+            help="Lowest accuracy of a photo's place, from 1 (world) to 16 (street), as Flickr has it.",
+            min=1,
+            max=16,
         ),
     ] = 16,
     error: Annotated[
@@ -178,7 +181,9 @@ def build(
     pixels: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Side of a stored patch in pixels; CLIP reads 224, see pairs card.", min=1
+            metavar="N",
+            help="Side of a stored patch in pixels; CLIP reads 224; see: sat2cap pairs card.",
+            min=1,
         ),
     ] = 800,
     split: SplitMethod = Split.spatial,

@@ -60,9 +60,10 @@ def captions(
 ) -> None:
     """Measure captions.
 
-    Table 2 of the paper: captions from overhead embeddings are compared with those from the photo and with
-    what people wrote, over the months too; in the miniature world, also how much of them is true. With -o
-    also figure 6: patches, the photos nearest to them in January and July, and captions.
+    This is table 2 of the paper: captions from overhead embeddings are compared with captions from the photo
+    and with what people wrote, also over the months. In the miniature world it is measured, too, how much of
+    them is true. With -o, figure 6 is drawn: patches, the photos nearest to them in January and July, and
+    captions.
     """
     require_extra("evaluate", "sat2cap evaluate captions")
     from sat2cap.catalogue import MINICAPTIONER, resolve_captioner, resolve_model

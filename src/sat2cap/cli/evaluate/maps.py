@@ -33,7 +33,7 @@ def maps(
 ) -> None:
     """Measure maps against the truth.
 
-    For prompts whose truth is known: from rasters of yours, or in the miniature world.
+    The prompts are those whose truth is known: from rasters that you give, or in the miniature world.
     """
     require_extra("evaluate", "sat2cap evaluate maps")
     from sat2cap import api
@@ -98,9 +98,9 @@ def landcover(
 ) -> None:
     """Measure maps against a land cover.
 
-    Figures 1 and 5 of the paper, as numbers: the map of each class against where the class is, and the map
-    of the best prompt against the land cover; beside CLIP (also asked for aerial views), a linear model,
-    place and time alone, and a look-up of words in the land cover itself.
+    These are figures 1 and 5 of the paper as numbers: the map of each class is compared with where the class
+    is, and the map of the best prompt with the land cover. CLIP (also asked for aerial views), a linear
+    model, place and time alone, and a look-up of words in the land cover itself are measured beside it.
     """
     require_extra("evaluate", "sat2cap evaluate landcover")
     from sat2cap import api
@@ -170,9 +170,9 @@ def time(
 ) -> None:
     """Measure how maps follow the months and the hours.
 
-    The mean chance of each prompt (the mean cosine, if the model is not calibrated) over a year and a day:
-    when it peaks, how far it swings, and how many months the hemispheres are apart; in the miniature world
-    also its rank correlation with the truth.
+    The mean chance of each prompt (the mean cosine, if the model is not calibrated) is followed over a year
+    and a day: when it peaks, how far it swings, and how many months apart the hemispheres peak. In the
+    miniature world its rank correlation with the truth is measured, too.
     """
     require_extra("evaluate", "sat2cap evaluate time")
     from sat2cap import api

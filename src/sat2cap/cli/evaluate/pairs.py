@@ -67,9 +67,9 @@ def retrieval(
 ) -> None:
     """Measure how well photos and patches retrieve each other.
 
-    Table 1 of the paper: the rank of each photo among those of other places, for its overhead patch, and
-    the reverse, beside CLIP, a linear model, place and time alone, and chance. With -o also figure 3:
-    patches and the nine photos nearest to each.
+    This is table 1 of the paper: the rank of each photo among those of other places, for its overhead patch,
+    and the reverse. CLIP, a linear model, place and time alone, and chance are measured beside the model.
+    With -o, figure 3 is drawn: patches and the nine photos nearest to each.
     """
     require_extra("evaluate", "sat2cap evaluate retrieval")
     from sat2cap.catalogue import resolve_model
@@ -145,8 +145,9 @@ def clusters(
 ) -> None:
     """Measure how many kinds of place embeddings tell apart.
 
-    Figure 4 of the paper: silhouettes of k-means clusters of overhead embeddings for growing k, beside
-    CLIP's. With --map also a map of a region's clusters, each named after the phrases nearest to it.
+    This is figure 4 of the paper: silhouettes of k-means clusters of overhead embeddings for growing k,
+    beside those of CLIP. With --map, the clusters of a region are mapped, each named after the phrases
+    nearest to it.
     """
     require_extra("evaluate", "sat2cap evaluate clusters")
     from sat2cap import api

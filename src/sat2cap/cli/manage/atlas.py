@@ -110,17 +110,19 @@ def publish(
         ),
     ] = None,
     title: Annotated[
-        str | None, typer.Option(help="Title of the collection; by default the atlas's name.")
+        str | None, typer.Option(metavar="TEXT", help="Title of the collection; by default the atlas's name.")
     ] = None,
     url: Annotated[
         str | None,
-        typer.Option(help="Address at which DEST will be served, for links that must be absolute."),
+        typer.Option(
+            metavar="URL", help="Address at which DEST will be served, for links that must be absolute."
+        ),
     ] = None,
 ) -> None:
     """Write a copy of an atlas for the web.
 
-    A sharded Zarr group that other programs open, with a STAC item, a collection and checksums. The same
-    command continues an interrupted run.
+    The copy is a sharded Zarr group, which other programs open, with a STAC item, a collection and checksums.
+    The same command continues an interrupted run.
     """
     from sat2cap import api
     from sat2cap.cli import console
