@@ -22,13 +22,13 @@ from sat2cap.atlas import CellStatus, create_or_resume, iter_chunks, writer_lock
 from sat2cap.embedding import embed_atlas, embed_region, plan_atlas
 from sat2cap.embedding.chunk_job import ChunkJob
 from sat2cap.embedding.chunk_task import AtlasInputs, ChunkTask
-from sat2cap.embedding.run_log import record_name
 from sat2cap.engines import RayEngine
 from sat2cap.engines.ray_worker import Worker
 from sat2cap.errors import JobError
 from sat2cap.files import digest_file
 from sat2cap.imagery import FailureRecordingImagery
 from sat2cap.stores import open_store
+from sat2cap.stores.records import record_name
 
 HERE = Path(__file__).parent
 if find_spec("ray") is None:

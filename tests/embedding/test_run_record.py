@@ -5,9 +5,9 @@ import pytest
 from small_model import Ground, grid, model
 
 from sat2cap.embedding import embed_region
-from sat2cap.embedding.run_log import record_name
 from sat2cap.errors import JobError
 from sat2cap.files import parse_json
+from sat2cap.stores.records import record_name
 
 CELLS = np.ones((4, 5), bool)
 

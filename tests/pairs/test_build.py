@@ -19,6 +19,7 @@ from PIL import Image
 import sat2cap
 from sat2cap.errors import JobError, PairsError
 from sat2cap.pairs import PatchSpec, open_pairs, shard_job
+from sat2cap.stores import open_store
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +118,39 @@ def test_workers_of_an_engine_give_the_same_bytes(whole, tmp_path):
     assert (counts[0], counts[-1]) == (0, again.manifest["funnel"]["kept"])
 
 
+def test_a_run_leaves_a_record_beside_the_set(tmp_path):
+    made = build_small(tmp_path / "pairs", Album(torn="1", gone="2"), engine=PickledEngine())
+    build_small(made.path, Album(torn="1", gone="2"))  # which has nothing to do
+    (record,) = map(json.loads, (tmp_path / "pairs.runs.jsonl").read_text().splitlines())
+    assert (record["outcome"], record["engine"]) == ("finished", "pickled")
+    assert record["identity"] == made.manifest["identity"]
+    dropped = made.manifest["funnel"]["dropped"]
+    reasons = ("photo cannot be decoded", "photo cannot be had")
+    kept = made.manifest["funnel"]["kept"]
+    assert record["statuses"] == {"paired": kept, **{reason: dropped[reason] for reason in reasons}}
+    assert record["photos"] == sum(record["statuses"].values())
+    shards = len(made.manifest["shards"])
+    assert record["retries"] == {"RayActorError": shards}
+    (worker,) = record["workers"]
+    assert (worker["shards"], worker["photos"]) == (shards, record["photos"])
+    assert {"host", "processor", "pillow", "rasterio", "sat2cap"} <= set(worker)
+
+
+def test_a_run_that_ends_early_is_recorded_with_the_reason(tmp_path):
+    def stop(stage, done, total):
+        if stage == "building pairs" and done > total / 2:
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        build_small(tmp_path / "pairs", progress=stop)
+    (record,) = map(json.loads, (tmp_path / "pairs.runs.jsonl").read_text().splitlines())
+    assert (record["outcome"], record["engine"]) == ("StopHereError", "process")
+    assert 0 < record["photos"] < 60
+
+
 def test_a_worker_that_sees_no_photos_refuses_before_it_makes_a_shard(tmp_path):
-    job = shard_job.ShardJob(Album(gone=""), Land(), PATCH, tmp_path / "shards")
-    assert job.for_workers([]).prepare() == {}
+    job = shard_job.ShardJob(Album(gone=""), Land(), PATCH, open_store(tmp_path / "pairs"))
+    assert set(job.for_workers([]).prepare()) == {"processor", "pillow", "rasterio", "numpy", "sat2cap"}
     elsewhere = replace(job, probes=(next(Album().photos()),))
     with pytest.raises(JobError, match=r"photos \S+ and imagery \S+ cannot be read on \S+; put them where"):
         elsewhere.prepare()

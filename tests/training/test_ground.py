@@ -1,5 +1,6 @@
 """Ground embeddings in parts: what is whole is never computed again, and processes share the parts."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -100,10 +101,17 @@ def test_workers_of_an_engine_give_the_bytes_of_this_process(
     ours = compute(pairs, clip)
     theirs = compute(others, clip, engine=engine, progress=lambda *call: calls.append(call))
     np.testing.assert_array_equal(theirs, ours)
-    files = [sorted((one.path / "cache").iterdir()) for one in (pairs, others)]
+    files = [sorted((one.path / "cache").glob("*.npy")) for one in (pairs, others)]
     assert [path.name for path in files[0]] == [path.name for path in files[1]]
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
     assert [done for stage, done, _ in calls if stage == ground.STAGE] == [0, 5, 13, 21, 29]
+    assert not list((pairs.path / "cache").glob("*.jsonl"))
+    (record,) = map(json.loads, (others.path / "cache/ground.runs.jsonl").read_text().splitlines())
+    assert (record["outcome"], record["engine"], record["photos"]) == ("finished", "pickled", 29)
+    assert (record["statuses"], record["retries"]) == ({"embedded": 29}, {"RayActorError": 4})
+    (worker,) = record["workers"]
+    assert (worker["parts"], worker["photos"], worker["device"]) == (4, 29, "cpu")
+    assert {"host", "processor", "torch", "pillow", "sat2cap"} <= set(worker)
     for path in files[1]:
         path.unlink()
     compute(others, clip, engine=engine, rank=0, world_size=3)  # all parts, since one process asks

@@ -1,6 +1,7 @@
 """Embedding a region: reads imagery and writes an atlas; a killed job continues where it stopped."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +13,14 @@ from sat2cap.atlas import Atlas, AtlasSpec, StagedChunk, create_or_resume, write
 from sat2cap.embedding.chunk_job import ChunkJob
 from sat2cap.embedding.chunk_task import AtlasInputs, ChunkTask
 from sat2cap.embedding.plan import plan_atlas
-from sat2cap.embedding.run_log import RunLog
-from sat2cap.engines import Engine, LocalEngine
+from sat2cap.engines import Engine, LocalEngine, RunLog
 from sat2cap.imagery import FailureRecordingImagery, Imagery
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.progress import Progress, silent
-from sat2cap.stores import Store
+from sat2cap.stores import Store, append_record
+
+STAGE = "embedding cells"
+"""Name of the stage that progress is reported under."""
 
 
 def embed_region(
@@ -93,11 +96,11 @@ def run_tasks(
 
     `total` is the number of cells that progress counts to; those that no task has count as done.
     """
-    log = RunLog(sum(task.size for task in tasks), total, progress)
-    with log.recorded(inputs.store, inputs.spec.identity, engine.name):
+    log = RunLog(STAGE, "cells", "chunks", sum(task.size for task in tasks), total, progress)
+    with log.recorded(partial(append_record, inputs.store), inputs.spec.identity, engine.name):
         for _, receipt in engine.run(ChunkJob(inputs), tasks, log) if tasks else ():
             if receipt.staged is not None:
                 record(receipt.staged)
-            log.add_receipt(receipt)
+            log.add_done(receipt.worker, receipt.statuses, receipt.failure)
     if isinstance(inputs.imagery, FailureRecordingImagery):
         inputs.imagery.failure = inputs.imagery.failure or log.failure

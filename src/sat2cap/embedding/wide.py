@@ -18,10 +18,9 @@ from sat2cap.atlas import (
     write_wide_manifest,
     writer_lock,
 )
-from sat2cap.embedding.job import embed_atlas
+from sat2cap.embedding.job import STAGE, embed_atlas
 from sat2cap.embedding.patches import is_surely_outside
 from sat2cap.embedding.plan import plan_atlas
-from sat2cap.embedding.run_log import STAGE
 from sat2cap.engines import Engine
 from sat2cap.errors import RegionError
 from sat2cap.geo import Region, UtmZone, cell_grid, cell_mask, split_by_utm_zone

@@ -1,11 +1,13 @@
 """Building a pair set from photos and imagery."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from sat2cap.engines import Engine, LocalEngine, RetryAnnouncer
-from sat2cap.errors import PairsError
+from sat2cap.engines import Engine, LocalEngine, RunLog
+from sat2cap.errors import PairsError, StoreError
 from sat2cap.imagery import Imagery
 from sat2cap.pairs import journal
 from sat2cap.pairs.dataset import MANIFEST, PairSet, open_pairs
@@ -18,7 +20,7 @@ from sat2cap.pairs.shard_job import ShardJob, ShardTask
 from sat2cap.pairs.splits.split import SplitPlan
 from sat2cap.photos import Fetcher, PhotoSource
 from sat2cap.progress import Progress, silent
-from sat2cap.stores import Store
+from sat2cap.stores import Store, append_record
 
 STAGE = "building pairs"
 NOT_FETCHED = "not fetched"
@@ -129,12 +131,19 @@ def _build_planned(
         if len(results) == len(plan.shards):
             return open_pairs(out)
         out.delete(MANIFEST)  # no longer complete
-    done_count = sum(len(shard.photos) for shard in plan.shards if shard.name in results)
-    listener = RetryAnnouncer(progress, STAGE, done_count, plan.pair_count)
     tasks = [ShardTask(shard, left_out[shard.name]) for shard in plan.shards if shard.name not in results]
-    for _, staged in engine.run(job, tasks, listener) if tasks else ():
-        result = staged.put_in_place(out)
-        journal.append_result(out, result)
-        results[result.name] = result
+    log = RunLog(STAGE, "photos", "shards", sum(task.size for task in tasks), plan.pair_count, progress)
+    with log.recorded(partial(_append_record, out), plan.identity, engine.name):
+        for _, staged in engine.run(job, tasks, log) if tasks else ():
+            result = staged.put_in_place(out)
+            journal.append_result(out, result)
+            results[result.name] = result
+            log.add_done(staged.worker, result.count_by_status())
     out.writer.remove_leftovers(patterns=TEMPORARY_FILES)  # of workers that were taken for dead
     return finish_build(plan, results, out, job.imagery.info.uri)
+
+
+def _append_record(out: Store, record: dict[str, Any]) -> None:
+    """Append the record of a run beside the pair set, where that can be written: nothing depends on it."""
+    with suppress(OSError, StoreError):
+        append_record(out, record)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -71,6 +72,10 @@ class ShardResult:
     """Photos of the plan that made no pair: reason by key."""
     offsets: list[int] = field(default_factory=list)
     """Position in bytes of each pair's first tar header; empty in the journals of older versions."""
+
+    def count_by_status(self) -> dict[str, int]:
+        """Return how many photos make a pair (``paired``), and how many do not, by the reason."""
+        return {"paired": self.pairs, **Counter(self.dropped.values())}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sat2cap.engines import Listener
+from sat2cap.engines import Listener, package_versions, processor_name
 from sat2cap.errors import JobError
 from sat2cap.imagery import Imagery
 from sat2cap.locks import temporary_folder
@@ -66,6 +66,7 @@ class ShardJob:
 
         Raises `JobError` if a process dies.
         """
+        listener.add_machine("", {"host": socket.gethostname(), **_describe_machine()})
         is_alone = self.processes == 1 or len(tasks) < 2
         made = map(self._make, tasks) if is_alone else self._run_in_processes(tasks)
         for number, shard in enumerate(made):
@@ -79,13 +80,13 @@ class ShardJob:
         return replace(self, probes=tuple(islice(readable, _PROBES)))
 
     def prepare(self) -> dict[str, Any]:
-        """Try to read, and return nothing to tell. Raises `JobError` if none of the probes can be read."""
+        """Try to read, and return the machine. Raises `JobError` if none of the probes can be read."""
         if self.probes and not any(map(self._is_readable, self.probes)):
             raise JobError(
                 f"{self.sources} cannot be read on {socket.gethostname()}; put them where every worker sees "
                 "them under the same name"
             )
-        return {}
+        return _describe_machine()
 
     def do(self, task: ShardTask, worker: str) -> StagedShard:
         """Make one shard, and write it under a name that nobody else uses."""
@@ -121,6 +122,11 @@ class ShardJob:
                 ) from error
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _describe_machine() -> dict[str, str]:
+    """Return the processor, and the versions of what decodes, resamples and encodes pixels."""
+    return {"processor": processor_name(), **package_versions("pillow", "rasterio", "numpy")}
 
 
 _process_job: list[ShardJob] = []

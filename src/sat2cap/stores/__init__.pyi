@@ -4,3 +4,4 @@ from .opening import open_store as open_store
 from .opening import require_local as require_local
 from .protocol import Stamp as Stamp
 from .protocol import Store as Store
+from .records import append_record as append_record

@@ -36,13 +36,13 @@ class LocalStore:
 
     @property
     def base_name(self) -> str:
-        """The folder's own name."""
-        return self.folder.name
+        """The folder's own name, also of ``.``."""
+        return self.folder.name or self.folder.absolute().name
 
     @property
     def parent(self) -> "LocalStore":
         """The folder that it lies in."""
-        return LocalStore(self.folder.parent)
+        return LocalStore((self.folder if self.folder.name else self.folder.absolute()).parent)
 
     def child(self, name: str) -> "LocalStore":
         """A folder in this one."""

@@ -12,25 +12,29 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from sat2cap.engines import Engine, LocalEngine, RetryAnnouncer
+from sat2cap.engines import Engine, LocalEngine, RunLog
 from sat2cap.errors import PairsError
 from sat2cap.files import digest
 from sat2cap.lookahead import count_cores
 from sat2cap.model import Checkpoint, Precision
 from sat2cap.pictures import DECODING_VERSION
 from sat2cap.progress import Progress
+from sat2cap.stores import append_record, open_store
 from sat2cap.training.data.ground_job import GroundJob, GroundPart, stage_part
 from sat2cap.training.data.patches import Pairs
 
 STAGE = "embedding ground photos"
 CHUNK = 256
 """Number of photos that are prepared ahead of the tower, and embedded at once."""
+RECORD = "ground"
+"""Name of the record of runs in the cache: ``ground.runs.jsonl``."""
 PART_PHOTOS = 256 * CHUNK
 """Number of photos per file.
 
@@ -112,11 +116,24 @@ def ground_embeddings(
         threads = threads or count_cores()
         tower = (pairs, split, folder, checkpoint, precision)
         job = GroundJob(*tower, compiled, CHUNK, threads, locations)
-        listener = RetryAnnouncer(progress, STAGE, 0, sum(part.size for part in missing))
-        for _, staged in engine.run(job, missing, listener):
-            staged.put_in_place()
+        _embed_parts(job, missing, engine, progress)
     barrier()
     return GroundEmbeddings([_open_part(part, checkpoint.dim) for part in parts], checkpoint.dim)
+
+
+def _embed_parts(job: GroundJob, parts: Sequence[GroundPart], engine: Engine, progress: Progress) -> None:
+    """Have an engine embed the photos of parts; what workers did is recorded beside the files."""
+    size = sum(part.size for part in parts)
+    log = RunLog(STAGE, "photos", "parts", size, size, progress)
+
+    def append(record: dict[str, Any]) -> None:
+        if engine.has_workers:  # several processes that train may each do a share without
+            append_record(open_store(job.cache / RECORD), record)
+
+    with log.recorded(append, digest(*(part.path.name for part in parts)), engine.name):
+        for _, staged in engine.run(job, parts, log):
+            staged.put_in_place()
+            log.add_done(staged.worker, {"embedded": staged.part.size})
 
 
 def _list_parts(

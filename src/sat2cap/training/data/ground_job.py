@@ -5,7 +5,6 @@ the process that trains renames it, so that a file is there as a whole or not at
 """
 
 import copy
-import socket
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sat2cap.engines import Listener
+from sat2cap.engines import Listener, package_versions, processor_name
 from sat2cap.errors import JobError
 from sat2cap.files import publish, rename_published
 from sat2cap.lookahead import map_ahead
@@ -49,6 +48,8 @@ class StagedPart:
 
     part: GroundPart
     written_as: Path
+    worker: str = ""
+    """Who computed it; empty for this process."""
 
     def put_in_place(self) -> None:
         """Rename the file, and remove what workers that were taken for dead wrote for the same part.
@@ -162,7 +163,7 @@ class GroundWorker:
     has_network: bool = field(default=True, init=False)
 
     def prepare(self) -> dict[str, Any]:
-        """Find the pairs and take the tower to the device, and return the device.
+        """Find the pairs and take the tower to the device, and return the machine.
 
         Raises `PairsError` if the pairs are not here, and `ModelError` for a precision that is not to be had.
         """
@@ -173,8 +174,10 @@ class GroundWorker:
             locations=job.pairs.locate(job.split, job.cache, silent),
             checkpoint=job.checkpoint.to(device),
         )
-        return {"device": device, "host": socket.gethostname()}
+        name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else str(device)
+        versions = package_versions("torch", "pillow", "numpy")
+        return {"device": name, "processor": processor_name(), **versions}
 
     def do(self, task: GroundPart, worker: str) -> StagedPart:
         """Embed the photos of one part. Raises `PairsError` if a photo or a shard is broken."""
-        return self.job.embed_part(task)
+        return replace(self.job.embed_part(task), worker=worker)
