@@ -95,6 +95,30 @@ def test_nodata_values_beside_the_file_are_no_data(tmp_path):
     assert (alpha[:, 30:] == 255).all()
 
 
+@pytest.mark.parametrize("external", [True, False])
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("nodata", [0, 255, 7])
+def test_nodata_values_are_no_data_at_every_size(tmp_path, external, beside, nodata):
+    """GDAL does not tell a GeoTIFF's overviews of a nodata value that is stated beside the file."""
+    values = np.full((3, 256, 256), 100, np.uint8)
+    values[:, :128] = nodata
+    path = write(tmp_path / "a.tif", values, **({} if beside else {"nodata": nodata}))
+    with rasterio.Env(TIFF_USE_OVR=external), rasterio.open(path, "r+") as file:
+        file.build_overviews([2, 4], Resampling.average)
+    if beside:
+        bands = "".join(
+            f'<PAMRasterBand band="{b}"><NoDataValue>{nodata}</NoDataValue></PAMRasterBand>'
+            for b in (1, 2, 3)
+        )
+        (tmp_path / "a.tif.aux.xml").write_text(f"<PAMDataset>{bands}</PAMDataset>")
+    imagery = open_raster(path)
+    assert imagery.overviews == (2, 4)
+    for factor in (1, 2, 4, 8):
+        pixels = imagery.read(imagery.grid.zoom_out(factor)).values
+        assert not pixels[: 128 // factor].any()
+        assert (pixels[128 // factor :] == [100, 100, 100, 255]).all()
+
+
 @pytest.mark.parametrize("suffix", [".tfw", ".tifw", ".wld"])
 def test_a_world_file_places_a_tiff(tmp_path, suffix):
     path = write(tmp_path / "a.tif", ground(), transform=None)

@@ -34,7 +34,7 @@ from sat2cap.imagery.pixels import (
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
 from sat2cap.imagery.requirements import choose_bands, native_grid, require_usable_values
 from sat2cap.imagery.resample import align_grid
-from sat2cap.imagery.window import Planes, has_mask, needed_window, read_window, warp_window
+from sat2cap.imagery.window import Planes, loses_no_data, needed_window, read_window, warp_window
 from sat2cap.redaction import redact_secrets
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class RasterImagery:
     """Number of the band that is read as alpha; None if there is none, or its mark is not heeded."""
     nodata: float | None = None
     """Nodata value that a catalogue states, for a file that states none itself."""
-    masked: bool = False
-    """Whether the file has a mask, within it or beside it, that is no alpha band."""
+    asks_full: bool = False
+    """Whether only the full resolution says where overviews have no data, see `window.loses_no_data`."""
     scaling: tuple[float, float] = (1.0, 0.0)
     """Scale and offset that the file states: a stored number times the scale plus the offset is physical."""
 
@@ -91,8 +91,8 @@ class RasterImagery:
         factor, level = choose_overview(self._usable_overviews(box), ratio)
         with ExitStack() as opened:
             dataset = opened.enter_context(open_dataset(self.path, level))
-            masked = self.masked and level is not None
-            full = opened.enter_context(open_dataset(self.path)) if masked else None
+            asks_full = self.asks_full and level is not None
+            full = opened.enter_context(open_dataset(self.path)) if asks_full else None
             decimated = self.decimated and level is not None
             affine = decimated_transform(self.grid, dataset) if decimated else dataset.transform
             planes = np.empty((len(RGBA), *box.shape), np.uint8)
@@ -102,8 +102,8 @@ class RasterImagery:
         return planes
 
     def _usable_overviews(self, box: GeoBox) -> tuple[int, ...]:
-        """Return `overviews`; none where GDAL is to warp them together with a mask, which may have none."""
-        crosses = self.masked and (_extends_past_180(self.grid) or bool(seam_options(self.grid, box)))
+        """Return `overviews`; none where GDAL is to warp them and they do not say where there is no data."""
+        crosses = self.asks_full and (_extends_past_180(self.grid) or bool(seam_options(self.grid, box)))
         return () if crosses else self.overviews
 
     def _read_part(
@@ -216,7 +216,7 @@ def open_raster(
         if tagged != alpha_band:
             identity = digest(identity, "alpha not heeded")
         info = ImageryInfo(path, identity, gsd_m(grid), attribution, licence)
-        overviews, decimated = _find_overviews(path, dataset, colour_bands[0])
+        overviews, decimated, asks_full = _find_overviews(path, dataset, colour_bands)
         return RasterImagery(
             path,
             colour_bands,
@@ -226,18 +226,24 @@ def open_raster(
             overviews,
             decimated,
             alpha_band,
-            masked=has_mask(dataset, colour_bands),
+            asks_full=asks_full,
             scaling=(dataset.scales[colour_bands[0] - 1], dataset.offsets[colour_bands[0] - 1]),
         )
 
 
-def _find_overviews(path: str, dataset: rasterio.DatasetReader, band: int) -> tuple[tuple[int, ...], bool]:
-    """Return the factors of a file's overviews, and whether these hold single pixels instead of means."""
-    overviews = tuple(dataset.overviews(band))
+def _find_overviews(
+    path: str, dataset: rasterio.DatasetReader, bands: tuple[int, ...]
+) -> tuple[tuple[int, ...], bool, bool]:
+    """Return the factors of a file's overviews, `are_decimated` and `loses_no_data` of them."""
+    overviews = tuple(dataset.overviews(bands[0]))
     if not overviews:
-        return (), False
+        return (), False, False
     with open_dataset(path, 0) as finest:
-        return overviews, are_decimated(dataset, finest, band)
+        return (
+            overviews,
+            are_decimated(dataset, finest, bands[0]),
+            loses_no_data(dataset, finest, bands),
+        )
 
 
 def marked_alpha_band(dataset: rasterio.DatasetReader) -> int | None:

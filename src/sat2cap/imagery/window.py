@@ -56,14 +56,11 @@ def read_window(
     """Return the values of `bands` in a window, and their alpha.
 
     No data is what the file says: its nodata value in all bands, its mask, `alpha_band`, or a value that is
-    not finite in any of `bands`. An alpha band other than `alpha_band` is not heeded. Where `dataset` is an
-    overview of a file that has a mask (`has_mask`), `full` is its full resolution.
+    not finite in any of `bands`. An alpha band other than `alpha_band` is not heeded. `full` is the full
+    resolution of an overview `dataset` that does not say itself where it has no data (`loses_no_data`).
     """
     values = dataset.read(bands, window=window)
-    if full is None:
-        alpha = _read_mask(dataset, bands, window)
-    else:
-        alpha = _sample_mask(full, dataset, bands[0], window)
+    alpha = _read_mask(dataset, bands, window) if full is None else _sample_mask(full, dataset, bands, window)
     if alpha_band is not None:
         alpha = np.minimum(alpha, alpha_8bit(dataset.read(alpha_band, window=window)))
     if values.dtype.kind == "f":
@@ -71,10 +68,18 @@ def read_window(
     return values, alpha
 
 
-def has_mask(dataset: rasterio.DatasetReader, bands: tuple[int, ...]) -> bool:
-    """Return whether a file has a mask for `bands`, within it or beside it, that is no alpha band."""
-    flags = [dataset.mask_flag_enums[band - 1] for band in bands]
-    return all(MaskFlags.per_dataset in flag and MaskFlags.alpha not in flag for flag in flags)
+def loses_no_data(
+    full: rasterio.DatasetReader, overview: rasterio.DatasetReader, bands: tuple[int, ...]
+) -> bool:
+    """Return whether overviews do not say where a file has no data in `bands`.
+
+    GDAL calls all of an overview valid if the mask has no overview of its own, as when it was written after
+    those of the colours, and in a GeoTIFF also if the nodata value is stated beside the file.
+    """
+    flags = [full.mask_flag_enums[band - 1] for band in bands]
+    if all(MaskFlags.per_dataset in flag and MaskFlags.alpha not in flag for flag in flags):
+        return True
+    return repr(full.nodatavals) != repr(overview.nodatavals)  # as NaN is not equal to itself
 
 
 def warp_window(
@@ -112,40 +117,44 @@ def warp_window(
     return out[:-1].astype(values.dtype, copy=False), out_alpha
 
 
-def _read_mask(dataset: rasterio.DatasetReader, bands: tuple[int, ...], window: Window) -> NDArray[np.uint8]:
-    """Return 255 where a window has data in any band, by nodata values or the file's mask, else 0."""
+def _read_mask(
+    dataset: rasterio.DatasetReader,
+    bands: tuple[int, ...],
+    window: tuple[tuple[float, float], tuple[float, float]],
+    shape: tuple[int, int] | None = None,
+) -> NDArray[np.uint8]:
+    """Return 255 where a window has data in any band, by nodata values or the file's mask, else 0.
+
+    With `shape` it is sampled at so many rows and columns, from overviews where there are some.
+    """
     flags = [dataset.mask_flag_enums[band - 1] for band in bands]
-    height, width = (end - first for first, end in window)
+    height, width = shape or tuple(int(end - first) for first, end in window)
     if any(MaskFlags.all_valid in flag or MaskFlags.alpha in flag for flag in flags):
         return np.full((height, width), 255, np.uint8)
     if all(MaskFlags.per_dataset in flag for flag in flags):
-        mask: NDArray[np.uint8] = dataset.read_masks(bands[0], window=window)
+        mask: NDArray[np.uint8] = dataset.read_masks(bands[0], window=window, out_shape=(height, width))
         return mask
-    mask = dataset.read_masks(list(bands), window=window).max(0)
+    mask = dataset.read_masks(list(bands), window=window, out_shape=(len(bands), height, width)).max(0)
     others = [band for band in dataset.indexes if band not in bands]
     if others and not mask.all():  # a pixel that only these bands lack is black, not missing
         coloured = [band for band in others if MaskFlags.nodata in dataset.mask_flag_enums[band - 1]]
         if coloured:
-            mask = np.maximum(mask, dataset.read_masks(coloured, window=window).max(0))
+            out_shape = (len(coloured), height, width)
+            mask = np.maximum(mask, dataset.read_masks(coloured, window=window, out_shape=out_shape).max(0))
     return mask
 
 
 def _sample_mask(
-    full: rasterio.DatasetReader, overview: rasterio.DatasetReader, band: int, window: Window
+    full: rasterio.DatasetReader,
+    overview: rasterio.DatasetReader,
+    bands: tuple[int, ...],
+    window: Window,
 ) -> NDArray[np.uint8]:
-    """Return the mask of a window of an overview, read from the file's mask or the overviews of that.
-
-    The overview cannot be asked: where the mask has no overviews, as when it was written after those of the
-    colours, GDAL calls all of it valid.
-    """
+    """Return the mask of a window of an overview, as the full resolution has it at the overview's pixels."""
     down, across = full.height / overview.height, full.width / overview.width
     (top, bottom), (left, right) = window
-    mask: NDArray[np.uint8] = full.read_masks(
-        band,
-        window=((top * down, bottom * down), (left * across, right * across)),
-        out_shape=(bottom - top, right - left),
-    )
-    return mask
+    larger = ((top * down, bottom * down), (left * across, right * across))
+    return _read_mask(full, bands, larger, (bottom - top, right - left))
 
 
 def _warp_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
