@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny_model import tiny_clip
 
 from sat2cap.errors import ModelError
+from sat2cap.model.formats.folder import save_checkpoint
 from sat2cap.model.load import load_model
 from sat2cap.model.open_model import open_query_model
 
@@ -145,6 +146,35 @@ def test_steps_of_preprocessing_that_would_be_left_out_are_refused(
 ) -> None:
     change_json(folder / "preprocessor_config.json", lambda values: values.update(settings))
     assert all("preprocessing that this package does not support" in text for text in refusals(folder))
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "transformers"])
+def test_another_model_in_its_place_is_not_mixed_with_the_one_that_was_opened(
+    sound: Path, tmp_path: Path, kind: str
+) -> None:
+    """What was read of the first goes on; what would be read of the second is refused."""
+    other = tiny_clip(tmp_path / "other", seed=1, image=32, hidden=64, dim=32)
+    place = tmp_path / "place"
+
+    def put(folder: Path) -> None:
+        if kind == "checkpoint":
+            save_checkpoint(load_model(folder), place)
+        else:
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(folder, place)
+
+    put(sound)
+    used, unused = (open_query_model(str(place)) for _ in range(2))
+    before = used.embed_text(TEXTS)
+    put(other)
+    np.testing.assert_array_equal(used.embed_text(TEXTS), before)
+    for read in (
+        lambda: unused.embed_text(TEXTS),
+        lambda: used.embed_ground([np.zeros((32, 32, 3), np.uint8)]),
+    ):
+        with pytest.raises(ModelError, match="has changed since it was opened: open it again"):
+            read()
+    assert abs(open_query_model(str(place)).embed_text(TEXTS) - before).max() > 0.1
 
 
 def no_template(values: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ from sat2cap.model.weights import Tensors, as_float32, digest_as_float32, map_te
 
 Loader = Callable[[], Any]
 """Reads the whole model, with torch."""
+_Guard = Callable[[Callable[[], Any]], Callable[[], Any]]
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,14 @@ def _open_checkpoint(folder: Path, load: Loader) -> StoredModel | None:
         check_files(folder, manifest.hashes, lambda name: name == overhead_weights)
         return overhead.digest()
 
-    text = None
+    text, as_opened = None, _as_opened(folder, [folder / CHECKPOINT_MANIFEST])
     if parts.get("text"):
         text_folder = folder / "text"
         text = _stored_text(
-            lambda: _open_tower_folder(text_folder, architectures.CLIP_TEXT), text_folder, manifest.text_scale
+            lambda: _open_tower_folder(text_folder, architectures.CLIP_TEXT),
+            text_folder,
+            manifest.text_scale,
+            as_opened,
         )
         if not _can_compute(read_json(text_folder / transformers_config.CONFIG_FILE)):
             return None
@@ -97,8 +101,8 @@ def _open_checkpoint(folder: Path, load: Loader) -> StoredModel | None:
         logit_scale=manifest.logit_scale,
         encoding=manifest.encoding,
         overhead_preprocess=manifest.overhead_preprocess,
-        digest_overhead=digest_overhead,
-        load=load,
+        digest_overhead=as_opened(digest_overhead),
+        load=as_opened(load),
         card=manifest.card,
         calibration=read_calibration(map_tensors(calibration_file), dim, str(calibration_file))
         if parts.get("calibration")
@@ -116,17 +120,18 @@ def _open_transformers(folder: Path, spec: str, load: Loader) -> StoredModel | N
     weights = {name: tensor for file in files for name, tensor in map_tensors(file).items()}
     if kind.startswith("CLIP"):
         transformers_config.check_projection(weights, folder)
+    as_opened = _as_opened(folder, [folder / transformers_config.CONFIG_FILE, *files])
     overhead = _make_tower(transformers_config.image_tower_config(values, kind), weights, files, folder)
     text, scale = None, _logit_scale(weights, folder)
     if kind in transformers_config.BOTH_TOWERS and has_tokenizer(folder):
         config = transformers_config.text_tower_config(values, kind)
         if not _can_compute(config):
             return None
-        text = _stored_text(lambda: _make_tower(config, weights, files, folder), folder, scale)
+        text = _stored_text(lambda: _make_tower(config, weights, files, folder), folder, scale, as_opened)
     size = int(overhead.config["image_size"])
     preprocess = transformers_config.choose_preprocess(folder, kind, size)
     card = transformers_config.model_card(folder, kind, spec)
-    return _plain_model(overhead, text, scale, preprocess, card, load)
+    return _plain_model(overhead, text, scale, preprocess, card, as_opened(load))
 
 
 def _open_openclip(folder: Path, spec: str, load: Loader) -> StoredModel | None:
@@ -143,14 +148,16 @@ def _open_openclip(folder: Path, spec: str, load: Loader) -> StoredModel | None:
     }
     image_config = {**openclip_config.image_config(model["vision_cfg"]), **shared}
     overhead = _make_tower({**image_config, "model_type": architectures.CLIP_IMAGE}, weights, [file], folder)
+    as_opened = _as_opened(folder, [folder / openclip_config.CONFIG_FILE, file])
     text, scale = None, _logit_scale(weights, folder)
     if has_tokenizer(folder):
         config = {**openclip_config.text_config(model["text_cfg"]), **shared}
         config["model_type"] = architectures.CLIP_TEXT
-        text = _stored_text(lambda: _make_tower(config, weights, [file], folder), folder, scale)
+        text = _stored_text(lambda: _make_tower(config, weights, [file], folder), folder, scale, as_opened)
     size = int(overhead.config["image_size"])
     preprocess = openclip_config.read_preprocess(values.get("preprocess_cfg", {}), size, folder)
-    return _plain_model(overhead, text, scale, preprocess, openclip_config.model_card(spec), load)
+    card = openclip_config.model_card(spec)
+    return _plain_model(overhead, text, scale, preprocess, card, as_opened(load))
 
 
 def _plain_model(
@@ -179,14 +186,43 @@ _SHARED_TOWERS: WeakValueDictionary[Any, NumpyTextTower] = WeakValueDictionary()
 """Text towers in use by the state of their files: atlases of one model share its converted weights."""
 
 
-def _stored_text(open_tower: Callable[[], _Tower], folder: Path, scale: float | None) -> StoredText:
+def _stored_text(
+    open_tower: Callable[[], _Tower], folder: Path, scale: float | None, as_opened: _Guard
+) -> StoredText:
     def build() -> NumpyTextTower:
         tower = open_tower()
         states = tuple((file.resolve(), file.stat().st_size, file.stat().st_mtime_ns) for file in tower.files)
         key = states, canonical_json(dict(tower.config))
         return _SHARED_TOWERS.setdefault(key, NumpyTextTower(tower.config, tower.weights))
 
-    return StoredText(build, lambda: read_tokenizer(folder), scale, str(folder))
+    return StoredText(as_opened(build), as_opened(lambda: read_tokenizer(folder)), scale, str(folder))
+
+
+def _as_opened(folder: Path, files: Sequence[Path]) -> _Guard:
+    """Return what makes a function that reads more of a model later refuse to, if `files` have changed since.
+
+    Another model in the same folder, such as one that was trained again, would otherwise be mixed with what
+    was read of the first.
+    """
+
+    def stamps() -> list[tuple[int, int, int]]:
+        return [(s.st_ino, s.st_mtime_ns, s.st_size) for s in (file.stat() for file in files)]
+
+    before = stamps()
+
+    def guard(read: Callable[[], Any]) -> Callable[[], Any]:
+        def read_as_opened() -> Any:
+            try:
+                is_same = stamps() == before
+            except OSError:
+                is_same = False
+            if not is_same:
+                raise ModelError(f"{folder} has changed since it was opened: open it again")
+            return read()
+
+        return read_as_opened
+
+    return guard
 
 
 def _open_tower_folder(folder: Path, default_type: str) -> _Tower:
