@@ -67,7 +67,7 @@ class _Announcer(event.Listener):  # type: ignore[misc]  # numba has no types
             logging.getLogger("sat2cap").warning(_MESSAGE)
 
     def on_end(self, event: Any) -> None:
-        """Do nothing: only the beginning is said."""
+        """Do nothing: only the beginning of a compilation is announced."""
 
 
 @lru_cache(maxsize=1)

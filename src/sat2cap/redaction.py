@@ -67,6 +67,7 @@ def _redact_user(match: re.Match[str]) -> str:
 
 
 def _redact_parameter(match: re.Match[str], depth: int = 0) -> str:
+    """Return a parameter of an address, with a reference in place of the value if it is a secret."""
     name, value = unquote(match["name"]), match["value"]
     if _REFERENCE.fullmatch(value):
         return match[0]

@@ -100,6 +100,7 @@ def _from_table(table: "gpd.GeoDataFrame | gpd.GeoSeries") -> "Region":
 
 
 def _from_shape(shape: "shapely.Geometry", label: str) -> "Region":
+    """Return a shape in degrees as a region. Raises `RegionError` if it has no area, or is not on Earth."""
     import shapely
     from odc.geo.geom import Geometry
 
@@ -156,6 +157,7 @@ def to_moment(when: Moment) -> When:
 
 
 def _from_datetime64(when: np.datetime64) -> When:
+    """Return a numpy date as a moment: noon of a day, the middle of a month. Raises `WhenError`."""
     unit = np.datetime_data(when)[0]
     moment = when.astype("datetime64[us]").item()
     if not isinstance(moment, datetime):  # numpy gives a number for years that Python's dates do not reach

@@ -161,6 +161,7 @@ class ChunkFiles:
         return current
 
     def _parse_journal(self, stamp: Stamp | None) -> _Journal:
+        """Return what the journal says: the hashes of files, and the chunks that a finished atlas lacks."""
         # before the lines are read: an atlas is finished after its last, and reopened before one is taken out
         is_finished = self._store.stamp(ROOT) is not None
         entries = journal.read_journal(self._store, self._arrays)

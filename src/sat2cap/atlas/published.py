@@ -53,6 +53,7 @@ class ShardFiles:
             self._read(array, index, out)
 
     def _read(self, array: ChunkedArray, index: tuple[int, int], out: NDArray[Any]) -> None:
+        """Read one chunk of an array from its shard into `out`; fill values if the shard lacks it."""
         side = self._shard_sides[array.name]
         (row, in_row), (col, in_col) = (divmod(number, side) for number in index)
         key = array.cell_chunk_path(row, col)

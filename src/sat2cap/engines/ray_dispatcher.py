@@ -61,7 +61,7 @@ class Order:
 
 
 def main() -> None:
-    """Do the order that comes on standard input."""
+    """Read an order from standard input, have its tasks done, and write the receipts."""
     send = _claim_output()
     order: Order = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -189,6 +189,7 @@ def _parse_radius_m(part: str, text: str) -> float:
 
 
 def _bounding_box(text: str, west: float, south: float, east: float, north: float) -> "shapely.Geometry":
+    """Return a box in degrees, with east past 180 if it crosses the antimeridian. Raises `RegionError`."""
     if not -90 <= south < north <= 90:
         rule = "south must be less than north, both within -90 to 90"
         raise RegionError(f"region {text!r}: {rule}; the order is west,south,east,north")
@@ -204,6 +205,7 @@ def _bounding_box(text: str, west: float, south: float, east: float, north: floa
 
 
 def _make_circle(text: str, lon: float, lat: float, radius_m: float) -> "shapely.Geometry":
+    """Return a circle on the ground as a polygon in degrees. Raises `RegionError`, which quotes `text`."""
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
         raise RegionError(f"region {text!r}: the centre must be lon,lat in degrees; {REGION_FORMS}")
     import numpy as np

@@ -167,6 +167,7 @@ class Fetcher:
             time.sleep(delay_s)
 
     def _open_client(self) -> httpx.Client:
+        """Return the client, which is made when it is first used."""
         with self._lock:
             if self._client is None:
                 self._client = httpx.Client(

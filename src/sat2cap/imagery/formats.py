@@ -170,6 +170,7 @@ def fetch_start(address: str, first: str, name: str) -> RemoteStart:
 
 @lru_cache(maxsize=4096)
 def _fetch_start(address: str, first: str, name: str, minute: int) -> RemoteStart:
+    """Fetch the first bytes of a file at an address; `minute` makes the cache of answers forget old ones."""
     import httpx
 
     from sat2cap.http import redirect_guard, require_reachable, user_agent

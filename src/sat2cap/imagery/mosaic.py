@@ -172,6 +172,7 @@ def _other_raster_suffixes() -> frozenset[str]:
 def _open_file(
     folder: str, path: Path, rendering: BandRendering, attribution: str | None, licence: str
 ) -> RasterImagery:
+    """Open one file of the folder, with the folder's bands and stretch."""
     try:
         return open_raster(
             str(path),

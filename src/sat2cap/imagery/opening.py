@@ -52,6 +52,7 @@ def open_source(
 def _open_described(
     source: "Source", rendering: BandRendering, region: "Geometry | None", cache: Path | None
 ) -> "Imagery":
+    """Open the imagery of a source file or of a name, as its kind needs; options of the user come first."""
     rendering = BandRendering(
         rendering.bands or source.bands, rendering.stretch or source.scale, rendering.heed_alpha
     )
@@ -81,6 +82,7 @@ def _open_described(
 
 
 def _open_path(spec: str, rendering: BandRendering, attribution: str | None, licence: str) -> "Imagery":
+    """Open imagery that is a path or an address: an archive of tiles, a folder or a raster."""
     path = spec.partition("?")[0].lower()
     if path.endswith(".pmtiles"):
         from sat2cap.imagery.tiles.pmtiles import open_archive

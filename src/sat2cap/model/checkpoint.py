@@ -74,6 +74,7 @@ class Checkpoint:
         return facts_html(f"model {self.card.get('name', 'unnamed')}", self._facts())
 
     def _facts(self) -> dict[str, str]:
+        """Return what people want to know of the model, by name, for its `repr` and notebooks."""
         towers_there = {"overhead": self.overhead, "ground": self.ground, "text": self.text}
         present = [name for name, tower in towers_there.items() if tower is not None]
         return {

@@ -34,7 +34,7 @@ class QueryModel(Protocol):
 
     @property
     def text_scale(self) -> float:
-        """Logit scale for photos and texts."""
+        """Factor by which cosines of photos and texts are multiplied, as their CLIP was trained."""
         ...
 
     @property

@@ -72,6 +72,7 @@ class CheckedQuotes(io.RawIOBase):
         return block
 
     def _check(self, block: bytes) -> None:
+        """Raise `MisplacedQuoteError` if a quotation mark of the block stands within a value."""
         if not block:
             if self._count % 2:
                 raise MisplacedQuoteError
@@ -101,7 +102,7 @@ class _Lines:
         return self._waiting.popleft() if self._waiting else next(self._lines, None)
 
     def put_back(self, lines: list[tuple[int, str]]) -> None:
-        """Give lines out again, next."""
+        """Return lines that were taken too early: `next` gives them out again, first."""
         self._waiting.extendleft(reversed(lines))
 
 

@@ -177,6 +177,7 @@ def _convert_batches(
 def _convert_batch(
     db: duckdb.DuckDBPyConnection, columns: dict[str, pa.Array], faults: RowFaults
 ) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a batch of a table: places in degrees, dates on the local clock, faults by row."""
     count = len(columns["key"])
     lon = read_angles(db, columns.pop("lon"), "EW", 180, faults)
     lat = read_angles(db, columns.pop("lat"), "NS", 90, faults)

@@ -95,6 +95,7 @@ class YfccRecords:
                 ) from None
 
     def _read_text(self) -> Iterator[pa.Table]:
+        """Yield the rows of a text file in batches, then one row with a fault for each torn one."""
         torn = TornRows()
         names = tuple(self._read_column_names())
         text = DelimitedText(self.path, "\t", is_quoted=False, names=names, block_bytes=_BLOCK_BYTES)
@@ -117,6 +118,7 @@ class YfccRecords:
         raise InputError(f"{self.path} is no YFCC100M metadata: {rule}; give other tables as table:PATH")
 
     def _read_sqlite(self) -> Iterator[pa.Table]:
+        """Yield the rows of the database's table that has the columns. Raises `InputError` if none has."""
         with sqlite3.connect(f"file:{self.path}?mode=ro", uri=True) as db:
             for (name,) in db.execute("select name from sqlite_master where type = 'table' order by name"):
                 columns = [row[1] for row in db.execute(f'pragma table_info("{name}")')]

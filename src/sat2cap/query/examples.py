@@ -62,6 +62,7 @@ class Examples:
         return None
 
     def _embed_place(self, part: str) -> Floats:
+        """Return the unit vector (D,) of a cell of the atlas, with the date if one is asked for."""
         row, col = self._locate_cell(part)
         cell = slice(row, row + 1), slice(col, col + 1)
         vector = self.atlas.read(*cell)[0, 0]
@@ -89,6 +90,7 @@ class Examples:
         return int(row), int(col)
 
     def _embed_photo(self, part: str) -> Floats:
+        """Return the unit vector (D,) of a photo file. Raises `PromptError` if it cannot be read."""
         from sat2cap.pictures import decode_picture
 
         path = Path(part.removeprefix(PHOTO))

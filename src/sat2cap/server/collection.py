@@ -121,6 +121,7 @@ class AtlasCollection:
         return captioner
 
     def _open(self, slug: str, store: Store, version: Version) -> ServedAtlas:
+        """Open an atlas for queries; one that cannot be used is served with the reason."""
         try:
             opened = open_atlas(store, self._model, self._text)
             opened = replace(opened, map_crs=opened.picture_crs)

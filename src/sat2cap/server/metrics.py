@@ -26,7 +26,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        """Begin with nothing counted."""
+        """Begin without counters and gauges."""
         self._values: dict[tuple[str, str], float] = defaultdict(float)
         self._lock = Lock()
 
@@ -36,7 +36,7 @@ class Metrics:
             self._values[name, _write_labels(labels)] += amount
 
     def set(self, name: str, value: float) -> None:
-        """Set a number that may fall, too."""
+        """Set a gauge: a number that may rise and fall."""
         with self._lock:
             self._values[name, ""] = value
 

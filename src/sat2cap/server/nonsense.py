@@ -88,7 +88,7 @@ class NonsenseChances:
     """Remembers what nonsense reaches, by atlas and date; used from one event loop only."""
 
     def __init__(self, run: Run) -> None:
-        """Compute with `run`."""
+        """Begin with nothing remembered; `run` calls a function in a thread that computes maps."""
         self._run = run
         self._tasks: OrderedDict[Key, asyncio.Task[float | None]] = OrderedDict()
 

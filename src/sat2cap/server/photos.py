@@ -36,7 +36,7 @@ class PhotoPrompts:
     """
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Begin without photos."""
         self._photos: OrderedDict[str, bytes] = OrderedDict()
         self._vectors: OrderedDict[VectorKey, NDArray[np.float32]] = OrderedDict()
         self._lock = Lock()

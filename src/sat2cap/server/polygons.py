@@ -52,6 +52,7 @@ def keep_within(score: xr.DataArray, zones: gpd.GeoDataFrame) -> xr.DataArray:
 
 
 def _read_polygon(geometry: Any, number: int) -> shapely.Geometry:
+    """Return one polygon of a body. Raises `InputError`, which gives its number."""
     try:
         shape = shapely.geometry.shape(geometry)
         bounds = shape.bounds

@@ -44,12 +44,12 @@ class Protection:
     """ASGI middleware; it passes bodies on as they come and never buffers an answer."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
-        """Stand around `app`."""
+        """Wrap the ASGI application `app`."""
         self._app, self._settings, self._metrics = app, settings, metrics
         self._headers = security_headers(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request: refuse it, or pass it on and add the headers to its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

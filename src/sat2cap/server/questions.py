@@ -31,7 +31,7 @@ class Question:
 
     @property
     def is_difference(self) -> bool:
-        """Whether another map is taken off."""
+        """Whether another map is subtracted."""
         return self.minus is not None or self.minus_when is not None
 
 

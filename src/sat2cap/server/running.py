@@ -133,6 +133,7 @@ def run_server(
 
 
 def _to_paths(atlases: str | Path | OpenAtlas | Sequence[str | Path]) -> list[str | Path | Store]:
+    """Return atlases as a list of places. Raises `InputError` for what is no path."""
     if isinstance(atlases, OpenAtlas):
         return [atlases.atlas.store]
     if isinstance(atlases, str | Path):
@@ -145,6 +146,7 @@ def _to_paths(atlases: str | Path | OpenAtlas | Sequence[str | Path]) -> list[st
 
 
 def _configure(collection: AtlasCollection, settings: ServerSettings, warm_up: WarmUp) -> uvicorn.Config:
+    """Return uvicorn's settings: quiet, and stopping within a second."""
     return uvicorn.Config(
         create_app(collection, settings, warm_up),
         log_level="critical",  # faults are logged by the application itself

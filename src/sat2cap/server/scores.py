@@ -185,6 +185,7 @@ class ScoreService:
 
 
 def _score(served: ServedAtlas, question: Question, photos: PhotoPrompts) -> Answer:
+    """Compute the scores of a question, and return them as bytes with their range."""
     assert served.opened is not None
     negatives = [photos.resolve(served, text) for text in question.negatives]
     prompt = photos.resolve(served, question.prompt)

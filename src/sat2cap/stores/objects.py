@@ -176,6 +176,7 @@ class ObjectStore(RemoteStore):
         self._put(key, data, version or "create")
 
     def _put(self, key: str, data: bytes | BinaryIO, mode: "PutMode") -> None:
+        """Put bytes or a file. Raises `StoreError` if there is no such bucket."""
         import obstore
 
         def put() -> None:

@@ -75,6 +75,7 @@ def open_store(place: Path | str | Store) -> Store:
 
 
 def _open_bucket(address: str) -> Store:
+    """Return the store of an address in a bucket. Raises `InputError` unless it is a bucket and a path."""
     import obstore  # noqa: F401 - what is missing is said before any work
 
     from sat2cap.stores.objects import ObjectStore

@@ -144,6 +144,7 @@ class WebStore(RemoteStore):
         return self.stamp(key)
 
     def _fetch(self, key: str, headers: dict[str, str] | None = None) -> bytes:
+        """Fetch a file. Raises `FileNotFoundError` if there is none, `StoreError` if that fails."""
         from sat2cap.http import with_secrets
 
         parts = urlsplit(self.address)

@@ -130,6 +130,6 @@ def _find_demo() -> str:
 
 
 def _say_what_is_open(has_key: bool) -> None:
-    """Say what listening beyond this machine means."""
+    """Print who can reach a server that listens beyond this machine."""
     rule = "only those with the key" if has_key else f"everyone; set {_API_KEY} to ask for a key"
     console.print_warning(f"other machines can reach this server and read its maps and imagery: {rule}")

@@ -138,6 +138,7 @@ def landcover(
 
 
 def _draw_landcover_pictures(evaluation: "Evaluation") -> "Sequence[RecordPicture]":
+    """Return the one picture of the evaluation: the classes, and the maps of their prompts."""
     from sat2cap.evaluation import RecordPicture
     from sat2cap.report import CLASSES_SHOWN, landcover_picture
 

@@ -77,6 +77,7 @@ def _choose_reader(classes: Classes, covered: list[LandClass], crs: str) -> Read
 
 
 def _raster_reader(path: str, covered: list[LandClass]) -> Read:
+    """Return a function that reads the class of each pixel of a grid from a raster."""
     codes = _Codes(covered)
     if any(isinstance(value, str) for kind in covered for value in kind.values):
         raise InputError(f"reference {path!r} is a raster, whose classes are numbers; write values = [1, 2]")
@@ -106,6 +107,7 @@ def _raster_reader(path: str, covered: list[LandClass]) -> Read:
 
 
 def _polygon_reader(classes: Classes, covered: list[LandClass], crs: str) -> Read:
+    """Return a function that draws the class of each pixel of a grid from polygons. Raises `InputError`."""
     codes = _Codes(covered)
     polygons = _read_polygons(classes.reference, classes.layer)
     if polygons.crs is None:
@@ -144,6 +146,7 @@ def _plain_value(value: Any) -> Value:
 
 
 def _miniworld_reader(world: World, covered: list[LandClass]) -> Read:
+    """Return a function that asks the made-up planet for the class of each pixel. Raises `InputError`."""
     names = {kind.name.lower().replace("_", " "): kind.value for kind in LandCover}
     unknown = [v for kind in covered for v in kind.values if v not in names]
     if unknown:

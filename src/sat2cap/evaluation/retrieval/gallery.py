@@ -202,6 +202,7 @@ def decode_image(data: bytes) -> Image.Image:
 
 
 def _save_gallery(path: Path, gallery: Gallery) -> None:
+    """Write a gallery to a file, from which `_load_gallery` reads it."""
     taken = np.array([(w.year, w.month, w.day, w.hour) for w in gallery.taken])
     with publish(path) as temporary:
         np.savez(

@@ -175,6 +175,7 @@ class StacImagery:
         return tuple(replace(raster, path=self._signer.sign(raster.path)) for raster in self._rasters[key])
 
     def _open_assets(self, item: Item) -> tuple[RasterImagery, ...]:
+        """Open the assets of an item that are shown: one file with all colours, or one for each colour."""
         names = self.source.assets
         chosen = [find_asset(item, name) for name in names]
         numbers = [band for _, band in chosen]
@@ -187,6 +188,7 @@ class StacImagery:
         )
 
     def _open_asset(self, item: Item, name: str, bands: tuple[int, ...] | None) -> RasterImagery:
+        """Open one asset as a raster; its identity is that of its address, without secrets."""
         asset, _ = find_asset(item, name)
         href = str(asset["href"])
         address = href if self._signer is None else self._signer.sign(href)

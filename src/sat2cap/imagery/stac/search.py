@@ -132,6 +132,7 @@ def _simplify_outline(area: shapely.Geometry) -> shapely.Geometry:
 
 
 def _open_client(source: Source) -> "tuple[LimitedStacIO, pystac_client.Client]":
+    """Return what limits requests, and a client by it. Raises `ImageryError` if a library is missing."""
     try:
         import pystac_client
 

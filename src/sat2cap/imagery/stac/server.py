@@ -32,7 +32,7 @@ class LimitedStacIO(StacApiIO):
     """pystac-client's requests, sent by a `Fetcher` and ended at a limit; `notes` says what was cut short."""
 
     def __init__(self, name: str) -> None:
-        """Take the source's name for messages."""
+        """Begin a search; `name` is that of the source, for messages."""
         super().__init__(max_retries=None)
         self.notes: list[str] = []
         self._name, self._start_s = name, time.monotonic()

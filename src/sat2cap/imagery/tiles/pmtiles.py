@@ -91,6 +91,7 @@ class PmtilesArchive:
             raise self._damaged(error) from None
 
     def _read_header(self) -> dict[str, Any]:
+        """Return the archive's header. Raises `ImageryError` if it has none, or one of another version."""
         try:
             data = self._read_bytes(0, _HEADER_BYTES, _HEADER_BYTES)
         except (OSError, ValueError) as error:
@@ -123,6 +124,7 @@ class PmtilesArchive:
         return ImageryError(f"imagery {self.path!r} is damaged ({quote(error)}); make or download it again")
 
     def _read_tile(self, tile: Tile) -> TileResult:
+        """Return a tile's pixels, None if the archive lacks it, or the error that reading it gave."""
         try:
             entry = self._find_entry(zxy_to_tileid(*tile))
             return None if entry is None else decode_tile(self._read_tile_data(entry))
@@ -171,6 +173,7 @@ class PmtilesArchive:
         return unpack(data, self.header["internal_compression"], limit_bytes)
 
     def _read_bytes(self, offset: int, length: int, limit_bytes: int) -> bytes:
+        """Return a part of the archive. Raises `ValueError` if it is too long, or cut short."""
         if not (0 <= offset < 2**63 and 0 < length <= limit_bytes):
             raise ValueError(f"a part of {length} bytes, of which {limit_bytes} are read at most")
         if not is_remote(self.path):

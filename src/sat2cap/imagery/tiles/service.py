@@ -73,6 +73,7 @@ class ServiceTiles:
             yield from pool.map(lambda tile: (tile, self._fetch_tile(tile)), tiles)
 
     def _fetch_tile(self, tile: Tile) -> TileResult:
+        """Return a tile from memory, the cache folder or the service, and remember it there."""
         cached = self._read_cached(tile)
         if cached is not None:
             return cached[1]

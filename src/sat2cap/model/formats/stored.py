@@ -66,6 +66,7 @@ def open_stored(folder: Path, spec: str, load: Loader) -> StoredModel | None:
 
 
 def _open_checkpoint(folder: Path, load: Loader) -> StoredModel | None:
+    """Open the folder of a checkpoint: maps its weights, and compares them with their hashes."""
     manifest = read_checkpoint_manifest(folder)
     parts = manifest.parts
     overhead_folder = folder if parts.get("overhead") == "top" else folder / "overhead"
@@ -111,6 +112,7 @@ def _open_checkpoint(folder: Path, load: Loader) -> StoredModel | None:
 
 
 def _open_transformers(folder: Path, spec: str, load: Loader) -> StoredModel | None:
+    """Open a folder that transformers saved; None if its weights are no safetensors."""
     files = transformers_config.safetensors_files(folder)
     if not files:
         return None
@@ -135,6 +137,7 @@ def _open_transformers(folder: Path, spec: str, load: Loader) -> StoredModel | N
 
 
 def _open_openclip(folder: Path, spec: str, load: Loader) -> StoredModel | None:
+    """Open a folder that open_clip saved, whose weights get the names that transformers uses."""
     values = read_json(folder / openclip_config.CONFIG_FILE)
     model = values.get("model_cfg", {})
     openclip_config.refuse_other_architectures(model, folder)

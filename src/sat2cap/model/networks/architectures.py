@@ -139,6 +139,7 @@ def _clip_text_shapes(config: Mapping[str, Any]) -> Shapes:
 
 
 def _clip_image_shapes(config: Mapping[str, Any]) -> Shapes:
+    """Return the shapes of the weights of CLIP's image tower, its projection included."""
     width, patch = int(config["hidden_size"]), int(config["patch_size"])
     body: Shapes = {
         "embeddings.class_embedding": (width,),
@@ -159,6 +160,7 @@ def _siglip_text_shapes(config: Mapping[str, Any]) -> Shapes:
 
 
 def _siglip_image_shapes(config: Mapping[str, Any]) -> Shapes:
+    """Return the shapes of the weights of SigLIP's image tower, which has no projection."""
     width, hidden = int(config["hidden_size"]), int(config["intermediate_size"])
     patch = int(config["patch_size"])
     shapes: Shapes = {

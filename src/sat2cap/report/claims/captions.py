@@ -22,6 +22,7 @@ def judge_captions(record: Record) -> Iterator[Claim]:
 
 
 def _judge_agreement(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
+    """Yield whether captions from Sat2Cap agree better with those of the photo than captions from CLIP."""
     prefix = "above_clip."
     measures = [name.removeprefix(prefix) for name in metrics if name.startswith(f"{prefix}ground.")]
     if measures:
@@ -50,6 +51,7 @@ def _judge_truth(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
 
 
 def _judge_metadata(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
+    """Yield whether a model without place and time agrees best with the photo's caption."""
     conditioned, static = metrics.get("ground.clip_text"), metrics.get("no_metadata.ground.clip_text")
     if conditioned is not None and static is not None:
         (low, high), (static_low, static_high) = interval_of(conditioned), interval_of(static)
@@ -64,6 +66,7 @@ def _judge_metadata(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
 
 
 def _judge_months(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
+    """Yield whether captions change with the month, and whether they change as the truth does."""
     if (changed := metrics.get("months.changed")) is None:
         return
     lead, restated = metrics.get("months.truth_lead"), metrics.get("months.restated")

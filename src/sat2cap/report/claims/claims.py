@@ -37,6 +37,7 @@ def judge_claims(records: Sequence[Record]) -> list[Claim]:
 
 
 def _judge_retrieval(record: Record) -> Iterator[Claim]:
+    """Yield the claims of table 1, and those on retrieval at two times."""
     metrics = record.metrics_by_name
     leads = [metrics[name] for way in _DIRECTIONS if (name := f"above_clip.{way}.r10") in metrics]
     if leads:
@@ -84,6 +85,7 @@ def _judge_best_row(record: Record, metrics: Mapping[str, Metric]) -> Iterator[C
 
 
 def _judge_moments(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
+    """Yield whether the photos that are retrieved for a place follow date and hour."""
     leads = [
         metric
         for name, metric in metrics.items()
@@ -102,6 +104,7 @@ def _judge_moments(metrics: Mapping[str, Metric]) -> Iterator[Claim]:
 
 
 def _judge_clusters(record: Record) -> Iterator[Claim]:
+    """Yield the claims of figure 4: how silhouettes fall with the number of clusters."""
     metrics, cluster_counts = record.metrics_by_name, record.table_data["ks"]
     if "clip" not in record.table_data["curves"] or len(cluster_counts) < 2:
         return
@@ -130,6 +133,7 @@ def _judge_clusters(record: Record) -> Iterator[Claim]:
 
 
 def _judge_landcover(record: Record) -> Iterator[Claim]:
+    """Yield whether maps agree with the land cover better than CLIP's."""
     metrics = record.metrics_by_name
     if (lead := metrics.get("above_clip.auroc.mean")) is not None:
         ours, clip = (format_value(metrics[name].value) for name in ("auroc.mean", "clip.auroc.mean"))
@@ -142,6 +146,7 @@ def _judge_landcover(record: Record) -> Iterator[Claim]:
 
 
 def _judge_time(record: Record) -> Iterator[Claim]:
+    """Yield whether scores follow months and hours, and seasons turn with the hemisphere."""
     metrics = record.metrics_by_name
     if (median := metrics.get("rank_correlation.median")) is not None:
         yield Claim(

@@ -55,6 +55,7 @@ def landcover_tables(record: Record) -> SectionTables:
 
 
 def _means_table(class_count: int, kinds: MapKinds, metrics: Mapping[str, Metric]) -> Table:
+    """Return the table of means over the classes, with a column for each kind of map."""
     return Table(
         f"Means over {class_count} classes",
         ("", *(label for _, label in kinds)),
@@ -70,6 +71,8 @@ def _means_table(class_count: int, kinds: MapKinds, metrics: Mapping[str, Metric
 
 
 def _class_table(table_data: Mapping[str, Any], kinds: MapKinds, metrics: Mapping[str, Metric]) -> Table:
+    """Return the table of the AUROC of each class, with a column for each kind of map."""
+
     def auroc_cells(class_name: str) -> Iterator[str]:
         for prefix, _ in kinds:
             yield format_metric(metrics.get(f"{prefix}auroc.{class_name}"))

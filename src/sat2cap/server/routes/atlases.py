@@ -60,6 +60,7 @@ async def read_nonsense_chance(
 
 
 def _summarise(served: ServedAtlas) -> dict[str, Any]:
+    """Return an entry of the list of atlases, as plain JSON values."""
     if served.opened is None:
         return {"id": served.slug, "title": served.title, "problem": served.problem}
     atlas, checkpoint = served.opened.atlas, served.opened.query_model

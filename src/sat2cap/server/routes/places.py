@@ -190,6 +190,7 @@ def _caption_cell(
 def _follow_cell(
     server: ServerState, served: ServedAtlas, question: Question, lon: float, lat: float, moments: list[When]
 ) -> list[float | None]:
+    """Return the score of a cell at each moment, None where it has none. Raises `ModelError` without time."""
     assert served.opened is not None
     opened = served.opened
     if opened.query_model.dynamic_weights is None:

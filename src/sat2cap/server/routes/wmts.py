@@ -130,6 +130,7 @@ def build_capabilities(
 def _build_layer(
     slug: str, title: str, template: str, bounds: tuple[float, float, float, float]
 ) -> ElementTree.Element:
+    """Return the element of the one layer, which is named after the atlas."""
     west, south, east, north = bounds
     layer = ElementTree.Element(f"{{{_WMTS}}}Layer")
     _add_text(layer, _OWS, "Title", title)
