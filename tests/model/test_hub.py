@@ -115,6 +115,17 @@ def test_what_is_missing_says_which_command_fetches_it(
         load_model(NAME)
 
 
+def test_a_link_in_the_cache_to_a_file_that_is_gone_is_fetched_again(
+    hub: FakeHub, folders: tuple[Path, Path]
+) -> None:
+    """As where the files that snapshots link to were not copied with them, or were cleaned up."""
+    hub.add(NAME, folders[0])
+    weights = hub_of.fetch_from_hub(NAME) / "model.safetensors"
+    weights.resolve().unlink()
+    assert weights.is_symlink()
+    assert load_model(NAME).identity == load_model(folders[0]).identity
+
+
 def test_a_model_without_weights_is_refused(hub: FakeHub, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "clip"}')

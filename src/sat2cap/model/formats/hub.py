@@ -78,8 +78,8 @@ def _sharded_weight_files(folder: Path) -> set[str]:
 
 
 def _match_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
-    """Return the files directly in a folder that match any of the patterns."""
-    return [path for pattern in patterns for path in folder.glob(pattern)]
+    """Return the files directly in a folder that match any of the patterns; a link to nothing is none."""
+    return [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
 
 
 def _download(spec: str) -> Path:
