@@ -55,10 +55,10 @@ class Protection:
             return
         self._apply_public_url(scope)
         start, status, is_head = time.perf_counter(), 0, scope["method"] == "HEAD"
-        if is_head:  # an answer to HEAD is that to GET without its body
-            scope["method"] = "GET"
-        # answers are whole: a part of one that is computed anew may not fit to the part that came before
-        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        # An answer to HEAD is that to GET without its body. Answers are whole: a part of one that is computed
+        # anew may not fit to the part that came before. The web server's own record stays as it is.
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        scope = {**scope, "method": "GET" if is_head else scope["method"], "headers": headers}
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
