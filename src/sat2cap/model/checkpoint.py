@@ -198,7 +198,7 @@ class Checkpoint:
         rows = self._image_embedder.embed(
             tower, self.ground_preprocess, images, chosen, prepared=prepared, compiled=compiled
         )
-        require_numbers(rows, str(self.card.get("name", "this model")))
+        require_numbers(rows, self.card)
         return normalise_rows(rows) if unit else rows
 
     def embed_text(self, texts: Sequence[str]) -> Floats:
@@ -215,8 +215,7 @@ class Checkpoint:
             with torch.inference_mode():
                 out = self.text.model(input_ids=ids.to(device), attention_mask=mask.to(device))
             rows.append(out.text_embeds.float().cpu().numpy())
-        embeddings = require_numbers(np.concatenate(rows), str(self.card.get("name", "this model")))
-        return normalise_rows(embeddings)
+        return normalise_rows(require_numbers(np.concatenate(rows), self.card))
 
     def expect_many(self) -> None:
         """Do nothing: torch is as fast at the first prompt as at the hundredth."""
@@ -259,9 +258,7 @@ class Checkpoint:
         """Weights of the Dynamic Encoder as arrays; None for a model without one."""
         if self.dynamic is None:
             return None
-        state = {
-            name: tensor.detach().float().cpu().numpy() for name, tensor in self.dynamic.state_dict().items()
-        }
+        state = {n: t.detach().float().cpu().numpy() for n, t in self.dynamic.state_dict().items()}
         return read_dynamic_weights(state, "the Dynamic Encoder")
 
     def to(self, device: str | torch.device) -> "Checkpoint":
@@ -294,10 +291,8 @@ class Checkpoint:
     def _require_ground_tower(self) -> Any:
         """Return the ground tower. Raises `ModelError` if there is none."""
         if self.ground is None:
-            name = self.card.get("name", "this model")
-            raise ModelError(
-                f"{name} has no tower for ground photos: use a whole CLIP model or a sat2cap checkpoint"
-            )
+            name, fix = self.card.get("name", "this model"), "use a whole CLIP model or a sat2cap checkpoint"
+            raise ModelError(f"{name} has no tower for ground photos: {fix}")
         return self.ground
 
     @cached_property

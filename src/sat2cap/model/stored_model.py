@@ -21,12 +21,11 @@ from sat2cap.model.networks.dynamic_numpy import DynamicWeights
 from sat2cap.model.networks.metadata import Encoding, encode_metadata
 from sat2cap.model.networks.text_numpy import NumpyTextTower
 from sat2cap.model.preprocess import AnyImage, Preprocess
+from sat2cap.model.token_rows import find_cut_off_text, pad_rows
 from sat2cap.model.tokenization import (
     SpecialTokens,
     Tokenizer,
     check_special_tokens,
-    find_cut_off_text,
-    pad_rows,
 )
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ class StoredModel:
             raise ModelError(no_text_tower(self.card))
         if not len(texts):
             return np.zeros((0, self.dim), np.float32)
-        return normalise_rows(require_numbers(self.text.embed(texts), self.text.where))
+        return normalise_rows(require_numbers(self.text.embed(texts), self.card))
 
     def expect_many(self) -> None:
         """Prepare for many prompts, as suits a process that stays; see `NumpyTextTower.expect_many`."""
@@ -223,11 +222,12 @@ class StoredModel:
         return replace(self, text=other.text, card=card, load=load)
 
 
-def require_numbers(rows: Floats, where: str) -> Floats:
-    """Return embeddings as they are. Raises `ModelError`, which names the model, if one is not finite."""
+def require_numbers(rows: Floats, card: Mapping[str, Any]) -> Floats:
+    """Return embeddings by the model of a card as they are. Raises `ModelError` if one is not finite."""
     if not np.isfinite(rows).all():
+        name = card.get("name", "this model")
         raise ModelError(
-            f"{where} gives embeddings that are no numbers: its weights are damaged; save it again"
+            f"{name} gives embeddings that are no numbers: its weights are damaged; save it again"
         )
     return rows
 

@@ -6,6 +6,7 @@ whole (`sat2cap.model.load`), with torch.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -83,12 +84,8 @@ def _open_checkpoint(folder: Path, load: Loader) -> StoredModel | None:
     text, as_opened = None, _as_opened(folder, [folder / CHECKPOINT_MANIFEST])
     if parts.get("text"):
         text_folder = folder / "text"
-        text = _stored_text(
-            lambda: _open_tower_folder(text_folder, architectures.CLIP_TEXT),
-            text_folder,
-            manifest.text_scale,
-            as_opened,
-        )
+        open_tower = partial(_open_tower_folder, text_folder, architectures.CLIP_TEXT)
+        text = _stored_text(open_tower, text_folder, manifest.text_scale, as_opened)
         if not _can_compute(read_json(text_folder / transformers_config.CONFIG_FILE)):
             return None
     dynamic_file, calibration_file = folder / "dynamic.safetensors", folder / CALIBRATION_FILE

@@ -28,12 +28,11 @@ from sat2cap.files import canonical_json
 from sat2cap.model.damage import checked
 from sat2cap.model.json_files import read_json
 from sat2cap.model.networks import siglip
+from sat2cap.model.token_rows import find_cut_off_text, pad_rows
 from sat2cap.model.tokenization import (
     SpecialTokens,
     check_special_tokens,
     check_tokenizer,
-    find_cut_off_text,
-    pad_rows,
 )
 from sat2cap.model.weights import select_weights
 
