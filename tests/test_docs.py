@@ -242,8 +242,8 @@ def test_the_pages_name_no_place_of_this_machine() -> None:
 
 
 def test_the_help_counts_what_ships() -> None:
-    from sat2cap.evaluation.clusters.evaluation import DEFAULT_PHRASES
     from sat2cap.miniworld.prompts import SEASONAL_PROMPTS
+    from sat2cap.query import DEFAULT_PHRASES
 
     said = re.findall(r"(\d+) that ship", "".join(page.read_text() for page in PAGES))
     assert {int(number) for number in said} == {len(DEFAULT_PHRASES), len(SEASONAL_PROMPTS)}

@@ -206,14 +206,15 @@ def resolve_captioner(
     return captioner
 
 
-def has_shipped_captioner(checkpoint: Checkpoint) -> bool:
-    """Return whether the captioner that ships is in a model's space; reads no weights."""
+def has_shipped_captioner(model: QueryModel) -> bool:
+    """Return whether the captioner that ships is in a model's space; needs no torch."""
     from sat2cap.model import CAPTIONER_MANIFEST
 
     path = Path(__file__).parent / "miniworld" / "captioner" / CAPTIONER_MANIFEST
-    if checkpoint.text is None or not path.exists():
+    identity = model.text_identity
+    if identity is None or not path.exists():
         return False
-    return bool(json.loads(path.read_text(encoding="utf-8")).get("space") == checkpoint.text_identity)
+    return bool(json.loads(path.read_text(encoding="utf-8")).get("space") == identity)
 
 
 def _miniclip_folder() -> Path:

@@ -78,8 +78,18 @@ def require_extra(extra: Extra, purpose: str) -> None:
     >>> require_extra("embed", "embedding")  # doctest: +SKIP
     MissingExtraError: embedding needs torch and transformers, not installed; pip install 'sat2cap[embed]'
     """
-    modules = [name for name, brought_by in EXTRA_OF_MODULE.items() if brought_by in EXTRAS_WITHIN[extra]]
-    missing = [name for name in modules if find_spec(name) is None]
+    missing = _find_missing(extra)
     if missing:
         names = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
         raise MissingExtraError(f"{purpose} needs {names}, not installed; pip install 'sat2cap[{extra}]'")
+
+
+def has_extra(extra: Extra) -> bool:
+    """Return whether every module that `extra` brings is installed; nothing is imported."""
+    return not _find_missing(extra)
+
+
+def _find_missing(extra: Extra) -> list[str]:
+    """Return the modules that `extra` brings and that are not installed."""
+    modules = [name for name, brought_by in EXTRA_OF_MODULE.items() if brought_by in EXTRAS_WITHIN[extra]]
+    return [name for name in modules if find_spec(name) is None]

@@ -13,14 +13,13 @@ from sklearn.metrics import silhouette_score
 
 from sat2cap.errors import InputError
 from sat2cap.evaluation.clusters.evaluation import (
-    DEFAULT_PHRASES,
     ClusterOptions,
     cluster_map,
     evaluate_clusters,
     fit_kmeans,
-    read_phrases,
 )
 from sat2cap.evaluation.metric import metric_values
+from sat2cap.query import DEFAULT_PHRASES, read_phrases
 
 
 def blobs(kinds: int, count: int = 300, spread: float = 0.02) -> np.ndarray:

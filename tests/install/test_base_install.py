@@ -4,8 +4,11 @@ what names the extra that it needs.
 It is skipped, and says so, where no package index can be reached.
 """
 
+import json
+import os
 import subprocess
 import sys
+import urllib.request
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +119,28 @@ def test_a_prompt_becomes_a_map_without_torch(
     assert path.stat().st_size > 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["concepts", "ATLAS", "--at", "-69.97,46.01"],
+        ["difference", "ATLAS", "a town", "the sea", "-o", "change.tif"],
+        ["classify", "ATLAS", "a forest", "the sea", "-o", "kinds.tif"],
+        ["zones", "ATLAS", "a forest", "--zones", "AREAS", "-o", "means.csv"],
+        ["atlas", "prepare", "ATLAS"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_everything_else_that_asks_runs_without_torch(
+    run: Run, atlas: str, tmp_path: Path, words: list[str]
+) -> None:
+    areas = tmp_path / "areas.geojson"
+    west, south, east, north = REGION
+    corners = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    areas.write_text(json.dumps({"type": "Polygon", "coordinates": [corners]}))
+    done = run(*[{"ATLAS": atlas, "AREAS": str(areas)}.get(word, word) for word in words])
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_search_finds_what_the_whole_installation_finds(run: Run, atlas: str) -> None:
     done = run("search", atlas, "a busy street", "--top", "1")
     assert done.returncode == 0, done.stderr
@@ -142,3 +167,24 @@ def test_what_needs_an_extra_names_it_in_one_line(run: Run, words: list[str], ex
     assert done.stderr.startswith(f"error: sat2cap {words[0]} ")
     assert done.stderr.endswith(f"pip install 'sat2cap[{extra}]'\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_with_the_extra_serve_the_live_page_answers_without_torch(base: Path, atlas: str) -> None:
+    """The extra is installed beside the base, after all tests of the base alone."""
+    (wheel,) = base.parents[1].glob("sat2cap-*.whl")
+    run_pip(base / "python", "install", "--quiet", "--no-compile", f"{wheel}[serve]")
+    command = [str(base / "sat2cap"), "serve", atlas, "--no-open", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": ""}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        try:
+            assert server.stdout is not None
+            address = next(word for line in server.stdout for word in line.split() if word.startswith("http"))
+            api = f"{address}api/atlases/country"
+            described = json.loads(urllib.request.urlopen(api, timeout=60).read())
+            levels = urllib.request.urlopen(f"{api}/scores?prompt=snow", timeout=60).read()
+            place = urllib.request.urlopen(f"{api}/point?prompt=snow&lon=-69.97&lat=46.01", timeout=60).read()
+        finally:
+            server.terminate()
+    height, width = described["grid"]["shape"]
+    assert (described["captions"], len(levels)) == (False, height * width)
+    assert len(json.loads(place)["phrases"]) > 0

@@ -110,6 +110,11 @@ def test_it_is_the_model_that_is_loaded_whole(folder: Path, tmp_path: Path) -> N
         model = open_query_model(path)
         assert isinstance(model, StoredModel)
         assert model.place_identity == whole.place_identity
+        assert model.text_identity in {
+            whole.text_identity,
+            None,
+        }  # SentencePiece does not tell its vocabulary
+        assert (model.text_identity is None) == (folder / "spiece.model").is_file()
         assert (model.dim, model.logit_scale, model.encoding) == (
             whole.dim,
             whole.logit_scale,

@@ -130,7 +130,7 @@ class AtlasPlaces(AtlasWithModel):
         """
         check_count(top, "top")
         from sat2cap.api.places import describe_places
-        from sat2cap.evaluation import DEFAULT_PHRASES
+        from sat2cap.query import DEFAULT_PHRASES
 
         texts = list(DEFAULT_PHRASES) if bank is None else to_texts(bank, "bank")
         moments = _as_moments(when)

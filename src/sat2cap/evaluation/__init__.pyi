@@ -5,12 +5,10 @@ from .captions.evaluation import read_captions as read_captions
 from .captions.generation import GalleryCaptions as GalleryCaptions
 from .captions.options import CaptionOptions as CaptionOptions
 from .clusters.evaluation import CLUSTER_COUNTS as CLUSTER_COUNTS
-from .clusters.evaluation import DEFAULT_PHRASES as DEFAULT_PHRASES
 from .clusters.evaluation import ClusterMap as ClusterMap
 from .clusters.evaluation import ClusterOptions as ClusterOptions
 from .clusters.evaluation import add_cluster_map as add_cluster_map
 from .clusters.evaluation import evaluate_clusters as evaluate_clusters
-from .clusters.evaluation import read_phrases as read_phrases
 from .maps.cases import cases_identity as cases_identity
 from .maps.cases import evaluate_maps as evaluate_maps
 from .maps.cases import evaluate_miniworld as evaluate_miniworld

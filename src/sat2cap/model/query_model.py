@@ -53,6 +53,11 @@ class QueryModel(Protocol):
         ...
 
     @property
+    def text_identity(self) -> str | None:
+        """Hash of text tower and vocabulary, which identifies the embedding space; None where not known."""
+        ...
+
+    @property
     def dynamic_weights(self) -> DynamicWeights | None:
         """Weights of the Dynamic Encoder; None for a model without one."""
         ...

@@ -47,6 +47,8 @@ class StoredText:
     """Logit scale of its CLIP; None if not known."""
     where: str
     """File or folder, for messages."""
+    digest_weights: Callable[[], str]
+    """Returns the hash of the tower's weights in float32."""
 
     @cached_property
     def tower(self) -> NumpyTextTower:
@@ -62,6 +64,18 @@ class StoredText:
             tokens = SpecialTokens(tokenizer.end, tokenizer.start, tokenizer.pad)
             check_special_tokens(self.tower.config, tokens, self.where)
         return tokenizer
+
+    @cached_property
+    def identity(self) -> str | None:
+        """Hash of weights and vocabulary; None if the tokenizer does not tell its vocabulary.
+
+        Raises `ModelError` if its files are damaged.
+        """
+        read_vocabulary = self.tokenizer.read_vocabulary
+        if read_vocabulary is None:
+            return None
+        with damage_in_one_line(self.where):
+            return digest(self.digest_weights(), digest(canonical_json(dict(read_vocabulary()))))
 
     @property
     def limit(self) -> int:
@@ -142,6 +156,11 @@ class StoredModel:
         """Logit scale for photos and texts: that of the text tower's CLIP if known, else `logit_scale`."""
         clip_scale = None if self.text is None else self.text.scale
         return self.logit_scale if clip_scale is None else clip_scale
+
+    @property
+    def text_identity(self) -> str | None:
+        """Hash of text tower and vocabulary, as `Checkpoint.text_identity`; None where it is not known."""
+        return None if self.text is None else self.text.identity
 
     @cached_property
     def place_identity(self) -> str:

@@ -67,6 +67,8 @@ class Tokenizer:
     """Number of the token that fills a text up."""
     pads_left: bool
     """Whether a text is filled up before its first token."""
+    read_vocabulary: Callable[[], Mapping[str, int]] | None = None
+    """Returns the number of every token; None if the tokenizer does not tell them as transformers does."""
 
 
 def check_special_tokens(config: Mapping[str, Any], tokens: SpecialTokens, where: str) -> None:
@@ -152,7 +154,9 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 
     left = settings.get("padding_side", "left" if name in _LEFT_PADDED else "right") == "left"
     pad = end if pad is None else pad
-    return Tokenizer(encode, lambda ids: str(made.decode(list(ids))), end, start, pad, left)
+    return Tokenizer(
+        encode, lambda ids: str(made.decode(list(ids))), end, start, pad, left, lambda: dict(made.get_vocab())
+    )
 
 
 def _settings(folder: Path) -> dict[str, Any]:

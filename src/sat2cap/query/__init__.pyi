@@ -5,7 +5,9 @@ from .engine.preparation import prepare_atlas as prepare_atlas
 from .engine.prepared_blocks import PREPARED_FOLDER as PREPARED_FOLDER
 from .engine.prepared_blocks import PREPARED_MANIFEST as PREPARED_MANIFEST
 from .engine.scan import Scan as Scan
+from .phrases import DEFAULT_PHRASES as DEFAULT_PHRASES
 from .phrases import nearest_phrases as nearest_phrases
+from .phrases import read_phrases as read_phrases
 from .points import embeddings_at as embeddings_at
 from .prompt_text import PART_SEPARATOR as PART_SEPARATOR
 from .prompt_text import split_prompt as split_prompt

@@ -14,6 +14,7 @@ from sat2cap.api import open as open_atlas
 from sat2cap.atlas import Version, atlas_folders, is_atlas, read_version
 from sat2cap.catalogue import has_shipped_captioner, resolve_captioner
 from sat2cap.errors import AtlasError, InputError, ModelError, Sat2CapError, StoreError
+from sat2cap.extras import has_extra, require_extra
 from sat2cap.query import PREPARED_MANIFEST
 from sat2cap.stores import Store, is_remote, open_store
 
@@ -101,16 +102,19 @@ class AtlasCollection:
         return served
 
     def has_captioner(self, served: ServedAtlas) -> bool:
-        """Return whether places of an atlas can be captioned; loads nothing."""
+        """Return whether places of an atlas can be captioned; imports no networks."""
         assert served.opened is not None
-        return self._captioner is not None or has_shipped_captioner(served.opened.checkpoint)
+        if not has_extra("embed"):
+            return False
+        return self._captioner is not None or has_shipped_captioner(served.opened.query_model)
 
     def load_captioner(self, served: ServedAtlas) -> "Captioner":
         """Return the captioner of an atlas, which is loaded with the first caption and then kept.
 
-        Raises `ModelError` if there is none for the atlas's model.
+        Raises `ModelError` if there is none for the atlas's model, and `MissingExtraError` without torch.
         """
         assert served.opened is not None
+        require_extra("embed", "a caption")
         if not self.has_captioner(served):
             raise ModelError("no captioner is here for this atlas's model; start the server with --captioner")
         with self._locks[served.slug]:

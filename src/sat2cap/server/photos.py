@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sat2cap.api import Prompt
 from sat2cap.atlas import Version
 from sat2cap.errors import PromptError
+from sat2cap.extras import require_extra
 from sat2cap.pictures import decode_picture
 from sat2cap.query import PART_SEPARATOR, embed_prompts
 from sat2cap.server.collection import ServedAtlas
@@ -92,8 +93,9 @@ class PhotoPrompts:
         return content
 
     def _embed(self, served: ServedAtlas, name: str) -> NDArray[np.float32]:
-        """Return the unit vector `[D]` of a photo."""
+        """Return the unit vector `[D]` of a photo. Raises `MissingExtraError` without torch."""
         assert served.opened is not None
+        require_extra("embed", "a photo as a prompt")
         content, key = self._find(name), (served.slug, served.version, name)
         with self._lock:
             vector = self._vectors.get(key)

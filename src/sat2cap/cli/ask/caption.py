@@ -92,7 +92,7 @@ def concepts(
 
     places = [parse_place(place_text) for place_text in at]
     api.check_names(atlas, model, text)
-    from sat2cap.evaluation import read_phrases
+    from sat2cap.query import read_phrases
 
     bank = None if phrases is None else read_phrases(phrases)
     table = api.open(atlas, model, text).phrases(places, when or None, bank=bank, top=top)

@@ -154,12 +154,11 @@ def clusters(
     from sat2cap.catalogue import resolve_model
     from sat2cap.evaluation import (
         CLUSTER_COUNTS,
-        DEFAULT_PHRASES,
         ClusterOptions,
         add_cluster_map,
-        read_phrases,
     )
     from sat2cap.pairs import open_pairs
+    from sat2cap.query import DEFAULT_PHRASES, read_phrases
 
     opened, checkpoint = open_pairs(pairs), resolve_model(model)
     baseline = None if clip is None else resolve_model(clip)

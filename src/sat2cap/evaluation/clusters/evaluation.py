@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,8 @@ from sat2cap.evaluation.clusters.silhouette import point_silhouettes
 from sat2cap.evaluation.maps.region_cells import RegionCells
 from sat2cap.evaluation.metric import Evaluation, Metric
 from sat2cap.evaluation.retrieval.gallery import normalise_rows
-from sat2cap.files import MAX_TEXT_BYTES, read_regular_file
 from sat2cap.model import Checkpoint
-from sat2cap.query import embed_prompts
+from sat2cap.query import DEFAULT_PHRASES, embed_prompts
 
 Float32 = NDArray[np.float32]
 
@@ -26,21 +24,6 @@ cluster in the mean, or more clusters than there are distinct points."""
 MIN_POINTS_PER_CLUSTER = 2
 
 _MAX_ITERATIONS = 100
-
-DEFAULT_PHRASES = (
-    "the open sea", "a sandy beach", "a rocky coast", "a harbour with boats", "a river", "a lake",
-    "a marsh", "a waterfall", "a forest", "pine trees", "palm trees", "a jungle", "a grassy meadow",
-    "a wheat field", "a rice paddy", "a vineyard", "an orchard", "cows in a pasture", "a farm",
-    "a greenhouse", "a desert", "sand dunes", "bare rocks", "high mountains", "a glacier", "snow",
-    "a ski slope", "hiking in the hills", "a village", "houses with gardens", "red roofs", "white houses",
-    "apartment blocks", "a busy city street", "skyscrapers", "a shopping street", "a market", "a cafe",
-    "a restaurant", "a museum", "a church", "a castle", "ruins", "a school", "a university", "a hospital",
-    "an office", "a stadium", "a concert", "a city park", "a playground", "a zoo", "a golf course",
-    "a swimming pool", "a factory", "a power station", "a warehouse", "a quarry", "a construction site",
-    "a highway", "a traffic jam", "a bridge", "a railway station", "an airport", "a parking lot",
-    "a country lane", "a bicycle path", "wind turbines", "a dam", "a camp site", "a cemetery",
-)  # fmt: skip
-"""Phrases that clusters are named after by default."""
 
 
 def fit_kmeans(rows: Float32, k: int, seed: int = 0) -> tuple[NDArray[np.int64], Float32]:
@@ -204,20 +187,3 @@ def add_cluster_map(
     region = cluster_map(atlas, checkpoint, k, phrases)
     rows = [{"cells": n, "names": list(names)} for n, names in zip(region.cells, region.names, strict=True)]
     return replace(evaluation, table_data={**evaluation.table_data, "map": rows}, material=region)
-
-
-def read_phrases(path: Path) -> tuple[str, ...]:
-    """Read phrases from a text file in UTF-8, one a line; empty lines are passed over.
-
-    Raises `InputError` if the file cannot be read or has none.
-    """
-    try:
-        text = read_regular_file(path, MAX_TEXT_BYTES).decode("utf-8")
-        lines = tuple(line.strip() for line in text.splitlines() if line.strip())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"phrases {str(path)!r} cannot be read ({error}); write one phrase a line"
-        ) from error
-    if not lines:
-        raise InputError(f"phrases {str(path)!r} is empty; write one phrase a line")
-    return lines

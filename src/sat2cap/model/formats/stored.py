@@ -195,7 +195,11 @@ def _stored_text(
         key = states, canonical_json(dict(tower.config))
         return _SHARED_TOWERS.setdefault(key, NumpyTextTower(tower.config, tower.weights))
 
-    return StoredText(as_opened(build), as_opened(lambda: read_tokenizer(folder)), scale, str(folder))
+    def digest_weights() -> str:
+        return open_tower().digest()
+
+    read_words = as_opened(lambda: read_tokenizer(folder))
+    return StoredText(as_opened(build), read_words, scale, str(folder), as_opened(digest_weights))
 
 
 def _as_opened(folder: Path, files: Sequence[Path]) -> _Guard:
