@@ -44,6 +44,14 @@ def client(folder, checkpoint):
         yield client
 
 
+@pytest.fixture(scope="module")
+def opened(folder, checkpoint):
+    """The first of the atlases as the library opens it, whose maps the server's answers are compared with."""
+    atlas = sat2cap.open(folder / "The North.zarr", checkpoint)
+    atlas.scan.expect_many()  # as the server, whose numbers are compared exactly
+    return atlas
+
+
 @pytest.fixture(scope="session")
 def beach(tmp_path_factory, checkpoint):
     """An atlas in which a patch of cells is exactly what "a beach" means, and the rest is its opposite."""

@@ -11,7 +11,7 @@ from made_model import atlas as make_atlas
 from made_model import embeddings
 from odc.geo.geobox import GeoBox
 from PIL import Image
-from served import HEIGHT, WIDTH, make_client
+from served import HEIGHT, MAY, NORTH, WIDTH, make_client
 
 import sat2cap
 from sat2cap.errors import InputError
@@ -19,13 +19,7 @@ from sat2cap.geo import cell_lonlat
 from sat2cap.server.collection import AtlasCollection
 from sat2cap.server.parts import Part, part_within, read_bounds
 
-NORTH = "/api/atlases/the-north"
-MAY, JANUARY = "2024-05-20T08:00", "2024-01-15T12:00"
-
-
-@pytest.fixture(scope="module")
-def opened(folder, checkpoint):
-    return sat2cap.open(folder / "The North.zarr", checkpoint)
+JANUARY = "2024-01-15T12:00"
 
 
 def read_scores(client, **query):

@@ -5,12 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from served import NORTH
 
-import sat2cap
 from sat2cap.geo import cell_lonlat
 from sat2cap.server import photos
-
-NORTH = "/api/atlases/the-north"
 
 
 def encode(colour, form="PNG", size=(40, 30), **options):
@@ -31,11 +29,6 @@ def seeing(checkpoint, monkeypatch):
     """The model of the atlases, which can now embed photos."""
     monkeypatch.setattr(type(checkpoint), "embed_ground", embed_colours)
     return checkpoint
-
-
-@pytest.fixture(scope="module")
-def opened(folder, checkpoint):
-    return sat2cap.open(folder / "The North.zarr", checkpoint)
 
 
 def send(client, content):

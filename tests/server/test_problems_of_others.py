@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 
 import httpx
 import morecantile
+from served import NORTH
 
-NORTH = "/api/atlases/the-north"
 WMTS = "{http://www.opengis.net/wmts/1.0}"
 OWS = "{http://www.opengis.net/ows/1.1}"
 
