@@ -169,10 +169,7 @@ class ObjectStore(RemoteStore):
         self._put(key, file, "overwrite")
 
     def put_if(self, key: str, data: bytes, version: "UpdateVersion | None") -> None:
-        """Put an object if there is none, or in place of one of the version that `get_tagged` told.
-
-        Raises `FileExistsError` if there is another.
-        """
+        """Put an object if there is none, or one of that version. Raises `FileExistsError` for another."""
         self._put(key, data, version or "create")
 
     def _put(self, key: str, data: bytes | BinaryIO, mode: "PutMode") -> None:
@@ -271,8 +268,8 @@ class ObjectStore(RemoteStore):
             if size is not None and announced != size:
                 return bytes(min(announced, size + 1))
             if announced > MAX_OBJECT_BYTES:
-                rule = f"{announced} bytes, and at most {MAX_OBJECT_BYTES} are read as a whole"
-                raise StoreError(f"{self.name!r}: {key} has {rule}; check the address")
+                rule = f"{key} has {announced} bytes, and at most {MAX_OBJECT_BYTES} are read as a whole"
+                raise StoreError(f"{self.name!r}: {rule}; check the address")
             data = bytes(answer.bytes())
             if len(data) != announced:
                 raise _CutShortError
