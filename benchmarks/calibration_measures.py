@@ -59,7 +59,7 @@ class CalibrationBin:
 
 
 def reliability(chance: Floats, truth: Floats, bins: int = 10) -> list[CalibrationBin]:
-    """The reliability diagram of chances and true probabilities `[N]`, 0 to 1; without empty bins."""
+    """Return the reliability diagram of chances and true probabilities `[N]`, 0 to 1; without empty bins."""
     number = np.minimum((chance * bins).astype(int), bins - 1)
     return [
         CalibrationBin(float(chance[in_bin].mean()), float(truth[in_bin].mean()), int(in_bin.sum()))
@@ -69,7 +69,7 @@ def reliability(chance: Floats, truth: Floats, bins: int = 10) -> list[Calibrati
 
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
-    """Mean distance between chance and truth, each bin weighted by its cells (Naeini et al. 2015)."""
+    """Return the mean distance between chance and truth, bins weighted by cells (Naeini et al. 2015)."""
     total = sum(one.cells for one in bins)
     return sum(one.cells * abs(one.chance - one.truth) for one in bins) / total
 
@@ -91,7 +91,7 @@ def score_prompts(
     prompts: Sequence[Prompt],
     moments: Sequence[When] = (),
 ) -> Iterator[PromptTruth]:
-    """Every prompt that a country `can_judge`, and all of `NONSENSE`, on every scale.
+    """Yield the scores of every prompt that a country `can_judge`, and of all of `NONSENSE`, on every scale.
 
     A prompt that has a time is asked at its own, when there is most to be found, or at each of `moments`.
     """
@@ -126,14 +126,13 @@ def _prompt_truth_maps(
 
 
 def evaluate_calibration(prompt_truths: Sequence[PromptTruth]) -> Iterator[tuple[str, float]]:
-    """Figures of each of `CHANCES` as a probability, and of each scale when one threshold serves all prompts.
+    """Yield how far each of `CHANCES` is a probability, and how one threshold serves all prompts of a scale.
 
     ``.ece`` is over all cells, most of which have next to no chance, ``.ece_above_tenth`` over the others;
-    ``.brier`` is the mean square of what is between chance and truth; ``.total`` the rank correlation over
-    prompts between the mean chance and the mean truth. Then for each scale, at the threshold that lets
-    `LIT_SHARE` of all cells through: the mean truth of what is lit, the rank correlation over prompts between
-    how much is
-    lit and how much should be, and how much of nonsense is lit.
+    ``.brier`` is the mean square of the distance between chance and truth; ``.total`` the rank correlation
+    over prompts between the mean chance and the mean truth. Then for each scale, at the threshold that lets
+    `LIT_SHARE` of all cells through: the mean truth of the cells that pass, the rank correlation over prompts
+    between the share of cells that passes and the share that should, and the share of nonsense that passes.
     """
     real, nonsense = ([one for one in prompt_truths if one.nonsense is kind] for kind in (False, True))
     truth = np.concatenate([one.truth for one in real])

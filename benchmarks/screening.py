@@ -102,7 +102,7 @@ class Everywhere:
 
 
 def plan_dataset(path: Path, rules: Rules) -> BuildPlan:
-    """All that a build does before the first pair: screening, splitting, cutting into shards."""
+    """Do all that a build does before the first pair: screening, splitting, cutting into shards."""
     photos = ListedPhotos(YfccRecords(path), FolderFiles(path.parent))
     return plan_pairs(
         photos, Everywhere(), patch=PatchSpec(), rules=rules, split=SplitPlan(), seed=0, per_shard=1000
@@ -110,7 +110,7 @@ def plan_dataset(path: Path, rules: Rules) -> BuildPlan:
 
 
 def peak_mb() -> int:
-    """The most memory this process has had."""
+    """Return the most memory that this process has had."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

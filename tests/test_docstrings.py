@@ -112,3 +112,39 @@ def test_shapes_of_arrays_are_told() -> None:
                     silent.append(f"{path.relative_to(PACKAGE)}:{function.lineno} {function.name}")
     assert silent == [], "\n".join(silent)
     assert told > 150
+
+
+_NO_VERB = {
+    "A",
+    "All",
+    "An",
+    "Each",
+    "Every",
+    "From",
+    "How",
+    "It",
+    "Its",
+    "Of",
+    "The",
+    "What",
+    "Whether",
+    "Which",
+}
+"""First words of a phrase that says what a value is; a function's docstring says what it does."""
+
+
+def test_docstrings_of_functions_begin_with_a_verb() -> None:
+    seen, faults = 0, []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            decorators = " ".join(map(ast.unparse, node.decorator_list))
+            text = ast.get_docstring(node)
+            if text is None or "property" in decorators or "router." in decorators:
+                continue  # what a route says of itself is in the description of the addresses
+            seen += 1
+            if text.split()[0].strip(".,:") in _NO_VERB:
+                faults.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {text.splitlines()[0]}")
+    assert faults == []
+    assert seen > 2000

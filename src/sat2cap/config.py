@@ -125,7 +125,7 @@ def _allowed_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> li
 
 
 def _fields_by_key(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Fields of a model by the key that a file has for them: the alias, if there is one."""
+    """Return the fields of a model by the key that a file has for them: the alias, if there is one."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 

@@ -33,7 +33,7 @@ class Worker:
             os.chdir(directory)
 
     def end_with_parent(self) -> None:
-        """From now on, end this process when the one that started it has died, even while it computes."""
+        """End this process, from now on, when the one that started it has died, even while it computes."""
         threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
 
     def prepare(self) -> tuple[dict[str, Any] | None, str | None]:

@@ -135,5 +135,5 @@ def drawable(
 
 
 def _is_set(value: object) -> bool:
-    """Whether an option is neither None nor an empty sequence; an empty title is set."""
+    """Return whether an option is neither None nor an empty sequence; an empty title is set."""
     return value is not None and (not isinstance(value, Sequence) or isinstance(value, str) or len(value) > 0)

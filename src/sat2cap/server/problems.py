@@ -71,7 +71,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 
 async def _answer_empty_tile(request: Request, error: Exception) -> Response:
-    """A tile beside the data is empty, not missing: clients would ask for a missing one again and again."""
+    """Answer that a tile beside the data is empty: clients would ask for a missing one again and again."""
     return Response(status_code=204, headers={"Cache-Control": "public, max-age=3600"})
 
 

@@ -67,7 +67,7 @@ class CachedStore:
         return self.store.parent
 
     def child(self, name: str) -> "CachedStore":
-        """The store of a folder in the other one, with the same cache."""
+        """Return the store of a folder in the other one, with the same cache."""
         return replace(self, store=self.store.child(name))
 
     @property

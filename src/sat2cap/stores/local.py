@@ -45,7 +45,7 @@ class LocalStore:
         return LocalStore((self.folder if self.folder.name else self.folder.absolute()).parent)
 
     def child(self, name: str) -> "LocalStore":
-        """A folder in this one."""
+        """Return the store of a folder in this one."""
         return LocalStore(self.folder / name)
 
     @property

@@ -62,7 +62,7 @@ class ObjectStore(RemoteStore):
         return ObjectStore(self.address.rpartition("/")[0], self.timeout_s, self.retry_s)
 
     def child(self, name: str) -> "ObjectStore":
-        """The store of the address with one more part."""
+        """Return the store of the address with one more part."""
         return ObjectStore(f"{self.address}/{name}", self.timeout_s, self.retry_s)
 
     @property

@@ -109,7 +109,7 @@ class Store(Protocol):
         ...
 
     def child(self, name: str) -> "Store":
-        """The store of a folder in this one."""
+        """Return the store of a folder in this one."""
         ...
 
     @property

@@ -48,7 +48,7 @@ class WebStore(RemoteStore):
         return WebStore(above, self.timeout_s)
 
     def child(self, name: str) -> "WebStore":
-        """The store of the address with one more part of its path."""
+        """Return the store of the address with one more part of its path."""
         parts = urlsplit(self.address)
         below = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{quote(name)}"))
         return WebStore(below, self.timeout_s)

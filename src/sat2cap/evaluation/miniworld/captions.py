@@ -123,11 +123,11 @@ def _planet_captions(world: World, keys: Sequence[str]) -> list[Sequence[str]]:
 
 
 def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterator[tuple[str, WeightedMean]]:
-    """Of what captions state on a made-up planet, the share that is possible, and how likely it is.
+    """Yield how much of what captions state on a made-up planet is possible, and how likely it is.
 
-    ``truth.possible``: the share of stated concepts that at least one photo in twenty there and then shows;
-    ``truth.chance``: the mean share of photos there and then that show what is stated; ``truth.stated``:
-    concepts a caption.
+    ``truth.possible`` is the share of stated concepts that at least one photo in twenty there and then shows;
+    ``truth.chance`` the mean share of photos there and then that show what is stated; ``truth.stated`` the
+    number of concepts in a caption. Yields nothing if the planet is not known.
     """
     if place.planet is not None:
         stated, chance = _stated_matrix(texts), place.chances(place.taken)
@@ -140,7 +140,7 @@ def measure_caption_truth(texts: Sequence[str], place: CaptionedPairs) -> Iterat
 
 
 def _stated_matrix(texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Which concepts each caption states, `[N, concepts]`."""
+    """Return which concepts each caption states, bool, shape (N, C) in the order of `CONCEPT_NAMES`."""
     return np.array(
         [[name in stated for name in CONCEPT_NAMES] for stated in map(stated_concepts, texts)], bool
     )
@@ -170,13 +170,13 @@ def generate_captions_at(
 def month_metrics(
     texts: Mapping[When, Sequence[str]], place: CaptionedPairs, bootstrap: Bootstrap
 ) -> tuple[list[Metric], dict[str, Any]]:
-    """The captions of places told January, and July: how many differ, and which half has winter.
+    """Compare the captions of places for January with those for July; return metrics, and a few captions.
 
-    ``months.changed``: share of places whose caption differs; ``winter.north.01`` and so on: share of
-    captions with a word of winter, ``winter.north.lead`` January less July, ``winter.south.lead`` July less
-    January; on a made-up planet ``months.restated``: share of places whose caption states other concepts, and
-    ``months.truth_lead``: how much likelier what is stated is in its own month than in the other. Also a few
-    captions, for the report.
+    ``months.changed`` is the share of places whose caption differs; ``winter.north.01`` and so on the share
+    of captions with a word of winter; ``winter.north.lead`` that of January minus that of July, and
+    ``winter.south.lead`` that of July minus that of January. On a made-up planet there are also
+    ``months.restated``, the share of places whose caption states other concepts, and ``months.truth_lead``,
+    how much likelier what is stated is in its own month than in the other.
     """
     january, july = texts[JANUARY], texts[JULY]
     differ = np.array([one != other for one, other in zip(january, july, strict=True)])
@@ -196,7 +196,7 @@ def month_metrics(
 
 
 def _winter_measures(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[str, WeightedMean]:
-    """Captions with a word of winter in each half of the Earth and month, and by how much winter leads."""
+    """Return the share of captions with a word of winter by hemisphere and month, and the lead of winter."""
     measures = {}
     winter_words = {
         when: np.array([float(bool(WINTER.search(t.lower()))) for t in some]) for when, some in texts.items()
@@ -212,7 +212,7 @@ def _winter_measures(texts: Mapping[When, Sequence[str]], lat: Floats) -> dict[s
 
 
 def _truth_lead(texts: Mapping[When, Sequence[str]], place: CaptionedPairs) -> WeightedMean:
-    """Chance of what is stated in the month that was asked for less that in the other."""
+    """Return the chance of what is stated in the month that was asked for, minus that in the other month."""
     part, whole = np.zeros(len(place.keys)), np.zeros(len(place.keys))
     chance = {when: place.chances([when] * len(place.keys)) for when in texts}
     for when, other in ((JANUARY, JULY), (JULY, JANUARY)):
