@@ -8,7 +8,6 @@ import pytest
 
 from sat2cap.errors import InputError, RunFileError
 from sat2cap.evaluation.captions.evaluation import read_captions
-from sat2cap.evaluation.clusters.evaluation import read_phrases
 from sat2cap.evaluation.maps.cases import load_cases
 from sat2cap.geo import VectorFile, parse_region
 from sat2cap.imagery.named import read_sources
@@ -17,6 +16,7 @@ from sat2cap.imagery.tiles.pmtiles import open_archive
 from sat2cap.maps.places import read_outlines
 from sat2cap.photos.table import TableRecords
 from sat2cap.photos.yfcc import YfccRecords
+from sat2cap.query import read_phrases
 from sat2cap.training.run import load_run
 from sat2cap.zones.files import read_zones
 
