@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from sat2cap.pairs import Pair
+from sat2cap.stores import open_store
 from sat2cap.training.run import Run
 
 
@@ -18,7 +19,7 @@ from sat2cap.training.run import Run
 class FakePairs:
     """Satisfies `sat2cap.training.data.patches.Pairs`."""
 
-    path: Path
+    path: Path | str
     counts: dict[str, int]
     fingerprint: str = "fake"
     pixels: int = 24
@@ -26,7 +27,8 @@ class FakePairs:
     """Key of the pair whose patch cannot be decoded."""
 
     name = property(lambda self: str(self.path))
-    folder = property(lambda self: self.path)
+    folder = property(lambda self: self.store.folder)
+    store = property(lambda self: open_store(self.path))
 
     def count(self, split: str) -> int:
         return self.counts.get(split, 0)

@@ -1,12 +1,14 @@
 """Ground embeddings in parts: what is whole is never computed again, and processes share the parts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_pairs import FakePairs
 from pickled_engine import PickledEngine
+from s3_server import BUCKET, s3_server
 from safetensors.numpy import save_file
 from tiny_model import tiny_clip
 
@@ -116,6 +118,26 @@ def test_workers_of_an_engine_give_the_bytes_of_this_process(
         path.unlink()
     compute(others, clip, engine=engine, rank=0, world_size=3)  # all parts, since one process asks
     np.testing.assert_array_equal(compute(others, clip, engine=engine, rank=1, world_size=3), ours)
+
+
+def test_runs_share_what_one_of_them_put_into_the_bucket(
+    pairs: FakePairs, clip: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = compute(pairs, clip)
+    with s3_server() as server:
+        theirs, calls = replace(pairs, path=f"s3://{BUCKET}/pairs"), []
+        np.testing.assert_array_equal(compute(theirs, clip, fallback=tmp_path / "first"), ours)
+        names = sorted(path.name for path in (tmp_path / "first").glob("*.npy"))
+        assert sorted(key for key, _ in theirs.store.list()) == [f"cache/{name}" for name in names]
+        server.faults = lambda method, path: 403 if method == "PUT" else None
+        other = replace(theirs, fingerprint="other")
+        listen = lambda *call: calls.append(call[0])  # noqa: E731
+        np.testing.assert_array_equal(compute(other, clip, fallback=tmp_path / "2", progress=listen), ours)
+        assert sum("embeddings are kept in the run's folder alone" in text for text in calls) == 1
+        monkeypatch.setattr(Checkpoint, "embed_ground", None)
+        np.testing.assert_array_equal(compute(theirs, clip, fallback=tmp_path / "third"), ours)
+        several = {"rank": 1, "world_size": 9, "fallback": tmp_path / "fourth"}  # on a machine of its own
+        np.testing.assert_array_equal(compute(theirs, clip, **several), ours)
 
 
 def test_a_tower_is_compiled_for_many_photos_even_where_few_are_left(

@@ -1,6 +1,7 @@
 """Ground embeddings: the ground tower is frozen, so each photo is embedded once and cached.
 
-The cache is a folder beside the shards, with one file for every `PART_PHOTOS` photos::
+The cache is a folder beside the shards, with one file for every `PART_PHOTOS` photos; of a pair set in a
+bucket each run has a copy in its own folder::
 
     ground-train-3f0c…-00000.npy   float16 [65536, D], unit length but for rounding
 
@@ -29,6 +30,7 @@ from sat2cap.progress import Progress
 from sat2cap.stores import append_record, open_store
 from sat2cap.training.data.ground_job import GroundJob, GroundPart, stage_part
 from sat2cap.training.data.patches import Pairs
+from sat2cap.training.data.shared_cache import CACHE, SharedCache
 
 STAGE = "embedding ground photos"
 CHUNK = 256
@@ -96,8 +98,8 @@ def ground_embeddings(
 ) -> GroundEmbeddings:
     """Return ground embeddings of N photos with D numbers each, in the order of ``pairs.read(split)``.
 
-    Read from ``cache/`` in the pair set's folder (`fallback` where that cannot be written) if they were
-    computed before, from the same pairs by the same tower; computed and kept there otherwise, shared out
+    Read from ``cache/`` in the pair set's folder or bucket (`fallback` where that cannot be written) if they
+    were computed before, from the same pairs by the same tower; computed and kept there otherwise, shared out
     among `world_size` processes that meet at `barrier`; those of an `engine` that has workers elsewhere are
     all asked for by the first. `limit` takes the first pairs only; so many `threads` prepare photos, by
     default one for each core. Raises `PairsError` if a photo or a shard is broken, and `JobError` as engines.
@@ -109,19 +111,22 @@ def ground_embeddings(
     own_parts = parts[rank::world_size]
     if engine.has_workers:  # which are shared best by one process
         own_parts = parts if rank == 0 else []
-    missing = [part for part in own_parts if not _is_there(part, checkpoint.dim)]
+    shared = SharedCache(pairs.store, progress)
+    missing = [part for part in own_parts if not _is_there_or_fetched(part, checkpoint.dim, shared)]
     if missing:
         compiled = count >= PART_PHOTOS  # by the whole number: an interruption must not change the bytes
         locations = pairs.locate(split, folder, progress)
         threads = threads or count_cores()
         tower = (pairs, split, folder, checkpoint, precision)
         job = GroundJob(*tower, compiled, CHUNK, threads, locations)
-        _embed_parts(job, missing, engine, progress)
+        _embed_parts(job, missing, engine, shared, progress)
     barrier()
-    return GroundEmbeddings([_open_part(part, checkpoint.dim) for part in parts], checkpoint.dim)
+    return GroundEmbeddings([_open_part(part, checkpoint.dim, shared) for part in parts], checkpoint.dim)
 
 
-def _embed_parts(job: GroundJob, parts: Sequence[GroundPart], engine: Engine, progress: Progress) -> None:
+def _embed_parts(
+    job: GroundJob, parts: Sequence[GroundPart], engine: Engine, shared: SharedCache, progress: Progress
+) -> None:
     """Have an engine embed the photos of parts; what workers did is recorded beside the files."""
     size = sum(part.size for part in parts)
     log = RunLog(STAGE, "photos", "parts", size, size, progress)
@@ -133,6 +138,7 @@ def _embed_parts(job: GroundJob, parts: Sequence[GroundPart], engine: Engine, pr
     with log.recorded(append, digest(*(part.path.name for part in parts)), engine.name):
         for _, staged in engine.run(job, parts, log):
             staged.put_in_place()
+            shared.share(staged.part.path)
             log.add_done(staged.worker, {"embedded": staged.part.size})
 
 
@@ -155,8 +161,15 @@ def _list_parts(
 def cache_folder(pairs: Pairs, fallback: Path) -> Path:
     """Return the folder that caches what is computed from a pair set; `fallback` if that is not writable."""
     if pairs.folder is not None and pairs.folder.is_dir() and os.access(pairs.folder, os.W_OK):
-        return pairs.folder / "cache"
+        return pairs.folder / CACHE
     return fallback
+
+
+def _is_there_or_fetched(part: GroundPart, dim: int, shared: SharedCache) -> bool:
+    """Return whether a part is in the cache and whole, or is so after it was fetched. Raises `StoreError`."""
+    if not _is_there(part, dim):
+        shared.fetch(part.path)
+    return _is_there(part, dim)
 
 
 def _is_there(part: GroundPart, dim: int) -> bool:
@@ -174,8 +187,10 @@ def _is_there(part: GroundPart, dim: int) -> bool:
     return True
 
 
-def _open_part(part: GroundPart, dim: int) -> Halves:
+def _open_part(part: GroundPart, dim: int, shared: SharedCache) -> Halves:
     """Return the rows of a part, memory-mapped. Raises `PairsError` if it is missing or broken."""
+    if not part.path.exists():  # computed by a process on another machine
+        shared.fetch(part.path)
     rows = _map_file(part.path, (len(part.rows), dim))
     if rows is None:
         raise PairsError(

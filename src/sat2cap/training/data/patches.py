@@ -16,6 +16,7 @@ from sat2cap.lookahead import count_cores, map_ahead
 from sat2cap.model import SAT2CAP_MEAN, SAT2CAP_STD, Encoding, Preprocess, encode_metadata
 from sat2cap.pictures import decode_picture
 from sat2cap.progress import Progress
+from sat2cap.stores import Store
 
 CHUNK = 512
 """Number of patches that are decoded ahead, or counted at once."""
@@ -101,6 +102,11 @@ class Pairs(Protocol):
     @property
     def folder(self) -> Path | None:
         """Folder of the pair set; None if it lies in a bucket or on a web server."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """Where the pair set lies."""
         ...
 
     @property
