@@ -110,6 +110,22 @@ def test_files_of_different_offsets_are_equally_bright(tmp_path):
     assert (folder.read(grid).values == [128, 128, 128, 255]).all()
 
 
+def test_one_stretch_for_numbers_of_several_kinds_is_refused(tmp_path):
+    grid = GeoBox((20, 20), from_origin(LEFT, TOP, STEP, STEP), "EPSG:32631")
+    profile = {"driver": "GTiff", "count": 1, "height": 20, "width": 20, "crs": str(grid.crs)}
+
+    def write_as(name: str, dtype: str) -> None:
+        with rasterio.open(tmp_path / name, "w", dtype=dtype, transform=grid.affine, **profile) as file:
+            file.write(np.full((1, 20, 20), 100, dtype))
+
+    write_as("a.tif", "uint16")
+    write_as("b.tif", "int16")
+    assert len(open_folder(str(tmp_path), BandRendering(None, (0, 3000))).files) == 2
+    write_as("c.tif", "uint8")
+    with pytest.raises(ImageryError, match=r"a\.tif is uint16, c\.tif is uint8"):
+        open_folder(str(tmp_path), BandRendering(None, (0, 3000)))
+
+
 def test_identity_follows_the_files(sheets, tmp_path):
     _, whole, rgb = sheets
     write(tmp_path / "a.tif", whole[:50, :50], rgb[:50, :50])

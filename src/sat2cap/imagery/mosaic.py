@@ -119,6 +119,7 @@ def open_folder(
     if not files:
         named = f" (left out: {', '.join(skipped[:_MAX_NAMED])})" if skipped else ""
         raise ImageryError(f"imagery folder {folder!r} has no {', '.join(SUFFIXES)}{named}; check the path")
+    _require_one_kind_of_numbers(folder, files)
     files = _with_equal_brightness(sorted(files, key=lambda file: (file.info.gsd_m, file.path)))
     identity = digest("mosaic", *(file.info.identity for file in files))
     if any(file.stretch != rendering.stretch for file in files):
@@ -126,6 +127,18 @@ def open_folder(
     credits_ = "; ".join(sorted({file.info.attribution for file in files} - {""}))
     info = ImageryInfo(folder, identity, files[0].info.gsd_m, credits_, licence)
     return MosaicImagery(tuple(files), info, tuple(skipped))
+
+
+def _require_one_kind_of_numbers(folder: str, files: list[RasterImagery]) -> None:
+    """Raise `ImageryError` for files of 8 bits, of larger whole numbers and of floats under one stretch."""
+    first_by_kind: dict[str, RasterImagery] = {}
+    for file in files:
+        kind = file.dtype if file.dtype == "uint8" else "float" if "float" in file.dtype else "whole"
+        first_by_kind.setdefault(kind, file)
+    if len(first_by_kind) > 1 and any(file.stretch is not None for file in files):
+        named = ", ".join(f"{Path(file.path).name} is {file.dtype}" for file in first_by_kind.values())
+        rule = "for which no one stretch is right; give each kind a folder, or make them 8-bit"
+        raise ImageryError(f"imagery folder {folder!r} has numbers of several kinds ({named}), {rule}")
 
 
 def _with_equal_brightness(files: list[RasterImagery]) -> list[RasterImagery]:

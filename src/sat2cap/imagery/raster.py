@@ -65,6 +65,8 @@ class RasterImagery:
     """Nodata value that a catalogue states, for a file that states none itself."""
     asks_full: bool = False
     """Whether only the full resolution says where overviews have no data, see `window.loses_no_data`."""
+    dtype: str = "uint8"
+    """Type of the file's numbers, as numpy names it."""
     scaling: tuple[float, float] = (1.0, 0.0)
     """Scale and offset that the file states: a stored number times the scale plus the offset is physical."""
 
@@ -227,6 +229,7 @@ def open_raster(
             decimated,
             alpha_band,
             asks_full=asks_full,
+            dtype=dataset.dtypes[colour_bands[0] - 1],
             scaling=(dataset.scales[colour_bands[0] - 1], dataset.offsets[colour_bands[0] - 1]),
         )
 
