@@ -1,5 +1,6 @@
 """The pages against reality: links, command lines, Python, and the tree of files."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -181,17 +182,35 @@ def test_a_wrong_link_is_caught() -> None:
     assert broken_link(page, "docs/cli.md#sat2cap-embed") is None
 
 
-def test_every_python_block_compiles() -> None:
-    found = [
+def python_blocks() -> list[tuple[Path, str]]:
+    """Every block of Python with its page."""
+    return [
         (page, code)
         for page in PAGES
         for language, code in _FENCE.findall(page.read_text())
         if language == "python"
     ]
-    for page, code in found:
+
+
+def test_every_python_block_compiles() -> None:
+    blocks = python_blocks()
+    for page, code in blocks:
         compile(code, str(page), "exec")
-    assert len(found) >= 5
-    assert any(page.name == "README.md" for page, _ in found)
+    assert len(blocks) >= 5
+    assert any(page.name == "README.md" for page, _ in blocks)
+
+
+def test_what_python_blocks_import_of_the_package_is_there() -> None:
+    imports = [
+        (page.name, node.module, alias.name)
+        for page, code in python_blocks()
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "sat2cap"
+        for alias in node.names
+    ]
+    assert len(imports) >= 5
+    missing = [found for found in imports if not hasattr(import_module(str(found[1])), found[2])]
+    assert missing == []
 
 
 def test_the_tree_is_the_folder() -> None:

@@ -19,7 +19,7 @@ from sat2cap.evaluation.metric import metric_values
 from sat2cap.evaluation.retrieval.evaluation import gallery_metrics
 from sat2cap.evaluation.retrieval.gallery import embed_gallery
 from sat2cap.geo.when import parse_when
-from sat2cap.miniworld.truth import prepare_ground_truth
+from sat2cap.miniworld.truth import truth_map
 from sat2cap.miniworld.world import World
 from sat2cap.pairs import open_pairs
 from sat2cap.query import score_atlas
@@ -70,7 +70,7 @@ def test_a_prompts_auroc_is_that_of_its_map_file_against_the_truth(ran: Ran) -> 
         scores = file.read(1)
         assert file.descriptions == (prompt.text,)
     grid = open_atlas(ran.out / "atlas" / "south.zarr").grid
-    expected = prepare_ground_truth(World(2), grid).truth_map("rice paddy").values
+    expected = truth_map(World(2), "rice paddy", grid).values
     known = np.isfinite(scores)
     positive = expected >= 0.5 * expected.max()
     auroc = sklearn.metrics.roc_auc_score(positive[known], scores[known])
@@ -89,7 +89,7 @@ def test_the_linear_baseline_is_fitted_to_the_pairs_of_the_demo(ran: Ran) -> Non
     prompt = next(p for p in ran.plan.prompts if p.concept == "rice paddy")
     atlas = open_atlas(ran.out / "atlas" / "south-linear.zarr")
     scores = score_atlas(atlas, model, [prompt.text]).values[0]
-    expected = prepare_ground_truth(World(2), atlas.grid).truth_map("rice paddy").values
+    expected = truth_map(World(2), "rice paddy", atlas.grid).values
     known = np.isfinite(scores)
     auroc = sklearn.metrics.roc_auc_score((expected >= 0.5 * expected.max())[known], scores[known])
     name = f"map.auroc.linear.prompt.{to_slug(prompt.text)}"
@@ -109,7 +109,7 @@ def test_the_location_baseline_sees_no_imagery(ran: Ran) -> None:
         lon, lat = (side.ravel() for side in cell_lonlat(grid))
         offset = checkpoint.dynamic_offset(lat, lon, when.year, when.month, when.day, when.hour)
         offset /= np.linalg.norm(offset, axis=1, keepdims=True)
-        expected = prepare_ground_truth(World(2), grid).truth_map("market", when).values.ravel()
+        expected = truth_map(World(2), "market", grid, when).values.ravel()
         scores = offset @ checkpoint.embed_text([prompt.text])[0]
         found.append(sklearn.metrics.roc_auc_score(expected >= 0.5 * expected.max(), scores))
     figure = ran.figures[f"map.auroc.location.prompt.{to_slug(prompt.text)}"]

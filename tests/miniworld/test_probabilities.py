@@ -14,7 +14,7 @@ from sat2cap.miniworld.concepts import CONCEPT_NAMES, CONCEPTS, concept_probabil
 from sat2cap.miniworld.prompts import half_year_later
 from sat2cap.miniworld.scenes.scene import sample_scenes
 from sat2cap.miniworld.surroundings import LocalTimes, Surroundings, local_times, sample_surroundings
-from sat2cap.miniworld.truth import ANY_TIME, find_concept, prepare_ground_truth
+from sat2cap.miniworld.truth import ANY_TIME, find_concept, prepare_ground_truth, truth_map
 from sat2cap.miniworld.world import World
 
 WORLD = World(7)
@@ -186,15 +186,13 @@ GRID = make_box(32631, 480_000, 5_016_000, metres=480, pixels=24)
 
 def test_a_map_of_the_truth_is_the_chances_at_its_cells() -> None:
     when = When(2021, 1, 15, 12.0)
-    found = prepare_ground_truth(WORLD, GRID).truth_map("snow", when)
+    found = truth_map(WORLD, "snow", GRID, when)
     assert found.dims == ("y", "x")
     assert grid_of(found) == GRID
     assert found.attrs["concept"] == "snow"
     lon, lat = (side.ravel() for side in cell_lonlat(GRID))
     assert np.array_equal(found.values.ravel(), probability("snow", lon, lat, 1, 12, WORLD.seed))
-    assert not np.array_equal(
-        found.values, prepare_ground_truth(World(8), GRID).truth_map("snow", when).values
-    )
+    assert not np.array_equal(found.values, truth_map(World(8), "snow", GRID, when).values)
 
 
 def test_no_date_means_any_time() -> None:
@@ -207,7 +205,7 @@ def test_no_date_means_any_time() -> None:
 
 def test_an_unknown_concept_is_one_line_that_lists_the_known() -> None:
     with pytest.raises(InputError, match=r"unicorn.*known: sea, .*blue sky") as caught:
-        prepare_ground_truth(WORLD, GRID).truth_map("unicorn")
+        truth_map(WORLD, "unicorn", GRID)
     assert "\n" not in str(caught.value)
     assert find_concept("camels").name == "camels"
 

@@ -84,3 +84,12 @@ def prepare_ground_truth(world: World, grid: GeoBox) -> GroundTruth:
 def ground_truth_at(world: World, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> GroundTruth:
     """Return the truth of a planet at N places in degrees, shape (N,) each, ready for many questions."""
     return GroundTruth(None, sample_surroundings(lon, lat, world.seed))
+
+
+def truth_map(world: World, name: str, grid: GeoBox, when: When | None = None) -> xr.DataArray:
+    """Return `GroundTruth.truth_map` for a single question: float32, shape (y, x), 0 to 1.
+
+    ``truth_map(World(7), "skiers", grid, parse_when("2024-01-20T12:00"))`` is the probability that a photo
+    taken at noon on that day shows skiers. Raises `InputError` for an unknown concept `name`.
+    """
+    return prepare_ground_truth(world, grid).truth_map(name, when)
