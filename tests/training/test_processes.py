@@ -1,5 +1,7 @@
 """Several processes: how long they wait for each other, and how many threads each of them has."""
 
+import os
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -46,3 +48,16 @@ def test_processes_of_a_machine_share_its_cores(tmp_path: Path, monkeypatch: pyt
     assert loader.count_threads(small_run(tmp_path, optim={"devices": 4})) == 4
     assert loader.count_threads(small_run(tmp_path, optim={"devices": 32, "batch": 32})) == 1
     assert loader.count_threads(small_run(tmp_path, output={"threads": 3})) == 3
+
+
+def test_nothing_is_said_of_a_slurm_that_is_installed_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        loop.start_fabric(small_run(tmp_path), choose_compute("float32", "cpu"))
+    assert [str(warning.message) for warning in said] == []

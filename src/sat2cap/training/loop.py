@@ -2,6 +2,7 @@
 
 import logging
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -104,10 +105,16 @@ def start_fabric(run: Run, compute: Compute) -> Fabric:
     strategy: str | DDPStrategy = "auto"
     if devices * nodes > 1:
         strategy = DDPStrategy(timeout=timedelta(hours=run.output.wait_hours))
-    fabric = Fabric(
-        accelerator=compute.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision
-    )
-    fabric.launch()
+    with warnings.catch_warnings():  # it advises a command line of its own wherever SLURM is installed
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
+        fabric = Fabric(
+            accelerator=compute.device,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=strategy,
+            precision=precision,
+        )
+        fabric.launch()
     if fabric.broadcast(compute.precision) != compute.precision:
         raise RunFileError(
             "processes on different machines chose different precisions: set optim.precision to float32"
