@@ -1,6 +1,7 @@
 """The layers of ARCHITECTURE.md: an import only goes down, imports inside functions included."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -269,3 +270,10 @@ def test_the_page_prints_the_same_table() -> None:
     assert f"```\n{LAYERS}```" in page, (
         "copy LAYERS of this test into ARCHITECTURE.md, or the other way round"
     )
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """pytest imports a file by its name alone: two of one name cannot be collected together."""
+    counts = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in counts.items() if count > 1] == []
+    assert len(counts) > 100
