@@ -339,7 +339,8 @@ def test_any_usual_delimiter_and_compression_is_read(tmp_path, name, delimiter):
     [
         ("key,lon,lat,taken\n".encode("utf-16"), "UTF-16"),
         ("key,lon,lat,taken\n".encode("utf-16-le"), "zero bytes"),
-        (gzip.compress(b"key,lon,lat,taken\n"), "end in .gz"),
+        # Workers must name a case alike, so the time within the archive is fixed.
+        (gzip.compress(b"key,lon,lat,taken\n", mtime=0), "end in .gz"),
         (b"PK\3\4" + bytes(60), "a workbook; save it as CSV"),
         (b"PAR1" + bytes(60), "end in .parquet"),
         (b"key,lon,lat,lat,taken\n", "2 columns 'lat'"),
