@@ -120,6 +120,7 @@ def test_it_is_the_model_that_is_loaded_whole(folder: Path, tmp_path: Path) -> N
             whole.logit_scale,
             whole.encoding,
         )
+        assert model.has_ground_tower is whole.has_ground_tower is True
         assert (model.text_scale, model.card) == (whole.text_scale, load_model(path).card)
         np.testing.assert_allclose(model.embed_text(TEXTS), whole.embed_text(TEXTS), atol=1e-5)
         assert [model.find_cut_off_text(text) for text in TEXTS] == [

@@ -155,10 +155,12 @@ def test_places_within_areas_and_the_name_of_an_area(page, page_server, beach):
 def test_a_photo_is_a_prompt(page, page_server, beach, checkpoint, monkeypatch):
     direction = checkpoint.embed_text(["a beach"])
     monkeypatch.setattr(type(checkpoint), "embed_ground", lambda self, pictures: direction, raising=False)
+    monkeypatch.setattr(type(checkpoint), "has_ground_tower", True, raising=False)
     buffer = io.BytesIO()
     Image.new("RGB", (60, 40), "teal").save(buffer, "JPEG")
     photo = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
     open_page(page, page_server.url)
+    assert page.is_visible("#photo-button")
     page.set_input_files("#photo", files=[photo])
     page.wait_for_function("() => document.querySelector('#prompt').value.startsWith('upload:')")
     wait_for_shown(page, prompt=page.input_value("#prompt"), scale="percentile")
@@ -175,3 +177,20 @@ def test_a_photo_is_a_prompt(page, page_server, beach, checkpoint, monkeypatch):
     page.set_input_files("#photo", files=[photo | {"buffer": b"no picture"}])
     wait_until(page, "error")
     assert page.inner_text("#answer").startswith("Not JPEG")
+
+
+DROP = """() => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File(["x"], "a.png", { type: "image/png" }));
+  const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+  document.querySelector("#map").dispatchEvent(drop);
+}"""
+
+
+def test_photos_are_not_offered_where_they_can_only_be_refused(page, page_server):
+    open_page(page, page_server.url)
+    assert not page.is_visible("#photo-button")
+    assert not page.locator("#photo").evaluate("one => one.checkVisibility()"), "no key leads there either"
+    page.evaluate(DROP)
+    wait_until(page, "error")
+    assert page.inner_text("#answer").startswith("This server cannot read photos; describe in words")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from served import NORTH
 
+from sat2cap import extras
 from sat2cap.geo import cell_lonlat
 from sat2cap.server import photos
 
@@ -28,7 +29,14 @@ def embed_colours(self, pictures):
 def seeing(checkpoint, monkeypatch):
     """The model of the atlases, which can now embed photos."""
     monkeypatch.setattr(type(checkpoint), "embed_ground", embed_colours)
+    monkeypatch.setattr(type(checkpoint), "has_ground_tower", True)
     return checkpoint
+
+
+def hide_torch(monkeypatch):
+    """Let torch look as if it were not installed."""
+    find_spec = extras.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "torch" else find_spec(name))
 
 
 def send(client, content):
@@ -118,6 +126,19 @@ def test_a_photo_that_is_gone_or_joined_with_a_place_is_one_sentence(client, see
         assert answer.status_code == 400
         assert sentence in answer.json()["detail"]
     assert client.get("/api/photos/0000.webp").status_code == 400
+
+
+def test_an_atlas_says_whether_a_photo_can_be_a_prompt(client, seeing, monkeypatch):
+    assert client.get(NORTH).json()["photos"] is True
+    hide_torch(monkeypatch)
+    assert client.get(NORTH).json()["photos"] is False
+    answer = client.post("/api/photos", content=encode("red"))
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("a photo as a prompt needs torch")
+
+
+def test_a_model_without_a_tower_for_photos_takes_none(client):
+    assert client.get(NORTH).json()["photos"] is False
 
 
 def test_photos_are_kept_within_a_bound(monkeypatch):

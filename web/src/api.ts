@@ -24,6 +24,8 @@ export interface Atlas extends AtlasSummary {
   version: string;
   /** Whether the server can write a sentence about a place. */
   captions?: boolean;
+  /** Whether a photo can be the prompt. */
+  photos?: boolean;
 }
 
 export interface Scores {

@@ -20,6 +20,7 @@ export function placePrompt(lon: number, lat: number): string {
 /** Takes a photo from the button, the clipboard or a drop, and shows the one that the prompt names. */
 export class PhotoPrompts {
   private shown: string | null = null;
+  private arePossible = false;
 
   /** `choose` gets the prompt that stands for a photo, `refuse` a sentence where there is none. */
   constructor(
@@ -35,6 +36,12 @@ export class PhotoPrompts {
     document.addEventListener("paste", (event) => this.take(event, event.clipboardData));
     document.addEventListener("drop", (event) => this.take(event, event.dataTransfer));
     document.addEventListener("dragover", (event) => event.preventDefault()); // or the browser opens the file
+  }
+
+  /** Offer the button, or not where the server could only refuse a photo. */
+  offer(arePossible: boolean): void {
+    this.arePossible = arePossible;
+    for (const id of ["photo", "photo-button"]) element(id).hidden = !arePossible;
   }
 
   /** Show the photo that a prompt names in the place of the sign beside the box. */
@@ -63,6 +70,7 @@ export class PhotoPrompts {
 
   private async send(file: File): Promise<void> {
     try {
+      if (!this.arePossible) throw new Error("This server cannot read photos; describe in words what the photo shows.");
       if (file.size > MAX_PHOTO_BYTES) throw new Error("This photo is larger than 20 MB; make it smaller.");
       const response = await request("./api/photos", { method: "POST", body: file });
       this.choose(((await response.json()) as { prompt: string }).prompt);

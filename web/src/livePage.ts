@@ -267,6 +267,7 @@ export class LivePage implements Page {
     this.nonsense.forget();
     state.atlas = id;
     this.scale.begin(atlas);
+    this.photos.offer(atlas.photos === true);
     for (const control of ["time", "show-time"]) element(control).hidden = !atlas.knows_time;
     this.maps.setAtlas(atlas);
     showAtlas(map, atlas, this.maps.lowestLayer);

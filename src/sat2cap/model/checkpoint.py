@@ -65,6 +65,11 @@ class Checkpoint:
         """Length of an embedding."""
         return int(self.overhead.config.projection_dim)
 
+    @property
+    def has_ground_tower(self) -> bool:
+        """Whether it can embed ground photos."""
+        return self.ground is not None
+
     def __repr__(self) -> str:
         facts = self._facts()
         return f"<sat2cap model {facts['name']!r}: {facts['embeddings']}, {facts['towers']}>"
@@ -147,11 +152,8 @@ class Checkpoint:
         }
         if self.text is not None:
             vocabulary = canonical_json(self.text.tokenizer.get_vocab())
-            parts["text"] = [
-                towers.digest_weights(self.text.model.state_dict()),
-                digest(vocabulary),
-                self.text.scale,
-            ]
+            weights = towers.digest_weights(self.text.model.state_dict())
+            parts["text"] = [weights, digest(vocabulary), self.text.scale]
         if self.calibration is not None:
             parts["calibration"] = self.calibration.identity
         return digest(canonical_json(parts))
@@ -191,10 +193,8 @@ class Checkpoint:
         `compiled` is as in `embed_overhead`. Raises `ModelError` without a ground tower, or if embeddings are
         too inaccurate in `precision`.
         """
-        tower, chosen = (
-            self._require_ground_tower(),
-            self.fast_precision if precision == "auto" else precision,
-        )
+        tower = self._require_ground_tower()
+        chosen = self.fast_precision if precision == "auto" else precision
         rows = self._image_embedder.embed(
             tower, self.ground_preprocess, images, chosen, prepared=prepared, compiled=compiled
         )

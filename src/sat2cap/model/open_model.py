@@ -82,4 +82,9 @@ def _complete_published(
     card = dict(model.card)
     if published.overhead is not None:
         card.pop(ASSUMED_PREPROCESS, None)
-    return replace(model, card=card, overhead_preprocess=published.overhead or model.overhead_preprocess)
+    return replace(
+        model,
+        card=card,
+        overhead_preprocess=published.overhead or model.overhead_preprocess,
+        has_ground_tower=model.has_ground_tower or published.text is not None,  # with the text comes its CLIP
+    )

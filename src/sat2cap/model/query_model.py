@@ -62,6 +62,11 @@ class QueryModel(Protocol):
         """Weights of the Dynamic Encoder; None for a model without one."""
         ...
 
+    @property
+    def has_ground_tower(self) -> bool:
+        """Whether it can embed ground photos; that needs torch."""
+        ...
+
     def embed_text(self, texts: Sequence[str]) -> Floats:
         """Return embeddings of B texts, float32 `[B, D]`, of unit length."""
         ...

@@ -146,6 +146,8 @@ class StoredModel:
     """Returns the hash of the overhead tower's weights."""
     load: Callable[[], "Checkpoint"]
     """Reads the whole model, with torch."""
+    has_ground_tower: bool
+    """Whether it can embed ground photos, once it is loaded whole."""
     card: dict[str, Any] = field(default_factory=dict)
     """name, source, licence, training run, metrics: plain JSON values, not part of the identity."""
     calibration: Calibration | None = None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sat2cap.api import Prompt
 from sat2cap.atlas import Version
 from sat2cap.errors import PromptError
-from sat2cap.extras import require_extra
+from sat2cap.extras import has_extra, require_extra
 from sat2cap.pictures import decode_picture
 from sat2cap.query import PART_SEPARATOR, embed_prompts
 from sat2cap.server.collection import ServedAtlas
@@ -24,6 +24,7 @@ _MAX_VECTORS = 2048
 _NAME_LETTERS = 16
 _THUMBNAIL_PIXELS = 96
 _PLACE = "place:"
+_PURPOSE = "a photo as a prompt"
 
 VectorKey = tuple[str, Version, str]
 """Atlas, its version, and the name of a photo."""
@@ -42,11 +43,18 @@ class PhotoPrompts:
         self._vectors: OrderedDict[VectorKey, NDArray[np.float32]] = OrderedDict()
         self._lock = Lock()
 
+    def are_possible(self, served: ServedAtlas) -> bool:
+        """Return whether a photo can be a prompt of an atlas; imports no networks."""
+        assert served.opened is not None
+        return has_extra("embed") and served.opened.query_model.has_ground_tower
+
     def add(self, content: bytes) -> str:
         """Keep an encoded picture and return the prompt that stands for it, such as ``upload:0f3a…``.
 
-        The same picture has the same name. Raises `PictureError` for what cannot be decoded.
+        The same picture has the same name. Raises `PictureError` for what cannot be decoded, and
+        `MissingExtraError` without torch: nothing could be asked about the photo.
         """
+        require_extra("embed", _PURPOSE)
         decode_picture(content)
         name = hashlib.sha256(content).hexdigest()[:_NAME_LETTERS]
         with self._lock:
@@ -95,7 +103,7 @@ class PhotoPrompts:
     def _embed(self, served: ServedAtlas, name: str) -> NDArray[np.float32]:
         """Return the unit vector `[D]` of a photo. Raises `MissingExtraError` without torch."""
         assert served.opened is not None
-        require_extra("embed", "a photo as a prompt")
+        require_extra("embed", _PURPOSE)
         content, key = self._find(name), (served.slug, served.version, name)
         with self._lock:
             vector = self._vectors.get(key)

@@ -101,6 +101,7 @@ def _open_checkpoint(folder: Path, load: Loader) -> StoredModel | None:
         overhead_preprocess=manifest.overhead_preprocess,
         digest_overhead=as_opened(digest_overhead),
         load=as_opened(load),
+        has_ground_tower=bool(parts.get("ground")),
         card=manifest.card,
         calibration=read_calibration(map_tensors(calibration_file), dim, str(calibration_file))
         if parts.get("calibration")
@@ -130,7 +131,8 @@ def _open_transformers(folder: Path, spec: str, load: Loader) -> StoredModel | N
     size = int(overhead.config["image_size"])
     preprocess = transformers_config.choose_preprocess(folder, kind, size)
     card = transformers_config.model_card(folder, kind, spec)
-    return _plain_model(overhead, text, scale, preprocess, card, as_opened(load))
+    is_whole = kind in transformers_config.BOTH_TOWERS
+    return _plain_model(overhead, text, scale, preprocess, card, as_opened(load), has_ground_tower=is_whole)
 
 
 def _open_openclip(folder: Path, spec: str, load: Loader) -> StoredModel | None:
@@ -157,7 +159,7 @@ def _open_openclip(folder: Path, spec: str, load: Loader) -> StoredModel | None:
     size = int(overhead.config["image_size"])
     preprocess = openclip_config.read_preprocess(values.get("preprocess_cfg", {}), size, folder)
     card = openclip_config.model_card(spec)
-    return _plain_model(overhead, text, scale, preprocess, card, as_opened(load))
+    return _plain_model(overhead, text, scale, preprocess, card, as_opened(load), has_ground_tower=True)
 
 
 def _plain_model(
@@ -167,6 +169,8 @@ def _plain_model(
     preprocess: Any,
     card: dict[str, Any],
     load: Loader,
+    *,
+    has_ground_tower: bool,
 ) -> StoredModel:
     """Return a CLIP or SigLIP without a Dynamic Encoder."""
     return StoredModel(
@@ -178,6 +182,7 @@ def _plain_model(
         overhead_preprocess=preprocess,
         digest_overhead=overhead.digest,
         load=load,
+        has_ground_tower=has_ground_tower,
         card=card,
     )
 

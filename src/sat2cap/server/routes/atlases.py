@@ -41,6 +41,7 @@ def describe_atlas(server: Server, served: AskedAtlas) -> dict[str, Any]:
         "mesh": _mercator_mesh(served),
         "model": str(checkpoint.card.get("name", "unnamed")),
         "captions": server.collection.has_captioner(served),
+        "photos": server.photos.are_possible(served),
         "text_scale": checkpoint.logit_scale,
         "version": _version_text(served),
     }

@@ -21,7 +21,8 @@ async def add_photo(request: Request, server: Server) -> dict[str, str]:
     """Take a picture, as it is encoded, for the body, and return the ``prompt`` that stands for it.
 
     The picture is kept in memory, until many newer ones have come, and goes with the server. It has a vector
-    but no chance, so its maps are of scale cosine or percentile. Raises `PictureError`.
+    but no chance, so its maps are of scale cosine or percentile. Raises `PictureError`,
+    and `MissingExtraError` without torch; ``photos`` of an atlas says whether it can be asked with one.
     """
     content = await request.body()
     if not content:
