@@ -53,60 +53,66 @@ def classify_land_cover(terrain: Terrain, seed: int) -> LandCovers:
     elevation, urban, temperature = terrain["elevation"], terrain["urban"], terrain["temperature"]
     cover = _wild_cover(terrain)
     parcel, edge_m = _parcels(terrain, seed)
-    crop = _crop_cover(terrain, parcel)
-    cover = np.where((terrain["farm"] > 0.5) & (terrain["forest"] < 0.75), crop, cover)
+    field = (terrain["farm"] > 0.5) & (terrain["forest"] < 0.75)
+    cover[field] = _crop_cover(terrain, parcel)[field]
     low = (terrain["relief"] < 0.12) & (elevation < 0.2) & (temperature > -4)
     wet = (terrain["moisture"] > 0.36) & (np.abs(terrain["river"]) < 0.03)
-    cover = np.where(wet & low, LandCover.MARSH, cover)
-    cover = np.where((urban > 0.13), _settlement_cover(terrain, parcel, edge_m), cover)
-    coast = np.where(_square_hash(terrain, 3_000.0, seed + 61) < 0.22, LandCover.CLIFF, LandCover.BEACH)
-    cover = np.where((elevation < 0.006) & (urban < 0.5), coast, cover)
-    harbour_front = (elevation < 0.012) & (elevation >= 0.003) & (urban >= 0.16)
-    cover = np.where(harbour_front, LandCover.HARBOUR, cover)
+    cover[wet & low] = LandCover.MARSH
+    settled = urban > 0.13
+    cover[settled] = _settlement_cover(terrain, parcel, edge_m)[settled]
+    coast = (elevation < 0.006) & (urban < 0.5)
+    cover[coast] = LandCover.BEACH
+    cover[coast & (_square_hash(terrain, 3_000.0, seed + 61) < 0.22)] = LandCover.CLIFF
+    cover[(elevation < 0.012) & (elevation >= 0.003) & (urban >= 0.16)] = LandCover.HARBOUR
     lane = (np.abs(terrain["lane"]) < 0.005) & (terrain["relief"] < 0.6) & (temperature > -4)
-    cover = np.where(lane & (urban < 0.3) & (elevation > 0.006), LandCover.LANE, cover)
+    cover[lane & (urban < 0.3) & (elevation > 0.006)] = LandCover.LANE
     highway = (np.abs(terrain["highway"]) < 0.0016) & (terrain["relief"] < 0.7)
-    cover = np.where(highway & (elevation > 0.008), LandCover.HIGHWAY, cover)
+    cover[highway & (elevation > 0.008)] = LandCover.HIGHWAY
     river = (np.abs(terrain["river"]) < 0.0045) & (terrain["relief"] < 0.8) & ~highway
-    cover = np.where(river, LandCover.RIVER, cover)
-    cover = np.where(elevation < 0.0015, LandCover.SEA, cover)
+    cover[river] = LandCover.RIVER
+    cover[elevation < 0.0015] = LandCover.SEA
     harbour_basin = (elevation < 0.0015) & (elevation > -0.006) & (urban > 0.2)
-    cover = np.where(harbour_basin, LandCover.HARBOUR, cover)
-    return np.where(elevation < -0.03, LandCover.DEEP_SEA, cover).astype(np.uint8)
+    cover[harbour_basin] = LandCover.HARBOUR
+    cover[elevation < -0.03] = LandCover.DEEP_SEA
+    return cover
 
 
-def _wild_cover(terrain: Terrain) -> NDArray[np.int64]:
+def _wild_cover(terrain: Terrain) -> LandCovers:
     """Return the cover where nobody lives or farms."""
     temperature, moisture = terrain["temperature"], terrain["moisture"]
-    cover = np.full(temperature.shape, int(LandCover.GRASS))
-    cover = np.where((moisture < 0.16) & (temperature > 8), LandCover.DESERT, cover)
-    cool_tree = np.where(temperature < 6.5, LandCover.CONIFER, LandCover.BROADLEAF)
-    tree = np.where(temperature > 19, LandCover.PALM, cool_tree)
-    cover = np.where(terrain["forest"] > 0.5, tree, cover)
-    cover = np.where((terrain["relief"] > 0.55) & (terrain["forest"] < 0.8), LandCover.ROCK, cover)
-    return np.where(temperature < -7.5, LandCover.ICE, cover)
+    cover = np.full(temperature.shape, LandCover.GRASS, np.uint8)
+    cover[(moisture < 0.16) & (temperature > 8)] = LandCover.DESERT
+    forest = terrain["forest"] > 0.5
+    cover[forest] = LandCover.BROADLEAF
+    cover[forest & (temperature < 6.5)] = LandCover.CONIFER
+    cover[forest & (temperature > 19)] = LandCover.PALM
+    cover[(terrain["relief"] > 0.55) & (terrain["forest"] < 0.8)] = LandCover.ROCK
+    cover[temperature < -7.5] = LandCover.ICE
+    return cover
 
 
-def _crop_cover(terrain: Terrain, parcel: Floats) -> NDArray[np.int64]:
+def _crop_cover(terrain: Terrain, parcel: Floats) -> LandCovers:
     """Return the crop that the climate allows, one per parcel; neighbouring farms favour the same one."""
     temperature, moisture = terrain["temperature"], terrain["moisture"]
     choice = parcel * 0.75 + 0.25 * terrain["roof"]
-    cover = np.where(choice < 0.52, LandCover.WHEAT, LandCover.PASTURE).astype(np.int64)
+    cover = np.full(choice.shape, LandCover.PASTURE, np.uint8)
+    cover[choice < 0.52] = LandCover.WHEAT
     mild = (temperature > 8) & (temperature < 18)
-    cover = np.where(mild & (choice > 0.3) & (choice < 0.52), LandCover.ORCHARD, cover)
-    vineyard = mild & (moisture < 0.55) & (choice > 0.52) & (choice < 0.75)
-    cover = np.where(vineyard, LandCover.VINEYARD, cover)
-    return np.where((temperature > 16) & (moisture > 0.3) & (choice < 0.5), LandCover.RICE, cover)
+    cover[mild & (choice > 0.3) & (choice < 0.52)] = LandCover.ORCHARD
+    cover[mild & (moisture < 0.55) & (choice > 0.52) & (choice < 0.75)] = LandCover.VINEYARD
+    cover[(temperature > 16) & (moisture > 0.3) & (choice < 0.5)] = LandCover.RICE
+    return cover
 
 
-def _settlement_cover(terrain: Terrain, parcel: Floats, edge_m: Floats) -> NDArray[np.int64]:
+def _settlement_cover(terrain: Terrain, parcel: Floats, edge_m: Floats) -> LandCovers:
     """Return the cover in settlements: streets along parcels; houses, towers, parks or factories on them."""
     urban = terrain["urban"]
-    cover = np.where(urban > 0.78, LandCover.DOWNTOWN, LandCover.HOUSES).astype(np.int64)
-    cover = np.where((urban > 0.28) & (parcel > 0.88), LandCover.PARK, cover)
-    cover = np.where((terrain["industry"] > 0.5) & (urban < 0.75), LandCover.INDUSTRY, cover)
-    street = (edge_m < np.where(urban > 0.6, 14.0, 8.0)) & (urban > 0.2)
-    return np.where(street, LandCover.STREET, cover)
+    cover = np.full(urban.shape, LandCover.HOUSES, np.uint8)
+    cover[urban > 0.78] = LandCover.DOWNTOWN
+    cover[(urban > 0.28) & (parcel > 0.88)] = LandCover.PARK
+    cover[(terrain["industry"] > 0.5) & (urban < 0.75)] = LandCover.INDUSTRY
+    cover[(edge_m < np.where(urban > 0.6, 14.0, 8.0)) & (urban > 0.2)] = LandCover.STREET
+    return cover
 
 
 def _parcels(terrain: Terrain, seed: int) -> tuple[Floats, Floats]:
@@ -190,57 +196,71 @@ def render_overhead(terrain: Terrain, seed: int, pixel_m: float) -> NDArray[np.u
     `FINEST_GRAIN_M`.
     """
     cover = classify_land_cover(terrain, seed)
-    colour = COVER_COLOURS[cover]
-    grain = _square_hash(terrain, max(pixel_m, FINEST_GRAIN_M), seed + 71)
+    colour = np.take(COVER_COLOURS.T, cover, axis=1)
     detail = _square_hash(terrain, 24.0, seed + 72)
-    colour = _tint_by_region(colour, cover, terrain)
-    colour = _draw_plants(colour, cover, terrain, detail)
-    colour = _draw_buildings(colour, cover, terrain, detail)
-    colour = colour + ((grain - 0.5) * 2 * COVER_GRAIN[cover])[..., None]
+    _tint_by_region(colour, cover, terrain)
+    _draw_plants(colour, cover, terrain, detail)
+    _draw_buildings(colour, cover, terrain, detail)
+    grain = _square_hash(terrain, max(pixel_m, FINEST_GRAIN_M), seed + 71)
+    colour += (grain - 0.5) * 2 * COVER_GRAIN[cover]
     land = (cover > LandCover.SEA) & (cover != LandCover.RIVER)
-    colour = colour * np.where(land, terrain["shade"], 1.0)[..., None]
-    return np.clip(colour, 0, 255).astype(np.uint8)
+    colour *= np.where(land, terrain["shade"], np.float32(1))
+    return np.stack([np.clip(channel, 0, 255).astype(np.uint8) for channel in colour], axis=-1)
 
 
-def _tint_by_region(colour: Floats, cover: LandCovers, terrain: Terrain) -> Floats:
+# The functions below draw on `colour`, float32 ``[3, ...]`` in place: the channels come first, since numpy is
+# slow at a last axis of three.
+
+
+def _paint(colour: Floats, where: NDArray[np.bool_], rgb: tuple[int, int, int]) -> None:
+    """Give the pixels of a mask one colour."""
+    for channel, value in zip(colour, rgb, strict=True):
+        channel[where] = value
+
+
+def _tint_by_region(colour: Floats, cover: LandCovers, terrain: Terrain) -> None:
     """Give sand, water and grass the colour of their region; water also depends on its depth."""
     sandy = np.isin(cover, (LandCover.BEACH, LandCover.DESERT))
-    sand_colour = SAND_COLOURS[variant_index(terrain["sand"], 3)]
-    colour = np.where(sandy[..., None], 0.75 * sand_colour + 0.25 * colour, colour)
+    sand_colour = _pick_colours(SAND_COLOURS, terrain["sand"][sandy])
+    colour[:, sandy] = 0.75 * sand_colour + 0.25 * colour[:, sandy]
     wet = np.isin(cover, (LandCover.SEA, LandCover.RIVER))
-    shallowness = linear_ramp(terrain["elevation"], -0.05, 0.0)[..., None]
-    water_colour = WATER_COLOURS[variant_index(terrain["water"], 3)]
-    colour = np.where(wet[..., None], water_colour * (0.6 + 0.4 * shallowness), colour)
-    dryness = linear_ramp(terrain["moisture"], 0.45, 0.15)[..., None]
-    grassy = np.isin(cover, (LandCover.GRASS, LandCover.PASTURE))[..., None]
-    straw = np.array([188, 168, 104], np.float32)
-    return np.where(grassy, colour * (1 - 0.5 * dryness) + straw * 0.5 * dryness, colour)
+    shallowness = linear_ramp(terrain["elevation"][wet], -0.05, 0.0)
+    colour[:, wet] = _pick_colours(WATER_COLOURS, terrain["water"][wet]) * (0.6 + 0.4 * shallowness)
+    grassy = np.isin(cover, (LandCover.GRASS, LandCover.PASTURE))
+    dryness = linear_ramp(terrain["moisture"][grassy], 0.45, 0.15)
+    straw = np.array([188, 168, 104], np.float32)[:, None]
+    colour[:, grassy] = colour[:, grassy] * (1 - 0.5 * dryness) + straw * 0.5 * dryness
 
 
-def _draw_plants(colour: Floats, cover: LandCovers, terrain: Terrain, detail: Floats) -> Floats:
+def _pick_colours(variants: Floats, value: Floats) -> Floats:
+    """Return the colours ``[3, n]`` of the variants ``[k, 3]`` that values ``[n]`` in [0, 1] stand for."""
+    colours: Floats = np.take(variants.T, variant_index(value, len(variants)), axis=1)
+    return colours
+
+
+def _draw_plants(colour: Floats, cover: LandCovers, terrain: Terrain, detail: Floats) -> None:
     """Draw rows of vines, dots of fruit trees, tree crowns with shadows, and pools in marshes."""
-    between_rows = np.sin((terrain.y + terrain["warp_y"]) * (2 * np.pi / 36.0)) > 0
-    soil = ((cover == LandCover.VINEYARD) & between_rows)[..., None]
-    colour = np.where(soil, np.array([150, 122, 92], np.float32), colour)
+    vineyard = cover == LandCover.VINEYARD
+    between_rows = np.sin((terrain.y[vineyard] + terrain["warp_y"][vineyard]) * (2 * np.pi / 36.0)) > 0
+    vineyard[vineyard] = between_rows
+    _paint(colour, vineyard, (150, 122, 92))
     dots = ((cover == LandCover.ORCHARD) | (cover == LandCover.PARK)) & (detail > 0.62)
-    colour = np.where(dots[..., None], np.array([44, 92, 40], np.float32), colour)
+    _paint(colour, dots, (44, 92, 40))
     forest = np.isin(cover, (LandCover.BROADLEAF, LandCover.CONIFER, LandCover.PALM))
-    colour = np.where((forest & (detail < 0.3))[..., None], colour * 0.72, colour)
+    colour[:, forest & (detail < 0.3)] *= 0.72
     pools = (cover == LandCover.MARSH) & (detail > 0.66)
-    return np.where(pools[..., None], np.array([52, 84, 92], np.float32), colour)
+    _paint(colour, pools, (52, 84, 92))
 
 
-def _draw_buildings(colour: Floats, cover: LandCovers, terrain: Terrain, detail: Floats) -> Floats:
+def _draw_buildings(colour: Floats, cover: LandCovers, terrain: Terrain, detail: Floats) -> None:
     """Draw roofs among gardens, towers with shadows, factory halls, and boats in harbours."""
-    roof_colour = ROOF_COLOURS[variant_index(terrain["roof"], 4)]
     house = (cover == LandCover.HOUSES) & (detail < 0.25 + 0.5 * terrain["urban"])
-    colour = np.where(house[..., None], roof_colour, colour)
+    colour[:, house] = _pick_colours(ROOF_COLOURS, terrain["roof"][house])
     tower = (cover == LandCover.DOWNTOWN) & (detail < 0.5)
-    tower_colour = np.array([196, 200, 208], np.float32) * (0.7 + 0.6 * detail[..., None])
-    colour = np.where(tower[..., None], tower_colour, colour)
+    colour[:, tower] = np.array([[196], [200], [208]], np.float32) * (0.7 + 0.6 * detail[tower])
     shadow = (cover == LandCover.DOWNTOWN) & (detail > 0.78)
-    colour = np.where(shadow[..., None], np.array([52, 54, 62], np.float32), colour)
+    _paint(colour, shadow, (52, 54, 62))
     hall = (cover == LandCover.INDUSTRY) & (detail < 0.4)
-    colour = np.where(hall[..., None], np.array([222, 226, 230], np.float32), colour)
+    _paint(colour, hall, (222, 226, 230))
     boat = (cover == LandCover.HARBOUR) & (detail > 0.75)
-    return np.where(boat[..., None], np.array([244, 244, 244], np.float32), colour)
+    _paint(colour, boat, (244, 244, 244))

@@ -4,6 +4,7 @@ The lattice is the definition, not an approximation: every query, at any resolut
 nodes, so neighbouring images join, and photos, overhead images and truth agree about what is where.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from sat2cap.miniworld.planet.noise import (
     CIRCUMFERENCE_M,
     Floats,
+    Integers,
     Positions,
     fractal_noise,
     hash_to_unit,
@@ -93,8 +95,8 @@ def sample_terrain(x: Positions, y: Positions, seed: int, names: tuple[str, ...]
     first_x, first_y = (np.floor(v.min(1) / NODE_M).astype(np.int64) for v in (flat_x, flat_y))
     span = max(int(np.floor(v.max(1) / NODE_M - f).max()) for v, f in ((flat_x, first_x), (flat_y, first_y)))
     side = span + 3  # one node beyond the last corner, for slopes
-    node_x = (first_x[:, None, None] + np.arange(side)[None, None, :]) * NODE_M + np.zeros((1, side, 1))
-    node_y = (first_y[:, None, None] + np.arange(side)[None, :, None]) * NODE_M + np.zeros((1, 1, side))
+    node_x = (first_x[:, None, None] + np.arange(side)[None, None, :]) * NODE_M
+    node_y = (first_y[:, None, None] + np.arange(side)[None, :, None]) * NODE_M
     nodes = _fields_at_nodes(node_x, node_y, seed)
 
     # Bilinear: the value at a position is the weighted sum of the nodes of its lattice cell, which lie at
@@ -106,20 +108,23 @@ def sample_terrain(x: Positions, y: Positions, seed: int, names: tuple[str, ...]
     s, t = (u - column).astype(np.float32), (v - row).astype(np.float32)
     corner = (np.arange(len(x))[:, None] * side + row) * side + column
     weights = ((1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t)
-    offsets = (0, 1, side, side + 1)
-    values = {
-        name: sum(w * nodes[name].ravel()[corner + o] for w, o in zip(weights, offsets, strict=True)).reshape(
-            x.shape
-        )
-        for name in names
-    }
+    corners = (corner, corner + 1, corner + side, corner + side + 1)
+    values = {name: _weighted_sum(nodes[name].ravel(), corners, weights).reshape(x.shape) for name in names}
     # Parcels and grain are hashed from positions: a place beyond the antimeridian must have the same x from
     # both sides.
     return Terrain((x / CIRCUMFERENCE_M + 0.5) % 1.0 * CIRCUMFERENCE_M - CIRCUMFERENCE_M / 2, y, values)
 
 
+def _weighted_sum(values: Floats, indices: Sequence[Integers], weights: Sequence[Floats]) -> Floats:
+    """Return the sum of ``weight * values[index]``, of the shape of one index."""
+    total: Floats = weights[0] * values.take(indices[0])
+    for index, weight in zip(indices[1:], weights[1:], strict=True):
+        total += weight * values.take(index)
+    return total
+
+
 def _fields_at_nodes(x: Positions, y: Positions, seed: int) -> dict[str, Floats]:
-    """Return all fields at lattice nodes ``[B, n, n]``."""
+    """Return all fields at lattice nodes ``[B, n, n]``, of columns ``[B, 1, n]`` and rows ``[B, n, 1]``."""
     lat = to_latitude(y)
     elevation = _elevation(x, y, seed)
     range_mask = linear_ramp(value_noise(x, y, 36_000, seed + 11), 0.58, 0.8) * linear_ramp(

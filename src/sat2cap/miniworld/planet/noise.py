@@ -20,14 +20,14 @@ CIRCUMFERENCE_M = 2 * 20037508.342789244
 
 
 def hash_to_unit(ix: Integers, iy: Integers, seed: int) -> Floats:
-    """Return a pseudo-random number in [0, 1) for each pair of integers: float32, shape of `ix`.
+    """Return a pseudo-random number in [0, 1) for each pair of integers, float32; `ix` and `iy` broadcast.
 
     The integers are mixed so that changing any bit of either changes about half of the bits of the hash:
     multiplied and xor-shifted in 32-bit arithmetic that overflows on purpose. The upper 24 bits are used.
     """
     with np.errstate(over="ignore"):
-        h = ix.astype(np.uint32) * np.uint32(0x9E3779B1)
-        h ^= iy.astype(np.uint32) * np.uint32(0x85EBCA77) + np.uint32((seed * 0xC2B2AE3D) & 0xFFFFFFFF)
+        seeded = iy.astype(np.uint32) * np.uint32(0x85EBCA77) + np.uint32((seed * 0xC2B2AE3D) & 0xFFFFFFFF)
+        h = (ix.astype(np.uint32) * np.uint32(0x9E3779B1)) ^ seeded
         h ^= h >> np.uint32(15)
         h *= np.uint32(0x2C1B3C6D)
         h ^= h >> np.uint32(12)
@@ -46,10 +46,12 @@ def lattice_coordinates(x: Positions, wavelength_m: float) -> tuple[Positions, i
 
 
 def value_noise(x: Positions, y: Positions, wavelength_m: float, seed: int) -> Floats:
-    """Return value noise: float32 in [0, 1], shape of `x`, continuous up to its second derivative.
+    """Return value noise: float32 in [0, 1], continuous up to its second derivative.
 
-    Every lattice corner has a random value; between corners the values are blended with Perlin's quintic
-    ``6 t^5 - 15 t^4 + 10 t^3``, whose first and second derivatives vanish at the corners.
+    `x` and `y` broadcast: on a grid, columns ``[1, n]`` and rows ``[n, 1]`` take less time than ``[n, n]`` of
+    both, for the same numbers. Every lattice corner has a random value; between corners the values are
+    blended with Perlin's quintic ``6 t^5 - 15 t^4 + 10 t^3``, whose first and second derivatives vanish at
+    the corners.
     """
     u, cell_count = lattice_coordinates(x, wavelength_m)
     v, _ = lattice_coordinates(y, wavelength_m)
@@ -64,11 +66,11 @@ def value_noise(x: Positions, y: Positions, wavelength_m: float, seed: int) -> F
 
 
 def fractal_noise(x: Positions, y: Positions, wavelength_m: float, octaves: int, seed: int) -> Floats:
-    """Return a sum of `octaves` of value noise: float32, shape of `x`, mean 0.5, most values in [0, 1].
+    """Return a sum of `octaves` of value noise: float32, mean 0.5, most values in [0, 1].
 
-    Each octave has half the wavelength and half the amplitude of the one before.
+    `x` and `y` broadcast. Each octave has half the wavelength and half the amplitude of the one before.
     """
-    total = np.zeros(np.shape(x), np.float32)
+    total = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     amplitude, variance = 1.0, 0.0
     for octave in range(octaves):
         total += amplitude * (value_noise(x, y, wavelength_m / 2**octave, seed + 7919 * octave) - 0.5)

@@ -1,7 +1,7 @@
 """Rendering: a scene as the picture that a camera takes of it."""
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageOps
 from PIL.ImageDraw import ImageDraw as Pen
 
 from sat2cap.miniworld.planet.cover import SAND_COLOURS, WATER_COLOURS
@@ -276,12 +276,12 @@ def _apply_weather(image: Image.Image, scene: Scene) -> Image.Image:
 
 def _apply_camera(image: Image.Image, r: Random) -> Image.Image:
     """Return the picture with exposure, white balance and grain, and mirrored half of the time."""
-    pixels = np.asarray(image, np.float32) * (r.uniform(0.9, 1.1) * r.uniform(0.96, 1.04, 3)).astype(
-        np.float32
-    )
-    pixels = pixels[:, :: 1 if r.random() < 0.5 else -1]
-    pixels = pixels + r.standard_normal((PHOTO_PIXELS, PHOTO_PIXELS, 1), dtype=np.float32) * np.float32(4)
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    gains = (r.uniform(0.9, 1.1) * r.uniform(0.96, 1.04, 3)).astype(np.float32)
+    if r.random() >= 0.5:
+        image = ImageOps.mirror(image)
+    grain = r.standard_normal((PHOTO_PIXELS, PHOTO_PIXELS), dtype=np.float32) * np.float32(4)
+    bands = (np.asarray(band) * gain + grain for band, gain in zip(image.split(), gains, strict=True))
+    return Image.merge("RGB", [Image.fromarray(np.clip(band, 0, 255).astype(np.uint8)) for band in bands])
 
 
 def _mix_colours(a: Colour, b: Colour, share_of_b: float) -> Colour:
