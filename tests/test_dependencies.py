@@ -13,6 +13,7 @@ DISTRIBUTION_OF = {
     "PIL": "pillow",
     "av": "av",
     "bert_score": "bert-score",
+    "google_crc32c": "google-crc32c",
     "huggingface_hub": "huggingface-hub",
     "lazy_loader": "lazy-loader",
     "lightning_fabric": "lightning-fabric",

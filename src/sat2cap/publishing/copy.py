@@ -17,6 +17,7 @@ import numpy as np
 import zarr
 import zarr.errors
 from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
 
 from sat2cap.atlas import PUBLISH_LOCK, PUBLISHED_KEY, UNLOCK, Atlas, AtlasSpec, side_arrays, verify_atlas
 from sat2cap.errors import AtlasError
@@ -25,9 +26,12 @@ from sat2cap.progress import Progress, silent
 from sat2cap.publishing.attributes import array_attributes, published_attributes
 from sat2cap.publishing.catalogue import published_collection, published_item
 from sat2cap.publishing.depths import Depths, find_depths
-from sat2cap.publishing.sharding import copy_cells
+from sat2cap.publishing.sharding import CHECKSUM, copy_cells
 from sat2cap.publishing.zarr_store import ZarrStore
 from sat2cap.stores import Store, open_store
+
+LAYOUT = "chunks with CRC-32C"
+"""How the numbers are stored; a copy with another layout is replaced when the atlas is published again."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,15 @@ def publish_atlas(
     url = url.rstrip("/") if url else None
     with out.writer.lock(PUBLISH_LOCK, "folder", UNLOCK):
         item_url = f"{url}/{name}.json" if url else None
-        key = digest(atlas.fingerprint, canonical_json(sorted(set(depths))))
+        key = digest(atlas.fingerprint, *identify_options(depths))
         write_copy(atlas, out, f"{name}.zarr", item_url, lambda: find_depths(atlas, depths), key, progress)
         item = published_item(name, f"{name}.zarr", atlas.spec, f"{name}-embeddings", url)
         return write_catalogue(out, name, {name: item}, atlas.spec, title or name, progress)
+
+
+def identify_options(depths: Sequence[int]) -> tuple[str, str]:
+    """Return as texts all that a copy's bytes depend on beside its atlas: the options and the layout."""
+    return canonical_json(sorted(set(depths))), LAYOUT
 
 
 def check_finished(atlas: Atlas) -> None:
@@ -184,6 +193,7 @@ def _write_array(
         chunks=values.shape or "auto",
         dtype=values.dtype,
         fill_value=0,
+        compressors=[ZstdCodec(), CHECKSUM],
         dimension_names=dims,
         attributes=attributes,
         overwrite=True,

@@ -2,9 +2,9 @@
 
 A shard is one object of the store that holds a square of chunks and, at its end, an index of where each
 begins. A reader fetches the index and then only the chunks that it needs; a country is hundreds of objects
-instead of hundreds of thousands. ::
+instead of hundreds of thousands. Chunks and index end with their CRC-32C (C). ::
 
-    a shard of 4 x 4 chunks     [chunk][chunk] … [chunk][index of 16 positions][CRC-32C of the index]
+    a shard of 4 x 4 chunks     [chunk C][chunk C] … [chunk C][index of 16 positions C]
 """
 
 import math
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sat2cap.atlas import Atlas, AtlasSpec, cell_arrays
 from sat2cap.progress import Progress
@@ -24,6 +24,8 @@ from sat2cap.publishing.depths import Depths, array_name
 
 SHARD_BYTES = 128 * 2**20
 """Largest size of a shard of embeddings: what one process holds in memory, and one object of a store."""
+CHECKSUM = Crc32cCodec()
+"""What ends every chunk with its checksum, which readers of Zarr compare."""
 LARGEST_SIDE = 16
 """Chunks along a side of a shard at most: with 32 cells to a chunk, 512 cells."""
 
@@ -90,7 +92,7 @@ def create_cell_array(group: zarr.Group, array: CellArray, spec: AtlasSpec) -> z
     deep = (1,) if array.depth is None else (1, array.depth)
     # Zstandard makes int8 embeddings only a tenth smaller (docs/LOG.md), and their bytes can then not be used
     # as they are; a scale or a status is worth it
-    compressors = None if array.depth is not None else ZstdCodec(level=5)
+    compressors = [CHECKSUM] if array.depth is not None else [ZstdCodec(level=5), CHECKSUM]
     return group.create_array(
         array.name,
         shape=(*deep, *spec.grid.shape),

@@ -13,10 +13,16 @@ from functools import cache
 from pathlib import Path
 
 from sat2cap.atlas import PUBLISH_LOCK, UNLOCK, WideAtlas, check_published_zones, write_published_zones
-from sat2cap.files import canonical_json, digest
+from sat2cap.files import digest
 from sat2cap.progress import Progress, silent
 from sat2cap.publishing.catalogue import published_item
-from sat2cap.publishing.copy import PublishedAtlas, check_finished, write_catalogue, write_copy
+from sat2cap.publishing.copy import (
+    PublishedAtlas,
+    check_finished,
+    identify_options,
+    write_catalogue,
+    write_copy,
+)
 from sat2cap.publishing.depths import find_depths
 from sat2cap.stores import Store, open_store
 
@@ -39,12 +45,12 @@ def publish_wide_atlas(
     check_finished(atlas)
     url, group, items = url.rstrip("/") if url else None, f"{name}.zarr", {}
     find_rotation = cache(lambda: find_depths(atlas, depths))
-    shortened = (canonical_json(sorted(set(depths))), *((atlas.fingerprint,) if depths else ()))
+    options = (*identify_options(depths), *((atlas.fingerprint,) if depths else ()))
     with out.writer.lock(PUBLISH_LOCK, "folder", UNLOCK):
         check_published_zones(out.child(group), [part.zone for part in atlas.parts])
         for part in atlas.parts:
             item, place = f"{name}-{part.zone.name}", f"{group}/{part.zone.name}"
-            item_url, key = f"{url}/{item}.json" if url else None, digest(part.atlas.fingerprint, *shortened)
+            item_url, key = f"{url}/{item}.json" if url else None, digest(part.atlas.fingerprint, *options)
             write_copy(part.atlas, out, place, item_url, find_rotation, key, progress)
             items[item] = published_item(item, place, part.atlas.spec, f"{name}-embeddings", url)
         # last: it makes the zones one atlas
