@@ -1,5 +1,6 @@
 """Photos in tables and in shards: columns by name, moments with and without zones, and the images."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -263,7 +264,8 @@ def test_values_that_are_not_understood_are_faults_of_their_rows(tmp_path):
 def test_rows_that_are_torn_or_no_text_do_not_end_the_reading(tmp_path):
     rows = [b"key,lon,lat,taken,title", b"a,5,52,2012-07-04 22:30:00,one", b"b,5,52", b"c,5,52,,Stra\xdfe"]
     (tmp_path / "x.csv").write_bytes(b"\n".join([*rows, b"d,5,52,2012-07-04 22:30:00,two"]) + b"\n")
-    photos = list(iterate_photos(TableRecords(tmp_path / "x.csv")))
+    with pytest.warns(UserWarning, match="1 rows are left out as torn .*, in line 3; correct them"):
+        photos = list(iterate_photos(TableRecords(tmp_path / "x.csv")))
     assert [(p.key, p.fault) for p in photos] == [("a", ""), ("c", NOT_UTF8), ("d", ""), ("", TORN_ROW)]
 
 
@@ -283,7 +285,8 @@ def test_a_torn_row_that_is_no_text_is_a_fault_and_the_others_are_read(tmp_path,
     assert len(data) > 2.5 * 2**20, "several blocks of Arrow's"
     path = tmp_path / f"x{suffix}"
     path.write_bytes(gzip.compress(data, 1) if suffix.endswith("gz") else data)
-    table = pa.Table.from_batches(TableRecords(path).records())
+    with pytest.warns(UserWarning, match="2 rows are left out as torn .*, in line 40002, 40005; correct them"):
+        table = pa.Table.from_batches(TableRecords(path).records())
     keys = [f"r{n}" for n in range(40_000)]
     keys.insert(20_000, "odd")
     assert table["key"].to_pylist() == [*keys, "", ""]
@@ -310,7 +313,9 @@ def test_a_quotation_mark_that_is_not_closed_takes_no_other_rows(tmp_path, title
     rows += [f"odd,5,52,2012-07-04 22:30:00,{title}"]
     rows += [f"s{n},5,52,2012-07-04 22:30:00,{after}" for n in range(3 if end else 0)]
     (tmp_path / "x.csv").write_text((end or "\n").join(rows) + end, newline="")
-    photos = list(iterate_photos(TableRecords(tmp_path / "x.csv")))
+    warned = "1 rows are left out as torn .*, in line 5; correct them"
+    with pytest.warns(UserWarning, match=warned) if read is None else contextlib.nullcontext():
+        photos = list(iterate_photos(TableRecords(tmp_path / "x.csv")))
     titles = {p.key: p.title.replace("\r", "") for p in photos if not p.fault}
     expected = dict.fromkeys(("r0", "r1", "r2"), "before") | ({} if read is None else {"odd": read})
     if end:
@@ -386,7 +391,8 @@ def test_a_line_without_end_is_cut_and_not_taken_into_memory(tmp_path, start):
         assert len(str(error.value)) < 5000
         return
     tracemalloc.start()
-    faults = [photo.fault for photo in iterate_photos(table)]
+    with pytest.warns(UserWarning, match="31 rows are left out as torn .*, in line 3, 4, 5, 6, 7 …; correct them"):
+        faults = [photo.fault for photo in iterate_photos(table)]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (faults[0], set(faults[1:]), len(faults)) == ("", {TORN_ROW}, 32)

@@ -179,7 +179,8 @@ def test_torn_rows_are_counted_and_the_rest_is_read(tmp_path) -> None:
     lines[700] = b"\t".join([lines[700].rstrip(b"\n"), b"one more\n"])
     lines[9] = lines[9].replace(b"2006-08", b"2006-13").replace(b"http://creativecommons", b"%FF%zz")
     (tmp_path / "torn").write_bytes(b"".join(lines))
-    _, funnel = screen_records(YfccRecords(tmp_path / "torn").records(), Rules())
+    with pytest.warns(UserWarning, match="2 rows are left out as torn .*, in line 6, 701; correct them"):
+        _, funnel = screen_records(YfccRecords(tmp_path / "torn").records(), Rules())
     whole = screen_records(YfccRecords(YFCC).records(), Rules())[1].dropped
     assert funnel.records == 1000
     assert funnel.dropped == {**whole, TORN_ROW: 2, "no place": 854}
@@ -189,7 +190,8 @@ def test_a_torn_row_that_is_not_utf8_is_counted_and_the_rest_is_read(tmp_path, c
     lines = YFCC.read_bytes().splitlines(keepends=True)
     lines[5] = lines[5][:60] + b"\xdf\n"
     (tmp_path / "torn.bz2").write_bytes(bz2.compress(b"".join(lines)))
-    again = list(iterate_photos(YfccRecords(tmp_path / "torn.bz2")))
+    with pytest.warns(UserWarning, match="1 rows are left out as torn .*, in line 6; correct them"):
+        again = list(iterate_photos(YfccRecords(tmp_path / "torn.bz2")))
     whole = list(iterate_photos(YfccRecords(YFCC)))
     assert again[:-1] == whole[:5] + whole[6:]
     assert again[-1].fault == TORN_ROW
