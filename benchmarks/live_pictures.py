@@ -1,4 +1,4 @@
-"""Makes docs/live.png and docs/live.webp: the live page over the demo's atlas, in a real Chromium.
+"""Makes docs/live.png and the demo page's live.webp: the live page over the demo's atlas, in a real Chromium.
 
     python benchmarks/live_pictures.py demo/atlas/north.zarr
 
@@ -16,7 +16,8 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 import sat2cap
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS, DEMO = ROOT / "docs", ROOT / "src" / "sat2cap" / "demo" / "templates"
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PROMPT = "fields of crops"
 STILL_MONTH = 7
@@ -44,7 +45,7 @@ def main(atlas: Path) -> None:
         page.screenshot(path=DOCS / "live.png")
         browser.close()
     images = [image for image, _ in frames]
-    path = DOCS / "live.webp"
+    path = DEMO / "live.webp"
     images[0].save(
         path, save_all=True, append_images=images[1:], duration=[ms for _, ms in frames], loop=0, quality=70
     )

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "sat2cap"
 
 LAYERS = """\
+__main__
 sat2cap
 cli
 server | evaluate

@@ -1,6 +1,7 @@
 """``--version``, and the one line that says which extra brings a missing module."""
 
 import re
+import subprocess
 import sys
 import tomllib
 from importlib import import_module, metadata
@@ -25,6 +26,11 @@ def test_version_is_that_of_the_installed_package(capsys):
         main(["--version"])
     assert not exit_info.value.code
     assert capsys.readouterr().out == f"sat2cap {metadata.version('sat2cap')}\n"
+
+
+def test_python_runs_the_package_as_the_command():
+    run = subprocess.run([sys.executable, "-m", "sat2cap", "--version"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, f"sat2cap {metadata.version('sat2cap')}\n")
 
 
 def test_every_requirement_of_an_extra_is_in_the_table():

@@ -136,5 +136,7 @@ def test_it_tells_the_whole_story(ran: Ran, html: str, page: Page) -> None:
         assert prompt.text in html
     for words in ("8:00", "23:00", "15 January", "15 July", "chance", "CLIP", "sat2cap embed", "viewport"):
         assert words in html
+    assert f"sat2cap serve {ran.out / 'atlas'}" in html
+    assert sum(image["src"].startswith("data:image/webp;") for image in page.images) == 1  # the live map
     assert page.labels <= page.ids
     assert len(page.labels) >= 2

@@ -40,6 +40,7 @@ def list_commands(plan: DemoPlan, out: Path) -> list[Command]:
             f"sat2cap map {quote(str(atlas))} {quote(prompt.text)}{when} "
             f"--underlay miniworld:{plan.test_world} -o {quote(f'{target}.png')}",
         ),
+        name_live_command(out),
         Command("The best places", f"sat2cap search {quote(str(atlas))} {quote(prompt.text)}{when} --top 5"),
         *_caption_commands(plan, place, atlas),
         Command(
@@ -48,6 +49,11 @@ def list_commands(plan: DemoPlan, out: Path) -> list[Command]:
             f"--gallery {plan.gallery}",
         ),
     ]
+
+
+def name_live_command(out: Path) -> Command:
+    """Return the command that opens the live map over the demo's countries."""
+    return Command("Ask while you type", f"sat2cap serve {quote(str(out / steps.ATLAS))}")
 
 
 def _caption_commands(plan: DemoPlan, place: CountryPlan, atlas: Path) -> list[Command]:

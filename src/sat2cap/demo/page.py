@@ -11,12 +11,12 @@ from sat2cap.atlas import Atlas, CellStatus
 from sat2cap.demo.best_places import find_best_places
 from sat2cap.demo.captions import caption_likely_places
 from sat2cap.demo.charts import Line, draw_calendar, draw_year
-from sat2cap.demo.commands import list_commands
+from sat2cap.demo.commands import list_commands, name_live_command
 from sat2cap.demo.labels import format_when, label_prompt
 from sat2cap.demo.metrics import JANUARY, JULY, EvaluationInputs
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.demo.steps import choose_country
-from sat2cap.demo.story import Calendar, Comparison, DatePair, Layer, Story, Year
+from sat2cap.demo.story import LIVE_MAP, Calendar, Comparison, DatePair, Layer, Story, Year
 from sat2cap.evaluation import Country, can_judge
 from sat2cap.geo import When, parse_when, patch_box
 from sat2cap.imagery import Imagery
@@ -25,18 +25,28 @@ from sat2cap.model import Checkpoint, Precision
 from sat2cap.pairs import PairSet
 from sat2cap.progress import Progress
 from sat2cap.query import mean_scores, score_atlas
-from sat2cap.report import Picture, colour_limits, map_picture, overlay_picture, picture_from_pixels
+from sat2cap.report import (
+    Picture,
+    colour_limits,
+    map_picture,
+    overlay_picture,
+    picture_from_pixels,
+    picture_from_webp,
+)
 
 STAGE = "drawing the page"
 
+_LIVE_MAP_ALT = (
+    "The live map: while a sentence is typed and the months pass, the cells that would show it light up"
+)
 _MAX_LAYERS = 6
 """Largest number of maps to choose from over the mosaic."""
 
 STEPS = (
     ("pairs", "render photos and overhead patches of two planets, pair them by place"),
     ("train", "teach the overhead tower what ground photos of a place look like"),
-    ("embed", "embed two countries nobody trained on, by Sat2Cap and by plain CLIP"),
-    ("map", "score every cell for the prompts below, write GeoTIFFs and pictures"),
+    ("embed", "embed two countries nobody trained on, by Sat2Cap, a linear model and CLIP"),
+    ("map", "score every cell for the prompts above, write GeoTIFFs and pictures"),
     ("evaluate", "measure maps, retrieval, time and captions against the truth"),
     ("report", "draw the pictures of this page"),
 )
@@ -89,6 +99,8 @@ def collect_story(
         quick=plan.quick,
         steps=STEPS,
         commands=list_commands(plan, out),
+        live=name_live_command(out),
+        live_map=picture_from_webp(LIVE_MAP.read_bytes(), _LIVE_MAP_ALT),
         facts=_provenance_facts(inputs),
     )
     progress(STAGE, total, total)

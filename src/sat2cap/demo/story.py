@@ -9,6 +9,8 @@ from markupsafe import Markup
 from sat2cap.report import Picture, render_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
+LIVE_MAP = _TEMPLATES / "live.webp"
+"""A moving picture of the live map over the demo's country, made by benchmarks/live_pictures.py."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,10 @@ class Story:
     steps: Sequence[tuple[str, str]]
     """Each step's name in the metrics, and what it does."""
     commands: Sequence[Command]
+    live: Command
+    """The command that opens the live map."""
+    live_map: Picture
+    """A short moving picture of the live map."""
     facts: Mapping[str, str]
     """Versions, attributions and identities by name, for the foot of the page."""
 

@@ -17,4 +17,5 @@ from .pictures import map_picture as map_picture
 from .pictures import overlay_picture as overlay_picture
 from .pictures import picture_from_jpeg as picture_from_jpeg
 from .pictures import picture_from_pixels as picture_from_pixels
+from .pictures import picture_from_webp as picture_from_webp
 from .write import write_report as write_report

@@ -44,6 +44,12 @@ def picture_from_jpeg(jpeg: bytes, alt: str) -> Picture:
     return Picture(_data_uri("jpeg", jpeg), width, height, alt)
 
 
+def picture_from_webp(webp: bytes, alt: str) -> Picture:
+    """Return the bytes of a WebP file, which may be moving, as a picture, unchanged."""
+    width, height = read_picture_size(webp)
+    return Picture(_data_uri("webp", webp), width, height, alt)
+
+
 def colour_limits(*layers: Values) -> tuple[float, float]:
     """Return the values of the first and the last colour, shared by maps that are compared.
 
