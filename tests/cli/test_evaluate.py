@@ -16,7 +16,7 @@ from sat2cap.evaluation.record import read_run
 def region(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Large enough that something can be judged."""
     out = tmp_path_factory.mktemp("region") / "north.zarr"
-    done = run("embed", "8,44.6,9.6,45.6", "--cell", 4000, "--imagery", PLANET, "--model", model, "-o", out)
+    done = run("embed", "8,44.6,8.8,45.1", "--cell", 2600, "--imagery", PLANET, "--model", model, "-o", out)
     assert done.status == 0, done.err
     return out
 
@@ -33,7 +33,7 @@ def run_folder(
         ("clusters", *on_pairs, "--k", 3, "--k", 8, "--seeds", 2, "--map", region, "--map-k", 3),
         (
             *("landcover", region, "miniworld", "--reference", PLANET, "--linear", region),
-            *("--block-km", 20, "--draws", 20, "-o", out),
+            *("--block-km", 10, "--draws", 20, "-o", out),
         ),
         ("time", region, "--draws", 20, "-o", out),
     ):
@@ -142,6 +142,15 @@ def test_figures_go_to_a_file_with_null_for_what_is_open(region: Path, tmp_path:
     assert done.status == 0, done.err
     figures = json.loads(out.read_text())
     assert {"swing.north.snow", "peak_month.north.a dog"} <= set(figures)
+
+
+def test_maps_of_the_miniature_world_are_judged_by_its_truth(region: Path, tmp_path: Path) -> None:
+    done = run("evaluate", "maps", region, "--json", tmp_path / "m.json")
+    assert done.status == 0, done.err
+    figures = json.loads((tmp_path / "m.json").read_text())
+    each = [value for name, value in figures.items() if name.startswith("auroc.") and " " in name]
+    assert len(each) >= 5
+    assert all(0 <= value <= 1 for value in each)
 
 
 def test_maps_against_a_truth_of_ones_own_are_kept_until_it_changes(atlas: Path, tmp_path: Path) -> None:
