@@ -11,7 +11,7 @@ from fake_pairs import FakePairs
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
     """Networks this small lose more by waiting for a second thread than they gain."""
     before = torch.get_num_threads()

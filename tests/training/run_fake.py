@@ -32,6 +32,7 @@ def start(
 def work(root: Path, out: str, sections: Sections, devices: int, rank: int, port: int) -> None:
     """What such a process does."""
     torch.set_num_threads(1)
+    os.fsync = lambda descriptor: None  # as in the process of the tests
     if devices > 1:  # as a launcher would set them
         os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     train(small_run(root / out, **sections), pairs=FakePairs(root / "pairs", {"train": 50, "val": 12}))

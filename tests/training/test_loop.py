@@ -27,6 +27,26 @@ from sat2cap.training.loop import train
 from sat2cap.training.output.checkpoint import two_way_retrieval
 
 
+@pytest.fixture(scope="module")
+def plain_log(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> list[dict[str, float]]:
+    """The log of `small_run` as it is, which other runs are compared with."""
+    return log_of_run(tmp_path_factory.mktemp("plain"), clip_folder)
+
+
+@pytest.fixture(scope="module")
+def float32_log(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> list[dict[str, float]]:
+    """The same in float32."""
+    return log_of_run(tmp_path_factory.mktemp("float32"), clip_folder, optim={"precision": "float32"})
+
+
+def log_of_run(root: Path, clip_folder: Path, **sections: dict[str, object]) -> list[dict[str, float]]:
+    """Train on the fake pairs, and return the log."""
+    (root / "clip").symlink_to(clip_folder)
+    (root / "pairs").mkdir()
+    train(small_run(root / "out", **sections), pairs=FakePairs(root / "pairs", {"train": 50, "val": 12}))
+    return log_of(root / "out")
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()
@@ -153,13 +173,16 @@ def test_training_improves_retrieval_over_the_model_it_began_as(root: Path, pair
     ],
 )
 def test_every_choice_runs_and_matters(
-    root: Path, pairs: FakePairs, section: str, settings: dict[str, object]
+    root: Path,
+    pairs: FakePairs,
+    plain_log: list[dict[str, float]],
+    section: str,
+    settings: dict[str, object],
 ) -> None:
-    train(small_run(root / "plain"), pairs=pairs)
     folder = train(small_run(root / "out", **{section: settings}), pairs=pairs)
-    plain, changed = log_of(root / "plain"), log_of(root / "out")
-    assert len(changed) == 12
-    assert [line["loss"] for line in plain] != [line["loss"] for line in changed]
+    changed = log_of(root / "out")
+    assert len(changed) == len(plain_log) == 12
+    assert [line["loss"] for line in plain_log] != [line["loss"] for line in changed]
     assert load_model(folder).encoding == settings.get("encoding", "cyclic")
 
 
@@ -218,24 +241,25 @@ def assert_same_model(one: Path, other: Path) -> None:
 @pytest.mark.parametrize("form", ["paper", "symmetric"])
 def test_two_processes_give_the_same_losses_as_one(root: Path, form: str) -> None:
     """Each embeds half of a batch, in parts, and the negatives are all of it."""
-    sections: Sections = {"loss": {"form": form}, "optim": {"steps": 60, "precision": "float32"}}
+    sections: Sections = {"loss": {"form": form}, "optim": {"steps": 24, "precision": "float32"}}
     train(small_run(root / "one", **sections), pairs=FakePairs(root / "pairs", {"train": 50, "val": 12}))
     shared = {**sections, "optim": {**sections["optim"], "devices": 2, "micro_batch": 2}}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     finish(*(start(root, "two", shared, devices=2, rank=rank, port=port) for rank in range(2)))
     one, two = log_of(root / "one"), log_of(root / "two")
-    assert len(one) == len(two) == 60
+    assert len(one) == len(two) == 24
     np.testing.assert_allclose([x["loss"] for x in one], [x["loss"] for x in two], rtol=1e-3)
     np.testing.assert_allclose([x["scale"] for x in one], [x["scale"] for x in two], rtol=1e-4)
 
 
 @pytest.mark.parametrize("settings", [{"micro_batch": 3}, {"gradient_checkpointing": True}])
-def test_saving_memory_changes_no_loss(root: Path, pairs: FakePairs, settings: dict[str, object]) -> None:
-    train(small_run(root / "plain", optim={"precision": "float32"}), pairs=pairs)
+def test_saving_memory_changes_no_loss(
+    root: Path, pairs: FakePairs, float32_log: list[dict[str, float]], settings: dict[str, object]
+) -> None:
     train(small_run(root / "out", optim={"precision": "float32", **settings}), pairs=pairs)
-    plain, saving = log_of(root / "plain"), log_of(root / "out")
-    np.testing.assert_allclose([x["loss"] for x in plain], [x["loss"] for x in saving], rtol=1e-4)
+    saving = log_of(root / "out")
+    np.testing.assert_allclose([x["loss"] for x in float32_log], [x["loss"] for x in saving], rtol=1e-4)
 
 
 def test_low_rank_changes_end_in_a_plain_model(root: Path, pairs: FakePairs) -> None:
@@ -252,10 +276,11 @@ def test_low_rank_changes_end_in_a_plain_model(root: Path, pairs: FakePairs) -> 
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
-def test_patches_left_in_the_shards_give_the_same_run(root: Path, pairs: FakePairs) -> None:
-    train(small_run(root / "out"), pairs=pairs)
+def test_patches_left_in_the_shards_give_the_same_run(
+    root: Path, pairs: FakePairs, plain_log: list[dict[str, float]]
+) -> None:
     train(small_run(root / "always", output={"decode": "always"}), pairs=pairs)
-    assert log_of(root / "always") == log_of(root / "out")
+    assert log_of(root / "always") == plain_log
 
 
 def test_photos_of_one_place_can_be_other_than_negatives(root: Path, pairs: FakePairs) -> None:
@@ -291,10 +316,11 @@ def test_a_spoilt_cache_is_made_again(root: Path, pairs: FakePairs) -> None:
     assert log_of(root / "again") == log_of(root / "out")
 
 
-def test_patches_beyond_the_memory_limit_go_to_a_file(root: Path, pairs: FakePairs) -> None:
-    train(small_run(root / "out"), pairs=pairs)
+def test_patches_beyond_the_memory_limit_go_to_a_file(
+    root: Path, pairs: FakePairs, plain_log: list[dict[str, float]]
+) -> None:
     train(small_run(root / "file", output={"cache_gb": 1e-6}), pairs=pairs)
-    assert log_of(root / "file") == log_of(root / "out")
+    assert log_of(root / "file") == plain_log
 
 
 def test_a_finished_run_is_not_trained_again_and_another_is_refused(root: Path, pairs: FakePairs) -> None:
