@@ -203,6 +203,17 @@ def test_no_date_means_any_time() -> None:
     assert each.max() > each.min()
 
 
+def test_many_moments_asked_of_many_concepts_are_those_of_each_moment() -> None:
+    shared = prepare_ground_truth(WORLD, GRID)
+    moments = [When(2020, month, day, 6.0) for month in range(1, 13) for day in range(1, 29, 2)]  # 168
+    for concept in ("blossom", "skiers", "blossom"):
+        series = shared.truth_series(concept, moments)
+        for when in (moments[0], moments[-1]):
+            alone = truth_map(WORLD, concept, GRID, when).values.ravel()
+            assert (series[moments.index(when)] == alone).all()
+        assert (series[0] != series[84]).any()
+
+
 def test_an_unknown_concept_is_one_line_that_lists_the_known() -> None:
     with pytest.raises(InputError, match=r"unicorn.*known: sea, .*blue sky") as caught:
         truth_map(WORLD, "unicorn", GRID)

@@ -4,7 +4,7 @@ No real data set has it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -15,11 +15,13 @@ from sat2cap.errors import InputError
 from sat2cap.geo import When, cell_lonlat, on_grid
 from sat2cap.miniworld.concepts import CONCEPT_NAMES, CONCEPTS, Concept
 from sat2cap.miniworld.planet.noise import Floats
-from sat2cap.miniworld.surroundings import Surroundings, local_times, sample_surroundings
+from sat2cap.miniworld.surroundings import LocalTimes, Surroundings, local_times, sample_surroundings
 from sat2cap.miniworld.world import World
 
 ANY_TIME = tuple(When(2020, month, 15, float(hour)) for month in range(1, 13) for hour in range(1, 24, 3))
 """The times that "no date given" stands for: every month, every third hour, all equally likely."""
+
+_MOST_KNOWN_TIMES = 128
 
 
 def find_concept(name: str) -> Concept:
@@ -40,6 +42,8 @@ class GroundTruth:
     """Grid of the cells; None for places on no grid, of which there is no `truth_map`."""
     surroundings: Surroundings
     """Surroundings of the cells, row by row."""
+    _known_times: dict[When, LocalTimes] = field(default_factory=dict, repr=False, compare=False)
+    """Seasons and light at the cells at moments asked for before, which all concepts share."""
 
     def truth_map(self, name: str, when: When | None = None) -> xr.DataArray:
         """Return the probability that a photo from each cell's centre at local time `when` shows a concept.
@@ -63,13 +67,22 @@ class GroundTruth:
 
         Raises `InputError` for an unknown concept `name`.
         """
-        concept, cell_count = find_concept(name), len(self.surroundings.lat)
+        concept = find_concept(name)
+        return np.stack(
+            [concept.probability(self.surroundings, self._local_times_at(when)) for when in times]
+        )
 
-        def probability_at(when: When) -> Floats:
-            clock = (np.full(cell_count, value) for value in (when.month, when.day, when.hour))
-            return concept.probability(self.surroundings, local_times(self.surroundings.lat, *clock))
-
-        return np.stack([probability_at(when) for when in times])
+    def _local_times_at(self, when: When) -> LocalTimes:
+        """Return the seasons and the light at the cells, kept for up to `_MOST_KNOWN_TIMES` moments."""
+        known = self._known_times.get(when)
+        if known is None:
+            lat = self.surroundings.lat
+            clock = (np.full(len(lat), value) for value in (when.month, when.day, when.hour))
+            known = local_times(lat, *clock)
+            if len(self._known_times) >= _MOST_KNOWN_TIMES:  # bounds memory: ten numbers a cell and moment
+                self._known_times.clear()
+            self._known_times[when] = known
+        return known
 
 
 def prepare_ground_truth(world: World, grid: GeoBox) -> GroundTruth:
