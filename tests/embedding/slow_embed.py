@@ -1,6 +1,6 @@
-"""Embeds a made-up region slowly, saying how far it is, so that a test can kill it: ``slow_embed.py OUT``."""
+"""Embeds a made-up region, also slowly and saying how far it is, so that a test can kill it."""
 
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -24,5 +24,6 @@ def run(out: Path, pause_s: float = 0.0, progress=lambda *_: None):
     return embed_region(grid(*SHAPE), wanted(), imagery, model(), out, progress=progress)
 
 
-if __name__ == "__main__":
-    run(Path(sys.argv[1]), 0.15, lambda stage, done, total: print(done, total, flush=True))
+def run_slowly(out: Path, reports: Connection) -> None:
+    """Embed the region, and send after each chunk how many cells are done, and of how many."""
+    run(out, 0.15, lambda stage, done, total: reports.send((done, total)))

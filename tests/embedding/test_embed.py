@@ -1,14 +1,11 @@
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from slow_embed import SHAPE, run, wanted
+from slow_embed import SHAPE, run, run_slowly, wanted
 from small_model import DIM, PIXELS, Ground, grid, model
 
 from sat2cap.atlas import open_atlas, verify_atlas, writer_lock
@@ -19,8 +16,6 @@ from sat2cap.embedding.patches import split_into_blocks
 from sat2cap.errors import AtlasError, ImageryError, JobError, RegionError
 from sat2cap.files import digest_file
 from sat2cap.geo.grid import PatchGrid, patch_box
-
-SCRIPT = Path(__file__).parent / "slow_embed.py"
 
 
 def all_cells(shape):
@@ -76,14 +71,15 @@ def test_only_wanted_cells_are_read_and_embedded(undisturbed):
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path, undisturbed, share):
     """SIGKILL to a real process, resumed in another."""
     out = tmp_path / "a.zarr"
-    process = subprocess.Popen([sys.executable, SCRIPT, out], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        done, total = map(int, line.split())
-        if done >= share * total:
-            break
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    reports, sender = forked.CONTEXT.Pipe(duplex=False)
+    process = forked.start(run_slowly, out, sender)
+    sender.close()
+    done, total = 0, 1
+    while done < share * total:
+        done, total = reports.recv()
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not open_atlas(out).complete
     seen = []
     made = run(out, progress=lambda stage, done, total: seen.append(done))

@@ -1,13 +1,12 @@
 """A region from a tile server with broken tiles: killed, resumed, and repaired once the tiles are back."""
 
-import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import servers
@@ -91,17 +90,15 @@ def test_cells_of_broken_tiles_are_marked_and_no_others(undisturbed):
 
 def test_killed_in_the_middle_it_ends_identical_to_an_undisturbed_run(server, undisturbed, tmp_path):
     atlas, out = undisturbed[0], tmp_path / "a.zarr"
-    script = "import sys; from sat2cap.cli import main; main(sys.argv[1:])"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *command(server, out)], stdout=subprocess.DEVNULL
-    )
+    process = forked.start(run, *command(server, out))
     journal, deadline = out / "_sat2cap/journal.jsonl", time.monotonic() + 120
     while not (journal.exists() and journal.read_bytes().count(b"\n") >= 1):
-        assert process.poll() is None
+        assert process.exitcode is None
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not open_atlas(out).complete
     assert (out / LOCK).exists()
     again = run(*command(server, out))

@@ -1,15 +1,11 @@
 """Embedding a region of several UTM zones: a place has the same bytes, whatever stops the run."""
 
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
+import forked
 import numpy as np
 import pytest
 from s3_server import BUCKET, s3_server
 from small_model import PIXELS, model
-from wide_ground import REGION, LonLatGround, plan, run
+from wide_ground import REGION, LonLatGround, plan, run, run_slowly
 
 from sat2cap.api import repair
 from sat2cap.api.embedding import plan_embedding
@@ -17,8 +13,6 @@ from sat2cap.atlas import CellStatus, open_atlas, verify_atlas
 from sat2cap.errors import AtlasError, ImageryError, JobError, RegionError
 from sat2cap.files import digest_file
 from sat2cap.geo import cell_lonlat, parse_region
-
-SCRIPT = Path(__file__).parent / "wide_ground.py"
 
 
 def file_digests(folder):
@@ -88,15 +82,14 @@ def test_a_place_has_the_same_bytes_in_every_region(tmp_path, sides):
 def test_killed_it_goes_on_to_the_same_bytes(tmp_path, undisturbed):
     """SIGKILL to a real process that is in its second zone, resumed in another."""
     out = tmp_path / "w.zarr"
-    process = subprocess.Popen([sys.executable, SCRIPT, out], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        done, total = map(int, line.split())
-        if done >= 0.6 * total:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait(timeout=20)
-    process.stdout.close()
+    reports, sender = forked.CONTEXT.Pipe(duplex=False)
+    process = forked.start(run_slowly, out, sender)
+    sender.close()
+    done, total = 0, 1
+    while done < 0.6 * total:
+        done, total = reports.recv()
+    process.kill()
+    process.join()
     assert [member.complete for member in open_atlas(out).members] == [True, False]
     assert run(out).complete
     assert file_digests(out) == file_digests(undisturbed.path)

@@ -1,8 +1,8 @@
-"""Imagery that is a function of longitude and latitude, and a run over two zones; a script to be killed."""
+"""Imagery that is a function of longitude and latitude, and runs over two zones, one of them to be killed."""
 
-import sys
 import time
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +50,6 @@ def run(out, ground=None, progress=None):
     return plan(REGION, out, ground).run(progress)
 
 
-if __name__ == "__main__":
-    run(
-        Path(sys.argv[1]),
-        LonLatGround(pause_s=0.3),
-        lambda stage, done, total: print(done, total, flush=True),
-    )
+def run_slowly(out: Path, reports: Connection) -> None:
+    """Run over both zones, and send after each chunk how many cells are done, and of how many."""
+    run(out, LonLatGround(pause_s=0.3), lambda stage, done, total: reports.send((done, total)))
