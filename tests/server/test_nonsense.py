@@ -47,6 +47,21 @@ def test_words_that_fit_no_photo_better_than_nonsense_say_nothing(client, checkp
     assert answers == {True, False}
 
 
-def read_about(client, prompt, scale):
-    answer = client.get("/api/atlases/the-north/scores", params={"prompt": prompt, "scale": scale})
+@pytest.mark.parametrize(
+    ("prompt", "less", "expected"),
+    [
+        (TEXTS[0], {"minus_when": "2024-01-15T12:00", "when": "2024-07-15T12:00"}, True),
+        (TEXTS[0], {"minus": TEXTS[1]}, True),
+        (TEXTS[0], {"minus": "a beach"}, False),
+        ("a beach", {"minus": TEXTS[1]}, False),
+        ("a beach", {"minus_when": "2024-01-15T12:00", "when": "2024-07-15T12:00"}, False),
+    ],
+)
+def test_a_difference_says_nothing_if_none_of_its_words_do(client, prompt, less, expected):
+    assert read_about(client, prompt, "contrast", **less)["says_nothing"] is expected
+
+
+def read_about(client, prompt, scale, **more):
+    query = {"prompt": prompt, "scale": scale} | more
+    answer = client.get("/api/atlases/the-north/scores", params=query)
     return json.loads(answer.headers["x-score"])

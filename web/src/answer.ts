@@ -1,8 +1,9 @@
 /** The plain sentence above the map. */
 
-import type { Atlas, Scores } from "./api";
+import type { Atlas, Question, Scores } from "./api";
 import { countLevels } from "./counts";
-import { formatScore } from "./elements";
+import { dateText } from "./dates";
+import { formatDifference, formatScore } from "./elements";
 
 /** Share of the cells with data whose score is at least `least`, 0 to 1. */
 export function shareFrom(scores: Scores, least: number): number {
@@ -19,6 +20,7 @@ function percentOf(share: number): string {
 }
 
 const LIKELY = 0.5;
+const NOTHING = "Nothing here looks like this: to the model these words say no more than words without meaning.";
 
 /** Whether no chance is likely, nor above what words without meaning reach. */
 export function isBelowNonsense(chance: Scores, nonsense: number | null): boolean {
@@ -28,7 +30,7 @@ export function isBelowNonsense(chance: Scores, nonsense: number | null): boolea
 /** How much of the region fits, from chances; "nothing here" where no chance is above what nonsense reaches. */
 export function answerFromChance(chance: Scores, atlas: Atlas, nonsense: number | null): string {
   if (chance.low === null || chance.high === null) return "No cell of this region has data.";
-  if (chance.says_nothing) return "Nothing here looks like this: to the model these words say no more than words without meaning.";
+  if (chance.says_nothing) return NOTHING;
   if (isBelowNonsense(chance, nonsense)) return "Nothing here clearly looks like this: words without meaning reach chances as high.";
   const share = shareFrom(chance, LIKELY);
   const place = chance.offset && chance.levels.length < atlas.grid.shape[0] * atlas.grid.shape[1] ? "what is in view" : "the region";
@@ -39,13 +41,25 @@ export function answerFromChance(chance: Scores, atlas: Atlas, nonsense: number 
 }
 
 /** What can be said without chances: of a difference, of ranks, or of a model that is not calibrated. */
-export function answerFromScores(scores: Scores, scale: string): string {
+export function answerFromScores(scores: Scores, question: Question): string {
+  const { scale } = question;
   if (scores.low === null || scores.high === null) return "No cell of this region has data.";
   if (scores.centred) {
+    if (scores.says_nothing) return NOTHING;
     if (scores.high < 1e-6) return "The two maps are the same.";
-    return `More in red, less in blue; the largest change is ${formatScore(scores.high, scale)}.`;
+    return `${sidesOf(question)}; the largest difference is ${formatDifference(scores.high, scale)}.`;
   }
-  return `Scores run from ${formatScore(scores.low, scale)} to ${formatScore(scores.high, scale)}; they rank places, and are no chances.`;
+  if (scale === "percentile") return "Every cell is ranked within this region; 100 % is the best of them. A rank is not a chance.";
+  const [low, high] = [formatScore(scores.low, scale), formatScore(scores.high, scale)];
+  return `Similarities run from ${low} to ${high}. They rank places; they are not chances.`;
+}
+
+/** What the two colours of a difference stand for: prompts, dates, or both. */
+function sidesOf({ prompt, when, minus, minusWhen }: Question): string {
+  if (minus !== null && minusWhen !== null) return "Red cells fit the first map better, blue cells the second";
+  if (minus !== null) return `Red cells fit “${prompt}” better, blue cells “${minus}”`;
+  const at = (moment: string | null) => (moment ? `on ${dateText(moment)}` : "without a date");
+  return `Red cells fit better ${at(when)}, blue cells ${at(minusWhen)}`;
 }
 
 /** The warnings about the date, and about chances that few photos speak for, as sentences after the answer. */

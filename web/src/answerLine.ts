@@ -20,7 +20,7 @@ export class AnswerLine {
     const { atlas, shown } = this.page;
     if (isOfChances(questions.main, shown!.scores)) this.sayChances(questions);
     else if (!needsChance(questions.main, atlas!)) {
-      say(answerFromScores(shown!.scores, questions.main.scale) + warningOf(shown!.scores));
+      say(answerFromScores(shown!.scores, questions.main) + warningOf(shown!.scores));
     }
   }
 
@@ -62,7 +62,7 @@ export class AnswerLine {
     await this.nonsense.learn(question.atlas, question.when).catch(() => false);
     const { shown } = this.page;
     if (signal.aborted || !shown || hasFailed()) return;
-    const sentence = chance ? this.answerOf(question, chance) : answerFromScores(shown.scores, question.scale);
+    const sentence = chance ? this.answerOf(question, chance) : answerFromScores(shown.scores, question);
     say(sentence + warningOf(shown.scores, chance ?? shown.scores));
   }
 }

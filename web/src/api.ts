@@ -104,7 +104,7 @@ export async function request(path: string, options: RequestInit = {}, tries = B
     response = await fetch(path, { ...options, headers: { ...options.headers, ...key } });
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
-    throw new Unreachable("The server does not answer. Is it still running? This page goes on when it is back.");
+    throw new Unreachable("The server does not answer. Is it still running? This page continues as soon as it is back.");
   }
   if (response.ok) return response;
   if (response.status === 401) {

@@ -1,6 +1,6 @@
 /** Areas that are drawn or come from a file: their means, as a table and as colours on the map. */
 
-import type { ExpressionSpecification, GeoJSONSource, Map as MapLibreMap, MapMouseEvent } from "maplibre-gl";
+import type { ExpressionSpecification, GeoJSONSource, LngLat, Map as MapLibreMap } from "maplibre-gl";
 import { LngLatBounds, Popup } from "maplibre-gl";
 import { summariseZones } from "./api";
 import { listAreas, nameOf, withoutAreas } from "./areaTable";
@@ -14,8 +14,13 @@ const STORED_LETTERS = 2 ** 20;
 const COLOUR_STEPS = 16;
 const NO_DATA = "#8a8f98";
 
-const HINT = "Draw an area, or open a GeoJSON file of many: each gets the mean of the map.";
-const DRAWING = "Click the corners on the map; double-click, or press Enter, to finish, and Escape to leave off.";
+const HINT = "Draw an area, or open a GeoJSON file of areas. For each of them you see the mean of the map.";
+const FINISH = "choose “Finish the area”";
+const DRAWING = `Click the corners on the map, then ${FINISH}, double-click or press Enter. Escape cancels.`;
+const DRAWING_BY_TOUCH = `Tap the corners on the map, then ${FINISH}.`;
+const COMPUTING = "Computing the means …";
+/** How long areas keep the colours of the question before: a quick answer then changes them without a flicker. */
+const STALE_MS = 300;
 
 export class Areas {
   private corners: [number, number][] = [];
@@ -35,7 +40,7 @@ export class Areas {
     const edge = { "line-color": "#ffffff", "line-width": 4, "line-opacity": 0.8 };
     map.addLayer({ id: "areas-edge", type: "line", source: "areas", paint: edge });
     map.addLayer({ id: "areas", type: "line", source: "areas", paint: { "line-color": "#10131a", "line-width": 1.8 } });
-    map.on("click", (event) => this.addCorner(event));
+    map.on("click", (event) => this.addCorner(event.lngLat));
     map.on("dblclick", (event) => {
       if (!this.isDrawing) return;
       event.preventDefault();
@@ -76,8 +81,9 @@ export class Areas {
     const question = this.page.question();
     if (!this.hasAreas || !question) {
       this.show([]);
-      return withoutAreas(this.hasAreas ? "Type a prompt, and every area gets its mean." : HINT);
+      return withoutAreas(this.hasAreas ? "Type a prompt to see the mean of every area." : HINT);
     }
+    const late = window.setTimeout(() => ticket === this.requestCount && this.showComputing(), STALE_MS);
     try {
       const answer = await summariseZones(question, this.zones);
       if (ticket !== this.requestCount || this.isDrawing) return;
@@ -86,7 +92,16 @@ export class Areas {
       if (ticket !== this.requestCount) return;
       this.show([]);
       withoutAreas((error as Error).message, true);
+    } finally {
+      clearTimeout(late);
     }
+  }
+
+  /** Take the colours of another question off the areas, and say that those of this one are on their way. */
+  private showComputing(): void {
+    if (this.isDrawing) return;
+    this.map.setPaintProperty("areas-fill", "fill-opacity", 0);
+    withoutAreas(COMPUTING);
   }
 
   /** Colour the areas as the state says, and list them. */
@@ -136,6 +151,7 @@ export class Areas {
     void this.refresh();
   }
 
+  /** Take the corners that are set as an area. */
   finish(): void {
     this.setDrawing(false);
     const corners = this.corners.filter((corner, index) => index === 0 || String(corner) !== String(this.corners[index - 1]));
@@ -153,7 +169,7 @@ export class Areas {
     this.corners = [];
     this.setDrawing(true);
     this.show([]);
-    withoutAreas(DRAWING);
+    withoutAreas(matchMedia("(hover: none)").matches ? DRAWING_BY_TOUCH : DRAWING);
     this.map.getCanvas().focus();
   }
 
@@ -197,9 +213,10 @@ export class Areas {
     this.page.onAreas();
   }
 
-  private addCorner(event: MapMouseEvent): void {
+  /** Set the next corner of the area that is being drawn. */
+  addCorner({ lng, lat }: LngLat): void {
     if (!this.isDrawing) return;
-    this.corners.push([event.lngLat.lng, event.lngLat.lat]);
+    this.corners.push([lng, lat]);
     const geometry: GeoJSON.Geometry =
       this.corners.length > 2
         ? { type: "Polygon", coordinates: [[...this.corners, this.corners[0]!]] }

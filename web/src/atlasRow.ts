@@ -3,19 +3,28 @@
 import type { Atlas, AtlasSummary } from "./api";
 import { create, element } from "./elements";
 
-/** List the atlases of the server; those that cannot be used say why and cannot be chosen. */
+/** List the atlases of the server; those that cannot be used cannot be chosen, and say why under the pointer. */
 export function listAtlasChoices(atlases: AtlasSummary[]): void {
   const hasChoice = atlases.length > 1;
   element("atlas").hidden = !hasChoice;
   element("atlas-name").hidden = hasChoice;
   element("atlas").replaceChildren(
     ...atlases.map((entry) => {
-      const option = create("option", entry.problem ? `${entry.title} (cannot be used: ${entry.problem})` : entry.title);
+      const option = create("option", entry.problem ? `${entry.title} (cannot be used)` : entry.title);
       option.value = entry.id;
+      option.title = entry.problem ?? "";
       option.disabled = entry.problem !== null;
       return option;
     }),
   );
+}
+
+/** A sentence on why the atlas of a link is not the one in view; empty where it is, or where no link names one. */
+export function explainOtherAtlas(atlases: AtlasSummary[], wanted: string, chosen: AtlasSummary): string {
+  if (!wanted || wanted === chosen.id) return "";
+  const entry = atlases.find((one) => one.id === wanted);
+  const reason = entry ? `“${entry.title}” cannot be used (${entry.problem ?? ""})` : `This server has no region “${wanted}”`;
+  return `${reason}, so “${chosen.title}” is shown instead.`;
 }
 
 /** Say what the atlas in view is called, how large it is, and whether more of it is to come. */

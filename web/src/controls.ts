@@ -1,5 +1,6 @@
 /** The page's controls: the prompt, how the map is drawn, the keys and the map itself. */
 
+import type { LngLat } from "maplibre-gl";
 import { element, onClick, onInput } from "./elements";
 import { wireKeys } from "./keyboard";
 import type { LivePage } from "./livePage";
@@ -14,7 +15,8 @@ export function wireControls(page: LivePage): void {
   wirePanels((panel) => page.openPanel(panel), () => page.state.panel);
   wireKeys({
     leaveOff: () => leaveOff(page),
-    enterOnMap: () => page.areas?.isDrawing && page.areas.finish(),
+    enterOnMap: () => (page.areas?.isDrawing ? page.areas.finish() : describePlace(page, page.map.getCenter())),
+    spaceOnMap: () => page.areas?.addCorner(page.map.getCenter()),
     isMap: (target) => target === page.map.getCanvas(),
   });
 }
@@ -75,12 +77,16 @@ export function wireMap(page: LivePage): void {
   });
   map.on("moveend", () => followView(page));
   map.on("click", (event) => {
-    if (page.areas?.isDrawing || !page.atlas) return;
-    page.state.place = [event.lngLat.lng, event.lngLat.lat];
-    page.openPanel("place");
+    if (!page.areas?.isDrawing) describePlace(page, event.lngLat);
   });
   element("atlas").addEventListener("change", (event) => page.changeAtlas((event.target as HTMLSelectElement).value));
   window.addEventListener("popstate", () => page.restore(location.hash));
+}
+
+function describePlace(page: LivePage, { lng, lat }: LngLat): void {
+  if (!page.atlas) return;
+  page.state.place = [lng, lat];
+  page.openPanel("place");
 }
 
 /** Note where the map looks, and ask for what the part in hand does not hold. */

@@ -45,6 +45,12 @@ export function formatScore(score: number | null, scale: string): string {
   return scale === "contrast" ? `${(score * 100).toFixed(score !== 0 && Math.abs(score) < 0.1 ? 1 : 0)} %` : score.toFixed(3);
 }
 
+/** How far two scores lie apart, with its unit: shares and ranks differ by percentage points. */
+export function formatDifference(difference: number | null, scale: string): string {
+  const text = formatScore(difference, scale);
+  return scale === "cosine" ? text : text.replace(" %", " percentage points");
+}
+
 export function onInput(id: string, change: (value: string) => void): void {
   element<HTMLInputElement>(id).addEventListener("input", (event) => change((event.target as HTMLInputElement).value));
 }

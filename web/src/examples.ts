@@ -22,8 +22,9 @@ export class PhotoPrompts {
   private shown: string | null = null;
   private arePossible = false;
 
-  /** `choose` gets the prompt that stands for a photo, `refuse` a sentence where there is none. */
+  /** `begin` is told that a photo is being sent, `choose` its prompt, `refuse` why there is none. */
   constructor(
+    private readonly begin: () => void,
     private readonly choose: (prompt: string) => void,
     private readonly refuse: (error: Error) => void,
   ) {
@@ -72,6 +73,7 @@ export class PhotoPrompts {
     try {
       if (!this.arePossible) throw new Error("This server cannot read photos; describe in words what the photo shows.");
       if (file.size > MAX_PHOTO_BYTES) throw new Error("This photo is larger than 20 MB; make it smaller.");
+      this.begin();
       const response = await request("./api/photos", { method: "POST", body: file });
       this.choose(((await response.json()) as { prompt: string }).prompt);
     } catch (error) {

@@ -7,6 +7,8 @@ export interface KeyActions {
   leaveOff: () => void;
   /** Enter was pressed while the map has the focus. */
   enterOnMap: () => void;
+  /** The space bar was pressed while the map has the focus. */
+  spaceOnMap: () => void;
   isMap: (target: EventTarget | null) => boolean;
 }
 
@@ -21,6 +23,10 @@ export function wireKeys(actions: KeyActions): void {
     if (document.querySelector("dialog[open]")) return; // Escape closes it
     if (event.key === "Escape") return actions.leaveOff();
     if (event.key === "Enter" && actions.isMap(event.target)) return actions.enterOnMap();
+    if (event.key === " " && actions.isMap(event.target)) {
+      event.preventDefault(); // or the page scrolls
+      return actions.spaceOnMap();
+    }
     if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "?") help.showModal();
     if (event.key !== "/") return;

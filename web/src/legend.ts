@@ -4,7 +4,7 @@ import { isBelowNonsense } from "./answer";
 import type { Scores } from "./api";
 import { colourAt, colourName, colourTable } from "./colours";
 import { countLevels } from "./counts";
-import { create, element, formatScore } from "./elements";
+import { create, element, formatDifference, formatScore } from "./elements";
 import type { Look } from "./scoreLayer";
 import type { State } from "./state";
 
@@ -59,6 +59,9 @@ export function lookOf(scores: Scores, range: Range, state: State): Look {
 export function drawLegend(scores: Scores | undefined, range: Range | null, state: State): void {
   const table = colourTable(colourName(state.colours, scores?.centred === true));
   element("legend-title").textContent = titleOf(scores, state);
+  const colours = element<HTMLSelectElement>("colours");
+  colours.disabled = scores?.centred === true;
+  colours.title = colours.disabled ? "A difference has colours of its own" : "Colours; all are safe for colour-blind eyes";
   drawBar(table, scores, range, state);
   drawTicks(range, state.scale);
   const opacity = `${Math.round(state.opacity * 100)} %`;
@@ -79,9 +82,10 @@ function titleOf(scores: Scores | undefined, state: State): string {
 function describeThreshold(scores: Scores | undefined, range: Range | null, state: State): string {
   if (!scores || !range) return "Dark cells hardly fit, bright cells fit well.";
   if (scores.says_nothing && !state.anyway) return "No cell is shown, as there is nothing to see.";
-  if (state.threshold === 0) return `All cells are shown; drag the handle to keep the ${scores.centred ? "largest changes" : "best"}.`;
-  const value = formatScore(thresholdOf(range, scores.centred === true, state.threshold), state.scale);
-  return scores.centred ? `Only changes of at least ${value}` : `Only cells from ${value} on`;
+  if (state.threshold === 0) return `All cells are shown; drag the handle to keep the ${scores.centred ? "largest differences" : "best"}.`;
+  const threshold = thresholdOf(range, scores.centred === true, state.threshold);
+  if (scores.centred) return `Only differences of at least ${formatDifference(threshold, state.scale)} are shown.`;
+  return `Only cells of at least ${formatScore(threshold, state.scale)} are shown.`;
 }
 
 /** Draw the histogram of the scores, and below it the bar of colours; what the threshold leaves out is pale. */

@@ -5,7 +5,7 @@ import { describeAtlas, listAtlases, Problem, request, Unreachable } from "./api
 import { Address } from "./address";
 import { AnswerLine } from "./answerLine";
 import { Areas } from "./areas";
-import { describeAtlasRow, listAtlasChoices } from "./atlasRow";
+import { describeAtlasRow, explainOtherAtlas, listAtlasChoices } from "./atlasRow";
 import { offerBaseMap } from "./baseMap";
 import { CompareControls } from "./compare";
 import { element } from "./elements";
@@ -51,6 +51,10 @@ export class LivePage implements Page {
   private readonly places = new BestPlaces(this);
   private readonly place = new PlacePanel(this);
   private readonly photos = new PhotoPrompts(
+    () => {
+      say("Sending the photo …");
+      setDoing("loading");
+    },
     (prompt) => this.choosePrompt(prompt),
     (error) => {
       say(error.message);
@@ -143,7 +147,7 @@ export class LivePage implements Page {
     element<HTMLInputElement>("threshold").value = String(Math.round(state.threshold * 255));
     element<HTMLInputElement>("opacity").value = String(Math.round(state.opacity * 100));
     element<HTMLSelectElement>("colours").value = state.colours;
-    element<HTMLSelectElement>("scale").value = state.scale;
+    element<HTMLSelectElement>("scale").value = state.scale || "contrast";
     this.time.show();
     this.compare.show();
     showPanel(state.panel);
@@ -151,10 +155,15 @@ export class LivePage implements Page {
 
   /** Show another atlas, from where it can be seen as a whole. */
   changeAtlas(id: string): void {
-    const { lon, lat, zoom, place, area } = START;
-    Object.assign(this.state, { lon, lat, zoom, place, area, panel: "" });
+    this.forgetPlaces();
     void this.chooseAtlas(id).catch((error: Error) => this.fail(error));
     this.commit();
+  }
+
+  /** Forget where the map looked and what was marked on it: it belongs to another region. */
+  private forgetPlaces(): void {
+    const { lon, lat, zoom, place, area } = START;
+    Object.assign(this.state, { lon, lat, zoom, place, area, panel: "" });
   }
 
   /** Go back to the state of an address, which the browser's history holds. */
@@ -255,7 +264,10 @@ export class LivePage implements Page {
     listAtlasChoices(atlases);
     const chosen = usableAtlas(atlases, this.state.atlas);
     if (!chosen) return this.fail(new Error(atlases[0]?.problem ?? "There is no atlas here; make one with: sat2cap embed"));
+    const other = explainOtherAtlas(atlases, this.state.atlas, chosen);
+    if (other) this.forgetPlaces();
     await this.chooseAtlas(chosen.id);
+    if (other) say(other);
     await offerBaseMap(this.map);
   }
 

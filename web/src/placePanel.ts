@@ -4,12 +4,15 @@ import { Marker } from "maplibre-gl";
 import type { PlaceDescription, Question } from "./api";
 import { atlasAddress, captionPlace, describePlace, followPlace, request } from "./api";
 import { drawSeries } from "./chart";
-import { create, createButton, element, formatScore, showPicture } from "./elements";
+import { create, createButton, element, formatDifference, formatScore, showPicture } from "./elements";
 import { placePrompt } from "./examples";
 import type { Page } from "./page";
 import { isDifference } from "./questions";
 
 const IMAGERY_ZOOM = 14;
+/** Differences that fill a chart at least: smaller ones are no news. */
+const LEAST_CHANCE = 0.05;
+const LEAST_COSINE = 0.005;
 const HOURS = [...Array(24).keys()].map((hour) => (hour % 6 === 0 ? String(hour) : ""));
 
 export class PlacePanel {
@@ -55,7 +58,8 @@ export class PlacePanel {
     const { scale } = question;
     const facts = create("dl");
     const add = (name: string, value: string) => facts.append(create("dt", name), create("dd", value));
-    add(isDifference(question) ? "change" : scale === "contrast" ? "chance" : "score", formatScore(place.score, scale));
+    if (isDifference(question)) add("difference", formatDifference(place.score, scale));
+    else add(scale === "contrast" ? "chance" : "score", formatScore(place.score, scale));
     if (place.percentile !== null) add("higher than", rankOf(place.percentile));
     if (place.chance !== null && scale !== "contrast") add("chance", formatScore(place.chance, "contrast"));
     const parts: HTMLElement[] = [facts, this.likeThis(place)];
@@ -63,7 +67,7 @@ export class PlacePanel {
     if (place.phrases.length) {
       const phrases = create("ul", "", "phrases");
       for (const phrase of place.phrases) phrases.append(create("li", phrase.text));
-      parts.push(create("h3", "A photo here would be nearest to"), phrases);
+      parts.push(create("h3", "A photo taken here would most resemble"), phrases);
     }
     for (const id of ["place-charts", "place-picture"]) {
       const room = create("div");
@@ -103,12 +107,16 @@ export class PlacePanel {
     if (!atlas?.knows_time) return;
     const room = panel.querySelector("#place-charts");
     const format = (score: number) => formatScore(score, state.scale === "percentile" ? "cosine" : state.scale);
-    for (const [label, over, marks, current] of [
+    const least = state.scale === "contrast" ? LEAST_CHANCE : LEAST_COSINE;
+    const charts = [
       ["Through the year", "months", [..."JFMAMJJASOND"], state.month - 1],
       ["Through the day", "hours", HOURS, state.hour],
-    ] as const) {
-      const series = await followPlace(question, lon, lat, over, signal);
-      room?.append(create("h3", label), drawSeries(label, series.scores, [...marks], state.month ? current : -1, format));
+    ] as const;
+    const rooms = charts.map(() => create("div", "Computing …", "quiet"));
+    charts.forEach(([label], index) => room?.append(create("h3", label), rooms[index]!));
+    for (const [index, [label, over, marks, current]] of charts.entries()) {
+      const { scores } = await followPlace(question, lon, lat, over, signal);
+      rooms[index]!.replaceChildren(drawSeries(label, scores, [...marks], state.month ? current : -1, format, least));
     }
   }
 

@@ -34,6 +34,7 @@ export class BestPlaces {
     const zones = this.page.zones;
     element("within-row").hidden = zones === null;
     element<HTMLInputElement>("within").checked = this.page.state.within;
+    if (!list.querySelector("button")) list.replaceChildren(create("li", "Searching …", "quiet"));
     try {
       const places = await findPlaces(question, TOP, this.page.state.within ? zones : null);
       if (ticket !== this.requestCount) return;

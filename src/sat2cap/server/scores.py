@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sat2cap.api import Prompt
 from sat2cap.errors import JobError
 from sat2cap.maps import DIFFERENCE, difference, with_standard_attributes
 from sat2cap.server.collection import ServedAtlas
@@ -61,7 +62,8 @@ class Answer:
     counts: NDArray[np.int64]
     """How many cells have each level, `[256]`."""
     says_nothing: bool = False
-    """Whether these are chances of words that say no more than words without meaning do."""
+    """Whether these are chances of words that say no more than words without meaning do; of a difference,
+    whether both prompts are such words."""
 
     @property
     def is_centred(self) -> bool:
@@ -189,19 +191,28 @@ def _score(served: ServedAtlas, question: Question, photos: PhotoPrompts) -> Ans
     assert served.opened is not None
     negatives = [photos.resolve(served, text) for text in question.negatives]
     prompt = photos.resolve(served, question.prompt)
-    if not question.is_difference:
-        answer = quantise_scores(served.opened.map(prompt, question.when, negatives, question.scale))
-        if question.scale == "contrast" and isinstance(prompt, str):
-            return replace(answer, says_nothing=says_nothing(served.opened.query_model, prompt))
-        return answer
     minus = None if question.minus is None else photos.resolve(served, question.minus)
+    if question.is_difference:
+        answer = quantise_scores(_difference(served, question, prompt, minus, negatives))
+    else:
+        answer = quantise_scores(served.opened.map(prompt, question.when, negatives, question.scale))
+    texts = [text for text in (prompt, minus) if isinstance(text, str)]
+    if question.scale != "contrast" or not texts:
+        return answer
+    return replace(answer, says_nothing=all(says_nothing(served.opened.query_model, text) for text in texts))
+
+
+def _difference(
+    served: ServedAtlas, question: Question, prompt: Prompt, minus: Prompt | None, negatives: list[Prompt]
+) -> xr.DataArray:
+    """Compute what the map of a question has more than the one that is taken off."""
+    assert served.opened is not None
     if isinstance(prompt, str) and isinstance(minus, str | None):
-        score = served.opened.difference(
+        return served.opened.difference(
             prompt, minus, question.when, question.minus_when, question.scale, negatives=negatives
         )
-    else:  # the library names both sides of a difference, and a photo has no words
-        first = served.opened.map(prompt, question.when, negatives, question.scale)
-        other = prompt if minus is None else minus
-        second = served.opened.map(other, question.minus_when or question.when, negatives, question.scale)
-        score = with_standard_attributes(difference(first, second))
-    return quantise_scores(score)
+    # the library names both sides of a difference, and a photo has no words
+    first = served.opened.map(prompt, question.when, negatives, question.scale)
+    other = prompt if minus is None else minus
+    second = served.opened.map(other, question.minus_when or question.when, negatives, question.scale)
+    return with_standard_attributes(difference(first, second))
