@@ -22,7 +22,7 @@ def type_words(value: object) -> str:
 def check_path(
     value: object, argument: str, forms: str = "the path of a folder", opened: str | None = None
 ) -> None:
-    """Raise `InputError` if an argument is neither text nor a path; `forms` is what to give.
+    """Raise `InputError` if an argument is neither a path nor text, or empty; `forms` is what to give.
 
     `opened` is an attribute of what is taken as it is, such as an imagery that was opened before.
 
@@ -32,6 +32,8 @@ def check_path(
     """
     if not isinstance(value, str | Path) and (opened is None or not hasattr(value, opened)):
         raise InputError(f"{argument} is {type_words(value)}; give {forms}")
+    if isinstance(value, str) and not value.strip():  # as of a variable that is not set
+        raise InputError(f"{argument} is empty; give {forms}")
 
 
 def check_count(value: object, argument: str) -> None:

@@ -26,6 +26,7 @@ MINICAPTIONER = "minicaptioner"
 """The captioner for it, which ships too."""
 
 _MINIWORLD = "miniworld:"
+_MODEL_FORMS = "a folder, a file or a name of a model"
 _TABLES = (".csv", ".parquet", ".geoparquet", ".pq")
 
 
@@ -162,6 +163,7 @@ def resolve_model(spec: str | Path, text: str | None = None, like: str | None = 
     """
     from sat2cap.model import load_model, treat_as_published
 
+    check_path(spec, "model", _MODEL_FORMS)
     clip = None if text is None else resolve_model(text)
     checkpoint = load_model(_miniclip_folder() if str(spec) == MINICLIP else spec, clip)
     if like is not None:
@@ -175,6 +177,9 @@ def resolve_query_model(spec: str | Path, text: str | Path | None = None) -> Que
     `text` names the CLIP model whose text tower to use. Raises `ModelError` if there is no such model.
     """
     from sat2cap.model import open_query_model
+
+    check_path(spec, "model", _MODEL_FORMS)
+    check_path(spec if text is None else text, "text", _MODEL_FORMS)
 
     def folder_of(name: str | Path) -> str | Path:
         return _miniclip_folder() if str(name) == MINICLIP else name

@@ -58,6 +58,8 @@ class PlainCoercion:
         is_several = param.multiple or param.nargs == -1
         if value is None:
             return () if is_several else None
+        if value == "" and self.annotation is Path:  # as of a variable of the shell that is not set
+            raise InputError(f"{max(param.opts, key=len)} is empty; give a path")
         is_plain = self.descriptor.parameter_info.parser is None
         if is_plain and is_several and self.annotation == list[str]:
             if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):

@@ -161,7 +161,13 @@ def _with_equal_brightness(files: list[RasterImagery]) -> list[RasterImagery]:
 def _list_rasters(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the imagery files below a folder, sorted, and the names and reasons of files left out."""
     paths, skipped = [], []
-    for path in sorted(folder.rglob("*")):
+    try:
+        found = sorted(folder.rglob("*"))
+    except OSError as error:  # a folder in it that is gone or cannot be listed
+        raise ImageryError(
+            f"imagery folder {str(folder)!r} cannot be listed ({error.strerror}); give a folder of imagery"
+        ) from None
+    for path in found:
         name, suffix = path.relative_to(folder), path.suffix.lower()
         if not path.is_file() or (suffix not in SUFFIXES and suffix not in _other_raster_suffixes()):
             continue

@@ -35,6 +35,8 @@ def open_source(
         open_source("scene.tif", BandRendering((4, 3, 2), (0, 3000)))
         open_source("https://example.org/{z}/{x}/{y}.png", cache=Path("tiles"))
     """
+    if not spec.strip():  # which as a path would be the folder of the process
+        raise ImageryError("the name of the imagery is empty; give a file, a folder, an address or a name")
     if may_be_described(spec):
         from sat2cap.imagery.named import find_source
 

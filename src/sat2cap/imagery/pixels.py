@@ -115,7 +115,7 @@ def rgba_planes(
         planes[3, ~np.isfinite(colours).all(0)] = 0
     if stretch is not None:
         low, high = stretch
-        stretched = (colours.astype(np.float32) - low) * (255 / (high - low))
+        stretched = _subtract(colours, low) * (255 / (high - low))
         colours = np.clip(np.nan_to_num(np.rint(stretched)), 0, 255)
     elif colours.dtype.kind == "f":
         colours = np.clip(np.nan_to_num(np.rint(colours)), 0, 255)
@@ -123,6 +123,25 @@ def rgba_planes(
     if not planes[3].all():
         np.putmask(planes, np.broadcast_to(planes[3] == 0, planes.shape), 0)
     return planes
+
+
+def _subtract(values: NDArray[Any], low: float) -> NDArray[np.float32]:
+    """Return `values` less a number; what float32 does not hold, such as 3e9 + 1, is float64 until then."""
+    if values.dtype == np.float32 or values.dtype.itemsize <= 2:
+        return np.asarray(values.astype(np.float32) - low, np.float32)
+    return np.asarray(values.astype(np.float64) - low).astype(np.float32)
+
+
+def keep_fractions(values: NDArray[Any], stretch: tuple[float, float] | None) -> NDArray[Any]:
+    """Return whole numbers of any shape as floats where their means would lose what a stretch shows.
+
+    That is where a step of 1 is two levels of 255 or more, and where 32 bits do not hold the numbers.
+    """
+    if values.dtype.kind not in "iu" or stretch is None:
+        return values
+    if not np.can_cast(values.dtype, np.int32):
+        return values.astype(np.float64)
+    return values.astype(np.float32) if stretch[1] - stretch[0] < 128 else values
 
 
 def alpha_8bit(alpha: NDArray[Any]) -> NDArray[np.uint8]:

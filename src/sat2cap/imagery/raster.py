@@ -20,11 +20,12 @@ from sat2cap.files import digest
 from sat2cap.geo import outline
 from sat2cap.imagery.gdal import open_dataset
 from sat2cap.imagery.identity import file_glance, file_identity
-from sat2cap.imagery.overviews import are_decimated, choose_overview, decimated_transform
+from sat2cap.imagery.overviews import choose_overview, decimated_transform, find_overviews
 from sat2cap.imagery.pixels import (
     PLACED_TO,
     alpha_8bit,
     gsd_m,
+    keep_fractions,
     planes_on,
     rgba_planes,
     seam_options,
@@ -34,7 +35,7 @@ from sat2cap.imagery.pixels import (
 from sat2cap.imagery.protocol import RGBA, ImageryInfo
 from sat2cap.imagery.requirements import choose_bands, native_grid, require_usable_values
 from sat2cap.imagery.resample import align_grid
-from sat2cap.imagery.window import Planes, loses_no_data, needed_window, read_window, warp_window
+from sat2cap.imagery.window import Planes, needed_window, read_bands, read_window, warp_window
 from sat2cap.redaction import redact_secrets
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class RasterImagery:
         values, alpha = read_window(dataset, self.bands, self.alpha_band, window, full)
         if self.nodata is not None and dataset.nodata is None:
             alpha[(values == self.nodata).all(0)] = 0
+        values = keep_fractions(values, self.stretch)
         if aligned is not None and values.dtype.kind in "iu" and (alpha == 255).all():
             resampled, inside = aligned.resample(values, compiled=compiled)
             return resampled, inside * np.uint8(255)
@@ -175,8 +177,8 @@ class RasterImagery:
             "UNIFIED_SRC_NODATA": "YES",  # a pixel is a hole if all bands are nodata, not one black channel
         }
         with WarpedVRT(dataset, **options) as warped:
-            planes = warped.read([*self.bands, tagged or warped.count])
-        return planes[:-1], alpha_8bit(planes[-1])
+            alpha = alpha_8bit(warped.read(tagged or warped.count))
+            return read_bands(warped, self.bands), alpha
 
 
 def open_raster(
@@ -218,7 +220,7 @@ def open_raster(
         if tagged != alpha_band:
             identity = digest(identity, "alpha not heeded")
         info = ImageryInfo(path, identity, gsd_m(grid), attribution, licence)
-        overviews, decimated, asks_full = _find_overviews(path, dataset, colour_bands)
+        overviews, decimated, asks_full = find_overviews(path, dataset, colour_bands)
         return RasterImagery(
             path,
             colour_bands,
@@ -231,21 +233,6 @@ def open_raster(
             asks_full=asks_full,
             dtype=dataset.dtypes[colour_bands[0] - 1],
             scaling=(dataset.scales[colour_bands[0] - 1], dataset.offsets[colour_bands[0] - 1]),
-        )
-
-
-def _find_overviews(
-    path: str, dataset: rasterio.DatasetReader, bands: tuple[int, ...]
-) -> tuple[tuple[int, ...], bool, bool]:
-    """Return the factors of a file's overviews, `are_decimated` and `loses_no_data` of them."""
-    overviews = tuple(dataset.overviews(bands[0]))
-    if not overviews:
-        return (), False, False
-    with open_dataset(path, 0) as finest:
-        return (
-            overviews,
-            are_decimated(dataset, finest, bands[0]),
-            loses_no_data(dataset, finest, bands),
         )
 
 

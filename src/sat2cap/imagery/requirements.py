@@ -1,6 +1,7 @@
 """What a raster must have to be read: bands that are colours, values that fit 8 bits, a grid on Earth."""
 
 import math
+import re
 
 import rasterio
 from odc.geo.crs import CRS
@@ -66,13 +67,19 @@ def require_usable_values(
     if stretch is not None:
         _require_usable_stretch(path, dataset, bands, stretch)
         return
-    bits = min(int(dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", 8)) for band in bands)
+    bits = min(_stated_bits(dataset, band) for band in bands)
     if kinds == {"uint8"} and bits < 8:
         fix = f"give the stretch 0,{2**bits - 1}"
         raise ImageryError(f"imagery {path!r} has values of {bits} bits, 0 to {2**bits - 1}, not of 8; {fix}")
     if kinds != {"uint8"}:
         fix = "give a stretch such as 0,3000, or copy it: gdal_translate -ot Byte -scale 0 3000 0 255 IN OUT"
         raise ImageryError(f"imagery {path!r} is {', '.join(sorted(kinds))}, not 8-bit (uint8); {fix}")
+
+
+def _stated_bits(dataset: rasterio.DatasetReader, band: int) -> int:
+    """Return how many bits a value of a band has, at most 8, by what the file states."""
+    text = dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", "")
+    return int(text) if re.fullmatch("[1-7]", text) else 8
 
 
 def _require_usable_stretch(
@@ -109,10 +116,16 @@ def native_grid(path: str, dataset: rasterio.DatasetReader) -> GeoBox:
     if dataset.transform.is_identity:
         fix = "georeference it first, for example in QGIS"
         raise ImageryError(f"imagery {path!r} has a CRS but no geotransform, so no place on Earth; {fix}")
+    if not all(map(math.isfinite, dataset.transform[:6])) or dataset.transform.is_degenerate:
+        fix = "give it a right one: gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM FILE"
+        raise ImageryError(f"imagery {path!r} has a geotransform by which its pixels have no size; {fix}")
     grid = GeoBox(dataset.shape, dataset.transform, CRS(dataset.crs))
     try:
         transformer(grid.crs, LONLAT)
+        is_flat = not grid.crs.proj.is_geocentric
     except ProjError:
+        is_flat = False
+    if not is_flat:
         fix = "assign the one it is in: gdal_translate -a_srs EPSG:CODE IN OUT"
-        raise ImageryError(f"imagery {path!r} is in a CRS that has no place on Earth; {fix}") from None
+        raise ImageryError(f"imagery {path!r} is in a CRS that has no place on Earth; {fix}")
     return grid

@@ -59,13 +59,23 @@ def read_window(
     not finite in any of `bands`. An alpha band other than `alpha_band` is not heeded. `full` is the full
     resolution of an overview `dataset` that does not say itself where it has no data (`loses_no_data`).
     """
-    values = dataset.read(bands, window=window)
+    values = read_bands(dataset, bands, window)
     alpha = _read_mask(dataset, bands, window) if full is None else _sample_mask(full, dataset, bands, window)
     if alpha_band is not None:
         alpha = np.minimum(alpha, alpha_8bit(dataset.read(alpha_band, window=window)))
     if values.dtype.kind == "f":
         alpha[~np.isfinite(values).all(0)] = 0
     return values, alpha
+
+
+def read_bands(
+    dataset: rasterio.DatasetReader, bands: tuple[int, ...], window: Window | None = None
+) -> NDArray[Any]:
+    """Return the values of `bands` in a window ``[B, h, w]``, in the smallest type that holds all of them."""
+    if len({dataset.dtypes[band - 1] for band in bands}) == 1:
+        values: NDArray[Any] = dataset.read(bands, window=window)
+        return values
+    return np.stack([dataset.read(band, window=window) for band in bands])
 
 
 def loses_no_data(

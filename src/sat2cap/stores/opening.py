@@ -54,6 +54,8 @@ def open_store(place: Path | str | Store) -> Store:
     """
     if not isinstance(place, str | Path):
         return place
+    if not str(place).strip():  # which as a path would be the folder of the process
+        raise InputError("an empty text stands where a folder or an address is needed; give one")
     if not is_remote(place):
         return LocalStore(Path(place))
     if isinstance(place, Path):
