@@ -8,11 +8,13 @@ import geopandas
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+import pyproj
 import pytest
 import shapely
 
+from sat2cap.api.inputs import to_region
 from sat2cap.errors import RegionError
-from sat2cap.geo.region import parse_region
+from sat2cap.geo.region import lonlat_bounds, parse_region
 from sat2cap.maps.places import read_places
 
 BOX = shapely.box(4.8, 52.3, 5.0, 52.4)
@@ -125,6 +127,68 @@ def test_coordinates_that_are_nowhere_on_earth_are_one_line(tmp_path, shape, rul
     assert "\n" not in str(caught.value)
     if shape.geom_type == "Point":
         assert read_places(tmp_path / "x.geojson") == []
+
+
+def area_km2(geometry):
+    parts = shapely.get_parts(shapely.segmentize(geometry, 0.5))
+    return sum(abs(pyproj.Geod(ellps="WGS84").geometry_area_perimeter(part)[0]) for part in parts) / 1e6
+
+
+AROUND_A_POLE = {
+    # in equal-area CRSs, so that areas on the ground are those in the plane
+    "south pole": (shapely.Point(0, 0).buffer(2e6, 64), 6932),
+    "off the centre": (shapely.Point(4e5, 4e5).buffer(1e6, 64), 6931),
+    "without the pole": (shapely.Point(0, 0).buffer(3e6, 64) - shapely.Point(0, 0).buffer(1e6, 64), 6931),
+}
+
+
+@pytest.mark.parametrize("case", AROUND_A_POLE)
+def test_a_pole_may_be_inside(tmp_path, case):
+    """A ring around it has no area in degrees, before it is closed along the pole."""
+    shape, crs = AROUND_A_POLE[case]
+    table(shape, crs=crs).to_file(tmp_path / "a.gpkg")
+    geometry = parse_region(str(tmp_path / "a.gpkg")).geometry.geom
+    assert area_km2(geometry) == pytest.approx(shape.area / 1e6, rel=2e-3)
+    assert to_region(table(shape, crs=crs)).geometry.geom.equals(geometry)
+    assert geometry.bounds[::2] == (-180, 180)
+    pole = 90 if crs == 6931 else -90
+    assert geometry.intersects(shapely.Point(30, 0.9999 * pole)) == ("without" not in case)
+
+
+@pytest.mark.parametrize(
+    ("shape", "crs", "west", "east"),
+    [
+        (shapely.box(2.0e7, 0, 2.1e7, 1e6), 3857, 179.6631, -171.3538),
+        (shapely.box(2.5e6, -1e6, 5e6, 1e6), 3832, 172.4579, -165.0842),
+    ],
+)
+def test_a_projected_shape_across_the_antimeridian_goes_the_short_way(tmp_path, shape, crs, west, east):
+    table(shape, crs=crs).to_file(tmp_path / "a.gpkg")
+    region = parse_region(str(tmp_path / "a.gpkg"))
+    assert lonlat_bounds(region.geometry)[::2] == pytest.approx((west, east), abs=1e-3)
+
+
+def test_an_edge_the_long_way_round_causes_a_warning(tmp_path):
+    """GeoJSON means what it says (RFC 7946, 3.1.9), which is seldom what was meant."""
+    shape = shapely.Polygon([(179, -17), (-179, -17), (-179, -16), (179, -16)])
+    table(shape).to_file(tmp_path / "a.geojson")
+    with pytest.warns(UserWarning, match=r"edge from longitude -?179 to -?179, .* cut it there"):
+        assert parse_region(str(tmp_path / "a.geojson")).geometry.geom.area == pytest.approx(358)
+
+
+def test_180_and_minus_180_are_one_meridian():
+    with pytest.raises(RegionError, match="west and east are the same"):
+        parse_region("180,0,-180,1")
+
+
+def test_a_shapefile_that_lacks_a_part_is_one_clear_line(tmp_path):
+    table(BOX).to_file(tmp_path / "a.shp")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for file in tmp_path.glob("a.*"):
+            if file.suffix in (".shp", ".dbf", ".prj"):
+                archive.write(file, file.name)
+    with pytest.raises(RegionError, match="has no layer that can be read"):
+        parse_region(str(tmp_path / "a.zip"))
 
 
 def test_what_holds_no_polygons_is_one_clear_line(tmp_path):

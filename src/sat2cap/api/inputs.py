@@ -81,7 +81,7 @@ def to_region(region: RegionLike) -> "Region | None":
 
         return Region(outline(region), "GeoBox")
     if is_instance_of(region, "odc.geo.geom", "Geometry"):
-        return _from_shape(region.to_crs("EPSG:4326", wrapdateline=True).geom, "Geometry")
+        return _from_shape(_in_degrees(np.array([region.geom]), region.crs.proj), "Geometry")
     if is_instance_of(region, "shapely", "Geometry"):
         return _from_shape(region, region.geom_type)
     if isinstance(region, tuple | list | np.ndarray):
@@ -96,7 +96,17 @@ def _from_table(table: "gpd.GeoDataFrame | gpd.GeoSeries") -> "Region":
         raise RegionError("region is a table without a CRS; set it with .set_crs(…)")
     if not len(table):
         raise RegionError("region is a table without rows; give at least one polygon")
-    return _from_shape(table.geometry.to_crs("EPSG:4326").union_all(), type(table).__name__)
+    shapes = table.geometry.dropna().to_numpy()
+    return _from_shape(_in_degrees(shapes, table.crs), type(table).__name__)
+
+
+def _in_degrees(shapes: NDArray[np.object_], crs: object) -> "shapely.Geometry":
+    """Return shapes of a CRS in degrees, joined."""
+    import shapely
+
+    from sat2cap.geo import shapes_in_degrees
+
+    return shapely.union_all(shapely.make_valid(shapes_in_degrees(shapes, crs)))
 
 
 def _from_shape(shape: "shapely.Geometry", label: str) -> "Region":

@@ -1,5 +1,6 @@
 from .blocks import seamless_blocks as seamless_blocks
 from .blocks import square_blocks as square_blocks
+from .degrees import shapes_in_degrees as shapes_in_degrees
 from .earth import EARTH_RADIUS_M as EARTH_RADIUS_M
 from .earth import KM_PER_DEGREE as KM_PER_DEGREE
 from .earth import M_PER_DEGREE as M_PER_DEGREE

@@ -196,8 +196,9 @@ def _bounding_box(text: str, west: float, south: float, east: float, north: floa
     if not (-180 <= west <= 180 and -180 <= east <= 360):
         rule = "west and east must be within -180 to 180"
         raise RegionError(f"region {text!r}: {rule}; the order is west,south,east,north in degrees")
-    if west == east or east - west > 360:
-        rule = "west and east are the same" if west == east else "it is wider than the Earth"
+    is_line = west == east or west - east == 360  # 180 and -180 are one meridian
+    if is_line or east - west > 360:
+        rule = "west and east are the same" if is_line else "it is wider than the Earth"
         raise RegionError(f"region {text!r}: {rule}; the order is west,south,east,north")
     import shapely
 

@@ -1,5 +1,6 @@
 """Regions in files of shapes: their polygons joined, of a layer and of features chosen by their values."""
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from sat2cap.errors import RegionError
+from sat2cap.geo.degrees import find_long_edge, shapes_in_degrees
 from sat2cap.geo.region import REGION_FORMS
 from sat2cap.geo.vector_file import VectorFile, list_names
 
@@ -30,7 +32,11 @@ def read_polygons(path: str, layer: str | None = None, where: Sequence[str] = ()
         table = table[_matching_rows(path, table, condition)]
     if table.crs is None:
         raise RegionError(f"region {path!r} does not say its CRS; add one, for example in QGIS")
-    shapes = shapely.force_2d(table.to_crs("EPSG:4326").geometry.dropna().to_numpy())
+    shapes = shapes_in_degrees(table.geometry.dropna().to_numpy(), table.crs)
+    if table.crs.is_geographic and (edge := find_long_edge(shapes)) is not None:
+        rule = f"an edge from longitude {edge[0]:g} to {edge[1]:g}, which is taken the long way round"
+        fix = "if it crosses the antimeridian, cut it there"
+        warnings.warn(f"region {path!r} has {rule}; {fix}", stacklevel=2)
     if not np.isfinite(shapely.get_coordinates(shapes)).all():
         raise RegionError(f"region {path!r} has coordinates that are no numbers; check the CRS it declares")
     shapes = shapely.make_valid(shapes)

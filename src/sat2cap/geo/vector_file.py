@@ -59,6 +59,8 @@ class VectorFile:
 
         try:
             source, layers = self._list_layers()
+            if not layers:
+                raise self._problem(f"{self._has} no layer that can be read; {self.form}")
             is_open = layer is None and (len(layers) == 1 or not self.layer_option)
             chosen = layers[0] if is_open and layers else layer
             table = geopandas.read_file(source, layer=chosen) if chosen in layers else None
