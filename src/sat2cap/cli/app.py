@@ -14,6 +14,7 @@ from sat2cap.cli import console
 from sat2cap.cli.coercion import take_plain_values
 from sat2cap.cli.deferred import defer_import
 from sat2cap.cli.options import ACCEPT_OLD_STRETCH
+from sat2cap.cli.repetition import refuse_repeated_options
 from sat2cap.errors import Sat2CapError
 from sat2cap.extras import explain_missing_module
 from sat2cap.redaction import redact_secrets
@@ -68,6 +69,7 @@ def make_command(*names: str) -> Any:
             app.command(name, context_settings=settings)(command)
     tree = typer.main.get_command(app)
     take_plain_values(tree)
+    refuse_repeated_options(tree)
     return tree
 
 
