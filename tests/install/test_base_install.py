@@ -27,24 +27,28 @@ NO_INDEX = ("connection", "Connection", "No matching distribution", "Temporary f
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def run_pip(python: str | Path, *words: str) -> None:
-    """Run pip, or skip the test if it reaches no package index."""
-    done = subprocess.run([str(python), "-m", "pip", *words], capture_output=True, text=True, cwd=ROOT)
+def run_pip(*words: str | Path) -> str:
+    """Return what pip of this environment prints, or skip the test if it reaches no package index.
+
+    The new environment needs none of its own: ``--python`` names the one that pip is to work on.
+    """
+    done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, cwd=ROOT)
     if done.returncode and any(sign in done.stderr for sign in NO_INDEX):
         pytest.skip(f"no package index can be reached, so no base install: {done.stderr.splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with nothing but the wheel and what it depends on; its folder of programs."""
     folder = tmp_path_factory.mktemp("base")
-    run_pip(sys.executable, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    run_pip("wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
     (wheel,) = folder.glob("sat2cap-*.whl")
     environment = folder / "venv"
-    venv.create(environment, with_pip=True)
+    venv.create(environment)
     programs = environment / ("Scripts" if sys.platform == "win32" else "bin")
-    run_pip(programs / "python", "install", "--quiet", "--no-compile", str(wheel))
+    run_pip("--python", programs / "python", "install", "--quiet", "--no-compile", wheel)
     return programs
 
 
@@ -70,10 +74,8 @@ def atlas(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_base_install_has_no_networks(base: Path) -> None:
-    done = subprocess.run(
-        [str(base / "python"), "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True
-    )
-    names = {line.split("==")[0].lower() for line in done.stdout.splitlines()}
+    listed = run_pip("--python", base / "python", "list", "--format=freeze")
+    names = {line.split("==")[0].lower() for line in listed.splitlines()}
     assert {"sat2cap", "numpy", "rasterio"} <= names
     assert names & {"torch", "transformers", "lightning-fabric", "kornia", "scikit-learn", "duckdb"} == set()
 
@@ -172,7 +174,7 @@ def test_what_needs_an_extra_names_it_in_one_line(run: Run, words: list[str], ex
 def test_with_the_extra_serve_the_live_page_answers_without_torch(base: Path, atlas: str) -> None:
     """The extra is installed beside the base, after all tests of the base alone."""
     (wheel,) = base.parents[1].glob("sat2cap-*.whl")
-    run_pip(base / "python", "install", "--quiet", "--no-compile", f"{wheel}[serve]")
+    run_pip("--python", base / "python", "install", "--quiet", "--no-compile", f"{wheel}[serve]")
     command = [str(base / "sat2cap"), "serve", atlas, "--no-open", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": ""}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
