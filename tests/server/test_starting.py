@@ -116,8 +116,16 @@ def test_the_address_is_in_a_log_while_the_server_runs(folder, monkeypatch):
 
     monkeypatch.setattr(running, "run_server", run_for_a_moment)
     monkeypatch.setattr("sat2cap.server.run_server", run_for_a_moment, raising=False)
+    statuses = []
+
+    def leave(status):
+        statuses.append(status)
+        raise SystemExit(status)
+
+    monkeypatch.setattr("os._exit", leave)
     with pytest.raises(SystemExit):
         main(["serve", str(folder / "broken.zarr"), "--no-open"])
+    assert statuses == [0]
     assert logged[0].splitlines() == ["serving  broken", "address  http://127.0.0.1:1/"]
     assert logged[1].splitlines()[2:] == ["ready  0 of 1 atlases, in 0.2 s"]
 

@@ -123,13 +123,15 @@ def run_server(
     """Serve atlases until the process is interrupted.
 
     `started` is called with the address once it listens, `warmed_up` once every atlas is open, with the
-    seconds that it took. Raises `InputError`, `JobError` if the port is taken.
+    seconds that it took. Raises `InputError`, `JobError` if the port is taken or the server cannot start.
     """
     collection = AtlasCollection(paths, model, text, captioner)
     listener = _listen(settings)
     server = uvicorn.Server(_configure(collection, settings, WarmUp(collection, warmed_up)))
     started(_address(settings, listener), collection)
     server.run(sockets=[listener])
+    if not server.started:
+        raise JobError("the server did not start; its log says why")
 
 
 def _to_paths(atlases: str | Path | OpenAtlas | Sequence[str | Path]) -> list[str | Path | Store]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _API_KEY = "SAT2CAP_API_KEY"
 _DEMO_FOLDER = Path("demo")
+_INTERRUPTED = 130
+"""Exit status of a command that was interrupted, as shells have it."""
 
 
 def serve(
@@ -95,7 +97,8 @@ def serve(
     try:
         run_server(paths, settings, model, text, captioner, say_address, _say_what_is_ready)
     except KeyboardInterrupt:
-        _leave_at_once()
+        _leave_at_once(_INTERRUPTED)
+    _leave_at_once(0)  # a signal to stop does not end process 1 of a container by itself
 
 
 def _say_what_is_ready(collection: "AtlasCollection", seconds: float) -> None:
@@ -109,14 +112,14 @@ def _say_what_is_ready(collection: "AtlasCollection", seconds: float) -> None:
             console.print_warning(f"{one.slug} cannot be used: {one.problem}")
 
 
-def _leave_at_once() -> NoReturn:
+def _leave_at_once(status: int) -> NoReturn:
     """End the process without waiting for what threads still compute: nobody asks for it any more.
 
     The interpreter would wait for them, and then take down all that was loaded: seconds on a busy machine.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(130)
+    os._exit(status)
 
 
 def _find_demo() -> str:
