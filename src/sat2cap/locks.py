@@ -140,6 +140,31 @@ def _remove_if_abandoned(lock: Path) -> None:
             os.close(descriptor)
 
 
+def find_holder(path: Path) -> str | None:
+    """Return who holds the lock of a file, as "process 12 on host"; None if nobody is known to hold it.
+
+    The lock itself is not tried, as a process that wants it just then would be refused. A process of this
+    machine that was killed, and so left the file, holds nothing.
+    """
+    try:
+        holder = parse_json(path.read_bytes())
+        is_gone = holder["host"] == socket.gethostname() and not _is_running(holder["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None if is_gone else _describe_holder(path)
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it belongs to another user
+        return True
+    return True
+
+
 def _same_file(descriptor: int, path: Path) -> bool:
     """Return whether an open descriptor is still the file at this path."""
     try:

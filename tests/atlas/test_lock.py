@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +13,11 @@ from pathlib import Path
 import pytest
 from small_atlas import build
 
-from sat2cap.atlas import writer_lock
+from sat2cap.atlas import open_atlas, writer_lock
 from sat2cap.atlas.lock import LOCK
 from sat2cap.errors import AtlasError, JobError
+from sat2cap.publishing import publish_atlas
+from sat2cap.query import prepare_atlas
 
 HOLDER = """
 import sys, time
@@ -35,6 +40,28 @@ def holder(tmp_path):
     yield process
     process.kill()
     process.wait()
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_what_waits_for_a_finished_atlas_names_its_writer(tmp_path, holder, copy):
+    """A repair opens a finished atlas again; "embed it" would then be the wrong advice."""
+    atlas = build(tmp_path / "b.zarr")
+    shutil.copytree(atlas.path, tmp_path / "a.zarr", dirs_exist_ok=True)
+    (tmp_path / "a.zarr/zarr.json").unlink()
+    unfinished = open_atlas(tmp_path / "a.zarr")
+
+    def work():
+        publish_atlas(unfinished, tmp_path / "public") if copy else prepare_atlas(unfinished, "cyclic")
+
+    name = re.escape(
+        f"is being written by process {holder.pid} on {socket.gethostname()}; wait until it is done"
+    )
+    with pytest.raises(AtlasError, match=name):
+        work()
+    holder.kill()
+    holder.wait()
+    with pytest.raises(AtlasError, match="is not finished; the same embed command continues it"):
+        work()
 
 
 def test_a_second_writer_is_refused_with_the_first_ones_process(tmp_path, holder):

@@ -127,7 +127,8 @@ def test_overviews_elsewhere_are_refused(tmp_path: Path, private: Path, server: 
 
 def test_overviews_of_a_file_of_the_same_folder_are_read(tmp_path: Path, private: Path) -> None:
     overviews = tmp_path / "coarser.tif"
-    shutil.copy(private, overviews)
+    with rasterio.open(overviews, "w", "GTiff", height=32, width=32, count=3, dtype="uint8") as file:
+        file.write(np.full((3, 32, 32), 77, np.uint8))
     with rasterio.open(private, "r+") as file:
         file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=":::BASE:::coarser.tif")
     assert len(open_raster(str(private)).overviews) == 1
@@ -172,7 +173,12 @@ def test_a_vrt_in_a_folder_reads_that_folder_alone(tmp_path: Path, private: Path
 def test_overviews_elsewhere_are_refused_over_http_too(
     tmp_path: Path, private: Path, server: Answers
 ) -> None:
-    targets = {"/file.tif": private, "/address.tif": f"{server.url}/inner.tif"}
+    server.answers["/inner.tif"] = private.read_bytes()
+    targets = {
+        "/file.tif": private,
+        "/address.tif": f"{server.url}/inner.tif",
+        "/beside.tif": ":::BASE:::inner.tif",  # GDAL's word for a file of the same folder
+    }
     for name, target in targets.items():
         tagged = shutil.copy(private, tmp_path / "tagged.tif")
         with rasterio.open(tagged, "r+") as file:
@@ -287,7 +293,7 @@ def test_a_picture_under_another_pictures_name_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.geojson", "a.kml", "a.gpkg", "a.vrt", "a.zip"])
 def test_a_region_file_that_is_a_list_of_others_is_refused(tmp_path: Path, name: str) -> None:
-    from zipfile import ZipFile
+    from zipfile import ZIP_DEFLATED, ZipFile
 
     from sat2cap.errors import RegionError
     from sat2cap.geo.region import parse_region
@@ -297,7 +303,7 @@ def test_a_region_file_that_is_a_list_of_others_is_refused(tmp_path: Path, name:
     source = f"<SrcDataSource>{tmp_path / 'private.geojson'}</SrcDataSource>"
     text = f'<OGRVRTDataSource>\n<OGRVRTLayer name="private">{source}</OGRVRTLayer></OGRVRTDataSource>'
     if name == "a.zip":
-        with ZipFile(tmp_path / name, "w") as archive:
+        with ZipFile(tmp_path / name, "w", ZIP_DEFLATED) as archive:  # so that its bytes do not show it
             archive.writestr("folder/a.geojson", text)
     else:
         (tmp_path / name).write_text(text)

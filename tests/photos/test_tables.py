@@ -544,12 +544,15 @@ def test_members_that_must_not_be_read_are_faults_of_their_samples(tmp_path):
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     device = tarfile.TarInfo("device.metadata.json")
     device.type = tarfile.CHRTYPE
+    sparse = tarfile.TarInfo("sparse.groundlevel.jpg")  # a terabyte of zeros in no bytes
+    sparse.pax_headers = {"GNU.sparse.size": str(2**40), "GNU.sparse.map": "0,0"}
     huge = ("huge.groundlevel.jpg", picture(1))
     path = write_tar(
         tmp_path / "0.tar",
         [
             *(link, ("link.metadata.json", METADATA)),
             *(("device.groundlevel.jpg", picture(1)), device),
+            *(sparse, ("sparse.metadata.json", METADATA)),
             *(*sample("twice"), ("twice.metadata.json", METADATA)),
             *sample("good"),
         ],
@@ -558,6 +561,7 @@ def test_members_that_must_not_be_read_are_faults_of_their_samples(tmp_path):
     assert {key: photo.fault for key, photo in photos.items()} == {
         "link": NOT_REGULAR,
         "device": NOT_REGULAR,
+        "sparse": NOT_REGULAR,
         "twice": REPEATED_MEMBER,
         "good": "",
     }

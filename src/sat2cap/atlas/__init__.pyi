@@ -17,6 +17,7 @@ from .layout import iter_chunks as iter_chunks
 from .lock import PUBLISH_LOCK as PUBLISH_LOCK
 from .lock import UNLOCK as UNLOCK
 from .lock import break_lock as break_lock
+from .lock import unfinished_error as unfinished_error
 from .lock import wide_lock as wide_lock
 from .lock import writer_lock as writer_lock
 from .opening import open_atlas as open_atlas

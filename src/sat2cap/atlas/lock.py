@@ -5,8 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sat2cap.atlas.plan import check_free
+from sat2cap.atlas.plan_files import read_or_none
 from sat2cap.atlas.wide_manifest import read_wide_manifest
-from sat2cap.stores import Store, open_store
+from sat2cap.errors import AtlasError
+from sat2cap.locks import find_holder
+from sat2cap.stores import Store, open_store, read_holder
 
 LOCK = "_sat2cap/lock"
 """Path of the lock file, which names the writer."""
@@ -44,6 +47,19 @@ def wide_lock(place: Path | str | Store) -> Iterator[Store]:
     store = open_store(place)
     with store.writer.lock(LOCK, "atlas", UNLOCK):
         yield store
+
+
+def unfinished_error(store: Store) -> AtlasError:
+    """Return the error for an atlas that is not finished, with who is writing it, if anyone is."""
+    if store.folder is not None:
+        writer = find_holder(store.folder / LOCK)
+    else:
+        held = read_or_none(store, LOCK)
+        writer = None if held is None else str(read_holder(held))
+    if writer is not None:
+        rule = f"is not finished, and is being written by {writer}"
+        return AtlasError(f"atlas {store.name!r} {rule}; wait until it is done, or stop it")
+    return AtlasError(f"atlas {store.name!r} is not finished; the same embed command continues it")
 
 
 def break_lock(place: Path | str | Store) -> str | None:

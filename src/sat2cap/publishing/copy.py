@@ -19,7 +19,16 @@ import zarr.errors
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
-from sat2cap.atlas import PUBLISH_LOCK, PUBLISHED_KEY, UNLOCK, Atlas, AtlasSpec, side_arrays, verify_atlas
+from sat2cap.atlas import (
+    PUBLISH_LOCK,
+    PUBLISHED_KEY,
+    UNLOCK,
+    Atlas,
+    AtlasSpec,
+    side_arrays,
+    unfinished_error,
+    verify_atlas,
+)
 from sat2cap.errors import AtlasError
 from sat2cap.files import canonical_json, digest, indented_json
 from sat2cap.progress import Progress, silent
@@ -83,7 +92,7 @@ def identify_options(depths: Sequence[int]) -> tuple[str, str]:
 def check_finished(atlas: Atlas) -> None:
     """Raise `AtlasError` if an atlas is not finished."""
     if not atlas.complete:
-        raise AtlasError(f"atlas {atlas.name!r} is not finished; the same embed command continues it")
+        raise unfinished_error(atlas.store)
 
 
 def write_copy(

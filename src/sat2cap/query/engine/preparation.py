@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sat2cap.atlas import Atlas, verify_atlas, writer_lock
+from sat2cap.atlas import Atlas, unfinished_error, verify_atlas, writer_lock
 from sat2cap.errors import AtlasError
 from sat2cap.files import publish_folder, write_json
 from sat2cap.locks import remove_temporary_files
@@ -44,7 +44,7 @@ def prepare_atlas(atlas: Atlas, encoding: Encoding, progress: Progress = silent)
     """
     folder = atlas.path / PREPARED_FOLDER
     if not atlas.complete:
-        raise AtlasError(f"atlas {str(atlas.path)!r} is not finished; run its embed command again first")
+        raise unfinished_error(atlas.store)
     if prepared_state(atlas, encoding) != "yes" or (atlas.path / VERSION_1_FILE).exists():
         with writer_lock(atlas.path):
             remove_temporary_files(folder.parent, f".{folder.name}.*")
