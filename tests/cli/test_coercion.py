@@ -1,6 +1,7 @@
 """Arguments taken as they are, and modules that are imported when they are used: nothing else changes."""
 
 import sys
+from enum import Enum
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,11 +45,12 @@ def test_every_parameter_gets_what_typer_makes_of_it(tmp_path):
             for convert in (coercion.coerce, coercion.make_coercion().coerce):
                 try:
                     outcomes.append(convert(value, param=param, ctx=None))
-                except InputError:  # a number, of which typer says less
+                except InputError:  # a number or a choice, of which typer says less
                     outcomes.append((typer.BadParameter, ""))
                 except (typer.BadParameter, ValueError) as error:
-                    is_number = coercion.annotation in (int, float)
-                    outcomes.append((type(error), "" if is_number else str(error)))
+                    kind = coercion.annotation
+                    is_ours = kind in (int, float) or (isinstance(kind, type) and issubclass(kind, Enum))
+                    outcomes.append((type(error), "" if is_ours else str(error)))
             assert outcomes[0] == outcomes[1], (param.name, value)
             assert type(outcomes[0]) is type(outcomes[1]), (param.name, value)
             compared += 1

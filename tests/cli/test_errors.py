@@ -105,12 +105,29 @@ def test_a_run_file_lists_all_its_problems(names: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["nonsense"], ["embed", "--nonsense"], ["map"], ["search", "x.zarr"], ["atlas", "x"]]
+    ("words", "line"),
+    [
+        (["mpa"], "no such command 'mpa', did you mean 'map'; see: sat2cap --help"),
+        (["embed", "--nonsense"], "no such option: --nonsense; see: sat2cap embed --help"),
+        (["search", "x.zarr"], "missing argument 'PROMPT'; see: sat2cap search --help"),
+        (["map", "x.zarr", "snow"], "missing option '-o' / '--out'; see: sat2cap map --help"),
+        (["map", "x.zarr", "snow", "-o"], "option '-o' requires an argument; see: sat2cap --help"),
+        (["atlas", "info", "x", "y"], "got unexpected extra argument(s) (y); see: sat2cap atlas info --help"),
+        (
+            ["map", "x.zarr", "snow", "-o", "x.tif", "--scale", "log"],
+            "--scale 'log' is unknown; use one of cosine, percentile, contrast",
+        ),
+    ],
 )
-def test_a_wrong_command_line_is_status_2(words: list[str]) -> None:
+def test_a_wrong_command_line_is_one_line_that_names_the_help(words: list[str], line: str) -> None:
+    assert run(*words) == (2, "", f"error: {line}\n")
+
+
+@pytest.mark.parametrize("words", [[], ["atlas"], ["evaluate"]])
+def test_a_group_without_a_command_answers_with_its_help(words: list[str]) -> None:
     done = run(*words)
     assert done.status == 2
-    assert "Usage: sat2cap" in done.err
+    assert f"Usage: {' '.join(['sat2cap', *words])} [OPTIONS] COMMAND" in done.err
 
 
 def test_a_failed_job_is_status_1(monkeypatch: pytest.MonkeyPatch, atlas: Path) -> None:

@@ -21,6 +21,9 @@ from sat2cap.redaction import redact_secrets
 
 _NEGATIVE_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
 
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""What the parser of typer raises for a command line that it cannot read."""
+
 COMMANDS = {
     "demo": "build.demo:demo",
     "pairs": "build.pairs:app",
@@ -108,7 +111,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             # About damaged photos, one line each: what cannot be read of them is counted as a fault.
             warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
             command = make_command(*[name for name in arguments[:1] if name in COMMANDS])
-            command(args=arguments, prog_name="sat2cap")
+            raise SystemExit(command(args=arguments, prog_name="sat2cap", standalone_mode=False))
+    except _USAGE_ERROR as error:
+        print(_describe_usage(error), file=sys.stderr)
+        raise SystemExit(2) from None
+    except typer.Abort:  # what typer makes of an EOFError
+        print("error: the input ended too early", file=sys.stderr)
+        raise SystemExit(1) from None
     except Sat2CapError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(error.exit_status) from None
@@ -126,6 +135,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _describe_usage(error: Any) -> str:
+    """Return one line that names the argument which the parser refused, and the page of help to read.
+
+    Without any argument, a command answers with that page itself.
+    """
+    message = str(error.format_message())
+    if error.ctx is not None and message == error.ctx.get_help():
+        return message
+    message = " ".join(message.rstrip(".? \n").replace(". Did you mean", ", did you mean").split())
+    command = "sat2cap" if error.ctx is None else error.ctx.command_path
+    return f"error: {message[:1].lower()}{message[1:]}; see: {command} --help"
 
 
 def _require_local_outputs(arguments: Sequence[str]) -> None:

@@ -68,19 +68,18 @@ class PlainCoercion:
             info, name = self.descriptor.parameter_info, max(param.opts, key=len)
             return _read_number(value, self.annotation, info, name)
         elif is_plain and not is_several:
-            converted = self._convert_plain(value)
+            converted = self._convert_plain(value, max(param.opts, key=len))
             if converted is not None:
                 return converted
         return self.make_coercion().coerce(value, param=param, ctx=ctx)
 
-    def _convert_plain(self, value: Any) -> Any:
+    def _convert_plain(self, value: Any, name: str) -> Any:
         """Return one value as it is taken; None if that takes a conversion or a check."""
         kind, info = self.annotation, self.descriptor.parameter_info
         if not isinstance(kind, type):
             return None
         if issubclass(kind, Enum):
-            names = {choice.value: choice for choice in kind}
-            return value if isinstance(value, kind) else names.get(value)
+            return value if isinstance(value, kind) else _read_choice(value, kind, name)
         if kind is Path and _is_unchecked(info) and isinstance(value, str):
             return Path(value) if not os.path.exists(value) or os.access(value, os.R_OK) else None
         return value if type(value) is kind and kind in (str, int, float) else None
@@ -98,6 +97,14 @@ def _read_number(text: str, kind: type[int] | type[float], info: Any, name: str)
     if high is not None:
         either = f" of {high:g} or less" if low is None else f" from {low:g} to {high:g}"
     raise InputError(f"{name} {text!r} must be {noun}{either}")
+
+
+def _read_choice(text: Any, kind: type[Enum], name: str) -> Enum:
+    """Return the member of a choice that a text names. Raises `InputError` if there is none."""
+    choices = {str(choice.value): choice for choice in kind}
+    if text not in choices:
+        raise InputError(f"{name} {text!r} is unknown; use one of {', '.join(choices)}")
+    return choices[text]
 
 
 def _is_unchecked(info: Any) -> bool:
