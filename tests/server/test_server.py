@@ -9,7 +9,7 @@ from served import NORTH
 DOCUMENT = f"{NORTH}/map/WebMercatorQuad/tilejson.json?prompt=x"
 BAD = {
     "unknown atlas": (404, "/api/atlases/nowhere/scores?prompt=x", "there is no atlas 'nowhere' here"),
-    "no prompt": (400, f"{NORTH}/scores", "prompt: Field required"),
+    "no prompt": (400, f"{NORTH}/scores", "the parameter prompt is missing"),
     "empty prompt": (400, f"{NORTH}/scores?prompt=%20", "the prompt is empty"),
     "long prompt": (400, f"{NORTH}/scores?prompt={'x' * 301}", "has 301 letters; give at most 300"),
     "control characters": (400, f"{NORTH}/scores?prompt=a%00b", "holds control characters"),
@@ -159,6 +159,17 @@ def test_bad_bodies_are_refused(client, name):
     answer = client.post(f"{NORTH}/zones", params={"prompt": "snow"}, content=json.dumps(body), headers=JSON)
     assert answer.status_code == 400, answer.text
     assert expected in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [(b"", "is missing"), (b"[]", "is not a JSON object"), (b"{", "is not a JSON object"),
+     (b"[" * 100_000, "is not JSON that can be read"), (b"\xff", "is not JSON that can be read")],
+)  # fmt: skip
+def test_a_body_that_is_no_json_object_is_one_sentence(client, content, fault):
+    answer = client.post(f"{NORTH}/zones", params={"prompt": "snow"}, content=content, headers=JSON)
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == f"the body of the request {fault}; send GeoJSON of polygons"
 
 
 @pytest.mark.parametrize(

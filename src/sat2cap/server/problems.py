@@ -1,7 +1,9 @@
 """From an error to an HTTP status: one table, and one sentence as the answer."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +37,8 @@ STATUS_OF_ERROR: dict[type[Exception], int] = {
 """The status of each error; of several that fit, that of the nearest class counts."""
 
 _RETRY_AFTER_S = 1
+_UNREADABLE_BODY = "There was an error parsing the body"
+"""What FastAPI says of JSON that is nested too deeply, or not of UTF-8."""
 _SENTENCES = {
     404: "there is nothing at this address; /api/openapi.json lists those that there are",
     405: "this address does not answer this method; the header Allow has those that it answers",
@@ -77,15 +81,27 @@ async def _answer_empty_tile(request: Request, error: Exception) -> Response:
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-    return problem(400, f"{place}: {first['msg']}")
+    return problem(400, _describe_invalid(error.errors()[0]))
+
+
+def _describe_invalid(error: Mapping[str, Any]) -> str:
+    """Return a sentence for what the framework found wrong in a request: where, what, and what to do."""
+    origin, *path = error["loc"]
+    name, kind = ".".join(map(str, path)), error["type"]
+    if origin == "body" and (not path or kind == "json_invalid"):
+        fault = "is missing" if kind == "missing" else "is not a JSON object"
+        return f"the body of the request {fault}; send GeoJSON of polygons"
+    if kind == "missing":
+        return f"the parameter {name} is missing; /api/openapi.json describes it"
+    return f"{name}: {error['msg']}"
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentence = str(error.detail)
-    if sentence == HTTPStatus(error.status_code).phrase:  # of the framework, which says no more
+    if sentence == _UNREADABLE_BODY:
+        sentence = "the body of the request is not JSON that can be read; send GeoJSON of polygons"
+    elif sentence == HTTPStatus(error.status_code).phrase:  # of the framework, which says no more
         sentence = _SENTENCES.get(error.status_code, sentence)
     answer = problem(error.status_code, sentence)
     if error.status_code == 405:
