@@ -20,6 +20,9 @@ sys.path.append(str(Path(__file__).parents[1] / "model"))  # tiny_model lives th
         ("a  +  b + c", ["a", "b", "c"]),
         ("a C++ meetup", ["a C++ meetup"]),
         ("1+1", ["1+1"]),
+        ("\ufeffa san\u00addy\u200b beach\u200e", ["a sandy beach"]),  # as copied from a page
+        ("\u202bsnow\u202c + \u2060rain", ["snow", "rain"]),
+        ("\u0645\u06cc\u200c\u062e", ["\u0645\u06cc\u200c\u062e"]),  # a joiner belongs to a Persian word
     ],
 )
 def test_split_prompt(prompt, texts):

@@ -216,6 +216,13 @@ def test_a_body_that_is_too_large_is_refused(client):
     assert answer.status_code == 413
 
 
+def test_so_is_one_whose_size_is_not_stated(client):
+    answer = client.post(f"{NORTH}/zones", params={"prompt": "snow"}, content=iter([b"x" * 2**20] * 21))
+    assert "content-length" not in answer.request.headers
+    assert answer.status_code == 413
+    assert answer.json() == {"detail": "the body is larger than 20 MB; send less"}
+
+
 HOSTILE = {
     "script": ("<script>alert(1)</script>", 200),
     "quotes": ("\"'><img src=x onerror=alert(1)>", 200),

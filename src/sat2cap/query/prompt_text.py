@@ -9,6 +9,10 @@ from sat2cap.formatting import is_plain_text
 PART_SEPARATOR = " + "
 """What joins the parts of a prompt; a plus without spaces around it is part of a word."""
 
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+"""Letters that show nothing and come along with copied text: soft hyphens, breaks of no width, marks of the
+direction of writing and of the order of bytes. A tokenizer would make words of them. The joiners U+200C and
+U+200D are none of these, as words of some languages and emoji differ by them."""
 _STOP_WORDS = (
     "a an the of in on at to for from by with without and or but not no nor is are was were be been am it",
     "its this that these those there here some any as into than then so if i you he she we they my your",
@@ -20,13 +24,16 @@ STOP_WORDS = frozenset(word for line in _STOP_WORDS for word in line.split())
 def split_prompt(prompt: str) -> list[str]:
     """Split a prompt at each `PART_SEPARATOR` and return its parts, without the spaces around them.
 
+    Letters that show nothing, such as soft hyphens, are left out.
+
     Raises `PromptError` if a part is empty, if the prompt consists of punctuation or stop words alone, or if
     it holds letters that no file of text may: control characters, halves of surrogate pairs, U+FFFE, U+FFFF.
 
     >>> split_prompt("snow + C++ code")
     ['snow', 'C++ code']
     """
-    texts = [text.strip() for text in f" {prompt} ".split(PART_SEPARATOR)]
+    visible = _INVISIBLE.sub("", prompt)
+    texts = [text.strip() for text in f" {visible} ".split(PART_SEPARATOR)]
     if not any(texts):
         raise PromptError(f"prompt {prompt!r} is empty; write what a photo there would show")
     if not is_plain_text(prompt):

@@ -5,11 +5,12 @@ import hmac
 import time
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sat2cap.server.metrics import Metrics
-from sat2cap.server.problems import TooLargeError, problem
+from sat2cap.server.problems import problem
 from sat2cap.server.settings import LOOPBACK, MAX_BODY_BYTES, ServerSettings
 
 _CONTENT_SECURITY_POLICY = (
@@ -132,7 +133,7 @@ def _names_loopback(headers: Headers) -> bool:
 
 
 def _limit_body(receive: Receive) -> Receive:
-    """Return a `receive` that raises `TooLargeError` once a body of unstated length has grown too large."""
+    """Return a `receive` that raises `HTTPException` once a body of unstated length has grown too large."""
     received = 0
 
     async def receive_within_limit() -> Message:
@@ -140,7 +141,8 @@ def _limit_body(receive: Receive) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > MAX_BODY_BYTES:
-            raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES // 2**20} MB; send less")
+            # of FastAPI's own class: any other becomes "There was an error parsing the body"
+            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES // 2**20} MB; send less")
         return message
 
     return receive_within_limit
