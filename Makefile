@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WORKERS ?= auto
 
 .PHONY: demo quick test check page clean
 
@@ -11,8 +12,10 @@ demo: $(STAMP)   ## the whole story on the miniature world; open demo/index.html
 quick: $(STAMP)  ## a smaller demo; open demo-quick/index.html afterwards
 	$(BIN)/sat2cap demo --quick --out demo-quick
 
-test: $(STAMP)   ## the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Bytecode is kept even where the environment says otherwise, or each of many short processes compiles all sources.
+test: $(STAMP)   ## the tests, in as many processes as there are cores, or in WORKERS
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
+		--numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 page:            ## the live map's page, after a change in web/
 	cd web && npm install --no-save --no-audit --no-fund && npm run build

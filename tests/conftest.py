@@ -1,10 +1,19 @@
-"""Puts this folder on the path, so that any test can `import servers`, names cases, and waits for no disk."""
+"""Puts this folder on the path for `import servers`; tests are named, ordered and wait for no disk."""
 
 import hashlib
 import os
 from collections.abc import Iterator
 
 import pytest
+
+LONGEST = ("test_base_install", "test_ray_engine", "test_live_page", "test_loop", "test_live_page_answers")
+"""Files of half a minute and more, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first, so that no process is left with one of them when the others are done."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,7 +1,6 @@
 """Made-up requests for everything that the server describes: whatever is asked, it does not fail."""
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 EXAMPLES = 3
@@ -10,6 +9,8 @@ EXAMPLES = 3
 
 @pytest.fixture(scope="module")
 def operations(client):
+    import schemathesis  # for seconds, which only the worker that runs this file shall wait
+
     document = client.get("/api/openapi.json").json()
     return [result.ok() for result in schemathesis.openapi.from_dict(document).get_all_operations()]
 
