@@ -176,7 +176,7 @@ def test_a_photo_is_a_prompt(page, page_server, beach, checkpoint, monkeypatch):
     assert not page.is_visible("#photo-shown")
     page.set_input_files("#photo", files=[photo | {"buffer": b"no picture"}])
     wait_until(page, "error")
-    assert page.inner_text("#answer").startswith("Not JPEG")
+    assert page.inner_text("#answer").startswith("The photo cannot be used: not JPEG")
 
 
 DROP = """() => {

@@ -119,3 +119,20 @@ def test_a_difference_of_words_without_meaning_is_not_drawn(page, page_server):
     assert page.inner_text("#answer").startswith("Nothing here looks like this")
     assert page.is_visible("#anyway")
     assert page.inner_text("#threshold-text") == "No cell is shown, as there is nothing to see."
+
+
+def test_areas_that_are_refused_can_be_removed(page, page_server):
+    open_page(page, page_server.url)
+    ask(page, "a beach")
+    page.click("#show-areas")
+    line = b'{"type": "LineString", "coordinates": [[3, 51], [4, 52]]}'
+    page.set_input_files(
+        "#upload", files=[{"name": "a.geojson", "mimeType": "application/json", "buffer": line}]
+    )
+    page.wait_for_selector("#zones .problem")
+    assert page.inner_text("#zones .problem").startswith("This is not GeoJSON of polygons")
+    page.click("#zones button")
+    page.wait_for_function("() => document.querySelector('#zones').innerText.startsWith('Draw an area')")
+    page.click("#show-places")
+    page.wait_for_selector("#places-list button")
+    assert not page.is_visible("#within-row")

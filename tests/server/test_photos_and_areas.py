@@ -114,6 +114,7 @@ def test_what_is_no_picture_is_refused(client, name):
     assert answer.status_code == 400, answer.text
     assert "\n" not in answer.json()["detail"]
     assert sentence in answer.json()["detail"]
+    assert answer.json()["detail"].startswith("the photo cannot be used: " if content else sentence)
 
 
 def test_a_photo_that_is_gone_or_joined_with_a_place_is_one_sentence(client, seeing):

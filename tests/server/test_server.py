@@ -134,11 +134,11 @@ BAD_BODIES = {
     "half a name": ({**FEATURE, "properties": {"\ud800": 1}}, "broken letters"),
     "two geometries": ({**FEATURE, "properties": {"geometry": 1}}, "rename"),
     "no geometry": ({"type": "Feature"}, "has no geometry"),
-    "a point": ({"type": "Point", "coordinates": [0, 0]}, "is not GeoJSON of polygons"),
+    "a point": ({"type": "Point", "coordinates": [0, 0]}, "this is not GeoJSON of polygons"),
     "a line": ({"type": "Feature", "geometry": LINE}, "is not a polygon"),
     "metres": ({"type": "Polygon", "coordinates": [[[0, 0], [9e5, 0], [9e5, 9e5], [0, 0]]]}, "in degrees"),
     "features of text": ({"type": "FeatureCollection", "features": "x"}, "is not GeoJSON"),
-    "nulls": ({"type": "Polygon", "coordinates": [[None]]}, "feature 0 of the body"),
+    "nulls": ({"type": "Polygon", "coordinates": [[None]]}, "feature 0 of the GeoJSON"),
 }  # fmt: skip
 FAR = {"type": "Polygon", "coordinates": [[[0, 0], [1e300, 0], [1e300, 1e300], [0, 0]]]}
 
@@ -151,6 +151,14 @@ def test_statistics_in_a_polygon_are_limited(client, query, expected):
     answer = client.post(f"{NORTH}/map/statistics?prompt=snow&{query}", json=feature)
     assert answer.status_code == 400, answer.text
     assert expected in answer.json()["detail"]
+
+
+def test_no_sentence_tells_where_an_atlas_lies(client, folder):
+    answer = client.get(f"{NORTH}/scores", params={"prompt": "place:100,0"})
+    assert answer.status_code == 400
+    expected = "example 'place:100,0' lies outside the atlas; take a place of The North.zarr"
+    assert answer.json()["detail"] == expected
+    assert str(folder) not in client.get("/api/atlases").text
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)

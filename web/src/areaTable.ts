@@ -25,9 +25,11 @@ interface Row {
 
 const NAMES = ["name", "NAME", "Name", "title", "id"];
 
-/** Say something in the place of the table. */
-export function withoutAreas(sentence: string, isProblem = false): void {
-  element("zones").replaceChildren(create("p", sentence, isProblem ? "problem" : "quiet"));
+/** Say something in the place of the table; a problem with areas that are there comes with a button to remove them. */
+export function withoutAreas(sentence: string, isProblem = false, onRemove?: () => void): void {
+  const parts: HTMLElement[] = [create("p", sentence, isProblem ? "problem" : "quiet")];
+  if (onRemove) parts.push(createButton("Remove the areas", onRemove));
+  element("zones").replaceChildren(...parts);
 }
 
 export function listAreas(features: GeoJSON.Feature[], look: AreaLook): void {

@@ -91,7 +91,7 @@ export class Areas {
     } catch (error) {
       if (ticket !== this.requestCount) return;
       this.show([]);
-      withoutAreas((error as Error).message, true);
+      withoutAreas((error as Error).message, true, () => this.remove());
     } finally {
       clearTimeout(late);
     }

@@ -101,6 +101,12 @@ class AtlasCollection:
             raise AtlasError(served.problem)
         return served
 
+    def hide_paths(self, sentence: str) -> str:
+        """Return a sentence that names atlases where it had their paths, which are nobody's business."""
+        for store in sorted(self._stores.values(), key=lambda store: -len(store.name)):
+            sentence = sentence.replace(store.name, store.base_name)
+        return sentence
+
     def has_captioner(self, served: ServedAtlas) -> bool:
         """Return whether places of an atlas can be captioned; imports no networks."""
         assert served.opened is not None
@@ -133,8 +139,7 @@ class AtlasCollection:
             opened.scan.expect_many()  # loads the model and the cells: a problem shows here, not later
             opened.query_model.expect_many()
         except (Sat2CapError, OSError) as error:
-            problem = " ".join(str(error).split())
-            problem = problem.replace(store.name, store.base_name)  # paths here are nobody's
+            problem = self.hide_paths(" ".join(str(error).split()))
             return ServedAtlas(slug, store, None, problem, version)
         return ServedAtlas(slug, store, opened, "", version)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sat2cap.api import Prompt
 from sat2cap.atlas import Version
-from sat2cap.errors import PromptError
+from sat2cap.errors import PictureError, PromptError
 from sat2cap.extras import has_extra, require_extra
 from sat2cap.pictures import decode_picture
 from sat2cap.query import PART_SEPARATOR, embed_prompts
@@ -55,7 +55,10 @@ class PhotoPrompts:
         `MissingExtraError` without torch: nothing could be asked about the photo.
         """
         require_extra("embed", _PURPOSE)
-        decode_picture(content)
+        try:
+            decode_picture(content)
+        except PictureError as error:
+            raise PictureError(f"the photo cannot be used: {error}; send another") from None
         name = hashlib.sha256(content).hexdigest()[:_NAME_LETTERS]
         with self._lock:
             self._photos[name] = content

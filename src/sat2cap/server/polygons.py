@@ -23,7 +23,7 @@ def read_polygons(body: dict[str, Any]) -> gpd.GeoDataFrame:
     if kind not in ("FeatureCollection", "Feature", "Polygon", "MultiPolygon") or not isinstance(
         features, list
     ):
-        raise InputError(f"the body is not GeoJSON of polygons; its type is {str(kind)[:40]!r}")
+        raise InputError(f"this is not GeoJSON of polygons, but of type {str(kind)[:40]!r}; give areas")
     if len(features) > MAX_ZONES:
         raise TooLargeError(f"the body has {len(features)} features; give at most {MAX_ZONES}")
     shapes, properties = [], []
@@ -57,13 +57,13 @@ def _read_polygon(geometry: Any, number: int) -> shapely.Geometry:
         shape = shapely.geometry.shape(geometry)
         bounds = shape.bounds
     except Exception:  # shapely raises many kinds for what is not a geometry
-        raise InputError(f"feature {number} of the body has no geometry that can be read") from None
+        raise InputError(f"feature {number} of the GeoJSON has no geometry that can be read") from None
     if shape.geom_type not in ("Polygon", "MultiPolygon") or shape.is_empty:
-        raise InputError(f"feature {number} of the body is not a polygon; give areas")
+        raise InputError(f"feature {number} of the GeoJSON is not a polygon; give areas")
     west, south, east, north = bounds
     if not (-540 <= west <= east <= 540 and -90 <= south <= north <= 90):
         raise InputError(
-            f"feature {number} of the body is not in degrees; GeoJSON is in longitude and latitude"
+            f"feature {number} of the GeoJSON is not in degrees; GeoJSON is in longitude and latitude"
         )
     return shape
 
@@ -81,7 +81,7 @@ def _plain_properties(properties: Any) -> dict[str, str | int | float | bool | N
     }
     texts = [text for item in kept.items() for text in item if isinstance(text, str)]
     if any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
-        raise InputError("a property of the body holds broken letters; give plain text")
+        raise InputError("a property of the GeoJSON holds broken letters; give plain text")
     if "geometry" in kept:
-        raise InputError("a property of the body is called 'geometry'; rename or drop it")
+        raise InputError("a property of the GeoJSON is called 'geometry'; rename or drop it")
     return kept

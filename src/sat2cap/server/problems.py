@@ -71,7 +71,7 @@ def problem(status: int, sentence: str) -> JSONResponse:
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    return problem(status_of(error), str(error))
+    return problem(status_of(error), request.app.state.server.collection.hide_paths(str(error)))
 
 
 async def _answer_empty_tile(request: Request, error: Exception) -> Response:
