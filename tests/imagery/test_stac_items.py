@@ -393,6 +393,45 @@ def test_a_catalogue_of_the_internet_does_not_lead_into_this_network(href, reaso
         )
 
 
+def static_catalogue(folder, *items):
+    """Write a catalogue of files, whose items may be anything, and return how imagery names it."""
+    links = []
+    for number, item in enumerate(items):
+        (folder / f"{number}.json").write_text(json.dumps(item))
+        links.append({"rel": "item", "href": f"./{number}.json"})
+    catalogue = {"type": "Catalog", "stac_version": "1.0.0", "id": "c", "description": "d", "links": links}
+    (folder / "catalog.json").write_text(json.dumps(catalogue))
+    return f"stac:{folder}/catalog.json"
+
+
+def test_an_item_of_a_static_catalogue_with_a_broken_address_or_date_is_counted(tmp_path):
+    """One address that cannot be joined ended the whole search; an item of yesterday went uncounted."""
+    good = raster(tmp_path / "a.tif", flat(COLOURS))
+    broken = stac_item("broken", HERE, {"visual": "http://[x/a.tif"})
+    undated = stac_item("undated", HERE, {"visual": good})
+    undated["properties"]["datetime"] = "yesterday"
+    sound = stac_item("sound", HERE, {"visual": good})
+    sound["links"] = [{"rel": "item", "href": "http://[y"}]
+    spec = static_catalogue(tmp_path, broken, undated, sound)
+    imagery, pixels = read(f"{spec}?assets=visual&datetime=2020-01-01/2030-01-01")
+    np.testing.assert_array_equal(pixels[20, 20], [*COLOURS, 255])
+    assert [item["id"] for item in imagery.items] == ["sound"]
+    assert sorted(imagery.notes) == [
+        "1 item left out: with an asset at no valid address",
+        "1 item left out: without a date",
+    ]
+    spec = static_catalogue(tmp_path, undated)
+    assert read(f"{spec}?assets=visual")[1][20, 20, 3] == 255  # where no dates are asked for
+
+
+@pytest.mark.parametrize("number", ["0", "00", "-1", "x", "1.5"])
+def test_a_number_that_no_band_has_is_not_the_first_band(tmp_path, number):
+    good = raster(tmp_path / "a.tif", flat(COLOURS))
+    spec = static_catalogue(tmp_path, stac_item("a", HERE, {"visual": good}))
+    with pytest.raises(ImageryError, match=rf"no item there .*without the asset 'visual\.{number}'"):
+        read(f"{spec}?assets=visual.{number},visual.2,visual.3")
+
+
 def test_a_token_in_the_addresses_of_an_item_is_not_stored(tmp_path):
     """Neither in the record of the items nor in the identity of an asset."""
     path = raster(tmp_path / "a.tif", flat(COLOURS))

@@ -20,6 +20,8 @@ _WEB = ("http", "https")
 _BUCKETS = ("s3", "gs", "az", "abfs", "abfss")
 _BASELINE_WITH_OFFSET = 4.0  # of Sentinel-2 processing, from January 2022 on
 _BASELINE_OFFSET = -1000.0  # of its numbers, which are reflectance x 10000 + 1000
+_BAND_NUMBER = re.compile(r"[0-9]{1,4}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}")
 _SENTINEL2_BANDS = re.compile(
     r"B\d[\dA](_\d+m)?|coastal|blue|green|red|rededge\d?|nir\d*|swir\d*", re.IGNORECASE
 )
@@ -46,6 +48,11 @@ def item_datetime(item: Item) -> str:
     """Return the date and time of an item, or the start of its interval, as text; empty if it has none."""
     properties = item.get("properties") or {}
     return str(properties.get("datetime") or properties.get("start_datetime") or "")
+
+
+def has_date(item: Item) -> bool:
+    """Return whether an item states a date, or the start of an interval, that begins as ISO dates do."""
+    return _DATE.match(item_datetime(item)) is not None
 
 
 def overlaps_dates(item: Item, first: str, last: str) -> bool:
@@ -81,7 +88,9 @@ def find_asset(item: Item, name: str) -> tuple[Mapping[str, Any], int | None]:
     assets = item.get("assets")
     if isinstance(assets, Mapping):
         key, _, number = name.rpartition(".")
-        for candidate, band in ((name, None), (key, int(number) if number.isdecimal() else None)):
+        for candidate, band in ((name, None), (key, int(number) if _BAND_NUMBER.fullmatch(number) else 0)):
+            if band == 0:  # no number of a band, which count from 1
+                continue
             asset = assets.get(candidate)
             if isinstance(asset, Mapping) and isinstance(asset.get("href"), str):
                 return asset, band
@@ -111,12 +120,12 @@ def _require_open_address(href: str, source: Source) -> None:
 
     A catalogue that is itself a file here, or on a server inside the network, may name either.
     """
-    if urlsplit(source.url).scheme.lower() not in _WEB or is_private(source.url):
-        return
     try:
         scheme = urlsplit(href).scheme.lower()
     except ValueError:
         raise UnusableItemError("with an asset at no valid address") from None
+    if urlsplit(source.url).scheme.lower() not in _WEB or is_private(source.url):
+        return
     if scheme not in (*_WEB, *_BUCKETS):
         raise UnusableItemError("with an asset that is a file of this machine")
     if is_private(href):

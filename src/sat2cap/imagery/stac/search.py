@@ -17,6 +17,7 @@ from sat2cap.imagery.stac.items import (
     Item,
     UnusableItemError,
     cloud_cover,
+    has_date,
     item_datetime,
     item_outline,
     overlaps_dates,
@@ -73,7 +74,8 @@ def search_items(source: Source, region: Geometry | None) -> SearchResult:
     ]
     if not items:
         named = "".join(f"; {text}" for text in (*left_out, *notes))
-        rule = f"no item of {source.collection!r} there ({_describe_conditions(source)}{named})"
+        of = f" of {source.collection!r}" if source.collection else ""
+        rule = f"no item{of} there ({_describe_conditions(source)}{named})"
         raise ImageryError(f"imagery {source.name!r}: {rule}; widen the dates or the cloud cover")
     return SearchResult(tuple(items), (*left_out, *notes))
 
@@ -169,14 +171,14 @@ def _walk_catalogue(
             counts["in files that cannot be read"] += 1
             continue
         if document.get("type") == "Feature":
-            if source.datetime and not item_datetime(document):
+            if source.datetime and not has_date(document):
                 counts["without a date"] += 1
             elif _is_wanted(document, source, area, first, last):
                 yielded += 1
                 yield _with_absolute_addresses(document, address)
             continue
         for link in links:
-            target = urljoin(address, str(link.get("href", "")))
+            target = _join_address(address, str(link.get("href", "")))
             if link.get("rel") in ("item", "child") and target not in seen:
                 seen.add(target)
                 pending.append(target)
@@ -187,7 +189,8 @@ def _is_wanted(item: Item, source: Source, area: shapely.Geometry, first: str, l
     if source.collection and item.get("collection") != source.collection:
         return False
     try:
-        return overlaps_dates(item, first, last) and item_outline(item).intersects(area)
+        is_then = not source.datetime or overlaps_dates(item, first, last)
+        return is_then and item_outline(item).intersects(area)
     except UnusableItemError:
         return True
 
@@ -197,12 +200,20 @@ def _with_absolute_addresses(item: Item, address: str) -> Item:
     if not isinstance(item, Mapping) or not isinstance(item.get("assets"), Mapping):
         return item
     assets = {
-        key: {**asset, "href": urljoin(address, asset["href"])}
+        key: {**asset, "href": _join_address(address, asset["href"])}
         if isinstance(asset, Mapping) and isinstance(asset.get("href"), str)
         else asset
         for key, asset in item["assets"].items()
     }
     return {**item, "assets": assets}
+
+
+def _join_address(base: str, address: str) -> str:
+    """Return an address that may be relative to `base`; as it is where it is no valid one."""
+    try:
+        return urljoin(base, address)
+    except ValueError:  # of a bracket that is not closed
+        return address
 
 
 def _self_address(item: Item) -> str | None:
