@@ -78,6 +78,7 @@ def test_chunks_cover_the_wanted_cells_once(atlas):
 def test_zarr_and_xarray_read_the_same_without_a_warning(atlas):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what other tests left open
         group = zarr.open_group(atlas.path, mode="r")
         data = xarray.open_zarr(atlas.path, decode_coords="all")
     values = np.moveaxis(group["embeddings"][0].astype(np.float32), 0, -1) * group["scale"][0][..., None]

@@ -393,5 +393,6 @@ def test_arrays_that_cannot_be_written_are_read_without_a_warning(
     pixels.flags.writeable = features.flags.writeable = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what other tests left open
         assert (whole.embed_overhead(pixels) == expected[0]).all()
         assert (whole.dynamic_from_features(features) == expected[1]).all()

@@ -160,6 +160,7 @@ def test_a_requested_bfloat16_that_is_emulated_is_warned_of(monkeypatch: pytest.
         assert choose_compute("bfloat16").precision == "bfloat16"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what other tests left open
         choose_compute("float32")
         choose_compute("auto")
         monkeypatch.setattr(compute, "measure_bfloat16_speedup", lambda device: 1.4)

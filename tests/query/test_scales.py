@@ -40,5 +40,6 @@ def test_contrast_stays_a_share_at_any_scale():
     cosines, bank = np.float32([[1, -1, 0.5]]), np.float32([[-1, 1, 0.5], [-1, 1, 0.5]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what other tests left open
         shares = contrast(cosines, bank, np.array([False]), 1000)
     np.testing.assert_allclose(shares, [[1, 0, 1 / 3]], atol=1e-6)
