@@ -44,6 +44,13 @@ AWKWARD = "a#b&c+d%e/f?g=h@i:j"
         "/vsicurl?header.Authorization=SECRET&url=https://a.org/a.tif",
         "https://a.org/callback#access_token=SECRET",
         "refused with Bearer SECRET",
+        "https://a.org/t;jsessionid=SECRET",
+        "https://a.org/t?PHPSESSID=SECRET",
+        "https://a.org/wms?connectid=SECRET&layers=ortho",
+        "https://cdn.org/a.tif?hdnts=exp=1700000000~acl=/*~hmac=SECRET",
+        "https://a.org/t?bearer=SECRET",
+        "PG:host=a user=b password=SECRET dbname=c",
+        "PG:host=a password='SECRET' dbname=c",
     ],
 )
 def test_no_secret_of_an_address_is_left(address: str) -> None:
@@ -66,6 +73,8 @@ def test_no_secret_of_an_address_is_left(address: str) -> None:
         "write to somebody@example.org",
         "miniworld:2",
         "a basic understanding of the token",
+        "https://a.org/t?connection=fast&sessions=3&bears=2",
+        "the field password= is empty",
     ],
 )
 def test_other_texts_are_unchanged(text: str) -> None:

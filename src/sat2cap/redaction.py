@@ -12,7 +12,8 @@ from urllib.parse import unquote
 _SECRET_NAME = re.compile(
     r".*(token|secret|passw|passwd|password|pwd|signature|credential|credentials|auth|authorization|jwt|hmac)"
     r"|.*key([-_]?(pair)?[-_]?id)?"
-    r"|sig|sas|pass|pw|policy|session([-_]?id)?|ticket|tk|ak|app[-_]?(id|code)|x-(amz|goog|ms)-.*",
+    r"|sig|sas|pass|pw|policy|(j|php)?sess(ion)?([-_]?id)?|ticket|tk|ak|app[-_]?(id|code)|x-(amz|goog|ms)-.*"
+    r"|bearer|connect[-_]?id|hdn(ts|tl|ea)",  # of Maxar; of Akamai
     re.IGNORECASE,
 )
 # All patterns are bounded, so that a long text of a stranger takes no longer than its length demands.
@@ -32,6 +33,10 @@ _UNENCODED_USER = re.compile(
 )
 _SCHEME_TOKEN = re.compile(
     r"\b(?P<scheme>bearer|basic)(?P<space>\s+|%20)(?=\S*[\d=+/_.-])[\w+/=.~%-]{8,}", re.IGNORECASE
+)
+# of a database that GDAL reads, as in ``PG:host=a user=b password=c``
+_CONNECTION_WORD = re.compile(
+    r"(?P<start>\s(?:password|passwd|pwd)=)(?!\$\{)(?:'[^'\s]{1,500}'|[^\s'\"]{1,500})"
 )
 _MAX_DEPTH = 20  # of addresses that stand in the query of others
 _REFERENCE = re.compile(r"(\$\{\w+\}|:)+")
@@ -54,6 +59,7 @@ def redact_secrets(text: str) -> str:
     for pattern in (_USER, _UNENCODED_USER):
         text = pattern.sub(_redact_user, text)
     text = _PARAMETER.sub(_redact_parameter, text)
+    text = _CONNECTION_WORD.sub(lambda match: f"{match['start']}${{SAT2CAP_PASSWORD}}", text)
     return _SCHEME_TOKEN.sub(lambda match: f"{match['scheme']}{match['space']}${{SAT2CAP_TOKEN}}", text)
 
 
