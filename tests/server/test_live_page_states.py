@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from live_page import NEEDS_PAGE, ask, boxes_of, open_page, wait_for_shown
+from live_page import NEEDS_PAGE, ask, boxes_of, open_page, wait_for_shown, wait_until
 
 from sat2cap.server.nonsense import TEXTS
 
@@ -136,3 +136,32 @@ def test_areas_that_are_refused_can_be_removed(page, page_server):
     page.click("#show-places")
     page.wait_for_selector("#places-list button")
     assert not page.is_visible("#within-row")
+
+
+def test_a_link_opened_in_the_same_tab_is_shown_as_it_says(page, page_server):
+    open_page(page, page_server.url)
+    ask(page, "a beach")
+    page.evaluate("() => { location.hash = '#atlas=beach&q=a+forest&lon=2.9&lat=51.9&z=11'; }")
+    wait_for_shown(page, prompt="a forest", scale="contrast")
+    page.mouse.click(640, 360)
+    page.wait_for_selector("#place dl")
+    place = page.evaluate("() => new URLSearchParams(location.hash.slice(1)).get('at')")
+    assert [float(part) for part in place.split(",")] == pytest.approx([2.9, 51.9], abs=1e-3)
+    assert page.problems == []
+
+
+def test_a_link_of_unknown_words_is_read_without_them(page, page_server):
+    nonsense = "scale=bogus&colours=evil&panel=xx&month=99&hour=-4&z=77&lon=abc&area=1,1;2,2"
+    open_page(page, f"{page_server.url}#atlas=beach&q=a+beach&{nonsense}")
+    wait_for_shown(page, prompt="a beach", scale="contrast")
+    assert page.input_value("#scale") == "contrast"
+    assert page.input_value("#colours") == "magma"
+    assert page.problems == []
+
+
+def test_a_link_to_a_prompt_that_is_refused_leaves_the_legend_whole(page, page_server):
+    open_page(page, page_server.url)
+    page.goto("about:blank")
+    page.goto(f"{page_server.url}#atlas=beach&q=photo:/etc/passwd")
+    wait_until(page, "error")
+    assert page.inner_text("#threshold-text") == "Dark cells hardly fit, bright cells fit well."

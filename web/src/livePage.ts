@@ -15,7 +15,7 @@ import type { Range } from "./legend";
 import { drawLegend } from "./legend";
 import type { Shown } from "./mapRequests";
 import { MapRequests, readMaps } from "./mapRequests";
-import { createMap, frameAtlas, partToAsk, showAtlas } from "./mapView";
+import { createMap, frameAtlas, lookAsSaved, partToAsk, showAtlas } from "./mapView";
 import { Nonsense } from "./nonsense";
 import type { Page } from "./page";
 import { showPanel } from "./panels";
@@ -170,10 +170,14 @@ export class LivePage implements Page {
   restore(hash: string): void {
     const { state } = this;
     Object.assign(state, readState(hash));
+    if (this.atlas) this.scale.begin(this.atlas); // a link may name no scale
     this.commit();
     this.showControls();
     if (state.atlas && state.atlas !== this.atlas?.id) void this.chooseAtlas(state.atlas).catch((error: Error) => this.fail(error));
-    else void this.ask();
+    else {
+      lookAsSaved(this.map, state);
+      void this.ask();
+    }
   }
 
   /** Begin again where the page had to stop. */
@@ -185,7 +189,7 @@ export class LivePage implements Page {
   fail(error: Error): void {
     const isFinal = error instanceof Problem && error.isFinal;
     const isUnreachable = error instanceof Unreachable;
-    if (isFinal && this.shown) this.clear(); // the map of another prompt is no answer to this one
+    if (isFinal && this.areas) this.clear(); // the map of another prompt is no answer to this one
     say(error.message);
     this.time.stop();
     setDoing(isUnreachable ? "offline" : "error", !isUnreachable && !isFinal);
@@ -284,11 +288,7 @@ export class LivePage implements Page {
     this.maps.setAtlas(atlas);
     showAtlas(map, atlas, this.maps.lowestLayer);
     this.showControls();
-    if (state.lon !== null && state.lat !== null && state.zoom !== null) {
-      map.jumpTo({ center: [state.lon, state.lat], zoom: state.zoom });
-    } else {
-      frameAtlas(map, atlas);
-    }
+    if (!lookAsSaved(map, state)) frameAtlas(map, atlas);
     await this.ask();
   }
 }

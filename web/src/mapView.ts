@@ -9,6 +9,7 @@ import { atlasAddress } from "./api";
 import { element, plainText } from "./elements";
 import { keyHeaders } from "./key";
 import { isNarrow } from "./panels";
+import type { State } from "./state";
 
 const GROUND = { light: "#dde2e8", dark: "#14171c" };
 const IMAGERY_FROM_ZOOM = 8;
@@ -107,6 +108,13 @@ export function frameAtlas(map: MapLibreMap, atlas: Atlas): void {
     if (!time.hidden) padding.bottom += window.innerHeight - time.getBoundingClientRect().top;
   }
   map.fitBounds([west, south, east < west ? east + 360 : east, north], { padding, animate: false });
+}
+
+/** Look where a state says; whether it says that. */
+export function lookAsSaved(map: MapLibreMap, { lon, lat, zoom }: State): boolean {
+  if (lon === null || lat === null || zoom === null) return false;
+  map.jumpTo({ center: [lon, lat], zoom });
+  return true;
 }
 
 /** The part of a large atlas to ask for; null for the whole of it. */

@@ -39,6 +39,8 @@ export interface State {
 export type Panel = "" | "places" | "areas" | "files" | "place";
 
 const PANELS: Panel[] = ["places", "areas", "files", "place"];
+const SCALES = ["contrast", "cosine", "percentile"];
+const COLOURS = ["magma", "viridis", "cividis"];
 const MOST_CORNERS = 200;
 const MOST_LETTERS = 300;
 
@@ -80,6 +82,11 @@ function writePoints(points: [number, number][]): string {
   return points.map(([lon, lat]) => `${Number(lon.toFixed(5))},${Number(lat.toFixed(5))}`).join(";");
 }
 
+/** The text, if it is one of those known; undefined for what somebody else wrote into a link. */
+function oneOf<T extends string>(known: T[], text: string | null): T | undefined {
+  return known.find((one) => one === text);
+}
+
 export function readState(hash: string): State {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const number = <T>(name: string, low: number, high: number, otherwise: T): number | T => {
@@ -98,14 +105,14 @@ export function readState(hash: string): State {
     border: number("border", 0, 1, START.border),
     month: whole(number("month", 0, 12, START.month)),
     hour: whole(number("hour", 0, 23, START.hour)),
-    scale: query.get("scale") ?? "",
-    colours: query.get("colours") ?? START.colours,
+    scale: oneOf(SCALES, query.get("scale")) ?? "",
+    colours: oneOf(COLOURS, query.get("colours")) ?? START.colours,
     threshold: number("above", 0, 1, START.threshold),
     opacity: number("opacity", 0, 1, START.opacity),
     lon: number("lon", -180, 180, null),
     lat: number("lat", -85, 85, null),
     zoom: number("z", 0, 22, null),
-    panel: PANELS.find((panel) => panel === query.get("panel")) ?? "",
+    panel: oneOf(PANELS, query.get("panel")) ?? "",
     place: readPoints(query.get("at"))[0] ?? null,
     area: readPoints(query.get("area")),
     coloured: query.get("areas") !== "outlines",
