@@ -60,6 +60,13 @@ def test_a_geotransform_that_places_no_pixel_is_one_line(tmp_path, transform):
         open_raster(str(path))
 
 
+@pytest.mark.parametrize("place", [(5e9, 5.8e6, 10, 10), (5e5, 5.8e6, 1e9, 1e9)])
+def test_a_place_beyond_the_earth_is_one_line(tmp_path, place):
+    path = write(tmp_path / "a.tif", noise(), from_origin(*place))
+    with pytest.raises(ImageryError, match="lies beyond the Earth by its own geotransform"):
+        open_raster(str(path))
+
+
 def test_a_geocentric_crs_is_one_line(tmp_path):
     with pytest.raises(ImageryError, match="CRS that has no place on Earth"):
         open_raster(str(write(tmp_path / "a.tif", noise(), crs="EPSG:4978")))

@@ -11,6 +11,7 @@ from rasterio.enums import ColorInterp
 
 from sat2cap.errors import ImageryError
 from sat2cap.geo import LONLAT, transformer
+from sat2cap.imagery.pixels import gsd_m
 
 _MAX_NAMED = 5  # rasters of a file, in a message
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -128,4 +129,7 @@ def native_grid(path: str, dataset: rasterio.DatasetReader) -> GeoBox:
     if not is_flat:
         fix = "assign the one it is in: gdal_translate -a_srs EPSG:CODE IN OUT"
         raise ImageryError(f"imagery {path!r} is in a CRS that has no place on Earth; {fix}")
+    if not math.isfinite(gsd_m(grid)):  # at its middle
+        fix = "check its CRS and its geotransform with gdalinfo"
+        raise ImageryError(f"imagery {path!r} lies beyond the Earth by its own geotransform; {fix}")
     return grid
