@@ -148,7 +148,7 @@ def test_the_file_of_format_version_1_is_warned_of_and_replaced(tmp_path):
 def test_only_a_finished_atlas_is_prepared(tmp_path):
     opened, _ = make_atlas(tmp_path)
     (opened.path / "zarr.json").unlink()
-    with pytest.raises(AtlasError, match="not finished; run its embed command"):
+    with pytest.raises(AtlasError, match="is not finished; the same embed command continues it"):
         prepare_atlas(opened, "cyclic")
     assert not (opened.path / PREPARED_FOLDER).exists()
 
