@@ -10,8 +10,9 @@ from sat2cap.demo.plan import DemoPlan, quick_plan
 
 @pytest.fixture
 def one_second_steps(monkeypatch):
-    """A machine on which a training step takes one second, and half a second with half of the tokens."""
+    """A machine with drawings of 10 ms and training steps of a second, or half with half of the tokens."""
     monkeypatch.setattr(duration, "measure_step_seconds", lambda run, start: 1 - run.augment.token_dropout)
+    monkeypatch.setattr(duration, "measure_drawing_seconds", lambda plan: 0.01)
 
 
 def test_it_is_the_sum_of_its_parts(one_second_steps, tmp_path):
@@ -19,9 +20,10 @@ def test_it_is_the_sum_of_its_parts(one_second_steps, tmp_path):
     run = steps.configure_run(plan, tmp_path)
     seconds = duration.estimate_demo_seconds(plan, run, None)
     training = run.optim.steps * (0.9 * 0.5 + 0.1)  # the last tenth of the steps see whole images
-    assert seconds == pytest.approx(training + 1000 * (0.0073 + 0.0045) + 90)
+    drawings = 1000 * (1.8 / plan.workers + 1.25) + 15_000
+    assert seconds == pytest.approx(training + drawings * 0.01)
     whole = duration.estimate_demo_seconds(plan, run.with_token_dropout(0), None)
-    assert whole == pytest.approx(run.optim.steps + 1000 * (0.0073 + 0.0045) + 90)
+    assert whole == pytest.approx(run.optim.steps + drawings * 0.01)
 
 
 def test_the_quick_demo_takes_a_third_at_most(one_second_steps, tmp_path):
@@ -55,6 +57,10 @@ def test_a_measured_step_is_that_of_the_run(ran, tmp_path):
     before = {name: value.clone() for name, value in weights.items()}
     assert 0 < measure_step_seconds(run, start) < 60
     assert all(bool((weights[name] == value).all()) for name, value in before.items())
+
+
+def test_a_drawing_is_measured(ran):
+    assert 0 < duration.measure_drawing_seconds(ran.plan) < 1
 
 
 def test_it_is_said_before_anything_else(ran):

@@ -1,47 +1,66 @@
 """How long a demo will take on this machine, said before it begins."""
 
+import time
+
+import numpy as np
+
 from sat2cap.demo.plan import DemoPlan
 from sat2cap.geo import cell_grid, parse_region
+from sat2cap.miniworld import MiniImagery, MiniPhotos, World
 from sat2cap.model import Checkpoint
 from sat2cap.training import Run, measure_step_seconds
 
-_STEPS_PER_PHOTO = 0.0073
-"""Making a pair and embedding its photo, in training steps of 256 patches with all their tokens."""
-_STEPS_PER_LINEAR_PATCH = 0.0045
-"""Embedding a training patch for the linear baseline, whose fit takes little more."""
-_STEPS_PER_CELL = 0.0073
+_DRAWINGS_PER_PAIR = 1.8
+"""Making a pair in one process: the photo and the patch are drawn, encoded, checked and written."""
+_DRAWINGS_PER_TRAINING_PAIR = 1.25
+"""Embedding the photo of a pair, and its patch for the linear baseline."""
+_DRAWINGS_PER_CELL = 1.15
 """Drawing the pixels of a cell, and embedding them by three models."""
-_STEPS_PER_PAGE = 90
+_DRAWINGS_PER_PAGE = 15_000
 """Maps, metrics and the page.
 
-All four were measured as seconds of a full demo divided by its seconds per training step, on two cores with
-AVX2 only (docs/RESULTS.md), that of the
-baseline in a run of its own. They hold roughly elsewhere, since all of it is the processor's work.
+All four were measured as seconds of a full demo divided by the seconds of one drawing (docs/RESULTS.md). They
+hold roughly elsewhere: most of this work is drawing, and small networks that take about as long in either
+precision. Training is apart from them, since processors differ by far more in the networks' precision.
 """
 
-_REFERENCE_BATCH = 256
+_DRAWN = 64
 _WARN_ABOVE_S = 600.0
 
 
 def estimate_demo_seconds(plan: DemoPlan, run: Run, start: Checkpoint) -> float:
-    """Return about how many seconds a whole demo takes here, from training steps that are measured now.
+    """Return about how many seconds a whole demo takes here, from training steps and drawings measured now.
 
-    The steps take some seconds. `run` is the plan's training run and `start` the model that it begins with.
+    Both take some seconds. `run` is the plan's training run and `start` the model that it begins with.
     """
     whole_step_s = measure_step_seconds(run.with_token_dropout(0), start)
     step_s = measure_step_seconds(run, start) if run.augment.token_dropout else whole_step_s
     until = run.augment.token_dropout_until
     training_s = (run.optim.steps or 0) * (until * step_s + (1 - until) * whole_step_s)
-    reference_step_s = whole_step_s * _REFERENCE_BATCH / run.optim.batch
-    photos = plan.train_photos + plan.test_photos
     cells = sum(_count_cells(place.region, plan.patch.size_m) for place in plan.countries)
-    other_steps = (
-        photos * _STEPS_PER_PHOTO
-        + plan.train_photos * _STEPS_PER_LINEAR_PATCH
-        + cells * _STEPS_PER_CELL
-        + _STEPS_PER_PAGE
+    drawings = (
+        (plan.train_photos + plan.test_photos) * _DRAWINGS_PER_PAIR / plan.workers
+        + plan.train_photos * _DRAWINGS_PER_TRAINING_PAIR
+        + cells * _DRAWINGS_PER_CELL
+        + _DRAWINGS_PER_PAGE
     )
-    return training_s + other_steps * reference_step_s
+    return training_s + drawings * measure_drawing_seconds(plan)
+
+
+def measure_drawing_seconds(plan: DemoPlan) -> float:
+    """Return the seconds of drawing one photo and its patch in one process: the fastest of six times."""
+    world = World(plan.train_world)
+    source, imagery = MiniPhotos(world, _DRAWN), MiniImagery(world)
+    records = [photo for photo in source.photos() if photo.lon is not None and photo.lat is not None]
+    lon, lat = np.array([(photo.lon, photo.lat) for photo in records]).T
+
+    def draw() -> float:
+        begin = time.perf_counter()
+        source.images(records)
+        imagery.read_patches(lon, lat, plan.patch.size_m, plan.patch.pixels)
+        return (time.perf_counter() - begin) / len(records)
+
+    return min(draw() for _ in range(6))
 
 
 def describe_duration(seconds: float, *, quick: bool) -> str:
