@@ -112,6 +112,11 @@ def test_a_run_file_lists_all_its_problems(names: dict[str, Any]) -> None:
         (["search", "x.zarr"], "missing argument 'PROMPT'; see: sat2cap search --help"),
         (["map", "x.zarr", "snow"], "missing option '-o' / '--out'; see: sat2cap map --help"),
         (["map", "x.zarr", "snow", "-o"], "option '-o' requires an argument; see: sat2cap --help"),
+        (
+            ["atlas", "info", "x", "https://x.org/a?access_token=hush"],
+            "got unexpected extra argument(s) (https://x.org/a?access_token=${SAT2CAP_ACCESS_TOKEN}; "
+            "see: sat2cap atlas info --help",
+        ),
         (["atlas", "info", "x", "y"], "got unexpected extra argument(s) (y); see: sat2cap atlas info --help"),
         (
             ["map", "x.zarr", "snow", "-o", "x.tif", "--scale", "log"],

@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             command = make_command(*[name for name in arguments[:1] if name in COMMANDS])
             raise SystemExit(command(args=arguments, prog_name="sat2cap", standalone_mode=False))
     except _USAGE_ERROR as error:
-        print(_describe_usage(error), file=sys.stderr)
+        print(redact_secrets(_describe_usage(error)), file=sys.stderr)
         raise SystemExit(2) from None
     except typer.Abort:  # what typer makes of an EOFError
         print("error: the input ended too early", file=sys.stderr)
