@@ -127,6 +127,8 @@ def s3_server() -> Iterator[S3Server]:
     }
     try:
         with mock.patch.dict(os.environ, settings):
+            # moto keeps what servers hold by process: an earlier test's objects would still be there
+            assert server.request("POST", "/moto-api/reset") == 200
             assert server.request("PUT", f"/{BUCKET}") == 200
             yield server
     finally:
