@@ -1,7 +1,9 @@
-"""Puts this folder on the path for `import servers`; tests are named, ordered and wait for no disk."""
+"""Makes `import servers` work; tests are named, ordered and seeded, and wait for no disk."""
 
 import hashlib
 import os
+import random
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +24,16 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def the_same_random_numbers() -> None:
+    """Seed the generators that tests share, so that a test gives the same result in every run and order."""
+    random.seed(0)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -117,7 +117,8 @@ def test_brightness_stays_what_it_was_in_the_mean() -> None:
     pixels = torch.randint(0, 256, (300, 1, 1, 3), dtype=torch.uint8).expand(300, 24, 24, 3)
     preprocess = Preprocess(16, mean=(0, 0, 0), std=(1, 1, 1))
     changed = augment_patches(pixels, Augment(kind="paper"), preprocess, 0)
-    assert float(changed.mean()) == pytest.approx(float(pixels.float().mean() / 255), abs=0.06)
+    # rotations, shears and shifts fill a part of some patches with black: 0.055 less in the mean of 30 seeds
+    assert float(changed.mean()) == pytest.approx(float(pixels.float().mean() / 255) - 0.055, abs=0.03)
 
 
 def test_a_share_of_a_batch_is_augmented_as_in_the_whole() -> None:
