@@ -339,21 +339,15 @@ STAGES = """
 import time; start_s = time.perf_counter(); marks = []
 def mark(name): marks.append((name, time.perf_counter()))
 import sat2cap.cli; mark("command line")
-import numpy, xarray, geopandas; mark("numpy, xarray, geopandas")
-import torch; mark("torch")
-import transformers; mark("transformers")
-import numba; mark("numba")
-from sat2cap import api; import sat2cap.catalogue
-from sat2cap.query import Scan, score_atlas, select_prompt; mark("the rest of the package")
-from sat2cap.maps.cog import write_cog; mark("rasterio, rio-cogeo")
+import numpy; mark("numpy")
+from sat2cap import api, model, query; api.open, model.open_query_model, query.Scan; mark("the package")
+import rasterio; from sat2cap.maps import write_cog; mark("rasterio")
 opened = api.open({atlas!r}); mark("opening the atlas")
-from sat2cap.catalogue import resolve_model; model = resolve_model({model!r}); mark("loading the model")
-from sat2cap.query import check_atlas_model
-check_atlas_model(opened.atlas, model); mark("hashing its weights")
-model.embed_text(["a busy street"]); mark("text tower, first use")
-scores = score_atlas(Scan(opened.atlas, model.encoding), model, ["a busy street"])
-score = select_prompt(scores); mark("text and scan")
+opened.query_model; mark("opening the model, hashing its weights")
+opened.query_model.embed_text(["a busy street"]); mark("text tower, first use")
+score = opened.compute_map("a busy street"); mark("scan, first use")
 write_cog(score, {out!r}); mark("writing the GeoTIFF")
+import sys; assert "torch" not in sys.modules and "transformers" not in sys.modules
 import json; last = start_s; parts = dict()
 for name, at in marks: parts[name] = at - last; last = at
 print(json.dumps(parts))
