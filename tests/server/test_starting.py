@@ -1,10 +1,12 @@
 """Starting and stopping: atlases are opened before anyone asks, and an interrupt waits for nothing."""
 
 import io
+import shutil
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -12,11 +14,14 @@ import pytest
 from fastapi.testclient import TestClient
 from made_model import atlas as make_atlas
 from made_model import embeddings
-from served import HEIGHT, WIDTH
+from served import HEIGHT, WIDTH, make_client
 
 import sat2cap
+from sat2cap import load_model
+from sat2cap.atlas import USER_SPEC_KEY
+from sat2cap.catalogue import _miniclip_folder
 from sat2cap.cli import main
-from sat2cap.server import AtlasCollection, ServerSettings, running, warming
+from sat2cap.server import AtlasCollection, ServerSettings, collection, running, warming
 from sat2cap.server.app import create_app
 from sat2cap.server.routes import export
 from sat2cap.server.warming import WarmUp
@@ -61,6 +66,29 @@ def test_a_fault_in_one_atlas_does_not_keep_the_others_cold(folder, checkpoint, 
         wait_until_ready(client)
         assert client.get("/api/atlases/the-north/scores?prompt=snow").status_code == 200
     assert "a fault while atlas the-north was warmed up" in caplog.text
+
+
+def test_a_model_that_comes_while_the_server_runs_is_found(tmp_path, monkeypatch):
+    model = load_model("miniclip")
+    card = {**model.card, USER_SPEC_KEY: "models/late"}
+    values = embeddings(HEIGHT, WIDTH, model.dim)
+    make_atlas(tmp_path / "x.zarr", values, replace(model, card=card), np.zeros(values.shape[:2], bool))
+    tried = []
+    open_atlas = collection.open_atlas
+    monkeypatch.setattr(collection, "open_atlas", lambda *given: (tried.append(given), open_atlas(*given))[1])
+    monkeypatch.setattr(collection, "_RETRY_S", 1000.0)
+    with make_client(tmp_path, None) as client:
+        for _ in range(3):
+            (entry,) = client.get("/api/atlases").json()
+            assert "which is not at 'models/late'" in entry["problem"]
+        assert len(tried) == 1, "a moment has not passed, and nothing has changed"
+        shutil.copytree(_miniclip_folder(), tmp_path / "models" / "late")
+        client.app.state.server.collection._retry_at_s["x"] -= 1000
+        (entry,) = client.get("/api/atlases").json()
+        assert entry["problem"] is None
+        scores = client.get("/api/atlases/x/scores?prompt=snow")
+        assert len(scores.content) == HEIGHT * WIDTH
+        assert len(tried) == 2, "an atlas that can be used stays open"
 
 
 def test_a_listening_socket_takes_whoever_comes_before_the_server_has_started():

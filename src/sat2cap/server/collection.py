@@ -1,6 +1,7 @@
 """The atlases that a server offers, by the names in its addresses."""
 
 import re
+import time
 import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +21,12 @@ from sat2cap.stores import Store, is_remote, open_store
 
 if TYPE_CHECKING:
     from sat2cap.model import Captioner, Checkpoint
+
+
+_RETRY_S = 2.0
+"""Seconds after which a broken atlas is tried again: its model may have come meanwhile."""
+_RETRY_SHARE = 10
+"""How much longer than the trial itself an atlas waits for the next one, where that takes long."""
 
 
 class UnknownAtlasError(AtlasError):
@@ -49,7 +56,7 @@ class ServedAtlas:
 class AtlasCollection:
     """Atlases that are opened when first asked for, and again when they have changed on disk.
 
-    Threads may share it. A broken atlas does not affect the others.
+    Threads may share it. A broken atlas does not affect the others, and is tried again now and then.
     """
 
     def __init__(
@@ -67,6 +74,7 @@ class AtlasCollection:
         self._stores = _assign_slugs(_find_atlases(paths))
         self._locks = {slug: Lock() for slug in self._stores}
         self._opened: dict[str, ServedAtlas] = {}
+        self._retry_at_s: dict[str, float] = {}
         self._captioner = captioner
         self._captioners: dict[str, tuple[Version, Captioner]] = {}
 
@@ -78,8 +86,8 @@ class AtlasCollection:
     def describe(self, slug: str) -> ServedAtlas:
         """Return an atlas by its name in addresses: opened, or with its problem.
 
-        One that was changed on disk since is opened again. Raises `UnknownAtlasError` for a name that is not
-        served.
+        One that was changed on disk since is opened again, and so is a broken one a moment later, as what it
+        lacks may lie elsewhere, such as its model. Raises `UnknownAtlasError` for a name that is not served.
         """
         store = self._stores.get(slug)
         if store is None:
@@ -87,7 +95,7 @@ class AtlasCollection:
         version = self._read_version(slug, store)
         with self._locks[slug]:  # one of its own: an atlas that opens slowly keeps no other waiting
             served = self._opened.get(slug)
-            if served is None or served.version != version:
+            if served is None or served.version != version or self._is_due_again(served):
                 served = self._opened[slug] = self._open(slug, store, version)
         return served
 
@@ -132,6 +140,7 @@ class AtlasCollection:
 
     def _open(self, slug: str, store: Store, version: Version) -> ServedAtlas:
         """Open an atlas for queries; one that cannot be used is served with the reason."""
+        start_s = time.monotonic()
         try:
             opened = open_atlas(store, self._model, self._text)
             opened = replace(opened, map_crs=opened.picture_crs)
@@ -140,8 +149,14 @@ class AtlasCollection:
             opened.query_model.expect_many()
         except (Sat2CapError, OSError) as error:
             problem = self.hide_paths(" ".join(str(error).split()))
+            end_s = time.monotonic()
+            self._retry_at_s[slug] = end_s + max(_RETRY_S, _RETRY_SHARE * (end_s - start_s))
             return ServedAtlas(slug, store, None, problem, version)
         return ServedAtlas(slug, store, opened, "", version)
+
+    def _is_due_again(self, served: ServedAtlas) -> bool:
+        """Return whether an atlas is broken, and was last tried long enough ago."""
+        return served.opened is None and time.monotonic() >= self._retry_at_s[served.slug]
 
     def _read_version(self, slug: str, store: Store) -> Version:
         """Return the state of an atlas where it is stored, that of all its parts if it has several.
