@@ -6,13 +6,14 @@
         server.upload(folder, "s3://maps-bucket/x.zarr")
         server.faults = lambda method, path: 503 if path.endswith("/c/0/0") else None
 
-A fault is a status, `CUT` (half of the body arrives), `STALL` (half arrives, the rest only after a while) or
-None. The server itself is moto's.
+A fault is a status, `CUT` (half of the body arrives), `STALL` (half arrives, the rest only after a while, or
+not at all if the client leaves) or None. The server itself is moto's.
 """
 
 import http.client
 import logging
 import os
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -62,7 +63,11 @@ class S3Server:
         return status
 
     def forget(self) -> None:
-        """Count from zero again."""
+        """Count from zero again, once what earlier tests asked for is no longer under way."""
+        deadline_s = time.monotonic() + 20
+        while self._under_way and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+        assert not self._under_way
         self.requests, self.sent_bytes, self.received_bytes, self.side_by_side = [], 0, 0, 0
 
     _behind: str = ""
@@ -185,7 +190,9 @@ class _Proxy(BaseHTTPRequestHandler):
             if fault == CUT:
                 self.close_connection = True
                 return
-            time.sleep(STALL_S)
+            if select.select([self.connection], [], [], STALL_S)[0]:
+                self.close_connection = True  # the client has left
+                return
             content = content[len(content) // 2 :]
         self.wfile.write(content)
         server.sent_bytes += len(content)

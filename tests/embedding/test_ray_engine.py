@@ -51,25 +51,47 @@ def bucket():
 
 
 @pytest.fixture(scope="module")
-def cluster(bucket):
-    """A head with two processors; its workers import the modules beside this file, and know a token."""
+def clusters(bucket):
+    """The clusters started so far: none, until a test asks for one; all but the last have been shut down.
+
+    Workers import the modules beside this file, and know a token.
+    """
     with pytest.MonkeyPatch.context() as patch:
         folders = [str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
         patch.setenv("PYTHONPATH", os.pathsep.join(folders))
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
-        patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-        from ray.cluster_utils import Cluster
-
-        head = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
-        started = Cluster(initialize_head=True, head_node_args=head)
+        patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
+        started = []
         yield started
-        started.shutdown()
+        for cluster in started[-1:]:
+            cluster.shutdown()
+
+
+@pytest.fixture
+def cluster(clusters):
+    """A head with two processors and no workers: the last one that was started, if it lives."""
+    from ray.cluster_utils import Cluster
+
+    if clusters and not processes_of("gcs_server"):
+        clusters[-1].shutdown()
+    if not processes_of("gcs_server"):
+        head = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
+        clusters.append(Cluster(initialize_head=True, head_node_args=head))
+    wait_until(lambda: not worker_processes())
+    return clusters[-1]
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     return run(tmp_path_factory.mktemp("alone") / "a.zarr")
+
+
+def processes_of(name):
+    """Processes of this process's cluster whose name ends so."""
+    return [
+        process for process in psutil.Process().children(recursive=True) if name_of(process).endswith(name)
+    ]
 
 
 def worker_processes():
@@ -220,14 +242,12 @@ def test_what_a_worker_refuses_is_one_line(tmp_path):
 
 
 def test_a_head_that_dies_is_one_line_and_what_is_done_is_kept(tmp_path, cluster, alone):
-    """The last test of this file: nothing is left of the cluster after it."""
     out = tmp_path / "a.zarr"
 
     def kill_head():
         wait_until(lambda: has_a_chunk(out))
-        for process in psutil.Process().children(recursive=True):
-            if name_of(process).endswith("gcs_server"):
-                process.kill()
+        for process in processes_of("gcs_server"):
+            process.kill()
 
     thread = threading.Thread(target=kill_head)
     thread.start()

@@ -1,6 +1,7 @@
 """A region from a tile server with broken tiles: killed, resumed, and repaired once the tiles are back."""
 
 import re
+import shutil
 import signal
 import sys
 import time
@@ -41,18 +42,42 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server():
-    with servers.tile_server(Ground()) as running:
-        running.faults = broken
-        yield running
+def running():
+    with servers.tile_server(Ground()) as started:
+        yield started
+
+
+def begin(server, faults):
+    """Forget what the server was asked before, and let it fail in this way from now on."""
+    server.rest()
+    server.faults = faults
+
+
+@pytest.fixture
+def server(running):
+    """The server, with its broken tiles, and as if nobody had asked it for any yet."""
+    begin(running, broken)
+    return running
 
 
 @pytest.fixture(scope="module")
-def undisturbed(server, tmp_path_factory):
+def undisturbed(running, tmp_path_factory):
+    """What embedding with broken tiles gave: the atlas, which tests copy and leave as it is."""
+    begin(running, broken)
     out = tmp_path_factory.mktemp("whole") / "a.zarr"
-    done = run(*command(server, out))
+    done = run(*command(running, out))
     assert done.status == 0, done.err
-    return open_atlas(out), done, dict(server.asked)
+    return open_atlas(out), done, dict(running.asked)
+
+
+@pytest.fixture(scope="module")
+def repaired(running, undisturbed, tmp_path_factory):
+    """What `atlas repair` gave once the tiles were back; tests leave it as it is."""
+    begin(running, servers.no_fault)
+    out = shutil.copytree(undisturbed[0].path, tmp_path_factory.mktemp("repaired") / "a.zarr")
+    done = run("atlas", "repair", out)
+    assert done.status == 0, done.err
+    return open_atlas(out), done, dict(running.asked)
 
 
 def overlaps_a_broken_tile(atlas, asked, margin_m):
@@ -108,41 +133,40 @@ def test_killed_in_the_middle_it_ends_identical_to_an_undisturbed_run(server, un
     assert file_digests(out) == file_digests(atlas.path)
 
 
-def test_repair_fills_exactly_the_failed_cells_once_the_tiles_are_back(server, undisturbed):
-    atlas, _, asked = undisturbed
-    before, status = atlas.read(*EVERY), atlas.status
-    failed = status == CellStatus.IMAGERY_FAILED
-    still = run("atlas", "repair", atlas.path)
+def test_cells_that_fail_again_are_counted(server, undisturbed, tmp_path):
+    out = shutil.copytree(undisturbed[0].path, tmp_path / "a.zarr")
+    still = run("atlas", "repair", out)
     assert still.status == 0, still.err
+    failed = undisturbed[0].status == CellStatus.IMAGERY_FAILED
     assert f"{failed.sum()} cells failed again" in still.out
-    server.asked.clear()
-    server.faults = servers.no_fault
-    done = run("atlas", "repair", atlas.path)
-    assert done.status == 0, done.err
+    assert file_digests(out) == file_digests(undisturbed[0].path)
+
+
+def test_repair_fills_exactly_the_failed_cells_once_the_tiles_are_back(undisturbed, repaired):
+    atlas, _, asked = undisturbed
+    after, done, asked_again = repaired
+    failed = atlas.status == CellStatus.IMAGERY_FAILED
     assert f"{failed.sum()} failed cells filled" in done.out
     assert f"embedding cells: {failed.sum()} done in" in done.err
-    after = open_atlas(atlas.path)
     assert after.complete
     assert ((after.status == CellStatus.OK) == after.wanted).all()
     got = after.read(*EVERY)
-    np.testing.assert_array_equal(got[~failed], before[~failed])
+    np.testing.assert_array_equal(got[~failed], atlas.read(*EVERY)[~failed])
     assert np.isfinite(got[failed]).all()
-    assert {tile for tile in asked if broken(tile)} <= set(server.asked) < set(asked)
-    assert len(server.asked) < len(asked) / 2
-    assert run("atlas", "verify", atlas.path).status == 0
+    assert {tile for tile in asked if broken(tile)} <= set(asked_again) < set(asked)
+    assert len(asked_again) < len(asked) / 2
+    assert run("atlas", "verify", after.path).status == 0
 
 
-def test_what_repair_fills_is_what_would_have_been(server, undisturbed, tmp_path):
+def test_what_repair_fills_is_what_would_have_been(server, repaired, tmp_path):
     """Against a run that never met a broken tile; where two reads meet, pixels differ by a level of 256."""
     server.faults = servers.no_fault
     done = run(*command(server, tmp_path / "a.zarr"))
     assert done.status == 0, done.err
-    here = undisturbed[0].wanted
-    whole, repaired = (
-        open_atlas(path).read(*EVERY)[here] for path in (tmp_path / "a.zarr", undisturbed[0].path)
-    )
-    lengths = np.linalg.norm(whole, axis=-1) * np.linalg.norm(repaired, axis=-1)
-    cosines = (whole * repaired).sum(-1) / lengths
+    here = repaired[0].wanted
+    whole, filled = (atlas.read(*EVERY)[here] for atlas in (open_atlas(tmp_path / "a.zarr"), repaired[0]))
+    lengths = np.linalg.norm(whole, axis=-1) * np.linalg.norm(filled, axis=-1)
+    cosines = (whole * filled).sum(-1) / lengths
     assert cosines.min() > 0.9998
-    neighbours = (whole * np.roll(repaired, 1, axis=0)).sum(-1) / lengths
+    neighbours = (whole * np.roll(filled, 1, axis=0)).sum(-1) / lengths
     assert np.median(neighbours) < 0.99  # neighbours are not that alike

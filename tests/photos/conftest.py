@@ -1,4 +1,4 @@
-"""One database in memory for all tests of this folder, since opening one takes as long as most of them."""
+"""One database in memory for all tests of a file, since opening one takes as long as most of them."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")  # tests of other folders open their own
 def one_database() -> Iterator[None]:
     """Give each reader a connection of its own to one database in memory instead of a database of its own."""
     connect = duckdb.connect
