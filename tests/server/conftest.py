@@ -1,5 +1,6 @@
 """Atlases of known numbers, one of them broken, and a client of a server that offers them."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from made_model import calibrated, embeddings, unit
 from served import HEIGHT, WIDTH, make_client
 
 import sat2cap
+from sat2cap.atlas import CellStatus, create_or_resume
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +63,27 @@ def beach(tmp_path_factory, checkpoint):
     values[PATCH] = direction
     path = tmp_path_factory.mktemp("page") / "beach.zarr"
     return make_atlas(path, values, checkpoint, np.zeros((40, 50), bool))
+
+
+@pytest.fixture
+def half_made(tmp_path, checkpoint):
+    """The path of an atlas with one chunk, of which three cells failed; a function writes the rest."""
+    values = embeddings(HEIGHT, WIDTH, 64)
+    spec = make_atlas(tmp_path / "whole", values, checkpoint, np.zeros((HEIGHT, WIDTH), bool)).spec
+    shutil.rmtree(tmp_path / "whole")
+    writer = create_or_resume(tmp_path / "half.zarr", spec)
+    first, *others = writer.pending()
+    failed = np.full((32, 32), CellStatus.OK, np.uint8)
+    failed[0, :3] = CellStatus.IMAGERY_FAILED
+    writer.write(first, values[first.rows, first.cols], failed)
+
+    def finish():
+        for chunk in others:
+            part = values[chunk.rows, chunk.cols]
+            writer.write(chunk, part, np.full(part.shape[:2], CellStatus.OK, np.uint8))
+        writer.finish()
+
+    return tmp_path / "half.zarr", finish
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import json
 import pytest
 from live_page import NEEDS_PAGE, ask, boxes_of, open_page, wait_for_shown, wait_until
 
+import sat2cap
 from sat2cap.server.nonsense import TEXTS
 
 pytestmark = NEEDS_PAGE
@@ -88,6 +89,28 @@ def test_a_link_to_a_region_that_is_not_here_says_so(page, page_server, atlas):
         f"This server has no region “{atlas}”, so “beach” is shown instead."
     )
     assert "lon=100" not in page.url
+
+
+@pytest.mark.filterwarnings("ignore:atlas .* is not finished")
+def test_an_atlas_that_is_finished_meanwhile_is_followed(page, half_made, checkpoint):
+    path, finish = half_made
+    with sat2cap.serve(path, model=checkpoint) as server:
+        open_page(page, server.url)
+        sentence = (
+            "Atlas 'half.zarr' is not finished (1,021 of 1,960 cells are done): "
+            "what is not embedded yet has no data."
+        )
+        assert page.inner_text("#answer").endswith(f" {sentence}")
+        ask(page, "a beach")
+        assert page.inner_text("#answer").endswith(f" {sentence}")
+        assert page.inner_text("#atlas-facts").endswith("not all of them computed yet")
+        finish()
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        page.wait_for_function(
+            "() => !document.querySelector('#answer').textContent.includes('not finished')"
+        )
+        assert not page.inner_text("#atlas-facts").endswith("not all of them computed yet")
+    assert page.problems == []
 
 
 def test_a_difference_says_what_its_colours_stand_for(page, page_server):

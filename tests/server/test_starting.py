@@ -1,6 +1,7 @@
 """Starting and stopping: atlases are opened before anyone asks, and an interrupt waits for nothing."""
 
 import io
+import json
 import shutil
 import socket
 import threading
@@ -66,6 +67,30 @@ def test_a_fault_in_one_atlas_does_not_keep_the_others_cold(folder, checkpoint, 
         wait_until_ready(client)
         assert client.get("/api/atlases/the-north/scores?prompt=snow").status_code == 200
     assert "a fault while atlas the-north was warmed up" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:atlas .* is not finished")
+def test_an_unfinished_atlas_says_how_much_is_done_until_it_is_finished(half_made, checkpoint):
+    path, finish = half_made
+    with make_client(path.parent, checkpoint) as client:
+        (entry,) = client.get("/api/atlases").json()
+        sentence = (
+            "atlas 'half.zarr' is not finished (1,021 of 1,960 cells are done): "
+            "what is not embedded yet has no data"
+        )
+        assert (entry["unfinished"], entry["complete"]) == (sentence, False)
+        scores = client.get("/api/atlases/half/scores?prompt=snow")
+        assert json.loads(scores.headers["x-score"])["unfinished"] == sentence
+        assert np.count_nonzero(np.frombuffer(scores.content, np.uint8)) == 1021
+        with pytest.warns(UserWarning, match="is not finished") as warned:
+            _ = sat2cap.open(path, checkpoint).scan
+        assert [str(one.message) for one in warned] == [sentence.replace("half.zarr", str(path))]
+        finish()
+        (entry,) = client.get("/api/atlases").json()
+        assert (entry["unfinished"], entry["complete"]) == (None, True)
+        scores = client.get("/api/atlases/half/scores?prompt=snow")
+        assert json.loads(scores.headers["x-score"])["unfinished"] is None
+        assert np.count_nonzero(np.frombuffer(scores.content, np.uint8)) == 1957
 
 
 def test_a_model_that_comes_while_the_server_runs_is_found(tmp_path, monkeypatch):

@@ -62,9 +62,14 @@ function sidesOf({ prompt, when, minus, minusWhen }: Question): string {
   return `Red cells fit better ${at(when)}, blue cells ${at(minusWhen)}`;
 }
 
-/** The warnings about the date, and about chances that few photos speak for, as sentences after the answer. */
+/** The warnings about the date, chances that few photos speak for and an unfinished atlas, as sentences after the answer. */
 export function warningOf(scores: Scores, chance: Scores = scores): string {
   const date = scores.warning ? ` The date is ${scores.warning}.` : "";
   const few = chance.few_photos ?? "";
-  return date + (few ? ` ${few.charAt(0).toUpperCase()}${few.slice(1)}.` : "");
+  return date + asSentence(few) + asSentence(scores.unfinished ?? "");
+}
+
+/** Words of the server as a sentence that follows another; empty for none. */
+export function asSentence(words: string): string {
+  return words && ` ${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }

@@ -6,8 +6,8 @@ export interface AtlasSummary {
   id: string;
   title: string;
   problem: string | null;
-  /** Whether every cell has been computed. */
-  complete: boolean;
+  /** A sentence on how much of the atlas is done; null for a finished one. */
+  unfinished: string | null;
   cells: number;
   bounds: [number, number, number, number];
   knows_time: boolean;
@@ -43,6 +43,8 @@ export interface Scores {
   name: string;
   unit: string;
   warning: string | null;
+  /** A sentence on how much of the atlas is done; null for a finished one. */
+  unfinished: string | null;
   /** Whether the words of a chance fit no held-out photo better than words without meaning do. */
   says_nothing?: boolean;
   /** Which prompts of a chance few held-out photos speak for. */
@@ -95,6 +97,16 @@ export class Problem extends Error {
 export class Unreachable extends Problem {}
 
 const BUSY_TRIES = 3;
+const RETRY_MS = 2000;
+
+/** Ask for the server's health until it answers, and then go on, if somebody still waits for that. */
+export async function waitForServer(isAwaited: () => boolean, goOn: () => void): Promise<void> {
+  while (isAwaited()) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    const isBack = await request("./api/health").then(Boolean, () => false);
+    if (isBack && isAwaited()) return goOn();
+  }
+}
 
 /** Ask the server: with the key where it wants one, and again in a moment where it is busy. */
 export async function request(path: string, options: RequestInit = {}, tries = BUSY_TRIES): Promise<Response> {

@@ -4,7 +4,7 @@ import type { Atlas, AtlasSummary } from "./api";
 import { create, element } from "./elements";
 
 /** List the atlases of the server; those that cannot be used cannot be chosen, and say why under the pointer. */
-export function listAtlasChoices(atlases: AtlasSummary[]): void {
+export function listAtlasChoices(atlases: AtlasSummary[], chosen: string): void {
   const hasChoice = atlases.length > 1;
   element("atlas").hidden = !hasChoice;
   element("atlas-name").hidden = hasChoice;
@@ -14,6 +14,7 @@ export function listAtlasChoices(atlases: AtlasSummary[]): void {
       option.value = entry.id;
       option.title = entry.problem ?? "";
       option.disabled = entry.problem !== null;
+      option.selected = entry.id === chosen;
       return option;
     }),
   );
@@ -27,12 +28,18 @@ export function explainOtherAtlas(atlases: AtlasSummary[], wanted: string, chose
   return `${reason}, so “${chosen.title}” is shown instead.`;
 }
 
+/** The atlas of that identifier, or else the first one, among those that can be used. */
+export function usableAtlas(atlases: AtlasSummary[], id: string): AtlasSummary | undefined {
+  const usable = atlases.filter((entry) => entry.problem === null);
+  return usable.find((entry) => entry.id === id) ?? usable[0];
+}
+
 /** Say what the atlas in view is called, how large it is, and whether more of it is to come. */
 export function describeAtlasRow(atlas: Atlas): void {
   element<HTMLSelectElement>("atlas").value = atlas.id;
   element("atlas-name").textContent = atlas.title;
   const cells = `${atlas.cells.toLocaleString("en")} cells of ${lengthText(atlas.grid.cell_m)}`;
-  element("atlas-facts").textContent = atlas.complete ? cells : `${cells}, not all of them computed yet`;
+  element("atlas-facts").textContent = atlas.unfinished ? `${cells}, not all of them computed yet` : cells;
 }
 
 /** A length in metres as people read it: `480 m`, `1.5 km`. */

@@ -1,11 +1,13 @@
 /** The page as a whole: what it asks for, what it shows of the answer, and what it does when that fails. */
 
 import type { Atlas, AtlasSummary, Question } from "./api";
-import { describeAtlas, listAtlases, Problem, request, Unreachable } from "./api";
+import { describeAtlas, listAtlases, Problem, Unreachable, waitForServer } from "./api";
 import { Address } from "./address";
+import { asSentence } from "./answer";
 import { AnswerLine } from "./answerLine";
 import { Areas } from "./areas";
-import { describeAtlasRow, explainOtherAtlas, listAtlasChoices } from "./atlasRow";
+import { describeAtlasRow, explainOtherAtlas, listAtlasChoices, usableAtlas } from "./atlasRow";
+import { AtlasWatch } from "./atlasWatch";
 import { offerBaseMap } from "./baseMap";
 import { CompareControls } from "./compare";
 import { element } from "./elements";
@@ -31,7 +33,6 @@ import { currentlyDoing, say, setDoing } from "./status";
 import { TimeControls } from "./time";
 
 const REST_MS = 200;
-const RETRY_MS = 2000;
 
 export class LivePage implements Page {
   readonly state = readState(location.hash);
@@ -44,6 +45,7 @@ export class LivePage implements Page {
   private readonly maps = new ScoreMaps();
   private readonly address = new Address(this.state);
   private readonly requests = new MapRequests((signal) => this.showMaps(signal));
+  private readonly watch = new AtlasWatch((atlases) => void this.takeChanges(atlases).catch((error: Error) => this.fail(error)));
   private readonly nonsense = new Nonsense();
   private readonly answer = new AnswerLine(this, this.nonsense);
   private readonly compare = new CompareControls(this);
@@ -193,7 +195,7 @@ export class LivePage implements Page {
     say(error.message);
     this.time.stop();
     setDoing(isUnreachable ? "offline" : "error", !isUnreachable && !isFinal);
-    if (isUnreachable) void this.waitForServer();
+    if (isUnreachable) void waitForServer(() => currentlyDoing() === "offline", () => this.resume());
   }
 
   /** Ask for the maps of the state, and show them. */
@@ -242,7 +244,8 @@ export class LivePage implements Page {
     if (!this.atlas) return;
     setDoing("empty");
     const cells = this.atlas.cells.toLocaleString("en");
-    say(`Describe what a photo on the ground would show, and every one of ${cells} places is scored for it as you type.`);
+    const invitation = `Describe what a photo on the ground would show, and every one of ${cells} places is scored for it as you type.`;
+    say(invitation + asSentence(this.atlas.unfinished ?? ""));
   }
 
   private clear(): void {
@@ -252,20 +255,12 @@ export class LivePage implements Page {
     this.files.show();
   }
 
-  /** Ask for the server's health until it answers, and go on. */
-  private async waitForServer(): Promise<void> {
-    while (currentlyDoing() === "offline") {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      const isBack = await request("./api/health").then(Boolean, () => false);
-      if (isBack && currentlyDoing() === "offline") return this.resume();
-    }
-  }
-
   /** Open the atlas of the address, or the first that can be used. */
   async openAtlases(): Promise<void> {
     setDoing("opening");
     const atlases = await listAtlases();
-    listAtlasChoices(atlases);
+    this.watch.follow(atlases);
+    listAtlasChoices(atlases, this.state.atlas);
     const chosen = usableAtlas(atlases, this.state.atlas);
     if (!chosen) return this.fail(new Error(atlases[0]?.problem ?? "There is no atlas here; make one with: sat2cap embed"));
     const other = explainOtherAtlas(atlases, this.state.atlas, chosen);
@@ -273,6 +268,18 @@ export class LivePage implements Page {
     await this.chooseAtlas(chosen.id);
     if (other) say(other);
     await offerBaseMap(this.map);
+  }
+
+  /** Offer atlases that have become usable, and bring the map up to date with what has been computed meanwhile. */
+  private async takeChanges(atlases: AtlasSummary[]): Promise<void> {
+    if (!this.atlas) return this.openAtlases();
+    const { atlas } = this;
+    listAtlasChoices(atlases, atlas.id);
+    const now = atlases.find((entry) => entry.id === atlas.id);
+    if (!now || now.problem !== null || now.unfinished === atlas.unfinished) return;
+    this.atlas = await describeAtlas(atlas.id);
+    describeAtlasRow(this.atlas);
+    await this.askInTurn();
   }
 
   private async chooseAtlas(id: string): Promise<void> {
@@ -291,10 +298,4 @@ export class LivePage implements Page {
     if (!lookAsSaved(map, state)) frameAtlas(map, atlas);
     await this.ask();
   }
-}
-
-/** The atlas of that identifier, or else the first one, among those that can be used. */
-function usableAtlas(atlases: AtlasSummary[], id: string): AtlasSummary | undefined {
-  const usable = atlases.filter((entry) => entry.problem === null);
-  return usable.find((entry) => entry.id === id) ?? usable[0];
 }

@@ -120,12 +120,24 @@ class AtlasWithModel:
         """
         return self.mosaics.one_pixel_a_cell(self.map_crs)
 
+    def count_settled_cells(self) -> int:
+        """Return how many of the region's cells are computed, and need not be tried again by a repair."""
+        from sat2cap.atlas import CellStatus
+
+        status = self.atlas.status[self.atlas.wanted]
+        return int(((status != CellStatus.NONE) & (status != CellStatus.IMAGERY_FAILED)).sum())
+
+    def explain_unfinished(self) -> str:
+        """Return a sentence on how much of an unfinished atlas is done; empty for a finished one."""
+        if self.atlas.complete:
+            return ""
+        share = f"{self.count_settled_cells():,} of {self.atlas.wanted.sum():,} cells are done"
+        return f"atlas {self.atlas.name!r} is not finished ({share}): what is not embedded yet has no data"
+
     def _warn_if_unfinished(self) -> None:
-        if not self.atlas.complete:
-            warnings.warn(
-                f"atlas {self.atlas.name!r} is not finished: what is not embedded yet has no data",
-                stacklevel=3,
-            )
+        sentence = self.explain_unfinished()
+        if sentence:
+            warnings.warn(sentence, stacklevel=3)
 
     def __repr__(self) -> str:
         from sat2cap.api.display import atlas_text

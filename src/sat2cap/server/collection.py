@@ -46,6 +46,8 @@ class ServedAtlas:
     """Why it cannot be used, in one line; empty if it can."""
     version: Version = ()
     """State of the atlas on disk: what is cached holds for this version only."""
+    unfinished: str = ""
+    """The sentence that it is not finished and how much of it is, as of this version; empty if it is."""
 
     @property
     def title(self) -> str:
@@ -147,12 +149,13 @@ class AtlasCollection:
             _ = opened.map_grid  # one that is too large for a map shows here, too
             opened.scan.expect_many()  # loads the model and the cells: a problem shows here, not later
             opened.query_model.expect_many()
+            unfinished = self.hide_paths(opened.explain_unfinished())
         except (Sat2CapError, OSError) as error:
             problem = self.hide_paths(" ".join(str(error).split()))
             end_s = time.monotonic()
             self._retry_at_s[slug] = end_s + max(_RETRY_S, _RETRY_SHARE * (end_s - start_s))
             return ServedAtlas(slug, store, None, problem, version)
-        return ServedAtlas(slug, store, opened, "", version)
+        return ServedAtlas(slug, store, opened, "", version, unfinished)
 
     def _is_due_again(self, served: ServedAtlas) -> bool:
         """Return whether an atlas is broken, and was last tried long enough ago."""

@@ -19,7 +19,7 @@ _MESH_STEPS = 16
 
 @router.get("", summary="List the atlases")
 def list_atlases(server: Server) -> list[dict[str, Any]]:
-    """Every atlas with its name; a broken one with the problem, in one sentence."""
+    """Every atlas with its name; a broken one with the problem, an unfinished one with how much is done."""
     return [_summarise(server.collection.describe(slug)) for slug in server.collection.slugs]
 
 
@@ -71,7 +71,8 @@ def _summarise(served: ServedAtlas) -> dict[str, Any]:
         "id": served.slug,
         "title": served.title,
         "problem": None,
-        "complete": atlas.complete,
+        "complete": not served.unfinished,
+        "unfinished": served.unfinished or None,
         "cells": int(atlas.wanted.sum()),
         "bounds": [west, south, east, north],
         "knows_time": checkpoint.dynamic_weights is not None,

@@ -10,7 +10,7 @@ from sat2cap.geo import grid_of
 from sat2cap.maps import date_warning, few_photos_warning, with_standard_attributes
 from sat2cap.server.parts import Part, part_within, read_bounds
 from sat2cap.server.scores import Answer
-from sat2cap.server.state import AskedAnswer
+from sat2cap.server.state import AskedAnswer, AskedAtlas
 
 _PERCENTILES = (2, 50, 95, 98)
 
@@ -24,24 +24,28 @@ router = APIRouter(prefix="/api/atlases/{atlas}", tags=["scores"])
     responses={200: {"content": {"application/octet-stream": {}}, "description": "One byte for each cell."}},
 )
 async def read_scores(
-    answer: AskedAnswer, bounds: Annotated[tuple[float, float, float, float] | None, Depends(read_bounds)]
+    served: AskedAtlas,
+    answer: AskedAnswer,
+    bounds: Annotated[tuple[float, float, float, float] | None, Depends(read_bounds)],
 ) -> Response:
     """One byte for each cell, row by row from the top left: 0 for no data, 1 to 255 evenly from low to high.
 
     The header ``X-Score`` holds, as JSON, ``shape``, ``low``, ``high``, the percentiles 2, 50, 95 and 98,
-    the name and unit of the scale, a ``warning`` about the date, with ``few_photos`` which prompts of a
-    chance few held-out photos speak for, if there are any, and with ``says_nothing`` whether the words of a
-    chance fit no held-out photo better than words without meaning do. With ``bbox`` the answer is the block
-    of cells that lies there, whose first is at row and column ``offset`` of the atlas; low, high and
-    percentiles are still those of the whole map, so that colours stay while one pans. A difference
-    (``minus``, ``minus_when``) is ``centred``: low is -high, and the level 128 is no change.
+    the name and unit of the scale, a ``warning`` about the date, with ``unfinished`` how much of an atlas is
+    done that is not finished, with ``few_photos`` which prompts of a chance few held-out photos speak for,
+    if there are any, and with ``says_nothing`` whether the words of a chance fit no held-out photo better
+    than words without meaning do. With ``bbox`` the answer is the block of cells that lies there, whose first
+    is at row and column ``offset`` of the atlas; low, high and percentiles are still those of the whole map,
+    so that colours stay while one pans. A difference (``minus``, ``minus_when``) is ``centred``: low is
+    -high, and the level 128 is no change.
     """
     part = part_within(grid_of(answer.score), bounds)
+    about = {**_describe(answer, part), "unfinished": served.unfinished or None}
     levels = answer.levels[part.rows, part.cols]
     return Response(
         levels.tobytes(),
         media_type="application/octet-stream",
-        headers={"X-Score": json.dumps(_describe(answer, part)), "Cache-Control": "no-cache"},
+        headers={"X-Score": json.dumps(about), "Cache-Control": "no-cache"},
     )
 
 
