@@ -17,7 +17,8 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 ]  # fmt: skip
-WAIT_MS = 30_000
+WAIT_MS = 120_000
+"""How long a test waits for what the page should show: longer than the busiest machine needs."""
 
 NEEDS_PAGE = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium"),
