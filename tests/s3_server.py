@@ -56,7 +56,7 @@ class S3Server:
 
     def request(self, method: str, path: str, body: bytes = b"") -> int:
         """Ask the server itself, past the proxy, and return the status."""
-        connection = http.client.HTTPConnection(self._behind, timeout=20)
+        connection = http.client.HTTPConnection(self._behind, timeout=60)
         connection.request(method, path, body, {"Authorization": _CREDENTIAL})
         status = connection.getresponse().status
         connection.close()
@@ -174,7 +174,7 @@ class _Proxy(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(text if self.command != "HEAD" else b"")
             return
-        behind = http.client.HTTPConnection(server._behind, timeout=20)
+        behind = http.client.HTTPConnection(server._behind, timeout=60)
         behind.request(self.command, self.path, body, dict(self.headers))
         answer = behind.getresponse()
         content = answer.read()

@@ -71,7 +71,7 @@ def public(request, folder, checkpoint, tmp_path_factory):
 
 
 def wait_until_it_answers(address):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             if http.get(address).status_code == 200:
