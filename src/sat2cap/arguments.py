@@ -1,10 +1,14 @@
 """Arguments that callers of the library pass, checked in one line that names the argument."""
 
 import math
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 
 from sat2cap.errors import InputError
+
+NumbersLike = str | Sequence[float]
+"""Numbers as text with commas, as on the command line (``"4,3,2"``), or as a sequence or array."""
 
 
 def type_words(value: object) -> str:
@@ -34,6 +38,43 @@ def check_path(
         raise InputError(f"{argument} is {type_words(value)}; give {forms}")
     if isinstance(value, str) and not value.strip():  # as of a variable that is not set
         raise InputError(f"{argument} is empty; give {forms}")
+    if isinstance(value, str | Path) and "\0" in str(value):  # which no file system stores
+        raise InputError(f"{argument} {str(value)!r} holds a null character; give {forms}")
+
+
+def check_text(value: object, argument: str, example: str) -> None:
+    """Raise `InputError` if an argument is no text; what it may say is checked where it is used.
+
+    >>> check_text(7, "scale", "cosine")
+    Traceback (most recent call last):
+    sat2cap.errors.InputError: scale is an int; give text, such as 'cosine'
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{argument} is {type_words(value)}; give text, such as {example!r}")
+
+
+def check_sequence(value: object, argument: str, forms: str) -> None:
+    """Raise `InputError` if an argument is no list, tuple or the like of values; one text is none."""
+    if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable):
+        raise InputError(f"{argument} is {type_words(value)}; give {forms}")
+
+
+def numbers_text(value: NumbersLike | None, argument: str, example: str) -> str | None:
+    """Return numbers as text with commas; text and None stay as they are. Raises `InputError`.
+
+    >>> numbers_text((0, 0.25), "stretch", "0,3000")
+    '0,0.25'
+    """
+    if value is None or isinstance(value, str):
+        return value
+    forms = f"text such as {example!r}, or a tuple of numbers"
+    check_sequence(value, argument, forms)
+    numbers = list(value)
+    if not numbers:
+        raise InputError(f"{argument} is empty; give {forms}")
+    for number in numbers:
+        check_number(number, f"a number of {argument}")
+    return ",".join(f"{float(number):.15g}" for number in numbers)
 
 
 def check_count(value: object, argument: str) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from sat2cap.api import OpenAtlas, load_model, open
-from sat2cap.arguments import check_path
+from sat2cap.arguments import check_path, check_sequence, check_text
+from sat2cap.errors import InputError
 from sat2cap.pairs import PairSet, open_pairs
 
 if TYPE_CHECKING:
@@ -140,7 +141,14 @@ def time(
     from sat2cap.evaluation import TrackedPrompt, TrackedRegion, evaluate_time
     from sat2cap.miniworld import SEASONAL_PROMPTS
 
+    check_sequence(atlases, "atlases", "a list of atlases")
+    if prompts is not None:
+        check_sequence(prompts, "prompts", "a list of texts")
+        for text in prompts:
+            check_text(text, "one of prompts", "a beach")
     opened = [_atlas(atlas) for atlas in atlases]
+    if not opened:
+        raise InputError("atlases is empty; give one or more")
     regions = [TrackedRegion(Path(one.atlas.store.base_name).stem, one.atlas) for one in opened]
     followed = [TrackedPrompt(text) for text in prompts or ()] or [
         TrackedPrompt(prompt.text, prompt.concept) for prompt in SEASONAL_PROMPTS

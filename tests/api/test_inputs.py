@@ -6,10 +6,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import shapely
 from odc.geo.geobox import GeoBox
 
-from sat2cap.api.imagery import reopen_imagery
+from sat2cap.api.imagery import open_imagery, rendering_texts, reopen_imagery
 from sat2cap.api.inputs import to_moment, to_moments, to_places, to_prompts, to_region
 from sat2cap.api.reporting import listening
 from sat2cap.errors import ImageryError, InputError, PromptError, RegionError, WhenError
@@ -152,3 +153,25 @@ def test_an_atlas_that_does_not_name_its_imagery_says_so() -> None:
     """As atlases of numbers from elsewhere do, which a server then has no ground to draw under."""
     with pytest.raises(ImageryError, match="does not say what its imagery was called; give it with"):
         reopen_imagery({"identity": "numbers"}, parse_region("5,52,6,53"))
+
+
+@pytest.mark.parametrize("bands", ["3,1,2", (3, 1, 2), [3, 1, 2], np.array([3, 1, 2]), np.float32([3, 1, 2])])
+@pytest.mark.parametrize("stretch", ["0,0.5", (0, 0.5), np.array([0, 0.5])])
+def test_bands_and_stretch_are_text_or_numbers(tmp_path, bands, stretch):
+    values = np.broadcast_to(np.float32([0.1, 0.2, 0.4])[:, None, None], (3, 8, 8))
+    place = rasterio.transform.from_origin(500_000, 5_800_000, 10, 10)
+    profile = {"driver": "GTiff", "count": 3, "height": 8, "width": 8, "dtype": "float32"}
+    with rasterio.open(tmp_path / "a.tif", "w", crs="EPSG:32631", transform=place, **profile) as file:
+        file.write(values)
+    imagery = open_imagery(tmp_path / "a.tif", bands=bands, stretch=stretch)
+    pixels = imagery.read(GeoBox((8, 8), place, "EPSG:32631")).values
+    assert pixels[4, 4].tolist() == [204, 51, 102, 255], "bands 3, 1 and 2, of 0.5 for white"
+
+
+def test_an_atlas_keeps_bands_and_stretch_as_text():
+    """So that the same call, by numbers or by text, continues it."""
+    assert rendering_texts((4, 3, 2), np.array([0, 3000.5]), None) == {
+        "bands": "4,3,2",
+        "stretch": "0,3000.5",
+        "recipe": None,
+    }

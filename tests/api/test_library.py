@@ -209,7 +209,33 @@ WRONG_TYPES = {
     "path is a float": lambda atlas: sat2cap.save(atlas.search("snow"), 0.5),
     "atlas is an int": lambda atlas: sat2cap.repair(5),
     "folder is an int": lambda atlas: sat2cap.publish("x.zarr", 5),
+    "bands is an int": lambda atlas: sat2cap.open_imagery("a.tif", bands=5),
+    "a number of stretch is a str": lambda atlas: sat2cap.open_imagery("a.tif", stretch=["0", "3000"]),
+    "stretch is empty": lambda atlas: plan_other(stretch=[]),
+    "recipe is a list": lambda atlas: sat2cap.open_imagery("a.tif", recipe=["sentinel2"]),
+    "cache is a bool": lambda atlas: sat2cap.open_imagery("a.tif", cache=True),
+    "holds a null character": lambda atlas: sat2cap.open("x\0.zarr"),
+    "where is a str": lambda atlas: plan_other(where="a=b"),
+    "max_missing is None": lambda atlas: plan_other(max_missing=None),
+    "dtype is a type": lambda atlas: plan_other(dtype=np.int8),
+    "are for imagery by name": lambda atlas: plan_other(sat2cap.open_imagery("miniworld:2"), bands="3,2,1"),
+    "engine 'dask' does not exist": lambda atlas: sat2cap.repair("x.zarr", engine="dask"),
+    "scale is a DataFrame": lambda atlas: atlas.map("snow", scale=pd.DataFrame()),
+    "prompts is an int": lambda atlas: atlas.classify(7),
+    "less is a DataFrame": lambda atlas: atlas.difference("snow", pd.DataFrame()),
+    "less_atlas is a str": lambda atlas: atlas.difference("snow", less_atlas="x.zarr"),
+    "captioner is an int": lambda atlas: atlas.caption([(-69.98, 46.02)], captioner=5),
+    "when is a list without a date": lambda atlas: atlas.caption([(-69.98, 46.02)], when=[]),
+    "title is an int": lambda atlas: sat2cap.save(atlas.map("snow"), "x.png", title=5),
+    "above is a list": lambda atlas: sat2cap.save(atlas.map("snow"), "x.geojson", above=[]),
+    "model is None": lambda atlas: sat2cap.export_model(None, "x"),
+    "runs is an int": lambda atlas: sat2cap.write_report(5, "x.html"),
+    "atlases is a str": lambda atlas: sat2cap.evaluate.time("x.zarr"),
 }
+
+
+def plan_other(imagery="miniworld:2", **settings):
+    return sat2cap.plan_embedding(REGION, imagery, "miniclip", "x.zarr", **settings)
 
 
 @pytest.mark.parametrize("words", WRONG_TYPES)

@@ -14,6 +14,7 @@ from tiny_model import tiny_clip
 
 from sat2cap.errors import ModelError
 from sat2cap.model.formats.folder import save_checkpoint
+from sat2cap.model.formats.pickles import read_pickled_tensors
 from sat2cap.model.load import load_model
 from sat2cap.model.open_model import open_query_model
 
@@ -208,3 +209,13 @@ def test_a_token_that_the_tower_does_not_have_is_refused(folder: Path) -> None:
     token |= {"normalized": False, "special": False}
     change_json(folder / "tokenizer.json", lambda values: values["added_tokens"].append(token))
     assert all("put back the tokenizer that it was saved with" in text for text in refusals(folder))
+
+
+@pytest.mark.parametrize(
+    "content", [b"root:x:0:0:root:/root:/bin/bash\n", b"# Weights\n\nin words\n", b"(dq\x00."]
+)
+def test_a_file_that_is_no_pickle_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    """Read as a pickle, a text is commands, which fail in ways of their own: the first by IndexError."""
+    (tmp_path / "weights.pt").write_bytes(content)
+    with pytest.raises(ModelError, match="is broken, or was not written by PyTorch"):
+        read_pickled_tensors(tmp_path / "weights.pt")

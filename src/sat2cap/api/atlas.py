@@ -15,9 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat2cap.api.atlas_scores import AtlasScores
-from sat2cap.api.inputs import CrsLike, Moment, Prompt, RegionLike, is_same_prompt, to_crs_text, to_moment
+from sat2cap.api.inputs import (
+    CrsLike,
+    Moment,
+    Prompt,
+    RegionLike,
+    is_same_prompt,
+    to_crs_text,
+    to_moment,
+    to_prompts,
+)
 from sat2cap.api.reporting import ProgressLike, listening
-from sat2cap.errors import PromptError
+from sat2cap.arguments import check_sequence, type_words
+from sat2cap.errors import InputError, PromptError
 from sat2cap.geo import GridArray, as_data_array
 
 # Networks, tables and xarray are imported when first needed: saying that a path is wrong should not wait.
@@ -108,7 +118,11 @@ class OpenAtlas(AtlasScores):
         """
         from sat2cap.maps import difference, on_common_cells, with_standard_attributes
 
-        other, then, subtracted = prompt if less is None else less, less_when or when, less_atlas or self
+        if less_atlas is not None and not isinstance(less_atlas, OpenAtlas):
+            raise InputError(f"less_atlas is {type_words(less_atlas)}; give what sat2cap.open returned")
+        other, then = prompt if less is None else less, when if less_when is None else less_when
+        subtracted = self if less_atlas is None else less_atlas
+        to_prompts(prompt), to_prompts(other, "less")
         is_same = is_same_prompt(prompt, other)
         if is_same and then == when and subtracted.atlas.identity == self.atlas.identity:
             raise PromptError(f"{prompt!r} minus itself is 0; give another prompt, date or atlas to subtract")
@@ -136,6 +150,7 @@ class OpenAtlas(AtlasScores):
 
         if isinstance(prompts, str):
             raise PromptError(f"categories are a list of prompts, not {prompts!r} alone; give 2 or more")
+        check_sequence(prompts, "prompts", "a list of 2 or more prompts")
         classes = classify(
             self.map(list(prompts), when, region=region, crs=crs), self.query_model.logit_scale
         )

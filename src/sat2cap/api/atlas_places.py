@@ -19,7 +19,8 @@ from sat2cap.api.inputs import (
     to_texts,
 )
 from sat2cap.api.models import embed_examples
-from sat2cap.arguments import check_count
+from sat2cap.arguments import check_count, type_words
+from sat2cap.errors import InputError
 from sat2cap.geo import When
 
 # Tables and xarray are imported when first needed.
@@ -109,6 +110,8 @@ class AtlasPlaces(AtlasWithModel):
         if captioner is None or isinstance(captioner, str | Path):
             loaded = resolve_captioner(captioner, self.checkpoint, tokenizer)
         else:
+            if not hasattr(captioner, "check_model"):
+                raise InputError(f"captioner is {type_words(captioner)}; give a folder or a file")
             loaded = captioner
             loaded.check_model(self.checkpoint)
         moments = _as_moments(when)

@@ -21,7 +21,7 @@ from sat2cap.api.inputs import (
     to_texts,
 )
 from sat2cap.api.models import embed_examples
-from sat2cap.arguments import check_count, check_metres
+from sat2cap.arguments import check_count, check_metres, check_text
 from sat2cap.atlas import STATUS_MEANINGS, CellStatus
 from sat2cap.errors import AtlasError
 from sat2cap.geo import GridArray, When
@@ -48,6 +48,9 @@ class AtlasScores(AtlasPlaces):
         spread: SpreadOver | None = None,
     ) -> dict[UtmZone | None, GridArray]:
         """Return the scores on the atlas's own cells, by UTM zone; under None for an atlas in one CRS."""
+        check_text(scale, "scale", "cosine")
+        if spread is not None:
+            check_text(spread, "spread", "templates")
         prompts, subtracted = to_prompts(prompt), to_prompts(negatives, "negatives")
         wordings, place, moments = to_texts(templates, "templates"), to_region(region), to_moments(when)
         from sat2cap.maps import stack_times

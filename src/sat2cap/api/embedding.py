@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from sat2cap.api.atlas import OpenAtlas
 from sat2cap.api.embedding_plans import EmbeddingPlan, WideEmbeddingPlan
 from sat2cap.api.engines import EngineName, check_engine, make_engine
-from sat2cap.api.imagery import imagery_options, open_imagery, reopen_imagery
+from sat2cap.api.imagery import imagery_options, open_imagery, rendering_texts, reopen_imagery
 from sat2cap.api.inputs import CrsLike, RegionLike, to_crs_text, to_region
 from sat2cap.api.models import load_model
 from sat2cap.api.open import open as open_for_prompts
 from sat2cap.api.reporting import ProgressLike
-from sat2cap.arguments import check_number, check_path
+from sat2cap.arguments import NumbersLike, check_number, check_path, check_sequence, check_text
 from sat2cap.atlas import USER_SPEC_KEY, AtlasSpec, begun_model, check_place
-from sat2cap.errors import RegionError
+from sat2cap.errors import InputError, RegionError
 from sat2cap.extras import require_extra
 from sat2cap.geo import (
     PATCH_M,
@@ -57,8 +57,8 @@ def plan_embedding(
     *,
     layer: str | None = None,
     where: Sequence[str] = (),
-    bands: str | None = None,
-    stretch: str | None = None,
+    bands: NumbersLike | None = None,
+    stretch: NumbersLike | None = None,
     recipe: str | None = None,
     cache: str | Path | None = None,
     cell_m: float | None = None,
@@ -73,7 +73,9 @@ def plan_embedding(
     `layer` and `where` (``FIELD=VALUE``) choose from a region's file; `bands`, `stretch`, `recipe` and
     `cache` are those of `open_imagery`. Raises as `embed` does.
     """
-    _check_arguments(imagery, model, out, cell_m=cell_m, patch_m=patch_m)
+    _check_names(imagery, model, out)
+    _check_settings(cell_m, patch_m, max_missing, dtype, precision)
+    rendering = rendering_texts(bands, stretch, recipe)
     require_extra("embed", "embedding")
     store = open_store(out)
     check_place(store)
@@ -82,9 +84,10 @@ def plan_embedding(
     from sat2cap.embedding import NUMBERS_VERSION
     from sat2cap.model import choose_compute
 
-    rendering = {"bands": bands, "stretch": stretch, "recipe": recipe}
     if isinstance(imagery, str | Path):
         opened = open_imagery(imagery, **rendering, cache=cache, region=place)
+    elif any(text is not None for text in rendering.values()) or cache is not None:
+        raise InputError("bands, stretch, recipe and cache are for imagery by name: leave them out")
     else:
         opened = imagery
     source = FailureRecordingImagery(opened)
@@ -115,16 +118,23 @@ def plan_embedding(
     return _bind_plans(specs, store, options, partial(EmbeddingPlan, covered, source, checkpoint, compute))
 
 
-def _check_arguments(
-    imagery: object, model: object, out: object, *, cell_m: float | None, patch_m: float | None
-) -> None:
+def _check_names(imagery: object, model: object, out: object) -> None:
     """Raise `InputError`, which names the argument, for values of types that nothing here can take."""
     check_path(imagery, "imagery", "a name of imagery, or opened imagery", opened="footprint")
     check_path(model, "model", "a name or path, or a model that was loaded", opened="embed_overhead")
     check_path(out, "out", "a folder or an address in a bucket")
+
+
+def _check_settings(
+    cell_m: object, patch_m: object, max_missing: object, dtype: object, precision: object
+) -> None:
+    """Raise `InputError`, which names the argument, for settings that are no number or no text."""
     for argument, metres in (("cell_m", cell_m), ("patch_m", patch_m)):
         if metres is not None:
             check_number(metres, argument)
+    check_number(max_missing, "max_missing")
+    check_text(dtype, "dtype", "int8")
+    check_text(precision, "precision", "auto")
 
 
 def _choose_grid(
@@ -185,8 +195,8 @@ def embed(
     cell_m: float | None = None,
     patch_m: float | None = None,
     crs: CrsLike = None,
-    bands: str | None = None,
-    stretch: str | None = None,
+    bands: NumbersLike | None = None,
+    stretch: NumbersLike | None = None,
     recipe: str | None = None,
     cache: str | Path | None = None,
     dtype: Dtype = "int8",
@@ -254,6 +264,11 @@ def extent_of(imagery: Imagery) -> Region:
 
 
 def _read_region(region: RegionLike, layer: str | None, where: Sequence[str]) -> Region | None:
+    check_sequence(where, "where", "a list such as ['name=Utrecht']")
+    for condition in where:
+        check_text(condition, "a condition of where", "name=Utrecht")
+    if layer is not None:
+        check_text(layer, "layer", "land")
     if isinstance(region, str | Path):
         return parse_region(str(region), layer=layer, where=where)
     if layer is not None or where:

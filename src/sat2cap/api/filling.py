@@ -13,7 +13,7 @@ from sat2cap.api.engines import EngineName, check_engine, make_engine
 from sat2cap.api.imagery import reopen_imagery
 from sat2cap.api.open import open as open_for_prompts
 from sat2cap.api.reporting import ProgressLike, listening
-from sat2cap.arguments import check_path
+from sat2cap.arguments import NumbersLike, check_path
 from sat2cap.atlas import Atlas, CellStatus, open_atlas, repair_atlas, writer_lock
 from sat2cap.geo import Region, outline
 from sat2cap.imagery import FailureRecordingImagery, Imagery
@@ -57,8 +57,8 @@ def repair(
     *,
     imagery: str | None = None,
     model: str | Path | None = None,
-    bands: str | None = None,
-    stretch: str | None = None,
+    bands: NumbersLike | None = None,
+    stretch: NumbersLike | None = None,
     recipe: str | None = None,
     cache: str | Path | None = None,
     engine: EngineName = "process",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sat2cap.api.inputs import RegionLike, to_region
-from sat2cap.arguments import check_path
+from sat2cap.arguments import NumbersLike, check_path, check_text, numbers_text
 from sat2cap.atlas import USER_SPEC_KEY
 from sat2cap.catalogue import open_imagery as open_by_name
 from sat2cap.errors import ImageryError
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def open_imagery(
     imagery: str | Path,
     *,
-    bands: str | None = None,
-    stretch: str | None = None,
+    bands: NumbersLike | None = None,
+    stretch: NumbersLike | None = None,
     recipe: str | None = None,
     cache: str | Path | None = None,
     region: RegionLike = None,
@@ -33,12 +33,16 @@ def open_imagery(
 
     `imagery` is a raster by path or URL, a folder of them, a ``.pmtiles`` or ``.mbtiles`` archive, a tile URL
     with ``{z}``, ``{x}`` and ``{y}``, ``stac:URL``, a name that `sat2cap imagery list` prints, or
-    ``miniworld:SEED``. `bands` such as ``"4,3,2"`` choose red, green and blue; `stretch` such as ``"0,3000"``
-    gives the values shown as black and white; `recipe` names both. `cache` is a folder to keep tiles in,
-    `region` where a search looks. Warns of terms that do not clearly allow the use of a program, and of what
-    a search left out. Raises `ImageryError`.
+    ``miniworld:SEED``. `bands` such as ``"4,3,2"`` or ``(4, 3, 2)`` choose red, green and blue; `stretch`
+    such as ``"0,3000"`` or ``(0, 3000)`` gives the values shown as black and white; `recipe` names both.
+    `cache` is a folder to keep tiles in, `region` where a search looks. Warns of terms that do not clearly
+    allow the use of a program, and of what a search left out. Raises `ImageryError`, and `InputError` for
+    other types.
     """
     check_path(imagery, "imagery", "a file, an address or a name of: sat2cap imagery list")
+    if cache is not None:
+        check_path(cache, "cache")
+    rendering = rendering_texts(bands, stretch, recipe)
     imagery = str(imagery)
     is_file = not may_be_described(imagery) and not is_template(imagery)
     if not is_file:
@@ -49,7 +53,7 @@ def open_imagery(
     place = to_region(region)
     source = open_by_name(
         imagery,
-        parse_rendering(bands, stretch, recipe),
+        parse_rendering(**rendering),
         region=None if place is None else place.geometry,
         cache=None if cache is None else Path(cache),
     )
@@ -59,6 +63,22 @@ def open_imagery(
         for note in source.notes if isinstance(source, StacImagery) else ():
             warnings.warn(f"imagery {imagery}: {note}", stacklevel=2)
     return source
+
+
+def rendering_texts(
+    bands: NumbersLike | None, stretch: NumbersLike | None, recipe: str | None
+) -> dict[str, str | None]:
+    """Return bands, stretch and recipe by name, as the text that the command line takes.
+
+    Atlases keep them so. Raises `InputError` for values of other types.
+    """
+    if recipe is not None:
+        check_text(recipe, "recipe", "sentinel2")
+    return {
+        "bands": numbers_text(bands, "bands", "4,3,2"),
+        "stretch": numbers_text(stretch, "stretch", "0,3000"),
+        "recipe": recipe,
+    }
 
 
 def imagery_options(
@@ -85,8 +105,8 @@ def reopen_imagery(
     atlas_region: Region,
     *,
     imagery: str | None = None,
-    bands: str | None = None,
-    stretch: str | None = None,
+    bands: NumbersLike | None = None,
+    stretch: NumbersLike | None = None,
     recipe: str | None = None,
     cache: str | Path | None = None,
 ) -> Imagery:
@@ -107,9 +127,9 @@ def reopen_imagery(
         region = parse_region(options["region"], layer=options.get("layer"), where=options["where"])
     return open_imagery(
         options["imagery"],
-        bands=bands or options.get("bands"),
-        stretch=stretch or options.get("scale"),
-        recipe=recipe or options.get("recipe"),
+        bands=options.get("bands") if bands is None else bands,
+        stretch=options.get("scale") if stretch is None else stretch,
+        recipe=options.get("recipe") if recipe is None else recipe,
         cache=cache,
         region=region,
     )

@@ -192,7 +192,10 @@ def to_moments(when: Any) -> When | list[When] | None:
         return None
     if isinstance(when, str | When | date | np.datetime64) or not isinstance(when, Iterable):
         return to_moment(when)
-    return [to_moment(moment) for moment in when]
+    moments = [to_moment(moment) for moment in when]
+    if not moments:
+        raise WhenError(f"when is {type_words(when)} without a date; give one or more, or None")
+    return moments
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sat2cap.api.inputs import PromptSet
 from sat2cap.api.reporting import ProgressLike, listening
-from sat2cap.arguments import check_path
+from sat2cap.arguments import check_path, check_text
 from sat2cap.atlas import USER_SPEC_KEY, Atlas
 from sat2cap.catalogue import resolve_model
 from sat2cap.errors import ModelError, PromptError
@@ -41,6 +41,8 @@ def load_model(model: str | Path, text: str | Path | None = None, like: str | No
     check_path(model, "model", "a folder, a file or a name of a model")
     from sat2cap.model import ASSUMED_PREPROCESS
 
+    if like is not None:
+        check_text(like, "like", "MVRL/Sat2Cap")
     checkpoint = resolve_model(model, None if text is None else str(text), like)
     if ASSUMED_PREPROCESS in checkpoint.card:
         warnings.warn(_preprocess_warning(str(model), checkpoint.card[ASSUMED_PREPROCESS]), stacklevel=2)
@@ -84,6 +86,7 @@ def export_model(model: str | Path | Checkpoint, out: str | Path) -> Path:
 
     Raises `ModelError`, and `InputError` if `out` is an address.
     """
+    check_path(model, "model", "a name or path, or a model that was loaded", opened="embed_overhead")
     require_local(out)
     from sat2cap.model import export_hugging_face
 

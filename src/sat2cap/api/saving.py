@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sat2cap.api.imagery import rendering_texts
 from sat2cap.api.inputs import is_instance_of
 from sat2cap.api.reporting import ProgressLike, listening
-from sat2cap.arguments import check_path, type_words
+from sat2cap.arguments import NumbersLike, check_number, check_path, check_text, type_words
 from sat2cap.errors import ImageryError, InputError
 from sat2cap.geo import GridArray
 from sat2cap.imagery import BandRendering, parse_rendering
@@ -35,8 +36,8 @@ def save(
     places: Path | str | Sequence[LabelledPoint] = (),
     above: float | None = None,
     best: int | None = None,
-    bands: str | None = None,
-    stretch: str | None = None,
+    bands: NumbersLike | None = None,
+    stretch: NumbersLike | None = None,
     recipe: str | None = None,
     progress: ProgressLike = None,
 ) -> None:
@@ -56,6 +57,11 @@ def save(
     """
     check_path(path, "path", "the path of a file")
     require_local(path)
+    rendering = rendering_texts(bands, stretch, recipe)
+    if title is not None:
+        check_text(title, "title", "Beaches")
+    if above is not None:
+        check_number(above, "above")
     from sat2cap.maps import MapOptions, check_rendering
     from sat2cap.maps import save as write_map
 
@@ -69,11 +75,12 @@ def save(
         score = choropleth(score)
     if not (isinstance(score, GridArray) or is_instance_of(score, "xarray", "DataArray", "Dataset")):
         raise InputError(f"score is {type_words(score)}; save what map, difference or classify gave")
-    check_rendering(underlay, bands, stretch, recipe)
-    rendering = parse_rendering(bands, stretch, recipe)
+    check_rendering(underlay, **rendering)
+    if isinstance(underlay, str):
+        underlay = _imagery_under(score, underlay, parse_rendering(**rendering))
     options = MapOptions(
         title,
-        _imagery_under(score, underlay, rendering) if isinstance(underlay, str) else underlay,
+        underlay,
         _read_outlines(outlines) if isinstance(outlines, str | Path) else outlines,
         _read_places(places) if isinstance(places, str | Path) else places,
         above,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from sat2cap.arguments import check_path
+from sat2cap.arguments import check_path, check_sequence
 from sat2cap.evaluation import Record, read_run
 from sat2cap.files import write_bytes
 from sat2cap.pictures import read_picture_size
@@ -27,6 +27,9 @@ def write_report(runs: Sequence[Path | str], out: Path | str, title: str = "Eval
     elsewhere. Raises `InputError` for a run without evaluations, or with a record that cannot be read.
     """
     check_path(out, "out", "the path of a file")
+    check_sequence(runs, "runs", "a list of folders that evaluations were written to")
+    for run in runs:
+        check_path(run, "one of runs", "a folder that evaluations were written to")
     out = Path(out)
     records = _sort_records([record for run in runs for record in read_run(Path(run))])
     sections = [build_section(record) for record in records]
