@@ -29,7 +29,7 @@ def test_a_step_that_was_stopped_adds_up_and_a_complete_one_is_kept(tmp_path: Pa
     assert StepClock(path).seconds["train"] == both
     with StepClock(path).time_step("train"):
         pass
-    assert StepClock(path).seconds["train"] < 0.02
+    assert StepClock(path).seconds["train"] < both
 
 
 def test_a_complete_step_without_a_time_gets_the_one_it_took_now(tmp_path: Path) -> None:

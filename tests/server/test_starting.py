@@ -203,7 +203,7 @@ def test_a_download_that_is_being_made_when_the_server_stops_is_told_to_come_aga
         server.stop()
         took_s = time.monotonic() - start
         release.set()
-    assert took_s < 1.5
+    assert took_s < 20, "it must not wait for a map that takes 30 seconds"
     assert answer.result().status_code == 503
     assert answer.result().json() == {"detail": "the server is stopping; ask again when it is back"}
     assert answer.result().headers["retry-after"] == "1"
