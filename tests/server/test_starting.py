@@ -22,7 +22,8 @@ from sat2cap import load_model
 from sat2cap.atlas import USER_SPEC_KEY
 from sat2cap.catalogue import _miniclip_folder
 from sat2cap.cli import main
-from sat2cap.server import AtlasCollection, ServerSettings, collection, running, warming
+from sat2cap.errors import InputError
+from sat2cap.server import AtlasCollection, ServerSettings, collection, running, scores, warming
 from sat2cap.server.app import create_app
 from sat2cap.server.routes import export
 from sat2cap.server.warming import WarmUp
@@ -207,3 +208,25 @@ def test_a_download_that_is_being_made_when_the_server_stops_is_told_to_come_aga
     assert answer.result().status_code == 503
     assert answer.result().json() == {"detail": "the server is stopping; ask again when it is back"}
     assert answer.result().headers["retry-after"] == "1"
+
+
+def test_scans_that_run_and_wait_when_the_server_stops_are_not_waited_for(folder, checkpoint, monkeypatch):
+    begun, release, ended = threading.Semaphore(0), threading.Event(), []
+
+    def scan_slowly(served, question, photos):
+        begun.release()
+        release.wait(30)
+        ended.append(question.prompt)
+        raise InputError("made up")
+
+    monkeypatch.setattr(scores, "_score", scan_slowly)
+    with ThreadPoolExecutor(6) as pool:
+        server = sat2cap.serve(folder / "The North.zarr", model=checkpoint)
+        address = f"{server.url}api/atlases/the-north/scores?prompt="
+        answers = [pool.submit(httpx.get, f"{address}{word}", timeout=60) for word in "abcdef"]
+        assert all(begun.acquire(timeout=60) for _ in range(2))
+        server.stop()
+        statuses = [answer.result().status_code for answer in answers]
+        assert ended == [], "the two scans go on, and the four others never begin"
+        release.set()
+    assert statuses == [503] * 6

@@ -23,8 +23,8 @@ from sat2cap.stores import Store
 if TYPE_CHECKING:
     from sat2cap.model import Checkpoint
 
-_STOP_S = 0.3
-"""Seconds that open connections get when a server stops."""
+_STOP_S = 0.1
+"""Seconds that open connections get when a server stops: enough for answers on their way, not for a scan."""
 _START_S = 30.0
 _BACKLOG = 2048
 
