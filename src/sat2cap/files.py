@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -36,19 +37,18 @@ def publish(path: Path | str) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
-        )
+        temporary = _free_name(target.parent, target.stem, target.suffix)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(target)) from error
+    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     os.close(descriptor)
-    temporary = Path(name)
     try:
         with _disk_failures_named(target, temporary):
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)  # mkstemp makes files private; a published one is not
+            temporary.chmod(mode)  # some writers make a file of their own in its place, and private
             os.replace(temporary, target)
             _sync_folder(target.parent)
     finally:
@@ -64,15 +64,16 @@ def publish_folder(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary = _free_name(target.parent, target.name)
+    temporary.mkdir()  # not by tempfile, whose folders are private
+    mode = stat.S_IMODE(temporary.stat().st_mode) & 0o666
     try:
         with _disk_failures_named(target, temporary):
             yield temporary
             for file in sorted(entry for entry in temporary.rglob("*") if entry.is_file()):
                 with file.open("rb+") as opened:
                     os.fsync(opened.fileno())
-                file.chmod(0o644)  # safetensors makes its files private, too
-            temporary.chmod(0o755)  # mkdtemp makes folders private; a published one is not
+                file.chmod(mode)  # safetensors makes its files private
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
             if target.exists():
                 os.replace(target, old / "old")
@@ -81,6 +82,11 @@ def publish_folder(path: Path | str) -> Iterator[Path]:
             _sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _free_name(folder: Path, stem: str, suffix: str = "") -> Path:
+    """Return a path for something temporary in a folder, which nothing else will choose."""
+    return folder / f".{stem}.{secrets.token_urlsafe(6)}{suffix}"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Imagery of tile services: tiles fetched politely, and kept in memory and, if asked, on disk."""
 
-import tempfile
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -149,6 +149,6 @@ def _decode_keeping_data(data: bytes) -> tuple[bytes, NDArray[np.uint8]]:
 def _write_cache_file(path: Path, data: bytes) -> None:
     """Write by rename, as other runs may read meanwhile; without fsync, as a cache may be lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    Path(file.name).replace(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_urlsafe(6)}")
+    temporary.write_bytes(data)
+    temporary.replace(path)
