@@ -199,7 +199,8 @@ def test_models_info(model: Path) -> None:
 def test_models_calibrate_gives_a_model_that_serves_the_same_atlas(
     pairs: tuple[Path, Done], model: Path, atlas: Path, tmp_path: Path
 ) -> None:
-    assert run("models", "calibrate", model, pairs[0], "-o", tmp_path / "m").out == f"{tmp_path / 'm'}\n"
+    held_out = shutil.copytree(pairs[0], tmp_path / "p")  # embeddings of its photos are kept beside them
+    assert run("models", "calibrate", model, held_out, "-o", tmp_path / "m").out == f"{tmp_path / 'm'}\n"
     told = run("models", "info", tmp_path / "m").out
     assert " photos held out" in told
     assert "contrast is a share, not a probability" in run("models", "info", model).out

@@ -1,4 +1,4 @@
-"""A real image and a full-size network: aligned with the input, and no data where the image has none."""
+"""A real image and a network for large patches: aligned with the input, no data where the image has none."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is abs
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """CLIP ViT-B/32 in the Hugging Face layout, its weights random, its texts read by a small tower."""
+    """A random CLIP ViT-B/32 in the Hugging Face layout, with 2 layers for images and 1 for texts."""
     from tiny_model import tiny_tokenizer
     from transformers import CLIPConfig, CLIPModel
 
@@ -34,7 +34,8 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "pad_token_id": tokenizer.pad_token_id,
         **ends,
     }
-    model = CLIPModel(CLIPConfig(text_config=text))  # transformers' own defaults are B/32
+    # transformers' own defaults are B/32; each of its twelve layers would take a second of these tests
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config={"num_hidden_layers": 2}))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(

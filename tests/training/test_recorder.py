@@ -1,8 +1,12 @@
 """What a run keeps on its way: figures on held-out pairs, the best model, and other loggers."""
 
 import io
+import os
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -81,12 +85,22 @@ def test_a_model_trained_elsewhere_is_calibrated_afterwards(root: Path, pairs: F
         calibrate(replace(trained, text=None), pairs, cache=root / "cache")
 
 
-def test_figures_go_to_tensorboard_and_to_wandb_offline(
-    root: Path, pairs: FakePairs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def offline_wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let wandb run as it does by itself, and leave no process, variable or error handler of it."""
+    import wandb
+
+    with mock.patch.dict(os.environ):
+        os.environ.pop("WANDB_MODE", None)
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        yield
+        wandb.teardown()
+
+
+@pytest.mark.usefixtures("offline_wandb")
+def test_figures_go_to_tensorboard_and_to_wandb_offline(root: Path, pairs: FakePairs) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.delenv("WANDB_MODE", raising=False)
     run = small_run(root / "out", optim={"steps": 4}, output={"loggers": ["tensorboard", "wandb"]})
     train(run, pairs=pairs)
     events = EventAccumulator(str(root / "out" / "tensorboard"))
