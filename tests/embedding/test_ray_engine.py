@@ -161,7 +161,7 @@ def test_workers_end_with_a_run_that_is_killed(tmp_path, cluster, alone):
     out = tmp_path / "a.zarr"
     process = os.fork()
     if not process:
-        embed_by_workers(out, cluster.address, 1, pause_s=1.0)
+        embed_by_workers(out, cluster.address, 1, pause_s=0.5)
         os._exit(0)
     wait_until(lambda: worker_processes() and has_a_chunk(out))
     started = worker_processes()
@@ -254,7 +254,7 @@ def test_a_head_that_dies_is_one_line_and_what_is_done_is_kept(tmp_path, cluster
     with pytest.raises(
         JobError, match=r"^Ray ended \(.*\); what is finished is kept; run the same command"
     ) as raised:
-        embed_by_workers(out, cluster.address, 1, pause_s=2.0)
+        embed_by_workers(out, cluster.address, 1, pause_s=1.0)
     thread.join()
     assert "\n" not in str(raised.value)
     assert last_run(out)["outcome"].startswith("JobError: Ray ended")

@@ -105,7 +105,8 @@ def test_a_siglip_folder_gives_what_transformers_gives(folder: Path) -> None:
     assert np.abs(np.linalg.norm(found, axis=1) - 1).min() > 0.01
     assert (model.dim, model.patch_pixels) == (DIM, SIZE)
     assert model.logit_scale == pytest.approx(theirs.logit_scale.exp().item())
-    assert model.overhead_preprocess.resample == ("bilinear" if "siglip2" in str(folder) else "bicubic")
+    resample = json.loads((folder / "preprocessor_config.json").read_text())["resample"]
+    assert model.overhead_preprocess.resample == {2: "bilinear", 3: "bicubic"}[resample]
 
 
 def test_a_siglip_survives_our_folder_and_transformers_reads_its_tower(folder: Path, tmp_path: Path) -> None:
