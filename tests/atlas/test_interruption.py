@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from small_atlas import build, cells, make_spec, tree
 
 from sat2cap.atlas import create_or_resume, open_atlas, verify_atlas
 
-STEPS = [(os, "replace"), (tempfile, "mkstemp"), (Path, "write_bytes"), (Path, "unlink")]
+STEPS = [(os, "replace"), (os, "open"), (Path, "write_bytes"), (Path, "unlink")]
 """Everything that changes files while an atlas is written.
 
 A process that dies before an fsync leaves what one leaves that dies before the step after it.

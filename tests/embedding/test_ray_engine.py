@@ -258,4 +258,5 @@ def test_a_head_that_dies_is_one_line_and_what_is_done_is_kept(tmp_path, cluster
     thread.join()
     assert "\n" not in str(raised.value)
     assert last_run(out)["outcome"].startswith("JobError: Ray ended")
+    wait_until(lambda: not worker_processes())  # one that still writes would leave a temporary file
     assert file_digests(run(out).path) == file_digests(alone.path)

@@ -211,7 +211,12 @@ def test_a_download_that_is_being_made_when_the_server_stops_is_told_to_come_aga
 
 
 def test_scans_that_run_and_wait_when_the_server_stops_are_not_waited_for(folder, checkpoint, monkeypatch):
-    begun, release, ended = threading.Semaphore(0), threading.Event(), []
+    asked, begun = threading.Semaphore(0), threading.Semaphore(0)
+    release, ended, answer = threading.Event(), [], scores.ScoreService.answer
+
+    async def count_and_answer(*arguments):
+        asked.release()
+        return await answer(*arguments)
 
     def scan_slowly(served, question, photos):
         begun.release()
@@ -219,11 +224,13 @@ def test_scans_that_run_and_wait_when_the_server_stops_are_not_waited_for(folder
         ended.append(question.prompt)
         raise InputError("made up")
 
+    monkeypatch.setattr(scores.ScoreService, "answer", count_and_answer)
     monkeypatch.setattr(scores, "_score", scan_slowly)
     with ThreadPoolExecutor(6) as pool:
         server = sat2cap.serve(folder / "The North.zarr", model=checkpoint)
         address = f"{server.url}api/atlases/the-north/scores?prompt="
         answers = [pool.submit(httpx.get, f"{address}{word}", timeout=60) for word in "abcdef"]
+        assert all(asked.acquire(timeout=60) for _ in range(6))  # one that has not arrived would be refused
         assert all(begun.acquire(timeout=60) for _ in range(2))
         server.stop()
         statuses = [answer.result().status_code for answer in answers]
