@@ -81,8 +81,8 @@ def test_a_store_is_pickled_without_connections(store):
     assert pickle.loads(pickle.dumps(store)).get("x") == b"1"
 
 
-def quick(server, name):
-    return ObjectStore(f"s3://{BUCKET}/{name}", timeout_s=0.4, retry_s=0.5)
+def quick(server, name, timeout_s=30):
+    return ObjectStore(f"s3://{BUCKET}/{name}", timeout_s=timeout_s, retry_s=0.5)
 
 
 def test_an_answer_that_is_cut_short_once_is_asked_for_again(server):
@@ -105,7 +105,7 @@ def test_an_answer_that_is_cut_short_once_is_asked_for_again(server):
     ],
 )
 def test_a_failure_is_one_line_of_its_kind_without_credentials(server, fault, words):
-    store = quick(server, "failing")
+    store = quick(server, "failing", timeout_s=0.4 if fault is STALL else 30)
     store.put("x", bytes(300_000))
     server.faults = lambda method, path: fault if path.endswith("/x") else None
     with pytest.raises(StoreError) as caught:

@@ -110,13 +110,13 @@ def test_a_run_drops_tokens_and_micro_batches_drop_the_same(root: Path, pairs: F
         run = small_run(
             root / name,
             augment={"token_dropout": share, "token_dropout_until": 0.5},
-            optim={"steps": 4, "micro_batch": micro_batch},
+            optim={"steps": 4, "micro_batch": micro_batch, "precision": "float32"},
         )
         train(run, pairs=pairs)
         losses.append([record["loss"] for record in log_of(root / name)])
     whole, half, parts = losses
     assert whole[0] != pytest.approx(half[0], rel=1e-6)
-    assert parts == pytest.approx(half, rel=1e-4)
+    assert parts == pytest.approx(half, rel=1e-5)
 
 
 def test_a_tower_without_tokens_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Reading the pairs of a shard, a webdataset tar: all of them in turn, or some by their position in bytes."""
 
+import io
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from datetime import datetime
 from sat2cap.errors import PairsError
 from sat2cap.files import parse_json
 from sat2cap.pairs.shard_file import ShardFile
+from sat2cap.pictures import MAX_PICTURE_BYTES
 
 GROUND, OVERHEAD = "groundlevel.jpg", "overhead.jpg"
 """Names of a pair's photo and patch in a shard, after its key and a dot."""
@@ -39,8 +41,8 @@ class Pair:
 def read_shard(shard: ShardFile, expected: int) -> Iterator[Pair]:
     """Yield the pairs of a shard. Raises `PairsError` if it is broken or lacks some of the expected pairs."""
     count = 0
-    with _named_errors(shard), shard.open() as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        while (pair := _next_pair(tar)) is not None:
+    with _named_errors(shard), shard.open() as file:
+        while (pair := _next_pair(file)) is not None:
             yield pair
             count += 1
     if count != expected:  # a cut between two members leaves a tar that reads without complaint
@@ -55,8 +57,7 @@ def read_pairs_at(shard: ShardFile, offsets: Sequence[int]) -> Iterator[Pair]:
     with _named_errors(shard), shard.open(_PAIR_BYTES) as file:
         for offset in offsets:
             file.seek(offset)
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                pair = _next_pair(tar)
+            pair = _next_pair(file)
             if pair is None:
                 raise PairsError(f"{shard} is broken (no pair at byte {offset}); {_ADVICE}")
             yield pair
@@ -73,7 +74,7 @@ def read_member(shard: ShardFile, offset: int, name: str, stop: int | None = Non
     with _named_errors(shard), shard.reader(offset, stop) as read:
         for _ in _MEMBERS:
             block = read(offset, tarfile.BLOCKSIZE)
-            header = tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
+            header = _parse_header(block)
             if header.name == name:
                 data = read(offset + tarfile.BLOCKSIZE, header.size)
                 if len(data) == header.size:
@@ -106,23 +107,43 @@ def first_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _next_pair(tar: tarfile.TarFile) -> Pair | None:
-    """Return the pair of the next three members; None at the end of the file."""
+def _next_pair(file: io.BufferedIOBase) -> Pair | None:
+    """Return the pair whose three members come next in a tar; None at its end.
+
+    Shards are read a hundred thousand members at a time, so the headers are read here: `tarfile` asks for the
+    position in the file before each, and makes four objects of each member, which takes three times as long.
+    """
     members: dict[str, bytes] = {}
-    while (member := tar.next()) is not None:
-        key, suffix = member.name.split(".", 1)
-        file = tar.extractfile(member)
-        members[suffix] = file.read() if file else b""
+    while (header := _next_header(file)) is not None:
+        key, suffix = header.name.split(".", 1)
+        members[suffix] = file.read(header.size)
+        if len(members[suffix]) < header.size:
+            raise tarfile.ReadError("unexpected end of data")
+        file.read(-header.size % tarfile.BLOCKSIZE)
         if suffix == _MEMBERS[-1]:
             return _make_pair(key, members)
     return None
+
+
+def _next_header(file: io.BufferedIOBase) -> tarfile.TarInfo | None:
+    """Return the header that comes next in a tar; None at its end, where there are zeros or nothing."""
+    block = file.read(tarfile.BLOCKSIZE)
+    return _parse_header(block) if block.strip(b"\0") else None
+
+
+def _parse_header(block: bytes) -> tarfile.TarInfo:
+    """Return the header in a block of a tar. Raises `tarfile.TarError` if it is none of a pair's member."""
+    header = tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
+    if not 0 <= header.size <= MAX_PICTURE_BYTES:
+        raise tarfile.ReadError(f"a member of {header.size:,} bytes")
+    return header
 
 
 def _make_pair(key: str, members: dict[str, bytes]) -> Pair:
     """Return a pair from the bytes of its three members, by suffix."""
     ground, overhead, metadata = (members[name] for name in _MEMBERS)
     record = parse_json(metadata)
-    taken = datetime.strptime(record["date_taken"], "%Y-%m-%d %H:%M:%S.%f")
+    taken = datetime.fromisoformat(record["date_taken"])  # strptime takes as long as all the rest of a pair
     return Pair(key, ground, overhead, float(record["longitude"]), float(record["latitude"]), taken)
 
 

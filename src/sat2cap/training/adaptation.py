@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from sat2cap.errors import RunFileError
+from sat2cap.training.fast_layers import use_plain_layers
 from sat2cap.training.run import Model
 
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
@@ -45,9 +46,10 @@ def _freeze_before(tower: Any, count: int) -> None:
 def merged_copy(tower: Any) -> Any:
     """Return a copy of an adapted tower with low-rank updates merged into its weights, in evaluation mode.
 
-    The copy is of transformers' own class, as the tower was before `adapt_tower`.
+    The copy and its layers are of transformers' own classes, as the tower was before `adapt_tower`.
     """
     tower = copy.deepcopy(tower)
     if hasattr(tower, "merge_and_unload"):
         tower = tower.merge_and_unload()
+    use_plain_layers(tower)
     return tower.requires_grad_(True).eval()

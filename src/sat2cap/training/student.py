@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sat2cap.errors import JobError
 from sat2cap.model import Checkpoint, DynamicEncoder, Precision, feature_count
 from sat2cap.training.adaptation import adapt_tower
+from sat2cap.training.fast_layers import use_fast_layers
 from sat2cap.training.losses import MAX_LOG_SCALE
 from sat2cap.training.queue import RingQueue
 from sat2cap.training.run import Run
@@ -114,6 +115,8 @@ def new_student(run: Run, start: Checkpoint, device: torch.device) -> Student:
         features = feature_count(run.model.encoding)
         dynamic = DynamicEncoder(start.dim, run.model.hidden, features) if run.model.dynamic else None
         tower = adapt_tower(tower, run.model)
+    if device.type == "cpu" and not run.optim.compile:  # which has better ways of its own to save passes
+        use_fast_layers(tower)
     token_dropout = TokenDropout(tower) if run.augment.token_dropout else None
     return Student(tower, dynamic, token_dropout).train()
 

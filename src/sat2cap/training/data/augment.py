@@ -35,8 +35,8 @@ def augment_patches(
         boxes = draw_light_boxes(settings.min_area, source, total, generator)
         turns = torch.randint(0, 8 if settings.turns else 1, (total,), generator=generator)
         factors = _draw_colour_factors(settings.colour, total, generator)
-        images = resize_crops(pixels, _own_boxes(boxes, own_rows), size, preprocess.resample)
-        images = _turn_images(images, turns[own_rows].to(images.device))
+        crops, turns = _own_boxes(boxes, own_rows), turns[own_rows]
+        images = resize_crops(pixels, crops, size, preprocess.resample, turns)
         images = _adjust_colours(images, factors[:, own_rows])
     elif settings.kind == "paper":
         boxes = draw_paper_boxes(source, total, generator)
@@ -49,22 +49,11 @@ def augment_patches(
         images = resize_crops(pixels, Boxes.whole(len(pixels), source), size, preprocess.resample)
     mean = torch.tensor(preprocess.mean, device=images.device).view(3, 1, 1)
     std = torch.tensor(preprocess.std, device=images.device).view(3, 1, 1)
-    return (images - mean) / std
+    return images.sub_(mean).div_(std)
 
 
 def _own_boxes(boxes: Boxes, rows: slice) -> Boxes:
     return boxes.rows(rows.start, rows.stop)
-
-
-def _turn_images(images: Tensor, turns: Tensor) -> Tensor:
-    """Return each image `[N, 3, S, S]` in one of the eight symmetries of the square, numbered 0 to 7.
-
-    Bit 1 of the number flips columns, bit 2 flips rows, bit 4 swaps rows and columns: together they are the
-    quarter turns and their mirror images.
-    """
-    images = torch.where((turns & 1 > 0).view(-1, 1, 1, 1), images.flip(3), images)
-    images = torch.where((turns & 2 > 0).view(-1, 1, 1, 1), images.flip(2), images)
-    return torch.where((turns & 4 > 0).view(-1, 1, 1, 1), images.transpose(2, 3), images)
 
 
 def _draw_colour_factors(max_change: float, count: int, generator: torch.Generator) -> Tensor:
@@ -73,11 +62,22 @@ def _draw_colour_factors(max_change: float, count: int, generator: torch.Generat
 
 
 def _adjust_colours(images: Tensor, factors: Tensor) -> Tensor:
-    """Scale the brightness, contrast and saturation of each image by its own factors, within [0, 1]."""
-    brightness, contrast, saturation = factors.to(images.device)
-    luma = torch.tensor(_LUMA, device=images.device).view(3, 1, 1)
-    grey = (images * luma).sum(dim=1, keepdim=True)
-    images = grey + saturation * (images - grey)
-    middle = grey.mean(dim=(1, 2, 3), keepdim=True)
-    recoloured: Tensor = (middle + contrast * (images - middle)) * brightness
-    return recoloured.clamp(0, 1)
+    """Scale the brightness b, contrast c and saturation s of each image `[N, 3, S, S]`, within [0, 1].
+
+    With grey = luma · image and its mean, the three steps one after the other are::
+
+        image <- grey + s (image - grey)
+        image <- mean + c (image - mean)
+        image <- b image
+
+    Together they are one 3 x 3 matrix for the colours of each image, and one number added.
+    """
+    brightness, contrast, saturation = factors.flatten(2).to(images.device)  # [N, 1] each
+    luma = torch.tensor(_LUMA, device=images.device)
+    middle = images.mean(dim=(2, 3)) @ luma[:, None]
+    gain = (brightness * contrast)[..., None]
+    colours = gain * (saturation[..., None] * torch.eye(3, device=images.device))
+    colours += gain * (1 - saturation[..., None]) * luma
+    offset = brightness * (1 - contrast) * middle
+    recoloured = torch.baddbmm(offset[..., None], colours, images.flatten(2))
+    return recoloured.clamp_(0, 1).view_as(images)

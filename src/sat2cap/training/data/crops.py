@@ -14,6 +14,7 @@ into noise that evaluation, which resizes with antialiasing, never shows.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -43,55 +44,85 @@ class Boxes(NamedTuple):
         return Boxes(*(side[start:stop] for side in self))
 
 
-def resize_crops(pixels: Tensor, boxes: Boxes, size: int, resample: str) -> Tensor:
+def resize_crops(
+    pixels: Tensor, boxes: Boxes, size: int, resample: str, symmetries: Tensor | None = None
+) -> Tensor:
     """Return crops of uint8 images `[N, P, P, 3]` resized to `[N, 3, size, size]`: float32, 0 to 1.
 
     `resample` is one of the filters of `sat2cap.model.Preprocess`. A crop sees no pixel outside of its box.
+    `symmetries` `[N]` are numbers from 0 to 7, by which the results are turned and mirrored: bit 1 flips
+    columns, bit 2 flips rows, and then bit 4 swaps rows and columns. Flips cost nothing, as they are flips of
+    the matrices.
     """
     source = pixels.shape[1]
     step = max(1, _MAX_VALUES // (3 * source * source))
     resized = torch.empty((len(pixels), 3, size, size), device=pixels.device)
     for start in range(0, len(pixels), step):
         stop = min(start + step, len(pixels))
-        images = pixels[start:stop].permute(0, 3, 1, 2).float()
+        # Channels first in memory too: else each product would begin by copying its images.
+        images = (
+            pixels[start:stop].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        )
         box = boxes.rows(start, stop)
-        rows = _resize_weights(box.top, box.height, source, size, resample).to(pixels.device)
-        columns = _resize_weights(box.left, box.width, source, size, resample).to(pixels.device)
-        resized[start:stop] = rows[:, None] @ (images @ columns[:, None].transpose(2, 3))
-    return (resized / 255).clamp(0, 1)
+        rows = _resize_weights(box.top, box.height, source, size, resample)
+        columns = _resize_weights(box.left, box.width, source, size, resample)
+        if symmetries is not None:
+            numbers = symmetries[start:stop]
+            columns = torch.where((numbers & 1 > 0)[:, None, None], columns.flip(1), columns)
+            rows = torch.where((numbers & 2 > 0)[:, None, None], rows.flip(1), rows)
+        rows, columns = rows.to(pixels.device), columns.to(pixels.device)
+        torch.matmul(rows[:, None], images @ columns[:, None].transpose(2, 3), out=resized[start:stop])
+    if symmetries is not None:
+        swapped = (symmetries & 4 > 0).nonzero().squeeze(1).to(pixels.device)
+        resized[swapped] = resized[swapped].transpose(2, 3)
+    return resized.div_(255).clamp_(0, 1)
 
 
 def _resize_weights(start: Tensor, length: Tensor, source: int, size: int, resample: str) -> Tensor:
     """Return matrices `[N, size, source]` that resize the pixels `start` to `start + length` to `size`.
 
     Each row sums to 1. The filter is stretched by ``length / size`` if that is above 1, as Pillow does; a
-    crop that is enlarged is interpolated.
+    crop that is enlarged is interpolated. Only the few pixels that a filter reaches are computed.
     """
     scale = length / size
     centre = start[:, None] + (torch.arange(size) + 0.5) * scale[:, None]  # [N, size], pixel edges at 0, 1, …
     if resample == "nearest":
         nearest = centre.floor().long().clamp(0, source - 1)
         return functional.one_hot(nearest, source).float()
-    stretch = scale.clamp(min=1)[:, None, None]
-    middles = torch.arange(source) + 0.5
-    weights = _filter_weights((middles - centre[..., None]) / stretch, resample)
-    inside = (middles > start[:, None, None]) & (middles < (start + length)[:, None, None])
-    weights = weights * inside
-    return weights / weights.sum(-1, keepdim=True)
+    radius, weights_at = _FILTERS[resample]
+    stretch = scale.clamp(min=1)
+    reach = radius * stretch
+    count = min(source, math.ceil(2 * float(reach.max())) + 1) if len(reach) else 1
+    first = (centre - reach[:, None] - 0.5).ceil().clamp(0, source - count)  # [N, size]
+    number = first[..., None] + torch.arange(count)  # pixels that may have a weight: [N, size, count]
+    middles = number + 0.5
+    weights = weights_at(((middles - centre[..., None]) / stretch[:, None, None]).abs_())
+    weights *= (middles > start[:, None, None]) & (middles < (start + length)[:, None, None])
+    weights /= weights.sum(-1, keepdim=True)
+    return weights.new_zeros(*centre.shape, source).scatter_(2, number.long(), weights)
 
 
-def _filter_weights(distance: Tensor, resample: str) -> Tensor:
-    """Return a filter's weights at distances in stretched pixels: Pillow's definitions."""
-    x = distance.abs()
-    if resample == "bilinear":
-        return (1 - x).clamp(min=0)
-    if resample == "bicubic":  # Keys (1981) with a = -0.5
-        near = (1.5 * x - 2.5) * x * x + 1
-        far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-        return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
-    if resample == "lanczos":
-        return torch.where(x < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
-    raise ValueError(f"no filter {resample!r}")
+def _bilinear(x: Tensor) -> Tensor:
+    return (1 - x).clamp_(min=0)
+
+
+def _bicubic(x: Tensor) -> Tensor:
+    """Keys (1981), with a = -0.5."""
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0))
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    return torch.where(x < 3, torch.sinc(x) * torch.sinc(x / 3), 0)
+
+
+_FILTERS: dict[str, tuple[float, Callable[[Tensor], Tensor]]] = {
+    "bilinear": (1.0, _bilinear),
+    "bicubic": (2.0, _bicubic),
+    "lanczos": (3.0, _lanczos),
+}
+"""Pillow's filters: the distance in stretched pixels beyond which each is 0, and its weights at distances."""
 
 
 def draw_light_boxes(min_area: float, source: int, count: int, generator: torch.Generator) -> Boxes:
