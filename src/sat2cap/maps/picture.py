@@ -22,6 +22,8 @@ from sat2cap.maps.panel import TITLE_SIZE, draw_map, unit_aspect, view_extent
 
 DPI = 160
 """Resolution of a PNG, pixels per inch."""
+_COMPRESS_LEVEL = 4
+"""Level of zlib: half the time of the usual 6, for 8 % more bytes; that was half the time of a picture."""
 _SECONDARY_INK = "#62626e"
 _BAR_IN = 1.15
 """Space beside a map for a colour bar, inches."""
@@ -87,9 +89,11 @@ def write_png(
         "Description": credits_of(score),
         "Software": "sat2cap",
     }
-    buffer = io.BytesIO()
+    buffer, encoding = io.BytesIO(), {"compress_level": _COMPRESS_LEVEL}
     with fonts_for(page_words(score, options)):
-        draw_page(score, options, confidence=confidence).savefig(buffer, format="png", metadata=about)
+        draw_page(score, options, confidence=confidence).savefig(
+            buffer, format="png", metadata=about, pil_kwargs=encoding
+        )
     write_bytes(path, buffer.getvalue())
 
 

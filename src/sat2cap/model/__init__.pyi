@@ -33,6 +33,8 @@ from .networks.metadata import Encoding as Encoding
 from .networks.metadata import encode_metadata as encode_metadata
 from .networks.metadata import feature_count as feature_count
 from .networks.metadata import place_feature_count as place_feature_count
+from .networks.quick_gelu import QUICK_GELU_SLOPE as QUICK_GELU_SLOPE
+from .networks.quick_gelu import has_quick_gelu as has_quick_gelu
 from .open_model import open_query_model as open_query_model
 from .preprocess import Preprocess as Preprocess
 from .query_model import QueryModel as QueryModel

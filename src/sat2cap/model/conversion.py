@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sat2cap.errors import ModelError
 from sat2cap.model.compute import Precision
+from sat2cap.model.networks.quick_gelu import fold_quick_gelu
 
 MIN_MEDIAN_COSINE: dict[Precision, float] = {"float32": 1.0, "bfloat16": 0.999, "int8": 0.99}
 """Smallest accepted cosine to the float32 embedding, in the median of the first patches, by precision."""
@@ -45,12 +46,15 @@ def embed_pixels(tower: Any, pixels: Tensor) -> Tensor:
 
 def _copy_in_precision(tower: Any, precision: Precision) -> Any:
     """Return a copy in bfloat16, for int8 with its matrix products in int8."""
-    converted = copy.deepcopy(tower).to(torch.bfloat16)
-    on_cpu = next(converted.parameters()).device.type == "cpu"
-    if on_cpu and hasattr(converted, "set_attn_implementation"):
-        # With the few tokens of a patch, plain attention is faster than the fused kernel of CPUs.
-        converted.set_attn_implementation("eager")
-    return _with_int8_products(converted, tower) if precision == "int8" else converted
+    exact = copy.deepcopy(tower)
+    if next(exact.parameters()).device.type == "cpu":
+        fold_quick_gelu(exact)
+        if hasattr(exact, "set_attn_implementation"):
+            # With the few tokens of a patch, plain attention is faster than the fused kernel of CPUs.
+            exact.set_attn_implementation("eager")
+    if precision == "int8":
+        return _with_int8_products(copy.deepcopy(exact).to(torch.bfloat16), exact)
+    return exact.to(torch.bfloat16)
 
 
 def _compile_tower(tower: Any, pixels: Tensor) -> Any:

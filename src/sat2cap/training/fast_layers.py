@@ -6,15 +6,12 @@ their class, so that names, weights and the order of parameters stay, and `use_p
 transformers' own classes back. They follow autocast. `benchmarks/train_layers.py` measures each.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.activations import QuickGELUActivation
 from transformers.models.clip.modeling_clip import CLIPMLP
 
-_QUICK_GELU = 1.702
+from sat2cap.model import QUICK_GELU_SLOPE, has_quick_gelu
 
 
 class PatchProjection(nn.Conv2d):
@@ -27,25 +24,26 @@ class PatchProjection(nn.Conv2d):
         """Map pixels `[B, C, H, W]` to `[B, D, H // P, W // P]`, with squares of P pixels a side."""
         high, wide = self.kernel_size
         rows, columns = pixels.shape[2] // high, pixels.shape[3] // wide
-        whole = pixels[..., : rows * high, : columns * wide].to(_product_dtype(pixels))
-        squares = whole.reshape(*whole.shape[:2], rows, high, columns, wide)
-        squares = squares.permute(0, 2, 4, 1, 3, 5).flatten(3)  # [B, rows, columns, C * P * P]
+        whole = pixels[..., : rows * high, : columns * wide]
+        squares = whole.reshape(*whole.shape[:2], rows, high, columns, wide).permute(0, 2, 4, 1, 3, 5)
+        # Put in order and cast in one pass: [B, rows, columns, C * P * P].
+        squares = squares.to(_product_dtype(pixels), memory_format=torch.contiguous_format).flatten(3)
         projected = functional.linear(squares, self.weight.flatten(1), self.bias)
         return projected.permute(0, 3, 1, 2)
 
 
 class SiluMlp(CLIPMLP):  # type: ignore[misc]  # transformers is not typed for us
-    """CLIP's two linear layers, with the constants of the quick GELU between them moved into their weights.
+    """CLIP's two linear layers with the constants of the quick GELU between them moved into their weights.
 
-    With a = 1.702, ``x sigmoid(a x)`` is ``silu(a x) / a``, one pass over the widest activations instead of
-    three. The weights are scaled anew in each pass, so it is the unscaled ones that are trained and saved.
+    The weights are scaled anew in each pass, so that the unscaled ones are trained and saved. See
+    `sat2cap.model.networks.quick_gelu`.
     """
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """Map `[B, T, D]` to `[B, T, D]`."""
-        bias = self.fc1.bias * _QUICK_GELU
-        hidden = functional.silu(functional.linear(hidden_states, self.fc1.weight * _QUICK_GELU, bias))
-        return functional.linear(hidden, self.fc2.weight / _QUICK_GELU, self.fc2.bias)
+        bias = self.fc1.bias * QUICK_GELU_SLOPE
+        hidden = functional.silu(functional.linear(hidden_states, self.fc1.weight * QUICK_GELU_SLOPE, bias))
+        return functional.linear(hidden, self.fc2.weight / QUICK_GELU_SLOPE, self.fc2.bias)
 
 
 class CastLayerNorm(nn.LayerNorm):
@@ -65,7 +63,7 @@ def use_fast_layers(tower: nn.Module) -> None:
     for name, module in tower.named_modules():
         if type(module) is nn.Conv2d and _is_of_separate_squares(module):
             module.__class__ = PatchProjection
-        elif type(module) is CLIPMLP and _is_quick_gelu_mlp(module):
+        elif has_quick_gelu(module):
             module.__class__ = SiluMlp
         elif type(module) is nn.LayerNorm and name.endswith((".layer_norm1", ".layer_norm2")):
             module.__class__ = CastLayerNorm
@@ -90,12 +88,6 @@ def _is_of_separate_squares(convolution: nn.Conv2d) -> bool:
         and convolution.dilation == (1, 1)
         and convolution.groups == 1
     )
-
-
-def _is_quick_gelu_mlp(mlp: Any) -> bool:
-    """Return whether two linear layers, not wrapped by adapters, have the quick GELU between them."""
-    is_plain = type(mlp.fc1) is nn.Linear and type(mlp.fc2) is nn.Linear
-    return is_plain and isinstance(mlp.activation_fn, QuickGELUActivation)
 
 
 def _product_dtype(values: Tensor) -> torch.dtype:
