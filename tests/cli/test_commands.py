@@ -1,6 +1,7 @@
 """Every command as a user types it, on the miniature world with a tiny random model."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from rio_cogeo import cog_validate
 
 import sat2cap
 from sat2cap.atlas import open_atlas
+from sat2cap.cli import app
 
 
 def test_embed_reads_a_region_that_starts_with_a_minus(embedded: tuple[Path, Done]) -> None:
@@ -332,3 +334,15 @@ def test_demo_prints_its_headline(
     assert "map.auroc.mean      0.97" in done.out
     assert str(tmp_path / "index.html") in done.out
     assert [(plan.train_photos, plan.quick) for plan in plans] == [(photos, bool(options))]
+
+
+@pytest.mark.parametrize(
+    ("cores", "own_setting", "expected"), [(2, None, "passive"), (2, "active", "active"), (16, None, None)]
+)
+def test_threads_that_wait_sleep_where_there_are_few_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, own_setting: str | None, expected: str | None
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
+    monkeypatch.setattr(os, "environ", {} if own_setting is None else {"OMP_WAIT_POLICY": own_setting})
+    app._let_waiting_threads_sleep()
+    assert os.environ.get("OMP_WAIT_POLICY") == expected

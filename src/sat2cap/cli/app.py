@@ -1,5 +1,6 @@
 """The tree of commands, and the conversion of errors to one line and an exit status."""
 
+import os
 import re
 import sys
 import warnings
@@ -20,6 +21,8 @@ from sat2cap.extras import explain_missing_module
 from sat2cap.redaction import redact_secrets
 
 _NEGATIVE_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
+
+_FEW_CORES = 4
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser of typer raises for a command line that it cannot read."""
@@ -101,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     `argv` is the command line without the program's name, that of the process if left out.
     """
     defer_import("boto3")
+    _let_waiting_threads_sleep()
     arguments = [_protect_negative_numbers(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     try:
         _require_local_outputs(arguments)
@@ -135,6 +139,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _let_waiting_threads_sleep() -> None:
+    """Set how threads of a network wait for each other, where there are few cores and nobody has set it.
+
+    By default they keep their cores busy meanwhile, on which other threads could decode pictures: with two
+    cores, embedding photos then takes a third longer (docs/RESULTS.md). It is not measured with many cores.
+    OpenMP reads the variable when PyTorch is imported.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores <= _FEW_CORES:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _describe_usage(error: Any) -> str:
