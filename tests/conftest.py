@@ -1,4 +1,4 @@
-"""Makes `import servers` work; tests are named, ordered, seeded and shared out, and wait for no disk."""
+"""Makes `import servers` work; tests are named, ordered and seeded, and wait for no disk."""
 
 import hashlib
 import os
@@ -10,11 +10,6 @@ import pytest
 
 LONGEST = ("test_base_install", "test_ray_engine", "test_live_page", "test_loop", "test_live_page_answers")
 """Files of half a minute and more, the longest first."""
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Run one process more than there are cores: a third of the time is waiting for browsers and servers."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

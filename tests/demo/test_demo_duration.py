@@ -19,7 +19,7 @@ def test_it_is_the_sum_of_its_parts(one_second_steps, tmp_path):
     plan = replace(DemoPlan(), train_photos=1000, test_photos=0, countries=())
     run = steps.configure_run(plan, tmp_path)
     seconds = duration.estimate_demo_seconds(plan, run, None)
-    training = run.optim.steps * (0.9 * 0.5 + 0.1)  # the last tenth of the steps see whole images
+    training = run.optim.steps * (0.95 * 0.5 + 0.05)  # the last twentieth of the steps see whole images
     drawings = 1000 * (1.8 / plan.workers + 1.25) + 15_000
     assert seconds == pytest.approx(training + drawings * 0.01)
     whole = duration.estimate_demo_seconds(plan, run.with_token_dropout(0), None)

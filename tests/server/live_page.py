@@ -49,7 +49,7 @@ def open_page(page, url):
 
 def wait_until(page, *states):
     page.wait_for_function(
-        "states => states.includes(document.querySelector('#page').dataset.state)", arg=list(states)
+        "states => states.includes(document.querySelector('#page')?.dataset.state)", arg=list(states)
     )
 
 
@@ -63,7 +63,7 @@ def wait_for_shown(page, other=None, **wanted):
     """Wait until the map on the screen is that of a question, and of another beside it if one is wanted."""
     page.wait_for_function(
         """([wanted, other]) => {
-          const shown = JSON.parse(document.querySelector('#page').dataset.shown ?? '[]');
+          const shown = JSON.parse(document.querySelector('#page')?.dataset.shown ?? '[]');
           const fits = (question, parts) =>
             question && Object.entries(parts).every(([name, value]) => question[name] === value);
           return fits(shown[0], wanted) && (other === null || fits(shown[1], other));

@@ -21,8 +21,8 @@ def measure_step_seconds(run: Run, start: Checkpoint) -> float:
     """Return the seconds of one training step of a run from the model `start`: the fastest of four.
 
     The steps are taken on random patches, by a copy of the network, after one that is not counted. Augmenting
-    is left out: a thread does it meanwhile, and it costs less than a tenth of a step. With token dropout it
-    is a step of those that leave tokens out, which most do.
+    is left out: a thread does it meanwhile, which slows a quick step where there are only two cores. With
+    token dropout it is a step of those that leave tokens out, which most do.
     """
     compute = choose_training_compute(run.optim)
     device, batch = torch.device(compute.device), run.optim.micro_batch or run.optim.batch
