@@ -61,9 +61,12 @@ def command_lines(text: str) -> Iterator[str]:
     yield from (" ".join(found.split()) for found in re.findall(r"`(sat2cap [^`]+)`", prose(text)))
 
 
+WHOLE_COMMAND: Any = make_command()  # once: it takes as long as the import of numpy
+
+
 def wrong_command(line: str) -> str | None:
     """What the parser says of a command line, or None; a command's bare name, as in prose, is fine."""
-    command: Any = make_command()
+    command = WHOLE_COMMAND
     words = [_protect_negative_numbers(word) for word in shlex.split(line, comments=True)[1:]]
     if words in (["--help"], ["--version"]):
         return None
