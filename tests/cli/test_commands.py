@@ -342,7 +342,7 @@ def test_demo_prints_its_headline(
 def test_threads_that_wait_sleep_where_there_are_few_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, own_setting: str | None, expected: str | None
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
+    monkeypatch.setattr(app, "count_cores", lambda: cores)
     monkeypatch.setattr(os, "environ", {} if own_setting is None else {"OMP_WAIT_POLICY": own_setting})
     app._let_waiting_threads_sleep()
     assert os.environ.get("OMP_WAIT_POLICY") == expected

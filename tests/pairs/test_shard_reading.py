@@ -68,6 +68,25 @@ def test_a_damaged_shard_is_one_line(tmp_path: Path, data: bytes, words: str) ->
         list(read_shard(shard(tmp_path, data), 1))
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b'{"latitude": 1, "longitude": 2, "date_taken": "2019-03-04"}',
+        b'{"latitude": 1, "longitude": 2, "date_taken": "2019-03-04 05:06"}',
+        b'{"latitude": 1, "longitude": 2, "date_taken": "2019-03-04 05:06:07+01:00"}',
+        b'{"latitude": 1, "longitude": 2, "date_taken": "yesterday"}',
+        b'{"latitude": 1, "longitude": 2, "date_taken": 20190304}',
+        b'{"latitude": null, "longitude": 2, "date_taken": "2019-03-04 05:06:07.0"}',
+        b'{"latitude": 1, "longitude": 2}',
+        b"[1, 2, 3]",
+    ],
+)
+def test_metadata_that_are_not_whole_are_one_line(tmp_path: Path, metadata: bytes) -> None:
+    data = pack(("a.groundlevel.jpg", b"photo"), ("a.overhead.jpg", b"patch"), ("a.metadata.json", metadata))
+    with pytest.raises(PairsError, match=r"x\.tar is broken \(.+\); build the pairs again"):
+        list(read_shard(shard(tmp_path, data), 1))
+
+
 @pytest.mark.parametrize("size", [10**12, -5])
 def test_a_photo_of_an_impossible_size_is_not_read(tmp_path: Path, size: int) -> None:
     with pytest.raises(PairsError, match=f"a member of {size:,} bytes"):

@@ -18,11 +18,13 @@ from sat2cap.cli.options import ACCEPT_OLD_STRETCH
 from sat2cap.cli.repetition import refuse_repeated_options
 from sat2cap.errors import Sat2CapError
 from sat2cap.extras import explain_missing_module
+from sat2cap.lookahead import count_cores
 from sat2cap.redaction import redact_secrets
 
 _NEGATIVE_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
 
 _FEW_CORES = 4
+"""Most cores on which threads that wait for each other sleep."""
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser of typer raises for a command line that it cannot read."""
@@ -145,11 +147,10 @@ def _let_waiting_threads_sleep() -> None:
     """Set how threads of a network wait for each other, where there are few cores and nobody has set it.
 
     By default they keep their cores busy meanwhile, on which other threads could decode pictures: with two
-    cores, embedding photos then takes a third longer (docs/RESULTS.md). It is not measured with many cores.
+    cores, embedding photos then takes a quarter longer (docs/RESULTS.md). It is not measured with many cores.
     OpenMP reads the variable when PyTorch is imported.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if cores <= _FEW_CORES:
+    if count_cores() <= _FEW_CORES:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 

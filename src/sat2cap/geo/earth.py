@@ -97,8 +97,8 @@ def cell_at(grid: AnyGrid, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.i
     A point outside the grid, or without a place in its CRS, gets (-1, -1).
     """
     x, y = transformer(_DEGREES, grid.crs).transform(np.asarray(lon, float), np.asarray(lat, float))
-    col, row = ~grid.affine @ (np.asarray(x), np.asarray(y))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # points without a place in the CRS are infinite
+        col, row = ~grid.affine @ (np.asarray(x), np.asarray(y))
         inside = (row >= 0) & (row < grid.shape[0]) & (col >= 0) & (col < grid.shape[1])
         cells = [np.where(inside, np.floor(np.where(inside, axis, 0)), -1) for axis in (row, col)]
     return cells[0].astype(np.int64), cells[1].astype(np.int64)

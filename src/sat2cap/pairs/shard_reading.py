@@ -110,8 +110,8 @@ def first_line(error: BaseException) -> str:
 def _next_pair(file: io.BufferedIOBase) -> Pair | None:
     """Return the pair whose three members come next in a tar; None at its end.
 
-    Shards are read a hundred thousand members at a time, so the headers are read here: `tarfile` asks for the
-    position in the file before each, and makes four objects of each member, which takes three times as long.
+    The headers are walked through here, since `tarfile` asks the system for the position in the file before
+    each of them and opens each member as a file, which takes twice the processor time (docs/RESULTS.md).
     """
     members: dict[str, bytes] = {}
     while (header := _next_header(file)) is not None:
@@ -143,8 +143,19 @@ def _make_pair(key: str, members: dict[str, bytes]) -> Pair:
     """Return a pair from the bytes of its three members, by suffix."""
     ground, overhead, metadata = (members[name] for name in _MEMBERS)
     record = parse_json(metadata)
-    taken = datetime.fromisoformat(record["date_taken"])  # strptime takes as long as all the rest of a pair
-    return Pair(key, ground, overhead, float(record["longitude"]), float(record["latitude"]), taken)
+    lon, lat = float(record["longitude"]), float(record["latitude"])
+    return Pair(key, ground, overhead, lon, lat, _parse_date_taken(record["date_taken"]))
+
+
+def _parse_date_taken(text: str) -> datetime:
+    """Return a pair's date and time. Raises `ValueError` if it is not whole, or has a time zone.
+
+    ``strptime`` would take several times as long.
+    """
+    taken = datetime.fromisoformat(text)
+    if len(text) < len("2000-01-01 00:00:00") or taken.tzinfo is not None:
+        raise ValueError(f"date_taken {text!r} is no date and time of a local clock")
+    return taken
 
 
 @contextmanager
@@ -154,5 +165,5 @@ def _named_errors(shard: ShardFile) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise PairsError(f"{shard} is missing; {_ADVICE}") from error
-    except (tarfile.TarError, OSError, ValueError, KeyError) as error:
+    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError) as error:
         raise PairsError(f"{shard} is broken ({first_line(error)}); {_ADVICE}") from error
