@@ -1,5 +1,6 @@
 """Every command as a user types it, on the miniature world with a tiny random model."""
 
+import gc
 import json
 import os
 import re
@@ -346,3 +347,13 @@ def test_threads_that_wait_sleep_where_there_are_few_cores(
     monkeypatch.setattr(os, "environ", {} if own_setting is None else {"OMP_WAIT_POLICY": own_setting})
     app._let_waiting_threads_sleep()
     assert os.environ.get("OMP_WAIT_POLICY") == expected
+
+
+def test_a_command_looks_for_unused_objects_less_often() -> None:
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(700)
+        assert run("--version").status == 0
+        assert gc.get_threshold()[0] == 50_000
+    finally:
+        gc.set_threshold(*before)

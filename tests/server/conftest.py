@@ -10,7 +10,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "query"))  # made_model lives there
 
-from live_page import CHROMIUM, FLAGS, PATCH, WAIT_MS, keep_problem
+from live_page import CHROMIUM, FLAGS, PATCH, WAIT_MS, WINDOW, keep_problem
 from made_model import atlas as make_atlas
 from made_model import calibrated, embeddings, unit
 from served import HEIGHT, WIDTH, make_client
@@ -101,12 +101,22 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def tabs(browser):
+    """Where pages are opened that share a process, which is costly to start; see `page`."""
+    tabs = browser.new_context(viewport=WINDOW, permissions=["clipboard-read", "clipboard-write"])
+    yield tabs
+    tabs.close()
+
+
 @pytest.fixture
-def page(browser):
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
+def page(tabs):
+    """A new page that knows nothing of those before it."""
+    page = tabs.new_page()
     page.set_default_timeout(WAIT_MS)
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("console", lambda line: keep_problem(page, line))
     yield page
+    page.evaluate("() => { if (location.protocol === 'http:') localStorage.clear(); }")
     page.close()

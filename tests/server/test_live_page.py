@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from live_page import NEEDS_PAGE, ask, boxes_of, open_page, pixels_at, wait_for_shown, wait_until
+from live_page import NEEDS_PAGE, WINDOW, ask, boxes_of, open_page, pixels_at, wait_for_shown, wait_until
 
 import sat2cap
 from sat2cap.server.settings import ServerSettings
@@ -32,7 +32,7 @@ def test_a_link_is_a_map_and_the_back_button_goes_back(page, page_server, browse
     ask(page, "a forest")
     page.locator("#prompt").press("Enter")
     link = page.evaluate("() => location.href")
-    other = browser.new_page(viewport={"width": 1280, "height": 720})
+    other = browser.new_page(viewport=WINDOW)
     open_page(other, link)
     wait_for_shown(other, prompt="a forest")
     assert other.input_value("#prompt") == "a forest"
@@ -80,7 +80,7 @@ def test_an_area_that_is_drawn_gets_its_mean_and_is_in_the_link(page, page_serve
     page.wait_for_selector("#zones table")
     assert "area 1" in page.inner_text("#zones")
     mean = page.inner_text("#zones td:nth-child(2)")
-    other = browser.new_page(viewport={"width": 1280, "height": 720})
+    other = browser.new_page(viewport=WINDOW)
     open_page(other, page.url)
     other.wait_for_selector("#zones table")
     assert other.inner_text("#zones td:nth-child(2)") == mean
@@ -122,7 +122,7 @@ def test_a_difference_of_two_months_has_its_own_colours_and_a_link(page, page_se
     assert page.inner_text("#legend-title") == "Difference"
     low, *_, high = page.locator("#legend-ticks span").all_inner_texts()
     assert low == f"-{high}"
-    other = browser.new_page(viewport={"width": 1280, "height": 720})
+    other = browser.new_page(viewport=WINDOW)
     open_page(other, page.url)
     wait_for_shown(other, minusWhen="2024-01-15T12:00", when="2024-07-15T12:00")
     other.close()
@@ -136,7 +136,7 @@ def test_a_key_is_asked_for_once_and_sent_here_only(browser, beach, checkpoint, 
     elsewhere = f"{page_server.url}api/atlases/beach/imagery/{{z}}/{{x}}/{{y}}.webp?base"
     settings = ServerSettings(port=0, api_key="open sesame", base_map=elsewhere)
     with sat2cap.serve(beach.path, model=checkpoint, settings=settings) as server:
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page = browser.new_page(viewport=WINDOW)
         page.goto(server.url)
         page.wait_for_selector("#key-dialog[open]")
         page.fill("#key", "wrong")
@@ -217,8 +217,9 @@ AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min
 @pytest.mark.skipif(not AXE.is_file(), reason="no axe-core here; in web/: npm install")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width_px", [390, 1280])
-def test_axe_sees_nothing_serious(browser, page_server, scheme, width_px):
-    page = browser.new_page(viewport={"width": width_px, "height": 800}, color_scheme=scheme)
+def test_axe_sees_nothing_serious(page, page_server, scheme, width_px):
+    page.set_viewport_size({"width": width_px, "height": 800})
+    page.emulate_media(color_scheme=scheme)
     open_page(page, page_server.url)
     ask(page, "a beach")
     page.evaluate(AXE.read_text())
@@ -240,7 +241,6 @@ def test_axe_sees_nothing_serious(browser, page_server, scheme, width_px):
             for node in rule["nodes"]
         ]
         assert serious == []
-    page.close()
 
 
 def test_hostile_prompts_are_shown_as_they_are(page, page_server):
@@ -273,11 +273,10 @@ LAYOUT = """() => {
 
 @pytest.mark.parametrize("font_px", [16, 20])
 @pytest.mark.parametrize("width_px", [360, 390, 1280])
-def test_it_fits_a_window_with_any_size_of_letters(browser, page_server, width_px, font_px):
-    page = browser.new_page(viewport={"width": width_px, "height": 844})
+def test_it_fits_a_window_with_any_size_of_letters(page, page_server, width_px, font_px):
+    page.set_viewport_size({"width": width_px, "height": 844})
     open_page(page, page_server.url)
     ask(page, "a beach")
     page.evaluate("size => { document.documentElement.style.fontSize = `${size}px`; }", font_px)
     layout = page.evaluate(LAYOUT)
-    page.close()
     assert layout == {"outside": [], "overlapping": [], "width": width_px}

@@ -8,6 +8,7 @@ import numpy as np
 from live_page import (
     NEEDS_PAGE,
     PATCH_CELLS,
+    WINDOW,
     ask,
     boxes_of,
     open_page,
@@ -98,7 +99,7 @@ COLOURS = """() => {
 
 
 def test_the_page_is_dark_where_the_machine_is(browser, page_server, beach):
-    page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme="dark")
+    page = browser.new_page(viewport=WINDOW, color_scheme="dark")
     open_page(page, page_server.url)
     beside = np.array([[0, 0]])
     assert pixels_at(page, beach, beside).max() < 60

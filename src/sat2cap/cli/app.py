@@ -1,5 +1,6 @@
 """The tree of commands, and the conversion of errors to one line and an exit status."""
 
+import gc
 import os
 import re
 import sys
@@ -25,6 +26,13 @@ _NEGATIVE_NUMBERS = re.compile(r"-(\d|\.\d)[^\s]*,.*")
 
 _FEW_CORES = 4
 """Most cores on which threads that wait for each other sleep."""
+
+_OBJECTS_BEFORE_COLLECTION = 50_000
+"""Objects that are made before Python looks for cycles of unused ones, instead of 700.
+
+Importing makes hundreds of thousands that stay: looking through them again and again took a seventh of the
+time of a command's imports (docs/RESULTS.md).
+"""
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser of typer raises for a command line that it cannot read."""
@@ -107,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     defer_import("boto3")
     _let_waiting_threads_sleep()
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     arguments = [_protect_negative_numbers(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     try:
         _require_local_outputs(arguments)

@@ -5,9 +5,9 @@ No real data set has it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -17,6 +17,9 @@ from sat2cap.miniworld.concepts import CONCEPT_NAMES, CONCEPTS, Concept
 from sat2cap.miniworld.planet.noise import Floats
 from sat2cap.miniworld.surroundings import LocalTimes, Surroundings, local_times, sample_surroundings
 from sat2cap.miniworld.world import World
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ANY_TIME = tuple(When(2020, month, 15, float(hour)) for month in range(1, 13) for hour in range(1, 24, 3))
 """The times that "no date given" stands for: every month, every third hour, all equally likely."""
@@ -45,7 +48,7 @@ class GroundTruth:
     _known_times: dict[When, LocalTimes] = field(default_factory=dict, repr=False, compare=False)
     """Seasons and light at the cells at moments asked for before, which all concepts share."""
 
-    def truth_map(self, name: str, when: When | None = None) -> xr.DataArray:
+    def truth_map(self, name: str, when: When | None = None) -> "xr.DataArray":
         """Return the probability that a photo from each cell's centre at local time `when` shows a concept.
 
         float32, shape (y, x), in [0, 1]. Without `when`, the mean over `ANY_TIME`. Raises `InputError` for an
@@ -99,7 +102,7 @@ def ground_truth_at(world: World, lon: NDArray[np.float64], lat: NDArray[np.floa
     return GroundTruth(None, sample_surroundings(lon, lat, world.seed))
 
 
-def truth_map(world: World, name: str, grid: GeoBox, when: When | None = None) -> xr.DataArray:
+def truth_map(world: World, name: str, grid: GeoBox, when: When | None = None) -> "xr.DataArray":
     """Return `GroundTruth.truth_map` for a single question: float32, shape (y, x), 0 to 1.
 
     ``truth_map(World(7), "skiers", grid, parse_when("2024-01-20T12:00"))`` is the probability that a photo

@@ -1,9 +1,9 @@
 """The planet from above: imagery behind the same protocol as that of the real world."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
@@ -14,6 +14,9 @@ from sat2cap.imagery import RGBA, ImageryInfo
 from sat2cap.miniworld.planet.cover import FINEST_GRAIN_M, render_overhead
 from sat2cap.miniworld.planet.land import sample_terrain, to_web_mercator
 from sat2cap.miniworld.planet.noise import CIRCUMFERENCE_M, Positions
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 GENERATOR_VERSION = "2"
 """Raised whenever the planet, or what its photos show, changes for the same seed."""
@@ -62,7 +65,7 @@ class MiniImagery:
         """None: the whole planet is covered."""
         return None
 
-    def read(self, box: GeoBox) -> xr.DataArray:
+    def read(self, box: GeoBox) -> "xr.DataArray":
         """Return the pixels of exactly `box`, uint8 RGBA ``(y, x, band)``; alpha is 255 everywhere.
 
         The pixels depend on the seed and their place alone, so that overlapping boxes agree.
