@@ -19,7 +19,10 @@ from sat2cap.geo import When
 from sat2cap.model import open_query_model
 from sat2cap.model.load import load_model
 from sat2cap.model.stored_model import StoredModel
+from sat2cap.progress import silent
 from sat2cap.query import score_atlas
+from sat2cap.training import place_features
+from sat2cap.training.data.decoded_file import open_decoded_file
 from sat2cap.training.data.patches import decode_image
 from sat2cap.training.linear import train_linear
 from sat2cap.training.linear_run import LinearRun, load_linear_run
@@ -140,6 +143,20 @@ def test_equal_runs_give_equal_bytes_and_a_finished_one_is_kept(root: Path, pair
     with pytest.raises(RunFileError, match=r"holds another run \(optim.seed 0 -> 1\)"):
         train_linear(linear_run(root / "out", optim={"seed": 1, "device": "cpu", "precision": "float32"}),
                      pairs=pairs)  # fmt: skip
+
+
+def test_what_a_training_decoded_to_a_file_is_not_decoded_again(
+    root: Path, pairs: FakePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(root / "clip")
+    expected = ClipFeatures(model, "float32").read(pairs, "train", 20, root / "cache", silent)
+    open_decoded_file(pairs, "train", model.overhead_preprocess, root / "cache", silent)
+    monkeypatch.setattr(place_features, "decode_patch", None)
+    read = ClipFeatures(model, "float32").read(pairs, "train", 20, root / "cache", silent)
+    np.testing.assert_array_equal(read.vectors, expected.vectors)
+    np.testing.assert_array_equal(read.moments, expected.moments)
+    with pytest.raises(TypeError, match="not callable"):
+        ClipFeatures(model, "float32").read(pairs, "val", 12, root / "cache", silent)
 
 
 def test_without_place_and_time_there_is_no_dynamic_encoder(root: Path, pairs: FakePairs) -> None:

@@ -30,7 +30,7 @@ from sat2cap.geo import (
     UtmZone,
     cell_grid,
     cell_mask,
-    divide_skipped_edges,
+    divide_long_edges,
     is_wider_than_utm,
     parse_region,
 )
@@ -259,8 +259,8 @@ def extent_of(imagery: Imagery) -> Region:
         )
     side = imagery.footprint.area**0.5  # not its width, which is all around the Earth at the antimeridian
     # Straight edges of one CRS bend in another; a hair inside, or rounding adds a row of cells in vain.
-    inside = divide_skipped_edges(imagery.footprint.buffer(-side * 1e-5), side / 256)
-    return Region(inside.to_crs("EPSG:4326", resolution=side / 256, wrapdateline=True), imagery.info.uri)
+    inside = divide_long_edges(imagery.footprint.buffer(-side * 1e-5), side / 256)
+    return Region(inside.to_crs("EPSG:4326", wrapdateline=True), imagery.info.uri)
 
 
 def _read_region(region: RegionLike, layer: str | None, where: Sequence[str]) -> Region | None:

@@ -44,7 +44,8 @@ def configure_run(plan: DemoPlan, out: Path) -> Run:
             "data": run.data.model_copy(update={"pairs": TRAINING}),
             "model": run.model.model_copy(update=init),
             "optim": run.optim.model_copy(update=steps),
-            "output": run.output.model_copy(update={"folder": str(out / TRAIN)}),
+            # Decoded to a file, which the linear baseline reads too.
+            "output": run.output.model_copy(update={"folder": str(out / TRAIN), "cache_gb": 0}),
         }
     )
 

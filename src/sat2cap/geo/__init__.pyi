@@ -12,7 +12,7 @@ from .earth import ground_metres as ground_metres
 from .earth import north_degrees as north_degrees
 from .earth import transformer as transformer
 from .earth import unit_vectors as unit_vectors
-from .edges import divide_skipped_edges as divide_skipped_edges
+from .edges import divide_long_edges as divide_long_edges
 from .extent import lonlat_extent as lonlat_extent
 from .frame import as_data_array as as_data_array
 from .frame import grid_of as grid_of

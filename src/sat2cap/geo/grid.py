@@ -14,7 +14,7 @@ from odc.geo.geom import Geometry
 from sat2cap.errors import RegionError
 from sat2cap.geo.earth import cell_lonlat as cell_lonlat
 from sat2cap.geo.earth import transformer
-from sat2cap.geo.edges import divide_skipped_edges
+from sat2cap.geo.edges import divide_long_edges
 from sat2cap.geo.region import Region, longitude_span, within_180
 from sat2cap.geo.utm_zones import utm_codes
 
@@ -176,8 +176,8 @@ def outline(grid: GeoBox) -> Geometry:
     """
     box = grid.boundingbox
     longest = max(box.span_x, box.span_y) / 64
-    ring = divide_skipped_edges(grid.extent, longest).segmented(longest).exterior.coords
-    lon, lat = (np.asarray(part) for part in transformer(grid.crs, LONLAT).transform(*np.array(ring).T))
+    ring = shapely.get_coordinates(divide_long_edges(grid.extent, longest).geom.exterior)
+    lon, lat = (np.asarray(part) for part in transformer(grid.crs, LONLAT).transform(*ring.T))
     if not np.isfinite([lon, lat]).all():
         return _lonlat_box(grid)
     lon = np.unwrap(lon, period=360)
@@ -243,7 +243,7 @@ def _project_densely(geometry: Geometry, crs: CRS) -> Geometry:
     """Return `geometry` in `crs`, with points added so that long straight edges bend as they should."""
     box = geometry.boundingbox
     longest = max(box.span_x, box.span_y) / 256
-    return divide_skipped_edges(geometry, longest).to_crs(crs, resolution=longest)
+    return divide_long_edges(geometry, longest).to_crs(crs)
 
 
 def _fill_block(

@@ -17,7 +17,7 @@ from rasterio.drivers import raster_driver_extensions
 
 from sat2cap.errors import ImageryError
 from sat2cap.files import digest
-from sat2cap.geo import LONLAT, divide_skipped_edges, outline
+from sat2cap.geo import LONLAT, divide_long_edges, outline
 from sat2cap.imagery.bands import DEFAULT_RENDERING, BandRendering
 from sat2cap.imagery.formats import reads_elsewhere
 from sat2cap.imagery.gdal import is_georeferenced
@@ -83,7 +83,7 @@ class MosaicImagery:
         near: list[int] = []
         for crs, (numbers, edges) in self._bounds_by_crs.items():
             longest = box.extent.boundingbox.span_x / 16
-            extent = divide_skipped_edges(box.extent, longest).to_crs(crs, resolution=longest).boundingbox
+            extent = divide_long_edges(box.extent, longest).to_crs(crs).boundingbox
             apart = (
                 (edges[:, 0] > extent.right)
                 | (edges[:, 2] < extent.left)
@@ -210,7 +210,7 @@ def covered_window(box: GeoBox, grid: GeoBox) -> tuple[slice, slice] | None:
     """Return ``(rows, columns)`` of `box` that `grid` may reach, or None if it reaches none."""
     edge = grid.extent.boundingbox
     longest = max(edge.span_x, edge.span_y) / 32
-    bounds = divide_skipped_edges(grid.extent, longest).to_crs(box.crs, resolution=longest).boundingbox
+    bounds = divide_long_edges(grid.extent, longest).to_crs(box.crs).boundingbox
     corners = [(x, y) for x in (bounds.left, bounds.right) for y in (bounds.bottom, bounds.top)]
     if not np.isfinite(corners).all():
         return slice(0, box.shape[0]), slice(0, box.shape[1])

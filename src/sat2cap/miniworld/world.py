@@ -23,7 +23,7 @@ GENERATOR_VERSION = "2"
 
 _MAX_BLOCK_PIXELS, _BLOCK_M = 48, 2_400.0  # largest side of a square that is rendered at once
 _MESH_PIXELS = 16  # between pixels whose centres are projected exactly
-_BATCH_PIXELS = 1 << 18  # pixels that are rendered together, to bound memory
+_BATCH_PIXELS = 1 << 17  # pixels that are rendered together: to bound memory, and to stay in the cache
 
 
 @dataclass(frozen=True)

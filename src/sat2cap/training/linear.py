@@ -29,7 +29,7 @@ from sat2cap.model import (
     save_checkpoint,
 )
 from sat2cap.progress import Progress, announce, silent
-from sat2cap.training.data.ground_embeddings import ground_embeddings
+from sat2cap.training.data.ground_embeddings import cache_folder, ground_embeddings
 from sat2cap.training.data.patches import Pairs
 from sat2cap.training.linear_run import LinearRun
 from sat2cap.training.output.checkpoint import LIBRARIES, two_way_retrieval
@@ -135,8 +135,8 @@ def _fit_model(
     """Return the fitted, calibrated model and its card."""
 
     def read(split: str, limit: int | None) -> _Split:
-        rows = features.read(pairs, split, limit, progress)
         fallback = Path(run.output.folder) / "cache"
+        rows = features.read(pairs, split, limit, cache_folder(pairs, fallback), progress)
         ground = ground_embeddings(
             pairs,
             split,

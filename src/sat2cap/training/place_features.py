@@ -1,7 +1,9 @@
 """Features that a linear model reads: of a patch from a frozen network, of place and time at random."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +14,7 @@ from sat2cap.errors import ModelError
 from sat2cap.model import Checkpoint, DynamicEncoder, Encoding, Precision, encode_metadata, feature_count
 from sat2cap.progress import Progress
 from sat2cap.training.adaptation import merged_copy
+from sat2cap.training.data.decoded_file import find_decoded_file
 from sat2cap.training.data.patches import Pairs, calendar_fields, check_count, decode_in_chunks, decode_patch
 
 Floats = NDArray[np.float32]
@@ -43,8 +46,11 @@ class PlaceFeatures(Protocol):
         """Hash of all that decides the vectors."""
         ...
 
-    def read(self, pairs: Pairs, split: str, limit: int | None, progress: Progress) -> PlaceRows:
-        """Return the vectors of the first `limit` pairs of a split, or of all."""
+    def read(self, pairs: Pairs, split: str, limit: int | None, cache: Path, progress: Progress) -> PlaceRows:
+        """Return the vectors of the first `limit` pairs of a split, or of all.
+
+        `cache` is the pair set's folder of caches, where trainings leave what they decoded.
+        """
         ...
 
     def project(self, weight: Floats) -> Checkpoint:
@@ -75,29 +81,43 @@ class ClipFeatures:
         """Hash of the model."""
         return self.clip.identity
 
-    def read(self, pairs: Pairs, split: str, limit: int | None, progress: Progress) -> PlaceRows:
+    def read(self, pairs: Pairs, split: str, limit: int | None, cache: Path, progress: Progress) -> PlaceRows:
         """Return the vectors of pairs, embedding a chunk of patches at a time, so that none is stored.
 
-        Raises `PairsError` if an image is broken or pairs are missing.
+        Patches that a training has decoded to a file of `cache` are read from there. Raises `PairsError` if
+        an image is broken or pairs are missing.
         """
         count = pairs.count(split) if limit is None else min(limit, pairs.count(split))
         vectors, moments = np.zeros((count, self.clip.dim), np.float32), np.zeros((count, 6))
         done = 0
         progress("embedding overhead patches", 0, count)
-        for chunk, patches in decode_in_chunks(
-            islice(pairs.read(split), count),
-            _CHUNK,
-            lambda pair: decode_patch(pair.overhead, pair.key, self.clip.overhead_preprocess),
-        ):
-            rows = slice(done, done + len(chunk))
-            vectors[rows] = self.clip.embed_overhead(
-                np.stack(patches), precision=self.precision, prepared=True
-            )
-            moments[rows] = [(pair.lat, pair.lon, *calendar_fields(pair.taken)) for pair in chunk]
-            done += len(chunk)
+        for patches, chunk_moments in self._read_chunks(pairs, split, count, cache):
+            rows = slice(done, done + len(patches))
+            vectors[rows] = self.clip.embed_overhead(patches, precision=self.precision, prepared=True)
+            moments[rows] = chunk_moments
+            done += len(patches)
             progress("embedding overhead patches", done, count)
         check_count(pairs, split, done, count)
         return PlaceRows(vectors, moments)
+
+    def _read_chunks(
+        self, pairs: Pairs, split: str, count: int, cache: Path
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
+        """Yield patches (b, P, P, 3) and moments (b, 6) of the first `count` pairs."""
+        preprocess = self.clip.overhead_preprocess
+        decoded = find_decoded_file(pairs, split, preprocess, cache)
+        if decoded is not None:
+            for start in range(0, count, _CHUNK):
+                rows = np.arange(start, min(start + _CHUNK, count))
+                yield decoded.patches[rows], decoded.moments[rows]
+            return
+        for chunk, patches in decode_in_chunks(
+            islice(pairs.read(split), count),
+            _CHUNK,
+            lambda pair: decode_patch(pair.overhead, pair.key, preprocess),
+        ):
+            moments = [(pair.lat, pair.lon, *calendar_fields(pair.taken)) for pair in chunk]
+            yield np.stack(patches), np.array(moments)
 
     def project(self, weight: Floats) -> Checkpoint:
         """Return the CLIP model with the overhead tower's projection multiplied by `weight` (D, D)."""

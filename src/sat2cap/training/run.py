@@ -193,8 +193,11 @@ class Output(Section):
     """Number of steps between resume states, from which an interrupted run continues."""
     keep: int = Field(default=2, ge=1)
     """Number of newest resume states that stay on disk."""
-    cache_gb: float = Field(default=4, gt=0)
-    """Gigabytes of decoded patches that may stay in memory; more are written to a memory-mapped file."""
+    cache_gb: float = Field(default=4, ge=0)
+    """Gigabytes of decoded patches that may stay in memory; more are written to a memory-mapped file.
+
+    Other runs with the same pairs read that file instead of decoding again.
+    """
     decode: Literal["once", "always"] = "once"
     """``always`` decodes patches on each access and stores none, for sets too large to store decoded."""
     threads: int | None = Field(default=None, ge=1)

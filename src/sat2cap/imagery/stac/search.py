@@ -11,7 +11,7 @@ import shapely
 from odc.geo.geom import Geometry
 
 from sat2cap.errors import ImageryError, JobError, Sat2CapError, quote
-from sat2cap.geo import LONLAT, divide_skipped_edges
+from sat2cap.geo import LONLAT, divide_long_edges
 from sat2cap.imagery.named import Source
 from sat2cap.imagery.stac.items import (
     Item,
@@ -85,7 +85,7 @@ def _search_area(source: Source, region: Geometry | None) -> shapely.Geometry:
     if region is not None:
         box = region.boundingbox
         longest = max(box.span_x, box.span_y) / 64
-        return divide_skipped_edges(region, longest).to_crs(LONLAT, resolution=longest).geom
+        return divide_long_edges(region, longest).to_crs(LONLAT).geom
     if source.bounds is None:
         raise ImageryError(
             f"imagery {source.name!r} is a search; say where: give a REGION, or ?bounds=w,s,e,n"

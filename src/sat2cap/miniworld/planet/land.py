@@ -95,20 +95,24 @@ def sample_terrain(x: Positions, y: Positions, seed: int, names: tuple[str, ...]
     first_x, first_y = (np.floor(v.min(1) / NODE_M).astype(np.int64) for v in (flat_x, flat_y))
     span = max(int(np.floor(v.max(1) / NODE_M - f).max()) for v, f in ((flat_x, first_x), (flat_y, first_y)))
     side = span + 3  # one node beyond the last corner, for slopes
-    node_x = (first_x[:, None, None] + np.arange(side)[None, None, :]) * NODE_M
-    node_y = (first_y[:, None, None] + np.arange(side)[None, :, None]) * NODE_M
+    # Blocks come last at the nodes: numpy is slow at last axes as short as the side of a block.
+    node_x = (first_x + np.arange(side)[None, :, None]) * NODE_M
+    node_y = (first_y + np.arange(side)[:, None, None]) * NODE_M
     nodes = _fields_at_nodes(node_x, node_y, seed)
 
     # Bilinear: the value at a position is the weighted sum of the nodes of its lattice cell, which lie at
-    # these offsets from the cell's first corner in the flattened grid of `side` x `side` nodes:  0 ------- 1
-    # weights, s and t from 0 to 1 across the cell: |  (s,t)  |         (1-s)(1-t)   s(1-t) side -- side+1
-    # (1-s)t       s t
+    # these offsets, times the number of blocks, from the cell's first corner in the flattened nodes; with
+    # their weights, s and t from 0 to 1 across the cell:
+    #
+    #      0 ------- 1         (1-s)(1-t)   s(1-t)
+    #      |  (s,t)  |
+    #    side -- side+1         (1-s)t       s t
     u, v = flat_x / NODE_M - first_x[:, None], flat_y / NODE_M - first_y[:, None]
     column, row = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
     s, t = (u - column).astype(np.float32), (v - row).astype(np.float32)
-    corner = (np.arange(len(x))[:, None] * side + row) * side + column
+    corner = (row * side + column) * len(x) + np.arange(len(x))[:, None]
     weights = ((1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t)
-    corners = (corner, corner + 1, corner + side, corner + side + 1)
+    corners = tuple(corner + offset * len(x) for offset in (0, 1, side, side + 1))
     values = {name: _weighted_sum(nodes[name].ravel(), corners, weights).reshape(x.shape) for name in names}
     # Parcels and grain are hashed from positions: a place beyond the antimeridian must have the same x from
     # both sides.
@@ -124,7 +128,7 @@ def _weighted_sum(values: Floats, indices: Sequence[Integers], weights: Sequence
 
 
 def _fields_at_nodes(x: Positions, y: Positions, seed: int) -> dict[str, Floats]:
-    """Return all fields at lattice nodes ``[B, n, n]``, of columns ``[B, 1, n]`` and rows ``[B, n, 1]``."""
+    """Return all fields at lattice nodes ``[n, n, B]``, of columns ``[1, n, B]`` and rows ``[n, 1, B]``."""
     lat = to_latitude(y)
     elevation = _elevation(x, y, seed)
     range_mask = linear_ramp(value_noise(x, y, 36_000, seed + 11), 0.58, 0.8) * linear_ramp(
@@ -177,9 +181,7 @@ def _hill_shade(height: Floats) -> Floats:
 
     The last row and column have no neighbour to slope towards and come out flat; no position uses them.
     """
-    slope = np.diff(height, axis=-1, append=height[..., -1:]) - np.diff(
-        height, axis=-2, append=height[..., -1:, :]
-    )
+    slope = np.diff(height, axis=1, append=height[:, -1:]) - np.diff(height, axis=0, append=height[-1:])
     light: Floats = np.clip(1 - slope * np.float32(0.006), 0.55, 1.35).astype(np.float32)
     return light
 
@@ -228,7 +230,7 @@ def _settlement_influence(
     peak: tuple[float, float],
     probability: float,
 ) -> Floats:
-    """Return how built-up each node ``[B, n, n]`` is by the nearest settlements of one kind.
+    """Return how built-up each node ``[n, n, B]`` is by the nearest settlements of one kind.
 
     The planet is divided into squares of `cell_m`; each has a settlement with `probability`, if its centre is
     on land. A settlement is a cone: `peak` high at its centre (smallest and largest settlement), 0 at
@@ -244,11 +246,11 @@ def _settlement_influence(
         | 6 | 7 | 8 |
         +---+---+---+
     """
-    u, cell_count = lattice_coordinates(x.mean((1, 2)), cell_m)
-    v, _ = lattice_coordinates(y.mean((1, 2)), cell_m)
+    u, cell_count = lattice_coordinates(x.mean((0, 1)), cell_m)
+    v, _ = lattice_coordinates(y.mean((0, 1)), cell_m)
     neighbours = np.array([(i, j) for j in (-1, 0, 1) for i in (-1, 0, 1)])
-    column = np.floor(u).astype(np.int64)[:, None] + neighbours[:, 0]  # [B, 9]
-    row = np.floor(v).astype(np.int64)[:, None] + neighbours[:, 1]
+    column = np.floor(u).astype(np.int64) + neighbours[:, :1]  # [9, B]
+    row = np.floor(v).astype(np.int64) + neighbours[:, 1:]
     key = column % cell_count
     size = hash_to_unit(key, row, seed + salt + 3) ** 2  # many small, few large
     jitter_x, jitter_y = (0.4 * hash_to_unit(key, row, seed + salt + n) for n in (1, 2))
@@ -262,8 +264,6 @@ def _settlement_influence(
     height = np.where(exists, peak[0] + size * (peak[1] - peak[0]), 0)
     influence = np.zeros(x.shape, np.float32)
     for k in range(9):
-        distance = np.hypot(x - centre_x[:, k, None, None], y - centre_y[:, k, None, None])
-        influence = np.maximum(
-            influence, height[:, k, None, None] * (1 - distance / radius[:, k, None, None])
-        )
+        distance = np.hypot(x - centre_x[k], y - centre_y[k])
+        influence = np.maximum(influence, height[k] * (1 - distance / radius[k]))
     return influence

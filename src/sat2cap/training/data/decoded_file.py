@@ -45,12 +45,31 @@ def open_decoded_file(
     disk, and `PairsError` if an image is broken or pairs are missing.
     """
     shape = (pairs.count(split), preprocess.size, preprocess.size, 3)
-    settings = {name: value for name, value in asdict(preprocess).items() if name not in ("mean", "std")}
-    identity = digest(pairs.fingerprint, split, canonical_json(settings))[:24]
-    path = folder / f"patches-{split}-{identity}.npy"
+    path = _decoded_path(pairs, split, preprocess, folder)
     with wait_for_lock(path.with_suffix(".lock")):
         if not path.with_suffix(".npz").exists():
             _decode_split(pairs, split, preprocess, path, shape, progress)
+    return _open_file(path)
+
+
+def find_decoded_file(pairs: Pairs, split: str, preprocess: Preprocess, folder: Path) -> TrainingSet | None:
+    """Return a split whose patches another run has decoded to a file of `folder`; None if none has, yet.
+
+    Raises `PairsError` if the file cannot be read.
+    """
+    path = _decoded_path(pairs, split, preprocess, folder)
+    return _open_file(path) if path.with_suffix(".npz").exists() else None
+
+
+def _decoded_path(pairs: Pairs, split: str, preprocess: Preprocess, folder: Path) -> Path:
+    """Return the file in `folder` for these pairs and this preprocessing, but for the colours' statistics."""
+    settings = {name: value for name, value in asdict(preprocess).items() if name not in ("mean", "std")}
+    identity = digest(pairs.fingerprint, split, canonical_json(settings))[:24]
+    return folder / f"patches-{split}-{identity}.npy"
+
+
+def _open_file(path: Path) -> TrainingSet:
+    """Return the split in the decoded file at `path`."""
     try:
         with np.load(path.with_suffix(".npz")) as index:
             keys, moments = [key.decode() for key in index["keys"].tolist()], index["moments"]
