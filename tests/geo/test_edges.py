@@ -1,5 +1,7 @@
 """Dividing long edges of shapes."""
 
+from itertools import pairwise
+
 import pytest
 import shapely
 from odc.geo.geom import Geometry
@@ -13,7 +15,7 @@ def test_no_edge_is_longer_than_asked_and_the_area_is_the_same(left: float) -> N
     divided = divide_long_edges(Geometry(ring, "EPSG:32631"), 3.0)
     for part in (divided.geom.exterior, *divided.geom.interiors):
         corners = shapely.get_coordinates(part)
-        assert max(shapely.length(shapely.linestrings([*zip(corners[:-1], corners[1:], strict=True)]))) <= 3.0
+        assert max(shapely.length(shapely.linestrings([*pairwise(corners)]))) <= 3.0
     assert divided.geom.equals(ring)
     assert divided.crs == "EPSG:32631"
 
