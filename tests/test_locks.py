@@ -1,7 +1,9 @@
 """One process at a time works in a folder; what killed processes leave is ignored or removed."""
 
 import errno
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +73,39 @@ def test_the_temporary_folder_of_a_killed_process_is_removed_and_a_running_ones_
     holder.wait()
     with temporary_folder("sat2cap-test-locks-"):
         assert not scratch.exists()
+
+
+def before_the_lock_is_taken(monkeypatch, happens):
+    """Let something happen once, between the opening of a lock's file and its locking."""
+    flock = fcntl.flock
+
+    def happens_first(descriptor, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        happens()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", happens_first)
+
+
+def test_a_temporary_folder_that_is_being_made_is_not_taken_for_a_killed_processs(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def another_begins():
+        with temporary_folder("sat2cap-test-locks-"):
+            pass
+
+    before_the_lock_is_taken(monkeypatch, another_begins)
+    with temporary_folder("sat2cap-test-locks-") as own:
+        assert [path.name for path in own.iterdir()] == [LOCK_FILE]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_its_last_holder_removes_meanwhile_is_made_again(tmp_path, monkeypatch):
+    before_the_lock_is_taken(monkeypatch, lambda: shutil.rmtree(tmp_path / "work"))
+    with folder_lock(tmp_path / "work", "folder") as left_behind:
+        assert (tmp_path / "work" / LOCK_FILE).exists()
+        assert not left_behind
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_folder_that_was_there_stays_and_one_made_for_the_lock_goes(tmp_path):

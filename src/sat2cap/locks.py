@@ -20,6 +20,9 @@ from sat2cap.files import parse_json
 LOCK_FILE = "lock"
 """File name of the lock inside a folder that has no other name for it."""
 
+_ATTEMPTS = 10
+"""How often a folder may vanish, by others that end, before its lock is given up."""
+
 
 @contextmanager
 def folder_lock(folder: Path, subject: str, file: str = LOCK_FILE) -> Iterator[bool]:
@@ -36,7 +39,6 @@ def folder_lock(folder: Path, subject: str, file: str = LOCK_FILE) -> Iterator[b
     """
     path = folder / file
     created = [parent for parent in (path.parent, folder) if not parent.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor, left_behind = _acquire_lock(path, f"{subject} {str(folder)!r}")
         try:
@@ -76,7 +78,10 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
         _remove_if_abandoned(abandoned)
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     try:
-        descriptor, _ = _acquire_lock(folder / LOCK_FILE, f"temporary folder {str(folder)!r}")
+        # Under its name only once it is held: others would take the folder for one of a killed process.
+        hidden = folder / f".{LOCK_FILE}"
+        descriptor, _ = _acquire_lock(hidden, f"temporary folder {str(folder)!r}")
+        hidden.rename(folder / LOCK_FILE)
         try:
             yield folder
         finally:
@@ -103,11 +108,11 @@ def remove_temporary_files(folder: Path, *patterns: str) -> None:
 def _acquire_lock(path: Path, subject: str) -> tuple[int, bool]:
     """Lock a file, write who holds it, and return its descriptor and whether it was there before.
 
-    Raises `JobError` if it is held, and `OSError`, which names the file, if it cannot be written.
+    The folder is made if it is missing. Raises `JobError` if the lock is held, and `OSError`, which names the
+    file, if it cannot be written.
     """
     while True:
-        existed = path.exists()
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor, existed = _open_lock(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -127,6 +132,19 @@ def _acquire_lock(path: Path, subject: str) -> tuple[int, bool]:
             path.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
     return descriptor, existed
+
+
+def _open_lock(path: Path) -> tuple[int, bool]:
+    """Open the file of a lock, made with its folder if missing; also return whether it was there before."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        existed = path.exists()
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644), existed
+        except FileNotFoundError:  # another holder has just removed the folder that it had made
+            if attempt == _ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _remove_if_abandoned(lock: Path) -> None:
