@@ -2,7 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WORKERS ?= auto
+# One process more than there are cores, at most four: some tests wait for Ray, a browser or a server.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 4))")
 
 .PHONY: demo quick test check page clean
 
@@ -13,9 +14,9 @@ quick: $(STAMP)  ## a smaller demo; open demo-quick/index.html afterwards
 	$(BIN)/sat2cap demo --quick --out demo-quick
 
 # Bytecode is kept even where the environment says otherwise, or each of many short processes compiles all sources.
-test: $(STAMP)   ## the tests, in as many processes as there are cores, or in WORKERS
+test: $(STAMP)   ## the tests, in one process more than there are cores, or in WORKERS
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
-		--numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+		--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 page:            ## the live map's page, after a change in web/
 	cd web && npm install --no-save --no-audit --no-fund && npm run build
